@@ -1,0 +1,1 @@
+"""What is computed from a frame, and the engine that schedules it."""

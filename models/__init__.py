@@ -1,0 +1,1 @@
+"""Encoders, decoders, data sets and training of the captioner."""

@@ -1,0 +1,142 @@
+"""Beam search for the likeliest caption, for a batch of grids at once.
+
+Graves, "Sequence Transduction with Recurrent Neural Networks" (2012); finished captions are
+ranked by log-probability over length to a power, as in Wu et al., "Google's Neural Machine
+Translation System" (2016). Written in `keras.ops`, so that one graph holds the whole search.
+"""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from keras import KerasTensor, ops
+
+from models.decoder import Decoder, State
+from models.vocabulary import END, PAD, START, UNKNOWN
+
+_IMPOSSIBLE = -1e9
+
+
+@dataclass(frozen=True, slots=True)
+class BeamConfig:
+    """How a search goes."""
+
+    width: int = 3
+    """Captions kept at each step."""
+    max_length: int = 20
+    """Words of a caption at most, its end included."""
+    length_power: float = 0.7
+    """0 ranks by probability alone (and prefers short captions), 1 by probability per word."""
+    alternatives: int = 4
+    """How many of each step's likeliest words are told; 0 for none."""
+
+
+class BeamCaption(NamedTuple):
+    """The best caption of each grid: B grids, T steps, A alternatives."""
+
+    tokens: KerasTensor
+    """int32 [B, T]: the words, their end, then padding."""
+    log_probs: KerasTensor
+    """float32 [B, T]: log p(word | the words before), 0 in the padding."""
+    alternative_tokens: KerasTensor
+    """int32 [B, T, A]: the likeliest words at each step, the likeliest first."""
+    alternative_log_probs: KerasTensor
+    """float32 [B, T, A]"""
+
+
+def beam_search(decoder: Decoder, grid: KerasTensor, config: BeamConfig) -> BeamCaption:
+    """Caption each grid.
+
+    Args:
+        decoder: The decoder; dropout is off.
+        grid: float32 [B, rows, columns, channels].
+        config: How the search goes.
+
+    Returns:
+        The caption of each grid that ranks first. The special words other than the end are
+        never said.
+    """
+    width, length, told = config.width, config.max_length, config.alternatives
+    memory = decoder.remember(grid)
+    state = decoder.start(memory, width)
+    batch = ops.shape(grid)[0]
+    tokens = ops.full((batch, width), START, "int32")
+    done = ops.zeros((batch, width), "bool")
+    # All beams start alike: only the first may be extended, or each would say the same.
+    scores = ops.tile(ops.where(ops.arange(width) == 0, 0.0, _IMPOSSIBLE)[None], (batch, 1))
+    history = _History(
+        tokens=ops.full((batch, width, length), PAD, "int32"),
+        log_probs=ops.zeros((batch, width, length), "float32"),
+        alternative_tokens=ops.zeros((batch, width, length, told), "int32"),
+        alternative_log_probs=ops.zeros((batch, width, length, told), "float32"),
+    )
+
+    def unfinished(position: Any, tokens: Any, done: Any, *_: Any) -> Any:
+        return ops.logical_not(ops.all(done))
+
+    def extend(
+        position: Any, tokens: Any, done: Any, scores: Any, state: Any, history: Any
+    ) -> tuple[Any, ...]:
+        step = decoder.step(tokens, state, memory)
+        log_probs = ops.log_softmax(_allowed(step.logits))
+        words = log_probs.shape[-1]
+        # A finished caption goes on with padding alone, at no cost.
+        padding = ops.where(ops.arange(words) == PAD, 0.0, _IMPOSSIBLE)
+        extended = scores[..., None] + ops.where(done[..., None], padding, log_probs)
+        scores, flat = ops.top_k(ops.reshape(extended, (-1, width * words)), width)
+        parent, tokens = flat // words, flat % words
+        tokens = ops.cast(tokens, "int32")
+        done_before = _follow(done, parent)
+        said = ops.take_along_axis(_follow(log_probs, parent), tokens[..., None], axis=-1)[..., 0]
+        told_log_probs, told_tokens = ops.top_k(_follow(log_probs, parent), max(told, 1))
+        here = ops.arange(length) == position
+        history = _History(
+            tokens=ops.where(here, tokens[..., None], _follow(history.tokens, parent)),
+            log_probs=ops.where(
+                here,
+                ops.where(done_before, 0.0, said)[..., None],
+                _follow(history.log_probs, parent),
+            ),
+            alternative_tokens=ops.where(
+                here[:, None],
+                ops.cast(told_tokens, "int32")[..., None, :told],
+                _follow(history.alternative_tokens, parent),
+            ),
+            alternative_log_probs=ops.where(
+                here[:, None],
+                told_log_probs[..., None, :told],
+                _follow(history.alternative_log_probs, parent),
+            ),
+        )
+        state = State(*(_follow(part, parent) for part in step.state))
+        done = ops.logical_or(done_before, tokens == END)
+        return position + 1, tokens, done, scores, state, history
+
+    *_, scores, _, history = ops.while_loop(
+        unfinished,
+        extend,
+        (ops.convert_to_tensor(0), tokens, done, scores, state, history),
+        maximum_iterations=length,
+    )
+    lengths = ops.sum(ops.cast(history.tokens != PAD, "float32"), axis=-1)
+    best = ops.argmax(scores / lengths**config.length_power, axis=-1)[:, None]
+    return BeamCaption(*(_follow(part, best)[:, 0] for part in history))
+
+
+class _History(NamedTuple):
+    """As `BeamCaption`, for each beam: [B, width, T, ...]."""
+
+    tokens: Any
+    log_probs: Any
+    alternative_tokens: Any
+    alternative_log_probs: Any
+
+
+def _allowed(logits: Any) -> Any:
+    silent = sum(ops.one_hot(token, logits.shape[-1]) for token in (PAD, START, UNKNOWN))
+    return logits + silent * _IMPOSSIBLE
+
+
+def _follow(x: Any, parent: Any) -> Any:
+    """Pick for each beam its parent's row: x [B, width, ...], parent int [B, kept]."""
+    index = ops.reshape(parent, (*parent.shape, *([1] * (len(x.shape) - 2))))
+    return ops.take_along_axis(x, index, axis=1)

@@ -1,0 +1,42 @@
+"""Readers of captioned image data sets."""
+
+from pathlib import Path
+
+from models.datasets import coco, flickr8k, flickr30k, pack
+from models.datasets.base import Dataset, DatasetError, Example
+
+__all__ = ["Dataset", "DatasetError", "Example", "open_dataset"]
+
+
+def open_dataset(folder: Path) -> Dataset:
+    """Open a data set, whichever of the known layouts it has.
+
+    The layouts are told apart by their captions file: `captions.tsv` (packed),
+    `Flickr8k.token.txt`, `results.csv` (Flickr30k), `annotations/captions_*.json` (COCO). Of a
+    folder with several, the first of these is opened.
+
+    Args:
+        folder: The data set's folder.
+
+    Returns:
+        The data set.
+
+    Raises:
+        DatasetError: There is no such folder, it has no known layout, or the data set in it is
+            incomplete or malformed.
+    """
+    if not folder.is_dir():
+        raise DatasetError(f"{folder}: no such folder; pass the folder of a data set")
+    if (folder / pack.CAPTIONS_FILE).is_file():
+        return pack.PackDataset(folder)
+    if (folder / flickr8k.CAPTIONS_FILE).is_file():
+        return flickr8k.Flickr8kDataset(folder)
+    if (folder / flickr30k.CAPTIONS_FILE).is_file():
+        return flickr30k.Flickr30kDataset(folder)
+    if any(folder.glob(coco.CAPTIONS_PATTERN)):
+        return coco.CocoDataset(folder)
+    raise DatasetError(
+        f"{folder}: no data set of a known layout; looked in it for {pack.CAPTIONS_FILE} (packed), "
+        f"{flickr8k.CAPTIONS_FILE} (Flickr8k), {flickr30k.CAPTIONS_FILE} (Flickr30k) and "
+        f"{coco.CAPTIONS_PATTERN} (COCO)"
+    )

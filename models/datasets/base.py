@@ -1,0 +1,128 @@
+"""What every captioned image data set offers, and reading that all layouts share."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+
+class DatasetError(ValueError):
+    """A data set on disk is missing, incomplete or malformed; the message names the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One image with its reference captions.
+
+    Attributes:
+        name: The image's name, unique in its data set; pass it to `Dataset.image`.
+        split: The split that the image belongs to.
+        captions: Captions exactly as the file has them, in the file's order.
+    """
+
+    name: str
+    split: str
+    captions: tuple[str, ...]
+
+
+class Dataset(ABC):
+    """A captioned image data set.
+
+    Captions are in memory from construction on, images are read one at a time. Nothing stays
+    open between calls, so one instance serves any number of threads and pickles to processes.
+    """
+
+    def __init__(self, examples: Iterable[Example]) -> None:
+        """Group the examples by split, splits in the order of their first example.
+
+        Args:
+            examples: Every example of the data set.
+        """
+        self._examples: dict[str, list[Example]] = {}
+        for example in examples:
+            self._examples.setdefault(example.split, []).append(example)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The names of the splits that have examples."""
+        return tuple(self._examples)
+
+    def examples(self, split: str) -> list[Example]:
+        """List the examples of one split in the order of the captions file.
+
+        Args:
+            split: One of `splits`.
+
+        Returns:
+            A new list.
+
+        Raises:
+            ValueError: There is no such split; the message names those that exist.
+        """
+        if split not in self._examples:
+            raise ValueError(f"no split {split!r}; the splits are {', '.join(self._examples)}")
+        return list(self._examples[split])
+
+    @abstractmethod
+    def image(self, name: str) -> NDArray[np.uint8]:
+        """Read one image.
+
+        Args:
+            name: The name of an example.
+
+        Returns:
+            RGB pixels, uint8 [height, width, 3], 0..255, of the size stored.
+
+        Raises:
+            DatasetError: There is no image of that name, or it cannot be read.
+        """
+
+
+def decode_image(encoded: bytes, source: str) -> NDArray[np.uint8]:
+    """Decode a JPEG, PNG or WebP file.
+
+    Args:
+        encoded: The whole file.
+        source: Where the bytes came from, for the message of an error.
+
+    Returns:
+        RGB pixels, uint8 [height, width, 3], 0..255.
+
+    Raises:
+        DatasetError: The bytes are no image.
+    """
+    try:
+        pixels = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:  # An empty buffer, or more pixels than OpenCV accepts.
+        pixels = None
+    if pixels is None:
+        raise DatasetError(f"{source}: not a readable image; replace the file")
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
+def read_lines(path: Path) -> list[str]:
+    """Read the lines of a UTF-8 text file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Lines without their line ends (LF or CRLF), without an empty last line.
+
+    Raises:
+        DatasetError: The file is missing or is not UTF-8 text.
+    """
+    try:
+        # str.splitlines would also split at separators that may occur inside a caption.
+        lines = path.read_bytes().decode("utf-8-sig").split("\n")
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path}: not UTF-8 text at byte {error.start}") from error
+    if not lines[-1]:
+        lines.pop()
+    return [line.removesuffix("\r") for line in lines]

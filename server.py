@@ -1,0 +1,151 @@
+"""Sightline: live captions that show what they looked at.
+
+python server.py                      serve the page
+python server.py caption SOURCE       caption an image, a video, a device, a stream or `demo`
+"""
+
+import argparse
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from aiohttp import web
+
+from inference.engine import Engine, EngineUnavailable
+from stream.sources import Source, SourceError, open_source
+from stream.transcript import transcribe
+from stream.transcript_format import WebVtt, json_line, line_for_people
+from web.app import create_app
+from web.settings import ServerSettings, SettingsError, read_settings
+
+_SHUTDOWN_S = 1.0
+"""What open HTTP connections are given to end by themselves."""
+_INTERRUPTED = 130
+
+Number = TypeVar("Number", int, float)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return its exit status."""
+    options = _parser().parse_args(arguments)
+    overrides = {name: getattr(options, name, None) for name in ("host", "port", "captioner")}
+    try:
+        settings = read_settings(
+            options.config, {name: value for name, value in overrides.items() if value is not None}
+        )
+    except SettingsError as problem:
+        return _refuse(str(problem))
+    if not (settings.captioner / "config.json").is_file():
+        return _refuse(f"{settings.captioner} holds no captioner; give the folder of one")
+    try:
+        return _caption(options, settings) if options.command else _serve(settings)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="server.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--config", type=Path, metavar="FILE.toml", help="settings")
+    parser.add_argument("--captioner", type=Path, metavar="DIR", help="captioner to run")
+    parser.add_argument("--host", help="address to bind to (default: 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="port of the page (default: 4200)")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    caption = commands.add_parser("caption", help="caption a source in the terminal")
+    caption.add_argument("source", metavar="SOURCE", help="file, device, URL or `demo`")
+    caption.add_argument(
+        "--every", type=_positive(float), default=1.0, metavar="SECONDS", help="between captions (default: 1)"
+    )
+    caption.add_argument("--limit", type=_positive(int), metavar="N", help="stop after so many captions")
+    form = caption.add_mutually_exclusive_group()
+    form.add_argument("--jsonl", action="store_true", help="one JSON object a line")
+    form.add_argument("--vtt", type=Path, metavar="FILE", help="write WebVTT subtitles too")
+    return parser
+
+
+def _positive(kind: type[Number]) -> Callable[[str], Number]:
+    def parse(text: str) -> Number:
+        value = kind(text)
+        if not 0 < value < float("inf"):
+            raise argparse.ArgumentTypeError(f"{text} is not more than zero")
+        return value
+
+    return parse
+
+
+def _serve(settings: ServerSettings) -> int:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("aioice").setLevel(logging.WARNING)
+    app = create_app(settings.stream, settings.captioner, settings.host)
+    try:
+        web.run_app(
+            app,
+            host=settings.host,
+            port=settings.port,
+            access_log=None,
+            shutdown_timeout=_SHUTDOWN_S,
+        )
+    except OSError as problem:
+        return _refuse(_bind_failure(problem, settings))
+    return 0
+
+
+def _bind_failure(problem: OSError, settings: ServerSettings) -> str:
+    place = f"{settings.host}:{settings.port}"
+    if problem.errno == errno.EADDRINUSE:
+        return f"{place} is in use; end what uses it, or choose another with --port"
+    if problem.errno == errno.EACCES:
+        return f"{place} needs more rights; choose a port from 1024 on with --port"
+    return f"{place} cannot be bound: {problem.strerror or problem}"
+
+
+def _caption(options: argparse.Namespace, settings: ServerSettings) -> int:
+    try:
+        with open_source(options.source) as source:
+            asyncio.run(_transcribe(source, options, settings))
+    except (SourceError, EngineUnavailable) as problem:
+        return _refuse(str(problem))
+    except BrokenPipeError:
+        # Whoever read the lines has seen enough; nothing is to be written at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as problem:
+        return _refuse(f"{options.vtt} cannot be written: {problem.strerror or problem}")
+    return 0
+
+
+async def _transcribe(
+    source: Source, options: argparse.Namespace, settings: ServerSettings
+) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        vtt = options.vtt and stack.enter_context(WebVtt(options.vtt, options.every))
+        engine = Engine(settings.captioner)
+        stack.push_async_callback(engine.stop)
+        engine.start()
+        print("Loading the captioner ...", file=sys.stderr)
+        await engine.wait_loaded()
+        lines = transcribe(source, engine, options.every)
+        await stack.enter_async_context(contextlib.aclosing(lines))
+        count = 0
+        async for line in lines:
+            print(json_line(count, line) if options.jsonl else line_for_people(line), flush=True)
+            if vtt:
+                vtt.add(line)
+            count += 1
+            if count == options.limit:
+                return
+
+
+def _refuse(message: str) -> int:
+    print(f"sightline: {message}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

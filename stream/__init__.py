@@ -1,0 +1,1 @@
+"""A camera feed's way in and out: sources, sampling, overlay, peers, data channel."""

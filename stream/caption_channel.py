@@ -1,0 +1,70 @@
+"""The data channel `captions`: what comes in is checked and bounded, what goes out never piles up."""
+
+import json
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from aiortc import RTCDataChannel
+from aiortc.exceptions import InvalidStateError
+
+from stream.messages import MessageError, parse
+from stream.rate_limit import RateLimit
+from stream.settings import StreamSettings
+
+LABEL = "captions"
+
+_MOST_BUFFERED_BYTES = 64 * 1024
+"""With more than this unsent the client is too slow, and what is new is dropped."""
+
+logger = logging.getLogger(__name__)
+
+
+class CaptionChannel:
+    """One client's channel, from its opening to its end."""
+
+    def __init__(
+        self,
+        channel: RTCDataChannel,
+        settings: StreamSettings,
+        receive: Callable[[dict[str, Any]], None],
+    ) -> None:
+        """Hand each well-formed message of the client to `receive`."""
+        self._channel, self._settings, self._receive = channel, settings, receive
+        self._messages = RateLimit(settings.messages_per_s)
+        self._refusals = RateLimit(1)
+        channel.on("message", self._on_message)
+
+    def send(self, message: dict[str, Any]) -> bool:
+        """Send a message, unless the client is gone or far behind; say whether it was sent."""
+        if self._channel.readyState != "open":
+            return False
+        if self._channel.bufferedAmount > _MOST_BUFFERED_BYTES:
+            return False
+        try:
+            self._channel.send(json.dumps(message))
+        except (InvalidStateError, ConnectionError):
+            return False
+        return True
+
+    def error(self, code: str, text: str) -> None:
+        """Tell the client what went wrong."""
+        self.send({"type": "error", "code": code, "message": text})
+
+    def _on_message(self, text: str | bytes) -> None:
+        try:
+            self._check(text)
+            self._receive(parse(text))
+        except MessageError as problem:
+            # Who sends nonsense quickly gets few answers: they must not pile up either.
+            if self._refusals.take():
+                self.error(problem.code, str(problem))
+
+    def _check(self, text: str | bytes) -> None:
+        if not self._messages.take():
+            most = self._settings.messages_per_s
+            raise MessageError("too-fast", f"send {most:g} messages a second at most")
+        size = len(text.encode() if isinstance(text, str) else text)
+        if size > self._settings.message_bytes:
+            most_bytes = self._settings.message_bytes
+            raise MessageError("too-large", f"a message may have {most_bytes} bytes, not {size}")

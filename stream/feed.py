@@ -1,0 +1,82 @@
+"""The pictures of a session, as they come: one slot for the returned video, one for captions."""
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import av
+from aiortc import MediaStreamTrack
+from aiortc.mediastreams import MediaStreamError
+
+from stream.frame import Frame
+from stream.slot import Slot
+from stream.sources import Source, SourceError
+
+
+class FeedEnded(Exception):
+    """No more pictures come; the message says why."""
+
+
+class Feed:
+    """Where the pictures of one session arrive."""
+
+    def __init__(self) -> None:
+        """Start with no picture."""
+        self.to_return: Slot[Frame] = Slot()
+        self.to_caption: Slot[Frame] = Slot()
+        self.received = 0
+        self.newest_at = time.monotonic()
+        """When the last picture came, or the feed was made, on the monotonic clock."""
+
+    def put(self, frame: Frame) -> None:
+        """Take in a new picture."""
+        self.received += 1
+        self.newest_at = time.monotonic()
+        self.to_return.put(frame)
+        self.to_caption.put(frame)
+
+
+async def read_track(track: MediaStreamTrack, feed: Feed) -> None:
+    """Feed what a peer sends, until the peer stops.
+
+    A track is read as fast as it comes whatever happens to the pictures: its own queue has no
+    bound.
+
+    Raises:
+        FeedEnded: When the track ends.
+    """
+    while True:
+        try:
+            image = await track.recv()
+        except MediaStreamError as problem:
+            raise FeedEnded("the camera's track ended") from problem
+        if isinstance(image, av.VideoFrame):
+            feed.put(Frame(image, time.time()))
+
+
+async def read_source(source: Source, feed: Feed) -> None:
+    """Feed what a source yields, read in a thread of its own.
+
+    Raises:
+        FeedEnded: When the source ends or fails.
+    """
+    loop = asyncio.get_running_loop()
+
+    def read() -> str:
+        try:
+            for frame in source.frames():
+                loop.call_soon_threadsafe(feed.put, Frame(frame.image, frame.captured))
+        except SourceError as problem:
+            return str(problem)
+        return "the source ended"
+
+    # Not the loop's own executor: whoever reads for hours would leave none to encode.
+    thread = ThreadPoolExecutor(1, "source")
+    reading = loop.run_in_executor(thread, read)
+    try:
+        reason = await asyncio.shield(reading)
+    finally:
+        source.close()
+        await reading
+        thread.shutdown(wait=False)
+    raise FeedEnded(reason)

@@ -1,0 +1,141 @@
+"""The data channel's messages, as `schema.json` describes them."""
+
+import json
+import time
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+from inference.engine import EngineInfo
+from stream.sampler import CaptionedFrame
+
+SCHEMA_PATH = Path(__file__).parent / "schema.json"
+PROTOCOL = 1
+BEAM_WIDTH = 3
+"""Told while the captioner's own width is not known yet."""
+
+
+class MessageError(ValueError):
+    """A client's message that cannot be taken; says why, with the protocol's code."""
+
+    def __init__(self, code: str, message: str) -> None:
+        """Refuse with one of the codes of `error`."""
+        super().__init__(message)
+        self.code = code
+
+
+def parse(text: str | bytes) -> dict[str, Any]:
+    """Read a client's message.
+
+    Raises:
+        MessageError: If it is no JSON object, of no known type, or not as the schema says.
+    """
+    try:
+        message = json.loads(text)
+    except (ValueError, RecursionError) as problem:
+        raise MessageError("bad-json", f"a message is one JSON object: {problem}") from problem
+    if not isinstance(message, dict):
+        raise MessageError("bad-json", "a message is one JSON object")
+    validators = _client_validators()
+    kind = message.get("type")
+    if not isinstance(kind, str) or kind not in validators:
+        raise MessageError("unknown-type", f"a message's type is one of {', '.join(validators)}")
+    for problem in validators[kind].iter_errors(message):
+        where = problem.json_path.removeprefix("$").removeprefix(".") or kind
+        # The instance may be large and is the client's own: it is not repeated.
+        raise MessageError("bad-message", f"{where}: {_expected(problem)}")
+    return message
+
+
+def limits(setting: str) -> list[float]:
+    """The least and the most that a client may set, as the schema says."""
+    rule = _schema()["$defs"][setting]
+    return [rule["minimum"], rule["maximum"]]
+
+
+def hello(
+    stream: str,
+    info: EngineInfo | None,
+    settings: dict[str, Any],
+    bounds: dict[str, Any],
+    captioner: dict[str, Any],
+) -> dict[str, Any]:
+    """The first message on a channel."""
+    model = info and {
+        "name": info.name,
+        "encoder": info.encoder,
+        "image_size": info.image_size,
+        "vocabulary_size": info.vocabulary_size,
+        "dev": info.figures,
+        "licence": info.licence,
+    }
+    return {
+        "type": "hello",
+        "protocol": PROTOCOL,
+        "stream": stream,
+        "model": model,
+        "settings": settings,
+        "limits": bounds,
+        "captioner": captioner,
+    }
+
+
+def caption(seq: int, captioned: CaptionedFrame) -> dict[str, Any]:
+    """A caption, aged as of now."""
+    said, image = captioned.caption, captioned.frame.image
+    age_ms = max(0.0, (time.time() - captioned.frame.captured) * 1e3)
+    timing = {
+        "prepare": captioned.prepare_ms,
+        "wait": captioned.wait_ms,
+        "encoder": said.timing_ms.encoder,
+        "decoder": said.timing_ms.decoder,
+    }
+    timing["total"] = sum(timing.values())
+    body = said.to_json()
+    return {
+        "type": "caption",
+        "seq": seq,
+        "text": said.text,
+        "confidence": round(said.confidence, 4),
+        "words": body["words"],
+        "frame": {
+            "pts": _rtp_time(image.pts, image.time_base),
+            "time": captioned.frame.captured,
+            "width": image.width,
+            "height": image.height,
+        },
+        "age_ms": round(age_ms, 1),
+        "timing_ms": {part: round(ms, 2) for part, ms in timing.items()},
+    }
+
+
+def _rtp_time(pts: int | None, time_base: Any) -> int:
+    """A timestamp in the units of video over RTP, 1/90000 s (RFC 3551)."""
+    return 0 if pts is None or time_base is None else round(pts * time_base * 90_000)
+
+
+def _expected(problem: Any) -> str:
+    rule, wanted = problem.validator, problem.validator_value
+    if rule == "additionalProperties":
+        return f"takes only {', '.join(problem.schema['properties'])}"
+    if rule == "required":
+        return f"needs {', '.join(wanted)}"
+    return f"must meet {rule} {json.dumps(wanted)}"
+
+
+@cache
+def _schema() -> dict[str, Any]:
+    schema: dict[str, Any] = json.loads(SCHEMA_PATH.read_text(encoding="utf-8"))
+    return schema
+
+
+@cache
+def _client_validators() -> dict[str, Draft202012Validator]:
+    schema = _schema()
+    names = [entry["$ref"].rpartition("/")[2] for entry in schema["$defs"]["client"]["oneOf"]]
+    return {
+        name: Draft202012Validator({"$ref": f"#/$defs/{name}", "$defs": schema["$defs"]})
+        for name in names
+    }

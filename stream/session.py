@@ -1,0 +1,315 @@
+"""One live session: a peer's pictures in, annotated video and captions out, until it ends."""
+
+import asyncio
+import contextlib
+import logging
+import time
+import uuid
+from collections.abc import Coroutine
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+from aiortc import (
+    MediaStreamTrack,
+    RTCConfiguration,
+    RTCDataChannel,
+    RTCPeerConnection,
+    RTCSessionDescription,
+)
+
+from inference.engine import EngineState
+from stream import messages
+from stream.annotated_track import AnnotatedTrack
+from stream.caption_channel import LABEL, CaptionChannel
+from stream.caption_service import CaptionService
+from stream.feed import Feed, FeedEnded, read_source, read_track
+from stream.ice import MediaAddresses
+from stream.offer import InputKind, Offer, OfferError
+from stream.overlay import Subtitle
+from stream.sampler import CaptionedFrame, Sampler
+from stream.settings import StreamSettings
+from stream.sources import open_source
+
+_TICK_S = 1.0
+_FAREWELL_S = 0.1
+_CLOSE_S = 2.0
+_STALE_INTERVALS = 3
+_STALE_S = 3.0
+
+logger = logging.getLogger(__name__)
+
+
+class _Ended(Exception):
+    """The session is over; the message is for the client."""
+
+    def __init__(self, message: str, code: str = "session-ended") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all sessions of a server share."""
+
+    settings: StreamSettings
+    captions: CaptionService
+    addresses: MediaAddresses
+    painting: Executor
+    """Draws captions into returned video."""
+    sampling: Executor
+    """Prepares sampled pictures for the captioner."""
+
+
+class Session:
+    """A session, from an accepted offer on. `run` it; it frees all that it holds when it ends."""
+
+    def __init__(self, offer: Offer, shared: Surroundings) -> None:
+        """Prepare to answer the offer."""
+        self.id = uuid.uuid4().hex[:12]
+        self._offer, self._shared, self._settings = offer, shared, shared.settings
+        self._feed = Feed()
+        self._sampler = Sampler(
+            self._feed.to_caption,
+            shared.captions,
+            self._publish,
+            shared.sampling,
+            shared.settings.interval_s,
+            shared.settings.beam_width,
+        )
+        self._returned = AnnotatedTrack(self._feed.to_return, self._subtitle, shared.painting)
+        self._channel: CaptionChannel | None = None
+        self._newest: CaptionedFrame | None = None
+        self._sent = self._unsent = 0
+        self._heard_at = self._begun = time.monotonic()
+        self._heard_bytes = 0
+        self._tallied = (0, 0, self._begun)
+        self._fps = (0.0, 0.0)
+        self._over: asyncio.Future[_Ended] = asyncio.get_running_loop().create_future()
+        self._tasks: set[asyncio.Task[None]] = set()
+        # An empty list, since aiortc takes none at all as leave to ask a public STUN server.
+        self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self._peer.on("track", self._on_track)
+        self._peer.on("datachannel", self._on_channel)
+        self._peer.on("connectionstatechange", self._on_connection_state)
+
+    async def answer(self) -> RTCSessionDescription:
+        """Answer the offer.
+
+        Raises:
+            OfferError: If no codec or transport is common to both sides.
+        """
+        offered = self._offer.description
+        admitted = self._shared.addresses.admit(offered.sdp)
+        try:
+            await self._peer.setRemoteDescription(RTCSessionDescription(admitted, offered.type))
+            self._choose_media()
+            await self._peer.setLocalDescription()
+        except Exception as problem:
+            # What aiortc raises at a description that it cannot use has no common class.
+            raise OfferError("bad-sdp", f"the offer cannot be answered: {problem!r}") from problem
+        return self._peer.localDescription
+
+    async def run(self) -> None:
+        """Live until the peer goes, a limit is reached, or the task is cancelled."""
+        unsubscribe = self._shared.captions.subscribe(self._on_captioner_state)
+        self._spawn(self._sampler.run())
+        self._spawn(self._watch())
+        if self._offer.input is InputKind.DEMO:
+            self._spawn(self._read(read_source(open_source("demo"), self._feed)))
+        try:
+            ended = await self._over
+            logger.info("session %s ended: %s", self.id, ended)
+            await self._say_farewell(ended)
+        finally:
+            unsubscribe()
+            await self.close()
+
+    async def close(self) -> None:
+        """Free everything; safe to call more than once."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._returned.stop()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._peer.close(), _CLOSE_S)
+
+    def _choose_media(self) -> None:
+        for transceiver in self._peer.getTransceivers():
+            if transceiver.kind != "video":
+                # A track that is received and not read would grow without end.
+                transceiver.direction = "inactive"
+        self._peer.addTrack(self._returned)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name=f"session {self.id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._on_task_done)
+
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (problem := task.exception()):
+            logger.error("session %s failed", self.id, exc_info=problem)
+            self._end(_Ended("something went wrong on the server"))
+
+    def _end(self, ended: _Ended) -> None:
+        if not self._over.done():
+            self._over.set_result(ended)
+
+    async def _say_farewell(self, ended: _Ended) -> None:
+        if self._channel and self._peer.connectionState == "connected":
+            self._channel.error(ended.code, str(ended))
+            await asyncio.sleep(_FAREWELL_S)
+
+    # What the peer does.
+
+    def _on_track(self, track: MediaStreamTrack) -> None:
+        if track.kind == "video" and self._offer.input is InputKind.PEER:
+            self._spawn(self._read(read_track(track, self._feed)))
+
+    async def _read(self, reading: Coroutine[Any, Any, None]) -> None:
+        try:
+            await reading
+        except FeedEnded as ended:
+            self._end(_Ended(str(ended), "source-ended"))
+
+    def _on_channel(self, channel: RTCDataChannel) -> None:
+        if channel.label != LABEL or self._channel:
+            channel.close()
+            return
+        self._channel = CaptionChannel(channel, self._settings, self._on_message)
+        self._greet()
+
+    def _on_connection_state(self) -> None:
+        if self._peer.connectionState in ("closed", "failed"):
+            self._end(_Ended("the connection was closed"))
+
+    def _on_message(self, message: dict[str, Any]) -> None:
+        assert self._channel
+        if message["type"] == "ping":
+            self._channel.send({"type": "pong", "id": message["id"]})
+            return
+        if "interval_s" in message:
+            self._sampler.interval_s = float(message["interval_s"])
+        if "beam_width" in message:
+            self._sampler.beam_width = message["beam_width"]
+        self._send_stats()
+
+    # What the captioner does.
+
+    def _publish(self, captioned: CaptionedFrame) -> None:
+        self._newest = captioned
+        message = messages.caption(self._sent + self._unsent, captioned)
+        if self._channel and self._channel.send(message):
+            self._sent += 1
+        else:
+            self._unsent += 1
+
+    def _on_captioner_state(self) -> None:
+        self._greet() if self._shared.captions.state is EngineState.READY else self._send_stats()
+
+    def _subtitle(self) -> Subtitle:
+        """What the returned video carries now."""
+        captions, newest = self._shared.captions, self._newest
+        notice = {
+            EngineState.STARTING: "The captioner is starting",
+            EngineState.PAUSED: "Captions are paused",
+            EngineState.READY: None,
+        }[captions.state]
+        if newest is None:
+            return Subtitle("", notice=notice)
+        patience = max(_STALE_S, _STALE_INTERVALS * self._sampler.interval_s)
+        stale = notice is not None or time.time() - newest.frame.captured > patience
+        return Subtitle(newest.caption.text, stale, notice)
+
+    # What the client is told.
+
+    def _greet(self) -> None:
+        if self._channel:
+            settings = self._settings
+            self._channel.send(
+                messages.hello(
+                    self.id,
+                    self._shared.captions.info,
+                    self._state_of_settings(),
+                    {
+                        "interval_s": messages.limits("interval_s"),
+                        "beam_width": messages.limits("beam_width"),
+                        "session_s": settings.session_s,
+                        "idle_s": settings.idle_s,
+                        "message_bytes": settings.message_bytes,
+                        "messages_per_s": settings.messages_per_s,
+                    },
+                    self._state_of_captioner(),
+                )
+            )
+            self._send_stats()
+
+    def _send_stats(self) -> None:
+        if self._channel:
+            self._channel.send(
+                {
+                    "type": "stats",
+                    "captioner": self._state_of_captioner(),
+                    "settings": self._state_of_settings(),
+                    "frames": {
+                        "received": self._feed.received,
+                        "returned": self._returned.returned,
+                        "replaced": self._feed.to_return.replaced,
+                        "fps_in": round(self._fps[0], 1),
+                        "fps_out": round(self._fps[1], 1),
+                    },
+                    "captions": {"sent": self._sent, "replaced": self._unsent},
+                }
+            )
+
+    def _state_of_captioner(self) -> dict[str, Any]:
+        captions = self._shared.captions
+        return {"state": captions.state.value, "message": captions.message}
+
+    def _state_of_settings(self) -> dict[str, Any]:
+        info = self._shared.captions.info
+        width = self._sampler.beam_width or (info.beam_width if info else messages.BEAM_WIDTH)
+        return {"interval_s": self._sampler.interval_s, "beam_width": width}
+
+    # What ends it.
+
+    async def _watch(self) -> None:
+        """Every second: tell the client how it goes, and end the session when a limit is met."""
+        while True:
+            await asyncio.sleep(_TICK_S)
+            self._tally()
+            self._send_stats()
+            await self._listen()
+            if ended := self._limit_met():
+                self._end(ended)
+                return
+
+    def _tally(self) -> None:
+        now, received, returned = time.monotonic(), self._feed.received, self._returned.returned
+        seconds = now - self._tallied[2]
+        self._fps = (
+            (received - self._tallied[0]) / seconds,
+            (returned - self._tallied[1]) / seconds,
+        )
+        self._tallied = (received, returned, now)
+
+    async def _listen(self) -> None:
+        """Take note of whether anything at all came from the peer: media, reports, messages."""
+        report = await self._peer.getStats()
+        heard = sum(part.bytesReceived for part in report.values() if part.type == "transport")
+        if heard != self._heard_bytes:
+            self._heard_bytes, self._heard_at = heard, time.monotonic()
+
+    def _limit_met(self) -> _Ended | None:
+        settings, now = self._settings, time.monotonic()
+        if self._peer.connectionState != "connected":
+            late = now - self._begun > settings.connect_s
+            return _Ended("the connection was not made in time") if late else None
+        if now - self._heard_at > settings.vanished_s:
+            return _Ended("nothing was heard of the peer any more")
+        if now - self._feed.newest_at > settings.idle_s:
+            return _Ended(f"no picture came for {settings.idle_s:g} s")
+        if now - self._begun > settings.session_s:
+            return _Ended(f"a session may last {settings.session_s:g} s")
+        return None

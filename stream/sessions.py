@@ -1,0 +1,92 @@
+"""All live sessions of a server: so many and no more, and none left when it stops."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Self
+
+from aiortc import RTCSessionDescription
+
+from stream.caption_service import CaptionService
+from stream.ice import MediaAddresses
+from stream.offer import Offer
+from stream.session import Session, Surroundings
+from stream.settings import StreamSettings
+
+_PAINTERS = 2
+
+
+class ServerFull(RuntimeError):
+    """As many sessions are live as may be."""
+
+    retry_after_s = 10
+
+
+class Sessions:
+    """Accepts offers and keeps their sessions; an asynchronous context manager."""
+
+    def __init__(self, settings: StreamSettings, captions: CaptionService, host: str) -> None:
+        """Accept sessions whose media may use the addresses of `host`."""
+        self._settings = settings
+        self._live: dict[str, asyncio.Task[None]] = {}
+        self._shared = Surroundings(
+            settings=settings,
+            captions=captions,
+            addresses=MediaAddresses(host),
+            painting=ThreadPoolExecutor(_PAINTERS, "painting"),
+            sampling=ThreadPoolExecutor(1, "sampling"),
+        )
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def accept(self, offer: Offer) -> tuple[str, RTCSessionDescription]:
+        """Start a session; return its id and the answer.
+
+        Raises:
+            ServerFull: If there are as many sessions as may be.
+            OfferError: If the offer cannot be answered.
+        """
+        if len(self._live) >= self._settings.sessions:
+            raise ServerFull(f"all {self._settings.sessions} sessions are taken")
+        session = Session(offer, self._shared)
+        answered: asyncio.Future[RTCSessionDescription] = asyncio.Future()
+        task = asyncio.create_task(_live(session, answered), name=f"session {session.id}")
+        self._live[session.id] = task
+        task.add_done_callback(lambda _: self._live.pop(session.id))
+        return session.id, await asyncio.shield(answered)
+
+    async def close(self) -> None:
+        """End every session and free what they share."""
+        tasks = list(self._live.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._shared.painting.shutdown(wait=False)
+        self._shared.sampling.shutdown(wait=False)
+        self._shared.addresses.release()
+
+
+async def _live(session: Session, answered: asyncio.Future[RTCSessionDescription]) -> None:
+    """Answer, then run: one task, so that nothing is left when either fails or is cancelled."""
+    try:
+        answered.set_result(await session.answer())
+        await session.run()
+    except Exception as problem:
+        if answered.done():
+            raise
+        answered.set_exception(problem)
+    finally:
+        await session.close()
+        answered.cancel()

@@ -1,0 +1,154 @@
+"""A source whose frames arrive when they please.
+
+A read from a camera or a network peer blocks until something arrives, and FFmpeg offers no way to
+end it from another thread. So a thread of its own reads, and hands over through one slot: the
+caller never waits longer than it wants to, whatever the peer does.
+"""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import av
+from av.container import InputContainer
+
+from stream.sources.decoding import find_video, read_pictures
+from stream.sources.media_time import MediaTime
+from stream.sources.source import Source, SourceError, SourceFrame
+
+CLOSE_WAIT_S = 1.0
+"""How long closing waits for the reading thread. One that is stuck in a read ends by itself, and
+frees the container, when its read times out."""
+
+
+class ReaderSource(Source):
+    """The pictures of an opened container, read by a thread of its own.
+
+    A live source is read as fast as it sends, and a frame that nobody took is replaced by the
+    next; a recorded one waits for its frames to be taken.
+    """
+
+    def __init__(
+        self, container: InputContainer, name: str, *, live: bool, read_timeout_s: float
+    ) -> None:
+        """Look for the video; reading begins with `frames`.
+
+        Args:
+            container: an opened container, which the source closes from now on.
+            name: what to call the source, without credentials.
+            live: whether the container plays in real time.
+            read_timeout_s: how long a live source may send no picture before it counts as lost.
+
+        Raises:
+            SourceError: the container holds no video that can be decoded.
+        """
+        self.live = live
+        self.name = name
+        self._read_timeout_s = read_timeout_s
+        self._container = container
+        try:
+            self._video = find_video(container, name)
+        except SourceError:
+            container.close()
+            raise
+        # Guards what follows, and is told of every change to it.
+        self._changed = threading.Condition()
+        self._slot: SourceFrame | None = None
+        self._closed = False
+        self._ended = False
+        self._error: SourceError | None = None
+        self._thread: threading.Thread | None = None
+
+    def frames(self) -> Iterator[SourceFrame]:
+        """Give the frames as they come: of a live source the newest.
+
+        Raises:
+            SourceError: the source failed, or sent no picture for the read timeout.
+        """
+        self._start()
+        while (frame := self._take()) is not None:
+            yield frame
+
+    def _start(self) -> None:
+        with self._changed:
+            if self._thread is None and not self._closed:
+                self._thread = threading.Thread(
+                    target=self._read, name=f"source {self.name}", daemon=True
+                )
+                self._thread.start()
+
+    def _take(self) -> SourceFrame | None:
+        with self._changed:
+            came = self._changed.wait_for(
+                lambda: self._slot is not None or self._ended or self._closed,
+                self._read_timeout_s,
+            )
+            if self._closed:
+                return None
+            if not came:
+                raise self._lost()
+            frame, self._slot = self._slot, None
+            self._changed.notify_all()
+            if frame is None and self._error is not None:
+                raise self._error
+            return frame
+
+    def _lost(self) -> SourceError:
+        return SourceError(
+            f"{self.name} has sent no picture for {self._read_timeout_s:g} s: check that it is "
+            "still on and connected, then start again"
+        )
+
+    def _read(self) -> None:
+        """Run the reading thread."""
+        error: SourceError | None = None
+        try:
+            self._read_until_closed()
+        except (av.error.ExitError, av.error.TimeoutError):
+            error = self._lost()
+        except av.FFmpegError as reason:
+            error = SourceError(
+                f"{self.name} broke off ({reason.strerror}): check that it is still on and "
+                "connected, then start again"
+            )
+        finally:
+            self._container.close()
+            with self._changed:
+                self._ended, self._error = True, error
+                self._changed.notify_all()
+
+    def _read_until_closed(self) -> None:
+        media_time = MediaTime(self._video)
+        started: float | None = None
+        reading = read_pictures(self._container, self._video)
+        try:
+            for _, pictures in reading:
+                if self._closed:
+                    return
+                for picture in pictures:
+                    # A live peer's timestamps may jump when it sets its clock; ours do not.
+                    now = time.monotonic()
+                    started = now if started is None else started
+                    position_s = now - started if self.live else media_time.of(picture)
+                    self._hand_over(SourceFrame(picture, position_s, time.time()))
+        finally:
+            reading.close()
+
+    def _hand_over(self, frame: SourceFrame) -> None:
+        with self._changed:
+            if not self.live:
+                self._changed.wait_for(lambda: self._slot is None or self._closed)
+            self._slot = None if self._closed else frame
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """End `frames` at once, and the reading as soon as it comes to a stop."""
+        with self._changed:
+            self._closed = True
+            self._slot = None
+            self._changed.notify_all()
+            thread = self._thread
+        if thread is None:
+            self._container.close()
+        else:
+            thread.join(CLOSE_WAIT_S)

@@ -1,0 +1,124 @@
+"""A network camera or stream as a source."""
+
+from urllib.parse import SplitResult, urlsplit
+
+import av
+from av.container import InputContainer
+from av.error import (
+    ConnectionRefusedError,
+    ExitError,
+    HTTPError,
+    HTTPForbiddenError,
+    HTTPNotFoundError,
+    HTTPUnauthorizedError,
+    InvalidDataError,
+    TimeoutError,
+)
+
+from stream.sources.reader import ReaderSource
+from stream.sources.source import SourceError
+
+SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "udp")
+
+OPTIONS = {
+    # TCP gets through firewalls, and loses no packets; cameras without it are asked over UDP.
+    "rtsp_flags": "prefer_tcp",
+    # A playlist from the network may name other addresses, but no files of this machine.
+    "protocol_whitelist": "http,https,httpproxy,tcp,tls,crypto,data,udp,rtp,srtp,rtmp,rtmps,rtsp",
+    # A camera of one frame a second would need longer than anyone waits to tell its frame rate.
+    "fpsprobesize": "0",
+    "analyzeduration": "1000000",
+}
+
+
+class UrlSource(ReaderSource):
+    """An RTSP, HTTP, RTMP or UDP stream.
+
+    A video file behind HTTP is read as its frames are taken; everything else is live.
+    """
+
+    def __init__(
+        self, url: str, *, open_timeout_s: float = 5.0, read_timeout_s: float = 10.0
+    ) -> None:
+        """Connect, and find out what is sent.
+
+        Args:
+            url: the address, which may hold a user name and password.
+            open_timeout_s: how long to wait for the first answer, in seconds; finding out what the
+                answer holds may take as long again.
+            read_timeout_s: how long to wait for each picture, in seconds.
+
+        Raises:
+            SourceError: the address is malformed, nobody answers there, or not with video.
+        """
+        address = _split(url)
+        name = _name(address)
+        try:
+            container = _open(url, name, open_timeout_s, read_timeout_s)
+        except av.FFmpegError as error:
+            # Not chained: FFmpeg's own message repeats the address, password and all.
+            raise _failure(error, name, open_timeout_s) from None
+        recorded = address.scheme in ("http", "https") and container.duration is not None
+        super().__init__(container, name, live=not recorded, read_timeout_s=read_timeout_s)
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        address = urlsplit(url)
+        _ = address.port
+    except ValueError:
+        raise SourceError(
+            "the address of the source is malformed: write it as rtsp://host:port/path"
+        ) from None
+    if address.scheme not in SCHEMES:
+        raise SourceError(
+            f"no source speaks {address.scheme}://: give one of "
+            + ", ".join(f"{scheme}://" for scheme in SCHEMES)
+        )
+    if not address.hostname and address.scheme != "udp":
+        raise SourceError(
+            f"the address of the source names no host: write it as {address.scheme}://host/path"
+        )
+    return address
+
+
+def _name(address: SplitResult) -> str:
+    """Say which host it is; user, path and query may each hold a password or a stream's key."""
+    host = address.hostname or ""
+    host = f"[{host}]" if ":" in host else host
+    port = f":{address.port}" if address.port else ""
+    return f"{address.scheme}://{host}{port}"
+
+
+def _open(url: str, name: str, open_timeout_s: float, read_timeout_s: float) -> InputContainer:
+    return av.open(
+        url,
+        options=OPTIONS,
+        metadata_errors="replace",
+        timeout=(open_timeout_s, read_timeout_s),
+    )
+
+
+def _failure(error: av.FFmpegError, name: str, open_timeout_s: float) -> SourceError:
+    match error:
+        case HTTPNotFoundError():
+            reason = "answered 404 Not Found: check the path of the address"
+        case HTTPUnauthorizedError() | HTTPForbiddenError():
+            reason = (
+                f"refused access ({error.strerror}): put the user name and password into the "
+                "address, as in rtsp://user:password@host/path"
+            )
+        case HTTPError():
+            reason = f"answered with an error ({error.strerror}): check the address, try later"
+        case ConnectionRefusedError():
+            reason = "refused the connection: check that it is on and that the port is right"
+        case ExitError() | TimeoutError():
+            reason = (
+                f"sent no video within {open_timeout_s:g} s: check the address, and that no "
+                "firewall is in between"
+            )
+        case InvalidDataError():
+            reason = "answered, but with no video: check the path of the address"
+        case _:
+            reason = f"could not be reached ({error.strerror}): check the host name and the network"
+    return SourceError(f"{name} {reason}")

@@ -1,0 +1,1 @@
+"""The page, its assets and the HTTP routes."""

@@ -1,0 +1,23 @@
+"""Whether the server lives, and whether it captions."""
+
+from aiohttp import web
+
+from inference.engine import EngineState
+from web.errors import error
+from web.keys import ENGINE, SESSIONS
+
+
+def routes() -> list[web.AbstractRouteDef]:
+    """`/healthz` and `/readyz`."""
+    return [web.get("/healthz", _alive), web.get("/readyz", _ready)]
+
+
+async def _alive(request: web.Request) -> web.Response:
+    return web.json_response({"status": "ok", "sessions": len(request.app[SESSIONS])})
+
+
+async def _ready(request: web.Request) -> web.Response:
+    engine = request.app[ENGINE]
+    if engine.state is not EngineState.READY:
+        return error(503, "not-ready", engine.message, {"Retry-After": "2"})
+    return web.json_response({"status": "ready"})

@@ -1,0 +1,43 @@
+"""The page and its assets, and what a browser may do with them."""
+
+from pathlib import Path
+
+from aiohttp import web
+
+_STATIC = Path(__file__).parent / "static"
+
+_POLICY = "; ".join(
+    [
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "media-src 'self' blob: mediastream:",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    ]
+)
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-cache",
+}
+
+
+def page_routes() -> list[web.AbstractRouteDef]:
+    """`/` and everything under `/static/`."""
+    return [web.get("/", _index), web.static("/static", _STATIC)]
+
+
+async def security_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Add to every response what a browser is to hold to."""
+    response.headers.update(_HEADERS)
+
+
+async def _index(request: web.Request) -> web.FileResponse:
+    return web.FileResponse(_STATIC / "index.html")

@@ -1,0 +1,86 @@
+"""Every setting of the server, from a TOML file and the environment."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from stream.settings import StreamSettings
+
+DEFAULT_CAPTIONER = Path(__file__).parent.parent / "models" / "weights" / "lite2-flickr8k"
+
+
+class SettingsError(ValueError):
+    """A setting is wrong; the message names it and says what it may be."""
+
+
+class ServerSettings(BaseSettings):
+    """Settings with their defaults.
+
+    The command line goes before the environment (`SIGHTLINE_PORT`, `SIGHTLINE_STREAM__SESSIONS`),
+    and that before the file, whose keys have the fields' names, `[stream]` a table.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="SIGHTLINE_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    host: str = "127.0.0.1"
+    """Address to bind to; media uses it too."""
+    port: int = Field(4200, ge=0, le=65535)
+    """Port of the page; 0 takes any free one."""
+    captioner: Path = DEFAULT_CAPTIONER
+    """Folder of the captioner, as `models.train` writes it."""
+    stream: StreamSettings = StreamSettings()
+
+
+def read_settings(config: Path | None, overrides: dict[str, Any]) -> ServerSettings:
+    """Read the settings.
+
+    Args:
+        config: A TOML file, or None.
+        overrides: Fields given on the command line, which go before everything.
+
+    Raises:
+        SettingsError: If the file cannot be read, or a setting is wrong.
+    """
+    values = _read_file(config)
+
+    class Layered(ServerSettings):
+        """The settings, their sources in order: command line, environment, file."""
+
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return init_settings, env_settings, InitSettingsSource(settings_cls, values)
+
+    try:
+        return Layered(**overrides)
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise SettingsError(f"setting {name!r}: {first['msg']}") from problem
+
+
+def _read_file(config: Path | None) -> dict[str, Any]:
+    if config is None:
+        return {}
+    try:
+        return tomllib.loads(config.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as problem:
+        raise SettingsError(f"{config} cannot be read: {problem}") from problem
+    except tomllib.TOMLDecodeError as problem:
+        raise SettingsError(f"{config} is no TOML: {problem}") from problem

@@ -1,0 +1,360 @@
+// @ts-check
+/** Puts the page together: one session at a time, its views, and the state that all can see. */
+
+import { Announcer } from './announcer.js';
+import { Camera, cameraIsHidden, listCameras, onCamerasChanged } from './camera.js';
+import { CaptionView } from './captions.js';
+import { canConnect } from './connection.js';
+import { FiguresView } from './figures.js';
+import { OwnFile } from './file.js';
+import { HistoryView } from './history.js';
+import { Demo } from './inputs.js';
+import { Problem } from './problems.js';
+import { Session } from './session.js';
+import { SettingsView } from './settings.js';
+import { Stage } from './stage.js';
+import { Voice } from './voice.js';
+
+/** @typedef {'idle' | 'connecting' | 'live' | 'paused' | 'reconnecting' | 'problem'} State */
+/** @typedef {import('./inputs.js').Input} Input */
+/** @typedef {import('./problems.js').Action} Action */
+/** @typedef {import('./protocol.js').Caption} Caption */
+/** @typedef {import('./protocol.js').Captioner} Captioner */
+/** @typedef {import('./protocol.js').ServerMessage} ServerMessage */
+
+/** @type {Record<State, string>} */
+const STATE_TEXTS = {
+  idle: 'Ready',
+  connecting: 'Connecting',
+  live: 'Live',
+  paused: 'Captions paused',
+  reconnecting: 'Reconnecting',
+  problem: 'Stopped',
+};
+
+const root = document.documentElement;
+const startButtons = {
+  camera: element('start-camera', HTMLButtonElement),
+  demo: element('start-demo', HTMLButtonElement),
+  file: element('start-file', HTMLButtonElement),
+};
+const stopButton = element('stop', HTMLButtonElement);
+const holdButton = element('hold', HTMLButtonElement);
+const fileField = element('file', HTMLInputElement);
+const cameraPicker = element('camera', HTMLSelectElement);
+const speakSwitch = element('speak', HTMLInputElement);
+const video = element('returned-video', HTMLVideoElement);
+
+const voice = new Voice();
+const announcer = new Announcer(element('announcement'), voice);
+const captions = new CaptionView({
+  caption: element('caption'),
+  sentence: element('sentence'),
+  age: element('age'),
+  sightline: element('sightline'),
+  certainty: element('certainty'),
+  detail: element('word-detail'),
+  panel: element('screen'),
+});
+const history = new HistoryView(element('history'), (rows) => {
+  element('history-section').hidden = rows === 0;
+});
+const figures = new FiguresView(element('figures'));
+const settings = new SettingsView(
+  {
+    interval: element('interval', HTMLInputElement),
+    intervalText: element('interval-text'),
+    beam: element('beam-width', HTMLSelectElement),
+    confirmation: element('confirmation'),
+  },
+  (wanted) => session?.send({ type: 'configure', ...wanted }),
+);
+const stage = new Stage(
+  {
+    video,
+    frame: element('stage'),
+    note: element('note'),
+    overlay: element('overlay'),
+    title: element('overlay-title'),
+    advice: element('overlay-advice'),
+    detail: element('overlay-detail'),
+    countdown: element('overlay-countdown'),
+    actions: element('overlay-actions'),
+  },
+  act,
+  () => session?.tryNow(),
+);
+
+/** @type {Session | null} */
+let session = null;
+/** The input of the session, or of the last one that ended by itself. @type {Input | null} */
+let input = null;
+/** @type {Captioner} */
+let captioner = { state: 'ready', message: '' };
+let cameraIsMuted = false;
+
+/** @param {Input} chosen */
+function start(chosen) {
+  session?.stop();
+  captions.clear();
+  announcer.reset();
+  stage.empty();
+  holdButton.setAttribute('aria-pressed', 'false');
+  cameraIsMuted = false;
+  captioner = { state: 'ready', message: '' };
+  input = chosen;
+  session = newSession(chosen);
+  setState('connecting');
+  session.run();
+}
+
+/** @param {Input} chosen */
+function newSession(chosen) {
+  const own = new Session(chosen, {
+    onConnecting(step) {
+      if (own !== session) return;
+      if (root.dataset.state === 'reconnecting') stage.showTrying();
+      else showProgress(step);
+    },
+    onLive() {
+      if (own !== session) return;
+      stage.clear();
+      setState('live');
+      keepFocus(stopButton);
+      showCameras();
+    },
+    onReconnecting(problem, retryAt) {
+      if (own !== session) return;
+      setState('reconnecting', problem);
+      stage.showRetry(problem, retryAt);
+      stage.note('');
+    },
+    onProblem(problem) {
+      if (own === session) fail(problem);
+    },
+    onMessage(message) {
+      if (own === session) receive(message);
+    },
+    onVideo(stream) {
+      if (own === session) stage.play(stream);
+    },
+  });
+  return own;
+}
+
+function stop() {
+  const { kind } = input ?? { kind: /** @type {const} */ ('camera') };
+  session?.stop();
+  session = null;
+  input = null;
+  captions.clear();
+  announcer.reset();
+  stage.empty();
+  voice.quiet();
+  setState('idle');
+  startButtons[kind].focus();
+}
+
+/** @param {Problem} problem  One that only the visitor can mend. */
+function fail(problem) {
+  session = null;
+  setState('problem', problem);
+  stage.note('');
+  stage.showProblem(problem);
+  voice.quiet();
+  showCameras();
+}
+
+/** @param {ServerMessage} message */
+function receive(message) {
+  switch (message.type) {
+    case 'hello':
+      settings.greet(message);
+      figures.showModel(message);
+      showCaptioner(message.captioner);
+      break;
+    case 'caption':
+      showCaption(message);
+      break;
+    case 'stats':
+      settings.confirm(message.settings);
+      figures.showStats(message);
+      showCaptioner(message.captioner);
+      break;
+    case 'error':
+      settings.refuse(message.message);
+      break;
+  }
+}
+
+/** @param {Caption} caption */
+function showCaption(caption) {
+  const ageMs = caption.age_ms + (session?.delayMs ?? 0);
+  captions.show(caption, performance.now() - ageMs, settings.intervalS);
+  history.add(caption.text, new Date(Date.now() - ageMs));
+  figures.showCaption(caption);
+  if (!captions.held) announcer.hear(caption.text);
+}
+
+/** @param {Captioner} current */
+function showCaptioner(current) {
+  captioner = current;
+  root.dataset.captioner = current.state;
+  setState(current.state === 'paused' ? 'paused' : 'live');
+  showNote();
+}
+
+/** The one thing that is worth a line over the picture. */
+function showNote() {
+  if (root.dataset.state !== 'live' && root.dataset.state !== 'paused') return;
+  if (cameraIsMuted) {
+    stage.note('The camera sends no picture: it is covered, or another program has it.');
+  } else if (captioner.state === 'paused') {
+    stage.note('Captions are paused and come back by themselves. The picture goes on.');
+  } else if (captioner.state === 'starting') {
+    stage.note('The captioner is starting. The picture is live already.');
+  } else {
+    stage.note(stage.hasPicture ? '' : 'Waiting for the first picture.');
+  }
+}
+
+/** @param {'input' | 'server'} step */
+function showProgress(step) {
+  if (step === 'server') {
+    stage.showProgress('Connecting', 'Finding a way to the server for the video.');
+  } else if (input?.kind === 'camera') {
+    stage.showProgress('Opening the camera', 'If your browser asks, choose “Allow”.');
+  } else if (input?.kind === 'file') {
+    stage.showProgress('Opening your file', input.label);
+  }
+}
+
+/**
+ * @param {State} state
+ * @param {Problem} [problem]
+ */
+function setState(state, problem) {
+  root.dataset.state = state;
+  if (problem) root.dataset.problem = problem.code;
+  else delete root.dataset.problem;
+  if (state === 'idle' || input === null) delete root.dataset.source;
+  else root.dataset.source = input.kind;
+  if (state !== 'live' && state !== 'paused') delete root.dataset.captioner;
+  const text = STATE_TEXTS[state];
+  const label = state === 'live' && input ? `${text}: ${input.label}` : text;
+  const stateLine = element('state');
+  if (stateLine.textContent !== label) stateLine.textContent = label;
+  document.title = state === 'idle' ? 'Sightline' : `${text} · Sightline`;
+  stopButton.textContent = state === 'problem' ? 'Close' : 'Stop';
+  for (const [kind, button] of Object.entries(startButtons)) {
+    button.toggleAttribute('data-current', kind === root.dataset.source);
+  }
+}
+
+/** @param {Action} action */
+function act(action) {
+  if ((action === 'retry' || action === 'continue') && input) start(input);
+  else if (action === 'camera') start(newCamera());
+  else if (action === 'demo') start(new Demo());
+  else fileField.click();
+  if (action !== 'file') keepFocus(stopButton);
+}
+
+/** A button that was pressed may be gone: the focus then goes on to the next of use. */
+function keepFocus(/** @type {HTMLElement} */ next) {
+  const { activeElement } = document;
+  const isGone = activeElement === null || activeElement === document.body;
+  if (isGone || !activeElement.checkVisibility?.()) next.focus();
+}
+
+function newCamera(deviceId = cameraPicker.value) {
+  return new Camera(deviceId, (muted) => {
+    cameraIsMuted = muted;
+    showNote();
+  });
+}
+
+/** Offers the choice of a camera where there is one. */
+async function showCameras() {
+  const cameras = await listCameras();
+  const current = input instanceof Camera ? input.deviceId : cameraPicker.value;
+  cameraPicker.replaceChildren(
+    ...cameras.map(({ deviceId, label }) => new Option(label, deviceId)),
+  );
+  if (cameras.some(({ deviceId }) => deviceId === current)) cameraPicker.value = current;
+  element('camera-field').hidden = cameras.length < 2;
+}
+
+/** @param {File | undefined} file */
+function startFile(file) {
+  if (file) start(new OwnFile(file));
+}
+
+function preparePage() {
+  setState('idle');
+  if (cameraIsHidden()) {
+    element('about-camera').textContent = 'Needs https, or http://localhost on the same machine.';
+  }
+  if (!Voice.isAvailable) {
+    speakSwitch.disabled = true;
+    element('about-speak').textContent = 'This browser has no speech.';
+  }
+  if (!canConnect()) {
+    for (const button of Object.values(startButtons)) button.disabled = true;
+    fail(new Problem('no-webrtc'));
+  }
+}
+
+function listenToVisitor() {
+  startButtons.camera.addEventListener('click', () => start(newCamera()));
+  startButtons.demo.addEventListener('click', () => start(new Demo()));
+  startButtons.file.addEventListener('click', () => fileField.click());
+  fileField.addEventListener('change', () => {
+    startFile(fileField.files?.[0]);
+    fileField.value = '';
+  });
+  cameraPicker.addEventListener('change', () => start(newCamera()));
+  stopButton.addEventListener('click', stop);
+  holdButton.addEventListener('click', () => {
+    captions.held = !captions.held;
+    holdButton.setAttribute('aria-pressed', String(captions.held));
+  });
+  speakSwitch.addEventListener('change', () => (voice.on = speakSwitch.checked));
+  element('clear-history').addEventListener('click', () => history.clear());
+  document.addEventListener('dragover', (event) => event.preventDefault());
+  document.addEventListener('drop', (event) => {
+    event.preventDefault();
+    if (canConnect()) startFile(event.dataTransfer?.files[0]);
+  });
+}
+
+function listenToDevice() {
+  onCamerasChanged(showCameras);
+  video.addEventListener('loadeddata', showNote);
+  addEventListener('online', () => session?.tryNow());
+  document.addEventListener('visibilitychange', () => {
+    if (!document.hidden) session?.tryNow();
+  });
+  addEventListener('pagehide', () => session?.stop());
+  addEventListener('pageshow', ({ persisted }) => {
+    if (!persisted || session === null || input === null) return;
+    if (input.kind === 'camera') fail(new Problem('camera-released'));
+    else start(input);
+  });
+}
+
+/**
+ * @template {HTMLElement} [E=HTMLElement]
+ * @param {string} id
+ * @param {new () => E} [kind]
+ * @returns {E}
+ */
+function element(id, kind) {
+  const found = document.getElementById(id);
+  if (!(found instanceof (kind ?? HTMLElement))) throw new Error(`The page has no ${id}.`);
+  return /** @type {E} */ (found);
+}
+
+preparePage();
+listenToVisitor();
+listenToDevice();

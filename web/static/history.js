@@ -1,0 +1,82 @@
+// @ts-check
+/** The captions so far: newest first, equal neighbours folded into one row, bounded. */
+
+const MOST_ROWS = 200;
+const CLOCK = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium' });
+
+/**
+ * @typedef {object} Row
+ * @property {string} text
+ * @property {Date} first
+ * @property {number} count
+ * @property {HTMLElement} item
+ * @property {HTMLElement} times
+ * @property {HTMLElement} repeats
+ */
+
+export class HistoryView {
+  #list;
+  #onCount;
+  /** Newest first. @type {Row[]} */
+  #rows = [];
+
+  /**
+   * @param {HTMLElement} list
+   * @param {(rows: number) => void} onCount  Told whenever the number of rows has changed.
+   */
+  constructor(list, onCount) {
+    this.#list = list;
+    this.#onCount = onCount;
+  }
+
+  /**
+   * @param {string} text
+   * @param {Date} time  When the picture was taken.
+   */
+  add(text, time) {
+    const newest = this.#rows[0];
+    if (newest?.text === text) {
+      newest.count += 1;
+      newest.times.replaceChildren(timeElement(newest.first), ' – ', timeElement(time));
+      newest.repeats.textContent = `${newest.count} times`;
+      return;
+    }
+    const row = newRow(text, time);
+    this.#rows.unshift(row);
+    this.#list.prepend(row.item);
+    for (const oldest of this.#rows.splice(MOST_ROWS)) oldest.item.remove();
+    this.#onCount(this.#rows.length);
+  }
+
+  clear() {
+    this.#rows = [];
+    this.#list.replaceChildren();
+    this.#onCount(0);
+  }
+}
+
+/**
+ * @param {string} text
+ * @param {Date} time
+ * @returns {Row}
+ */
+function newRow(text, time) {
+  const item = document.createElement('li');
+  const [times, words, repeats] = ['times', 'words', 'repeats'].map((name) => {
+    const part = document.createElement('span');
+    part.className = name;
+    return part;
+  });
+  times.append(timeElement(time));
+  words.textContent = text;
+  item.append(times, ' ', words, ' ', repeats);
+  return { text, first: time, count: 1, item, times, repeats };
+}
+
+/** @param {Date} time */
+function timeElement(time) {
+  const element = document.createElement('time');
+  element.dateTime = time.toISOString();
+  element.textContent = CLOCK.format(time);
+  return element;
+}

@@ -1,0 +1,141 @@
+// @ts-check
+/** Keeps one input connected to the server until it is stopped: attempts, losses, pauses. */
+
+import { pauseAfter, requestedPause } from './backoff.js';
+import { Connection } from './connection.js';
+import { Problem, problemFrom } from './problems.js';
+
+/** @typedef {import('./inputs.js').Input} Input */
+/** @typedef {import('./protocol.js').ServerMessage} ServerMessage */
+/**
+ * @typedef {object} SessionListener
+ * @property {(step: 'input' | 'server') => void} onConnecting  What is being waited for.
+ * @property {() => void} onLive
+ * @property {(problem: Problem, retryAt: number) => void} onReconnecting
+ *   `retryAt` in milliseconds of the wall clock.
+ * @property {(problem: Problem) => void} onProblem  The session has ended by itself.
+ * @property {(message: ServerMessage) => void} onMessage
+ * @property {(stream: MediaStream) => void} onVideo
+ */
+
+/** A connection that lived this long is counted as a success. */
+const STEADY_MS = 10_000;
+
+export class Session {
+  #listener;
+  #stopped = new AbortController();
+  /** @type {Connection | null} */
+  #connection = null;
+  #failures = 0;
+  #liveSince = 0;
+  /** @type {() => void} */
+  #endPause = () => {};
+  /** @type {(problem: Problem) => void} */
+  #end = () => {};
+
+  /**
+   * @param {Input} input
+   * @param {SessionListener} listener
+   */
+  constructor(input, listener) {
+    this.input = input;
+    this.#listener = listener;
+  }
+
+  /** Half the round trip to the server, in milliseconds. */
+  get delayMs() {
+    return this.#connection?.delayMs ?? 0;
+  }
+
+  /** Runs until the session is stopped or ends by a problem that no attempt can mend. */
+  async run() {
+    const signal = this.#stopped.signal;
+    while (!signal.aborted) {
+      const problem = await this.#attempt(signal).catch(problemFrom);
+      this.#connection?.close();
+      this.#connection = null;
+      if (signal.aborted) break;
+      if (!problem.retries) {
+        this.stop();
+        this.#listener.onProblem(problem);
+        return;
+      }
+      await this.#pause(problem);
+    }
+  }
+
+  /** Ends the session and releases the input. */
+  stop() {
+    this.#stopped.abort();
+    this.#endPause();
+    this.#end(new Problem('session-ended'));
+    this.#connection?.close();
+    this.#connection = null;
+    this.input.close();
+  }
+
+  /** Ends the pause between two attempts. */
+  tryNow() {
+    this.#endPause();
+  }
+
+  /** @param {object} message */
+  send(message) {
+    this.#connection?.send(message);
+  }
+
+  /**
+   * One connection from its beginning to its end.
+   *
+   * @param {AbortSignal} signal
+   * @returns {Promise<Problem>}  Why it ended.
+   */
+  async #attempt(signal) {
+    this.#listener.onConnecting('input');
+    const feed = await this.input.open(signal);
+    signal.throwIfAborted();
+    this.#listener.onConnecting('server');
+    const connection = new Connection(feed, {
+      onMessage: (message) => this.#receive(message),
+      onVideo: (stream) => this.#listener.onVideo(stream),
+    });
+    this.#connection = connection;
+    const ended = /** @type {Promise<Problem>} */ (new Promise((resolve) => (this.#end = resolve)));
+    await connection.open(this.input.kind === 'demo' ? 'demo' : 'peer', signal);
+    return Promise.race([connection.lost, this.input.ended, ended]);
+  }
+
+  /** @param {ServerMessage} message */
+  #receive(message) {
+    if (message.type === 'hello') {
+      this.#liveSince = Date.now();
+      this.#listener.onLive();
+    }
+    if (message.type === 'error') {
+      if (message.code === 'session-ended' || message.code === 'source-ended') {
+        this.#end(new Problem(message.code, { detail: message.message }));
+        return;
+      }
+    }
+    this.#listener.onMessage(message);
+  }
+
+  /** @param {Problem} problem */
+  async #pause(problem) {
+    const steady = this.#liveSince > 0 && Date.now() - this.#liveSince > STEADY_MS;
+    this.#failures = steady ? 1 : this.#failures + 1;
+    this.#liveSince = 0;
+    const seconds =
+      problem.retryAfterS === undefined
+        ? pauseAfter(this.#failures)
+        : requestedPause(problem.retryAfterS);
+    this.#listener.onReconnecting(problem, Date.now() + seconds * 1000);
+    await new Promise((resolve) => {
+      const timer = setTimeout(resolve, seconds * 1000);
+      this.#endPause = () => {
+        clearTimeout(timer);
+        resolve(undefined);
+      };
+    });
+  }
+}

@@ -1,0 +1,132 @@
+// @ts-check
+/** How often and how carefully to caption: asked of the server, shown as it confirms them. */
+
+/** @typedef {import('./protocol.js').Hello} Hello */
+/** @typedef {import('./protocol.js').Settings} Settings */
+
+/** While a slider moves, the server hears of it this often at most. */
+const QUIET_MS = 200;
+/** A wish that the server has not taken up by then was refused. */
+const PATIENCE_MS = 4_000;
+
+export class SettingsView {
+  #parts;
+  #configure;
+  /** What the visitor chose; kept for the next connection. @type {Partial<Settings>} */
+  #chosen = {};
+  /** @type {Settings} */
+  #confirmed = { interval_s: 1, beam_width: 3 };
+  #waiting = false;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #sending;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #giveUp;
+
+  /**
+   * @param {object} parts
+   * @param {HTMLInputElement} parts.interval
+   * @param {HTMLElement} parts.intervalText
+   * @param {HTMLSelectElement} parts.beam
+   * @param {HTMLElement} parts.confirmation
+   * @param {(settings: Partial<Settings>) => void} configure  Asks the server.
+   */
+  constructor(parts, configure) {
+    this.#parts = parts;
+    this.#configure = configure;
+    parts.interval.addEventListener('input', () =>
+      this.#choose({ interval_s: Number(parts.interval.value) }),
+    );
+    parts.beam.addEventListener('change', () =>
+      this.#choose({ beam_width: Number(parts.beam.value) }),
+    );
+    this.#showChosen();
+  }
+
+  /** Seconds between captions, as the server last confirmed. */
+  get intervalS() {
+    return this.#confirmed.interval_s;
+  }
+
+  /** @param {Hello} hello  A new connection: what it allows, and our choice for it to take up. */
+  greet({ settings, limits }) {
+    const { interval, beam } = this.#parts;
+    const [least, most] = limits.interval_s;
+    interval.min = String(least);
+    interval.max = String(most);
+    const [narrowest, widest] = limits.beam_width;
+    const widths = Array.from({ length: widest - narrowest + 1 }, (_, index) => narrowest + index);
+    beam.replaceChildren(...widths.map((width) => new Option(String(width))));
+    this.#confirmed = settings;
+    this.#showChosen();
+    if (!this.#isConfirmed()) this.#ask();
+    else this.#showConfirmation();
+  }
+
+  /** @param {Settings} settings  What the server works with. */
+  confirm(settings) {
+    this.#confirmed = settings;
+    if (this.#waiting && !this.#isConfirmed()) return;
+    this.#settle();
+  }
+
+  /** @param {string} message  Why the server refused what was asked. */
+  refuse(message) {
+    this.#settle();
+    this.#parts.confirmation.textContent = `The server refused: ${message}`;
+  }
+
+  /** @param {Partial<Settings>} choice */
+  #choose(choice) {
+    Object.assign(this.#chosen, choice);
+    this.#showChosen();
+    clearTimeout(this.#sending);
+    this.#sending = setTimeout(() => this.#ask(), QUIET_MS);
+    this.#waiting = true;
+  }
+
+  #ask() {
+    this.#waiting = true;
+    this.#parts.confirmation.textContent = 'Asking the server…';
+    this.#configure(this.#chosen);
+    clearTimeout(this.#giveUp);
+    this.#giveUp = setTimeout(() => this.#settle(), PATIENCE_MS);
+  }
+
+  /** Shows what the server works with, whether or not it was asked for. */
+  #settle() {
+    clearTimeout(this.#giveUp);
+    this.#waiting = false;
+    if (!this.#isConfirmed()) this.#chosen = {};
+    this.#showChosen();
+    this.#showConfirmation();
+  }
+
+  #isConfirmed() {
+    const { interval_s = this.#confirmed.interval_s, beam_width = this.#confirmed.beam_width } =
+      this.#chosen;
+    return (
+      Math.abs(interval_s - this.#confirmed.interval_s) < 1e-6 &&
+      beam_width === this.#confirmed.beam_width
+    );
+  }
+
+  #showChosen() {
+    const { interval, intervalText, beam } = this.#parts;
+    const { interval_s, beam_width } = { ...this.#confirmed, ...this.#chosen };
+    interval.value = String(interval_s);
+    intervalText.textContent = secondsText(interval_s);
+    interval.setAttribute('aria-valuetext', secondsText(interval_s));
+    beam.value = String(beam_width);
+  }
+
+  #showConfirmation() {
+    const { interval_s, beam_width } = this.#confirmed;
+    this.#parts.confirmation.textContent =
+      `The server captions every ${secondsText(interval_s)}, beam width ${beam_width}.`;
+  }
+}
+
+/** @param {number} seconds */
+function secondsText(seconds) {
+  return `${Number(seconds.toFixed(2))} s`;
+}
