@@ -61,9 +61,15 @@ def _parser() -> argparse.ArgumentParser:
     caption = commands.add_parser("caption", help="caption a source in the terminal")
     caption.add_argument("source", metavar="SOURCE", help="file, device, URL or `demo`")
     caption.add_argument(
-        "--every", type=_positive(float), default=1.0, metavar="SECONDS", help="between captions (default: 1)"
+        "--every",
+        type=_positive(float),
+        default=1.0,
+        metavar="SECONDS",
+        help="between captions (default: 1)",
     )
-    caption.add_argument("--limit", type=_positive(int), metavar="N", help="stop after so many captions")
+    caption.add_argument(
+        "--limit", type=_positive(int), metavar="N", help="stop after so many captions"
+    )
     form = caption.add_mutually_exclusive_group()
     form.add_argument("--jsonl", action="store_true", help="one JSON object a line")
     form.add_argument("--vtt", type=Path, metavar="FILE", help="write WebVTT subtitles too")

@@ -170,11 +170,11 @@ class Engine:
                 await process.stdin.drain()
                 answer, _ = await read(process.stdout)
                 return answer
-        except (OSError, EOFError) as problem:
-            raise EngineUnavailable("the captioner's process ended") from problem
         except TimeoutError as problem:
             _kill(process)
             raise EngineUnavailable("the captioner's process hung and was ended") from problem
+        except (OSError, EOFError) as problem:
+            raise EngineUnavailable("the captioner's process ended") from problem
 
     async def _watch(self) -> None:
         """Keep one process running, until cancelled."""
@@ -217,11 +217,11 @@ class Engine:
         try:
             async with asyncio.timeout(self._timing.load_s):
                 answer, _ = await read(process.stdout)
-        except (EOFError, OSError):
-            return "The captioner ended while it was loading; trying again."
         except TimeoutError:
             _kill(process)
             return "The captioner took too long to load; trying again."
+        except (EOFError, OSError):
+            return "The captioner ended while it was loading; trying again."
         if answer.pop("type") == "failed":
             return f"The captioner cannot be loaded: {answer['message']}"
         self.info = EngineInfo(**answer)

@@ -4,8 +4,11 @@ Requests come on standard input and answers go to what was standard output; the 
 its input does, so that it never outlives the server.
 """
 
+import contextlib
 import os
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,15 +26,15 @@ def main(folder: Path) -> int:
     os.dup2(2, 1)
     # The video path runs beside: when both want a core, the picture goes first.
     os.nice(_NICENESS)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from inference.captioning import CaptionModel
-    from models.release import ReleaseError
+    with _quiet():
+        from inference.captioning import CaptionModel
+        from models.release import ReleaseError
 
-    try:
-        model = CaptionModel(folder)
-    except ReleaseError as problem:
-        _send(answers, {"type": "failed", "message": str(problem)})
-        return 1
+        try:
+            model = CaptionModel(folder)
+        except ReleaseError as problem:
+            _send(answers, {"type": "failed", "message": str(problem)})
+            return 1
     card = model.card
     _send(
         answers,
@@ -52,6 +55,24 @@ def main(folder: Path) -> int:
         except EOFError:
             return 0
         _send(answers, _answer(model, request, payload))
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Hold back what TensorFlow tells of itself as it loads, unless loading fails."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    spoken = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(spoken, held.read())
+            raise
+        finally:
+            os.dup2(spoken, 2)
+            os.close(spoken)
 
 
 def _answer(model: Any, request: dict[str, Any], payload: bytes) -> dict[str, Any]:

@@ -29,6 +29,13 @@ class BeamConfig:
     alternatives: int = 4
     """How many of each step's likeliest words are told; 0 for none."""
 
+    def __post_init__(self) -> None:
+        if self.width < 1 or self.max_length < 1 or self.alternatives < 0:
+            raise ValueError(
+                "a beam search needs a width and a max_length of 1 or more and alternatives of 0 "
+                f"or more, not {self.width}, {self.max_length} and {self.alternatives}"
+            )
+
 
 class BeamCaption(NamedTuple):
     """The best caption of each grid: B grids, T steps, A alternatives."""
@@ -38,7 +45,8 @@ class BeamCaption(NamedTuple):
     log_probs: KerasTensor
     """float32 [B, T]: log p(word | the words before), 0 in the padding."""
     alternative_tokens: KerasTensor
-    """int32 [B, T, A]: the likeliest words at each step, the likeliest first."""
+    """int32 [B, T, A]: the likeliest words at each step, the likeliest first; anything in the
+    padding."""
     alternative_log_probs: KerasTensor
     """float32 [B, T, A]"""
 

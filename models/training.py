@@ -15,7 +15,7 @@ from models.training_config import TrainingConfig
 from models.vocabulary import PAD, Vocabulary, tokenize
 
 
-class Batches(keras.utils.PyDataset):
+class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types.
     """Shuffled batches of ((grids, tokens), tokens); another order in each epoch."""
 
     def __init__(
@@ -72,7 +72,7 @@ def _names_a_side(example: Example) -> bool:
     return any({"left", "right"} & set(tokenize(text)) for text in example.captions)
 
 
-class CaptionLoss(keras.losses.Loss):
+class CaptionLoss(keras.losses.Loss):  # type: ignore[misc]
     """Cross-entropy per word, padding left out, with label smoothing (Szegedy et al., 2016)."""
 
     def __init__(self, smoothing: float) -> None:
@@ -82,6 +82,7 @@ class CaptionLoss(keras.losses.Loss):
 
     def call(self, tokens: KerasTensor, logits: KerasTensor) -> KerasTensor:
         """Nats per word: tokens [B, K, T], logits [B, K, T, V] to a scalar."""
+        tokens = ops.cast(tokens, "int32")  # Keras hands the targets over as floats.
         log_probs = ops.log_softmax(logits)
         said = ops.take_along_axis(log_probs, tokens[..., None], axis=-1)[..., 0]
         loss = -(1 - self._smoothing) * said - self._smoothing * ops.mean(log_probs, axis=-1)
@@ -89,7 +90,7 @@ class CaptionLoss(keras.losses.Loss):
         return ops.sum(loss * words) / ops.sum(words)
 
 
-class MovingAverage(keras.callbacks.Callback):
+class MovingAverage(keras.callbacks.Callback):  # type: ignore[misc]
     """An exponential moving average of the weights (Polyak and Juditsky, 1992)."""
 
     def __init__(self, momentum: float) -> None:

@@ -32,7 +32,8 @@ class Vocabulary:
             ValueError: If the special words do not come first, or a word stands twice.
         """
         if tuple(words[: len(SPECIAL_WORDS)]) != SPECIAL_WORDS:
-            raise ValueError(f"a vocabulary must begin with {', '.join(SPECIAL_WORDS)}, a line each")
+            first = ", ".join(SPECIAL_WORDS)
+            raise ValueError(f"a vocabulary must begin with {first}, a line each")
         self.words = tuple(words)
         self._ids = {word: index for index, word in enumerate(words)}
         if len(self._ids) != len(self.words):

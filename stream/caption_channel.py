@@ -1,4 +1,4 @@
-"""The data channel `captions`: what comes in is checked and bounded, what goes out never piles up."""
+"""The data channel `captions`: what comes in is checked, what goes out never piles up."""
 
 import json
 import logging

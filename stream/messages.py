@@ -33,7 +33,7 @@ def parse(text: str | bytes) -> dict[str, Any]:
         MessageError: If it is no JSON object, of no known type, or not as the schema says.
     """
     try:
-        message = json.loads(text)
+        message = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as problem:
         raise MessageError("bad-json", f"a message is one JSON object: {problem}") from problem
     if not isinstance(message, dict):
@@ -42,10 +42,10 @@ def parse(text: str | bytes) -> dict[str, Any]:
     kind = message.get("type")
     if not isinstance(kind, str) or kind not in validators:
         raise MessageError("unknown-type", f"a message's type is one of {', '.join(validators)}")
-    for problem in validators[kind].iter_errors(message):
-        where = problem.json_path.removeprefix("$").removeprefix(".") or kind
+    for broken in validators[kind].iter_errors(message):
+        where = broken.json_path.removeprefix("$").removeprefix(".") or kind
         # The instance may be large and is the client's own: it is not repeated.
-        raise MessageError("bad-message", f"{where}: {_expected(problem)}")
+        raise MessageError("bad-message", f"{where}: {_expected(broken)}")
     return message
 
 
@@ -109,6 +109,11 @@ def caption(seq: int, captioned: CaptionedFrame) -> dict[str, Any]:
         "age_ms": round(age_ms, 1),
         "timing_ms": {part: round(ms, 2) for part, ms in timing.items()},
     }
+
+
+def _refuse_constant(name: str) -> None:
+    """Python's parser takes NaN and the infinities, which JSON does not have (RFC 8259)."""
+    raise ValueError(f"{name} is no JSON")
 
 
 def _rtp_time(pts: int | None, time_base: Any) -> int:

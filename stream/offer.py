@@ -62,6 +62,8 @@ class Offer:
 
 
 def _parse(text: str) -> sdp.SessionDescription:
+    if not text.startswith("v=0"):
+        raise OfferError("bad-sdp", 'the SDP cannot be read: it does not begin with "v=0"')
     try:
         return sdp.SessionDescription.parse(text)
     except Exception as problem:

@@ -63,7 +63,7 @@ class Style:
 
 
 FRESH = Style(type=Colour(235), band=Colour(16), band_opacity=0.7)
-STALE = Style(type=Colour(176), band=Colour(44), band_opacity=0.6)
+STALE = Style(type=Colour(180), band=Colour(44), band_opacity=0.72)
 NOTICE = Colour(188, 58, 162)  # amber
 OUTLINE = Colour(16)
 OUTLINE_OPACITY = 0.75

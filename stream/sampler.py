@@ -115,4 +115,5 @@ async def caption_frame(
 
 
 def _prepare(image: av.VideoFrame, side: int) -> NDArray[np.uint8]:
-    return squeeze(image.to_ndarray(format="rgb24"), side)
+    pixels = np.asarray(image.to_ndarray(format="rgb24"), np.uint8)
+    return squeeze(pixels, side)

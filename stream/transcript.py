@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -26,7 +26,7 @@ class TranscriptLine:
 
 async def transcribe(
     source: Source, captions: CaptionService, every_s: float
-) -> AsyncIterator[TranscriptLine]:
+) -> AsyncGenerator[TranscriptLine, None]:
     """Caption a source.
 
     A live source is sampled by the clock, newest picture first; a recorded one by its media time,
@@ -49,7 +49,7 @@ async def transcribe(
 
 async def _live(
     source: Source, captions: CaptionService, every_s: float, executor: Executor
-) -> AsyncIterator[TranscriptLine]:
+) -> AsyncGenerator[TranscriptLine, None]:
     feed = Feed()
     newest: Slot[CaptionedFrame] = Slot()
     sampler = Sampler(feed.to_caption, captions, newest.put, executor, every_s, None)
@@ -59,12 +59,10 @@ async def _live(
     try:
         while True:
             taking = asyncio.create_task(newest.take())
-            done, _ = await asyncio.wait(
-                {taking, reading, sampling}, return_when=asyncio.FIRST_COMPLETED
-            )
-            if taking not in done:
+            await asyncio.wait({taking, reading, sampling}, return_when=asyncio.FIRST_COMPLETED)
+            if not taking.done():
                 taking.cancel()
-                _raise_failure(done.pop())
+                _raise_failure(reading if reading.done() else sampling)
                 return
             captioned = taking.result()
             begun = captioned.frame.captured if begun is None else begun
@@ -86,7 +84,7 @@ def _raise_failure(task: "asyncio.Task[None]") -> None:
 
 async def _recorded(
     source: Source, captions: CaptionService, every_s: float, executor: Executor
-) -> AsyncIterator[TranscriptLine]:
+) -> AsyncGenerator[TranscriptLine, None]:
     loop = asyncio.get_running_loop()
     due = _due(source, every_s)
     try:

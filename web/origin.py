@@ -20,9 +20,9 @@ async def origin_middleware(request: web.Request, handler: Handler) -> web.Strea
     if _is_loopback(request.app[HOST]) and not _is_loopback(_hostname(request.host)):
         return error(403, "bad-host", "this server answers to localhost only")
     origin = request.headers.get("Origin")
-    if request.method not in ("GET", "HEAD") and origin is not None:
-        if urlsplit(origin).netloc != request.host:
-            return error(403, "bad-origin", f"pages of {origin} may not use this server")
+    writes = request.method not in ("GET", "HEAD")
+    if writes and origin is not None and urlsplit(origin).netloc != request.host:
+        return error(403, "bad-origin", f"pages of {origin} may not use this server")
     return await handler(request)
 
 

@@ -45,16 +45,17 @@ class DeviceSource(ReaderSource):
 
 
 def _reason(error: av.FFmpegError, open_timeout_s: float) -> str:
+    cameras = ", ".join(sorted(str(path) for path in Path("/dev").glob("video*")))
     match error.errno:
-        case errno.ENOENT | errno.ENODEV | errno.ENXIO:
-            cameras = ", ".join(sorted(str(path) for path in Path("/dev").glob("video*")))
+        case errno.ENOENT | errno.ENXIO:
             return f"is not there: connect the camera, or choose of: {cameras or 'none found'}"
         case errno.EBUSY:
             return "is in use by another program: close that program, then start again"
         case errno.EACCES | errno.EPERM:
             return "may not be opened by this user: add the user to the group `video`"
-        case errno.ENOTTY | errno.EINVAL:
-            return "is no camera: choose one of /dev/video*"
+        case errno.ENOTTY | errno.ENODEV | errno.EINVAL:
+            # A camera often has a second device file, which gives no pictures.
+            return f"is no camera that sends pictures: choose of: {cameras or 'none found'}"
         case _ if isinstance(error, av.error.ExitError):
             return f"sent no picture within {open_timeout_s:g} s: unplug it and plug it in again"
     return f"cannot be opened as a camera ({error.strerror})"

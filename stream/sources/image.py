@@ -1,5 +1,6 @@
 """A picture file as a source of one frame."""
 
+import re
 import time
 from collections.abc import Iterator
 from fractions import Fraction
@@ -11,10 +12,31 @@ import numpy as np
 
 from stream.sources.source import Source, SourceError, SourceFrame
 
+SIGNATURES = re.compile(
+    rb"\xff\xd8\xff"  # JPEG
+    rb"|\x89PNG\r\n\x1a\n"
+    rb"|GIF8[79]a"
+    rb"|RIFF....WEBP"
+    rb"|BM.{4}\0{4}"  # BMP
+    rb"|II\*\0|MM\0\*"  # TIFF
+    rb"|....ftypavi[fs]",  # AVIF
+    re.DOTALL,
+)
+"""How files begin that are pictures. OpenCV can tell too, but not of every file: a name that is not
+Unicode kills the process."""
+
 
 def is_image(path: Path) -> bool:
-    """Tell by its first bytes whether a file is in a picture format that can be read."""
-    return bool(cv2.haveImageReader(str(path)))
+    """Tell by its first bytes whether a file is a picture.
+
+    Raises:
+        SourceError: the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return SIGNATURES.match(file.read(16)) is not None
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read: {error.strerror}") from error
 
 
 class ImageSource(Source):

@@ -142,7 +142,7 @@ class ReaderSource(Source):
             self._changed.notify_all()
 
     def close(self) -> None:
-        """End `frames` at once, and the reading as soon as it comes to a stop."""
+        """End `frames` at once, and wait a moment for the reading to end too."""
         with self._changed:
             self._closed = True
             self._slot = None

@@ -1,18 +1,17 @@
 """A network camera or stream as a source."""
 
+import time
 from urllib.parse import SplitResult, urlsplit
 
 import av
 from av.container import InputContainer
 from av.error import (
     ConnectionRefusedError,
-    ExitError,
     HTTPError,
     HTTPForbiddenError,
     HTTPNotFoundError,
     HTTPUnauthorizedError,
     InvalidDataError,
-    TimeoutError,
 )
 
 from stream.sources.reader import ReaderSource
@@ -25,9 +24,8 @@ OPTIONS = {
     "rtsp_flags": "prefer_tcp",
     # A playlist from the network may name other addresses, but no files of this machine.
     "protocol_whitelist": "http,https,httpproxy,tcp,tls,crypto,data,udp,rtp,srtp,rtmp,rtmps,rtsp",
-    # A camera of one frame a second would need longer than anyone waits to tell its frame rate.
+    # FFmpeg would measure the frame rate over twenty frames: of a slow camera, too long to wait.
     "fpsprobesize": "0",
-    "analyzeduration": "1000000",
 }
 
 
@@ -53,11 +51,14 @@ class UrlSource(ReaderSource):
         """
         address = _split(url)
         name = _name(address)
+        begun = time.monotonic()
         try:
-            container = _open(url, name, open_timeout_s, read_timeout_s)
+            container = _open(url, open_timeout_s, read_timeout_s)
         except av.FFmpegError as error:
             # Not chained: FFmpeg's own message repeats the address, password and all.
-            raise _failure(error, name, open_timeout_s) from None
+            timed_out = time.monotonic() - begun >= open_timeout_s
+            reason = _too_late(open_timeout_s) if timed_out else _reason(error)
+            raise SourceError(f"{name} {reason}") from None
         recorded = address.scheme in ("http", "https") and container.duration is not None
         super().__init__(container, name, live=not recorded, read_timeout_s=read_timeout_s)
 
@@ -90,7 +91,7 @@ def _name(address: SplitResult) -> str:
     return f"{address.scheme}://{host}{port}"
 
 
-def _open(url: str, name: str, open_timeout_s: float, read_timeout_s: float) -> InputContainer:
+def _open(url: str, open_timeout_s: float, read_timeout_s: float) -> InputContainer:
     return av.open(
         url,
         options=OPTIONS,
@@ -99,26 +100,26 @@ def _open(url: str, name: str, open_timeout_s: float, read_timeout_s: float) -> 
     )
 
 
-def _failure(error: av.FFmpegError, name: str, open_timeout_s: float) -> SourceError:
+def _too_late(open_timeout_s: float) -> str:
+    return (
+        f"sent no video within {open_timeout_s:g} s: check the address, and that no firewall is "
+        "in between"
+    )
+
+
+def _reason(error: av.FFmpegError) -> str:
     match error:
         case HTTPNotFoundError():
-            reason = "answered 404 Not Found: check the path of the address"
+            return "answered 404 Not Found: check the path of the address"
         case HTTPUnauthorizedError() | HTTPForbiddenError():
-            reason = (
+            return (
                 f"refused access ({error.strerror}): put the user name and password into the "
                 "address, as in rtsp://user:password@host/path"
             )
         case HTTPError():
-            reason = f"answered with an error ({error.strerror}): check the address, try later"
+            return f"answered with an error ({error.strerror}): check the address, or try later"
         case ConnectionRefusedError():
-            reason = "refused the connection: check that it is on and that the port is right"
-        case ExitError() | TimeoutError():
-            reason = (
-                f"sent no video within {open_timeout_s:g} s: check the address, and that no "
-                "firewall is in between"
-            )
+            return "refused the connection: check that it is on and that the port is right"
         case InvalidDataError():
-            reason = "answered, but with no video: check the path of the address"
-        case _:
-            reason = f"could not be reached ({error.strerror}): check the host name and the network"
-    return SourceError(f"{name} {reason}")
+            return "answered, but with no video: check the path of the address"
+    return f"could not be reached ({error.strerror}): check the host name and the network"

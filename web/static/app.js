@@ -104,6 +104,7 @@ function start(chosen) {
   captioner = { state: 'ready', message: '' };
   input = chosen;
   session = newSession(chosen);
+  if (root.dataset.state === 'idle') scrollTo(0, 0);
   setState('connecting');
   session.run();
 }
@@ -118,9 +119,8 @@ function newSession(chosen) {
     },
     onLive() {
       if (own !== session) return;
-      stage.clear();
+      keepingFocus(() => stage.clear());
       setState('live');
-      keepFocus(stopButton);
       showCameras();
     },
     onReconnecting(problem, retryAt) {
@@ -199,14 +199,13 @@ function showCaption(caption) {
 /** @param {Captioner} current */
 function showCaptioner(current) {
   captioner = current;
-  root.dataset.captioner = current.state;
   setState(current.state === 'paused' ? 'paused' : 'live');
   showNote();
 }
 
 /** The one thing that is worth a line over the picture. */
 function showNote() {
-  if (root.dataset.state !== 'live' && root.dataset.state !== 'paused') return;
+  if (!isLive()) return;
   if (cameraIsMuted) {
     stage.note('The camera sends no picture: it is covered, or another program has it.');
   } else if (captioner.state === 'paused') {
@@ -234,37 +233,52 @@ function showProgress(step) {
  * @param {Problem} [problem]
  */
 function setState(state, problem) {
+  const source = state === 'idle' ? undefined : input?.kind;
   root.dataset.state = state;
-  if (problem) root.dataset.problem = problem.code;
-  else delete root.dataset.problem;
-  if (state === 'idle' || input === null) delete root.dataset.source;
-  else root.dataset.source = input.kind;
-  if (state !== 'live' && state !== 'paused') delete root.dataset.captioner;
-  const text = STATE_TEXTS[state];
-  const label = state === 'live' && input ? `${text}: ${input.label}` : text;
+  setData('problem', problem?.code);
+  setData('source', source);
+  setData('captioner', isLive() ? captioner.state : undefined);
   const stateLine = element('state');
-  if (stateLine.textContent !== label) stateLine.textContent = label;
-  document.title = state === 'idle' ? 'Sightline' : `${text} · Sightline`;
+  const text = state === 'live' ? `Live: ${input?.label}` : STATE_TEXTS[state];
+  if (stateLine.textContent !== text) stateLine.textContent = text;
+  document.title = state === 'idle' ? 'Sightline' : `${STATE_TEXTS[state]} · Sightline`;
   stopButton.textContent = state === 'problem' ? 'Close' : 'Stop';
   for (const [kind, button] of Object.entries(startButtons)) {
-    button.toggleAttribute('data-current', kind === root.dataset.source);
+    if (kind === source) button.setAttribute('aria-current', 'true');
+    else button.removeAttribute('aria-current');
   }
+}
+
+function isLive() {
+  return root.dataset.state === 'live' || root.dataset.state === 'paused';
+}
+
+/**
+ * @param {string} name  Of a data attribute of the root element.
+ * @param {string | undefined} value  None takes the attribute away.
+ */
+function setData(name, value) {
+  if (value === undefined) delete root.dataset[name];
+  else root.dataset[name] = value;
 }
 
 /** @param {Action} action */
 function act(action) {
-  if ((action === 'retry' || action === 'continue') && input) start(input);
-  else if (action === 'camera') start(newCamera());
-  else if (action === 'demo') start(new Demo());
-  else fileField.click();
-  if (action !== 'file') keepFocus(stopButton);
+  const again = action === 'retry' || action === 'continue' ? input : null;
+  if (action === 'file') fileField.click();
+  else keepingFocus(() => start(again ?? (action === 'camera' ? newCamera() : new Demo())));
 }
 
-/** A button that was pressed may be gone: the focus then goes on to the next of use. */
-function keepFocus(/** @type {HTMLElement} */ next) {
-  const { activeElement } = document;
-  const isGone = activeElement === null || activeElement === document.body;
-  if (isGone || !activeElement.checkVisibility?.()) next.focus();
+/**
+ * The buttons over the picture go when they have done their work: a focus that was on one of
+ * them goes on to the button that stops.
+ *
+ * @param {() => void} change
+ */
+function keepingFocus(change) {
+  const wasOver = element('overlay').contains(document.activeElement);
+  change();
+  if (wasOver) stopButton.focus();
 }
 
 function newCamera(deviceId = cameraPicker.value) {
@@ -274,7 +288,7 @@ function newCamera(deviceId = cameraPicker.value) {
   });
 }
 
-/** Offers the choice of a camera where there is one. */
+/** Offers the choice of a camera where there is one and the camera is the source. */
 async function showCameras() {
   const cameras = await listCameras();
   const current = input instanceof Camera ? input.deviceId : cameraPicker.value;
@@ -282,7 +296,7 @@ async function showCameras() {
     ...cameras.map(({ deviceId, label }) => new Option(label, deviceId)),
   );
   if (cameras.some(({ deviceId }) => deviceId === current)) cameraPicker.value = current;
-  element('camera-field').hidden = cameras.length < 2;
+  element('camera-field').hidden = cameras.length < 2 || input?.kind !== 'camera';
 }
 
 /** @param {File | undefined} file */
@@ -319,7 +333,10 @@ function listenToVisitor() {
     captions.held = !captions.held;
     holdButton.setAttribute('aria-pressed', String(captions.held));
   });
-  speakSwitch.addEventListener('change', () => (voice.on = speakSwitch.checked));
+  speakSwitch.addEventListener('change', () => {
+    voice.on = speakSwitch.checked;
+    voice.say(captions.text);
+  });
   element('clear-history').addEventListener('click', () => history.clear());
   document.addEventListener('dragover', (event) => event.preventDefault());
   document.addEventListener('drop', (event) => {

@@ -92,13 +92,17 @@ export function onCamerasChanged(listener) {
  * @returns {Promise<MediaStreamTrack>}
  */
 async function askForCamera(deviceId) {
-  if (cameraIsHidden()) throw new Problem('camera-insecure', { detail: location.origin });
+  if (cameraIsHidden()) {
+    throw new Problem('camera-insecure', { detail: `This page: ${location.origin}` });
+  }
   /** @type {MediaTrackConstraints} */
   const wanted = {
     width: { ideal: 640 },
     height: { ideal: 480 },
     frameRate: { ideal: 30 },
-    ...(deviceId === '' ? { facingMode: { ideal: 'environment' } } : { deviceId: { exact: deviceId } }),
+    ...(deviceId === ''
+      ? { facingMode: { ideal: 'environment' } }
+      : { deviceId: { exact: deviceId } }),
   };
   try {
     return await firstTrack(wanted);
@@ -126,7 +130,8 @@ async function firstTrack(video) {
  */
 function cameraProblem(error) {
   const { name, message } = error instanceof Error ? error : new Error(String(error));
-  return new Problem(problemCode(name, message), { detail: message, cause: error });
+  const code = problemCode(name, message);
+  return new Problem(code, { detail: code === 'camera-failed' ? message : '', cause: error });
 }
 
 /**

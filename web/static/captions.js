@@ -64,7 +64,7 @@ export class CaptionView {
     this.#setWords(wordsOf(caption), before);
     const { panel, caption: words, sentence, certainty } = this.#parts;
     sentence.textContent = caption.text;
-    certainty.textContent = `${percent(caption.confidence)} sure`;
+    certainty.textContent = `${percent(caption.confidence)} sure overall`;
     words.dataset.seq = String(caption.seq);
     words.dataset.length = lengthClass(caption.text);
     delete panel.dataset.empty;
@@ -82,6 +82,11 @@ export class CaptionView {
 
   get held() {
     return this.#held;
+  }
+
+  /** What is shown; empty before the first caption. */
+  get text() {
+    return this.#caption?.text ?? '';
   }
 
   clear() {
@@ -123,6 +128,9 @@ export class CaptionView {
     }
     words.forEach((word, index) => {
       setWord(this.#words[index], word);
+      const joined = words[index + 1]?.text.startsWith("'");
+      const gap = this.#words[index].nextSibling;
+      if (gap) gap.textContent = joined ? '' : ' ';
       if (word.text !== before[index]) fadeIn(this.#words[index]);
     });
     this.#inspected = Math.min(this.#inspected, words.length - 1);
@@ -174,14 +182,15 @@ export class CaptionView {
 }
 
 /**
- * The words of a caption; those of one that came without have the certainty of the whole.
+ * The words of a caption as its sentence has them: the first with a capital.
  *
  * @param {Caption} caption
  * @returns {Word[]}
  */
-function wordsOf({ text, words, confidence }) {
-  if (words.map((word) => word.text).join(' ') === text) return words;
-  return text.split(' ').map((word) => ({ text: word, prob: confidence, alternatives: [] }));
+function wordsOf({ text, words }) {
+  return words.map((word, index) =>
+    index === 0 ? { ...word, text: text.slice(0, word.text.length) } : word,
+  );
 }
 
 /**
@@ -190,13 +199,13 @@ function wordsOf({ text, words, confidence }) {
  */
 function setWord(button, word) {
   button.textContent = word.text;
-  button.dataset.certainty = certainty(word.prob);
+  button.dataset.certainty = certaintyBand(word.prob);
   button.style.setProperty('--sure', word.prob.toFixed(2));
   button.setAttribute('aria-label', `${word.text}, ${percent(word.prob)} sure`);
 }
 
 /** @param {number} prob */
-function certainty(prob) {
+function certaintyBand(prob) {
   if (prob >= 0.6) return 'sure';
   return prob >= 0.3 ? 'fair' : 'guess';
 }
@@ -210,6 +219,8 @@ function describe({ text, prob, alternatives }) {
 
 /** @param {number} share */
 function percent(share) {
+  if (share > 0.995 && share < 1) return 'over 99%';
+  if (share < 0.005 && share > 0) return 'under 1%';
   return `${Math.round(share * 100)}%`;
 }
 
@@ -222,5 +233,5 @@ function lengthClass(text) {
 /** @param {HTMLElement} element */
 function fadeIn(element) {
   if (matchMedia('(prefers-reduced-motion: reduce)').matches) return;
-  element.animate([{ opacity: 0.25 }, { opacity: 1 }], { duration: 240, easing: 'ease-out' });
+  element.animate([{ opacity: 0.4 }, { opacity: 1 }], { duration: 240, easing: 'ease-out' });
 }

@@ -144,7 +144,9 @@ export class Connection {
 
 /** @returns {boolean} */
 export function canConnect() {
-  return typeof RTCPeerConnection === 'function' && 'createDataChannel' in RTCPeerConnection.prototype;
+  return (
+    typeof RTCPeerConnection === 'function' && 'createDataChannel' in RTCPeerConnection.prototype
+  );
 }
 
 function newPeer() {

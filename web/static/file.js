@@ -5,7 +5,10 @@ import { Problem } from './problems.js';
 
 /** @typedef {import('./inputs.js').Feed} Feed */
 /** @typedef {import('./inputs.js').Input} Input */
-/** @typedef {HTMLVideoElement & Partial<Record<'captureStream' | 'mozCaptureStream', () => MediaStream>>} CapturableVideo */
+/**
+ * @typedef {HTMLVideoElement &
+ *   Partial<Record<'captureStream' | 'mozCaptureStream', () => MediaStream>>} CapturableVideo
+ */
 
 const IMAGE_FRAMES_PER_SECOND = 10;
 const VIDEO_FRAMES_PER_SECOND = 25;
@@ -56,8 +59,11 @@ export class OwnFile {
   }
 
   async #capture() {
-    if (this.#file.type.startsWith('image/')) return captureImage(this.#file);
-    return captureVideo(this.#file);
+    const file = this.#file;
+    if (file.size === 0) throw new Problem('file-unplayable', { detail: `${file.name} is empty.` });
+    if (file.type.startsWith('image/')) return captureImage(file);
+    if (file.type === '') return captureImage(file).catch(() => captureVideo(file));
+    return captureVideo(file);
   }
 }
 
@@ -130,8 +136,7 @@ async function startPlaying(video, url, name) {
   video.playsInline = true;
   const playing = new Promise((resolve, reject) => {
     const refuse = () => {
-      const reason = video.error?.message ?? '';
-      reject(new Problem('file-unplayable', { detail: reason ? `${name}: ${reason}` : name }));
+      reject(new Problem('file-unplayable', { detail: name, cause: video.error }));
     };
     video.onerror = refuse;
     video.onloadeddata = resolve;
@@ -158,8 +163,8 @@ async function videoTrack(stream) {
   const track = stream.getVideoTracks()[0];
   if (track) return track;
   return new Promise((resolve) => {
-    stream.addEventListener('addtrack', ({ track }) => {
-      if (track.kind === 'video') resolve(track);
+    stream.addEventListener('addtrack', (event) => {
+      if (event.track.kind === 'video') resolve(event.track);
     });
   });
 }

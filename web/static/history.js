@@ -37,7 +37,7 @@ export class HistoryView {
     const newest = this.#rows[0];
     if (newest?.text === text) {
       newest.count += 1;
-      newest.times.replaceChildren(timeElement(newest.first), ' – ', timeElement(time));
+      newest.times.replaceChildren(...timeRange(newest.first, time));
       newest.repeats.textContent = `${newest.count} times`;
       return;
     }
@@ -71,6 +71,15 @@ function newRow(text, time) {
   words.textContent = text;
   item.append(times, ' ', words, ' ', repeats);
   return { text, first: time, count: 1, item, times, repeats };
+}
+
+/**
+ * @param {Date} first
+ * @param {Date} last
+ */
+function timeRange(first, last) {
+  const [from, to] = [timeElement(first), timeElement(last)];
+  return from.textContent === to.textContent ? [from] : [from, ' – ', to];
 }
 
 /** @param {Date} time */

@@ -82,19 +82,21 @@ const EXPLANATIONS = {
   },
   'server-gone': {
     title: 'The server does not answer',
-    advice: 'It may be restarting, or your network is down. What you chose goes on by itself.',
+    advice:
+      'It may be restarting, or your network is down. Captions go on by themselves as soon as ' +
+      'it is back.',
     actions: [],
     retries: true,
   },
   'server-lost': {
     title: 'The connection was lost',
-    advice: 'Nothing came from the server for a while. What you chose goes on by itself.',
+    advice: 'Nothing came from the server for a while. Captions go on by themselves.',
     actions: [],
     retries: true,
   },
   'device-slept': {
     title: 'This device was asleep',
-    advice: 'The connection ended meanwhile. What you chose goes on by itself.',
+    advice: 'The connection ended meanwhile. Captions go on by themselves.',
     actions: [],
     retries: true,
   },
@@ -125,7 +127,8 @@ const EXPLANATIONS = {
   },
   'offer-refused': {
     title: 'The server refused this session',
-    advice: 'Reload the page; if that does not help, open it at the address that the server prints.',
+    advice:
+      'Reload the page. If that does not help, open it at the address that the server prints.',
     actions: ['retry'],
   },
   'browser-failed': {

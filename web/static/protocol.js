@@ -111,13 +111,17 @@ function readCaption(message) {
 
 /** @param {unknown} value @returns {Word[]} */
 function readWord(value) {
-  const { text, prob, alternatives } = object(value);
-  if (typeof text !== 'string') return [];
-  const others = list(alternatives).flatMap((other) => {
-    const { text, prob } = object(other);
-    return typeof text === 'string' ? [{ text, prob: probability(prob) }] : [];
-  });
-  return [{ text, prob: probability(prob), alternatives: others }];
+  const { alternatives } = object(value);
+  return readAlternative(value).map((word) => ({
+    ...word,
+    alternatives: list(alternatives).flatMap(readAlternative),
+  }));
+}
+
+/** @param {unknown} value @returns {Alternative[]}  One, or none when it is malformed. */
+function readAlternative(value) {
+  const { text: word, prob } = object(value);
+  return typeof word === 'string' ? [{ text: word, prob: probability(prob) }] : [];
 }
 
 /** @param {Json} message @returns {Stats | null} */

@@ -98,9 +98,11 @@ export class Stage {
   showRetry(problem, retryAt) {
     const { title, advice } = problem.explanation;
     const { actions, countdown } = this.#parts;
-    const tryNow = actions.querySelector('[data-action="try-now"]') ?? this.#tryNowButton();
+    const wasFocused = actions.contains(document.activeElement);
+    const tryNow = this.#tryNowButton();
     this.#cover('problem', title, advice, problem.detail);
     actions.replaceChildren(tryNow);
+    if (wasFocused) tryNow.focus();
     const tick = () => {
       const seconds = Math.ceil((retryAt - Date.now()) / 1000);
       countdown.textContent = seconds > 0 ? `Next try in ${seconds} s` : 'Trying now…';

@@ -27,9 +27,9 @@ export class Voice {
     if (!on) this.quiet();
   }
 
-  /** @param {string} sentence  Spoken now, or, in place of any other, after the one being spoken. */
+  /** @param {string} sentence  Spoken now or, if still the newest then, after the one under way. */
   say(sentence) {
-    if (!this.#on) return;
+    if (!this.#on || sentence === '') return;
     if (this.#current) this.#waiting = sentence;
     else this.#speak(sentence);
   }

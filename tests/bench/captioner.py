@@ -1,0 +1,57 @@
+"""Time of a caption in the shipped model, and in the plain way."""
+
+from pathlib import Path
+from typing import Any
+
+from tests.bench.child import Child
+from tests.bench.figures import Figure
+
+_PARTS = ("encoder", "decoder", "total")
+_PLAIN = {
+    "encoder": "Keras predict",
+    "decoder": "eager, step by step",
+    "total": "both",
+}
+
+
+async def measure(captioner: Path, rounds: int, seconds: float) -> dict[str, Any]:
+    """Run the benchmark; return its `figures`, and `rounds` as JSON values.
+
+    Raises:
+        ChildError: If the process that measures fails.
+    """
+    arguments = (str(captioner), str(rounds), str(seconds))
+    measured = []
+    async with Child.started("tests.bench.model_rounds", *arguments) as child:
+        for number in range(rounds):
+            print(f"captioner: round {number + 1} of {rounds} ...", flush=True)
+            measured.append(await child.hear())
+    samples = [measured_round["samples"] for measured_round in measured]
+    return {
+        "settings": {"beam_width": 3, "batch": 1, "seconds": seconds},
+        "figures": [figure for part in _PARTS for figure in _figures(part, samples)],
+        "rounds": [
+            {
+                "captions": len(measured_round["samples"]),
+                "same_captions": sum(
+                    sample["same_caption"] for sample in measured_round["samples"]
+                ),
+                "load_average": measured_round["load_average"],
+                "cpu_s": round(measured_round["cpu_s"], 2),
+            }
+            for measured_round in measured
+        ],
+    }
+
+
+def _figures(part: str, rounds: list[list[dict[str, Any]]]) -> list[Figure]:
+    shipped = [[sample["shipped"][part] for sample in samples] for samples in rounds]
+    plain = [[sample["plain"][part] for sample in samples] for samples in rounds]
+    ratios = [
+        [sample["plain"][part] / sample["shipped"][part] for sample in samples]
+        for samples in rounds
+    ]
+    return [
+        Figure.over_rounds(f"{part} of a caption", "ms", shipped, _PLAIN[part], plain),
+        Figure.over_rounds(f"{part}, times faster than plain", "", ratios, "plain, ms", plain),
+    ]

@@ -1,0 +1,85 @@
+"""A process of the benchmark, as the one that starts it sees it."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+
+_ENDING_S = 8.0
+"""What a process is given to end by itself once its input has ended."""
+_LONGEST_LINE = 1 << 26
+
+
+class ChildError(RuntimeError):
+    """A process ended before it had said what it was asked for."""
+
+
+class Child:
+    """Speaks JSON, an object a line, on its input and output, and ends when its input does.
+
+    A child therefore ends in any case: also when the process that started it is killed.
+    """
+
+    def __init__(self, module: str, process: asyncio.subprocess.Process) -> None:
+        """Take over a process that runs a module."""
+        self._module, self._process = module, process
+        self.pid = process.pid
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def started(cls, module: str, *arguments: str) -> AsyncIterator["Child"]:
+        """Run a module for as long as the context lasts."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            module,
+            *arguments,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            limit=_LONGEST_LINE,
+            # Ctrl-C in the terminal is for the process that started this one.
+            start_new_session=True,
+        )
+        child = cls(module, process)
+        try:
+            yield child
+        finally:
+            await child._end()
+
+    async def hear(self) -> dict[str, Any]:
+        """Wait for what the process says next.
+
+        Raises:
+            ChildError: If it ends instead.
+        """
+        assert self._process.stdout
+        line = await self._process.stdout.readline()
+        if not line:
+            status = await self._process.wait()
+            raise ChildError(f"{self._module} ended with status {status}; see its message above")
+        message: dict[str, Any] = json.loads(line)
+        return message
+
+    async def ask(self, **request: Any) -> dict[str, Any]:
+        """Ask, and wait for the answer."""
+        assert self._process.stdin
+        self._process.stdin.write(json.dumps(request).encode() + b"\n")
+        await self._process.stdin.drain()
+        return await self.hear()
+
+    async def _end(self) -> None:
+        assert self._process.stdin
+        self._process.stdin.close()
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_ENDING_S):
+                    await self._process.wait()
+        finally:
+            if self._process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self.pid, signal.SIGKILL)
+                await self._process.wait()

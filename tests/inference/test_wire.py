@@ -1,0 +1,34 @@
+import asyncio
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inference.wire import pack, read, read_blocking
+
+messages = st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=9), max_size=4)
+
+
+@given(messages, st.binary(max_size=64))
+def test_what_is_packed_is_read_back(message: dict[str, object], payload: bytes) -> None:
+    file = io.BytesIO(pack(message, payload) + pack({"next": 1}))
+
+    assert read_blocking(file) == (message, payload)
+    assert read_blocking(file) == ({"next": 1}, b"")
+
+
+async def test_a_stream_gives_whole_messages_however_they_arrive() -> None:
+    reader = asyncio.StreamReader()
+    reading = asyncio.create_task(read(reader))
+    for byte in pack({"a": 1}, b"xyz"):
+        reader.feed_data(bytes([byte]))
+        await asyncio.sleep(0)
+
+    assert await reading == ({"a": 1}, b"xyz")
+
+
+@pytest.mark.parametrize("kept", [0, 3, 9, 14])
+def test_a_file_that_ends_early_says_so(kept: int) -> None:
+    with pytest.raises(EOFError):
+        read_blocking(io.BytesIO(pack({"a": 1}, b"xyz")[:kept]))

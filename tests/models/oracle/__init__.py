@@ -1,0 +1,1 @@
+"""Independent reckonings that the captioner is held against."""

@@ -1,0 +1,35 @@
+"""Weights and pictures made from names and numbers, alike on every machine."""
+
+import zlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def made_array(name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Make the array that a PyTorch state holds by this name.
+
+    Kernels keep the size of what passes through them, and each normalisation shifts and scales
+    a little, so that a network of these weights neither dies nor saturates.
+    """
+    # NumPy promises that RandomState's numbers never change; a Generator's may.
+    random = np.random.RandomState(zlib.crc32(name.encode()))
+    values: NDArray[np.float64]
+    if len(shape) == 4:
+        fan_in = shape[1] * shape[2] * shape[3]
+        values = random.standard_normal(shape) * np.sqrt(2 / fan_in)
+    elif name.endswith("running_var"):
+        values = random.uniform(0.5, 1.5, shape)
+    elif name.endswith("weight"):
+        values = random.uniform(0.6, 1.2, shape)
+    else:
+        values = random.uniform(-0.3, 0.5, shape)
+    return values.astype(np.float32)
+
+
+def made_picture(side: int) -> NDArray[np.float32]:
+    """Make RGB pixels in whole numbers 0..255, [side, side, 3]: waves with noise on them."""
+    y, x, channel = np.meshgrid(np.arange(side), np.arange(side), np.arange(3), indexing="ij")
+    waves: NDArray[np.float64] = 127 + 80 * np.sin(x / 11 + channel) * np.cos(y / 17 - channel)
+    noise = np.random.RandomState(side).uniform(-40, 40, waves.shape)
+    return np.round(waves + noise).astype(np.float32)

@@ -1,0 +1,75 @@
+"""Beam search and exhaustive search in plain Python, one picture at a time."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from models.beam_search import BeamConfig
+from models.vocabulary import END, PAD, START, UNKNOWN
+from tests.models.oracle.numpy_decoder import Array, NumpyDecoder, NumpyState
+
+NEVER_SAID = (PAD, START, UNKNOWN)
+
+
+@dataclass
+class Hypothesis:
+    """A caption so far."""
+
+    state: NumpyState
+    tokens: list[int] = field(default_factory=list)
+    log_probs: list[float] = field(default_factory=list)
+    likeliest: list[list[tuple[float, int]]] = field(default_factory=list)
+    """At each step every word that may be said with its log-probability, the likeliest first."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether the caption has said its end."""
+        return self.tokens[-1:] == [END]
+
+    def rank(self, length_power: float) -> float:
+        """Log-probability over length to a power."""
+        return float(sum(self.log_probs) / len(self.tokens) ** length_power)
+
+
+def plain_beam_search(decoder: NumpyDecoder, config: BeamConfig) -> Hypothesis:
+    """Find the caption that ranks first."""
+    beam = [Hypothesis(decoder.start())]
+    for _ in range(config.max_length):
+        candidates = []
+        for hypothesis in beam:
+            candidates += [hypothesis] if hypothesis.finished else _extended(decoder, hypothesis)
+        candidates.sort(key=lambda hypothesis: -sum(hypothesis.log_probs))
+        beam = candidates[: config.width]
+    return max(beam, key=lambda hypothesis: hypothesis.rank(config.length_power))
+
+
+def exhaustive_search(decoder: NumpyDecoder, config: BeamConfig) -> Hypothesis:
+    """Find the caption that ranks first among all there are."""
+    everything, growing = [], [Hypothesis(decoder.start())]
+    for _ in range(config.max_length):
+        longer = [more for hypothesis in growing for more in _extended(decoder, hypothesis)]
+        everything += [hypothesis for hypothesis in longer if hypothesis.finished]
+        growing = [hypothesis for hypothesis in longer if not hypothesis.finished]
+    return max([*everything, *growing], key=lambda found: found.rank(config.length_power))
+
+
+def _extended(decoder: NumpyDecoder, hypothesis: Hypothesis) -> list[Hypothesis]:
+    before = hypothesis.tokens[-1] if hypothesis.tokens else START
+    logits, _, state = decoder.step(before, hypothesis.state)
+    log_probs = _log_probs(logits)
+    likeliest = sorted(((p, word) for word, p in log_probs.items()), reverse=True)
+    return [
+        Hypothesis(
+            state,
+            [*hypothesis.tokens, word],
+            [*hypothesis.log_probs, log_prob],
+            [*hypothesis.likeliest, likeliest],
+        )
+        for word, log_prob in log_probs.items()
+    ]
+
+
+def _log_probs(logits: Array) -> dict[int, float]:
+    allowed = [word for word in range(len(logits)) if word not in NEVER_SAID]
+    total = np.log(np.sum(np.exp(logits[allowed])))
+    return {word: float(logits[word] - total) for word in allowed}

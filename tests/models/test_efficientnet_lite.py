@@ -1,0 +1,68 @@
+"""The encoder against the published implementation's stored outputs.
+
+`oracle/make_encoder_oracle.py` made them.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from models.efficientnet_lite import VARIANTS, efficientnet_lite
+from models.pretrained import assign
+from models.release import DEFAULT, load
+from tests.models.oracle.made_weights import made_array, made_picture
+
+ORACLE = Path(__file__).parent / "oracle" / "encoder.npz"
+
+
+def stored(name: str) -> Any:
+    with np.load(ORACLE) as arrays:
+        return arrays[name]
+
+
+def expect_stored_grid(encoder: keras.Model, side: int, case: str) -> None:
+    grid = np.asarray(encoder(made_picture(side)[None]))[0]
+
+    np.testing.assert_allclose(grid[..., ::16], stored(f"{case}/cells"), atol=1e-3)
+    np.testing.assert_allclose(grid.mean(axis=(0, 1)), stored(f"{case}/pooled"), atol=1e-3)
+
+
+# 64 is even down to the grid, 65 odd; 260 is lite2's own size and has both on the way. SAME
+# padding differs between the two, and so does where a stride of 2 begins.
+@pytest.mark.parametrize(
+    ("variant", "side"),
+    [
+        ("efficientnet-lite0", 64),
+        ("efficientnet-lite0", 65),
+        ("efficientnet-lite1", 64),
+        ("efficientnet-lite2", 65),
+        ("efficientnet-lite2", 260),
+    ],
+)
+def test_grid_is_the_published_implementations(variant: str, side: int) -> None:
+    encoder = efficientnet_lite(variant, side)
+    shapes = json.loads(str(stored(f"{variant}/shapes")))
+    assign(encoder, {name: made_array(name, tuple(shape)) for name, shape in shapes.items()})
+
+    assert encoder.output_shape == (None, -(-side // 32), -(-side // 32), 1280)
+    expect_stored_grid(encoder, side, f"{variant}-{side}")
+
+
+def test_shipped_encoder_has_the_published_imagenet_weights() -> None:
+    captioner, _ = load(DEFAULT)
+
+    expect_stored_grid(captioner.encoder, 260, "published")
+
+
+def test_own_image_size_is_the_default() -> None:
+    assert efficientnet_lite("efficientnet-lite0").input_shape == (None, 224, 224, 3)
+    assert VARIANTS["efficientnet-lite2"].image_size == 260
+
+
+def test_unknown_name_is_refused_with_those_that_exist() -> None:
+    with pytest.raises(ValueError, match=r"'efficientnet-lite9'.*efficientnet-lite0"):
+        efficientnet_lite("efficientnet-lite9")

@@ -1,0 +1,89 @@
+"""A WebRTC peer as a browser is one, for tests: real codecs, real transport, no browser."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import av
+from aiortc import (
+    MediaStreamTrack,
+    RTCConfiguration,
+    RTCPeerConnection,
+    RTCSessionDescription,
+)
+from aiortc.contrib.media import MediaPlayer
+from aiortc.mediastreams import MediaStreamError
+
+
+class Peer:
+    """Sends footage, or nothing, and keeps all that it is sent; a context manager."""
+
+    def __init__(self, footage: Path | None) -> None:
+        self.messages: list[dict[str, Any]] = []
+        self.pictures: list[av.VideoFrame] = []
+        self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self.channel = self.connection.createDataChannel("captions")
+        self.channel.on("message", lambda text: self.messages.append(json.loads(text)))
+        self.connection.on("track", self._on_track)
+        self._footage = MediaPlayer(str(footage), loop=True).video if footage else None
+        self._receiving: set[asyncio.Task[None]] = set()
+        if self._footage:
+            self.connection.addTrack(self._footage)
+        else:
+            self.connection.addTransceiver("video", direction="recvonly")
+
+    async def offer(self) -> RTCSessionDescription:
+        """Make an offer with all candidates in it."""
+        await self.connection.setLocalDescription(await self.connection.createOffer())
+        return self.connection.localDescription
+
+    async def accept(self, answer: RTCSessionDescription) -> None:
+        """Take the answer."""
+        await self.connection.setRemoteDescription(answer)
+
+    def send(self, message: dict[str, Any] | str | bytes) -> None:
+        """Send a message, or any text, on the data channel."""
+        self.channel.send(json.dumps(message) if isinstance(message, dict) else message)
+
+    def of_type(self, kind: str) -> list[dict[str, Any]]:
+        """The messages of one type, in order."""
+        return [message for message in self.messages if message["type"] == kind]
+
+    async def until(self, condition: Callable[[], Any], seconds: float = 20) -> None:
+        """Wait for a condition on what has come."""
+        async with asyncio.timeout(seconds):
+            while not condition():
+                await asyncio.sleep(0.02)
+
+    def _on_track(self, track: MediaStreamTrack) -> None:
+        task = asyncio.create_task(self._receive(track))
+        self._receiving.add(task)
+
+    async def _receive(self, track: MediaStreamTrack) -> None:
+        while True:
+            try:
+                picture = await track.recv()
+            except MediaStreamError:
+                return
+            assert isinstance(picture, av.VideoFrame)
+            self.pictures.append(picture)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.connection.close()
+        if self._footage:
+            self._footage.stop()
+        # A track whose connection was never made does not end with it.
+        for task in self._receiving:
+            task.cancel()
+        await asyncio.gather(*self._receiving, return_exceptions=True)

@@ -1,0 +1,209 @@
+"""Video files, whole and broken."""
+
+import threading
+import wave
+from pathlib import Path
+
+import pytest
+
+from stream.sources.file import FileSource
+from stream.sources.source import SourceError
+from tests.stream.sources.clips import CORNERS, corners, is_open, write_clip
+from tests.stream.sources.servers import WebServer
+
+ORIENTATIONS = {
+    "as recorded": (1, 0, 0, 1),
+    "a quarter right": (0, 1, -1, 0),
+    "upside down": (-1, 0, 0, -1),
+    "a quarter left": (0, -1, 1, 0),
+    "mirrored": (-1, 0, 0, 1),
+    "mirrored upside down": (1, 0, 0, -1),
+    "mirrored a quarter right": (0, 1, 1, 0),
+    "mirrored a quarter left": (0, -1, -1, 0),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pixel_format", "size"),
+    [
+        ("clip.mp4", "libx264", "yuv420p", (96, 64)),
+        ("clip.mkv", "ffv1", "yuv422p10le", (97, 65)),
+        ("clip.webm", "libvpx", "yuv420p", (64, 96)),
+        ("clip.avi", "mjpeg", "yuvj444p", (320, 240)),
+        ("clip.mov", "rawvideo", "rgb24", (33, 17)),
+    ],
+)
+def test_every_frame_comes_in_order(
+    tmp_path: Path, name: str, codec: str, pixel_format: str, size: tuple[int, int]
+) -> None:
+    path = tmp_path / name
+    write_clip(path, count=12, rate=10, size=size, codec=codec, pixel_format=pixel_format)
+    with FileSource(path) as source:
+        assert not source.live
+        assert source.name == name
+        frames = list(source.frames())
+    assert [frame.position_s for frame in frames] == pytest.approx([n / 10 for n in range(12)])
+    assert {(frame.image.width, frame.image.height) for frame in frames} == {size}
+    assert all(corners(frame.image) == CORNERS for frame in frames)
+
+
+@pytest.mark.parametrize("matrix", ORIENTATIONS.values(), ids=ORIENTATIONS.keys())
+def test_pictures_come_out_upright(tmp_path: Path, matrix: tuple[int, int, int, int]) -> None:
+    path = tmp_path / "phone.mp4"
+    write_clip(path, count=2, size=(96, 64), matrix=matrix)
+    with FileSource(path) as source:
+        first, second = source.frames()
+    # The display matrix sends the point (x, y) to (a x + c y, b x + d y).
+    a, b, c, d = matrix
+    assert corners(first.image) == {
+        (a * x + c * y, b * x + d * y): colour for (x, y), colour in CORNERS.items()
+    }
+    lying = a != 0
+    assert (first.image.width, first.image.height) == ((96, 64) if lying else (64, 96))
+    assert first.image.time == 0.0
+    assert second.image.time == pytest.approx(0.1)
+
+
+def test_positions_go_on_where_timestamps_are_missing(tmp_path: Path) -> None:
+    path = tmp_path / "clip.m4v"
+    write_clip(path, count=8, rate=10, codec="mpeg4", container="m4v")
+    with FileSource(path) as source:
+        positions = [frame.position_s for frame in source.frames()]
+    assert len(positions) == 8
+    assert positions == sorted(set(positions))
+    assert positions[0] == 0.0
+
+
+def test_positions_go_on_over_the_seam_of_a_spliced_recording(tmp_path: Path) -> None:
+    part, path = tmp_path / "part.ts", tmp_path / "spliced.ts"
+    write_clip(part, count=10, rate=10, codec="mpeg2video")
+    path.write_bytes(part.read_bytes() * 2)
+    with FileSource(path) as source:
+        positions = [frame.position_s for frame in source.frames()]
+    assert len(positions) == 20
+    assert positions == sorted(set(positions))
+    assert positions[-1] == pytest.approx(1.9, abs=0.15)
+
+
+def test_a_video_cut_before_its_index_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "cut.mp4"
+    write_clip(path)
+    path.write_bytes(path.read_bytes()[:-1500])
+    with pytest.raises(SourceError, match=r"cut\.mp4 is no video that can be read"):
+        FileSource(path)
+
+
+@pytest.mark.parametrize("name", ["cut.mp4", "cut.mkv"])
+def test_a_video_cut_later_gives_what_it_holds_and_says_so(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    options = {"movflags": "faststart"} if name.endswith("mp4") else {}
+    write_clip(path, count=60, rate=10, codec="mjpeg", pixel_format="yuvj420p", options=options)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    positions = []
+    with (
+        FileSource(path) as source,
+        pytest.raises(SourceError, match=r"cut short: it ends after [23]\.\d of 6\.0 s"),
+    ):
+        for frame in source.frames():
+            positions.append(frame.position_s)
+    assert positions[0] == 0.0
+    assert 2.0 < positions[-1] < 4.0
+
+
+@pytest.mark.parametrize("place", [0.0, 0.5])
+def test_a_damaged_stretch_is_skipped(tmp_path: Path, place: float) -> None:
+    path = tmp_path / "scratched.mp4"
+    write_clip(path, count=60, rate=10, options={"movflags": "faststart"})
+    data = bytearray(path.read_bytes())
+    media = data.index(b"mdat") + 4
+    start = media + round((len(data) - media) * place)
+    data[start : start + 900] = bytes(900)
+    path.write_bytes(data)
+    with FileSource(path) as source:
+        positions = [frame.position_s for frame in source.frames()]
+    assert 20 < len(positions) < 60
+    assert positions == sorted(set(positions))
+    assert positions[-1] == pytest.approx(5.9)
+
+
+@pytest.mark.parametrize("name", ["story.mp4", "story.txt", "story.srt"])
+def test_text_is_no_video(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_text("1\n00:00:01,000 --> 00:00:02,000\nA dog runs over a field.\n\n" * 50)
+    with pytest.raises(SourceError, match="no video"):
+        FileSource(path)
+
+
+def test_sound_is_no_video(tmp_path: Path) -> None:
+    path = tmp_path / "song.wav"
+    with wave.open(str(path), "wb") as song:
+        song.setnchannels(1)
+        song.setsampwidth(2)
+        song.setframerate(8000)
+        song.writeframes(bytes(16000))
+    with pytest.raises(SourceError, match="holds no video"):
+        FileSource(path)
+
+
+def test_signs_in_the_name_mean_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_clip(tmp_path / "clip.mp4", count=1)
+    monkeypatch.chdir(tmp_path)
+    path = Path("http:%d clip?#.mp4")
+    Path("clip.mp4").rename(path)
+    with FileSource(path) as source:
+        assert len(list(source.frames())) == 1
+
+
+def test_a_playlist_does_not_make_it_go_to_the_network(tmp_path: Path) -> None:
+    write_clip(tmp_path / "part.ts", codec="mpeg2video")
+    with WebServer({"/part.ts": (tmp_path / "part.ts").read_bytes()}) as server:
+        path = tmp_path / "list.m3u8"
+        path.write_text(
+            f"#EXTM3U\n#EXT-X-TARGETDURATION:3\n#EXTINF:3,\n{server.url}/part.ts\n#EXT-X-ENDLIST\n"
+        )
+        with pytest.raises(SourceError):
+            FileSource(path)
+        assert server.asked == []
+
+
+def test_closing_ends_the_frames_and_frees_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    write_clip(path)
+    source = FileSource(path)
+    frames = source.frames()
+    next(frames)
+    assert is_open(path)
+    source.close()
+    source.close()
+    assert list(frames) == []
+    assert list(source.frames()) == []
+    assert not is_open(path)
+
+
+def test_closing_from_another_thread_stops_the_reader(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mkv"
+    write_clip(path, count=4000, rate=100, size=(64, 64), codec="mpeg4")
+    source = FileSource(path)
+    reading, read = threading.Event(), []
+
+    def read_all() -> None:
+        for frame in source.frames():
+            read.append(frame.position_s)
+            reading.set()
+
+    reader = threading.Thread(target=read_all)
+    reader.start()
+    assert reading.wait(5)
+    source.close()
+    reader.join(5)
+    assert not reader.is_alive()
+    assert len(read) < 4000
+
+
+def test_a_refused_file_is_not_kept_open(tmp_path: Path) -> None:
+    path = tmp_path / "story.txt"
+    path.write_text("A dog runs over a field.\n" * 100)
+    with pytest.raises(SourceError):
+        FileSource(path)
+    assert not is_open(path)

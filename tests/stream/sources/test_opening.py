@@ -1,0 +1,112 @@
+"""What a user may name as a source."""
+
+import os
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from stream.sources import SourceError, open_source
+from stream.sources.demo import DemoSource
+from stream.sources.file import FileSource
+from stream.sources.image import ImageSource
+from stream.sources.url import UrlSource
+from tests.stream.sources.clips import pixels, write_clip
+from tests.stream.sources.servers import WebServer, free_port
+
+
+def test_the_demo_is_opened_by_name() -> None:
+    with open_source("demo") as source:
+        assert isinstance(source, DemoSource)
+
+
+def test_a_picture_is_known_by_its_content(tmp_path: Path) -> None:
+    path = tmp_path / "named-like-a-video.mp4"
+    Image.fromarray(pixels()).save(path, "png")
+    with open_source(str(path)) as source:
+        assert isinstance(source, ImageSource)
+
+
+def test_a_video_is_known_by_its_content(tmp_path: Path) -> None:
+    path = tmp_path / "named-like-a-picture.jpg"
+    write_clip(path, count=2, container="mp4")
+    with open_source(str(path)) as source:
+        assert isinstance(source, FileSource)
+
+
+def test_a_relative_name_like_a_keyword_is_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(pixels()).save("demo", "png")
+    with open_source("./demo") as source:
+        assert isinstance(source, ImageSource)
+
+
+def test_an_address_is_opened(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    write_clip(path, count=2, options={"movflags": "faststart"})
+    with (
+        WebServer({"/clip.mp4": path.read_bytes()}) as server,
+        open_source(f"{server.url}/clip.mp4") as source,
+    ):
+        assert isinstance(source, UrlSource)
+
+
+@pytest.mark.parametrize("spec", ["250", "/dev/video250"])
+def test_a_number_is_a_camera(spec: str) -> None:
+    with pytest.raises(SourceError, match="/dev/video250 is not there"):
+        open_source(spec)
+
+
+def test_an_address_that_refuses_is_told() -> None:
+    with pytest.raises(SourceError, match="refused the connection"):
+        open_source(f"rtsp://127.0.0.1:{free_port()}/live")
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        ("", "no source is named: give `demo`"),
+        ("no-such-file.mp4", "there is no 'no-such-file.mp4': give `demo`"),
+        ("demo.mp4/clip", "there is no|cannot be read"),
+        ("x" * 5000, "cannot be read"),
+        ("a\0b", "cannot be read"),
+        ("/", "is a folder"),
+        ("/dev/null", "is no camera"),
+        ("gopher://camera/", "no source speaks gopher"),
+    ],
+)
+def test_anything_else_is_told(spec: str, reason: str) -> None:
+    with pytest.raises(SourceError, match=reason):
+        open_source(spec)
+
+
+@pytest.mark.parametrize("name", ["empty.mp4", "empty.png"])
+def test_an_empty_file_is_told(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.touch()
+    with pytest.raises(SourceError, match=f"{name} is empty"):
+        open_source(str(path))
+
+
+def test_a_pipe_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with pytest.raises(SourceError, match="is no ordinary file"):
+        open_source(str(path))
+
+
+def test_text_named_like_a_video_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "story.mp4"
+    path.write_text("A dog runs over a field.\n" * 100)
+    with pytest.raises(SourceError, match="is no video that can be read"):
+        open_source(str(path))
+
+
+def test_a_name_that_is_not_unicode_is_a_file_like_any_other(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.mp4"))
+    write_clip(tmp_path / "clip.mp4", count=2)
+    (tmp_path / "clip.mp4").rename(path)
+    with open_source(str(path)) as source:
+        assert len(list(source.frames())) == 2

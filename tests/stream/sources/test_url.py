@@ -1,0 +1,275 @@
+"""Network sources, against real servers on the loopback interface."""
+
+import threading
+import time
+import traceback
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from stream.sources.source import SourceError, SourceFrame
+from stream.sources.url import UrlSource
+from tests.stream.sources.clips import CORNERS, corners, write_clip
+from tests.stream.sources.servers import (
+    Camera,
+    RtspCamera,
+    WebServer,
+    free_port,
+    silent_server,
+)
+
+
+def brightness(frame: SourceFrame) -> int:
+    return round(float(np.mean(frame.image.to_ndarray(format="gray"))))
+
+
+def brightness_of(number: int) -> int:
+    return 20 + 5 * number
+
+
+def two_pictures(camera: Camera) -> None:
+    camera.send(brightness_of(0))
+    camera.send(brightness_of(1))
+    camera.hang()
+
+
+@pytest.fixture
+def idle_camera() -> Iterator[str]:
+    """A camera that sends two pictures and then nothing more."""
+    with WebServer({"/camera": two_pictures}) as server:
+        yield f"{server.url}/camera"
+
+
+def test_a_video_behind_http_is_read_whole_as_it_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    write_clip(path, count=30, rate=10, options={"movflags": "faststart"})
+    with (
+        WebServer({"/clip.mp4": path.read_bytes()}) as server,
+        UrlSource(f"{server.url}/clip.mp4") as source,
+    ):
+        assert not source.live
+        frames = list(source.frames())
+    assert [frame.position_s for frame in frames] == pytest.approx([n / 10 for n in range(30)])
+    assert corners(frames[-1].image) == CORNERS
+
+
+def test_of_a_camera_only_the_newest_picture_is_given() -> None:
+    sent = threading.Event()
+
+    def thirty_pictures(camera: Camera) -> None:
+        for number in range(30):
+            camera.send(brightness_of(number))
+        sent.set()
+        camera.hang()
+
+    with (
+        WebServer({"/camera": thirty_pictures}) as server,
+        UrlSource(f"{server.url}/camera") as source,
+    ):
+        assert source.live
+        frames = source.frames()
+        first = next(frames)
+        assert sent.wait(5)
+        time.sleep(0.4)
+        second = next(frames)
+    # The reader was ahead of us by then: it is the last picture, or close to it.
+    assert brightness(second) >= brightness_of(25) - 2
+    assert second.position_s > first.position_s >= 0.0
+    assert 0.0 <= time.time() - first.captured < 60.0
+
+
+def test_a_slow_camera_is_soon_open() -> None:
+    with (
+        RtspCamera(rate=5) as camera,
+        UrlSource(f"rtsp://127.0.0.1:{camera.port}/live", open_timeout_s=2.0) as source,
+    ):
+        assert next(source.frames()).image.width == 64
+
+
+def test_a_camera_that_falls_silent_is_lost(idle_camera: str) -> None:
+    with (
+        UrlSource(idle_camera, read_timeout_s=0.3) as source,
+        pytest.raises(SourceError, match=r"has sent no picture for 0\.3 s: check"),
+    ):
+        list(source.frames())
+
+
+def test_a_camera_that_sends_only_scraps_is_lost() -> None:
+    def scraps(camera: Camera) -> None:
+        camera.send(brightness_of(0))
+        camera.send_scraps()
+
+    with (
+        WebServer({"/camera": scraps}) as server,
+        UrlSource(f"{server.url}/camera", read_timeout_s=0.3) as source,
+        pytest.raises(SourceError, match=r"has sent no picture for 0\.3 s: check"),
+    ):
+        list(source.frames())
+
+
+def test_closing_ends_a_wait_for_a_silent_camera(idle_camera: str) -> None:
+    source = UrlSource(idle_camera, read_timeout_s=60.0)
+    waiting, ended = threading.Event(), threading.Event()
+
+    def read() -> None:
+        for _ in source.frames():
+            waiting.set()
+        ended.set()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    assert waiting.wait(5)
+    source.close()
+    source.close()
+    assert ended.wait(5)
+    reader.join()
+
+
+def test_the_reading_thread_ends_with_the_source() -> None:
+    with WebServer({"/camera": two_pictures}) as server:
+        source = UrlSource(f"{server.url}/camera", read_timeout_s=0.3)
+        next(source.frames())
+        assert "source http" in " ".join(thread.name for thread in threading.enumerate())
+        source.close()
+    assert "source http" not in " ".join(thread.name for thread in threading.enumerate())
+
+
+def test_a_camera_that_hangs_up_is_told_after_its_last_picture() -> None:
+    def five_pictures(camera: Camera) -> None:
+        for number in range(5):
+            camera.send(brightness_of(number))
+
+    shown = []
+    with (
+        WebServer({"/camera": five_pictures}) as server,
+        UrlSource(f"{server.url}/camera") as source,
+        pytest.raises(SourceError, match=r"broke off .*: check that it is still on"),
+    ):
+        for frame in source.frames():
+            shown.append(brightness(frame))
+    assert shown[-1] == pytest.approx(brightness_of(4), abs=2)
+
+
+def test_an_rtsp_camera_is_read() -> None:
+    with RtspCamera() as camera, UrlSource(f"rtsp://127.0.0.1:{camera.port}/live") as source:
+        assert source.live
+        frames = source.frames()
+        first, second = next(frames), next(frames)
+    assert (first.image.width, first.image.height) == (64, 48)
+    assert brightness(first) == pytest.approx(200, abs=4)
+    assert second.position_s > first.position_s == 0.0
+
+
+def test_a_password_opens_a_camera_and_is_not_told() -> None:
+    wrong = uuid.uuid4().hex
+    with RtspCamera("anna", "sesame") as camera:
+        address = f"127.0.0.1:{camera.port}/live"
+        with UrlSource(f"rtsp://anna:sesame@{address}") as source:
+            assert source.name == f"rtsp://127.0.0.1:{camera.port}"
+            next(source.frames())
+        with pytest.raises(SourceError, match=r"refused access.*put the user name") as refusal:
+            UrlSource(f"rtsp://anna:{wrong}@{address}?key={wrong}")
+    assert wrong not in "".join(traceback.format_exception(refusal.value))
+
+
+def test_a_udp_stream_is_read() -> None:
+    port, stop = free_port(), threading.Event()
+
+    def send() -> None:
+        with av.open(f"udp://127.0.0.1:{port}?pkt_size=1316", "w", format="mpegts") as output:
+            stream = output.add_stream("mpeg2video", rate=25)
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+            picture = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 120, np.uint8))
+            number = 0
+            while not stop.wait(0.02):
+                picture.pts = number
+                output.mux(stream.encode(picture))
+                number += 1
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        with UrlSource(f"udp://127.0.0.1:{port}") as source:
+            assert source.live
+            assert brightness(next(source.frames())) == pytest.approx(120, abs=4)
+    finally:
+        stop.set()
+        sender.join()
+
+
+@pytest.mark.parametrize(
+    ("page", "reason"),
+    [
+        (404, "answered 404 Not Found: check the path"),
+        (401, "refused access .*: put the user name and password"),
+        (403, "refused access .*: put the user name and password"),
+        (500, "answered with an error"),
+        (b"<!doctype html><title>Hello</title>" * 50, "with no video"),
+        (b"Hello there, this is a text.\n" * 50, "no video"),
+    ],
+)
+def test_an_answer_without_video_is_told(page: bytes | int, reason: str) -> None:
+    with (
+        WebServer({"/camera": page}) as server,
+        pytest.raises(SourceError, match=rf"^http://127\.0\.0\.1:{server.port} .*{reason}"),
+    ):
+        UrlSource(f"{server.url}/camera")
+
+
+@pytest.mark.parametrize("scheme", ["http", "rtsp", "rtmp"])
+def test_nobody_there_is_told(scheme: str) -> None:
+    with pytest.raises(SourceError, match="refused the connection: check that it is on"):
+        UrlSource(f"{scheme}://127.0.0.1:{free_port()}/live")
+
+
+@pytest.mark.parametrize("scheme", ["http", "rtsp", "rtmp"])
+def test_a_server_that_never_answers_is_given_up(scheme: str) -> None:
+    with silent_server() as port, pytest.raises(SourceError, match=r"no video within 0\.3 s"):
+        UrlSource(f"{scheme}://127.0.0.1:{port}/live", open_timeout_s=0.3)
+
+
+def test_a_udp_port_that_nothing_comes_to_is_given_up() -> None:
+    with pytest.raises(SourceError, match=r"no video within 0\.3 s"):
+        UrlSource(f"udp://127.0.0.1:{free_port()}", open_timeout_s=0.3)
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("http://", "names no host"),
+        ("rtsp:///live", "names no host"),
+        ("http://camera:99999/", "malformed"),
+        ("http://[camera/", "malformed"),
+        ("gopher://camera/", "no source speaks gopher://: give one of rtsp://"),
+        ("concat://a|b", "no source speaks concat://"),
+    ],
+)
+def test_a_malformed_address_is_told(url: str, reason: str) -> None:
+    with pytest.raises(SourceError, match=reason):
+        UrlSource(url)
+
+
+def test_a_playlist_from_the_network_reads_no_files_of_this_machine(tmp_path: Path) -> None:
+    path = tmp_path / "private.ts"
+    write_clip(path, codec="mpeg2video")
+    playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:3\n#EXTINF:3,\nfile://{path}\n#EXT-X-ENDLIST\n"
+    with (
+        WebServer({"/list.m3u8": playlist.encode()}) as server,
+        pytest.raises(SourceError),
+        UrlSource(f"{server.url}/list.m3u8", open_timeout_s=2.0, read_timeout_s=2.0) as source,
+    ):
+        next(source.frames())
+
+
+def test_an_hls_playlist_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "part.ts"
+    write_clip(path, count=30, rate=10, codec="mpeg2video")
+    playlist = "#EXTM3U\n#EXT-X-TARGETDURATION:3\n#EXTINF:3,\npart.ts\n#EXT-X-ENDLIST\n"
+    pages = {"/list.m3u8": playlist.encode(), "/part.ts": path.read_bytes()}
+    with WebServer(pages) as server, UrlSource(f"{server.url}/list.m3u8") as source:
+        assert not source.live
+        assert len(list(source.frames())) == 30

@@ -1,0 +1,189 @@
+"""The command line as people run it: a process of its own."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.request import urlopen
+
+import cv2
+import numpy as np
+import psutil
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(*arguments: str, seconds: float = 60) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "server.py", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )
+
+
+@contextmanager
+def serving(*arguments: str) -> Iterator[tuple["subprocess.Popen[str]", str]]:
+    process = subprocess.Popen(
+        [sys.executable, "server.py", "--port", "0", *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    try:
+        found = re.search(r"http://\S+:\d+", process.stdout.readline())
+        assert found
+        yield process, found[0]
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def test_serves_the_page_and_ends_at_ctrl_c_with_nothing_left() -> None:
+    with serving() as (process, url):
+        with urlopen(url) as page:
+            assert b"Sightline" in page.read()
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert children
+        asked = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        status = process.wait(10)
+        took = time.monotonic() - asked
+
+    assert status == 0
+    assert took < 3
+    assert not [child for child in children if child.is_running()]
+
+
+def test_a_port_in_use_is_named() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        refused = run("--port", str(port))
+
+    assert refused.returncode == 2
+    assert f"127.0.0.1:{port} is in use" in refused.stderr
+    assert "--port" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_wrong_setting_is_named() -> None:
+    refused = run("--port", "99999")
+
+    assert refused.returncode == 2
+    assert "'port'" in refused.stderr
+
+
+def test_a_missing_captioner_is_named(tmp_path: Path) -> None:
+    refused = run("--captioner", str(tmp_path))
+
+    assert refused.returncode == 2
+    assert "holds no captioner" in refused.stderr
+
+
+@pytest.fixture(scope="module")
+def photograph(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("photographs") / "noise.png"
+    pixels = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    cv2.imwrite(str(path), pixels)
+    return path
+
+
+def test_captions_a_video_as_lines_and_as_subtitles(footage: Path, tmp_path: Path) -> None:
+    subtitles = tmp_path / "bikes.vtt"
+    done = run("caption", str(footage), "--every", "3", "--vtt", str(subtitles))
+
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["0:00.0", "0:03.0", "0:06.0", "0:09.0"]
+    cues = subtitles.read_text().split("\n\n")
+    assert cues[0] == "WEBVTT"
+    assert cues[2].startswith("00:00:03.000 --> 00:00:06.000\n")
+    assert cues[2].splitlines()[1].strip() in lines[1]
+
+
+def test_captions_an_image_as_json(photograph: Path) -> None:
+    done = run("caption", str(photograph), "--jsonl")
+    (line,) = done.stdout.splitlines()
+    caption = json.loads(line)
+
+    assert done.returncode == 0
+    assert caption["position_s"] == 0
+    assert caption["frame"]["width"] == 120
+    assert [word["text"] for word in caption["words"]]
+
+
+def test_captions_the_demo_until_the_limit() -> None:
+    done = run("caption", "demo", "--every", "0.3", "--limit", "2")
+
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) == 2
+
+
+def test_whoever_stops_reading_ends_it_quietly(footage: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "server.py", "caption", str(footage), "--every", "0.1"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout and process.stderr
+    process.stdout.readline()
+    process.stdout.close()
+    process.wait(30)
+
+    assert process.returncode == 0
+    assert "Traceback" not in process.stderr.read()
+    process.stderr.close()
+
+
+def test_ctrl_c_ends_a_transcript_with_its_subtitles_whole(tmp_path: Path) -> None:
+    subtitles = tmp_path / "demo.vtt"
+    process = subprocess.Popen(
+        [sys.executable, "server.py", "caption", "demo", "--every", "0.3", "--vtt", str(subtitles)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    process.stdout.readline()
+    process.stdout.readline()
+    os.kill(process.pid, signal.SIGINT)
+
+    assert process.wait(10) == 130
+    process.stdout.close()
+    assert subtitles.read_text().count(" --> ") >= 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["caption", "nothing.mp4"], "nothing.mp4"),
+        (["caption", "README.md"], "README.md"),
+        (["caption", "http://127.0.0.1:9/x.mp4"], "127.0.0.1:9"),
+        (["caption", "/dev/video99"], "/dev/video99"),
+        (["caption", "demo", "--every", "0"], "more than zero"),
+        (["caption", "demo", "--limit", "-1"], "more than zero"),
+        (["caption", "demo", "--vtt", "/nowhere/x.vtt"], "/nowhere/x.vtt cannot be written"),
+    ],
+)
+def test_a_source_that_cannot_be_captioned_is_named(arguments: list[str], told: str) -> None:
+    refused = run(*arguments)
+
+    assert refused.returncode == 2
+    assert told in refused.stderr
+    assert "Traceback" not in refused.stderr

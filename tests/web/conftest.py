@@ -1,0 +1,17 @@
+"""An application that serves on the loopback, with its engine loading behind it."""
+
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+from aiohttp.test_utils import TestClient, TestServer
+
+from stream.settings import StreamSettings
+from web.app import create_app
+from web.settings import DEFAULT_CAPTIONER
+
+
+@pytest_asyncio.fixture(scope="session")
+async def client() -> AsyncIterator[TestClient]:  # type: ignore[type-arg]
+    app = create_app(StreamSettings(sessions=1, sdp_bytes=20_000), DEFAULT_CAPTIONER, "127.0.0.1")
+    async with TestClient(TestServer(app)) as client:
+        yield client
