@@ -146,5 +146,5 @@ def _allowed(logits: Any) -> Any:
 
 def _follow(x: Any, parent: Any) -> Any:
     """Pick for each beam its parent's row: x [B, width, ...], parent int [B, kept]."""
-    index = ops.reshape(parent, (*parent.shape, *([1] * (len(x.shape) - 2))))
+    index = ops.expand_dims(parent, tuple(range(2, len(x.shape))))
     return ops.take_along_axis(x, index, axis=1)

@@ -76,7 +76,7 @@ async def read_source(source: Source, feed: Feed) -> None:
     try:
         reason = await asyncio.shield(reading)
     finally:
-        source.close()
+        await asyncio.to_thread(source.close)
         await reading
         thread.shutdown(wait=False)
     raise FeedEnded(reason)

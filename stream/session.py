@@ -116,7 +116,7 @@ class Session:
         self._spawn(self._sampler.run())
         self._spawn(self._watch())
         if self._offer.input is InputKind.DEMO:
-            self._spawn(self._read(read_source(open_source("demo"), self._feed)))
+            self._spawn(self._read(self._play_demo()))
         try:
             ended = await self._over
             logger.info("session %s ended: %s", self.id, ended)
@@ -172,6 +172,9 @@ class Session:
             await reading
         except FeedEnded as ended:
             self._end(_Ended(str(ended), "source-ended"))
+
+    async def _play_demo(self) -> None:
+        await read_source(await asyncio.to_thread(open_source, "demo"), self._feed)
 
     def _on_channel(self, channel: RTCDataChannel) -> None:
         if channel.label != LABEL or self._channel:

@@ -92,7 +92,7 @@ async def _recorded(
             frame = Frame(found.image, found.captured)
             yield TranscriptLine(found.position_s, await _insist(frame, captions, executor))
     finally:
-        source.close()
+        await asyncio.to_thread(source.close)
 
 
 async def _insist(frame: Frame, captions: CaptionService, executor: Executor) -> CaptionedFrame:

@@ -32,8 +32,8 @@ def main() -> int:
         return _refuse(f"{options.captioner} holds no captioner; give one with --captioner")
     try:
         return asyncio.run(_measure(options))
-    except (ChildError, FileNotFoundError, TimeoutError) as problem:
-        return _refuse(str(problem) or "a process did not answer in time")
+    except (ChildError, OSError) as problem:
+        return _refuse(str(problem))
     except KeyboardInterrupt:
         return _INTERRUPTED
 

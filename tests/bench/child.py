@@ -41,6 +41,7 @@ class Child:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=_LONGEST_LINE,
+            env={"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ},
             # Ctrl-C in the terminal is for the process that started this one.
             start_new_session=True,
         )

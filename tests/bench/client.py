@@ -185,14 +185,15 @@ async def run(options: argparse.Namespace) -> None:
         ended = time.time()
         say(event="end")
         await asyncio.sleep(_LATE_S)
-        say(
-            event="result",
-            begun=begun,
-            ended=ended,
-            sent=list(camera.sent.items()),
-            returned=client.returned,
-            captions=client.captions,
-        )
+    # Once this is said, there may be no time left to part from the server.
+    say(
+        event="result",
+        begun=begun,
+        ended=ended,
+        sent=list(camera.sent.items()),
+        returned=client.returned,
+        captions=client.captions,
+    )
 
 
 def main() -> None:

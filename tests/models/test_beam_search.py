@@ -170,4 +170,4 @@ def test_nothing_is_told_when_no_alternative_is_asked_for(make_decoder: MakeDeco
 @pytest.mark.parametrize("wrong", [{"width": 0}, {"max_length": 0}, {"alternatives": -1}])
 def test_numbers_that_make_no_search_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="a beam search needs"):
-        BeamConfig(**wrong)  # type: ignore[arg-type]
+        BeamConfig(**wrong)

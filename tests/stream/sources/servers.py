@@ -140,6 +140,7 @@ class RtspCamera:
     def __init__(self, user: str = "", password: str = "", rate: int = 25) -> None:
         """Bind to a free port; with a user, ask for the password."""
         self._rate = rate
+        self.sent = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.settimeout(0.1)
         self.port = self._listener.getsockname()[1]
@@ -210,10 +211,9 @@ class RtspCamera:
                 stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
                 stream.options = {"deadline": "realtime", "lag-in-frames": "0"}
                 picture = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 200, np.uint8))
-                number = 0
                 while not self._stopping.wait(1 / self._rate):
-                    picture.pts = number
-                    number += 1
+                    picture.pts = self.sent
+                    self.sent += 1
                     output.mux(stream.encode(picture))
                     try:
                         self._pass_on(catcher, connection)

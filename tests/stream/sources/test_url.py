@@ -82,12 +82,9 @@ def test_of_a_camera_only_the_newest_picture_is_given() -> None:
     assert 0.0 <= time.time() - first.captured < 60.0
 
 
-def test_a_slow_camera_is_soon_open() -> None:
-    with (
-        RtspCamera(rate=5) as camera,
-        UrlSource(f"rtsp://127.0.0.1:{camera.port}/live", open_timeout_s=2.0) as source,
-    ):
-        assert next(source.frames()).image.width == 64
+def test_a_slow_camera_is_open_after_few_pictures() -> None:
+    with RtspCamera(rate=10) as camera, UrlSource(f"rtsp://127.0.0.1:{camera.port}/live"):
+        assert camera.sent < 12
 
 
 def test_a_camera_that_falls_silent_is_lost(idle_camera: str) -> None:

@@ -1,0 +1,128 @@
+"""A real server and a real Chromium, whose camera plays real footage."""
+
+import re
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import av
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+
+ROOT = Path(__file__).parent.parent.parent
+CHROMIUM = "/usr/bin/chromium"
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+class Server:
+    """`python server.py` in a process of its own."""
+
+    def __init__(self, *arguments: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "server.py", *arguments],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout
+        found = re.search(r"http://\S+?:(\d+)", self.process.stdout.readline())
+        assert found, "the server did not start"
+        self.url, self.port = found[0], found[1]
+
+    def ready(self) -> bool:
+        """Whether captions can be had."""
+        try:
+            with urlopen(f"{self.url}/readyz") as response:
+                return bool(response.status == 200)
+        except URLError:
+            return False
+
+    def stop(self) -> None:
+        """End it as Ctrl-C does."""
+        self.process.terminate()
+        self.process.wait(10)
+        assert self.process.stdout
+        self.process.stdout.close()
+
+
+@contextmanager
+def running(*arguments: str) -> Iterator[Server]:
+    """A server that is stopped in the end."""
+    server = Server(*arguments)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """One server for all tests that leave it as it is."""
+    with running("--port", "0") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def camera_file(footage: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The footage as Chromium's fake camera plays it: 640x480, uncompressed."""
+    path = tmp_path_factory.mktemp("camera") / "bikes.y4m"
+    with av.open(str(footage)) as source, av.open(str(path), "w", format="yuv4mpegpipe") as target:
+        stream = target.add_stream("rawvideo", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 640, 480, "yuv420p"
+        for frame in islice(source.decode(video=0), 100):
+            for packet in stream.encode(frame.reformat(640, 480, "yuv420p")):
+                target.mux(packet)
+    return path
+
+
+@pytest_asyncio.fixture(scope="session")
+async def browser(camera_file: Path) -> AsyncIterator[Browser]:
+    """A browser with a camera, which asks no questions."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=[
+                *QUIET,
+                "--use-fake-device-for-media-stream",
+                "--use-fake-ui-for-media-stream",
+                f"--use-file-for-fake-video-capture={camera_file}",
+            ],
+        )
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture
+async def page(browser: Browser) -> AsyncIterator[Page]:
+    """A new visitor's page, on which nothing may go wrong unseen."""
+    context = await browser.new_context(viewport={"width": 1280, "height": 900})
+    page = await context.new_page()
+    problems: list[str] = []
+    page.on("pageerror", lambda problem: problems.append(str(problem)))
+    page.on("console", _collect(problems))
+    yield page
+    await context.close()
+    assert not problems
+
+
+def _collect(problems: list[str]) -> Callable[[ConsoleMessage], None]:
+    def collect(message: ConsoleMessage) -> None:
+        # Chromium reports each failed request by itself, those that a test provokes too.
+        if message.type == "error" and "Failed to load resource" not in message.text:
+            problems.append(message.text)
+
+    return collect

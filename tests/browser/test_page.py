@@ -1,0 +1,291 @@
+"""The page in Chromium, against the real server."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from jsonschema import Draft202012Validator
+from playwright.async_api import Browser, Page, async_playwright, expect
+
+from stream.messages import SCHEMA_PATH
+from tests.browser.conftest import CHROMIUM, QUIET, Server, running
+
+SCHEMA = json.loads(SCHEMA_PATH.read_text())
+CLIENT_MESSAGE = Draft202012Validator({"$ref": "#/$defs/client", "$defs": SCHEMA["$defs"]})
+SOON = 30_000
+
+RECORD_SENT = """() => {
+  window.sent = [];
+  const send = RTCDataChannel.prototype.send;
+  RTCDataChannel.prototype.send = function (text) { window.sent.push(text); send.call(this, text); };
+}"""
+
+# Of the video's lowest sixth: how much is bright type, how much is dark band.
+BAND = """() => {
+  const video = document.querySelector('#returned-video');
+  const canvas = document.createElement('canvas');
+  canvas.width = video.videoWidth;
+  canvas.height = video.videoHeight;
+  const context = canvas.getContext('2d');
+  context.drawImage(video, 0, 0);
+  const top = Math.round(canvas.height * 0.93);
+  const { data } = context.getImageData(0, top, canvas.width, canvas.height - top - 4);
+  let bright = 0, dark = 0;
+  for (let i = 0; i < data.length; i += 4) {
+    const luma = 0.3 * data[i] + 0.59 * data[i + 1] + 0.11 * data[i + 2];
+    if (luma > 200) bright++; else if (luma < 120) dark++;
+  }
+  return { bright: bright / (data.length / 4), dark: dark / (data.length / 4) };
+}"""
+
+
+async def state(page: Page, wanted: str, timeout: float = SOON) -> None:
+    """Wait for the state of the session."""
+    await expect(page.locator("html")).to_have_attribute("data-state", wanted, timeout=timeout)
+
+
+async def captioned(page: Page) -> str:
+    """Wait for a caption and return its sentence."""
+    sentence = page.locator("#sentence")
+    await expect(sentence).to_have_text(re.compile(r"\w+ \w+"), timeout=SOON)
+    return await sentence.inner_text()
+
+
+async def test_a_camera_is_captioned_live(server: Server, page: Page) -> None:
+    await page.add_init_script(f"({RECORD_SENT})()")
+    await page.goto(server.url)
+    await state(page, "idle")
+    await page.click("#start-camera")
+    await state(page, "live")
+    await captioned(page)
+
+    words = page.locator("#caption .word")
+    assert await words.count() >= 2
+    assert re.fullmatch(
+        r".+, (over |under )?\d+% sure", str(await words.first.get_attribute("aria-label"))
+    )
+    await expect(page.locator("#age")).to_have_text(re.compile(r"\d.* ago"))
+    await expect(page.locator("#history > li").first).to_be_visible()
+    video = "document.querySelector('#returned-video')"
+    before = await page.evaluate(f"() => {video}.currentTime")
+    await page.wait_for_function(f"() => {video}.currentTime > {before} + 1")
+    # Browsers send fewer pixels while they are short of time, but never another shape.
+    assert await page.evaluate(f"() => {video}.videoWidth / {video}.videoHeight") == 4 / 3
+    for text in await page.evaluate("() => window.sent"):
+        CLIENT_MESSAGE.validate(json.loads(text))
+
+
+async def test_the_returned_video_carries_the_caption(server: Server, page: Page) -> None:
+    await page.goto(server.url)
+    await page.click("#start-camera")
+    await captioned(page)
+    await page.wait_for_timeout(500)
+    band = await page.evaluate(BAND)
+
+    assert 0.01 < band["bright"] < 0.4
+    assert band["dark"] > 0.4
+
+
+async def test_the_demo_needs_no_camera_and_the_interval_changes_live(
+    server: Server, page: Page
+) -> None:
+    await page.goto(server.url)
+    await page.click("#start-demo")
+    await captioned(page)
+    await page.locator("#interval").fill("0.25")
+    await expect(page.locator("#confirmation")).to_contain_text("0.25 s", timeout=SOON)
+    await page.click("#stop")
+    await state(page, "idle")
+
+
+async def test_a_file_of_ones_own_is_captioned_again_and_again(
+    server: Server, page: Page, footage: Path
+) -> None:
+    await page.goto(server.url)
+    await page.set_input_files("#file", str(footage))
+    await captioned(page)
+    await state(page, "live")
+
+
+async def test_another_source_is_chosen_without_reloading(server: Server, page: Page) -> None:
+    await page.goto(server.url)
+    await page.click("#start-demo")
+    await captioned(page)
+    await page.click("#start-camera")
+    await expect(page.locator("html")).to_have_attribute("data-source", "camera", timeout=SOON)
+    await state(page, "live")
+    await captioned(page)
+
+
+async def test_a_killed_captioner_pauses_captions_and_not_the_video(page: Page) -> None:
+    with running("--port", "0") as server:
+        await page.goto(server.url)
+        await page.click("#start-camera")
+        await captioned(page)
+        (engine,) = psutil.Process(server.process.pid).children()
+        os.kill(engine.pid, signal.SIGKILL)
+        await state(page, "paused")
+        video = "document.querySelector('#returned-video')"
+        before = await page.evaluate(f"() => {video}.currentTime")
+        await page.wait_for_function(f"() => {video}.currentTime > {before} + 1")
+        seq = int(str(await page.locator("#caption").get_attribute("data-seq")))
+        await state(page, "live", 60_000)
+        await page.wait_for_function(
+            f"() => Number(document.querySelector('#caption').dataset.seq) > {seq}", timeout=SOON
+        )
+
+
+async def test_a_restarted_server_is_found_again_by_itself(page: Page) -> None:
+    with running("--port", "0") as server:
+        await page.goto(server.url)
+        await page.click("#start-camera")
+        await state(page, "live")
+    await state(page, "reconnecting")
+    with running("--port", server.port):
+        await state(page, "live")
+        await captioned(page)
+
+
+async def test_a_full_server_is_told_and_tried_again(browser: Browser, page: Page) -> None:
+    os.environ["SIGHTLINE_STREAM__SESSIONS"] = "1"
+    try:
+        with running("--port", "0") as server:
+            first = await browser.new_page()
+            await first.goto(server.url)
+            await first.click("#start-demo")
+            await state(first, "live")
+            await page.goto(server.url)
+            await page.click("#start-demo")
+            await expect(page.locator("html")).to_have_attribute(
+                "data-problem", "server-full", timeout=SOON
+            )
+            await first.close()
+            await state(page, "live", 40_000)
+    finally:
+        del os.environ["SIGHTLINE_STREAM__SESSIONS"]
+
+
+@pytest.mark.parametrize(
+    ("error", "problem"),
+    [
+        ("NotAllowedError", "camera-refused"),
+        ("NotFoundError", "camera-missing"),
+        ("NotReadableError", "camera-busy"),
+        ("OverconstrainedError", "camera-unsuitable"),
+    ],
+)
+async def test_a_camera_that_cannot_be_had_is_explained(
+    server: Server, page: Page, error: str, problem: str
+) -> None:
+    await page.add_init_script(
+        "navigator.mediaDevices.getUserMedia = async () => {"
+        f" throw new DOMException('', '{error}'); }}"
+    )
+    await page.goto(server.url)
+    await page.click("#start-camera")
+    await state(page, "problem")
+
+    await expect(page.locator("html")).to_have_attribute("data-problem", problem)
+    await expect(page.locator("#overlay-title")).to_be_visible()
+    await page.click("#overlay [data-action=demo]")
+    await captioned(page)
+
+
+async def test_a_refused_permission_is_explained(server: Server, camera_file: Path) -> None:
+    """By the browser itself, not by a stand-in for it."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=[*QUIET, "--use-fake-device-for-media-stream", "--deny-permission-prompts"],
+        )
+        page = await browser.new_page()
+        await page.goto(server.url)
+        await page.click("#start-camera")
+        await state(page, "problem")
+        assert await page.locator("html").get_attribute("data-problem") in (
+            "camera-refused",
+            "camera-dismissed",
+        )
+        await browser.close()
+
+
+async def test_no_third_party_is_asked(server: Server, page: Page) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    await page.goto(server.url)
+    await page.click("#start-demo")
+    await captioned(page)
+
+    assert asked
+    assert all(url.startswith((server.url, "blob:", "data:")) for url in asked)
+
+
+async def test_a_screen_reader_is_told_sparingly(server: Server, page: Page) -> None:
+    await page.goto(server.url)
+    await page.click("#start-demo")
+    live = page.locator("#announcement")
+    assert await live.get_attribute("aria-live") == "polite"
+    await expect(live).to_have_text(re.compile(r"\w+ \w+"), timeout=SOON)
+    await page.evaluate(
+        """() => {
+          window.told = 0;
+          new MutationObserver(() => window.told++).observe(
+            document.querySelector('#announcement'), { childList: true, characterData: true, subtree: true });
+          document.querySelector('#interval').value = '0.25';
+          document.querySelector('#interval').dispatchEvent(new Event('input', { bubbles: true }));
+        }"""
+    )
+    seq = int(str(await page.locator("#caption").get_attribute("data-seq")))
+    await page.wait_for_function(
+        f"() => Number(document.querySelector('#caption').dataset.seq) > {seq} + 16", timeout=SOON
+    )
+
+    assert await page.evaluate("() => window.told") <= 4
+
+
+async def test_it_works_by_keyboard_alone(server: Server, page: Page) -> None:
+    await page.goto(server.url)
+    await page.focus("#start-demo")
+    await page.keyboard.press("Enter")
+    await captioned(page)
+    await page.focus("#caption .word")
+    await page.keyboard.press("ArrowRight")
+    await expect(page.locator("#word-detail")).to_contain_text("sure")
+    await page.focus("#stop")
+    await page.keyboard.press("Enter")
+    await state(page, "idle")
+
+
+@pytest.mark.parametrize("width", [360, 768, 1920])
+async def test_nothing_is_cut_off_at_any_width(server: Server, page: Page, width: int) -> None:
+    await page.set_viewport_size({"width": width, "height": 800})
+    await page.goto(server.url)
+    await page.click("#start-demo")
+    await captioned(page)
+    wider: Any = await page.evaluate("() => document.documentElement.scrollWidth - innerWidth")
+
+    assert wider <= 0
+
+
+async def test_closing_the_page_frees_the_session(server: Server, browser: Browser) -> None:
+    context = await browser.new_context()
+    page = await context.new_page()
+    await page.goto(server.url)
+    await page.click("#start-camera")
+    await state(page, "live")
+    await context.close()
+
+    def sessions() -> int:
+        with urllib.request.urlopen(f"{server.url}/healthz") as response:
+            return int(json.load(response)["sessions"])
+
+    async with asyncio.timeout(10):
+        while await asyncio.to_thread(sessions):
+            await asyncio.sleep(0.1)
