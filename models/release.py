@@ -86,7 +86,8 @@ def _read_config(folder: Path) -> tuple[Card, CaptionerConfig]:
 
 
 def _load_weights(captioner: Captioner, path: Path) -> None:
-    with np.load(path, allow_pickle=False) as arrays:
+    # Opened here, as NumPy leaves a file open in which it finds no archive.
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         missing = {name for name, _ in _variables(captioner)} ^ set(arrays.files)
         if missing:
             raise ValueError(f"{path.name} and the configuration differ in {sorted(missing)[0]}")

@@ -1,5 +1,6 @@
 """The command line as people run it: a process of its own."""
 
+import asyncio
 import json
 import os
 import re
@@ -17,6 +18,11 @@ import cv2
 import numpy as np
 import psutil
 import pytest
+from aiohttp import ClientSession
+from aiortc import RTCSessionDescription
+
+from stream.ice import MediaAddresses
+from tests.peer import Peer
 
 ROOT = Path(__file__).parent.parent
 
@@ -65,6 +71,20 @@ def test_serves_the_page_and_ends_at_ctrl_c_with_nothing_left() -> None:
     assert status == 0
     assert took < 3
     assert not [child for child in children if child.is_running()]
+
+
+async def test_ends_at_ctrl_c_with_sessions_open(footage: Path, loopback: MediaAddresses) -> None:
+    with serving() as (process, url):
+        async with Peer(footage) as camera, Peer(None) as demo, ClientSession(url) as client:
+            for peer, source in ((camera, "peer"), (demo, "demo")):
+                body = {"sdp": (await peer.offer()).sdp, "type": "offer", "source": source}
+                async with client.post("/offer", json=body) as response:
+                    answer = await response.json()
+                await peer.accept(RTCSessionDescription(answer["sdp"], answer["type"]))
+            await camera.until(lambda: camera.pictures and demo.pictures)
+            process.send_signal(signal.SIGINT)
+
+            assert await asyncio.to_thread(process.wait, 3) == 0
 
 
 def test_a_port_in_use_is_named() -> None:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
-_ENDING_S = 8.0
+_ENDING_S = 5.0
 """What a process is given to end by itself once its input has ended."""
 _LONGEST_LINE = 1 << 26
 

@@ -24,7 +24,10 @@ SOON = 30_000
 RECORD_SENT = """() => {
   window.sent = [];
   const send = RTCDataChannel.prototype.send;
-  RTCDataChannel.prototype.send = function (text) { window.sent.push(text); send.call(this, text); };
+  RTCDataChannel.prototype.send = function (text) {
+    window.sent.push(text);
+    send.call(this, text);
+  };
 }"""
 
 # Of the video's lowest sixth: how much is bright type, how much is dark band.
@@ -236,10 +239,12 @@ async def test_a_screen_reader_is_told_sparingly(server: Server, page: Page) -> 
     await page.evaluate(
         """() => {
           window.told = 0;
+          const everything = { childList: true, characterData: true, subtree: true };
           new MutationObserver(() => window.told++).observe(
-            document.querySelector('#announcement'), { childList: true, characterData: true, subtree: true });
-          document.querySelector('#interval').value = '0.25';
-          document.querySelector('#interval').dispatchEvent(new Event('input', { bubbles: true }));
+            document.querySelector('#announcement'), everything);
+          const interval = document.querySelector('#interval');
+          interval.value = '0.25';
+          interval.dispatchEvent(new Event('input', { bubbles: true }));
         }"""
     )
     seq = int(str(await page.locator("#caption").get_attribute("data-seq")))

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import keras
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from models.captioner import Captioner, CaptionerConfig
 from models.decoder import Decoder, DecoderConfig
+from models.pretrained import assign
 from models.vocabulary import SPECIAL_WORDS, Vocabulary
+from tests.models.oracle.encoder import made_state
 
 CHANNELS = 12
 WORDS = (*SPECIAL_WORDS, "a", "dog", "'s", "ball", "on", "grass", "runs", "red")
@@ -54,10 +55,7 @@ def captioner() -> Captioner:
     """A small captioner of random weights, none of them left as it was made; not to be changed."""
     made = Captioner(CaptionerConfig("efficientnet-lite0", 64, SMALL), Vocabulary(WORDS))
     randomize(made.decoder, seed=5)
-    for layer in made.encoder.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            random = np.random.default_rng(zlib.crc32(layer.name.encode()))
-            layer.set_weights([random.uniform(0.5, 1.5, w.shape) for w in layer.get_weights()])
+    assign(made.encoder, made_state("efficientnet-lite0"))
     return made
 
 

@@ -3,10 +3,6 @@
 `oracle/make_encoder_oracle.py` made them.
 """
 
-import json
-from pathlib import Path
-from typing import Any
-
 import keras
 import numpy as np
 import pytest
@@ -14,14 +10,8 @@ import pytest
 from models.efficientnet_lite import VARIANTS, efficientnet_lite
 from models.pretrained import assign
 from models.release import DEFAULT, load
-from tests.models.oracle.made_weights import made_array, made_picture
-
-ORACLE = Path(__file__).parent / "oracle" / "encoder.npz"
-
-
-def stored(name: str) -> Any:
-    with np.load(ORACLE) as arrays:
-        return arrays[name]
+from tests.models.oracle.encoder import made_state, stored
+from tests.models.oracle.made_weights import made_picture
 
 
 def expect_stored_grid(encoder: keras.Model, side: int, case: str) -> None:
@@ -45,8 +35,7 @@ def expect_stored_grid(encoder: keras.Model, side: int, case: str) -> None:
 )
 def test_grid_is_the_published_implementations(variant: str, side: int) -> None:
     encoder = efficientnet_lite(variant, side)
-    shapes = json.loads(str(stored(f"{variant}/shapes")))
-    assign(encoder, {name: made_array(name, tuple(shape)) for name, shape in shapes.items()})
+    assign(encoder, made_state(variant))
 
     assert encoder.output_shape == (None, -(-side // 32), -(-side // 32), 1280)
     expect_stored_grid(encoder, side, f"{variant}-{side}")

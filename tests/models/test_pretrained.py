@@ -1,22 +1,10 @@
 """Tests of the assignment of published weights; `test_efficientnet_lite.py` has the values."""
 
-import json
-from pathlib import Path
-
-import numpy as np
 import pytest
 
 from models.efficientnet_lite import efficientnet_lite
 from models.pretrained import assign, read_state
-from tests.models.oracle.made_weights import made_array
-
-ORACLE = Path(__file__).parent / "oracle" / "encoder.npz"
-
-
-def made_state(variant: str) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
-    with np.load(ORACLE) as arrays:
-        shapes = json.loads(str(arrays[f"{variant}/shapes"]))
-    return {name: made_array(name, tuple(shape)) for name, shape in shapes.items()}
+from tests.models.oracle.encoder import made_state
 
 
 def test_another_variants_weights_are_refused() -> None:

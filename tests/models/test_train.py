@@ -3,7 +3,6 @@
 import contextlib
 import io
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,10 @@ import pytest
 
 from models.release import load
 from models.train import main
+from models.vocabulary import SPECIAL_WORDS
 from tests.models.conftest import MakeFlickr8k
 
+# Dropout is off because a run that goes on draws other dropout than one that never stopped.
 CONFIG = """
 encoder = "efficientnet-lite0"
 image_size = 64
@@ -35,7 +36,7 @@ average = 0.5
 width = 2
 max_length = 6
 """
-TEXTS = ["a red dog runs", "two boys swim", "the dog's ball", "a car on the left"]
+TEXTS = ("a red dog runs", "two boys swim", "the dog's ball", "a car on the left")
 
 
 class Interrupted(io.StringIO):
@@ -45,7 +46,7 @@ class Interrupted(io.StringIO):
         super().__init__()
         self._when = when
 
-    def write(self, text: str) -> int:
+    def write(self, text: str) -> int:  # noqa: D102 (inherited)
         written = super().write(text)
         if self._when in self.getvalue():
             raise KeyboardInterrupt
@@ -55,13 +56,14 @@ class Interrupted(io.StringIO):
 @pytest.fixture
 def data(tmp_path: Path, make_flickr8k: MakeFlickr8k) -> Path:
     folder = tmp_path / "data"
-
-    def examples(kind: str, count: int) -> dict[str, list[str]]:
-        return {f"{kind}{i}.png": [TEXTS[i % 4], TEXTS[(i + 1) % 4]] for i in range(count)}
-
-    splits = {"train": examples("t", 8), "extra": examples("e", 2), "dev": examples("d", 3)}
-    make_flickr8k(folder, splits)
+    make_flickr8k(
+        folder, {"train": examples(8), "extra": examples(2, "e"), "dev": examples(3, "d")}
+    )
     return folder
+
+
+def examples(count: int, kind: str = "t") -> dict[str, tuple[str, str]]:
+    return {f"{kind}{i}.png": (TEXTS[i % 4], TEXTS[(i + 1) % 4]) for i in range(count)}
 
 
 @pytest.fixture
@@ -81,7 +83,7 @@ def history(run: Path) -> list[dict[str, float]]:
     return epochs
 
 
-def test_run_is_trained_stopped_and_gone_on_with(
+def test_stopped_run_goes_on_to_where_a_whole_one_comes(
     data: Path, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
@@ -96,33 +98,116 @@ def test_run_is_trained_stopped_and_gone_on_with(
     assert f"the best captioner is in {whole / 'captioner'}" in printed
     assert np.asarray(cv2.imread(str(whole / "curve.png"))).shape == (540, 960, 3)
     captioner, card = load(whole / "captioner")
-    assert card.name == "small"
-    assert card.data == "10 captioned photographs"
-    assert card.beam.width == 2
+    assert (card.name, card.data, card.beam.width) == ("small", "10 captioned photographs", 2)
     assert card.figures["cider"] == round(max(epoch["cider"] for epoch in history(whole)), 4)
-    assert set(captioner.vocabulary.words[4:]) == set(
-        ["a", "red", "dog", "runs", "two", "boys", "swim", "the", "'s", "ball", "car", "on", "left"]
-    )
+    assert captioner.config.encoder == "efficientnet-lite0"
+    words = [
+        "a",
+        "dog",
+        "red",
+        "runs",
+        "two",
+        "boys",
+        "swim",
+        "the",
+        "'s",
+        "ball",
+        "car",
+        "on",
+        "left",
+    ]
+    assert set(captioner.vocabulary.words) == {*SPECIAL_WORDS, *words}
 
     with contextlib.redirect_stdout(Interrupted("epoch 2 of")), pytest.raises(KeyboardInterrupt):
         main([*arguments, str(stopped)])
     assert len(history(stopped)) == 1
-    shutil.rmtree(data / "Images")  # The grids are there already.
-    (data / "Images").mkdir()
-    capsys.readouterr()
+    grids = {path: path.stat().st_mtime_ns for path in stopped.glob("grids-*.npy")}
+    assert len(grids) == 3
 
-    # pictures are checked to exist, none is read
-    for name in (
-        [f"t{i}.png" for i in range(8)] + ["e0.png", "e1.png"] + [f"d{i}.png" for i in range(3)]
-    ):
-        (data / "Images" / name).touch()
     assert main([*arguments, str(stopped)]) == 0
 
     printed = capsys.readouterr().out
     assert "resuming after epoch 1" in printed
     assert "epoch 1 of" not in printed
-    assert history(stopped) == pytest.approx(history(whole))
+    assert grids == {path: path.stat().st_mtime_ns for path in grids}, "they are made once"
+    assert [*map(pytest.approx, history(whole))] == history(stopped)
     resumed = checkpoint(stopped)
+    assert resumed.keys() == checkpoint(whole).keys()
     for name, array in checkpoint(whole).items():
         if name != "history":
             np.testing.assert_allclose(resumed[name], array, atol=1e-5, err_msg=name)
+
+
+def test_captioner_is_kept_even_where_no_epoch_scores(
+    config: Path, tmp_path: Path, make_flickr8k: MakeFlickr8k
+) -> None:
+    data, run = tmp_path / "data", tmp_path / "run"
+    # One image has no CIDEr: each of its words is in every image.
+    make_flickr8k(data, {"train": examples(4), "dev": examples(1, "d")})
+    config.write_text(
+        'train_splits = ["train"]\n' + CONFIG.replace("epochs = 2", "epochs = 1"), encoding="utf-8"
+    )
+
+    assert main(["--data", str(data), "--config", str(config), "--run", str(run)]) == 0
+
+    assert history(run)[0]["cider"] == 0
+    assert load(run / "captioner")[1].figures["cider"] == 0
+
+
+def test_folder_of_another_run_is_refused(
+    data: Path, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--data", str(data), "--config", str(config), "--run", str(tmp_path / "run")]
+    with contextlib.redirect_stdout(Interrupted("epoch 1 of")), pytest.raises(KeyboardInterrupt):
+        main(arguments)
+
+    # The grids would have the same shape.
+    config.write_text(CONFIG.replace("lite0", "lite1"), encoding="utf-8")
+    assert main(arguments) == 2
+    assert "holds a run with another encoder: give this one a folder" in capsys.readouterr().err
+
+    config.write_text(CONFIG, encoding="utf-8")
+    captions = data / "Flickr8k.token.txt"
+    captions.write_text(captions.read_text().replace("red", "green"), encoding="utf-8")
+    assert main(arguments) == 2
+    assert "holds a run with another data: give this one a folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "changed", "problem"),
+    [
+        (CONFIG, ["--data", "{tmp}/nowhere"], "nowhere: no such folder"),
+        (CONFIG, ["--data", "{tmp}"], "no data set of a known layout"),
+        (CONFIG, ["--config", "{tmp}/none.toml"], "none.toml"),
+        ("epochs = none", [], "small.toml"),
+        ("epochs = 0", [], "epochs"),
+        (
+            'train_splits = ["training"]',
+            [],
+            "no split 'training'; the splits are train, extra, dev",
+        ),
+        ('dev_split = "val"', [], "no split 'val'"),
+        ('encoder = "resnet50"', [], "no encoder is called 'resnet50'"),
+        ("heads = 3", [], "width 512 does not divide into 3 heads"),
+        (CONFIG, ["--run", "{tmp}/small.toml/run"], "small.toml/run"),
+    ],
+)
+def test_mistake_is_told_in_a_line(
+    data: Path,
+    config: Path,
+    text: str,
+    changed: list[str],
+    problem: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    config.write_text(text, encoding="utf-8")
+    folder = data.parent
+    arguments = ["--data", str(data), "--config", str(config), "--run", str(folder / "run")]
+
+    assert main([*arguments, *(part.format(tmp=folder) for part in changed)]) == 2
+
+    printed = capsys.readouterr()
+    assert printed.err.startswith("train: ")
+    assert problem in printed.err
+    assert printed.err.count("\n") == 1
+    assert printed.out == ""
