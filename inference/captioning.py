@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from inference.caption import Alternative, Caption, Timing, Word
-from models.beam_search import BeamCaption, BeamConfig, beam_search
+from models.beam_search import BeamCaption, beam_search
 from models.pictures import squeeze
 from models.release import Card, load
 from models.vocabulary import END, sentence
@@ -73,8 +74,7 @@ class CaptionModel:
         if width not in BEAM_WIDTHS:
             raise ValueError(f"beam width {width} is not in {BEAM_WIDTHS[0]}..{BEAM_WIDTHS[-1]}")
         if width not in self._searches:
-            beam = self.card.beam
-            config = BeamConfig(width, beam.max_length, beam.length_power, _ALTERNATIVES + 1)
+            config = replace(self.card.beam, width=width, alternatives=_ALTERNATIVES + 1)
             self._searches[width] = tf.function(
                 lambda grid: beam_search(self._captioner.decoder, grid, config)
             )

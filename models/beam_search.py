@@ -26,6 +26,8 @@ class BeamConfig:
     """Words of a caption at most, its end included."""
     length_power: float = 0.7
     """0 ranks by probability alone (and prefers short captions), 1 by probability per word."""
+    blocked_ngram: int = 2
+    """No caption says the same so many words in a row twice (Paulus et al., 2018); 0 lets it."""
     alternatives: int = 4
     """How many of each step's likeliest words are told; 0 for none."""
 
@@ -67,6 +69,7 @@ def beam_search(decoder: Decoder, grid: KerasTensor, config: BeamConfig) -> Beam
     memory = decoder.remember(grid)
     state = decoder.start(memory, width)
     batch = ops.shape(grid)[0]
+    vocabulary = decoder.config.vocabulary_size
     tokens = ops.full((batch, width), START, "int32")
     done = ops.zeros((batch, width), "bool")
     # All beams start alike: only the first may be extended, or each would say the same.
@@ -77,6 +80,11 @@ def beam_search(decoder: Decoder, grid: KerasTensor, config: BeamConfig) -> Beam
         alternative_tokens=ops.zeros((batch, width, length, told), "int32"),
         alternative_log_probs=ops.zeros((batch, width, length, told), "float32"),
     )
+
+    def blocked(said: Any, tokens: Any, position: Any) -> Any:
+        if config.blocked_ngram == 0:
+            return 0.0
+        return _repeats(said, tokens, position, config.blocked_ngram, vocabulary) * _IMPOSSIBLE
 
     def unfinished(position: Any, tokens: Any, done: Any, *_: Any) -> Any:
         return ops.logical_not(ops.all(done))
@@ -89,7 +97,9 @@ def beam_search(decoder: Decoder, grid: KerasTensor, config: BeamConfig) -> Beam
         words = log_probs.shape[-1]
         # A finished caption goes on with padding alone, at no cost.
         padding = ops.where(ops.arange(words) == PAD, 0.0, _IMPOSSIBLE)
-        extended = scores[..., None] + ops.where(done[..., None], padding, log_probs)
+        extended = scores[..., None] + ops.where(
+            done[..., None], padding, log_probs + blocked(history.tokens, tokens, position)
+        )
         scores, flat = ops.top_k(ops.reshape(extended, (-1, width * words)), width)
         parent, tokens = flat // words, flat % words
         tokens = ops.cast(tokens, "int32")
@@ -142,6 +152,23 @@ class _History(NamedTuple):
 def _allowed(logits: Any) -> Any:
     silent = sum(ops.one_hot(token, logits.shape[-1]) for token in (PAD, START, UNKNOWN))
     return logits + silent * _IMPOSSIBLE
+
+
+def _repeats(said: Any, tokens: Any, position: Any, ngram: int, vocabulary: int) -> Any:
+    """Which words would complete an n-gram that was said before, 1 for each: [B, width, V].
+
+    `said` [B, width, T] holds the words before `position`, `tokens` [B, width] the last of them.
+    """
+    length = said.shape[-1]
+    starts = length - ngram + 1
+    same = ops.ones_like(said[..., :starts], "bool")
+    for offset in range(ngram - 1):
+        at = ops.arange(length) == position - (ngram - 1) + offset
+        last = ops.sum(ops.where(at, said, 0), axis=-1, keepdims=True)
+        same = ops.logical_and(same, said[..., offset : offset + starts] == last)
+    follows = ops.one_hot(said[..., ngram - 1 :], vocabulary)
+    counts = ops.matmul(ops.cast(same, follows.dtype)[..., None, :], follows)[..., 0, :]
+    return ops.minimum(counts, 1.0)
 
 
 def _follow(x: Any, parent: Any) -> Any:

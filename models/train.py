@@ -108,11 +108,10 @@ class Run:
         history = checkpoint.restore(self.captioner.decoder, average)
         if history:
             print(f"resuming after epoch {len(history)}")
-        batches = Batches(
-            self._grids, self._mirrored, self.train, self.vocabulary, self.config, len(history)
-        )
+        batches = Batches(self._grids, self._mirrored, self.train, self.vocabulary, self.config)
         for epoch in range(len(history), self.config.epochs):
             print(f"epoch {epoch + 1} of {self.config.epochs}")
+            batches.begin(epoch)
             fitted = self.captioner.decoder.fit(
                 batches,
                 initial_epoch=epoch,
@@ -147,8 +146,8 @@ class Run:
     def _release(self, figures: dict[str, float]) -> None:
         card = Card(
             name=self.config.name,
-            data=f"{len(self.train)} captioned photographs",
-            licence="research use; see the model card",
+            data=self.config.data or f"{len(self.train)} captioned photographs",
+            licence=self.config.licence,
             figures={name: round(value, 4) for name, value in figures.items()},
             beam=self.config.beam,
         )

@@ -16,7 +16,7 @@ from models.vocabulary import PAD, Vocabulary, tokenize
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types.
-    """Shuffled batches of ((grids, tokens), tokens); another order in each epoch."""
+    """An epoch's shuffled batches of ((grids, tokens), tokens); see `begin`."""
 
     def __init__(
         self,
@@ -25,7 +25,6 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no type
         examples: list[Example],
         vocabulary: Vocabulary,
         config: TrainingConfig,
-        first_epoch: int = 0,
     ) -> None:
         """Take grids [len(examples), ...] and, to be mixed in, those of the flipped pictures."""
         super().__init__()
@@ -35,8 +34,17 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no type
             for example in examples
         ]
         self._may_flip = np.array([not _names_a_side(example) for example in examples])
-        self._epoch = first_epoch
-        self._shuffle()
+        self.begin(0)
+
+    def begin(self, epoch: int) -> None:
+        """Draw the order, the flips and the captions of an epoch, the same whenever it is begun.
+
+        Keras's own `on_epoch_end` does not tell the epoch, and is called more than once.
+        """
+        random = np.random.default_rng((self._config.seed, epoch))
+        self._epoch = epoch
+        self._order = random.permutation(len(self._tokens))
+        self._flip = self._may_flip & (random.random(len(self._tokens)) < 0.5)
 
     def __len__(self) -> int:
         return math.ceil(len(self._tokens) / self._config.batch)
@@ -48,24 +56,16 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no type
         if self._mirrored is not None:
             flipped = self._flip[chosen]
             grids[flipped] = self._mirrored[chosen[flipped]]
-        tokens = np.stack([self._pick(example) for example in chosen])
+        # Keras may ask for a batch twice, and gets the same.
+        random = np.random.default_rng((self._config.seed, self._epoch, 1 + index))
+        tokens = np.stack([self._pick(example, random) for example in chosen])
         return (grids.astype(np.float32), tokens), tokens
 
-    def on_epoch_end(self) -> None:
-        """Draw the next epoch's order."""
-        self._epoch += 1
-        self._shuffle()
-
-    def _shuffle(self) -> None:
-        self._random = np.random.default_rng((self._config.seed, self._epoch))
-        self._order = self._random.permutation(len(self._tokens))
-        self._flip = self._may_flip & (self._random.random(len(self._tokens)) < 0.5)
-
-    def _pick(self, example: int) -> NDArray[np.int64]:
+    def _pick(self, example: int, random: np.random.Generator) -> NDArray[np.int64]:
         """As many captions as asked for: all, once, when that is how many there are."""
         tokens, wanted = self._tokens[example], self._config.captions
         again = len(tokens) < wanted
-        return tokens[self._random.choice(len(tokens), wanted, replace=again)]
+        return tokens[random.choice(len(tokens), wanted, replace=again)]
 
 
 def _names_a_side(example: Example) -> bool:

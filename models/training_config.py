@@ -18,6 +18,10 @@ class TrainingConfig:
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
 
     name: str
+    data: str = ""
+    """What the captioner's card says it was trained on."""
+    licence: str = "not stated"
+    """On what terms the trained captioner may be used."""
     encoder: str = "efficientnet-lite2"
     image_size: PositiveInt = 260
     pretrained: bool = True

@@ -30,6 +30,10 @@ def main() -> int:
     options = _parser().parse_args()
     if not (options.captioner / "config.json").is_file():
         return _refuse(f"{options.captioner} holds no captioner; give one with --captioner")
+    if not options.out.parent.is_dir():
+        return _refuse(f"{options.out.parent} is no folder; choose where to write with --out")
+    if options.seconds <= 0 or options.rounds <= 0:
+        return _refuse("--seconds and --rounds must be more than zero")
     try:
         return asyncio.run(_measure(options))
     except (ChildError, OSError) as problem:

@@ -6,12 +6,15 @@ import json
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, BinaryIO
 
 _ENDING_S = 5.0
 """What a process is given to end by itself once its input has ended."""
 _LONGEST_LINE = 1 << 26
+_TOLD_LINES = 12
+"""Of what a process that failed had to say."""
 
 
 class ChildError(RuntimeError):
@@ -24,32 +27,34 @@ class Child:
     A child therefore ends in any case: also when the process that started it is killed.
     """
 
-    def __init__(self, module: str, process: asyncio.subprocess.Process) -> None:
-        """Take over a process that runs a module."""
-        self._module, self._process = module, process
+    def __init__(self, module: str, process: asyncio.subprocess.Process, errors: BinaryIO) -> None:
+        """Take over a process that runs a module and writes its errors to a file."""
+        self._module, self._process, self._errors = module, process, errors
         self.pid = process.pid
 
     @classmethod
     @contextlib.asynccontextmanager
     async def started(cls, module: str, *arguments: str) -> AsyncIterator["Child"]:
         """Run a module for as long as the context lasts."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            module,
-            *arguments,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            limit=_LONGEST_LINE,
-            env={"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ},
-            # Ctrl-C in the terminal is for the process that started this one.
-            start_new_session=True,
-        )
-        child = cls(module, process)
-        try:
-            yield child
-        finally:
-            await child._end()
+        # Held back, since TensorFlow tells much of itself that nobody asked for.
+        with tempfile.TemporaryFile() as errors:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                module,
+                *arguments,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=errors,
+                limit=_LONGEST_LINE,
+                # Ctrl-C in the terminal is for the process that started this one.
+                start_new_session=True,
+            )
+            child = cls(module, process, errors)
+            try:
+                yield child
+            finally:
+                await child._end()
 
     async def hear(self) -> dict[str, Any]:
         """Wait for what the process says next.
@@ -61,7 +66,9 @@ class Child:
         line = await self._process.stdout.readline()
         if not line:
             status = await self._process.wait()
-            raise ChildError(f"{self._module} ended with status {status}; see its message above")
+            self._errors.seek(0)
+            told = self._errors.read().decode(errors="replace").splitlines()[-_TOLD_LINES:]
+            raise ChildError("\n".join([f"{self._module} ended with status {status}:", *told]))
         message: dict[str, Any] = json.loads(line)
         return message
 

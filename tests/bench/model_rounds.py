@@ -84,7 +84,8 @@ def _plain(plain: PlainCaptioner) -> Way:
 def _pictures(side: int) -> list[NDArray[np.uint8]]:
     footage = read_footage(footage_path(), 640, 480)
     kept = footage[:: max(1, len(footage) // _PICTURES)]
-    return [squeeze(frame.to_ndarray(format="rgb24"), side) for frame in kept]
+    images = (np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in kept)
+    return [squeeze(image, side) for image in images]
 
 
 if __name__ == "__main__":

@@ -29,11 +29,14 @@ def words(tokens: NDArray[np.int32]) -> list[int]:
     return said[:length]
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("ngram", [0, 1, 2, 3])
 @pytest.mark.parametrize("width", [1, 2, 3, 4])
-def test_caption_is_a_plain_searchs(make_decoder: MakeDecoder, seed: int, width: int) -> None:
+def test_caption_is_a_plain_searchs(
+    make_decoder: MakeDecoder, seed: int, width: int, ngram: int
+) -> None:
     decoder, grids = make_decoder(seed), random_grids(3, seed)
-    config = BeamConfig(width, max_length=7, length_power=0.7, alternatives=3)
+    config = BeamConfig(width, max_length=7, length_power=0.7, blocked_ngram=ngram, alternatives=3)
 
     found = search(decoder, grids, config)
 
@@ -56,7 +59,7 @@ def test_some_of_those_captions_end_and_some_do_not(make_decoder: MakeDecoder) -
 
     ended = [
         END in tokens
-        for seed in range(4)
+        for seed in range(3)
         for tokens in search(make_decoder(seed), random_grids(3, seed), config).tokens
     ]
 
@@ -82,7 +85,7 @@ def test_a_beam_that_holds_everything_finds_the_best(
 def test_width_1_says_the_likeliest_word_each_time(make_decoder: MakeDecoder) -> None:
     decoder, grids = make_decoder(1), random_grids(1)
 
-    said = words(search(decoder, grids, BeamConfig(1, max_length=6)).tokens[0])
+    said = words(search(decoder, grids, BeamConfig(1, max_length=6, blocked_ngram=0)).tokens[0])
 
     memory = decoder.remember(grids)
     state, before = decoder.start(memory, 1), START
@@ -147,7 +150,7 @@ def decoder_of_a_coin(ball: float) -> Decoder:
 def test_length_power_makes_long_captions_rank_higher(
     length_power: float, expected: list[int]
 ) -> None:
-    config = BeamConfig(4, max_length=4, length_power=length_power, alternatives=2)
+    config = BeamConfig(4, max_length=4, length_power=length_power, blocked_ngram=0, alternatives=2)
 
     found = search(decoder_of_a_coin(0.6), random_grids(1), config)
 
@@ -158,6 +161,17 @@ def test_length_power_makes_long_captions_rank_higher(
     np.testing.assert_allclose(
         found.alternative_log_probs[0, 0], [math.log(0.6), math.log(0.4)], atol=1e-5
     )
+
+
+@pytest.mark.parametrize(("ngram", "balls"), [(0, 6), (1, 1), (2, 2), (3, 3)])
+def test_the_same_words_in_a_row_are_not_said_twice(ngram: int, balls: int) -> None:
+    config = BeamConfig(2, max_length=6, length_power=1.0, blocked_ngram=ngram)
+
+    found = search(decoder_of_a_coin(0.9), random_grids(1), config)
+
+    assert words(found.tokens[0]).count(BALL) == balls
+    # What is told of a word is what the decoder thinks, whatever the search forbids.
+    np.testing.assert_allclose(found.log_probs[0, :balls], math.log(0.9), atol=1e-5)
 
 
 def test_nothing_is_told_when_no_alternative_is_asked_for(make_decoder: MakeDecoder) -> None:

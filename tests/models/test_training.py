@@ -32,35 +32,44 @@ def numbered_batches(
     config: TrainingConfig = CONFIG,
     *,
     mirrored: bool = True,
-    first_epoch: int = 0,
 ) -> Batches:
     captions: dict[int, Sequence[str]] = {i: (f"{i}", f"{i} b") for i in range(COUNT)}
     captions |= texts or {}
     examples = [Example(f"{i}.jpg", "train", tuple(captions[i])) for i in range(COUNT)]
     flipped = -GRIDS if mirrored else None
-    return Batches(GRIDS, flipped, examples, NUMBERS, config, first_epoch)
+    return Batches(GRIDS, flipped, examples, NUMBERS, config)
 
 
-def epoch_of(batches: Batches) -> list[tuple[NDArray[Any], NDArray[Any]]]:
-    """The grids' numbers and the words of each batch; then the next epoch begins."""
+def epoch_of(batches: Batches, epoch: int = 0) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+    """Get the grids' numbers and the words of each batch of an epoch."""
     got = []
+    batches.begin(epoch)
     for index in range(len(batches)):
         (grids, words), targets = batches[index]
         np.testing.assert_array_equal(words, targets)
         got.append((grids[:, 0, 0, 0], words))
-    batches.on_epoch_end()
     return got
+
+
+def shown_in(batches: Batches, epoch: int) -> NDArray[np.float32]:
+    """Get the grids' numbers in the order of an epoch."""
+    return np.concatenate([numbers for numbers, _ in epoch_of(batches, epoch)])
+
+
+def order(batches: Batches, epoch: int) -> list[float]:
+    """Get the pictures' numbers in the order of an epoch."""
+    numbers: list[float] = np.abs(shown_in(batches, epoch)).tolist()
+    return numbers
 
 
 def test_epoch_shows_every_picture_once_with_its_own_captions() -> None:
     batches = numbered_batches()
 
-    for _ in range(3):
-        epoch = epoch_of(batches)
-        assert [len(numbers) for numbers, _ in epoch] == [4, 4, 2]
-        shown = np.abs(np.concatenate([numbers for numbers, _ in epoch]))
-        assert sorted(shown) == list(range(COUNT))
-        for numbers, words in epoch:
+    for epoch in range(3):
+        assert sorted(order(batches, epoch)) == list(range(COUNT))
+        got = epoch_of(batches, epoch)
+        assert [len(numbers) for numbers, _ in got] == [4, 4, 2]
+        for numbers, words in got:
             assert words.shape == (len(numbers), 2, 5)
             for number, pair in zip(np.abs(numbers).astype(int), words.tolist(), strict=True):
                 expected = [NUMBERS.encode(text, 5) for text in (f"{number}", f"{number} b")]
@@ -68,35 +77,40 @@ def test_epoch_shows_every_picture_once_with_its_own_captions() -> None:
 
 
 def test_order_differs_by_epoch_and_by_seed() -> None:
-    batches = numbered_batches()
-    first, second = (np.concatenate([n for n, _ in epoch_of(batches)]) for _ in range(2))
-    other = np.concatenate(
-        [n for n, _ in epoch_of(numbered_batches(config=replace(CONFIG, seed=1)))]
-    )
+    batches, seeded = numbered_batches(), numbered_batches(config=replace(CONFIG, seed=1))
 
-    assert np.abs(first).tolist() != np.abs(second).tolist()
-    assert np.abs(first).tolist() != np.abs(other).tolist()
+    assert order(batches, 0) != order(batches, 1)
+    assert order(batches, 1) != order(seeded, 1)
 
 
-def test_epoch_can_be_had_again_and_begun_with() -> None:
-    one, other = numbered_batches(), numbered_batches()
-    epoch_of(one)
-    second = epoch_of(one)
-    epoch_of(other)
-    again = epoch_of(other)
-    begun = epoch_of(numbered_batches(first_epoch=1))
+def test_epoch_is_the_same_whenever_it_is_begun() -> None:
+    batches, other = numbered_batches(), numbered_batches()
+    first = epoch_of(batches, 1)
+    epoch_of(other, 0)
+    _ = other[1]
 
-    for same in (again, begun):
-        for (numbers_a, words_a), (numbers_b, words_b) in zip(second, same, strict=True):
+    for again in (epoch_of(batches, 1), epoch_of(other, 1)):
+        for (numbers_a, words_a), (numbers_b, words_b) in zip(first, again, strict=True):
             np.testing.assert_array_equal(numbers_a, numbers_b)
             np.testing.assert_array_equal(words_a, words_b)
+
+
+def test_batch_that_is_asked_for_twice_is_the_same() -> None:
+    many = {i: tuple(f"{i} " + "b " * n for n in range(4)) for i in range(COUNT)}
+    batches = numbered_batches(many)
+
+    (grids, words), _ = batches[1]
+    (grids_again, words_again), _ = batches[1]
+
+    np.testing.assert_array_equal(grids, grids_again)
+    np.testing.assert_array_equal(words, words_again)
 
 
 def test_half_of_the_pictures_are_mirrored_but_none_whose_captions_name_a_side() -> None:
     sided = {3: ("3", "3 Left"), 5: ("5 right", "5")}
     batches = numbered_batches(sided)
 
-    shown = np.concatenate([numbers for _ in range(40) for numbers, _ in epoch_of(batches)])
+    shown = np.concatenate([shown_in(batches, epoch) for epoch in range(40)])
 
     mirrored = {i: int((shown == -i).sum()) for i in range(1, COUNT)}
     assert mirrored.pop(3) == mirrored.pop(5) == 0
@@ -106,7 +120,7 @@ def test_half_of_the_pictures_are_mirrored_but_none_whose_captions_name_a_side()
 def test_no_picture_is_mirrored_without_mirrored_grids() -> None:
     batches = numbered_batches(mirrored=False)
 
-    assert all((numbers >= 0).all() for _ in range(3) for numbers, _ in epoch_of(batches))
+    assert all((shown_in(batches, epoch) >= 0).all() for epoch in range(3))
 
 
 def test_grids_are_not_changed_by_mixing_in_the_mirrored() -> None:
@@ -182,29 +196,24 @@ def compiled(decoder: Decoder) -> Decoder:
     return decoder
 
 
-def small_batches(first_epoch: int = 0) -> Batches:
+def captioned_batches() -> Batches:
     examples = [Example(f"{i}.jpg", "train", (text,)) for i, text in enumerate(CAPTIONS)]
-    grids = random_grids(4).astype(np.float16)
     config = TrainingConfig(name="small", batch=2, captions=1, length=6)
-    return Batches(grids, None, examples, Vocabulary(WORDS), config, first_epoch)
+    grids = random_grids(4).astype(np.float16)
+    return Batches(grids, None, examples, Vocabulary(WORDS), config)
 
 
 def fit(decoder: Decoder, average: MovingAverage, epochs: range) -> None:
-    batches = small_batches(epochs.start)
-    decoder.fit(
-        batches,
-        initial_epoch=epochs.start,
-        epochs=epochs.stop,
-        shuffle=False,
-        callbacks=[average],
-        verbose=0,
-    )
+    batches = captioned_batches()
+    for epoch in epochs:
+        batches.begin(epoch)
+        decoder.fit(batches, shuffle=False, callbacks=[average], verbose=0)
 
 
 def test_decoder_learns_which_picture_has_which_caption(make_decoder: MakeDecoder) -> None:
     decoder = compiled(make_decoder())
 
-    fit(decoder, MovingAverage(0.9), range(40))
+    decoder.fit(captioned_batches(), epochs=40, shuffle=False, verbose=0)
 
     found = beam_search(decoder, random_grids(4), BeamConfig(2, max_length=6))
     said = [Vocabulary(WORDS).decode(ids) for ids in np.asarray(found.tokens).tolist()]

@@ -37,7 +37,9 @@ def plain_beam_search(decoder: NumpyDecoder, config: BeamConfig) -> Hypothesis:
     for _ in range(config.max_length):
         candidates = []
         for hypothesis in beam:
-            candidates += [hypothesis] if hypothesis.finished else _extended(decoder, hypothesis)
+            candidates += (
+                [hypothesis] if hypothesis.finished else _extended(decoder, hypothesis, config)
+            )
         candidates.sort(key=lambda hypothesis: -sum(hypothesis.log_probs))
         beam = candidates[: config.width]
     return max(beam, key=lambda hypothesis: hypothesis.rank(config.length_power))
@@ -47,13 +49,20 @@ def exhaustive_search(decoder: NumpyDecoder, config: BeamConfig) -> Hypothesis:
     """Find the caption that ranks first among all there are."""
     everything, growing = [], [Hypothesis(decoder.start())]
     for _ in range(config.max_length):
-        longer = [more for hypothesis in growing for more in _extended(decoder, hypothesis)]
+        longer = [more for hypothesis in growing for more in _extended(decoder, hypothesis, config)]
         everything += [hypothesis for hypothesis in longer if hypothesis.finished]
         growing = [hypothesis for hypothesis in longer if not hypothesis.finished]
     return max([*everything, *growing], key=lambda found: found.rank(config.length_power))
 
 
-def _extended(decoder: NumpyDecoder, hypothesis: Hypothesis) -> list[Hypothesis]:
+def _says_twice(words: list[int], ngram: int) -> bool:
+    said = [tuple(words[start : start + ngram]) for start in range(len(words) - ngram + 1)]
+    return ngram > 0 and len(set(said)) < len(said)
+
+
+def _extended(
+    decoder: NumpyDecoder, hypothesis: Hypothesis, config: BeamConfig
+) -> list[Hypothesis]:
     before = hypothesis.tokens[-1] if hypothesis.tokens else START
     logits, _, state = decoder.step(before, hypothesis.state)
     log_probs = _log_probs(logits)
@@ -66,6 +75,7 @@ def _extended(decoder: NumpyDecoder, hypothesis: Hypothesis) -> list[Hypothesis]
             [*hypothesis.likeliest, likeliest],
         )
         for word, log_prob in log_probs.items()
+        if not _says_twice([*hypothesis.tokens, word], config.blocked_ngram)
     ]
 
 
