@@ -13,10 +13,11 @@ from tests.bench import captioner, live
 from tests.bench.child import ChildError
 from tests.bench.figures import Figure
 from tests.bench.machine import facts, load_average
+from tests.bench.plan import Plan
 from tests.bench.table import table
 from web.settings import DEFAULT_CAPTIONER
 
-Bench = Callable[[Path, int, float], Awaitable[dict[str, Any]]]
+Bench = Callable[[Plan], Awaitable[dict[str, Any]]]
 
 _BENCHES: dict[str, Bench] = {"captioner": captioner.measure, "live": live.measure}
 _RESULTS = Path(__file__).parent / "results.json"
@@ -32,8 +33,8 @@ def main() -> int:
         return _refuse(f"{options.captioner} holds no captioner; give one with --captioner")
     if not options.out.parent.is_dir():
         return _refuse(f"{options.out.parent} is no folder; choose where to write with --out")
-    if options.seconds <= 0 or options.rounds <= 0:
-        return _refuse("--seconds and --rounds must be more than zero")
+    if options.seconds <= 0 or options.rounds <= 0 or options.warm_up < 0:
+        return _refuse("--seconds and --rounds must be more than zero, --warm-up not less")
     try:
         return asyncio.run(_measure(options))
     except (ChildError, OSError) as problem:
@@ -50,11 +51,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", choices=list(_BENCHES), help="one of the benchmarks")
     parser.add_argument("--seconds", type=float, default=20.0, help="of a round (default: 20)")
     parser.add_argument("--rounds", type=int, default=3, help="of each bench (default: 3)")
+    parser.add_argument(
+        "--warm-up",
+        type=float,
+        default=20.0,
+        metavar="SECONDS",
+        help="of video before a round: what aiortc's bitrate takes to rise (default: 20)",
+    )
     parser.add_argument("--out", type=Path, default=_RESULTS, metavar="JSON", help="to write")
     return parser
 
 
 async def _measure(options: argparse.Namespace) -> int:
+    plan = Plan(options.captioner, options.rounds, options.seconds, options.warm_up)
     machine = facts()
     load = load_average()
     if load[0] > _BUSY * machine["cores"]:
@@ -64,12 +73,13 @@ async def _measure(options: argparse.Namespace) -> int:
         "machine": machine,
         "load_average_before": load,
         "captioner": str(options.captioner),
-        "seconds": options.seconds,
-        "rounds": options.rounds,
+        "rounds": plan.rounds,
+        "seconds": plan.seconds,
+        "warm_up_s": plan.warm_up_s,
         "benches": {},
     }
     for name in [options.only] if options.only else _BENCHES:
-        measured = await _BENCHES[name](options.captioner, options.rounds, options.seconds)
+        measured = await _BENCHES[name](plan)
         figures: list[Figure] = measured["figures"]
         print(f"\n{table(figures)}\n", flush=True)
         measured["figures"] = [figure.to_json() for figure in figures]

@@ -1,10 +1,10 @@
 """Time of a caption in the shipped model, and in the plain way."""
 
-from pathlib import Path
 from typing import Any
 
 from tests.bench.child import Child
 from tests.bench.figures import Figure
+from tests.bench.plan import Plan
 
 _PARTS = ("encoder", "decoder", "total")
 _PLAIN = {
@@ -14,21 +14,21 @@ _PLAIN = {
 }
 
 
-async def measure(captioner: Path, rounds: int, seconds: float) -> dict[str, Any]:
+async def measure(plan: Plan) -> dict[str, Any]:
     """Run the benchmark; return its `figures`, and `rounds` as JSON values.
 
     Raises:
         ChildError: If the process that measures fails.
     """
-    arguments = (str(captioner), str(rounds), str(seconds))
+    arguments = (str(plan.captioner), str(plan.rounds), str(plan.seconds))
     measured = []
     async with Child.started("tests.bench.model_rounds", *arguments) as child:
-        for number in range(rounds):
-            print(f"captioner: round {number + 1} of {rounds} ...", flush=True)
+        for number in range(plan.rounds):
+            print(f"captioner: round {number + 1} of {plan.rounds} ...", flush=True)
             measured.append(await child.hear())
     samples = [measured_round["samples"] for measured_round in measured]
     return {
-        "settings": {"beam_width": 3, "batch": 1, "seconds": seconds},
+        "settings": {"beam_width": 3, "batch": 1},
         "figures": [figure for part in _PARTS for figure in _figures(part, samples)],
         "rounds": [
             {

@@ -294,3 +294,79 @@ async def test_closing_the_page_frees_the_session(server: Server, browser: Brows
     async with asyncio.timeout(10):
         while await asyncio.to_thread(sessions):
             await asyncio.sleep(0.1)
+
+
+async def test_an_insecure_origin_is_explained(server: Server, page: Page) -> None:
+    """Where browsers give no page a camera, they have no `navigator.mediaDevices` either."""
+    await page.add_init_script(
+        "Object.defineProperty(navigator, 'mediaDevices', { value: undefined });"
+    )
+    await page.goto(server.url)
+    await page.click("#start-camera")
+    await state(page, "problem")
+
+    await expect(page.locator("html")).to_have_attribute("data-problem", "camera-insecure")
+    await expect(page.locator("#overlay")).to_contain_text("https")
+
+
+async def test_captions_are_spoken_when_asked_for(server: Server, page: Page) -> None:
+    await page.add_init_script(
+        """
+        window.spoken = [];
+        speechSynthesis.speak = (utterance) => window.spoken.push(utterance.text);
+        """
+    )
+    await page.goto(server.url)
+    await page.click("#start-demo")
+    await captioned(page)
+    assert await page.evaluate("() => window.spoken") == []
+    await page.check("#speak")
+    await page.wait_for_function("() => window.spoken.length > 0", timeout=SOON)
+
+    assert re.search(r"\w+ \w+", (await page.evaluate("() => window.spoken"))[0])
+
+
+async def test_the_history_keeps_what_was_said(server: Server, page: Page) -> None:
+    await page.goto(server.url)
+    await page.click("#start-demo")
+    first = await captioned(page)
+    await page.locator("#interval").fill("0.25")
+    entries = page.locator("#history > li")
+    await expect(entries.nth(2)).to_be_visible(timeout=SOON)
+
+    texts = await entries.all_inner_texts()
+    assert first in texts[-1]
+    assert all(re.search(r"\d:\d\d", text) for text in texts)
+
+
+async def test_a_file_that_is_no_picture_is_explained(
+    server: Server, page: Page, tmp_path: Path
+) -> None:
+    nonsense = tmp_path / "film.mp4"
+    nonsense.write_bytes(b"this is no film" * 100)
+    await page.goto(server.url)
+    await page.set_input_files("#file", str(nonsense))
+    await state(page, "problem")
+
+    await expect(page.locator("html")).to_have_attribute("data-problem", "file-unplayable")
+
+
+async def test_text_from_the_server_is_never_markup(server: Server, page: Page) -> None:
+    """A caption is words; were it ever more, the page would show it and not run it."""
+    await page.add_init_script(
+        """
+        const parse = JSON.parse;
+        JSON.parse = (text, ...rest) => {
+          const message = parse(text, ...rest);
+          if (message?.type !== 'caption') return message;
+          const evil = '<img src=x onerror="window.ran=1">';
+          return { ...message, text: evil, words: [{ text: evil, prob: 1, alternatives: [] }] };
+        };
+        """
+    )
+    await page.goto(server.url)
+    await page.click("#start-demo")
+    await expect(page.locator("#sentence")).to_contain_text("<img", timeout=SOON)
+
+    assert await page.evaluate("() => window.ran") is None
+    assert await page.locator("main img").count() == 0

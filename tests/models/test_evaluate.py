@@ -17,7 +17,7 @@ from models.release import Card, save
 from models.vocabulary import sentence
 from tests.models.conftest import MakeFlickr8k
 
-BEAM = BeamConfig(width=2, max_length=6, length_power=0.7, alternatives=0)
+BEAM = BeamConfig(width=2, max_length=6, length_power=0.7, alternatives=0, blocked_ngram=0)
 COUNT = 53  # More than a batch.
 
 
