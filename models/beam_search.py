@@ -32,10 +32,11 @@ class BeamConfig:
     """How many of each step's likeliest words are told; 0 for none."""
 
     def __post_init__(self) -> None:
-        if self.width < 1 or self.max_length < 1 or self.alternatives < 0:
+        if min(self.width, self.max_length) < 1 or min(self.blocked_ngram, self.alternatives) < 0:
             raise ValueError(
-                "a beam search needs a width and a max_length of 1 or more and alternatives of 0 "
-                f"or more, not {self.width}, {self.max_length} and {self.alternatives}"
+                "a beam search needs a width and a max_length of 1 or more, a blocked_ngram and "
+                f"alternatives of 0 or more, not {self.width}, {self.max_length}, "
+                f"{self.blocked_ngram} and {self.alternatives}"
             )
 
 
@@ -81,10 +82,10 @@ def beam_search(decoder: Decoder, grid: KerasTensor, config: BeamConfig) -> Beam
         alternative_log_probs=ops.zeros((batch, width, length, told), "float32"),
     )
 
-    def blocked(said: Any, tokens: Any, position: Any) -> Any:
-        if config.blocked_ngram == 0:
+    def blocked(said: Any, position: Any) -> Any:
+        if not 0 < config.blocked_ngram < length:
             return 0.0
-        return _repeats(said, tokens, position, config.blocked_ngram, vocabulary) * _IMPOSSIBLE
+        return _repeats(said, position, config.blocked_ngram, vocabulary) * _IMPOSSIBLE
 
     def unfinished(position: Any, tokens: Any, done: Any, *_: Any) -> Any:
         return ops.logical_not(ops.all(done))
@@ -98,7 +99,7 @@ def beam_search(decoder: Decoder, grid: KerasTensor, config: BeamConfig) -> Beam
         # A finished caption goes on with padding alone, at no cost.
         padding = ops.where(ops.arange(words) == PAD, 0.0, _IMPOSSIBLE)
         extended = scores[..., None] + ops.where(
-            done[..., None], padding, log_probs + blocked(history.tokens, tokens, position)
+            done[..., None], padding, log_probs + blocked(history.tokens, position)
         )
         scores, flat = ops.top_k(ops.reshape(extended, (-1, width * words)), width)
         parent, tokens = flat // words, flat % words
@@ -154,10 +155,10 @@ def _allowed(logits: Any) -> Any:
     return logits + silent * _IMPOSSIBLE
 
 
-def _repeats(said: Any, tokens: Any, position: Any, ngram: int, vocabulary: int) -> Any:
+def _repeats(said: Any, position: Any, ngram: int, vocabulary: int) -> Any:
     """Which words would complete an n-gram that was said before, 1 for each: [B, width, V].
 
-    `said` [B, width, T] holds the words before `position`, `tokens` [B, width] the last of them.
+    `said` [B, width, T] holds the words before `position`, and padding from there on.
     """
     length = said.shape[-1]
     starts = length - ngram + 1

@@ -6,6 +6,7 @@ rest of the picture is copied as it came.
 """
 
 import math
+import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -122,11 +123,20 @@ class Rendering:
 
 
 class CaptionOverlay:
-    """Draws the captions of one stream, for one thread at a time."""
+    """Draws the captions of one stream: one thread draws, another may prepare meanwhile."""
 
     def __init__(self) -> None:
         """Start with nothing drawn."""
         self._renderings: OrderedDict[tuple[Subtitle, int, int], Rendering | None] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def is_prepared(self, subtitle: Subtitle, width: int, height: int) -> bool:
+        """Whether the caption can be drawn into frames of this size at once."""
+        return (subtitle, width, height) in self._renderings
+
+    def prepare(self, subtitle: Subtitle, width: int, height: int) -> None:
+        """Typeset the caption for frames of this size, some milliseconds' work."""
+        self._rendering(subtitle, width, height)
 
     def draw(self, frame: av.VideoFrame, subtitle: Subtitle) -> av.VideoFrame:
         """Give the frame with the caption on a band at its lower edge.
@@ -156,12 +166,16 @@ class CaptionOverlay:
 
     def _rendering(self, subtitle: Subtitle, width: int, height: int) -> Rendering | None:
         key = (subtitle, width, height)
-        if key not in self._renderings:
-            self._renderings[key] = _render(subtitle, width, height)
+        with self._lock:
+            if key in self._renderings:
+                self._renderings.move_to_end(key)
+                return self._renderings[key]
+        rendering = _render(subtitle, width, height)
+        with self._lock:
+            self._renderings[key] = rendering
             if len(self._renderings) > CACHED:
                 self._renderings.popitem(last=False)
-        self._renderings.move_to_end(key)
-        return self._renderings[key]
+        return rendering
 
 
 def _render(subtitle: Subtitle, width: int, height: int) -> Rendering | None:

@@ -58,7 +58,7 @@ class Surroundings:
     painting: Executor
     """Draws captions into returned video."""
     sampling: Executor
-    """Prepares sampled pictures for the captioner."""
+    """Prepares sampled pictures for the captioner, and new captions for drawing."""
 
 
 class Session:
@@ -77,7 +77,9 @@ class Session:
             shared.settings.interval_s,
             shared.settings.beam_width,
         )
-        self._returned = AnnotatedTrack(self._feed.to_return, self._subtitle, shared.painting)
+        self._returned = AnnotatedTrack(
+            self._feed.to_return, self._subtitle, shared.painting, shared.sampling
+        )
         self._channel: CaptionChannel | None = None
         self._newest: CaptionedFrame | None = None
         self._sent = self._unsent = 0

@@ -3,7 +3,7 @@
 from typing import Any
 
 from tests.bench.child import Child
-from tests.bench.figures import Figure
+from tests.bench.figures import Figure, Target
 from tests.bench.plan import Plan
 
 _PARTS = ("encoder", "decoder", "total")
@@ -29,7 +29,10 @@ async def measure(plan: Plan) -> dict[str, Any]:
     samples = [measured_round["samples"] for measured_round in measured]
     return {
         "settings": {"beam_width": 3, "batch": 1},
-        "figures": [figure for part in _PARTS for figure in _figures(part, samples)],
+        "figures": [
+            *(figure for part in _PARTS for figure in _figures(part, samples)),
+            _agreement(samples),
+        ],
         "rounds": [
             {
                 "captions": len(measured_round["samples"]),
@@ -55,3 +58,12 @@ def _figures(part: str, rounds: list[list[dict[str, Any]]]) -> list[Figure]:
         Figure.over_rounds(f"{part} of a caption", "ms", shipped, _PLAIN[part], plain),
         Figure.over_rounds(f"{part}, times faster than plain", "", ratios, "plain, ms", plain),
     ]
+
+
+def _agreement(rounds: list[list[dict[str, Any]]]) -> Figure:
+    """How many captions are the same: what is not may take another time for its length alone."""
+    agreed = [
+        [sum(sample["same_caption"] for sample in samples) / len(samples)] for samples in rounds
+    ]
+    target = Target(0.95, at_least=True)
+    return Figure.over_rounds("part of captions that both agree on", "", agreed, target=target)

@@ -160,7 +160,7 @@ class Client:
                     "came": came,
                     "pts": message["frame"]["pts"],
                     "captured": message["frame"]["time"],
-                    "total_ms": message["timing_ms"]["total"],
+                    "timing_ms": message["timing_ms"],
                     "text": message["text"],
                 }
             )

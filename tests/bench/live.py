@@ -145,10 +145,15 @@ def _evaluate(
             (caption["came"] - caption["captured"]) * 1e3 for caption in captions
         ],
         capture_ms=[(caption["captured"] - caption["sent"]) * 1e3 for caption in captions],
-        caption_total_ms=[caption["total_ms"] for caption in captions],
+        caption_timing_ms=_by_part([caption["timing_ms"] for caption in captions]),
         captions_per_s=len(captions) / (ended - begun),
         captions_asked_per_s=1 / server.interval_s if server.interval_s else 0.0,
         callbacks=callbacks,
         cpu_s={name: round(seconds, 2) for name, seconds in cpu_s.items()},
         engine_restarts=after.get("engine_starts", 0) - before.get("engine_starts", 0),
     )
+
+
+def _by_part(timings: list[dict[str, float]]) -> dict[str, list[float]]:
+    parts = timings[0] if timings else {}
+    return {part: [timing[part] for timing in timings] for part in parts}

@@ -90,7 +90,7 @@ def _caption_figures(echo: list[Round], sightline: list[Round]) -> list[Figure]:
             "ms",
             since_capture,
             "preparing and captioning",
-            [r.caption_total_ms for r in sightline],
+            [r.caption_timing_ms["total"] for r in sightline],
         ),
         Figure.over_rounds(
             "from sending until the server has it",

@@ -29,8 +29,8 @@ class Round:
     """Of the same, since the server had the picture."""
     capture_ms: list[float]
     """From the sending of each such picture until the server had it."""
-    caption_total_ms: list[float]
-    """What the server says that each caption took."""
+    caption_timing_ms: dict[str, list[float]]
+    """What the server says that each caption took, by part, and in `total`."""
     captions_per_s: float
     captions_asked_per_s: float
     callbacks: dict[str, Any]
@@ -44,7 +44,9 @@ class Round:
         values: dict[str, Any] = {}
         for name in self.__slots__:
             value = getattr(self, name)
-            if name.endswith("_ms"):
+            if isinstance(value, dict) and name.endswith("_ms"):
+                values[name] = {part: _summary(samples) for part, samples in value.items()}
+            elif name.endswith("_ms"):
                 values[name] = _summary(value) if value else None
             else:
                 values[name] = value

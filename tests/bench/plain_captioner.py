@@ -1,13 +1,14 @@
 """Captions in the plain way, as tutorials do it: what the shipped model is compared to."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from models.beam_search import BeamConfig, beam_search
+from models.beam_search import beam_search
 from models.release import load
 from models.vocabulary import END, sentence
 
@@ -18,7 +19,7 @@ class PlainCaptioner:
     def __init__(self, folder: Path, width: int, alternatives: int) -> None:
         """Load a captioner, to search with a width and tell so many alternatives of each word."""
         self._captioner, card = load(folder)
-        self._beam = BeamConfig(width, card.beam.max_length, card.beam.length_power, alternatives)
+        self._beam = replace(card.beam, width=width, alternatives=alternatives)
 
     def caption(self, image: NDArray[np.uint8]) -> tuple[str, float, float]:
         """Caption a picture, RGB, uint8 [S, S, 3] with S the encoder's own.

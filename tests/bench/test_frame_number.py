@@ -63,6 +63,14 @@ def test_a_flipped_block_is_noticed(block: int) -> None:
     assert read(frame) is None
 
 
+def test_a_faded_number_is_not_guessed() -> None:
+    frame = grey()
+    paint(frame, 12_345)
+    luma = planes(frame)[0][:SIDE]
+    luma[:] = 128 + (luma > 128) * 24 - (luma < 128) * 24
+    assert read(frame) is None
+
+
 @pytest.mark.parametrize(("number", "width"), [(-1, WIDTH), (2**BITS, WIDTH), (5, WIDTH - 2)])
 def test_what_cannot_be_painted_is_refused(number: int, width: int) -> None:
     with pytest.raises(ValueError):

@@ -103,28 +103,21 @@ def test_stopped_run_goes_on_to_where_a_whole_one_comes(
     # same.
     assert card.figures["cider"] == 0
     assert captioner.config.encoder == "efficientnet-lite0"
-    words = [
-        "a",
-        "dog",
-        "red",
-        "runs",
-        "two",
-        "boys",
-        "swim",
-        "the",
-        "'s",
-        "ball",
-        "car",
-        "on",
-        "left",
-    ]
-    assert set(captioner.vocabulary.words) == {*SPECIAL_WORDS, *words}
+    said = " ".join(TEXTS).replace("'s", " 's").split()
+    assert set(captioner.vocabulary.words) == {*SPECIAL_WORDS, *said}
+    state = checkpoint(whole)
+    # It trains on with its own weights, not with their average.
+    assert np.abs(state["weights/0"] - state["average/0"]).max() > 1e-5
 
     with contextlib.redirect_stdout(Interrupted("epoch 2 of")), pytest.raises(KeyboardInterrupt):
         train.main([*arguments, str(stopped)])
     assert len(history(stopped)) == 1
     grids = {path: path.stat().st_mtime_ns for path in stopped.glob("grids-*.npy")}
     assert len(grids) == 3
+    state, kept = checkpoint(stopped), load(stopped / "captioner")[0].decoder.get_weights()
+    for index, weights in enumerate(kept):
+        # What is kept is the average of that epoch.
+        np.testing.assert_array_equal(weights, state[f"average/{index}"].astype(np.float16))
 
     assert train.main([*arguments, str(stopped)]) == 0
 
