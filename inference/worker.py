@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from inference.threads import use_one_thread
 from inference.wire import pack, read_blocking
 
 _NICENESS = 5
@@ -26,10 +27,7 @@ def main(folder: Path) -> int:
     os.dup2(2, 1)
     # The video path runs beside: when both want a core, the picture goes first.
     os.nice(_NICENESS)
-    # Layers as small as these gain nothing from a second thread, which spins meanwhile: one is
-    # faster, and leaves the other cores to the video.
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
-    os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+    use_one_thread()
     with _quiet():
         from inference.captioning import CaptionModel
         from models.release import ReleaseError

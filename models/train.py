@@ -100,6 +100,7 @@ class Run:
         )
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
         decoder.compile(optimizer, CaptionLoss(config.label_smoothing), jit_compile=False)
+        self._searcher = Searcher(decoder, config.beam)
 
     def fit(self) -> None:
         """Train to the last epoch, keeping the captioner that is best on the dev split."""
@@ -130,7 +131,7 @@ class Run:
         decoder = self.captioner.decoder
         raw = decoder.get_weights()
         decoder.set_weights(average.weights)
-        said = caption_grids(self.captioner, Searcher(decoder, self.config.beam), self._dev_grids)
+        said = caption_grids(self.captioner, self._searcher, self._dev_grids)
         figures = asdict(
             score(
                 dict(zip((example.name for example in self.dev), said, strict=True)),

@@ -211,7 +211,10 @@ class Session:
             self._unsent += 1
 
     def _on_captioner_state(self) -> None:
-        self._greet() if self._shared.captions.state is EngineState.READY else self._send_stats()
+        if self._shared.captions.state is EngineState.READY:
+            self._greet()
+        else:
+            self._send_stats()
 
     def _subtitle(self) -> Subtitle:
         """What the returned video carries now."""

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.captioning import CaptionModel
+from inference.threads import use_one_thread
 from models.pictures import squeeze
 from tests.bench.footage import footage_path, read_footage
 from tests.bench.machine import cpu_seconds, load_average
@@ -30,6 +31,7 @@ Way = Callable[[NDArray[np.uint8]], tuple[str, Timed]]
 
 async def run(folder: Path, rounds: int, seconds: float) -> None:
     """Caption the same pictures in both ways by turns, and tell what each round measured."""
+    use_one_thread()
     model = await asyncio.to_thread(CaptionModel, folder)
     plain = await asyncio.to_thread(PlainCaptioner, folder, BEAM_WIDTH, _ALTERNATIVES)
     ways = {"shipped": _shipped(model), "plain": _plain(plain)}
