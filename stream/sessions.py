@@ -10,6 +10,7 @@ from aiortc import RTCSessionDescription
 from stream.caption_service import CaptionService
 from stream.ice import MediaAddresses
 from stream.offer import Offer
+from stream.prompt_jitter import deliver_promptly
 from stream.session import Session, Surroundings
 from stream.settings import StreamSettings
 
@@ -27,6 +28,7 @@ class Sessions:
 
     def __init__(self, settings: StreamSettings, captions: CaptionService, host: str) -> None:
         """Accept sessions whose media may use the addresses of `host`."""
+        deliver_promptly()
         self._settings = settings
         self._live: dict[str, asyncio.Task[None]] = {}
         self._shared = Surroundings(
