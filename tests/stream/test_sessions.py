@@ -140,6 +140,10 @@ async def test_captions_pause_with_the_engine_and_come_back_while_the_video_goes
         await connect(sessions, peer)
         await peer.until(lambda: peer.of_type("caption"))
         assert engine.pid
+        # However slow the captioner is: here it says nothing at all.
+        os.kill(engine.pid, signal.SIGSTOP)
+        pictures = len(peer.pictures)
+        await peer.until(lambda: len(peer.pictures) > pictures + 40)
         os.kill(engine.pid, signal.SIGKILL)
         await peer.until(lambda: peer.of_type("stats")[-1]["captioner"]["state"] == "paused")
         assert peer.of_type("stats")[-1]["captioner"]["message"]
