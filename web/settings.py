@@ -1,10 +1,11 @@
 """Every setting of the server, from a TOML file and the environment."""
 
+import ipaddress
 import tomllib
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -39,6 +40,14 @@ class ServerSettings(BaseSettings):
     captioner: Path = DEFAULT_CAPTIONER
     """Folder of the captioner, as `models.train` writes it."""
     stream: StreamSettings = StreamSettings()
+
+    @field_validator("host")
+    @classmethod
+    def _is_address(cls, host: str) -> str:
+        """Media is bound to the same address, so that a name will not do."""
+        if host != "localhost":
+            ipaddress.ip_address(host)
+        return host
 
 
 def read_settings(config: Path | None, overrides: dict[str, Any]) -> ServerSettings:

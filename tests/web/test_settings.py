@@ -37,6 +37,7 @@ def test_the_command_line_goes_before_the_environment_and_that_before_the_file(
     [
         ("port = 70000", "'port'"),
         ("port = ", "no TOML"),
+        ("host = 'camera.example'", "'host': .* IPv4 or IPv6"),
         ("colour = 1", "'colour'"),
         ("[stream]\nsessions = 0", "'stream.sessions'"),
         ("[stream]\nsesions = 2", "'stream.sesions'"),
