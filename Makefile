@@ -48,10 +48,11 @@ $(VENV)/installed-test: $(VENV)/installed
 	@$(PIP) install --editable '.[test]'
 	@touch $@
 
+# libatomic: Playwright's own driver needs it, and the smallest of Debians lack it.
 .PHONY: chromium
 chromium:
-	@if ! command -v chromium >/dev/null; then \
-		install='apt-get install --yes chromium fonts-dejavu-core'; \
+	@if ! command -v chromium >/dev/null || ! /sbin/ldconfig -p | grep -q libatomic.so.1; then \
+		install='apt-get install --yes chromium fonts-dejavu-core libatomic1'; \
 		if [ "$$(id -u)" = 0 ]; then as=''; \
 		elif sudo -n true 2>/dev/null; then as='sudo'; \
 		else echo "The browser tests need Chromium: sudo $$install" >&2; exit 1; fi; \
