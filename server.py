@@ -130,12 +130,13 @@ async def _transcribe(
     source: Source, options: argparse.Namespace, settings: ServerSettings
 ) -> None:
     async with contextlib.AsyncExitStack() as stack:
-        vtt = options.vtt and stack.enter_context(WebVtt(options.vtt, options.every))
         engine = Engine(settings.captioner)
         stack.push_async_callback(engine.stop)
         engine.start()
         print("Loading the captioner ...", file=sys.stderr)
         await engine.wait_loaded()
+        # Not before: a captioner that cannot be loaded must not cost anyone a file.
+        vtt = options.vtt and stack.enter_context(WebVtt(options.vtt, options.every))
         lines = transcribe(source, engine, options.every)
         await stack.enter_async_context(contextlib.aclosing(lines))
         count = 0

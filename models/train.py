@@ -73,10 +73,12 @@ class Run:
     def _claim_folder(self) -> None:
         """Note what the folder's grids and checkpoint are made of; refuse those of another run."""
         path = self.folder / "run.json"
-        data = json.dumps([asdict(example) for example in (*self.train, *self.dev)])
-        run = {**asdict(self.config), "data": hashlib.sha256(data.encode()).hexdigest()}
-        del run["epochs"]  # A run may be made longer.
-        run = json.loads(json.dumps(run))
+        examples = json.dumps([asdict(example) for example in (*self.train, *self.dev)])
+        run = json.loads(json.dumps(asdict(self.config)))
+        # A run may be made longer, and what its card says makes no other run of it.
+        for free in ("epochs", "data", "licence"):
+            del run[free]
+        run["data set"] = hashlib.sha256(examples.encode()).hexdigest()
         if not path.exists():
             path.write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
         held = json.loads(path.read_text(encoding="utf-8"))

@@ -42,7 +42,7 @@ def parse(text: str | bytes) -> dict[str, Any]:
     kind = message.get("type")
     if not isinstance(kind, str) or kind not in validators:
         raise MessageError("unknown-type", f"a message's type is one of {', '.join(validators)}")
-    for broken in validators[kind].iter_errors(message):
+    if broken := next(validators[kind].iter_errors(message), None):
         where = broken.json_path.removeprefix("$").removeprefix(".") or kind
         # The instance may be large and is the client's own: it is not repeated.
         raise MessageError("bad-message", f"{where}: {_expected(broken)}")

@@ -127,6 +127,9 @@ class Session:
             unsubscribe()
             await self.close()
 
+    async def _play_demo(self) -> None:
+        await read_source(await asyncio.to_thread(open_source, "demo"), self._feed)
+
     async def close(self) -> None:
         """Free everything; safe to call more than once."""
         for task in self._tasks:
@@ -174,9 +177,6 @@ class Session:
             await reading
         except FeedEnded as ended:
             self._end(_Ended(str(ended), "source-ended"))
-
-    async def _play_demo(self) -> None:
-        await read_source(await asyncio.to_thread(open_source, "demo"), self._feed)
 
     def _on_channel(self, channel: RTCDataChannel) -> None:
         if channel.label != LABEL or self._channel:

@@ -4,6 +4,9 @@ from collections.abc import AsyncIterator, Iterator
 from importlib.metadata import files
 from pathlib import Path
 
+# Before anything imports TensorFlow: libsrtp crashes when it is loaded after it. The server never
+# loads both, the tests do.
+import aiortc  # noqa: F401
 import pytest
 import pytest_asyncio
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -23,6 +24,7 @@ from aiortc import RTCSessionDescription
 
 from stream.ice import MediaAddresses
 from tests.peer import Peer
+from web.settings import DEFAULT_CAPTIONER
 
 ROOT = Path(__file__).parent.parent
 
@@ -87,6 +89,16 @@ async def test_ends_at_ctrl_c_with_sessions_open(footage: Path, loopback: MediaA
             assert await asyncio.to_thread(process.wait, 3) == 0
 
 
+def test_the_server_itself_never_loads_tensorflow() -> None:
+    """It has a process of its own; in the server's, libsrtp would crash beside it."""
+    check = "import server, sys; print(sorted({'keras', 'tensorflow'} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", check], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout == "[]\n"
+
+
 def test_a_port_in_use_is_named() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -112,6 +124,18 @@ def test_a_missing_captioner_is_named(tmp_path: Path) -> None:
 
     assert refused.returncode == 2
     assert "holds no captioner" in refused.stderr
+
+
+def test_a_captioner_that_cannot_be_loaded_costs_no_file(tmp_path: Path) -> None:
+    broken, subtitles = tmp_path / "captioner", tmp_path / "kept.vtt"
+    shutil.copytree(DEFAULT_CAPTIONER, broken)
+    (broken / "vocabulary.txt").write_text("<pad>\n<start>\n<end>\n<unk>\n")
+    subtitles.write_text("of another day")
+    refused = run("--captioner", str(broken), "caption", "demo", "--vtt", str(subtitles))
+
+    assert refused.returncode == 2
+    assert "do not belong together" in refused.stderr
+    assert subtitles.read_text() == "of another day"
 
 
 @pytest.fixture(scope="module")

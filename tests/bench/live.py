@@ -1,8 +1,8 @@
 """The live path against a plain echo: frame rate, delay, age of captions, the event loop.
 
-Both servers stay up; rounds of each alternate, every round with a client of its own. aiortc hands a
-picture on only when the next one's first packet has come, so that each way costs a frame's time:
-the echo's too.
+Both servers stay up; rounds of each alternate, every round with a client of its own. The client and
+the echo are plain aiortc, which hands a picture on only when the next one's first packet has come:
+a frame's time on the way back from either server, and on the way to the echo.
 """
 
 import asyncio

@@ -173,7 +173,7 @@ def test_folder_of_another_run_is_refused(
     captions = data / "Flickr8k.token.txt"
     captions.write_text(captions.read_text().replace("red", "green"), encoding="utf-8")
     assert train.main(arguments) == 2
-    assert "holds a run with another data: give this one a folder" in capsys.readouterr().err
+    assert "holds a run with another data set: give this one a folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
