@@ -8,11 +8,14 @@ Translation System" (2016). Written in `keras.ops`, so that one graph holds the 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 from keras import KerasTensor, ops
+from numpy.typing import NDArray
 
 from models.decoder import Decoder, State
 from models.vocabulary import END, PAD, START, UNKNOWN
 
+_NEVER_SAID = (PAD, START, UNKNOWN)
 _IMPOSSIBLE = -1e9
 
 
@@ -30,6 +33,9 @@ class BeamConfig:
     """No caption says the same so many words in a row twice (Paulus et al., 2018); 0 lets it."""
     alternatives: int = 4
     """How many of each step's likeliest words are told; 0 for none."""
+    temperature: float = 1.0
+    """What the logits are divided by before their probabilities are told (Guo et al., "On
+    Calibration of Modern Neural Networks", ICML 2017). The search itself goes by 1."""
 
     def __post_init__(self) -> None:
         if min(self.width, self.max_length) < 1 or min(self.blocked_ngram, self.alternatives) < 0:
@@ -38,6 +44,8 @@ class BeamConfig:
                 f"alternatives of 0 or more, not {self.width}, {self.max_length}, "
                 f"{self.blocked_ngram} and {self.alternatives}"
             )
+        if not 0 < self.temperature < float("inf"):
+            raise ValueError(f"a beam search needs a temperature above 0, not {self.temperature}")
 
 
 class BeamCaption(NamedTuple):
@@ -46,12 +54,17 @@ class BeamCaption(NamedTuple):
     tokens: KerasTensor
     """int32 [B, T]: the words, their end, then padding."""
     log_probs: KerasTensor
-    """float32 [B, T]: log p(word | the words before), 0 in the padding."""
+    """float32 [B, T]: log p(word | the words before) at the temperature, 0 in the padding."""
     alternative_tokens: KerasTensor
     """int32 [B, T, A]: the likeliest words at each step, the likeliest first; anything in the
     padding."""
     alternative_log_probs: KerasTensor
-    """float32 [B, T, A]"""
+    """float32 [B, T, A], at the temperature."""
+    search_log_probs: KerasTensor
+    """float32 [B, T]: as `log_probs`, at the temperature 1 that the search goes by."""
+    scores: KerasTensor
+    """float32 [B, width]: what the captions of the beam rank by, the best first, which is this
+    one's."""
 
 
 def beam_search(decoder: Decoder, grid: KerasTensor, config: BeamConfig) -> BeamCaption:
@@ -68,111 +81,143 @@ def beam_search(decoder: Decoder, grid: KerasTensor, config: BeamConfig) -> Beam
     """
     width, length, told = config.width, config.max_length, config.alternatives
     memory = decoder.remember(grid)
-    state = decoder.start(memory, width)
     batch = ops.shape(grid)[0]
-    vocabulary = decoder.config.vocabulary_size
-    tokens = ops.full((batch, width), START, "int32")
-    done = ops.zeros((batch, width), "bool")
-    # All beams start alike: only the first may be extended, or each would say the same.
-    scores = ops.tile(ops.where(ops.arange(width) == 0, 0.0, _IMPOSSIBLE)[None], (batch, 1))
-    history = _History(
-        tokens=ops.full((batch, width, length), PAD, "int32"),
-        log_probs=ops.zeros((batch, width, length), "float32"),
-        alternative_tokens=ops.zeros((batch, width, length, told), "int32"),
-        alternative_log_probs=ops.zeros((batch, width, length, told), "float32"),
+    silence = silencing(decoder.config.vocabulary_size)
+    # All captions start alike: only the first may go on, or each would say the same.
+    alone = ops.where(ops.arange(width) == 0, 0.0, _IMPOSSIBLE)[None]
+    beam = _Beam(
+        tokens=ops.full((batch, width), START, "int32"),
+        scores=ops.tile(alone, (batch, 1)),
+        state=decoder.start(memory, width),
+        words=ops.full((batch, width, length, 1 + told), PAD, "int32"),
+        log_probs=ops.zeros((batch, width, length, 2 + told), "float32"),
     )
 
-    def blocked(said: Any, position: Any) -> Any:
-        if not 0 < config.blocked_ngram < length:
-            return 0.0
-        return _repeats(said, position, config.blocked_ngram, vocabulary) * _IMPOSSIBLE
+    def unfinished(position: Any, beam: _Beam) -> Any:
+        return ops.logical_and(position < length, ops.logical_not(ops.all(_ended(beam.tokens))))
 
-    def unfinished(position: Any, tokens: Any, done: Any, *_: Any) -> Any:
-        return ops.logical_not(ops.all(done))
-
-    def extend(
-        position: Any, tokens: Any, done: Any, scores: Any, state: Any, history: Any
-    ) -> tuple[Any, ...]:
-        step = decoder.step(tokens, state, memory)
-        log_probs = ops.log_softmax(_allowed(step.logits))
-        words = log_probs.shape[-1]
+    def extend(position: Any, beam: _Beam) -> tuple[Any, _Beam]:
+        step = decoder.step(beam.tokens, beam.state, memory)
+        likeliest, likeliest_log_probs = _likeliest(step.logits + silence, config)
+        count = likeliest.shape[-1]
         # A finished caption goes on with padding alone, at no cost.
-        padding = ops.where(ops.arange(words) == PAD, 0.0, _IMPOSSIBLE)
-        extended = scores[..., None] + ops.where(
-            done[..., None], padding, log_probs + blocked(history.tokens, position)
+        ended = _ended(beam.tokens)[..., None]
+        said = beam.words[..., 0]
+        barred = ops.where(
+            ended, ops.arange(count) > 0, _repeats(said, likeliest, position, config.blocked_ngram)
         )
-        scores, flat = ops.top_k(ops.reshape(extended, (-1, width * words)), width)
-        parent, tokens = flat // words, flat % words
-        tokens = ops.cast(tokens, "int32")
-        done_before = _follow(done, parent)
-        said = ops.take_along_axis(_follow(log_probs, parent), tokens[..., None], axis=-1)[..., 0]
-        told_log_probs, told_tokens = ops.top_k(_follow(log_probs, parent), max(told, 1))
-        here = ops.arange(length) == position
-        history = _History(
-            tokens=ops.where(here, tokens[..., None], _follow(history.tokens, parent)),
-            log_probs=ops.where(
-                here,
-                ops.where(done_before, 0.0, said)[..., None],
-                _follow(history.log_probs, parent),
-            ),
-            alternative_tokens=ops.where(
-                here[:, None],
-                ops.cast(told_tokens, "int32")[..., None, :told],
-                _follow(history.alternative_tokens, parent),
-            ),
-            alternative_log_probs=ops.where(
-                here[:, None],
-                told_log_probs[..., None, :told],
-                _follow(history.alternative_log_probs, parent),
-            ),
+        tokens = ops.where(ended, PAD, likeliest)
+        log_probs = ops.where(ended[..., None], 0.0, likeliest_log_probs)
+        scores = beam.scores[..., None] + log_probs[..., 1] + ops.where(barred, _IMPOSSIBLE, 0.0)
+        scores, chosen = ops.top_k(_merged(scores), width)
+        parent = chosen // count
+        tokens = _pick(_merged(tokens), chosen)
+        word_now = (tokens[..., None], _pick(likeliest[..., :told], parent))
+        log_probs_now = (
+            _pick(_merged(log_probs), chosen),
+            _pick(likeliest_log_probs[..., :told, 0], parent),
         )
-        state = State(*(_follow(part, parent) for part in step.state))
-        done = ops.logical_or(done_before, tokens == END)
-        return position + 1, tokens, done, scores, state, history
+        return position + 1, _Beam(
+            tokens=tokens,
+            scores=scores,
+            state=State(*(_pick(part, parent) for part in step.state)),
+            words=_write(_pick(beam.words, parent), position, word_now),
+            log_probs=_write(_pick(beam.log_probs, parent), position, log_probs_now),
+        )
 
-    *_, scores, _, history = ops.while_loop(
-        unfinished,
-        extend,
-        (ops.convert_to_tensor(0), tokens, done, scores, state, history),
-        maximum_iterations=length,
+    _, beam = ops.while_loop(unfinished, extend, (ops.convert_to_tensor(0), beam))
+    lengths = ops.sum(ops.cast(beam.words[..., 0] != PAD, "float32"), axis=-1)
+    scores, order = ops.top_k(beam.scores / lengths**config.length_power, width)
+    words, log_probs = (_pick(part, order[:, :1])[:, 0] for part in (beam.words, beam.log_probs))
+    return BeamCaption(
+        tokens=words[..., 0],
+        log_probs=log_probs[..., 0],
+        alternative_tokens=words[..., 1:],
+        alternative_log_probs=log_probs[..., 2:],
+        search_log_probs=log_probs[..., 1],
+        scores=scores,
     )
-    lengths = ops.sum(ops.cast(history.tokens != PAD, "float32"), axis=-1)
-    best = ops.argmax(scores / lengths**config.length_power, axis=-1)[:, None]
-    return BeamCaption(*(_follow(part, best)[:, 0] for part in history))
 
 
-class _History(NamedTuple):
-    """As `BeamCaption`, for each beam: [B, width, T, ...]."""
+class _Beam(NamedTuple):
+    """The captions so far: B grids, K captions of each, T steps, A alternatives."""
 
     tokens: Any
+    """int32 [B, K]: the last words."""
+    scores: Any
+    """float32 [B, K]: log p(caption)."""
+    state: State
+    words: Any
+    """int32 [B, K, T, 1 + A]: each step's word, then its alternatives."""
     log_probs: Any
-    alternative_tokens: Any
-    alternative_log_probs: Any
+    """float32 [B, K, T, 2 + A]: each step's word's, as told and as searched by, then its
+    alternatives' as told."""
 
 
-def _allowed(logits: Any) -> Any:
-    silent = sum(ops.one_hot(token, logits.shape[-1]) for token in (PAD, START, UNKNOWN))
-    return logits + silent * _IMPOSSIBLE
+def _ended(tokens: Any) -> Any:
+    return ops.logical_or(tokens == END, tokens == PAD)
 
 
-def _repeats(said: Any, position: Any, ngram: int, vocabulary: int) -> Any:
-    """Which words would complete an n-gram that was said before, 1 for each: [B, width, V].
+def _likeliest(logits: Any, config: BeamConfig) -> tuple[Any, Any]:
+    """As many of the likeliest words as the search may need, C, the likeliest first.
 
-    `said` [B, width, T] holds the words before `position`, and padding from there on.
+    Given logits [B, K, V]; returns the words int32 [B, K, C] and their log-probabilities
+    float32 [B, K, C, 2], as told and as searched by.
+    """
+    # So many words at most are barred for what they repeat; `width` of the rest can win.
+    barred = max(config.max_length - config.blocked_ngram, 0) if config.blocked_ngram else 0
+    count = min(max(config.width + barred, config.alternatives), logits.shape[-1])
+    values, tokens = ops.top_k(logits, count)
+    searched = values - _log_sum_exp(logits, values[..., :1])
+    told = searched
+    if config.temperature != 1:
+        logits, values = logits / config.temperature, values / config.temperature
+        told = values - _log_sum_exp(logits, values[..., :1])
+    return ops.cast(tokens, "int32"), ops.stack([told, searched], axis=-1)
+
+
+def _log_sum_exp(logits: Any, largest: Any) -> Any:
+    return largest + ops.log(ops.sum(ops.exp(logits - largest), axis=-1, keepdims=True))
+
+
+def silencing(vocabulary: int) -> NDArray[np.float32]:
+    """What keeps the words that are never said from being so: [V], to be added to logits."""
+    silence = np.zeros(vocabulary, np.float32)
+    silence[list(_NEVER_SAID)] = _IMPOSSIBLE
+    return silence
+
+
+def _repeats(said: Any, tokens: Any, position: Any, ngram: int) -> Any:
+    """Which of the next words would complete an n-gram that was said before: bool [B, K, C].
+
+    `said` [B, K, T] holds the words before `position`, and padding from there on.
     """
     length = said.shape[-1]
+    if not 0 < ngram < length:
+        return ops.zeros_like(tokens, "bool")
     starts = length - ngram + 1
     same = ops.ones_like(said[..., :starts], "bool")
     for offset in range(ngram - 1):
         at = ops.arange(length) == position - (ngram - 1) + offset
         last = ops.sum(ops.where(at, said, 0), axis=-1, keepdims=True)
         same = ops.logical_and(same, said[..., offset : offset + starts] == last)
-    follows = ops.one_hot(said[..., ngram - 1 :], vocabulary)
-    counts = ops.matmul(ops.cast(same, follows.dtype)[..., None, :], follows)[..., 0, :]
-    return ops.minimum(counts, 1.0)
+    follows = ops.where(same, said[..., ngram - 1 :], PAD)
+    return ops.any(tokens[..., None] == follows[..., None, :], axis=-1)
 
 
-def _follow(x: Any, parent: Any) -> Any:
-    """Pick for each beam its parent's row: x [B, width, ...], parent int [B, kept]."""
-    index = ops.expand_dims(parent, tuple(range(2, len(x.shape))))
-    return ops.take_along_axis(x, index, axis=1)
+def _pick(x: Any, index: Any) -> Any:
+    """Pick rows of each grid's own: x [B, N, ...], index int [B, M], to [B, M, ...]."""
+    batch, rows = ops.shape(x)[0], x.shape[1]
+    flat = ops.reshape(x, (-1, *x.shape[2:]))
+    return ops.take(flat, index + ops.arange(batch)[:, None] * rows, axis=0)
+
+
+def _merged(x: Any) -> Any:
+    """The next words of all a grid's captions in one row: [B, K, C, ...] to [B, K * C, ...]."""
+    return ops.reshape(x, (-1, x.shape[1] * x.shape[2], *x.shape[3:]))
+
+
+def _write(history: Any, position: Any, parts: tuple[Any, ...]) -> Any:
+    """Set one step of a history [B, K, T, F] to parts [B, K, ...] that make F together."""
+    here = ops.arange(history.shape[2]) == position
+    return ops.where(here[:, None], ops.concatenate(parts, axis=-1)[:, :, None], history)

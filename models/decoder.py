@@ -117,7 +117,8 @@ class Decoder(keras.Model):  # type: ignore[misc]  # Keras has no types.
     def start(self, memory: Memory, captions: int) -> State:
         """The state before the first word, the same for each of an image's captions."""
         parts = (self.start_hidden(memory.mean), self.start_cell(memory.mean), memory.mean)
-        return State(*(ops.repeat(part[:, None], captions, axis=1) for part in parts))
+        dtype = memory.mean.dtype
+        return State(*(ops.cast(ops.repeat(p[:, None], captions, axis=1), dtype) for p in parts))
 
     def step(self, tokens: KerasTensor, state: State, memory: Memory) -> Step:
         """Read the words before [B, K] and tell the next."""
@@ -146,7 +147,11 @@ class Decoder(keras.Model):  # type: ignore[misc]  # Keras has no types.
         inputs = ops.concatenate([embedded, state.context], axis=-1)
         flat = [ops.reshape(part, (-1, part.shape[-1])) for part in (inputs, *state[:2])]
         _, (hidden, cell) = self.lstm(flat[0], flat[1:])
-        hidden, cell = (ops.reshape(part, (-1, captions, width)) for part in (hidden, cell))
+        # The cell may compute in half the precision that its state is kept in.
+        hidden, cell = (
+            ops.cast(ops.reshape(part, (-1, captions, width)), embedded.dtype)
+            for part in (hidden, cell)
+        )
         query = ops.transpose(self._split(self.query(hidden)), (0, 2, 1, 3))
         scale = (width // self.config.heads) ** -0.5
         attention = ops.softmax(ops.matmul(query, memory.keys) * scale)

@@ -16,6 +16,7 @@ from models.beam_search import BeamConfig, beam_search
 from models.captioner import Captioner
 from models.datasets import Dataset, DatasetError, Example, open_dataset
 from models.decoder import Decoder
+from models.language import Language, describe
 from models.metrics import Scores, score
 from models.pictures import squeeze
 from models.release import DEFAULT, ReleaseError, load
@@ -89,24 +90,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"evaluate: {problem}", file=sys.stderr)
         return 2
     scores = score(captions, {example.name: example.captions for example in examples})
-    _print(scores)
+    language = describe(list(captions.values()))
+    _print(scores, language)
     if options.out:
         report = {
             "captioner": card.name,
             "split": options.split,
             "images": len(examples),
             "beam": beam.width,
-            "figures": asdict(scores),
+            "figures": asdict(scores) | asdict(language),
             "captions": captions,
         }
         options.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return 0
 
 
-def _print(scores: Scores) -> None:
+def _print(scores: Scores, language: Language) -> None:
     labels = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr")
     for label, value in zip(labels, asdict(scores).values(), strict=True):
-        print(f"{label:8}{value:7.3f}")
+        print(f"{label:15}{value:7.3f}")
+    print(f"{'distinct':15}{language.distinct:7.1%}")
+    print(f"{'words a caption':15}{language.words:7.1f}")
+    print(f"{'bad endings':15}{language.bad_endings:7.1%}")
 
 
 if __name__ == "__main__":

@@ -47,5 +47,22 @@ def score(captions: Mapping[str, str], references: Mapping[str, Sequence[str]]) 
     return Scores(*(float(value) for value in (*bleu, rouge, cider)))
 
 
+def cider_by_image(
+    captions: Mapping[str, str], references: Mapping[str, Sequence[str]]
+) -> dict[str, float]:
+    """Score each image's caption by CIDEr-D, the document frequencies those of all references.
+
+    Args:
+        captions: The caption of each image, by the image's name.
+        references: The reference captions of each image, for the same names.
+    """
+    names = list(captions)
+    _, scores = Cider().compute_score(
+        {name: [_normalize(text) for text in references[name]] for name in names},
+        {name: [_normalize(captions[name])] for name in names},
+    )
+    return dict(zip(names, map(float, scores), strict=True))
+
+
 def _normalize(caption: str) -> str:
     return " ".join(_WORD.findall(caption.lower()))

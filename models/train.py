@@ -1,7 +1,8 @@
 """Train a captioner: `python -m models.train --data DIR`.
 
-The encoder is frozen, so its grids are computed once; then the decoder is trained on them. A run
-that was stopped goes on from its last epoch when it is started again.
+The part of the encoder that is frozen runs once; then the rest is trained on its features. A run
+that was stopped goes on from its last epoch when it is started again; one that starts from another
+run's captioner goes on from its best epoch.
 """
 
 import argparse
@@ -10,22 +11,28 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import keras
+import numpy as np
 from numpy.typing import NDArray
 
+from models.batches import Batches, TrainingSet
 from models.captioner import Captioner, CaptionerConfig
 from models.curve import draw_curve
-from models.datasets import Dataset, DatasetError, Example, open_dataset
+from models.datasets import Dataset, DatasetError, Example, open_together
 from models.decoder import DecoderConfig
+from models.efficientnet_lite import efficientnet_lite
 from models.evaluate import Searcher, caption_grids
-from models.grids import cached_grids
+from models.features import Features, cached_features, derived_features
+from models.language import describe
+from models.learner import Learner, split_encoder, tune_pointwise, use_precision
 from models.metrics import score
 from models.pretrained import load_imagenet_weights
-from models.release import Card, save
-from models.training import Batches, CaptionLoss, Checkpoint, MovingAverage
+from models.release import Card, load, save
+from models.self_critical import SelfCriticalBatches
+from models.training import CaptionLoss, Checkpoint, MovingAverage, SlowerFor
 from models.training_config import TrainingConfig
 from models.vocabulary import Vocabulary
 
@@ -33,52 +40,62 @@ _CONFIG = Path(__file__).parent / "configs" / "lite2-flickr8k.toml"
 
 
 class Run:
-    """One training run and its folder: grids, checkpoint, curve and the best captioner."""
+    """One training run and its folder: checkpoint, curve and the best captioner."""
 
     def __init__(self, config: TrainingConfig, dataset: Dataset, folder: Path) -> None:
         """Prepare everything up to the first batch.
 
         Raises:
             RuntimeError: If the encoder's published weights are not installed.
-            ValueError: If the folder holds another run, or the configuration fits no captioner.
+            ValueError: If the folder holds another run, the configuration fits no captioner, or
+                there is no run to start from.
         """
         keras.utils.set_random_seed(config.seed)
         self.config, self.folder = config, folder
         self.train = [e for split in config.train_splits for e in dataset.examples(split)]
         self.dev = dataset.examples(config.dev_split)
-        self.vocabulary = Vocabulary.count(
-            (text for example in self.train for text in example.captions), config.minimum_count
+        self.texts = dataset.texts if config.texts else ()
+        self.captioner = self._started() if config.start else self._new()
+        stem, tail = split_encoder(self.captioner.encoder, config.cut)
+        tune_pointwise(self.captioner.encoder, tuned=config.encoder_rate > 0)
+        self.learner = Learner(
+            self.captioner.decoder, tail, self.captioner.classifier, config.keep_classes
         )
-        self.captioner = Captioner(_captioner_config(config, len(self.vocabulary)), self.vocabulary)
-        self._encode(dataset)
+        use_precision(self.learner, config.precision)
+        self._claim_folder()
+        self._prepare(dataset, stem)
         self._compile()
 
-    def _encode(self, dataset: Dataset) -> None:
-        encoder = self.captioner.encoder
+    def _new(self) -> Captioner:
+        captions = (text for example in self.train for text in example.captions)
+        vocabulary = Vocabulary.count(chain(captions, self.texts), self.config.minimum_count)
+        captioner = Captioner(_captioner_config(self.config, len(vocabulary)), vocabulary)
         if self.config.pretrained:
-            load_imagenet_weights(encoder)
-        self._claim_folder()
-        encoder.compile(jit_compile=False)
+            load_imagenet_weights(captioner.encoder, captioner.classifier)
+        return captioner
 
-        def grids(name: str, examples: list[Example], mirrored: bool = False) -> NDArray[Any]:
-            path = self.folder / f"grids-{name}.npy"
-            return cached_grids(path, encoder, dataset, examples, mirrored=mirrored)
-
-        self._dev_grids = grids("dev", self.dev)
-        self._grids = grids("train", self.train)
-        self._mirrored = (
-            grids("train-mirrored", self.train, mirrored=True) if self.config.mirrored else None
-        )
+    def _started(self) -> Captioner:
+        """Take over the weights of another run; this one's dropout may differ."""
+        folder = self.folder.parent / self.config.start / "captioner"
+        before, _ = load(folder)
+        words = len(before.vocabulary)
+        captioner = Captioner(_captioner_config(self.config, words), before.vocabulary)
+        try:
+            captioner.set_weights(before.get_weights())
+        except ValueError as problem:
+            raise ValueError(
+                f"{folder} holds a captioner of another shape than this run's: {problem}"
+            ) from problem
+        return captioner
 
     def _claim_folder(self) -> None:
-        """Note what the folder's grids and checkpoint are made of; refuse those of another run."""
+        """Note what the folder's checkpoint is made of; refuse that of another run."""
         path = self.folder / "run.json"
-        examples = json.dumps([asdict(example) for example in (*self.train, *self.dev)])
         run = json.loads(json.dumps(asdict(self.config)))
         # A run may be made longer, and what its card says makes no other run of it.
         for free in ("epochs", "data", "licence"):
             del run[free]
-        run["data set"] = hashlib.sha256(examples.encode()).hexdigest()
+        run["data set"] = _digest((*self.train, *self.dev))
         if not path.exists():
             path.write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
         held = json.loads(path.read_text(encoding="utf-8"))
@@ -88,8 +105,41 @@ class Run:
                 "give this one a folder of its own with --run, or delete that one"
             )
 
+    def _prepare(self, dataset: Dataset, stem: keras.Model) -> None:
+        """Compute the features of all pictures, or find them beside the runs."""
+        stem.compile(jit_compile=False)
+
+        def features(examples: list[Example], views: int) -> Features:
+            path = self._cache("features", stem, _digest(examples), str(views))
+            return cached_features(path, stem, dataset, examples, views)
+
+        self._dev_features = features(self.dev, views=1)
+        shown = features(self.train, self.config.views)
+        self._data = TrainingSet(self.train, shown, self._pooled(shown), self.texts)
+
+    def _pooled(self, shown: Features) -> Features | None:
+        if not self.config.keep_classes:
+            return None
+        encoder = efficientnet_lite(self.config.encoder, self.config.image_size)
+        if self.config.pretrained:
+            load_imagenet_weights(encoder, None)
+        tail = split_encoder(encoder, self.config.cut)[1] or encoder
+        pooled = keras.layers.GlobalAveragePooling2D()(tail.output)
+        network = keras.Model(tail.input, pooled)
+        network.compile(jit_compile=False)
+        path = self._cache("pooled", encoder, _digest(self.train), str(self.config.views))
+        return derived_features(path, network, shown)
+
+    def _cache(self, kind: str, network: keras.Model, *parts: str) -> Path:
+        """Where the features of a network are kept, for all runs beside this one."""
+        digest = hashlib.sha256(" ".join((*parts, self.config.cut)).encode())
+        for weight in network.get_weights():
+            # As they are released, so that a run finds what the run that it starts from has made.
+            digest.update(weight.astype(np.float16).tobytes())
+        return self.folder.parent / "features" / f"{kind}-{digest.hexdigest()[:16]}.npy"
+
     def _compile(self) -> None:
-        config, decoder = self.config, self.captioner.decoder
+        config, learner = self.config, self.learner
         steps = -(-len(self.train) // config.batch)
         rate = keras.optimizers.schedules.CosineDecay(
             0.0,
@@ -97,25 +147,32 @@ class Run:
             warmup_target=config.learning_rate,
             warmup_steps=steps,
         )
-        optimizer = keras.optimizers.AdamW(
-            rate, weight_decay=config.weight_decay, beta_2=0.98, global_clipnorm=5.0
+        optimizer = SlowerFor(
+            self.captioner.encoder.trainable_variables,
+            config.encoder_rate,
+            learning_rate=rate,
+            weight_decay=config.weight_decay,
+            beta_2=0.98,
+            global_clipnorm=5.0,
         )
-        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-        decoder.compile(optimizer, CaptionLoss(config.label_smoothing), jit_compile=False)
-        self._searcher = Searcher(decoder, config.beam)
+        learner.compile(optimizer, CaptionLoss(config.label_smoothing), jit_compile=False)
+        self._searcher = Searcher(learner.decoder, config.beam)
 
     def fit(self) -> None:
         """Train to the last epoch, keeping the captioner that is best on the dev split."""
         average = MovingAverage(self.config.average)
+        batches = self._batches()
         checkpoint = Checkpoint(self.folder / "checkpoint.npz")
-        history = checkpoint.restore(self.captioner.decoder, average)
+        self.learner(batches.batch(0).inputs)  # Keras knows the weights of a model that was called.
+        history = checkpoint.restore(self.learner, average)
         if history:
             print(f"resuming after epoch {len(history)}")
-        batches = Batches(self._grids, self._mirrored, self.train, self.vocabulary, self.config)
+        elif self.config.start:
+            self._try()
         for epoch in range(len(history), self.config.epochs):
             print(f"epoch {epoch + 1} of {self.config.epochs}")
             batches.begin(epoch)
-            fitted = self.captioner.decoder.fit(
+            fitted = self.learner.fit(
                 batches,
                 initial_epoch=epoch,
                 epochs=epoch + 1,
@@ -125,25 +182,40 @@ class Run:
             )
             figures = self._evaluate(average, best=max((h["cider"] for h in history), default=-1.0))
             history.append({"loss": float(fitted.history["loss"][0]), **figures})
-            checkpoint.save(self.captioner.decoder, average, history)
+            if isinstance(batches, SelfCriticalBatches):
+                print(f"mean reward {batches.take_reward():.3f}", flush=True)
+            checkpoint.save(self.learner, average, history)
             draw_curve(self.folder / "curve.png", history)
+
+    def _batches(self) -> Batches:
+        if self.config.objective == "self-critical":
+            return SelfCriticalBatches(
+                self._data, self.captioner.vocabulary, self.config, self.learner
+            )
+        return Batches(self._data, self.captioner.vocabulary, self.config)
 
     def _evaluate(self, average: MovingAverage, best: float) -> dict[str, float]:
         """Score the averaged weights, and keep them when they are the best so far."""
-        decoder = self.captioner.decoder
-        raw = decoder.get_weights()
-        decoder.set_weights(average.weights)
-        said = caption_grids(self.captioner, self._searcher, self._dev_grids)
-        figures = asdict(
-            score(
-                dict(zip((example.name for example in self.dev), said, strict=True)),
-                {example.name: example.captions for example in self.dev},
-            )
+        with average.swapped_in():
+            figures = self._try()
+            if figures["cider"] > best:
+                self._release(figures)
+        return figures
+
+    def _try(self) -> dict[str, float]:
+        """Score the weights as they are on the dev split."""
+        features = np.asarray(self._dev_features[:, 0], np.float32)
+        tail = self.learner.tail
+        grids = features if tail is None else _apply(tail, features)
+        said = caption_grids(self.captioner, self._searcher, grids)
+        scores = score(
+            dict(zip((example.name for example in self.dev), said, strict=True)),
+            {example.name: example.captions for example in self.dev},
         )
-        print("  ".join(f"dev {name} {value:.3f}" for name, value in figures.items()), flush=True)
-        if figures["cider"] > best:
-            self._release(figures)
-        decoder.set_weights(raw)
+        figures = asdict(scores) | asdict(describe(said))
+        print(
+            "dev", "  ".join(f"{name} {value:.3f}" for name, value in figures.items()), flush=True
+        )
         return figures
 
     def _release(self, figures: dict[str, float]) -> None:
@@ -157,10 +229,21 @@ class Run:
         save(self.folder / "captioner", self.captioner, card)
 
 
+def _apply(network: keras.Model, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    network.compile(jit_compile=False)
+    return np.asarray(network.predict(features, batch_size=32, verbose=0), np.float32)
+
+
+def _digest(examples: Sequence[Example]) -> str:
+    text = json.dumps([asdict(example) for example in examples])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def _captioner_config(config: TrainingConfig, words: int) -> CaptionerConfig:
     return CaptionerConfig(
         encoder=config.encoder,
         image_size=config.image_size,
+        classes=config.classes,
         decoder=DecoderConfig(
             vocabulary_size=words,
             width=config.width,
@@ -176,7 +259,14 @@ def _captioner_config(config: TrainingConfig, words: int) -> CaptionerConfig:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m models.train", description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder of the data set")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        action="append",
+        metavar="DIR",
+        help="folder of the data set; may be given again, to train on several together",
+    )
     parser.add_argument("--config", type=Path, default=_CONFIG, help="TOML file of the run")
     parser.add_argument("--run", type=Path, help="folder of the run (default: runs/NAME)")
     options = parser.parse_args(arguments)
@@ -184,7 +274,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config = TrainingConfig.read(options.config)
         folder = options.run or Path("runs") / config.name
         folder.mkdir(parents=True, exist_ok=True)
-        run = Run(config, open_dataset(options.data), folder)
+        run = Run(config, open_together(options.data), folder)
     except (DatasetError, OSError, RuntimeError, ValueError) as problem:
         print(f"train: {problem}", file=sys.stderr)
         return 2

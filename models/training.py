@@ -1,7 +1,8 @@
-"""The parts of training a decoder on cached grids: batches, loss, averaging, checkpoints."""
+"""The parts of training: loss, optimizer, averaging, checkpoints."""
 
+import contextlib
 import json
-import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,88 +11,48 @@ import numpy as np
 from keras import KerasTensor, ops
 from numpy.typing import NDArray
 
-from models.datasets import Example
-from models.training_config import TrainingConfig
-from models.vocabulary import PAD, Vocabulary, tokenize
 
-
-class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types.
-    """An epoch's shuffled batches of ((grids, tokens), tokens); see `begin`."""
-
-    def __init__(
-        self,
-        grids: NDArray[np.float16],
-        mirrored: NDArray[np.float16] | None,
-        examples: list[Example],
-        vocabulary: Vocabulary,
-        config: TrainingConfig,
-    ) -> None:
-        """Take grids [len(examples), ...] and, to be mixed in, those of the flipped pictures."""
-        super().__init__()
-        self._grids, self._mirrored, self._config = grids, mirrored, config
-        self._tokens = [
-            np.array([vocabulary.encode(text, config.length) for text in example.captions])
-            for example in examples
-        ]
-        self._may_flip = np.array([not _names_a_side(example) for example in examples])
-        self.begin(0)
-
-    def begin(self, epoch: int) -> None:
-        """Draw the order, the flips and the captions of an epoch, the same whenever it is begun.
-
-        Keras's own `on_epoch_end` does not tell the epoch, and is called more than once.
-        """
-        random = np.random.default_rng((self._config.seed, epoch))
-        self._epoch = epoch
-        self._order = random.permutation(len(self._tokens))
-        self._flip = self._may_flip & (random.random(len(self._tokens)) < 0.5)
-
-    def __len__(self) -> int:
-        return math.ceil(len(self._tokens) / self._config.batch)
-
-    def __getitem__(self, index: int) -> tuple[Any, Any]:
-        size = self._config.batch
-        chosen = np.sort(self._order[index * size : (index + 1) * size])
-        grids = self._grids[chosen]
-        if self._mirrored is not None:
-            flipped = self._flip[chosen]
-            grids[flipped] = self._mirrored[chosen[flipped]]
-        # Keras may ask for a batch twice, and gets the same.
-        random = np.random.default_rng((self._config.seed, self._epoch, 1 + index))
-        tokens = np.stack([self._pick(example, random) for example in chosen])
-        return (grids.astype(np.float32), tokens), tokens
-
-    def _pick(self, example: int, random: np.random.Generator) -> NDArray[np.int64]:
-        """As many captions as asked for: all, once, when that is how many there are."""
-        tokens, wanted = self._tokens[example], self._config.captions
-        again = len(tokens) < wanted
-        return tokens[random.choice(len(tokens), wanted, replace=again)]
-
-
-def _names_a_side(example: Example) -> bool:
-    return any({"left", "right"} & set(tokenize(text)) for text in example.captions)
-
-
-class CaptionLoss(keras.losses.Loss):  # type: ignore[misc]
-    """Cross-entropy per word, padding left out, with label smoothing (Szegedy et al., 2016)."""
+class CaptionLoss(keras.losses.Loss):  # type: ignore[misc]  # Keras has no types.
+    """Weighted cross-entropy per word, with label smoothing (Szegedy et al., 2016)."""
 
     def __init__(self, smoothing: float) -> None:
         """Move `smoothing` of each word's probability to all words alike."""
         super().__init__(name="caption_loss", reduction="none")
         self._smoothing = smoothing
 
-    def call(self, tokens: KerasTensor, logits: KerasTensor) -> KerasTensor:
-        """Nats per word: tokens [B, K, T], logits [B, K, T, V] to a scalar."""
-        tokens = ops.cast(tokens, "int32")  # Keras hands the targets over as floats.
+    def call(self, targets: KerasTensor, logits: KerasTensor) -> KerasTensor:
+        """Nats: `models.batches.targets` [B, K, T, 2] and logits [B, K, T, V] to a scalar."""
+        tokens, weights = ops.cast(targets[..., 0], "int32"), targets[..., 1]
         log_probs = ops.log_softmax(logits)
         said = ops.take_along_axis(log_probs, tokens[..., None], axis=-1)[..., 0]
-        loss = -(1 - self._smoothing) * said - self._smoothing * ops.mean(log_probs, axis=-1)
-        words = ops.cast(tokens != PAD, loss.dtype)
-        return ops.sum(loss * words) / ops.sum(words)
+        loss = -(1 - self._smoothing) * said
+        if self._smoothing:
+            loss -= self._smoothing * ops.mean(log_probs, axis=-1)
+        return ops.sum(loss * weights)
+
+
+class SlowerFor(keras.optimizers.AdamW):  # type: ignore[misc]
+    """AdamW (Loshchilov and Hutter, ICLR 2019), at a lower rate for some of the variables."""
+
+    def __init__(self, slow: list[Any], factor: float, **arguments: Any) -> None:
+        """Train the `slow` variables at `factor` times the learning rate, without decay."""
+        super().__init__(**arguments)
+        self._slow, self._factor = {variable.path for variable in slow}, factor
+        self.exclude_from_weight_decay(var_list=slow, var_names=["bias", "gamma", "beta"])
+
+    def build(self, variables: list[Any]) -> None:
+        """Note which of the variables, in the optimizer's own order, go slower."""
+        self._factors = [self._factor if v.path in self._slow else 1.0 for v in variables]
+        super().build(variables)
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Take one variable's step."""
+        factor = self._factors[self._get_variable_index(variable)]
+        super().update_step(gradient, variable, learning_rate * factor)
 
 
 class MovingAverage(keras.callbacks.Callback):  # type: ignore[misc]
-    """An exponential moving average of the weights (Polyak and Juditsky, 1992)."""
+    """An exponential moving average of what is trained (Polyak and Juditsky, 1992)."""
 
     def __init__(self, momentum: float) -> None:
         """Keep `momentum` of the average at each batch."""
@@ -103,7 +64,7 @@ class MovingAverage(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Take in the weights as they are now."""
-        now = self.model.get_weights()
+        now = _arrays(self.model.trainable_variables)
         if not self.weights:
             self.weights = now
         self.batches += 1
@@ -111,6 +72,17 @@ class MovingAverage(keras.callbacks.Callback):  # type: ignore[misc]
         momentum = min(self._momentum, self.batches / (self.batches + 10))
         for mean, value in zip(self.weights, now, strict=True):
             mean += (1 - momentum) * (value - mean)
+
+    @contextlib.contextmanager
+    def swapped_in(self) -> Iterator[None]:
+        """Give the model the average for a while."""
+        variables = self.model.trainable_variables
+        raw = _arrays(variables)
+        _assign(variables, self.weights)
+        try:
+            yield
+        finally:
+            _assign(variables, raw)
 
 
 class Checkpoint:
@@ -125,11 +97,13 @@ class Checkpoint:
     ) -> None:
         """Write the state at the end of an epoch."""
         arrays = {
-            "weights": model.get_weights(),
+            "weights": _arrays(model.trainable_variables),
             "average": average.weights,
-            "optimizer": [ops.convert_to_numpy(v) for v in model.optimizer.variables],
+            "optimizer": _arrays(model.optimizer.variables),
         }
-        flat = {f"{kind}/{i}": a for kind, group in arrays.items() for i, a in enumerate(group)}
+        flat: dict[str, Any] = {
+            f"{kind}/{i}": a for kind, group in arrays.items() for i, a in enumerate(group)
+        }
         partial = self._path.with_suffix(".partial.npz")
         np.savez(partial, history=json.dumps(history), batches=average.batches, **flat)
         partial.rename(self._path)
@@ -144,11 +118,19 @@ class Checkpoint:
                 count = sum(name.startswith(f"{kind}/") for name in arrays.files)
                 return [arrays[f"{kind}/{index}"] for index in range(count)]
 
-            model.set_weights(group("weights"))
+            model.optimizer.build(model.trainable_variables)
+            _assign(model.trainable_variables, group("weights"))
+            _assign(model.optimizer.variables, group("optimizer"))
             average.weights = group("average")
             average.batches = int(arrays["batches"])
-            model.optimizer.build(model.trainable_variables)
-            for variable, value in zip(model.optimizer.variables, group("optimizer"), strict=True):
-                variable.assign(value)
             history: list[dict[str, float]] = json.loads(str(arrays["history"]))
             return history
+
+
+def _arrays(variables: Sequence[Any]) -> list[NDArray[Any]]:
+    return [np.array(ops.convert_to_numpy(variable)) for variable in variables]
+
+
+def _assign(variables: Sequence[Any], arrays: Sequence[NDArray[Any]]) -> None:
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array)

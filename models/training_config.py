@@ -4,9 +4,9 @@ import json
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import ConfigDict, Field, PositiveInt, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, NonNegativeInt, PositiveInt, TypeAdapter, ValidationError
 
 from models.beam_search import BeamConfig
 
@@ -22,10 +22,25 @@ class TrainingConfig:
     """What the captioner's card says it was trained on."""
     licence: str = "not stated"
     """On what terms the trained captioner may be used."""
+    start: str = ""
+    """Run whose captioner is trained on, its folder beside this run's; a new one when ""."""
+    objective: Literal["cross-entropy", "self-critical"] = "cross-entropy"
+    human_share: float = 0.0
+    """Self-critical: weight of the human captions' cross-entropy beside the reward."""
+    human_captions: PositiveInt = 2
+    """Self-critical: how many human captions of each picture, if they have a weight."""
     encoder: str = "efficientnet-lite2"
     image_size: PositiveInt = 260
     pretrained: bool = True
     """Whether the encoder has its published ImageNet weights, or random ones."""
+    classes: NonNegativeInt = 0
+    """Keep the encoder's own classifier, of so many classes, for tags; 0 for none."""
+    cut: str = ""
+    """Layer of the encoder whose output is cached; what comes after can be trained."""
+    encoder_rate: float = 0.0
+    """Share of the learning rate at which the encoder is trained after the cut; 0 freezes it."""
+    keep_classes: float = 0.0
+    """See `models.learner.Learner`."""
     width: PositiveInt = 512
     embedding: PositiveInt = 256
     heads: PositiveInt = 8
@@ -38,8 +53,11 @@ class TrainingConfig:
     """Words seen less often than this in the training captions are unknown."""
     length: PositiveInt = 20
     """Words of a training caption at most, its end included."""
-    mirrored: bool = True
-    """Show each picture flipped half of the time, unless its captions name left or right."""
+    views: PositiveInt = 2
+    """Of `models.views`, in how many each picture is shown; a mirrored one only if none of its
+    captions names left or right."""
+    texts: NonNegativeInt = 0
+    """Rows of `captions` captions without a picture that an epoch takes from the data's texts."""
     batch: PositiveInt = 64
     """Images in a batch; each comes with `captions` captions."""
     captions: PositiveInt = 5
@@ -48,6 +66,8 @@ class TrainingConfig:
     """Reached after one epoch, then falling to zero along a cosine."""
     weight_decay: float = 0.01
     label_smoothing: float = 0.1
+    precision: Literal["float32", "mixed_bfloat16"] = "float32"
+    """Of the decoder's matrix products."""
     average: float = 0.995
     """Momentum, per batch, of the moving average of the weights that is evaluated and kept."""
     seed: int = 0

@@ -1,11 +1,26 @@
 """Readers of captioned image data sets."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from models.datasets import coco, flickr8k, flickr30k, pack
 from models.datasets.base import Dataset, DatasetError, Example
+from models.datasets.together import Together
 
-__all__ = ["Dataset", "DatasetError", "Example", "open_dataset"]
+__all__ = ["Dataset", "DatasetError", "Example", "open_dataset", "open_together"]
+
+
+def open_together(folders: Sequence[Path]) -> Dataset:
+    """Open one data set, or several as one.
+
+    Args:
+        folders: One at least; see `open_dataset`.
+
+    Raises:
+        DatasetError: As `open_dataset`.
+    """
+    datasets = [open_dataset(folder) for folder in folders]
+    return datasets[0] if len(datasets) == 1 else Together(datasets)
 
 
 def open_dataset(folder: Path) -> Dataset:

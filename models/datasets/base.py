@@ -67,6 +67,11 @@ class Dataset(ABC):
             raise ValueError(f"no split {split!r}; the splits are {', '.join(self._examples)}")
         return list(self._examples[split])
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Captions whose images the data set does not have."""
+        return ()
+
     @abstractmethod
     def image(self, name: str) -> NDArray[np.uint8]:
         """Read one image.

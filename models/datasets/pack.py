@@ -12,6 +12,7 @@ from models.datasets.base import Dataset, DatasetError, Example, decode_image, r
 
 CAPTIONS_FILE = "captions.tsv"
 SHARDS_PATTERN = "images-*.tar"
+TEXTS_FILE = "text-only.txt"
 _HEADER = "image\tsplit\tcaption"
 
 
@@ -25,7 +26,8 @@ class PackDataset(Dataset):
     """A data set packed for training.
 
     `captions.tsv` has the header `image`, `split`, `caption` and one caption a line; fields are
-    separated by tabs and never quoted. The images are members of `images-*.tar`.
+    separated by tabs and never quoted. The images are members of `images-*.tar`. `text-only.txt`,
+    where there is one, holds captions without images, one a line.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -46,7 +48,13 @@ class PackDataset(Dataset):
                     f"{captions}: image {example.name} is in none of {folder / SHARDS_PATTERN}; "
                     "fetch the missing shard"
                 )
+        texts = folder / TEXTS_FILE
+        self._texts = tuple(read_lines(texts)) if texts.exists() else ()
         super().__init__(examples)
+
+    @property
+    def texts(self) -> tuple[str, ...]:  # noqa: D102 (inherited)
+        return self._texts
 
     def image(self, name: str) -> NDArray[np.uint8]:  # noqa: D102 (inherited)
         if name not in self._members:

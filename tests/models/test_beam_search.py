@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,7 +43,7 @@ def test_caption_is_a_plain_searchs(
     found = search(decoder, grids, config)
 
     for image, grid in enumerate(grids):
-        plain = plain_beam_search(NumpyDecoder(decoder, grid), config)
+        plain = plain_beam_search(NumpyDecoder(decoder, grid), config)[0]
         assert words(found.tokens[image]) == plain.tokens
         length = len(plain.tokens)
         np.testing.assert_allclose(found.log_probs[image, :length], plain.log_probs, atol=1e-3)
@@ -53,6 +54,44 @@ def test_caption_is_a_plain_searchs(
         np.testing.assert_allclose(
             found.alternative_log_probs[image, :length], told_log_probs, atol=1e-3
         )
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
+def test_temperature_changes_what_is_told_and_not_what_is_found(
+    make_decoder: MakeDecoder, temperature: float
+) -> None:
+    decoder, grids = make_decoder(4), random_grids(3, 4)
+    config = BeamConfig(3, max_length=7, alternatives=3, temperature=temperature)
+
+    found = search(decoder, grids, config)
+
+    for image, grid in enumerate(grids):
+        plain = plain_beam_search(NumpyDecoder(decoder, grid), config)[0]
+        assert words(found.tokens[image]) == plain.tokens
+        length = len(plain.tokens)
+        for log_probs, expected in (
+            (found.log_probs, plain.told_log_probs),
+            (found.search_log_probs, plain.log_probs),
+            (
+                found.alternative_log_probs,
+                [[log_prob for log_prob, _ in step[:3]] for step in plain.likeliest],
+            ),
+        ):
+            np.testing.assert_allclose(log_probs[image, :length], expected, atol=1e-3)
+        assert not found.search_log_probs[image, length:].any()
+
+
+@pytest.mark.parametrize("width", [1, 3, 4])
+def test_scores_are_what_the_beam_ranks_by(make_decoder: MakeDecoder, width: int) -> None:
+    decoder, grids = make_decoder(2), random_grids(3, 2)
+    config = BeamConfig(width, max_length=7, length_power=0.7, temperature=2.0)
+
+    found = search(decoder, grids, config)
+
+    for image, grid in enumerate(grids):
+        beam = plain_beam_search(NumpyDecoder(decoder, grid), config)
+        expected = [hypothesis.rank(config.length_power) for hypothesis in beam]
+        np.testing.assert_allclose(found.scores[image], expected, atol=1e-3)
 
 
 def test_some_of_those_captions_end_and_some_do_not(make_decoder: MakeDecoder) -> None:
@@ -183,8 +222,16 @@ def test_nothing_is_told_when_no_alternative_is_asked_for(make_decoder: MakeDeco
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"width": 0}, {"max_length": 0}, {"blocked_ngram": -1}, {"alternatives": -1}]
+    "wrong",
+    [
+        {"width": 0},
+        {"max_length": 0},
+        {"blocked_ngram": -1},
+        {"alternatives": -1},
+        {"temperature": 0.0},
+        {"temperature": math.nan},
+    ],
 )
-def test_numbers_that_make_no_search_are_refused(wrong: dict[str, int]) -> None:
+def test_numbers_that_make_no_search_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="a beam search needs"):
         BeamConfig(**wrong)

@@ -11,6 +11,7 @@ from models.beam_search import BeamConfig, beam_search
 from models.captioner import Captioner
 from models.datasets import open_dataset
 from models.evaluate import Searcher, caption_grids, main
+from models.language import describe
 from models.metrics import score
 from models.pictures import squeeze
 from models.release import Card, save
@@ -66,14 +67,15 @@ def test_report_has_the_figures_and_each_images_caption(
     assert same >= COUNT - 3
     references = {example.name: example.captions for example in open_dataset(data).examples("dev")}
     scores = asdict(score(report["captions"], references))
-    assert report["figures"] == pytest.approx(scores)
+    language = describe(list(report["captions"].values()))
+    assert report["figures"] == pytest.approx(scores | asdict(language))
     assert (report["captioner"], report["split"], report["images"], report["beam"]) == (
         "small",
         "dev",
         COUNT,
         2,
     )
-    printed = dict(line.split() for line in capsys.readouterr().out.splitlines())
+    printed = dict(line.rsplit(maxsplit=1) for line in capsys.readouterr().out.splitlines())
     assert printed == {
         "BLEU-1": f"{scores['bleu_1']:.3f}",
         "BLEU-2": f"{scores['bleu_2']:.3f}",
@@ -81,6 +83,9 @@ def test_report_has_the_figures_and_each_images_caption(
         "BLEU-4": f"{scores['bleu_4']:.3f}",
         "ROUGE-L": f"{scores['rouge_l']:.3f}",
         "CIDEr": f"{scores['cider']:.3f}",
+        "distinct": f"{language.distinct:.1%}",
+        "words a caption": f"{language.words:.1f}",
+        "bad endings": f"{language.bad_endings:.1%}",
     }
 
 

@@ -112,8 +112,8 @@ def test_stopped_run_goes_on_to_where_a_whole_one_comes(
     with contextlib.redirect_stdout(Interrupted("epoch 2 of")), pytest.raises(KeyboardInterrupt):
         train.main([*arguments, str(stopped)])
     assert len(history(stopped)) == 1
-    grids = {path: path.stat().st_mtime_ns for path in stopped.glob("grids-*.npy")}
-    assert len(grids) == 3
+    features = {path: path.stat().st_mtime_ns for path in (tmp_path / "features").iterdir()}
+    assert len(features) == 2, "of the train and the dev pictures, for both runs"
     state, kept = checkpoint(stopped), load(stopped / "captioner")[0].decoder.get_weights()
     for index, weights in enumerate(kept):
         # What is kept is the average of that epoch.
@@ -124,7 +124,7 @@ def test_stopped_run_goes_on_to_where_a_whole_one_comes(
     printed = capsys.readouterr().out
     assert "resuming after epoch 1" in printed
     assert "epoch 1 of" not in printed
-    assert grids == {path: path.stat().st_mtime_ns for path in grids}, "they are made once"
+    assert features == {path: path.stat().st_mtime_ns for path in features}, "they are made once"
     assert [*map(pytest.approx, history(whole))] == history(stopped)
     resumed = checkpoint(stopped)
     assert resumed.keys() == checkpoint(whole).keys()
@@ -137,7 +137,7 @@ def test_best_captioner_evaluates_to_the_figures_on_its_card(
     data: Path, config: Path, tmp_path: Path
 ) -> None:
     run, report = tmp_path / "run", tmp_path / "report.json"
-    text = CONFIG.replace("epochs = 2", "epochs = 8\nlearning_rate = 0.03\nmirrored = false")
+    text = CONFIG.replace("epochs = 2", "epochs = 8\nlearning_rate = 0.03\nviews = 1")
     config.write_text(text, encoding="utf-8")
     # One image has no CIDEr: give dev some more.
     listed = data / "Flickr_8k.devImages.txt"

@@ -22,7 +22,7 @@ def test_every_kind_of_value_is_read(tmp_path: Path) -> None:
     config = read(
         tmp_path,
         'name = "mine"\ntrain_splits = ["train"]\nepochs = 3\nlearning_rate = 1\n'
-        "mirrored = false\npretrained = false\n[beam]\nwidth = 5\n",
+        "views = 3\npretrained = false\n[beam]\nwidth = 5\n",
     )
 
     assert config == TrainingConfig(
@@ -30,7 +30,7 @@ def test_every_kind_of_value_is_read(tmp_path: Path) -> None:
         train_splits=("train",),
         epochs=3,
         learning_rate=1.0,
-        mirrored=False,
+        views=3,
         pretrained=False,
         beam=BeamConfig(width=5),
     )
@@ -45,7 +45,7 @@ def test_every_kind_of_value_is_read(tmp_path: Path) -> None:
         ("epochs = 2.5", "epochs: .*integer"),
         ("epochs = true", "epochs: .*integer"),
         ("epochs = 0", "epochs: .*greater than 0"),
-        ("mirrored = 1", "mirrored: .*boolean"),
+        ("views = 0", "views: .*greater than 0"),
         ("name = 3", "name: .*string"),
         ('train_splits = "train"', "train_splits: .*array"),
         ("train_splits = []", "train_splits: .*at least 1"),

@@ -18,8 +18,11 @@ class Hypothesis:
     state: NumpyState
     tokens: list[int] = field(default_factory=list)
     log_probs: list[float] = field(default_factory=list)
+    told_log_probs: list[float] = field(default_factory=list)
+    """At the temperature."""
     likeliest: list[list[tuple[float, int]]] = field(default_factory=list)
-    """At each step every word that may be said with its log-probability, the likeliest first."""
+    """At each step every word that may be said with its log-probability at the temperature, the
+    likeliest first."""
 
     @property
     def finished(self) -> bool:
@@ -31,8 +34,8 @@ class Hypothesis:
         return float(sum(self.log_probs) / len(self.tokens) ** length_power)
 
 
-def plain_beam_search(decoder: NumpyDecoder, config: BeamConfig) -> Hypothesis:
-    """Find the caption that ranks first."""
+def plain_beam_search(decoder: NumpyDecoder, config: BeamConfig) -> list[Hypothesis]:
+    """Find the captions that are left at the end, the one that ranks first first."""
     beam = [Hypothesis(decoder.start())]
     for _ in range(config.max_length):
         candidates = []
@@ -42,7 +45,7 @@ def plain_beam_search(decoder: NumpyDecoder, config: BeamConfig) -> Hypothesis:
             )
         candidates.sort(key=lambda hypothesis: -sum(hypothesis.log_probs))
         beam = candidates[: config.width]
-    return max(beam, key=lambda hypothesis: hypothesis.rank(config.length_power))
+    return sorted(beam, key=lambda hypothesis: -hypothesis.rank(config.length_power))
 
 
 def exhaustive_search(decoder: NumpyDecoder, config: BeamConfig) -> Hypothesis:
@@ -66,12 +69,14 @@ def _extended(
     before = hypothesis.tokens[-1] if hypothesis.tokens else START
     logits, _, state = decoder.step(before, hypothesis.state)
     log_probs = _log_probs(logits)
-    likeliest = sorted(((p, word) for word, p in log_probs.items()), reverse=True)
+    told = _log_probs(logits / config.temperature)
+    likeliest = sorted(((p, word) for word, p in told.items()), reverse=True)
     return [
         Hypothesis(
             state,
             [*hypothesis.tokens, word],
             [*hypothesis.log_probs, log_prob],
+            [*hypothesis.told_log_probs, told[word]],
             [*hypothesis.likeliest, likeliest],
         )
         for word, log_prob in log_probs.items()

@@ -1,0 +1,48 @@
+"""Tests of several data sets as one."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.datasets import DatasetError, open_together
+from tests.models.datasets.conftest import Encode
+from tests.models.datasets.test_pack import BLUE, HEADER, RED, write_shard
+
+
+def made(folder: Path, encode: Encode, colour: tuple[int, int, int], *lines: str) -> Path:
+    folder.mkdir()
+    (folder / "captions.tsv").write_text(HEADER + "".join(lines), encoding="utf-8")
+    write_shard(folder / "images-0.tar", {"a.png": encode(".png", colour)})
+    return folder
+
+
+@pytest.fixture
+def folders(tmp_path: Path, encode: Encode) -> list[Path]:
+    first = made(tmp_path / "first", encode, RED, "a.png\ttrain\tA red field\n")
+    second = made(tmp_path / "second", encode, BLUE, "a.png\ttrain\tA blue field\n")
+    (second / "text-only.txt").write_text("a desk\na lamp\n", encoding="utf-8")
+    return [first, second]
+
+
+def test_splits_are_joined_and_each_picture_is_its_own(folders: list[Path]) -> None:
+    dataset = open_together(folders)
+
+    examples = dataset.examples("train")
+    assert [example.captions for example in examples] == [("A red field",), ("A blue field",)]
+    for example, colour in zip(examples, (RED, BLUE), strict=True):
+        np.testing.assert_array_equal(dataset.image(example.name)[0, 0], colour)
+    assert dataset.texts == ("a desk", "a lamp")
+
+
+def test_one_data_set_is_left_as_it_is(folders: list[Path]) -> None:
+    dataset = open_together(folders[:1])
+
+    assert [example.name for example in dataset.examples("train")] == ["a.png"]
+    assert dataset.texts == ()
+
+
+@pytest.mark.parametrize("name", ["a.png", "2/a.png", "x/a.png", "0/b.png"])
+def test_unknown_name_is_refused(folders: list[Path], name: str) -> None:
+    with pytest.raises(DatasetError):
+        open_together(folders).image(name)

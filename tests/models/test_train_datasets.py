@@ -1,0 +1,124 @@
+"""Tests that a captioner is trained on a data set of any layout."""
+
+import io
+import json
+import tarfile
+from collections.abc import Callable, Iterable
+from itertools import count, islice
+from pathlib import Path
+
+import cv2
+import pytest
+
+from models import train
+from models.datasets.flickr30k import hash_split
+from models.release import load
+from models.vocabulary import SPECIAL_WORDS
+from tests.models.conftest import MakeFlickr8k, picture
+
+CONFIG = """
+encoder = "efficientnet-lite0"
+image_size = 64
+pretrained = false
+train_splits = ["train"]
+width = 32
+embedding = 16
+heads = 2
+minimum_count = 1
+length = 6
+batch = 4
+captions = 2
+epochs = 1
+[beam]
+width = 2
+max_length = 6
+"""
+CAPTIONS = ("A dog runs.", "Two boys | swim, fast", "The dog's ball")
+WORDS = {"a", "dog", "runs", "two", "boys", "swim", "fast", "the", "'s", "ball"}
+
+Names = dict[str, list[str]]
+Write = Callable[[Path, Names], None]
+
+
+def encoded(name: str) -> bytes:
+    done, png = cv2.imencode(".png", picture(name)[..., ::-1])
+    assert done
+    return png.tobytes()
+
+
+def write_images(folder: Path, names: Iterable[str]) -> None:
+    folder.mkdir(parents=True)
+    for name in names:
+        (folder / name).write_bytes(encoded(name))
+
+
+def write_pack(folder: Path, names: Names) -> None:
+    folder.mkdir()
+    rows = ["image\tsplit\tcaption"]
+    with tarfile.open(folder / "images-0.tar", "w") as shard:
+        for split, name in each(names):
+            rows += [f"{name}\t{split}\t{text}" for text in CAPTIONS]
+            member = tarfile.TarInfo(name)
+            member.size = len(encoded(name))
+            shard.addfile(member, io.BytesIO(encoded(name)))
+    (folder / "captions.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+
+def write_flickr30k(folder: Path, names: Names) -> None:
+    write_images(folder / "flickr30k_images", (name for _, name in each(names)))
+    rows = [f"{name}| {i}| {text}" for _, name in each(names) for i, text in enumerate(CAPTIONS)]
+    text = "\n".join(["image_name| comment_number| comment", *rows]) + "\n"
+    (folder / "results.csv").write_text(text, encoding="utf-8")
+
+
+def write_coco(folder: Path, names: Names) -> None:
+    (folder / "annotations").mkdir(parents=True)
+    for split, year in (("train", "train2017"), ("dev", "val2017")):
+        write_images(folder / year, names[split])
+        content = {
+            "images": [{"id": i, "file_name": name} for i, name in enumerate(names[split])],
+            "annotations": [
+                {"image_id": i, "caption": text}
+                for i in range(len(names[split]))
+                for text in CAPTIONS
+            ],
+        }
+        path = folder / "annotations" / f"captions_{year}.json"
+        path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def each(names: Names) -> Iterable[tuple[str, str]]:
+    return ((split, name) for split, group in names.items() for name in group)
+
+
+def made_names() -> Names:
+    """Names that Flickr30k's hash puts into these splits."""
+    return {
+        split: list(islice((n for i in count() if hash_split(n := f"{i}.png") == split), size))
+        for split, size in (("train", 6), ("dev", 2))
+    }
+
+
+@pytest.mark.parametrize("layout", ["pack", "flickr8k", "flickr30k", "coco"])
+def test_captioner_is_trained_on_it(
+    tmp_path: Path, make_flickr8k: MakeFlickr8k, layout: str
+) -> None:
+    writers: dict[str, Write] = {
+        "pack": write_pack,
+        "flickr8k": lambda folder, names: make_flickr8k(
+            folder, {split: dict.fromkeys(group, CAPTIONS) for split, group in names.items()}
+        ),
+        "flickr30k": write_flickr30k,
+        "coco": write_coco,
+    }
+    data, config, run = tmp_path / "data", tmp_path / "small.toml", tmp_path / "run"
+    writers[layout](data, made_names())
+    # COCO calls it otherwise.
+    dev = 'dev_split = "val"\n' if layout == "coco" else ""
+    config.write_text(dev + CONFIG, encoding="utf-8")
+
+    assert train.main(["--data", str(data), "--config", str(config), "--run", str(run)]) == 0
+
+    captioner, card = load(run / "captioner")
+    assert set(captioner.vocabulary.words) == {*SPECIAL_WORDS, *WORDS}
+    assert card.data == "6 captioned photographs"
