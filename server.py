@@ -18,9 +18,10 @@ from typing import TypeVar
 from aiohttp import web
 
 from inference.engine import Engine, EngineUnavailable
+from inference.quantized import QuantizedError, read_int8
 from stream.sources import Source, SourceError, open_source
 from stream.transcript import transcribe
-from stream.transcript_format import WebVtt, json_line, line_for_people
+from stream.transcript_format import WebVtt, json_line, lasts_on, line_for_people
 from web.app import create_app
 from web.settings import ServerSettings, SettingsError, read_settings
 
@@ -43,6 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(str(problem))
     if not (settings.captioner / "config.json").is_file():
         return _refuse(f"{settings.captioner} holds no captioner; give the folder of one")
+    try:
+        if settings.precision == "int8":
+            read_int8(settings.captioner)
+    except QuantizedError as problem:
+        return _refuse(str(problem))
     try:
         return _caption(options, settings) if options.command else _serve(settings)
     except KeyboardInterrupt:
@@ -68,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
         help="between captions (default: 1)",
     )
     caption.add_argument(
-        "--limit", type=_positive(int), metavar="N", help="stop after so many captions"
+        "--limit", type=_positive(int), metavar="N", help="stop after so many lines"
     )
     form = caption.add_mutually_exclusive_group()
     form.add_argument("--jsonl", action="store_true", help="one JSON object a line")
@@ -89,7 +95,7 @@ def _positive(kind: type[Number]) -> Callable[[str], Number]:
 def _serve(settings: ServerSettings) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("aioice").setLevel(logging.WARNING)
-    app = create_app(settings.stream, settings.captioner, settings.host)
+    app = create_app(settings.stream, settings.captioner, settings.host, settings.precision)
     try:
         web.run_app(
             app,
@@ -130,7 +136,7 @@ async def _transcribe(
     source: Source, options: argparse.Namespace, settings: ServerSettings
 ) -> None:
     async with contextlib.AsyncExitStack() as stack:
-        engine = Engine(settings.captioner)
+        engine = Engine(settings.captioner, precision=settings.precision)
         stack.push_async_callback(engine.stop)
         engine.start()
         print("Loading the captioner ...", file=sys.stderr)
@@ -139,12 +145,14 @@ async def _transcribe(
         vtt = options.vtt and stack.enter_context(WebVtt(options.vtt, options.every))
         lines = transcribe(source, engine, options.every)
         await stack.enter_async_context(contextlib.aclosing(lines))
-        count = 0
+        count, shown = 0, None
         async for line in lines:
-            print(json_line(count, line) if options.jsonl else line_for_people(line), flush=True)
             if vtt:
                 vtt.add(line)
-            count += 1
+            if lasts_on(shown, line) and not options.jsonl:
+                continue
+            print(json_line(count, line) if options.jsonl else line_for_people(line), flush=True)
+            count, shown = count + 1, line
             if count == options.limit:
                 return
 

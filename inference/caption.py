@@ -1,7 +1,7 @@
 """What the captioner says of one picture."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,19 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
+class Tag:
+    """A kind of object in the picture, whether or not the caption mentions it."""
+
+    text: str
+    """An everyday name, lower case."""
+    prob: float
+    """The calibrated probability that it is there, in 0..1."""
+
+
+Fallback = Literal["shorter", "tags"]
+
+
+@dataclass(frozen=True, slots=True)
 class Timing:
     """Where the milliseconds went."""
 
@@ -35,13 +48,23 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Caption:
-    """A caption with how sure each word was."""
+    """A caption with how sure it is, as a whole and word by word."""
 
     text: str
-    """A sentence: capitalised, with no full stop."""
+    """A sentence: capitalised, with no full stop. Less than the whole caption if `fallback`."""
     confidence: float
-    """Geometric mean of the words' probabilities, in 0..1."""
+    """How good the whole caption probably is, in 0..1; see `models.calibration`."""
     words: tuple[Word, ...]
+    """The words of `text`; none if it only names the tags."""
+    tags: tuple[Tag, ...]
+    """The objects that are surely there, the surest first; none when unsure."""
+    fallback: Fallback | None
+    """What `text` is when the caption is too doubtful to be said: the part of it that is sure,
+    or the tags."""
+    guess: str
+    """The whole caption that was too doubtful; empty if `text` is it."""
+    kept: bool
+    """Whether this is the stream's last caption, kept as the picture shows nothing new."""
     timing_ms: Timing
 
     def to_json(self) -> dict[str, Any]:
@@ -52,12 +75,10 @@ class Caption:
     def from_json(cls, values: dict[str, Any]) -> "Caption":
         """Read what `to_json` returned."""
         words = tuple(
-            Word(
-                word["text"],
-                word["prob"],
-                tuple(Alternative(**other) for other in word["alternatives"]),
-            )
+            Word(**{**word, "alternatives": tuple(Alternative(**a) for a in word["alternatives"])})
             for word in values["words"]
         )
-        timing = Timing(**values["timing_ms"])
-        return cls(values["text"], values["confidence"], words, timing)
+        tags = tuple(Tag(**tag) for tag in values["tags"])
+        return cls(
+            **{**values, "words": words, "tags": tags, "timing_ms": Timing(**values["timing_ms"])}
+        )

@@ -1,28 +1,31 @@
-"""Captions of pictures: the captioner as compiled TensorFlow graphs."""
+"""Captions of pictures: the captioner as compiled graphs, the encoder apart from the search."""
 
-import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from inference.caption import Alternative, Caption, Timing, Word
-from models.beam_search import BeamCaption, beam_search
+from inference.caption import Caption, Tag, Timing
+from inference.lite_encoder import LiteEncoder, lite_encoder
+from inference.quantized import Precision, read_int8
+from inference.reading import ALTERNATIVES, Reader
+from inference.threads import encoder_threads
+from models.beam_search import BeamCaption, BeamConfig, beam_search
 from models.pictures import squeeze
 from models.release import Card, load
-from models.vocabulary import END, sentence
+from models.tags import Tagger
+from models.teacher_forcing import tell
+from models.vocabulary import END, PAD, sentence
 
 BEAM_WIDTHS = range(1, 6)
-_ALTERNATIVES = 3
 
 
 class CaptionModel:
-    """A loaded captioner, ready to caption one picture at a time."""
+    """A loaded captioner, ready to caption a few pictures at a time."""
 
     card: Card
     image_size: int
@@ -30,75 +33,189 @@ class CaptionModel:
     vocabulary_size: int
     encoder_name: str
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, precision: Precision = "float32") -> None:
         """Load the captioner and compile it for its own beam width.
+
+        Args:
+            folder: The captioner's.
+            precision: What the encoder computes in.
 
         Raises:
             models.release.ReleaseError: If the folder holds no captioner that can be run.
+            inference.quantized.QuantizedError: If it holds no encoder of that precision.
         """
-        self._captioner, self.card = load(folder)
-        self.image_size = self._captioner.config.image_size
-        self.vocabulary_size = len(self._captioner.vocabulary)
-        self.encoder_name = self._captioner.config.encoder
-        self._encode = tf.function(
-            lambda pixels: self._captioner.encoder(tf.cast(pixels, tf.float32)[None]),
-            input_signature=[tf.TensorSpec((self.image_size, self.image_size, 3), tf.uint8)],
-        )
-        self._searches: dict[int, Callable[[tf.Tensor], BeamCaption]] = {}
-        self.caption(np.zeros((self.image_size, self.image_size, 3), np.uint8))
+        self.captioner, self.card = load(folder)
+        self.image_size = self.captioner.config.image_size
+        self.vocabulary_size = len(self.captioner.vocabulary)
+        self.encoder_name = self.captioner.config.encoder
+        self._encoder = self._load_encoder(folder, precision)
+        self._reader = Reader(self.captioner.vocabulary, self.card.doubt)
+        self._searches: dict[tuple[int, bool], Callable[..., BeamCaption]] = {}
+        self._tell = self._compiled_telling()
+        self._tag = self._compiled_tagging()
+        blank = np.zeros((self.image_size, self.image_size, 3), np.uint8)
+        for number in (1, 2):
+            self.captions([blank] * number)
+        self.retell(self.encode([blank]), [(END,)])
 
     def caption(self, image: NDArray[np.uint8], beam_width: int | None = None) -> Caption:
-        """Caption one picture.
+        """Caption one picture; see `captions`."""
+        return self.captions([image], beam_width)[0]
+
+    def captions(
+        self, images: Sequence[NDArray[np.uint8]], beam_width: int | None = None
+    ) -> list[Caption]:
+        """Caption pictures together.
 
         Args:
-            image: RGB, uint8 [H, W, 3], of any size.
+            images: RGB, each uint8 [H, W, 3] of any size; one at least.
             beam_width: One of `BEAM_WIDTHS`; the captioner's own when None. The first caption of
                 another width takes some seconds longer, while its graph is compiled.
 
+        Returns:
+            The caption of each picture, as it would be alone.
+
         Raises:
-            ValueError: If the image or the beam width is none of these.
+            ValueError: If an image or the beam width is none of these.
         """
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-            raise ValueError(f"an image is uint8 [H, W, 3], not {image.dtype} {image.shape}")
-        search = self._search(beam_width or self.card.beam.width)
-        pixels = squeeze(image, self.image_size)
+        for image in images:
+            self.check(image, beam_width)
         begun = time.perf_counter()
-        grid = self._encode(pixels)
+        grids = self.encode(images)
         encoded = time.perf_counter()
-        found = BeamCaption(*(np.asarray(part)[0] for part in search(grid)))
+        found = self.search(grids, beam_width)
         decoded = time.perf_counter()
         timing = Timing(encoder=(encoded - begun) * 1e3, decoder=(decoded - encoded) * 1e3)
-        return self._read(found, timing)
-
-    def _search(self, width: int) -> Callable[[tf.Tensor], BeamCaption]:
-        if width not in BEAM_WIDTHS:
-            raise ValueError(f"beam width {width} is not in {BEAM_WIDTHS[0]}..{BEAM_WIDTHS[-1]}")
-        if width not in self._searches:
-            config = replace(self.card.beam, width=width, alternatives=_ALTERNATIVES + 1)
-            self._searches[width] = tf.function(
-                lambda grid: beam_search(self._captioner.decoder, grid, config)
-            )
-        return self._searches[width]
-
-    def _read(self, found: BeamCaption, timing: Timing) -> Caption:
-        tokens = found.tokens.tolist()
-        said = tokens.index(END) if END in tokens else len(tokens)
-        words = tuple(self._word(found, position) for position in range(said))
-        mean = float(np.mean(found.log_probs[: said + 1]))
-        return Caption(sentence(word.text for word in words), math.exp(mean), words, timing)
-
-    def _word(self, found: Any, position: int) -> Word:
-        names = self._captioner.vocabulary.words
-        token = int(found.tokens[position])
-        others = zip(
-            found.alternative_tokens[position],
-            found.alternative_log_probs[position],
-            strict=True,
-        )
-        alternatives = [
-            Alternative(names[other], round(math.exp(log_prob), 4))
-            for other, log_prob in others
-            if other not in (token, END)
+        return [
+            self.read(BeamCaption(*(part[index] for part in found)), grids[index], timing)
+            for index in range(len(images))
         ]
-        prob = round(math.exp(float(found.log_probs[position])), 4)
-        return Word(names[token], prob, tuple(alternatives[:_ALTERNATIVES]))
+
+    def check(self, image: NDArray[np.uint8], beam_width: int | None = None) -> None:
+        """Refuse what cannot be captioned.
+
+        Raises:
+            ValueError: If the image is not RGB, uint8 [H, W, 3], or there is no such beam width.
+        """
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+            raise ValueError(f"an image is uint8 [H, W, 3], not {image.dtype} {image.shape}")
+        if beam_width is not None and beam_width not in BEAM_WIDTHS:
+            raise ValueError(
+                f"beam width {beam_width} is not in {BEAM_WIDTHS[0]}..{BEAM_WIDTHS[-1]}"
+            )
+
+    def encode(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """Compute the grids that the decoder looks at.
+
+        Args:
+            images: RGB, each uint8 [H, W, 3] of any size.
+
+        Returns:
+            float32 [B, rows, columns, channels].
+        """
+        pixels = np.stack([squeeze(image, self.image_size) for image in images])
+        return self._encoder(pixels)
+
+    def search(self, grids: NDArray[np.float32], beam_width: int | None = None) -> BeamCaption:
+        """Find the best caption of each grid.
+
+        Args:
+            grids: float32 [B, rows, columns, channels].
+            beam_width: One of `BEAM_WIDTHS`; the captioner's own when None.
+
+        Returns:
+            Its parts as arrays, B first.
+        """
+        width = self.card.beam.width if beam_width is None else beam_width
+        found = self._compiled(width, single=len(grids) == 1)(tf.constant(grids))
+        return BeamCaption(*(np.asarray(part) for part in found))
+
+    def retell(self, grids: NDArray[np.float32], captions: Sequence[Sequence[int]]) -> BeamCaption:
+        """Tell how likely captions are that may not be the best ones.
+
+        Args:
+            grids: float32 [B, rows, columns, channels].
+            captions: The tokens of one for each grid, as a search found them, without padding.
+
+        Returns:
+            As `search`.
+        """
+        tokens = np.full((len(captions), self.card.beam.max_length), PAD, np.int32)
+        for row, caption in zip(tokens, captions, strict=True):
+            row[: len(caption)] = caption
+        return BeamCaption(*(np.asarray(part) for part in self._tell(grids, tokens)))
+
+    def read(
+        self,
+        found: BeamCaption,
+        grid: NDArray[np.float32],
+        timing: Timing,
+        before: Caption | None = None,
+    ) -> Caption:
+        """Read one picture's caption; see `Reader.read`."""
+        return self._reader.read(found, grid, self.tags(grid), timing, before)
+
+    @property
+    def has_tags(self) -> bool:
+        """Whether captions come with tags: else `tags` never finds any."""
+        return self._tag is not None
+
+    def tags(self, grid: NDArray[np.float32]) -> tuple[Tag, ...]:
+        """Tell what is surely in a picture, the surest first; see `models.tags`.
+
+        Args:
+            grid: [rows, columns, channels].
+        """
+        if self._tag is None:
+            return ()
+        return tuple(Tag(name, round(prob, 4)) for name, prob in self._tag(grid))
+
+    def text(self, tokens: NDArray[np.int32]) -> str:
+        """Write tokens as a sentence."""
+        return sentence(self.captioner.vocabulary.decode(tokens.tolist()))
+
+    def _load_encoder(self, folder: Path, precision: Precision) -> LiteEncoder:
+        if precision == "int8":
+            model, _ = read_int8(folder)
+            return LiteEncoder(model, encoder_threads())
+        return lite_encoder(self.captioner.encoder, encoder_threads())
+
+    def _compiled(self, width: int, *, single: bool) -> Callable[..., BeamCaption]:
+        """The search as a graph: one for single pictures, which are the rule, one for several."""
+        if (width, single) not in self._searches:
+            config = self._beam(width)
+            shape = (1 if single else None, *self.captioner.encoder.output_shape[1:])
+            graph = tf.function(lambda grids: beam_search(self.captioner.decoder, grids, config))
+            spec = tf.TensorSpec(shape, tf.float32)
+            self._searches[width, single] = graph.get_concrete_function(spec)
+        return self._searches[width, single]
+
+    def _compiled_telling(self) -> Callable[..., BeamCaption]:
+        config = self._beam(self.card.beam.width)
+        shape = (None, *self.captioner.encoder.output_shape[1:])
+        compiled: Callable[..., BeamCaption] = tf.function(
+            lambda grids, tokens: tell(self.captioner.decoder, grids, tokens, config),
+            input_signature=[
+                tf.TensorSpec(shape, tf.float32),
+                tf.TensorSpec((None, config.max_length), tf.int32),
+            ],
+        )
+        return compiled
+
+    def _compiled_tagging(self) -> Callable[..., tuple[tuple[str, float], ...]] | None:
+        classifier, calibration = self.captioner.classifier, self.card.tags
+        if classifier is None or calibration is None:
+            return None
+        tagger = Tagger(classifier, calibration)
+        spec = tf.TensorSpec((1, *self.captioner.encoder.output_shape[1:]), tf.float32)
+        logits = tf.function(tagger.logits).get_concrete_function(spec)
+        return lambda grid: tagger.choose(logits(tf.constant(grid[None]))[0].numpy())
+
+    def _beam(self, width: int) -> BeamConfig:
+        doubt = self.card.doubt
+        return replace(
+            self.card.beam,
+            width=width,
+            alternatives=ALTERNATIVES + 1,
+            temperature=doubt.temperature if doubt else 1.0,
+        )

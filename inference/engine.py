@@ -15,9 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.caption import Caption
+from inference.quantized import Precision
+from inference.steadiness import Anchor, Followed, View
 from inference.wire import pack, read
 
 logger = logging.getLogger(__name__)
+
+_LARGEST_BATCH = 4
+"""Pictures that are captioned together: more would make the first of them wait too long."""
 
 
 class EngineState(StrEnum):
@@ -45,6 +50,8 @@ class EngineInfo:
     beam_width: int
     licence: str
     figures: dict[str, float]
+    tags: bool
+    """Whether captions come with object tags."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,26 +69,40 @@ class EngineTiming:
     """What a process is given to end by itself."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Request:
+    view: View
+    beam_width: int | None
+    answer: asyncio.Future[dict[str, Any]]
+
+
 class Engine:
     """Captions by a process that may die at any time without anything else noticing.
 
-    Requests are answered in the order in which they come, one at a time. A caller with one
-    request in flight at most, as every sampler is, thereby bounds what waits.
+    Requests are answered in the order in which they come: one at a time, or together where
+    several came while the process was busy. A caller with one request in flight at most, as every
+    sampler is, thereby bounds what waits.
     """
 
     info: EngineInfo | None = None
     """Known once a captioner has been loaded."""
 
-    def __init__(self, captioner: Path, timing: EngineTiming | None = None) -> None:
+    def __init__(
+        self,
+        captioner: Path,
+        timing: EngineTiming | None = None,
+        precision: Precision = "float32",
+    ) -> None:
         """Prepare to run the captioner in this folder; `start` starts it."""
         self._captioner = captioner
         self._timing = timing or EngineTiming()
-        self._turn = asyncio.Lock()
+        self._precision = precision
         self._ready = asyncio.Event()
         self._state = EngineState.STARTING
         self._process: asyncio.subprocess.Process | None = None
         self._watching: asyncio.Task[None] | None = None
-        self._asking: set[asyncio.Task[dict[str, Any]]] = set()
+        self._waiting: list[_Request] = []
+        self._asking: asyncio.Task[None] | None = None
         self._listeners: set[Callable[[], None]] = set()
         self.starts = 0
         self.message = "The captioner is starting."
@@ -107,11 +128,13 @@ class Engine:
 
     async def stop(self) -> None:
         """End the process, and do not start it again."""
-        tasks = [*self._asking, *([self._watching] if self._watching else [])]
+        tasks = [task for task in (self._asking, self._watching) if task]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._watching = None
+        self._asking = self._watching = None
+        _settle(self._waiting, EngineUnavailable("the engine was stopped"))
+        self._waiting = []
 
     async def wait_ready(self) -> None:
         """Wait until captions can be had."""
@@ -135,31 +158,55 @@ class Engine:
             raise EngineUnavailable(self.message)
 
     async def caption(self, image: NDArray[np.uint8], beam_width: int | None = None) -> Caption:
-        """Caption one picture.
+        """Caption one picture that belongs to no stream; see `follow`."""
+        return (await self.follow(View(image), beam_width)).caption
+
+    async def follow(self, view: View, beam_width: int | None = None) -> Followed:
+        """Caption a stream's next picture.
 
         Args:
-            image: RGB, uint8 [H, W, 3]; one of `info.image_size` already costs the least.
+            view: The picture, and the anchor that came with the stream's last caption; a picture
+                of `info.image_size` costs the least.
             beam_width: The captioner's own when None.
 
         Raises:
             EngineUnavailable: If there is no process to ask, or it ended or hung meanwhile.
             ValueError: If the captioner refuses the image or the beam width.
         """
-        request = pack({"shape": image.shape, "beam_width": beam_width}, image.tobytes())
-        asking = asyncio.create_task(self._ask(request))
-        self._asking.add(asking)
-        asking.add_done_callback(self._asking.discard)
-        # A caller that gives up leaves the exchange whole: half of it would garble the next.
-        answer = await asyncio.shield(asking)
-        if answer["type"] == "refused":
-            raise ValueError(answer["message"])
-        return Caption.from_json(answer["caption"])
+        answer = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Request(view, beam_width, answer))
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask(), name="engine requests")
+        answered = await answer
+        if answered["type"] == "refused":
+            raise ValueError(answered["message"])
+        return Followed(
+            Caption.from_json(answered["caption"]), Anchor.from_json(answered["anchor"])
+        )
 
-    async def _ask(self, request: bytes) -> dict[str, Any]:
-        async with self._turn:
-            return await self._exchange(request)
+    async def _ask(self) -> None:
+        """Have everything answered that waits.
 
-    async def _exchange(self, request: bytes) -> dict[str, Any]:
+        In a task of its own: a caller that gives up leaves the exchange whole, as half of it would
+        garble the next.
+        """
+        while batch := self._take():
+            outcome: list[dict[str, Any]] | Exception = EngineUnavailable("the engine was stopped")
+            try:
+                outcome = await self._exchange(_packed(batch))
+            except EngineUnavailable as problem:
+                outcome = problem
+            finally:
+                _settle(batch, outcome)
+
+    def _take(self) -> list[_Request]:
+        """Take the requests that are to be answered next: of one beam width, and still wanted."""
+        wanted = [request for request in self._waiting if not request.answer.done()]
+        together = [r for r in wanted if r.beam_width == wanted[0].beam_width][:_LARGEST_BATCH]
+        self._waiting = [request for request in wanted if request not in together]
+        return together
+
+    async def _exchange(self, request: bytes) -> list[dict[str, Any]]:
         process = self._process
         if not process or self._state is not EngineState.READY:
             raise EngineUnavailable(self.message)
@@ -168,8 +215,9 @@ class Engine:
             async with asyncio.timeout(self._timing.answer_s):
                 process.stdin.write(request)
                 await process.stdin.drain()
-                answer, _ = await read(process.stdout)
-                return answer
+                message, _ = await read(process.stdout)
+                answers: list[dict[str, Any]] = message["answers"]
+                return answers
         except TimeoutError as problem:
             _kill(process)
             raise EngineUnavailable("the captioner's process hung and was ended") from problem
@@ -195,6 +243,7 @@ class Engine:
             "-m",
             "inference.worker",
             str(self._captioner),
+            self._precision,
             cwd=Path(__file__).parent.parent,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -246,6 +295,29 @@ class Engine:
             self._ready.clear()
         for listener in list(self._listeners):
             listener()
+
+
+def _packed(batch: list[_Request]) -> bytes:
+    views = [request.view for request in batch]
+    streams = [
+        {"anchor": view.anchor and view.anchor.to_json(), "afresh": view.afresh} for view in views
+    ]
+    message = {
+        "shapes": [view.image.shape for view in views],
+        "streams": streams,
+        "beam_width": batch[0].beam_width,
+    }
+    return pack(message, b"".join(view.image.tobytes() for view in views))
+
+
+def _settle(requests: list[_Request], outcome: list[dict[str, Any]] | Exception) -> None:
+    for place, request in enumerate(requests):
+        if request.answer.done():
+            continue
+        if isinstance(outcome, Exception):
+            request.answer.set_exception(outcome)
+        else:
+            request.answer.set_result(outcome[place])
 
 
 def _kill(process: asyncio.subprocess.Process) -> None:

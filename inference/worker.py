@@ -1,26 +1,33 @@
-"""The engine's process: `python -m inference.worker CAPTIONER`.
+"""The engine's process: `python -m inference.worker CAPTIONER PRECISION`.
 
 Requests come on standard input and answers go to what was standard output; the process ends when
 its input does, so that it never outlives the server.
 """
 
-import contextlib
+import itertools
+import logging
+import math
 import os
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
+from inference.quantized import Precision, QuantizedError
+from inference.quiet import quiet
+from inference.steadiness import Anchor, View
 from inference.threads import use_one_thread
 from inference.wire import pack, read_blocking
+
+if TYPE_CHECKING:
+    from inference.captioning import CaptionModel
 
 _NICENESS = 5
 
 
-def main(folder: Path) -> int:
+def main(folder: Path, precision: Precision) -> int:
     """Load the captioner, say so, and answer until the input ends."""
     # Whatever a library prints must not end up between the messages.
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
@@ -28,13 +35,14 @@ def main(folder: Path) -> int:
     # The video path runs beside: when both want a core, the picture goes first.
     os.nice(_NICENESS)
     use_one_thread()
-    with _quiet():
+    _log()
+    with quiet():
         from inference.captioning import CaptionModel
         from models.release import ReleaseError
 
         try:
-            model = CaptionModel(folder)
-        except ReleaseError as problem:
+            model = CaptionModel(folder, precision)
+        except (ReleaseError, QuantizedError) as problem:
             _send(answers, {"type": "failed", "message": str(problem)})
             return 1
     card = model.card
@@ -49,6 +57,7 @@ def main(folder: Path) -> int:
             "encoder": model.encoder_name,
             "image_size": model.image_size,
             "vocabulary_size": model.vocabulary_size,
+            "tags": model.has_tags,
         },
     )
     while True:
@@ -56,34 +65,59 @@ def main(folder: Path) -> int:
             request, payload = read_blocking(sys.stdin.buffer)
         except EOFError:
             return 0
-        _send(answers, _answer(model, request, payload))
+        _send(answers, {"type": "answers", "answers": _answers(model, request, payload)})
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Hold back what TensorFlow tells of itself as it loads, unless loading fails."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    spoken = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            held.seek(0)
-            os.write(spoken, held.read())
-            raise
-        finally:
-            os.dup2(spoken, 2)
-            os.close(spoken)
+def _log() -> None:
+    """Let this package speak while libraries are held back."""
+    handler = logging.StreamHandler(os.fdopen(os.dup(2), "w", buffering=1))
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger = logging.getLogger("inference")
+    logger.addHandler(handler)
+    logger.propagate = False
 
 
-def _answer(model: Any, request: dict[str, Any], payload: bytes) -> dict[str, Any]:
+def _answers(model: "CaptionModel", request: dict[str, Any], payload: bytes) -> list[Any]:
+    """Caption the pictures together, but for those that have to be refused."""
+    # Not above: TensorFlow comes with it, which must find the environment set.
+    from inference.following import follow
+
+    images = _images(request["shapes"], payload)
+    answers: list[Any] = [_refusal(model, image, request["beam_width"]) for image in images]
+    asked = [place for place, refusal in enumerate(answers) if refusal is None]
+    if asked:
+        views = [_view(images[place], request["streams"][place]) for place in asked]
+        followed = follow(model, views, request["beam_width"])
+        for place, (caption, anchor) in zip(asked, followed, strict=True):
+            answers[place] = {
+                "type": "caption",
+                "caption": caption.to_json(),
+                "anchor": anchor.to_json(),
+            }
+    return answers
+
+
+def _view(image: NDArray[np.uint8], stream: dict[str, Any]) -> View:
+    anchor = stream["anchor"]
+    return View(image, anchor and Anchor.from_json(anchor), stream["afresh"])
+
+
+def _images(shapes: list[list[int]], payload: bytes) -> list[NDArray[np.uint8]]:
+    ends = list(itertools.accumulate((math.prod(shape) for shape in shapes), initial=0))
+    return [
+        np.frombuffer(payload[start:end], np.uint8).reshape(shape)
+        for shape, (start, end) in zip(shapes, itertools.pairwise(ends), strict=True)
+    ]
+
+
+def _refusal(
+    model: "CaptionModel", image: NDArray[np.uint8], beam_width: int | None
+) -> dict[str, Any] | None:
     try:
-        image = np.frombuffer(payload, np.uint8).reshape(request["shape"])
-        caption = model.caption(image, request["beam_width"])
+        model.check(image, beam_width)
     except ValueError as problem:
         return {"type": "refused", "message": str(problem)}
-    return {"type": "caption", "caption": caption.to_json()}
+    return None
 
 
 def _send(answers: BinaryIO, message: dict[str, Any]) -> None:
@@ -91,4 +125,4 @@ def _send(answers: BinaryIO, message: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1]), cast(Precision, sys.argv[2])))

@@ -32,7 +32,7 @@ from models.vocabulary import PAD, UNKNOWN, sentence
 _BATCH = 32
 _LENGTH = 20
 _TEMPERATURES = np.geomspace(0.5, 4.0, 43)
-_DOUBTFUL = 1 / 4
+_DOUBTFUL = 1 / 5
 """A caption is not said if captions as doubtful are mostly right less often than this."""
 _BEGINNING = 0.25
 

@@ -3,13 +3,13 @@
 Writes what it finds into the captioner's card; see `models.tags`. Of a data set the split `dev` is
 used if it has one, else all of it. All figures are of pictures that the fit did not see, by
 cross-validation. The threshold is the lowest from which on the told tags are right as often as
-asked, but high enough for silence about blank pictures. Where the encoder's published weights are
-installed, the command also tells how far the tags are still those of the published network.
+asked; tags that are told of blank pictures even so are doubted until they are not. Where the
+encoder's published weights are installed, the command also tells how far the tags are still those
+of the published network.
 """
 
 import argparse
 import json
-import math
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
@@ -24,7 +24,7 @@ from tqdm import tqdm
 from models.datasets import Dataset, DatasetError, Example, open_dataset
 from models.encoders import make_encoder
 from models.pictures import squeeze
-from models.pretrained import CLASSES, load_imagenet_weights
+from models.pretrained import CLASSES, load_pretrained
 from models.release import DEFAULT, ReleaseError, load, write_card
 from models.tag_fit import (
     cross_validate,
@@ -33,6 +33,7 @@ from models.tag_fit import (
     measure,
     measure_agreement,
     read_evidence,
+    silence,
 )
 from models.tags import mentioned
 
@@ -149,13 +150,10 @@ def _calibrate(folder: Path, data: Sequence[Path], precision: float) -> dict[str
     scores = network.scores_of(sets)
     there = np.array([mentioned(e.captions) for pictures in sets for e in pictures.examples])
     evidence = read_evidence(scores)
-    calibration = fit(evidence, there)
     blank = read_evidence(network.scores(blank_pictures(network.side)))
-    silent = float(calibration.probabilities(blank).max())
-    probabilities, told = cross_validate(evidence, there, precision, silent)
-    threshold = max(find_threshold(probabilities, there, precision), silent)
-    # Rounded up, and by no less than what else a blank picture may make of rounding.
-    calibration = replace(calibration, threshold=math.ceil(1000 * threshold + 1) / 1000)
+    probabilities, told = cross_validate(evidence, there, blank, precision)
+    threshold = round(find_threshold(probabilities, there, precision), 3)
+    calibration = silence(replace(fit(evidence, there), threshold=threshold), blank)
     write_card(folder, replace(card, tags=calibration))
 
     report: dict[str, dict[str, float]] = {
@@ -164,7 +162,6 @@ def _calibrate(folder: Path, data: Sequence[Path], precision: float) -> dict[str
             "offset": calibration.offset,
             "threshold": calibration.threshold,
             "doubted_tags": len(calibration.doubts),
-            "most_of_blank": silent,
         }
     }
     ends = np.cumsum([len(pictures.examples) for pictures in sets])[:-1]
@@ -188,7 +185,7 @@ def _published(network: _Network) -> _Network:
     encoder = make_encoder(network.encoder.name, network.side)
     classifier = keras.layers.Dense(CLASSES)
     classifier.build((None, encoder.output_shape[-1]))
-    load_imagenet_weights(encoder, classifier)
+    load_pretrained(encoder, classifier, True)
     return _Network(encoder, classifier)
 
 

@@ -56,11 +56,6 @@ def load_pretrained(
         _take_state(encoder, classifier, read_state(encoder.name))
 
 
-def load_imagenet_weights(encoder: keras.Model, classifier: keras.layers.Dense | None) -> None:
-    """Fill an encoder with its published weights."""
-    load_pretrained(encoder, classifier, True)
-
-
 def _load_file(encoder: keras.Model, classifier: keras.layers.Dense | None, path: Path) -> None:
     if not path.is_file():
         raise ValueError(f"{path}: there is no such file of weights")

@@ -24,7 +24,7 @@ from models.pretrained import CLASSES
 from models.tags import TagCalibration
 from models.vocabulary import Vocabulary
 
-DEFAULT = Path(__file__).parent / "weights" / "lite2-flickr8k"
+DEFAULT = Path(__file__).parent / "weights" / "lite2"
 
 FORMAT = 2
 """Of the folders that are written. Those of format 1, which were written before the format was
@@ -131,9 +131,11 @@ def load(folder: Path) -> tuple[Captioner, Card]:
     config = _read_config(folder)
     try:
         vocabulary = _read_vocabulary(folder / _VOCABULARY, config)
+        # Before a large encoder is built in vain.
+        _check_weights(folder / _WEIGHTS, config)
         captioner = Captioner(config.captioner, vocabulary)
         _check_grid(captioner, config)
-        _load_weights(captioner, folder / _WEIGHTS, config)
+        _load_weights(captioner, folder / _WEIGHTS)
     except (OSError, ValueError) as problem:
         raise ReleaseError(f"{folder} cannot be loaded: {_line(problem)}") from problem
     return captioner, config.card
@@ -197,13 +199,16 @@ def _check_grid(captioner: Captioner, config: _Config) -> None:
         )
 
 
-def _load_weights(captioner: Captioner, path: Path, config: _Config) -> None:
+def _check_weights(path: Path, config: _Config) -> None:
     if config.sha256 and _file_sum(_present(path)) != config.sha256.weights:
         raise ValueError(
             f"{path.name} is cut off, damaged or another captioner's: it is not what {_CONFIG} was "
             f"saved with; {_COPY}"
         )
-    arrays = _read_arrays(_present(path))
+
+
+def _load_weights(captioner: Captioner, path: Path) -> None:
+    arrays = _read_arrays(path)
     variables = dict(_variables(captioner))
     if other := sorted(variables.keys() ^ arrays.keys()):
         raise ValueError(f"{path.name} and {_CONFIG} differ in {other[0]}; {_COPY}")
@@ -223,6 +228,7 @@ def _load_weights(captioner: Captioner, path: Path, config: _Config) -> None:
 
 
 def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    _present(path)
     try:
         # Opened here, as NumPy leaves a file open in which it finds no archive.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:

@@ -1,6 +1,6 @@
 """Fits what makes probabilities of the evidence of tags, and measures how well they hold."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from keras import ops
@@ -12,6 +12,8 @@ from models.tags import MOST_TAGS, TagCalibration, choose, kinds, tag_evidence
 _FOLDS = 5
 _RIDGE = 3.0
 """Of the doubts: a tag must be seen and not mentioned some times before it is much doubted."""
+_SILENCE = 0.25
+"""How far in log-odds a tag must be from being told of a blank picture."""
 _FIT_STEPS = 200
 _SETTLED = 1e-5
 
@@ -94,30 +96,47 @@ def fit(evidence: Table, there: Truth) -> TagCalibration:
     )
 
 
+def silence(calibration: TagCalibration, blank: Table) -> TagCalibration:
+    """Doubt the tags that pictures of nothing arouse, until they are not told of such pictures.
+
+    Args:
+        calibration: What was fitted, with its threshold.
+        blank: Evidence in pictures in which there is nothing.
+    """
+    threshold = calibration.threshold
+    highest = calibration.slope * blank.max(axis=0) + calibration.offsets
+    excess = highest - (np.log(threshold) - np.log1p(-threshold)) + _SILENCE
+    doubts = dict(calibration.doubts)
+    for index in np.flatnonzero(excess > 0):
+        name = kinds()[index].name
+        doubts[name] = round(doubts.get(name, 0.0) + float(excess[index]), 3)
+    return replace(calibration, doubts=doubts)
+
+
 def cross_validate(
-    evidence: Table, there: Truth, precision: float, silent: float
+    evidence: Table, there: Truth, blank: Table, precision: float
 ) -> tuple[Table, Truth]:
     """Measure each fold of the pictures with what was fitted on the others.
 
     Args:
         evidence: What `models.tags.tag_evidence` found.
         there: Whether people mention it.
+        blank: Evidence in pictures in which there is nothing; see `silence`.
         precision: Share of the told tags that must be right.
-        silent: A probability up to which nothing is told, however often right.
 
     Returns:
-        The probabilities, and which tags are told.
+        The probabilities before `silence`, and which tags are told after it.
     """
     folds = np.random.default_rng(0).permutation(len(evidence)) % _FOLDS
+    fits = [fit(evidence[folds != fold], there[folds != fold]) for fold in range(_FOLDS)]
     probabilities = np.empty_like(evidence)
-    for fold in range(_FOLDS):
-        calibration = fit(evidence[folds != fold], there[folds != fold])
-        probabilities[folds == fold] = calibration.probabilities(evidence[folds == fold])
+    for fold, fitted in enumerate(fits):
+        probabilities[folds == fold] = fitted.probabilities(evidence[folds == fold])
     told = np.zeros_like(there)
-    for fold in range(_FOLDS):
-        others = folds != fold
-        threshold = max(find_threshold(probabilities[others], there[others], precision), silent)
-        told[folds == fold] = which_told(probabilities[folds == fold], threshold)
+    for fold, fitted in enumerate(fits):
+        threshold = find_threshold(probabilities[folds != fold], there[folds != fold], precision)
+        silenced = silence(replace(fitted, threshold=threshold), blank)
+        told[folds == fold] = which_told(evidence[folds == fold], silenced)
     return probabilities, told
 
 
@@ -135,11 +154,12 @@ def find_threshold(probabilities: Table, there: Truth, precision: float) -> floa
     return float(probabilities.ravel()[order[enough[-1]]])
 
 
-def which_told(probabilities: Table, threshold: float) -> Truth:
+def which_told(evidence: Table, calibration: TagCalibration) -> Truth:
     """Whether each tag is told of each picture [N, len(kinds())]."""
+    probabilities = calibration.probabilities(evidence)
     told = np.zeros(probabilities.shape, bool)
     for row, picture in zip(told, probabilities, strict=True):
-        row[choose(picture, threshold)] = True
+        row[choose(picture, calibration.threshold)] = True
     return told
 
 
@@ -184,8 +204,7 @@ def measure_agreement(
     """Compare two classifiers' logits [N, CLASSES] of the same pictures."""
     logs, published_logs = _log_softmax(scores), _log_softmax(published)
     told, published_told = (
-        which_told(calibration.probabilities(read_evidence(logits)), calibration.threshold)
-        for logits in (scores, published)
+        which_told(read_evidence(logits), calibration) for logits in (scores, published)
     )
     either = (told | published_told).sum()
     return Agreement(

@@ -23,13 +23,14 @@ from models.captioner import Captioner, CaptionerConfig
 from models.curve import draw_curve
 from models.datasets import Dataset, DatasetError, Example, open_together
 from models.decoder import DecoderConfig
-from models.efficientnet_lite import efficientnet_lite
+from models.encoders import make_encoder, own_image_size
 from models.evaluate import Searcher, caption_grids
 from models.features import Features, cached_features, derived_features
+from models.glove import load_glove
 from models.language import describe
 from models.learner import Learner, split_encoder, tune_pointwise, use_precision
 from models.metrics import score
-from models.pretrained import load_imagenet_weights
+from models.pretrained import load_pretrained
 from models.release import Card, load, save
 from models.self_critical import SelfCriticalBatches
 from models.training import CaptionLoss, Checkpoint, MovingAverage, SlowerFor
@@ -46,6 +47,7 @@ class Run:
         """Prepare everything up to the first batch.
 
         Raises:
+            OSError: If a file of weights or word vectors cannot be read.
             RuntimeError: If the encoder's published weights are not installed.
             ValueError: If the folder holds another run, the configuration fits no captioner, or
                 there is no run to start from.
@@ -70,8 +72,11 @@ class Run:
         captions = (text for example in self.train for text in example.captions)
         vocabulary = Vocabulary.count(chain(captions, self.texts), self.config.minimum_count)
         captioner = Captioner(_captioner_config(self.config, len(vocabulary)), vocabulary)
-        if self.config.pretrained:
-            load_imagenet_weights(captioner.encoder, captioner.classifier)
+        load_pretrained(captioner.encoder, captioner.classifier, self.config.pretrained)
+        if self.config.glove:
+            found = load_glove(captioner.decoder, vocabulary, Path(self.config.glove))
+            source = self.config.glove
+            print(f"{found} of {len(vocabulary)} words begin with the vectors of {source}")
         return captioner
 
     def _started(self) -> Captioner:
@@ -120,9 +125,8 @@ class Run:
     def _pooled(self, shown: Features) -> Features | None:
         if not self.config.keep_classes:
             return None
-        encoder = efficientnet_lite(self.config.encoder, self.config.image_size)
-        if self.config.pretrained:
-            load_imagenet_weights(encoder, None)
+        encoder = make_encoder(self.config.encoder, self.captioner.config.image_size)
+        load_pretrained(encoder, None, self.config.pretrained)
         tail = split_encoder(encoder, self.config.cut)[1] or encoder
         pooled = keras.layers.GlobalAveragePooling2D()(tail.output)
         network = keras.Model(tail.input, pooled)
@@ -242,7 +246,7 @@ def _digest(examples: Sequence[Example]) -> str:
 def _captioner_config(config: TrainingConfig, words: int) -> CaptionerConfig:
     return CaptionerConfig(
         encoder=config.encoder,
-        image_size=config.image_size,
+        image_size=config.image_size or own_image_size(config.encoder),
         classes=config.classes,
         decoder=DecoderConfig(
             vocabulary_size=words,

@@ -30,9 +30,13 @@ class TrainingConfig:
     human_captions: PositiveInt = 2
     """Self-critical: how many human captions of each picture, if they have a weight."""
     encoder: str = "efficientnet-lite2"
-    image_size: PositiveInt = 260
-    pretrained: bool = True
-    """Whether the encoder has its published ImageNet weights, or random ones."""
+    image_size: PositiveInt | None = None
+    """Side of the square that pictures are squeezed into, in pixels; the encoder's own if None."""
+    pretrained: bool | str = True
+    """Whether the encoder begins with its published weights or with random ones; or a file of
+    weights, see `models.pretrained`."""
+    glove: str = ""
+    """File of word vectors that the embedding begins with, see `models.glove`."""
     classes: NonNegativeInt = 0
     """Keep the encoder's own classifier, of so many classes, for tags; 0 for none."""
     cut: str = ""

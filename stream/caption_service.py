@@ -3,11 +3,8 @@
 from collections.abc import Callable
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from inference.caption import Caption
 from inference.engine import EngineInfo, EngineState
+from inference.steadiness import Followed, View
 
 
 class CaptionService(Protocol):
@@ -25,8 +22,8 @@ class CaptionService(Protocol):
     def info(self) -> EngineInfo | None:
         """The captioner, once it is known."""
 
-    async def caption(self, image: NDArray[np.uint8], beam_width: int | None) -> Caption:
-        """Caption an RGB picture, uint8 [H, W, 3]; EngineUnavailable when that cannot be."""
+    async def follow(self, view: View, beam_width: int | None) -> Followed:
+        """Caption a stream's next picture; EngineUnavailable when that cannot be."""
 
     async def wait_ready(self) -> None:
         """Wait until captions can be had."""

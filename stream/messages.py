@@ -9,7 +9,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from inference.engine import EngineInfo
-from stream.sampler import CaptionedFrame
+from stream.stream_captioner import CaptionedFrame
 
 SCHEMA_PATH = Path(__file__).parent / "schema.json"
 PROTOCOL = 1
@@ -100,6 +100,10 @@ def caption(seq: int, captioned: CaptionedFrame) -> dict[str, Any]:
         "text": said.text,
         "confidence": round(said.confidence, 4),
         "words": body["words"],
+        "tags": body["tags"],
+        "fallback": said.fallback,
+        "guess": said.guess,
+        "kept": said.kept,
         "frame": {
             "pts": _rtp_time(image.pts, image.time_base),
             "time": captioned.frame.captured,

@@ -42,7 +42,8 @@ class Subtitle:
     """Whether the caption speaks of a scene that may have gone by."""
 
     notice: str | None = None
-    """A short line on the state of things, such as "Captions are paused"."""
+    """A short line above the caption: on the state of things, such as "Captions are paused", or on
+    the caption itself, such as "Not sure. Perhaps:"."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,30 +5,12 @@ import contextlib
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
 
-import av
-import numpy as np
-from numpy.typing import NDArray
-
-from inference.caption import Caption
 from inference.engine import EngineUnavailable
-from models.pictures import squeeze
 from stream.caption_service import CaptionService
 from stream.frame import Frame
 from stream.slot import Slot
-
-
-@dataclass(frozen=True, slots=True)
-class CaptionedFrame:
-    """A caption and the picture that it speaks of."""
-
-    frame: Frame
-    caption: Caption
-    prepare_ms: float
-    """Colour conversion and squeezing."""
-    wait_ms: float
-    """In line for the captioner, and on the way to it and back."""
+from stream.stream_captioner import CaptionedFrame, StreamCaptioner
 
 
 class Sampler:
@@ -49,7 +31,7 @@ class Sampler:
     ) -> None:
         """Caption `frames` and hand each caption to `publish`, preparing in the executor."""
         self._frames, self._captions, self._publish = frames, captions, publish
-        self._executor = executor
+        self._captioner = StreamCaptioner(captions, executor)
         self._interval_s = interval_s
         self._changed = asyncio.Event()
         self.beam_width = beam_width
@@ -74,10 +56,7 @@ class Sampler:
             last = time.monotonic()
             # A picture that the captioner lost is not worth a second try: a newer one waits.
             with contextlib.suppress(EngineUnavailable):
-                captioned = await caption_frame(
-                    frame, self._captions, self._executor, self.beam_width
-                )
-                self._publish(captioned)
+                self._publish(await self._captioner.caption(frame, last, self.beam_width))
 
     async def _wait_until_due(self, last: float) -> None:
         while (left := last + self._interval_s - time.monotonic()) > 0:
@@ -86,34 +65,3 @@ class Sampler:
                 await asyncio.wait_for(self._changed.wait(), left)
             except TimeoutError:
                 return
-
-
-async def caption_frame(
-    frame: Frame, captions: CaptionService, executor: Executor, beam_width: int | None
-) -> CaptionedFrame:
-    """Caption one picture, preparing it in the executor.
-
-    Raises:
-        EngineUnavailable: If it cannot be captioned now.
-    """
-    info = captions.info
-    if info is None:
-        raise EngineUnavailable("the captioner was never ready")
-    begun = time.perf_counter()
-    loop = asyncio.get_running_loop()
-    image = await loop.run_in_executor(executor, _prepare, frame.image, info.image_size)
-    prepared = time.perf_counter()
-    caption = await captions.caption(image, beam_width)
-    asked_ms = (time.perf_counter() - prepared) * 1e3
-    computed_ms = caption.timing_ms.encoder + caption.timing_ms.decoder
-    return CaptionedFrame(
-        frame=frame,
-        caption=caption,
-        prepare_ms=(prepared - begun) * 1e3,
-        wait_ms=max(0.0, asked_ms - computed_ms),
-    )
-
-
-def _prepare(image: av.VideoFrame, side: int) -> NDArray[np.uint8]:
-    pixels = np.asarray(image.to_ndarray(format="rgb24"), np.uint8)
-    return squeeze(pixels, side)

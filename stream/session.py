@@ -23,13 +23,15 @@ from stream import messages
 from stream.annotated_track import AnnotatedTrack
 from stream.caption_channel import LABEL, CaptionChannel
 from stream.caption_service import CaptionService
+from stream.doubt import worded
 from stream.feed import Feed, FeedEnded, read_source, read_track
 from stream.ice import MediaAddresses
 from stream.offer import InputKind, Offer, OfferError
 from stream.overlay import Subtitle
-from stream.sampler import CaptionedFrame, Sampler
+from stream.sampler import Sampler
 from stream.settings import StreamSettings
 from stream.sources import open_source
+from stream.stream_captioner import CaptionedFrame
 
 _TICK_S = 1.0
 _FAREWELL_S = 0.1
@@ -228,7 +230,8 @@ class Session:
             return Subtitle("", notice=notice)
         patience = max(_STALE_S, _STALE_INTERVALS * self._sampler.interval_s)
         stale = notice is not None or time.time() - newest.frame.captured > patience
-        return Subtitle(newest.caption.text, stale, notice)
+        doubt, text = worded(newest.caption)
+        return Subtitle(text, stale, " · ".join(filter(None, (notice, doubt))) or None)
 
     # What the client is told.
 

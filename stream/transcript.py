@@ -10,9 +10,10 @@ from inference.engine import EngineUnavailable
 from stream.caption_service import CaptionService
 from stream.feed import Feed, FeedEnded, read_source
 from stream.frame import Frame
-from stream.sampler import CaptionedFrame, Sampler, caption_frame
+from stream.sampler import Sampler
 from stream.slot import Slot
 from stream.sources import Source, SourceError, SourceFrame
+from stream.stream_captioner import CaptionedFrame, StreamCaptioner
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,20 +88,24 @@ async def _recorded(
 ) -> AsyncGenerator[TranscriptLine, None]:
     loop = asyncio.get_running_loop()
     due = _due(source, every_s)
+    captioner = StreamCaptioner(captions, executor)
     try:
         while found := await loop.run_in_executor(executor, next, due, None):
-            frame = Frame(found.image, found.captured)
-            yield TranscriptLine(found.position_s, await _insist(frame, captions, executor))
+            captioned = await _insist(found, captions, captioner)
+            yield TranscriptLine(found.position_s, captioned)
     finally:
         await asyncio.to_thread(source.close)
 
 
-async def _insist(frame: Frame, captions: CaptionService, executor: Executor) -> CaptionedFrame:
+async def _insist(
+    found: SourceFrame, captions: CaptionService, captioner: StreamCaptioner
+) -> CaptionedFrame:
     """Caption a picture that will not come again, however often the captioner must restart."""
+    frame = Frame(found.image, found.captured)
     while True:
         await captions.wait_ready()
         with contextlib.suppress(EngineUnavailable):
-            return await caption_frame(frame, captions, executor, None)
+            return await captioner.caption(frame, found.position_s, None)
 
 
 def _due(source: Source, every_s: float) -> Iterator[SourceFrame]:

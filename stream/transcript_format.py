@@ -6,18 +6,30 @@ from types import TracebackType
 from typing import Self
 
 from stream import messages
+from stream.doubt import in_one_line
 from stream.transcript import TranscriptLine
 
 
 def line_for_people(line: TranscriptLine) -> str:
-    """`0:03.0  A dog runs  62 %`: position, caption, confidence."""
+    """`0:03.0  A dog runs  (62% sure; dog 91%)`: position, caption, confidence, tags."""
     minutes, seconds = divmod(line.position_s, 60)
     caption = line.captioned.caption
-    return f"{minutes:3.0f}:{seconds:04.1f}  {caption.text}  ({caption.confidence:.0%} sure)"
+    sure = f"{caption.confidence:.0%} sure"
+    if caption.guess:
+        sure += f" of “{caption.guess}”"
+    tags = ", ".join(f"{tag.text} {tag.prob:.0%}" for tag in caption.tags)
+    about = "; ".join(filter(None, (sure, tags)))
+    return f"{minutes:3.0f}:{seconds:04.1f}  {in_one_line(caption)}  ({about})"
+
+
+def lasts_on(shown: TranscriptLine | None, line: TranscriptLine) -> bool:
+    """Whether a line says no more than that what was shown last still holds."""
+    caption = line.captioned.caption
+    return shown is not None and caption.kept and caption.text == shown.captioned.caption.text
 
 
 def json_line(seq: int, line: TranscriptLine) -> str:
-    """The caption as on the data channel, with its position for its type."""
+    """The caption as on the data channel, with its position for its type; kept ones too."""
     message = messages.caption(seq, line.captioned)
     del message["type"]
     return json.dumps({"position_s": round(line.position_s, 3), **message})
@@ -36,6 +48,7 @@ class WebVtt:
         self._file.write("WEBVTT\n")
         self._every_s = every_s
         self._shown: TranscriptLine | None = None
+        self._last_s = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -47,19 +60,26 @@ class WebVtt:
         trace: TracebackType | None,
     ) -> None:
         if self._shown:
-            self._write_cue(self._shown, self._shown.position_s + self._every_s)
+            self._write_cue(self._shown, self._last_s + self._every_s)
         self._file.close()
 
     def add(self, line: TranscriptLine) -> None:
-        """Show this caption from its position on."""
+        """Show this caption from its position on; the same words begin no new subtitle."""
+        self._last_s = line.position_s
+        if self._shown and _words(self._shown) == _words(line):
+            return
         if self._shown:
             self._write_cue(self._shown, line.position_s)
         self._shown = line
 
     def _write_cue(self, line: TranscriptLine, end_s: float) -> None:
         begin, end = _timestamp(line.position_s), _timestamp(end_s)
-        self._file.write(f"\n{begin} --> {end}\n{line.captioned.caption.text}\n")
+        self._file.write(f"\n{begin} --> {end}\n{_words(line)}\n")
         self._file.flush()
+
+
+def _words(line: TranscriptLine) -> str:
+    return in_one_line(line.captioned.caption)
 
 
 def _timestamp(seconds: float) -> str:

@@ -15,6 +15,14 @@ from stream.ice import MediaAddresses
 from web.settings import DEFAULT_CAPTIONER
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What the tests convert is kept for this run, and apart from what the user has."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest_asyncio.fixture(scope="session")
 async def engine() -> AsyncIterator[Engine]:
     """The real engine with the shipped captioner, ready."""

@@ -126,6 +126,18 @@ def test_a_missing_captioner_is_named(tmp_path: Path) -> None:
     assert "holds no captioner" in refused.stderr
 
 
+def test_int8_is_refused_where_no_such_encoder_belongs_to_the_captioner(tmp_path: Path) -> None:
+    folder, config = tmp_path / "captioner", tmp_path / "sightline.toml"
+    without = shutil.ignore_patterns("encoder-int8.*")
+    shutil.copytree(DEFAULT_CAPTIONER, folder, ignore=without)
+    config.write_text("precision = 'int8'\n")
+
+    refused = run("--config", str(config), "--captioner", str(folder), "caption", "demo")
+
+    assert refused.returncode == 2
+    assert re.search(r"no int8 encoder.* inference\.quantize", refused.stderr)
+
+
 def test_a_captioner_that_cannot_be_loaded_costs_no_file(tmp_path: Path) -> None:
     broken, subtitles = tmp_path / "captioner", tmp_path / "kept.vtt"
     shutil.copytree(DEFAULT_CAPTIONER, broken)

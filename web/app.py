@@ -6,6 +6,7 @@ from pathlib import Path
 from aiohttp import web
 
 from inference.engine import Engine
+from inference.quantized import Precision
 from stream.sessions import Sessions
 from stream.settings import StreamSettings
 from web import health, offers
@@ -18,13 +19,16 @@ _BODY_OVERHEAD = 4096
 """What a request may have besides its SDP, before JSON's escapes."""
 
 
-def create_app(settings: StreamSettings, captioner: Path, host: str) -> web.Application:
+def create_app(
+    settings: StreamSettings, captioner: Path, host: str, precision: Precision = "float32"
+) -> web.Application:
     """Assemble the application; it starts the engine and ends all with itself.
 
     Args:
         settings: The bounds of sessions.
         captioner: The folder of the captioner to run.
         host: The address that the server is bound to.
+        precision: What the captioner's encoder computes in.
     """
     app = web.Application(
         middlewares=[error_middleware, origin_middleware],
@@ -33,7 +37,7 @@ def create_app(settings: StreamSettings, captioner: Path, host: str) -> web.Appl
     )
     app[SETTINGS] = settings
     app[HOST] = host
-    app[ENGINE] = Engine(captioner)
+    app[ENGINE] = Engine(captioner, precision=precision)
     app[SESSIONS] = Sessions(settings, app[ENGINE], host)
     app.on_response_prepare.append(security_headers)
     app.on_shutdown.append(_end_sessions)

@@ -13,9 +13,10 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from inference.quantized import Precision
 from stream.settings import StreamSettings
 
-DEFAULT_CAPTIONER = Path(__file__).parent.parent / "models" / "weights" / "lite2-flickr8k"
+DEFAULT_CAPTIONER = Path(__file__).parent.parent / "models" / "weights" / "lite2"
 
 
 class SettingsError(ValueError):
@@ -39,6 +40,9 @@ class ServerSettings(BaseSettings):
     """Port of the page; 0 takes any free one."""
     captioner: Path = DEFAULT_CAPTIONER
     """Folder of the captioner, as `models.train` writes it."""
+    precision: Precision = "float32"
+    """What the encoder computes in. "int8" is faster, needs what `inference.quantize` makes, and
+    costs what is told there."""
     stream: StreamSettings = StreamSettings()
 
     @field_validator("host")

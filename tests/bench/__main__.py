@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from tests.bench import captioner, live
+from tests.bench import captioner, live, steadiness
 from tests.bench.child import ChildError
 from tests.bench.figures import Figure
 from tests.bench.machine import facts, load_average
@@ -19,7 +19,11 @@ from web.settings import DEFAULT_CAPTIONER
 
 Bench = Callable[[Plan], Awaitable[dict[str, Any]]]
 
-_BENCHES: dict[str, Bench] = {"captioner": captioner.measure, "live": live.measure}
+_BENCHES: dict[str, Bench] = {
+    "captioner": captioner.measure,
+    "live": live.measure,
+    "steadiness": steadiness.measure,
+}
 _RESULTS = Path(__file__).parent / "results.json"
 _BUSY = 0.25
 """Of the cores: with more in use before the start, the figures are doubtful."""
@@ -33,8 +37,10 @@ def main() -> int:
         return _refuse(f"{options.captioner} holds no captioner; give one with --captioner")
     if not options.out.parent.is_dir():
         return _refuse(f"{options.out.parent} is no folder; choose where to write with --out")
-    if options.seconds <= 0 or options.rounds <= 0 or options.warm_up < 0:
-        return _refuse("--seconds and --rounds must be more than zero, --warm-up not less")
+    if options.seconds <= 0 or options.rounds <= 0 or min(options.warm_up, options.origin) < 0:
+        return _refuse(
+            "--seconds and --rounds must be more than zero, --warm-up and --origin not less"
+        )
     try:
         return asyncio.run(_measure(options))
     except (ChildError, OSError) as problem:
@@ -58,12 +64,19 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="of video before a round: what aiortc's bitrate takes to rise (default: 20)",
     )
+    parser.add_argument(
+        "--origin",
+        type=int,
+        default=0,
+        metavar="CAPTIONS",
+        help="to time in the way of the project's origin too, about 20 s each (default: 0)",
+    )
     parser.add_argument("--out", type=Path, default=_RESULTS, metavar="JSON", help="to write")
     return parser
 
 
 async def _measure(options: argparse.Namespace) -> int:
-    plan = Plan(options.captioner, options.rounds, options.seconds, options.warm_up)
+    plan = Plan(options.captioner, options.rounds, options.seconds, options.warm_up, options.origin)
     machine = facts()
     load = load_average()
     if load[0] > _BUSY * machine["cores"]:

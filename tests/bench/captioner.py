@@ -1,5 +1,6 @@
-"""Time of a caption in the shipped model, and in the plain way."""
+"""Time of a caption in the shipped model, in the plain way and in that of the origin."""
 
+import statistics
 from typing import Any
 
 from tests.bench.child import Child
@@ -7,6 +8,8 @@ from tests.bench.figures import Figure, Target
 from tests.bench.plan import Plan
 
 _PARTS = ("encoder", "decoder", "total")
+_TARGET_MS = Target(25)
+_TIMES_THE_ORIGIN = Target(600, at_least=True)
 _PLAIN = {
     "encoder": "Keras predict",
     "decoder": "eager, step by step",
@@ -32,6 +35,9 @@ async def measure(plan: Plan) -> dict[str, Any]:
         "figures": [
             *(figure for part in _PARTS for figure in _figures(part, samples)),
             _agreement(samples),
+            *_encoders(samples),
+            *_rates(samples),
+            *(await _origin(plan, samples)),
         ],
         "rounds": [
             {
@@ -55,7 +61,14 @@ def _figures(part: str, rounds: list[list[dict[str, Any]]]) -> list[Figure]:
         for samples in rounds
     ]
     return [
-        Figure.over_rounds(f"{part} of a caption", "ms", shipped, _PLAIN[part], plain),
+        Figure.over_rounds(
+            f"{part} of a caption",
+            "ms",
+            shipped,
+            _PLAIN[part],
+            plain,
+            _TARGET_MS if part == "total" else None,
+        ),
         Figure.over_rounds(f"{part}, times faster than plain", "", ratios, "plain, ms", plain),
     ]
 
@@ -67,3 +80,50 @@ def _agreement(rounds: list[list[dict[str, Any]]]) -> Figure:
     ]
     target = Target(0.95, at_least=True)
     return Figure.over_rounds("part of captions that both agree on", "", agreed, target=target)
+
+
+def _encoders(rounds: list[list[dict[str, Any]]]) -> list[Figure]:
+    shipped = [[sample["shipped"]["encoder"] for sample in samples] for samples in rounds]
+    return [
+        Figure.over_rounds(
+            f"encoder by {name}",
+            "ms",
+            [[sample["encoders"][name] for sample in samples] for samples in rounds],
+            "as shipped",
+            shipped,
+        )
+        for name in rounds[0][0]["encoders"]
+    ]
+
+
+def _rates(rounds: list[list[dict[str, Any]]]) -> list[Figure]:
+    return [
+        Figure.over_rounds(
+            f"captions a second, {waiting} waiting",
+            "",
+            [[sample["rates"][waiting] for sample in samples] for samples in rounds],
+        )
+        for waiting in rounds[0][0]["rates"]
+    ]
+
+
+async def _origin(plan: Plan, rounds: list[list[dict[str, Any]]]) -> list[Figure]:
+    """The time of the origin's captions against the median of the shipped model's."""
+    if not plan.origin_captions:
+        return []
+    took = []
+    async with Child.started("tests.bench.origin_rounds", str(plan.origin_captions)) as child:
+        for number in range(plan.origin_captions):
+            print(f"origin: caption {number + 1} of {plan.origin_captions} ...", flush=True)
+            took.append((await child.hear())["ms"])
+    totals = [sample["shipped"]["total"] for samples in rounds for sample in samples]
+    median = statistics.median(totals)
+    return [
+        Figure.over_rounds("a caption in the origin's way", "ms", [took], "as shipped", [totals]),
+        Figure.over_rounds(
+            "total, times faster than the origin",
+            "",
+            [[ms / median for ms in took]],
+            target=_TIMES_THE_ORIGIN,
+        ),
+    ]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 _PACKAGES = (
+    "ai-edge-litert",
     "aiohttp",
     "aioice",
     "aiortc",

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from inference.captioning import CaptionModel
-from inference.threads import use_one_thread
+from inference.lite_encoder import LiteEncoder
+from inference.quantized import QuantizedError, read_int8
+from inference.threads import encoder_threads, use_one_thread
 from models.pictures import squeeze
 from tests.bench.footage import footage_path, read_footage
 from tests.bench.machine import cpu_seconds, load_average
@@ -24,30 +27,35 @@ _ALTERNATIVES = 4
 """As many as the shipped model asks its search for."""
 _WARM_UP = 3
 _PICTURES = 25
+_WAITING = (1, 2, 4)
 
 Timed = dict[str, float]
 Way = Callable[[NDArray[np.uint8]], tuple[str, Timed]]
+Encode = Callable[[NDArray[np.uint8]], object]
 
 
 async def run(folder: Path, rounds: int, seconds: float) -> None:
-    """Caption the same pictures in both ways by turns, and tell what each round measured."""
+    """Caption the same pictures in all ways by turns, and tell what each round measured."""
     use_one_thread()
     model = await asyncio.to_thread(CaptionModel, folder)
     plain = await asyncio.to_thread(PlainCaptioner, folder, BEAM_WIDTH, _ALTERNATIVES)
     ways = {"shipped": _shipped(model), "plain": _plain(plain)}
+    encoders = _encoders(model, folder)
     pictures = _pictures(model.image_size)
-    for picture in pictures[:_WARM_UP]:
-        for way in ways.values():
-            await asyncio.to_thread(way, picture)
+    await _round(model, ways, encoders, pictures[:_WARM_UP], 0)
     for _ in range(rounds):
         load = load_average()
         used = cpu_seconds(os.getpid())
-        samples = await _round(ways, pictures, seconds)
+        samples = await _round(model, ways, encoders, pictures, seconds)
         say(samples=samples, load_average=load, cpu_s=cpu_seconds(os.getpid()) - used)
 
 
 async def _round(
-    ways: dict[str, Way], pictures: list[NDArray[np.uint8]], seconds: float
+    model: CaptionModel,
+    ways: dict[str, Way],
+    encoders: dict[str, Encode],
+    pictures: list[NDArray[np.uint8]],
+    seconds: float,
 ) -> list[dict[str, Any]]:
     samples: list[dict[str, Any]] = []
     end = time.monotonic() + seconds
@@ -58,8 +66,46 @@ async def _round(
         found = {name: await asyncio.to_thread(ways[name], picture) for name in order}
         texts = {text for text, _ in found.values()}
         timed = {name: times for name, (_, times) in found.items()}
-        samples.append({**timed, "same_caption": len(texts) == 1})
+        samples.append(
+            {
+                **timed,
+                "same_caption": len(texts) == 1,
+                "encoders": await asyncio.to_thread(_encoder_times, encoders, picture),
+                "rates": await asyncio.to_thread(_rates, model, pictures),
+            }
+        )
     return samples
+
+
+def _encoders(model: CaptionModel, folder: Path) -> dict[str, Encode]:
+    """What the shipped encoder is compared to."""
+    graph = tf.function(lambda pixels: model.captioner.encoder(tf.cast(pixels, tf.float32)[None]))
+    encoders: dict[str, Encode] = {"TensorFlow": graph}
+    try:
+        int8, _ = read_int8(folder)
+    except QuantizedError:
+        return encoders
+    quantized = LiteEncoder(int8, encoder_threads())
+    return {**encoders, "int8": lambda pixels: quantized(pixels[None])}
+
+
+def _encoder_times(encoders: dict[str, Encode], picture: NDArray[np.uint8]) -> Timed:
+    times = {}
+    for name, encode in encoders.items():
+        begun = time.perf_counter()
+        np.asarray(encode(picture))
+        times[name] = (time.perf_counter() - begun) * 1e3
+    return times
+
+
+def _rates(model: CaptionModel, pictures: list[NDArray[np.uint8]]) -> Timed:
+    """Captions a second when so many wait."""
+    rates = {}
+    for waiting in _WAITING:
+        begun = time.perf_counter()
+        model.captions([pictures[place % len(pictures)] for place in range(waiting)], BEAM_WIDTH)
+        rates[str(waiting)] = waiting / (time.perf_counter() - begun)
+    return rates
 
 
 def _shipped(model: CaptionModel) -> Way:

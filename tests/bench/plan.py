@@ -16,3 +16,5 @@ class Plan:
     """What a round measures."""
     warm_up_s: float
     """Before that, with the video running."""
+    origin_captions: int = 0
+    """How many captions to time in the way of the origin, at some 20 seconds each."""

@@ -1,17 +1,22 @@
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 import pytest_asyncio
+from numpy.typing import NDArray
 
+from inference.caption import Caption
 from inference.engine import Engine, EngineState, EngineTiming, EngineUnavailable
+from tests.inference.conftest import photographs
 from web.settings import DEFAULT_CAPTIONER
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)
@@ -67,6 +72,127 @@ async def test_a_caller_that_gives_up_costs_the_others_nothing(engine: Engine) -
     assert engine.pid == pid
 
 
+@contextlib.contextmanager
+def stopped(engine: Engine) -> Iterator[None]:
+    """Keep the process from answering, so that requests have to wait."""
+    assert engine.pid
+    os.kill(engine.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(engine.pid, signal.SIGCONT)
+
+
+async def ask(
+    engine: Engine, pictures: Sequence[NDArray[np.uint8]], widths: Sequence[int | None]
+) -> list[asyncio.Task[Caption]]:
+    """Ask for captions, each a task that has begun."""
+    asked = []
+    for picture, width in zip(pictures, widths, strict=True):
+        asked.append(asyncio.create_task(engine.caption(picture, width)))
+        # So that the first is on its way before the others come.
+        await asyncio.sleep(0.01)
+    return asked
+
+
+def together(captions: Sequence[Caption]) -> list[int]:
+    """Sizes of the batches: what was computed together took the same time to the last digit."""
+    return list(Counter((c.timing_ms.encoder, c.timing_ms.decoder) for c in captions).values())
+
+
+async def test_what_waits_is_answered_together_and_each_its_own(engine: Engine) -> None:
+    pictures = list(photographs(64))
+    alone = [(await engine.caption(picture)).text for picture in pictures]
+
+    with stopped(engine):
+        asked = await ask(engine, pictures, [None] * len(pictures))
+    captions = await asyncio.gather(*asked)
+
+    # The first went alone; of those that came meanwhile, four at most are taken together.
+    assert together(captions) == [1, 4, 1]
+    assert [caption.text for caption in captions] == alone
+    assert len(set(alone)) > 2
+
+
+async def test_only_searches_of_one_width_go_together(engine: Engine) -> None:
+    pictures = list(photographs(64))[:5]
+    with stopped(engine):
+        asked = await ask(engine, pictures, [None, 2, None, 2, None])
+    captions = await asyncio.gather(*asked)
+
+    assert together(captions) == [1, 2, 2]
+    assert captions[1].timing_ms == captions[3].timing_ms
+    alone = [await engine.caption(p, w) for p, w in zip(pictures[1:3], (2, None), strict=True)]
+    assert [caption.text for caption in captions[1:3]] == [caption.text for caption in alone]
+
+
+async def test_one_that_is_refused_or_given_up_costs_its_neighbours_nothing(
+    engine: Engine,
+) -> None:
+    first, *pictures = photographs(64)[:4]
+    with stopped(engine):
+        asked = await ask(engine, [first, pictures[0], PICTURE[..., 0], *pictures], [None] * 6)
+        asked[1].cancel()
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+
+    assert isinstance(answers[1], asyncio.CancelledError)
+    assert isinstance(answers[2], ValueError)
+    captions = [answer for answer in answers if isinstance(answer, Caption)]
+    assert together(captions) == [1, 3]
+    alone = [(await engine.caption(picture)).text for picture in (first, *pictures)]
+    assert [caption.text for caption in captions] == alone
+
+
+async def test_one_that_is_given_up_while_it_is_computed_costs_its_neighbours_nothing(
+    engine: Engine,
+) -> None:
+    pictures = list(photographs(64))[:3]
+    alone = [(await engine.caption(picture)).text for picture in pictures]
+
+    asked = await ask(engine, pictures, [None] * 3)
+    await asked[0]
+    # The other two are with the process now.
+    await asyncio.sleep(0)
+    asked[1].cancel()
+
+    assert (await asked[2]).text == alone[2]
+    assert (await engine.caption(pictures[1])).text == alone[1]
+
+
+async def test_all_that_wait_are_told_when_the_process_dies(own_engine: Engine) -> None:
+    assert own_engine.pid
+    os.kill(own_engine.pid, signal.SIGSTOP)
+    asked = await ask(own_engine, list(photographs(64)), [None] * 6)
+    os.kill(own_engine.pid, signal.SIGKILL)
+
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+
+    assert {type(answer) for answer in answers} == {EngineUnavailable}
+
+
+async def test_stopping_answers_who_still_waits() -> None:
+    engine = Engine(DEFAULT_CAPTIONER, SOON)
+    engine.start()
+    await engine.wait_loaded()
+    assert engine.pid
+    os.kill(engine.pid, signal.SIGSTOP)
+    asked = await ask(engine, list(photographs(64)), [None] * 6)
+
+    await engine.stop()
+
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    assert {type(answer) for answer in answers} == {EngineUnavailable}
+
+
+async def test_an_int8_encoder_that_is_not_there_is_told(folder: Path) -> None:
+    engine = Engine(folder, SOON, "int8")
+    engine.start()
+
+    with pytest.raises(EngineUnavailable, match="no int8 encoder"):
+        await engine.wait_loaded()
+    await engine.stop()
+
+
 async def test_a_killed_process_is_told_and_replaced(own_engine: Engine) -> None:
     states: list[EngineState] = []
     own_engine.subscribe(lambda: states.append(own_engine.state))
@@ -95,7 +221,8 @@ async def test_a_process_that_hangs_is_ended_and_replaced() -> None:
 
     with pytest.raises(EngineUnavailable, match="hung"):
         await engine.caption(PICTURE)
-    await asyncio.sleep(0.1)
+    while engine.state is EngineState.READY:
+        await asyncio.sleep(0.01)
     await engine.wait_ready()
     assert engine.starts == 2
     await engine.stop()

@@ -281,6 +281,7 @@ DAMAGES: dict[str, Damage] = {
 }
 
 DAMAGES_WITHOUT_SUMS: dict[str, Damage] = {
+    "no weights": (lambda f: (f / "weights.npz").unlink(), "loaded: weights.npz is missing"),
     "weights cut off": (
         lambda f: truncate(f / "weights.npz", 1_000_000),
         "weights.npz is cut off or damaged",

@@ -1,17 +1,27 @@
 """Tests of the fit of tags' probabilities."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from models.reliability import logistic
-from models.tag_fit import cross_validate, find_threshold, fit, measure, measure_agreement
+from models.tag_fit import (
+    cross_validate,
+    find_threshold,
+    fit,
+    measure,
+    measure_agreement,
+    silence,
+    which_told,
+)
 from models.tags import TagCalibration, kinds
 
 TAGS = TagCalibration(0.75, -0.5, {"cup": 0.125}, 0.25)
 NAMES = [kind.name for kind in kinds()]
+NOTHING = np.full((1, len(NAMES)), -30.0)
+"""Evidence in a blank picture that arouses no tag."""
 
 
 def planted(pictures: int, doubts: dict[str, float]) -> tuple[Any, Any]:
@@ -36,9 +46,12 @@ def test_fit_finds_what_was_planted() -> None:
 
 
 def test_tag_that_is_mentioned_more_than_seen_is_not_raised() -> None:
-    calibration = fit(*planted(500, {"dog": -3.0}))
+    evidence, there = planted(500, {"dog": -3.0})
+    calibration = fit(evidence, there)
 
     assert "dog" not in calibration.doubts
+    # The doubts that are left are those that the slope and the offset were fitted with.
+    assert calibration.probabilities(evidence).mean() == pytest.approx(there.mean(), rel=1e-3)
 
 
 def test_few_pictures_raise_few_doubts() -> None:
@@ -52,7 +65,7 @@ def test_few_pictures_raise_few_doubts() -> None:
 def test_probabilities_are_shares_on_pictures_that_were_not_fitted() -> None:
     evidence, there = planted(500, {"dog": 2.0})
 
-    probabilities, told = cross_validate(evidence, there, 0.75, 0.0)
+    probabilities, told = cross_validate(evidence, there, NOTHING, 0.75)
 
     for low in np.arange(0.1, 0.9, 0.1):
         some = (probabilities >= low) & (probabilities < low + 0.1)
@@ -121,9 +134,40 @@ def test_figures_are_those_of_a_plain_loop() -> None:
     assert figures.pictures == 30
 
 
-def test_nothing_is_told_up_to_where_blank_pictures_come() -> None:
+def test_pictures_are_not_measured_with_what_was_fitted_on_them() -> None:
+    evidence, there = planted(40, {})
+    probabilities, told = cross_validate(evidence, there, NOTHING, 0.5)
+    fitted = fit(evidence, there).probabilities(evidence)
+
+    log_losses = [measure(evidence, p, told, there).log_loss for p in (probabilities, fitted)]
+
+    assert log_losses[0] > 1.01 * log_losses[1]
+
+
+def test_tags_are_doubted_until_blank_pictures_do_not_arouse_them() -> None:
+    blank = NOTHING.repeat(2, axis=0)
+    blank[0, NAMES.index("dog")] = 9.0
+    blank[1, NAMES.index("cup")] = -0.5
+
+    silenced = silence(TAGS, blank)
+
+    assert not which_told(blank, silenced).any()
+    assert which_told(blank, TAGS).sum() == 2
+    assert silenced.doubts.keys() == {"dog", "cup"}
+    assert silenced.doubts["cup"] > TAGS.doubts["cup"]
+    assert replace(silenced, doubts=TAGS.doubts) == TAGS
+
+
+def test_quiet_blank_pictures_raise_no_doubt() -> None:
+    assert silence(TAGS, NOTHING) == TAGS
+
+
+def test_tags_of_blank_pictures_are_not_told_in_the_measurement_either() -> None:
     evidence, there = planted(200, {})
+    blank = NOTHING.copy()
+    blank[0, NAMES.index("dog")] = 40.0
 
-    probabilities, told = cross_validate(evidence, there, 0.5, 0.9)
+    _, told = cross_validate(evidence, there, blank, 0.5)
 
-    assert told.any() and probabilities[told].min() >= 0.9
+    assert told.any() and not told[:, NAMES.index("dog")].any()
+    assert cross_validate(evidence, there, NOTHING, 0.5)[1][:, NAMES.index("dog")].any()

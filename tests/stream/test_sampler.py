@@ -9,8 +9,9 @@ import numpy as np
 
 from inference.engine import Engine
 from stream.frame import Frame
-from stream.sampler import CaptionedFrame, Sampler
+from stream.sampler import Sampler
 from stream.slot import Slot
+from stream.stream_captioner import CaptionedFrame
 
 
 def picture(shade: int) -> Frame:

@@ -17,11 +17,14 @@ import pytest
 from aiortc import RTCSessionDescription
 from jsonschema import Draft202012Validator
 
+from inference.caption import Caption
 from inference.engine import Engine, EngineTiming
 from stream.messages import SCHEMA_PATH
 from stream.offer import Offer, OfferError
 from stream.sessions import ServerFull, Sessions
 from stream.settings import StreamSettings
+from stream.yuv import planes
+from tests.captions import ScriptedCaptions, objects_only, sure
 from tests.peer import Peer
 from web.settings import DEFAULT_CAPTIONER
 
@@ -82,6 +85,27 @@ async def test_the_caption_is_drawn_into_the_returned_video(engine: Engine) -> N
         # White type on a dark band: both at once, and hardly anything between.
         assert np.percentile(band, 99.5) > 200
         assert np.median(band) < 110
+
+
+@pytest.mark.parametrize(
+    ("caption", "admits"),
+    [(sure("A man"), False), (objects_only("A man on a horse", horse=0.9), True)],
+)
+async def test_a_doubtful_caption_looks_doubtful_in_the_returned_video(
+    footage: Path, caption: Caption, admits: bool
+) -> None:
+    captions = ScriptedCaptions(caption)
+    sessions = Sessions(StreamSettings(interval_s=0.25), captions, "127.0.0.1")
+    async with sessions, Peer(footage) as peer:
+        await connect(sessions, peer)
+        await peer.until(lambda: peer.of_type("caption"))
+        seen = len(peer.pictures)
+        await peer.until(lambda: len(peer.pictures) > seen + 10)
+
+        _, u, v = planes(peer.pictures[-1])
+        band = slice(-len(u) // 4, None)
+        amber = (u[band] < 90) & (v[band] > 140)
+        assert (amber.sum() > 30) == admits
 
 
 async def test_a_session_is_configured_while_it_runs(engine: Engine) -> None:

@@ -16,6 +16,7 @@ def test_the_defaults_are_safe() -> None:
 
     assert (settings.host, settings.port) == ("127.0.0.1", 4200)
     assert settings.stream.interval_s == 1.0
+    assert settings.precision == "float32"
 
 
 def test_the_command_line_goes_before_the_environment_and_that_before_the_file(
@@ -39,6 +40,7 @@ def test_the_command_line_goes_before_the_environment_and_that_before_the_file(
         ("port = ", "no TOML"),
         ("host = 'camera.example'", "'host': .* IPv4 or IPv6"),
         ("colour = 1", "'colour'"),
+        ("precision = 'int4'", "'precision'"),
         ("[stream]\nsessions = 0", "'stream.sessions'"),
         ("[stream]\nsesions = 2", "'stream.sesions'"),
         ("[stream]\ninterval_s = 'often'", "'stream.interval_s'"),

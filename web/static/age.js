@@ -6,9 +6,15 @@
  * @returns {string}  Such as "0.4 s ago".
  */
 export function ageText(seconds) {
-  if (seconds < 10) return `${seconds.toFixed(1)} s ago`;
-  if (seconds < 90) return `${Math.round(seconds)} s ago`;
-  return `${Math.round(seconds / 60)} min ago`;
+  return seconds < 10 ? `${seconds.toFixed(1)} s ago` : `${durationText(seconds)} ago`;
+}
+
+/**
+ * @param {number} seconds
+ * @returns {string}  Such as "12 s" or "3 min".
+ */
+export function durationText(seconds) {
+  return seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`;
 }
 
 /**

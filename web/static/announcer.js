@@ -1,7 +1,15 @@
 // @ts-check
-/** Decides which captions are announced: those that mean something new, a few seconds apart. */
+/**
+ * Decides what is announced: captions that mean something new, objects that were not told yet,
+ * a few seconds apart. Objects are for screen readers; the voice says captions only.
+ */
 
-import { sameMeaning } from './meaning.js';
+import { said } from './doubt.js';
+import { contentWords, sameMeaning } from './meaning.js';
+import { objectsText } from './objects.js';
+
+/** @typedef {import('./protocol.js').Caption} Caption */
+/** @typedef {import('./protocol.js').Tag} Tag */
 
 const SHORTEST_GAP_MS = 4_000;
 
@@ -9,7 +17,10 @@ export class Announcer {
   #region;
   #voice;
   #announced = '';
-  #newest = '';
+  /** Names of the objects that were told with the announced caption or since. */
+  #told = /** @type {Set<string>} */ (new Set());
+  /** @type {Caption | null} */
+  #newest = null;
   #announcedAt = -Infinity;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
@@ -23,7 +34,7 @@ export class Announcer {
     this.#voice = voice;
   }
 
-  /** @param {string} caption  The newest caption, announced now, shortly or not at all. */
+  /** @param {Caption} caption  The newest caption, announced now, shortly or not at all. */
   hear(caption) {
     this.#newest = caption;
     if (this.#timer === undefined) this.#consider();
@@ -33,11 +44,18 @@ export class Announcer {
   reset() {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    this.#announced = this.#newest = this.#region.textContent = '';
+    this.#newest = null;
+    this.#told.clear();
+    this.#announced = this.#region.textContent = '';
   }
 
   #consider() {
-    if (this.#newest === '' || sameMeaning(this.#newest, this.#announced)) return;
+    if (this.#newest === null) return;
+    const { tags } = this.#newest;
+    const sentence = said(this.#newest);
+    const isNew = sentence !== '' && !sameMeaning(sentence, this.#announced);
+    const untold = tags.filter(({ text }) => !this.#told.has(text) && !mentions(sentence, text));
+    if (!isNew && untold.length === 0) return;
     const wait = this.#announcedAt + SHORTEST_GAP_MS - performance.now();
     if (wait > 0) {
       this.#timer = setTimeout(() => {
@@ -47,8 +65,29 @@ export class Announcer {
       return;
     }
     this.#announcedAt = performance.now();
-    this.#announced = this.#newest;
-    this.#region.textContent = this.#newest;
-    this.#voice.say(this.#newest);
+    if (isNew) this.#told.clear();
+    for (const { text } of tags) this.#told.add(text);
+    this.#region.textContent = announcement(isNew ? sentence : '', untold);
+    if (!isNew) return;
+    this.#announced = sentence;
+    this.#voice.say(sentence);
   }
+}
+
+/**
+ * @param {string} sentence
+ * @param {Tag[]} tags
+ */
+function announcement(sentence, tags) {
+  if (tags.length === 0) return sentence;
+  return `${sentence}${sentence && '. '}Also sure of: ${objectsText(tags)}`;
+}
+
+/**
+ * @param {string} sentence
+ * @param {string} name
+ */
+function mentions(sentence, name) {
+  const words = contentWords(sentence);
+  return [...contentWords(name)].every((word) => words.has(word));
 }

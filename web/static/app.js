@@ -5,10 +5,12 @@ import { Announcer } from './announcer.js';
 import { Camera, cameraIsHidden, listCameras, onCamerasChanged } from './camera.js';
 import { CaptionView } from './captions.js';
 import { canConnect } from './connection.js';
+import { GuessView } from './doubt.js';
 import { FiguresView } from './figures.js';
 import { OwnFile } from './file.js';
 import { HistoryView } from './history.js';
 import { Demo } from './inputs.js';
+import { ObjectsView } from './objects.js';
 import { Problem } from './problems.js';
 import { Session } from './session.js';
 import { SettingsView } from './settings.js';
@@ -47,15 +49,24 @@ const video = element('returned-video', HTMLVideoElement);
 
 const voice = new Voice();
 const announcer = new Announcer(element('announcement'), voice);
-const captions = new CaptionView({
-  caption: element('caption'),
-  sentence: element('sentence'),
-  age: element('age'),
-  sightline: element('sightline'),
-  certainty: element('certainty'),
-  detail: element('word-detail'),
-  panel: element('screen'),
-});
+const captions = new CaptionView(
+  {
+    lead: element('lead'),
+    caption: element('caption'),
+    sentence: element('sentence'),
+    age: element('age'),
+    sightline: element('sightline'),
+    certainty: element('certainty'),
+    detail: element('word-detail'),
+    panel: element('screen'),
+  },
+  new GuessView({
+    row: element('doubt'),
+    toggle: element('show-guess'),
+    guess: element('guess'),
+  }),
+  new ObjectsView({ row: element('objects'), list: element('object-list') }),
+);
 const history = new HistoryView(element('history'), (rows) => {
   element('history-section').hidden = rows === 0;
 });
@@ -191,9 +202,9 @@ function receive(message) {
 function showCaption(caption) {
   const ageMs = caption.age_ms + (session?.delayMs ?? 0);
   captions.show(caption, performance.now() - ageMs, settings.intervalS);
-  history.add(caption.text, new Date(Date.now() - ageMs));
+  history.add(caption, new Date(Date.now() - ageMs));
   figures.showCaption(caption);
-  if (!captions.held) announcer.hear(caption.text);
+  if (!captions.held) announcer.hear(caption);
 }
 
 /** @param {Captioner} current */
@@ -335,7 +346,7 @@ function listenToVisitor() {
   });
   speakSwitch.addEventListener('change', () => {
     voice.on = speakSwitch.checked;
-    voice.say(captions.text);
+    voice.say(captions.said);
   });
   element('clear-history').addEventListener('click', () => history.clear());
   document.addEventListener('dragover', (event) => event.preventDefault());

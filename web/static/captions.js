@@ -1,7 +1,9 @@
 // @ts-check
 /** The newest caption: its words with their certainty, and its age, which ticks. */
 
-import { ageText, staleAfter } from './age.js';
+import { ageText, durationText, staleAfter } from './age.js';
+import { certaintyBand, confidenceText, percent } from './certainty.js';
+import { said, worded } from './doubt.js';
 
 /** @typedef {import('./protocol.js').Caption} Caption */
 /** @typedef {import('./protocol.js').Word} Word */
@@ -13,6 +15,8 @@ const VERY_LONG_CAPTION = 170;
 
 export class CaptionView {
   #parts;
+  #guess;
+  #objects;
   /** @type {Caption | null} */
   #caption = null;
   /** The next caption while this one is held. @type {(() => void) | null} */
@@ -20,6 +24,8 @@ export class CaptionView {
   #held = false;
   /** Time of capture on the clock of performance.now(). */
   #capturedAt = 0;
+  /** The same of the first picture that this caption was kept for. */
+  #standsSince = 0;
   #staleAfterS = staleAfter(1);
   /** @type {HTMLButtonElement[]} */
   #words = [];
@@ -27,16 +33,22 @@ export class CaptionView {
 
   /**
    * @param {object} parts
+   * @param {HTMLElement} parts.lead      Owns up to a doubt, before the words.
    * @param {HTMLElement} parts.caption   Holds the words.
    * @param {HTMLElement} parts.sentence  The caption as one plain sentence, for screen readers.
    * @param {HTMLElement} parts.age
    * @param {HTMLElement} parts.sightline The line that is as long as the caption is old.
    * @param {HTMLElement} parts.certainty Of the caption as a whole.
    * @param {HTMLElement} parts.detail    About the word that is pointed at.
-   * @param {HTMLElement} parts.panel     Carries the states: data-age, data-held, data-empty.
+   * @param {HTMLElement} parts.panel     Carries the states: data-age, data-held, data-empty,
+   *   data-unsure.
+   * @param {import('./doubt.js').GuessView} guess
+   * @param {import('./objects.js').ObjectsView} objects
    */
-  constructor(parts) {
+  constructor(parts, guess, objects) {
     this.#parts = parts;
+    this.#guess = guess;
+    this.#objects = objects;
     parts.caption.addEventListener('keydown', (event) => this.#moveFocus(event));
     parts.caption.addEventListener('pointerover', (event) => this.#inspect(event.target));
     parts.caption.addEventListener('focusin', (event) => this.#inspect(event.target));
@@ -57,17 +69,21 @@ export class CaptionView {
       this.#later = () => this.show(caption, capturedAt, intervalS);
       return;
     }
-    const before = this.#caption?.text.split(' ') ?? [];
+    if (!caption.kept || caption.text !== this.#caption?.text) this.#standsSince = capturedAt;
     this.#caption = caption;
     this.#capturedAt = capturedAt;
     this.#staleAfterS = staleAfter(intervalS);
-    this.#setWords(wordsOf(caption), before);
-    const { panel, caption: words, sentence, certainty } = this.#parts;
-    sentence.textContent = caption.text;
-    certainty.textContent = `${percent(caption.confidence)} sure overall`;
+    this.#setWords(wordsOf(caption), caption.fallback === 'tags' ? ', ' : ' ');
+    const { panel, caption: words, lead, sentence, certainty } = this.#parts;
+    sentence.textContent = this.said;
+    lead.textContent = worded(caption).lead;
+    certainty.textContent = confidenceText(caption);
     words.dataset.seq = String(caption.seq);
     words.dataset.length = lengthClass(caption.text);
+    panel.toggleAttribute('data-unsure', caption.fallback !== null);
     delete panel.dataset.empty;
+    this.#guess.show(caption.guess);
+    this.#objects.show(caption.fallback === 'tags' ? [] : caption.tags);
     this.#describeInspected();
     this.#tick();
   }
@@ -84,30 +100,36 @@ export class CaptionView {
     return this.#held;
   }
 
-  /** What is shown; empty before the first caption. */
-  get text() {
-    return this.#caption?.text ?? '';
+  /** What is shown, in one line; empty before the first caption. */
+  get said() {
+    return this.#caption ? said(this.#caption) : '';
   }
 
   clear() {
-    const { panel, sentence, certainty, caption, age } = this.#parts;
+    const { panel, lead, sentence, certainty, caption, age } = this.#parts;
     this.held = false;
     this.#caption = null;
     this.#inspected = -1;
-    this.#setWords([], []);
-    sentence.textContent = certainty.textContent = age.textContent = '';
+    this.#setWords([], ' ');
+    this.#guess.show('');
+    this.#objects.show([]);
+    sentence.textContent = certainty.textContent = age.textContent = lead.textContent = '';
     delete caption.dataset.seq;
     delete panel.dataset.age;
+    delete panel.dataset.unsure;
     panel.dataset.empty = '';
     this.#describeInspected();
   }
 
   #tick() {
     if (this.#caption === null) return;
-    const seconds = Math.max(0, performance.now() - this.#capturedAt) / 1000;
+    const now = performance.now();
+    const seconds = Math.max(0, now - this.#capturedAt) / 1000;
     const { panel, age, sightline } = this.#parts;
     const stale = seconds > this.#staleAfterS;
-    age.textContent = stale ? `${ageText(seconds)}, out of date` : ageText(seconds);
+    const stands = durationText((now - this.#standsSince) / 1000);
+    const remark = stale ? ', out of date' : this.#caption.kept ? `, the same for ${stands}` : '';
+    age.textContent = `${ageText(seconds)}${remark}`;
     panel.dataset.age = stale ? 'stale' : 'fresh';
     sightline.style.setProperty('--age', Math.min(1, seconds / this.#staleAfterS).toFixed(3));
   }
@@ -116,9 +138,9 @@ export class CaptionView {
    * Words are replaced in place, so that the focus and the pointer stay on theirs.
    *
    * @param {Word[]} words
-   * @param {string[]} before  The words of the caption before.
+   * @param {string} gap  What stands between them.
    */
-  #setWords(words, before) {
+  #setWords(words, gap) {
     const focused = this.#words.findIndex((button) => button === document.activeElement);
     while (this.#words.length < words.length) this.#addButton();
     if (focused >= words.length) this.#words[words.length - 1]?.focus();
@@ -127,11 +149,12 @@ export class CaptionView {
       surplus.remove();
     }
     words.forEach((word, index) => {
-      setWord(this.#words[index], word);
-      const joined = words[index + 1]?.text.startsWith("'");
-      const gap = this.#words[index].nextSibling;
-      if (gap) gap.textContent = joined ? '' : ' ';
-      if (word.text !== before[index]) fadeIn(this.#words[index]);
+      const button = this.#words[index];
+      if (word.text !== button.textContent) fadeIn(button);
+      setWord(button, word);
+      const next = words[index + 1]?.text;
+      const rest = next === undefined || next.startsWith("'") ? '' : gap;
+      if (button.nextSibling) button.nextSibling.textContent = rest;
     });
     this.#inspected = Math.min(this.#inspected, words.length - 1);
     this.#setTabStop(Math.max(0, this.#inspected));
@@ -182,13 +205,16 @@ export class CaptionView {
 }
 
 /**
- * The words of a caption as its sentence has them: the first with a capital.
+ * The words of a caption as its sentence has them, the first perhaps with a capital; or the
+ * objects that are left to say.
  *
  * @param {Caption} caption
  * @returns {Word[]}
  */
-function wordsOf({ text, words }) {
-  return words.map((word, index) =>
+function wordsOf(caption) {
+  if (caption.fallback === 'tags') return caption.tags.map((tag) => ({ ...tag, alternatives: [] }));
+  const { text } = worded(caption);
+  return caption.words.map((word, index) =>
     index === 0 ? { ...word, text: text.slice(0, word.text.length) } : word,
   );
 }
@@ -204,24 +230,11 @@ function setWord(button, word) {
   button.setAttribute('aria-label', `${word.text}, ${percent(word.prob)} sure`);
 }
 
-/** @param {number} prob */
-function certaintyBand(prob) {
-  if (prob >= 0.6) return 'sure';
-  return prob >= 0.3 ? 'fair' : 'guess';
-}
-
 /** @param {Word} word */
 function describe({ text, prob, alternatives }) {
   const others = alternatives.map((other) => `${other.text} ${percent(other.prob)}`);
   const otherwise = others.length > 0 ? `; otherwise ${others.join(', ')}` : '';
   return `“${text}” ${percent(prob)} sure${otherwise}`;
-}
-
-/** @param {number} share */
-function percent(share) {
-  if (share > 0.995 && share < 1) return 'over 99%';
-  if (share < 0.005 && share > 0) return 'under 1%';
-  return `${Math.round(share * 100)}%`;
 }
 
 /** @param {string} text */

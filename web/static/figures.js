@@ -24,8 +24,8 @@ export class FiguresView {
   }
 
   /** @param {Caption} caption */
-  showCaption({ total_ms }) {
-    if (total_ms !== null) this.#set('Time to caption', `${Math.round(total_ms)} ms`);
+  showCaption({ kept, total_ms }) {
+    if (!kept && total_ms !== null) this.#set('Time to caption', `${Math.round(total_ms)} ms`);
   }
 
   /** @param {Stats} stats */

@@ -1,6 +1,10 @@
 // @ts-check
 /** The captions so far: newest first, equal neighbours folded into one row, bounded. */
 
+import { said } from './doubt.js';
+
+/** @typedef {import('./protocol.js').Caption} Caption */
+
 const MOST_ROWS = 200;
 const CLOCK = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium' });
 
@@ -30,18 +34,19 @@ export class HistoryView {
   }
 
   /**
-   * @param {string} text
+   * @param {Caption} caption
    * @param {Date} time  When the picture was taken.
    */
-  add(text, time) {
+  add(caption, time) {
     const newest = this.#rows[0];
-    if (newest?.text === text) {
-      newest.count += 1;
+    if (newest?.text === said(caption)) {
       newest.times.replaceChildren(...timeRange(newest.first, time));
+      if (caption.kept) return;
+      newest.count += 1;
       newest.repeats.textContent = `${newest.count} times`;
       return;
     }
-    const row = newRow(text, time);
+    const row = newRow(caption, time);
     this.#rows.unshift(row);
     this.#list.prepend(row.item);
     for (const oldest of this.#rows.splice(MOST_ROWS)) oldest.item.remove();
@@ -56,21 +61,36 @@ export class HistoryView {
 }
 
 /**
- * @param {string} text
+ * @param {Caption} caption
  * @param {Date} time
  * @returns {Row}
  */
-function newRow(text, time) {
+function newRow(caption, time) {
+  const text = said(caption);
   const item = document.createElement('li');
   const [times, words, repeats] = ['times', 'words', 'repeats'].map((name) => {
-    const part = document.createElement('span');
+    const part = document.createElement('div');
     part.className = name;
     return part;
   });
   times.append(timeElement(time));
-  words.textContent = text;
+  words.append(caption.guess === '' ? text : withGuess(text, caption.guess));
   item.append(times, ' ', words, ' ', repeats);
   return { text, first: time, count: 1, item, times, repeats };
+}
+
+/**
+ * @param {string} text
+ * @param {string} guess  The whole caption, shown on demand.
+ */
+function withGuess(text, guess) {
+  const [details, summary, line] = ['details', 'summary', 'p'].map((tag) =>
+    document.createElement(tag),
+  );
+  summary.textContent = text;
+  line.textContent = `It may be “${guess}”`;
+  details.append(summary, line);
+  return details;
 }
 
 /**

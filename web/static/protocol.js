@@ -7,6 +7,7 @@
 
 /** @typedef {{text: string, prob: number}} Alternative */
 /** @typedef {{text: string, prob: number, alternatives: Alternative[]}} Word */
+/** @typedef {{text: string, prob: number}} Tag  An object that is surely in the picture. */
 /** @typedef {{interval_s: number, beam_width: number}} Settings */
 /** @typedef {{state: 'starting' | 'ready' | 'paused', message: string}} Captioner */
 /** @typedef {{interval_s: [number, number], beam_width: [number, number]}} Limits */
@@ -29,9 +30,13 @@
  * @typedef {object} Caption
  * @property {'caption'} type
  * @property {number} seq
- * @property {string} text
- * @property {number} confidence  Geometric mean of the words' probabilities, 0..1.
- * @property {Word[]} words
+ * @property {string} text        What to say: the caption, or what is left of it.
+ * @property {number} confidence  Probability that it, or the guess, is mostly right.
+ * @property {Word[]} words       Of the text; none if it only names the tags.
+ * @property {Tag[]} tags         The surest first.
+ * @property {null | 'shorter' | 'tags'} fallback  What the text is if the caption is too doubtful.
+ * @property {string} guess       The caption that was too doubtful; empty without a fallback.
+ * @property {boolean} kept       Whether it is the last one again: the picture shows nothing new.
  * @property {number} age_ms      Age of the frame when the caption was sent.
  * @property {number | null} total_ms  Time that the captioner took.
  */
@@ -104,22 +109,34 @@ function readCaption(message) {
     text: message.text,
     confidence: probability(message.confidence),
     words: list(message.words).flatMap(readWord),
+    tags: list(message.tags).flatMap(readShare),
+    fallback: readFallback(message.fallback),
+    guess: text(message.guess),
+    kept: message.kept === true,
     age_ms: Math.max(0, number(message.age_ms, 0)),
     total_ms: numberOrNull(object(message.timing_ms).total),
   };
 }
 
+/** @param {unknown} value @returns {Caption['fallback']} */
+function readFallback(value) {
+  return value === 'shorter' || value === 'tags' ? value : null;
+}
+
 /** @param {unknown} value @returns {Word[]} */
 function readWord(value) {
   const { alternatives } = object(value);
-  return readAlternative(value).map((word) => ({
+  return readShare(value).map((word) => ({
     ...word,
-    alternatives: list(alternatives).flatMap(readAlternative),
+    alternatives: list(alternatives).flatMap(readShare),
   }));
 }
 
-/** @param {unknown} value @returns {Alternative[]}  One, or none when it is malformed. */
-function readAlternative(value) {
+/**
+ * @param {unknown} value
+ * @returns {{text: string, prob: number}[]}  One, or none when it is malformed.
+ */
+function readShare(value) {
   const { text: word, prob } = object(value);
   return typeof word === 'string' ? [{ text: word, prob: probability(prob) }] : [];
 }

@@ -1,0 +1,132 @@
+"""Captions of streams: each picture with the caption before it in mind."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.caption import Timing
+from inference.captioning import CaptionModel
+from inference.steadiness import (
+    CUT,
+    STILL,
+    Anchor,
+    Features,
+    Followed,
+    View,
+    distance,
+    features,
+    takes_over,
+)
+from models.beam_search import BeamCaption
+from models.content_words import content_words
+from models.vocabulary import PAD
+
+
+@dataclass(slots=True, eq=False)
+class _Sight:
+    """What is known of a picture so far."""
+
+    view: View
+    grid: NDArray[np.float32]
+    features: Features
+    found: BeamCaption | None = None
+    """The search's best caption; None if nothing moved."""
+    retold: BeamCaption | None = None
+    """The stream's caption, read from this picture, if it may stay and is not what was found."""
+
+    @property
+    def moved(self) -> bool:
+        """Whether the caption may have to change."""
+        anchor = self.view.anchor
+        return not anchor or self.view.afresh or distance(anchor.features, self.features) > STILL
+
+    @property
+    def travelled(self) -> float:
+        """How far the picture is from the one that the stream's caption was first said of."""
+        anchor = self.view.anchor
+        return distance(anchor.origin, self.features) if anchor else 1.0
+
+
+def follow(
+    model: CaptionModel, views: Sequence[View], beam_width: int | None = None
+) -> list[Followed]:
+    """Caption pictures of different streams together, none of them restlessly.
+
+    Args:
+        model: The captioner.
+        views: One at least.
+        beam_width: As `CaptionModel.captions` takes it.
+
+    Returns:
+        What is said of each. Where the features hardly moved that is the stream's last caption,
+        `kept`, and nothing was searched for.
+
+    Raises:
+        ValueError: If `CaptionModel.check` refuses an image or the beam width.
+    """
+    for view in views:
+        model.check(view.image, beam_width)
+    begun = time.perf_counter()
+    grids = model.encode([view.image for view in views])
+    encoded = time.perf_counter()
+    sights = [_Sight(view, grid, features(grid)) for view, grid in zip(views, grids, strict=True)]
+    _search(model, [sight for sight in sights if sight.moved], beam_width)
+    _retell(model, [sight for sight in sights if _has_rival(sight)])
+    decoded = time.perf_counter()
+    timing = Timing(encoder=(encoded - begun) * 1e3, decoder=(decoded - encoded) * 1e3)
+    return [_settle(model, sight, timing) for sight in sights]
+
+
+def _search(model: CaptionModel, sights: Sequence[_Sight], beam_width: int | None) -> None:
+    if sights:
+        found = model.search(np.stack([sight.grid for sight in sights]), beam_width)
+        for row, sight in enumerate(sights):
+            sight.found = BeamCaption(*(part[row] for part in found))
+
+
+def _retell(model: CaptionModel, sights: Sequence[_Sight]) -> None:
+    if sights:
+        told = [sight.view.anchor.tokens for sight in sights if sight.view.anchor]
+        retold = model.retell(np.stack([sight.grid for sight in sights]), told)
+        for row, sight in enumerate(sights):
+            sight.retold = BeamCaption(*(part[row] for part in retold))
+
+
+def _has_rival(sight: _Sight) -> bool:
+    anchor, found = sight.view.anchor, sight.found
+    if anchor is None or found is None or sight.travelled >= CUT:
+        return False
+    return _tokens(found) != anchor.tokens
+
+
+def _settle(model: CaptionModel, sight: _Sight, timing: Timing) -> Followed:
+    """Say what was found, or what was said before."""
+    anchor, found, retold = sight.view.anchor, sight.found, sight.retold
+    if anchor and found is None:
+        return Followed(replace(anchor.caption, kept=True, timing_ms=timing), anchor)
+    assert found is not None
+    before = anchor.caption if anchor and sight.travelled < CUT else None
+    said, origin = found, sight.features
+    if anchor and retold is not None:
+        new, old = (model.text(each.tokens) for each in (found, retold))
+        if takes_over(new, old, _likelihood(found) - _likelihood(retold), sight.travelled):
+            before = None
+        else:
+            said = retold
+            if content_words(new) != content_words(old):
+                origin = anchor.origin
+    caption = model.read(said, sight.grid, timing, before)
+    return Followed(caption, Anchor(caption, _tokens(said), sight.features, origin))
+
+
+def _likelihood(caption: BeamCaption) -> float:
+    """Mean log-probability of the words and the end."""
+    said = caption.tokens != PAD
+    return float(caption.search_log_probs[said].mean())
+
+
+def _tokens(caption: BeamCaption) -> tuple[int, ...]:
+    return tuple(caption.tokens[caption.tokens != PAD].tolist())

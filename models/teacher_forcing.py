@@ -1,0 +1,43 @@
+"""How likely captions are that somebody else has chosen: the decoder told what to say."""
+
+from keras import KerasTensor, ops
+
+from models.beam_search import BeamCaption, BeamConfig, silencing
+from models.decoder import Decoder
+from models.vocabulary import PAD
+
+
+def tell(
+    decoder: Decoder, grid: KerasTensor, tokens: KerasTensor, config: BeamConfig
+) -> BeamCaption:
+    """Read a caption of each grid as the search would have, had it found it.
+
+    Args:
+        decoder: The decoder; dropout is off.
+        grid: float32 [B, rows, columns, channels].
+        tokens: int32 [B, T]: the words of a caption of each, their end, then padding.
+        config: The search's.
+
+    Returns:
+        The captions as `beam_search` returns them. Whether they repeat words is not asked.
+    """
+    logits = decoder((grid, tokens[:, None]))[:, 0] + silencing(decoder.config.vocabulary_size)
+    searched, told = ops.log_softmax(logits), ops.log_softmax(logits / config.temperature)
+    said = tokens != PAD
+    search_log_probs = _of_words(searched, tokens, said)
+    lengths = ops.sum(ops.cast(said, "float32"), axis=-1)
+    alternative_log_probs, alternatives = ops.top_k(told, config.alternatives)
+    return BeamCaption(
+        tokens=tokens,
+        log_probs=_of_words(told, tokens, said),
+        alternative_tokens=ops.cast(alternatives, "int32"),
+        alternative_log_probs=alternative_log_probs,
+        search_log_probs=search_log_probs,
+        scores=(ops.sum(search_log_probs, axis=-1) / lengths**config.length_power)[:, None],
+    )
+
+
+def _of_words(log_probs: KerasTensor, tokens: KerasTensor, said: KerasTensor) -> KerasTensor:
+    """Of [B, T, V] those of the words, [B, T]; 0 in the padding."""
+    chosen = ops.take_along_axis(log_probs, tokens[..., None], axis=-1)[..., 0]
+    return ops.where(said, chosen, 0.0)

@@ -1,0 +1,74 @@
+"""Whether a picture still shows what another showed, told from thumbnails of both.
+
+What a fixed camera adds by itself must not count: the noise of its sensor and of the codec, its
+exposure and white balance as they hunt, a shake of a pixel. What enters the scene must, however
+small. So brightness and contrast are fitted away first, a cell may differ by what a slight shift
+would do to it, and of what is left both the mean and the largest cell are held to a limit.
+"""
+
+import av
+import cv2
+import numpy as np
+from av.video.reformatter import Interpolation
+from numpy.typing import NDArray
+
+SIDE = 32
+"""Cells of a thumbnail in a row and in a column."""
+
+_GAINS = (0.8, 1.25)
+"""How far a change of exposure or contrast may go before it is news, as a factor."""
+_OFFSET = 16.0
+"""The same of brightness and of each colour difference, in grey levels."""
+_SHIFT = 0.1
+"""How far a camera may shake, in cells: 2 pixels of 640."""
+_MEAN, _LARGEST = 1.0, 12.0
+"""What may be left, in grey levels, over the picture and in a cell.
+
+Of 29 still scenes, 30 s each, in VP8 at 500 kbit/s, the largest cell of any picture was at 4 with
+a sensor noise of 4 grey levels and a flicker of 2 %, at 10 with 10 and 3 %; with a shake of half a
+pixel 99 % were under 12. In footage of a person who speaks, of bicycles and of a cartoon no half
+second stayed under 24.
+"""
+
+Thumbnail = NDArray[np.float32]
+
+
+def thumbnail(image: av.VideoFrame) -> Thumbnail:
+    """Average a picture over 32 x 32 cells, whatever its size.
+
+    Args:
+        image: In any pixel format; it is not written to.
+
+    Returns:
+        float32 [32, 32, 3]: Y, U and V, in grey levels of 8 bits.
+    """
+    small = image.reformat(
+        width=SIDE, height=SIDE, format="yuv444p", interpolation=Interpolation.AREA
+    )
+    planes = [np.frombuffer(memoryview(plane), np.uint8) for plane in small.planes]
+    lines = [plane.reshape(SIDE, -1)[:, :SIDE] for plane in planes]
+    return np.stack(lines, axis=-1).astype(np.float32)
+
+
+def is_still(anchor: Thumbnail, now: Thumbnail) -> bool:
+    """Tell whether a picture hardly differs from an earlier one.
+
+    To be asked of the picture that the caption was computed from, never of the last one seen: what
+    moves slowly adds up only so.
+    """
+    left = np.maximum(np.abs(_unexplained(anchor, now)) - _SHIFT * _relief(anchor), 0)
+    return bool(left.mean(axis=(0, 1)).max() <= _MEAN and left.max() <= _LARGEST)
+
+
+def _unexplained(anchor: Thumbnail, now: Thumbnail) -> Thumbnail:
+    """What no change of brightness, contrast or white balance makes of the anchor."""
+    relief = anchor - anchor.mean(axis=(0, 1))
+    gain = np.vdot(relief, now - now.mean(axis=(0, 1))) / max(np.vdot(relief, relief), 1e-6)
+    left = now - np.clip(gain, *_GAINS) * anchor
+    return np.asarray(left - np.clip(left.mean(axis=(0, 1)), -_OFFSET, _OFFSET), np.float32)
+
+
+def _relief(picture: Thumbnail) -> Thumbnail:
+    """How much the cells about each cell differ."""
+    around = np.ones((3, 3), np.uint8)
+    return np.asarray(cv2.dilate(picture, around) - cv2.erode(picture, around), np.float32)

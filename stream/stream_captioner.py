@@ -1,0 +1,104 @@
+"""Captions of one stream, picture after picture: computed when there is something to compute."""
+
+import asyncio
+import time
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.caption import Caption, Timing
+from inference.engine import EngineUnavailable
+from inference.steadiness import Anchor, View
+from models.pictures import squeeze
+from stream.caption_service import CaptionService
+from stream.frame import Frame
+from stream.stillness import Thumbnail, is_still, thumbnail
+
+REFRESH_S = 10.0
+"""How long a caption may stand without a new search, should what is new be too small to notice."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionedFrame:
+    """A caption and the picture that it speaks of."""
+
+    frame: Frame
+    caption: Caption
+    prepare_ms: float
+    """Comparing it with the last, colour conversion and squeezing."""
+    wait_ms: float
+    """In line for the captioner, and on the way to it and back."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Last:
+    """What the stream's caption was last computed from."""
+
+    anchor: Anchor
+    picture: Thumbnail
+    at_s: float
+    beam_width: int | None
+
+
+class StreamCaptioner:
+    """Captions the pictures of one stream; it holds one caption, whatever the stream's length."""
+
+    def __init__(self, captions: CaptionService, executor: Executor) -> None:
+        """Have pictures captioned, and prepare them in the executor."""
+        self._captions, self._executor = captions, executor
+        self._last: _Last | None = None
+
+    async def caption(self, frame: Frame, at_s: float, beam_width: int | None) -> CaptionedFrame:
+        """Caption the stream's next picture.
+
+        Args:
+            frame: The picture.
+            at_s: Its time, of any clock that the stream keeps to.
+            beam_width: The captioner's own when None; another one than before drops all that was
+                kept.
+
+        Raises:
+            EngineUnavailable: If it cannot be captioned now.
+        """
+        info = self._captions.info
+        if info is None:
+            raise EngineUnavailable("the captioner was never ready")
+        begun = time.perf_counter()
+        if self._last and self._last.beam_width != beam_width:
+            self._last = None
+        last = self._last
+        afresh = last is not None and at_s - last.at_s >= REFRESH_S
+        picture, image = await asyncio.get_running_loop().run_in_executor(
+            self._executor,
+            _prepare,
+            frame.image,
+            info.image_size,
+            None if last is None or afresh else last.picture,
+        )
+        prepared = time.perf_counter()
+        prepare_ms = (prepared - begun) * 1e3
+        if image is None:
+            assert last
+            kept = replace(last.anchor.caption, kept=True, timing_ms=Timing(0.0, 0.0))
+            return CaptionedFrame(frame, kept, prepare_ms, wait_ms=0.0)
+        view = View(image, last.anchor if last else None, afresh)
+        caption, anchor = await self._captions.follow(view, beam_width)
+        if not caption.kept:
+            self._last = _Last(anchor, picture, at_s, beam_width)
+        asked_ms = (time.perf_counter() - prepared) * 1e3
+        computed_ms = caption.timing_ms.encoder + caption.timing_ms.decoder
+        return CaptionedFrame(frame, caption, prepare_ms, max(0.0, asked_ms - computed_ms))
+
+
+def _prepare(
+    image: av.VideoFrame, side: int, last: Thumbnail | None
+) -> tuple[Thumbnail, NDArray[np.uint8] | None]:
+    """Make the captioner's picture, unless it would show only what the last one did."""
+    picture = thumbnail(image)
+    if last is not None and is_still(last, picture):
+        return picture, None
+    pixels = np.asarray(image.to_ndarray(format="rgb24"), np.uint8)
+    return picture, squeeze(pixels, side)

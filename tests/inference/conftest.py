@@ -1,0 +1,57 @@
+"""A captioner that is small enough to make anew, and pictures."""
+
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import skimage
+from numpy.typing import NDArray
+
+from models.beam_search import BeamConfig
+from models.captioner import Captioner
+from models.pictures import squeeze
+from models.release import Card, save
+from tests.models.conftest import captioner, make_flickr8k
+
+__all__ = ["captioner", "make_flickr8k"]
+
+SIDE = 64
+_PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png")
+CARD = Card(
+    name="small",
+    data="nothing at all",
+    licence="Apache-2.0",
+    figures={},
+    beam=BeamConfig(width=3, max_length=7),
+)
+
+
+@pytest.fixture(scope="session")
+def saved(captioner: Captioner, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small captioner's folder; not to be changed."""
+    folder = tmp_path_factory.mktemp("captioner") / "small"
+    save(folder, captioner, CARD)
+    return folder
+
+
+@pytest.fixture
+def folder(saved: Path, tmp_path: Path) -> Path:
+    """A copy of it, to be changed."""
+    return Path(shutil.copytree(saved, tmp_path / "small"))
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache folder of the test's own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def photographs(side: int) -> NDArray[np.uint8]:
+    """Three photographs and their mirror images, as the encoder gets them: [6, side, side, 3]."""
+    files = (Path(skimage.__file__).parent / "data" / name for name in _PHOTOGRAPHS)
+    images = [np.asarray(cv2.imread(str(file)), np.uint8)[..., ::-1] for file in files]
+    images += [image[:, ::-1] for image in images]
+    return np.stack([squeeze(np.ascontiguousarray(image), side) for image in images])

@@ -1,0 +1,151 @@
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from inference.captioning import CaptionModel
+from inference.following import follow
+from inference.steadiness import Anchor, Followed, View
+from tests.camera import PHOTOGRAPHS, photograph
+from web.settings import DEFAULT_CAPTIONER
+
+Picture = NDArray[np.uint8]
+PICTURES = [photograph(file) for file in PHOTOGRAPHS]
+
+
+@pytest.fixture(scope="module")
+def model() -> CaptionModel:
+    """The shipped captioner: one that never learnt to look tells all pictures alike."""
+    return CaptionModel(DEFAULT_CAPTIONER)
+
+
+def look(model: CaptionModel, image: Picture, anchor: Anchor | None = None) -> Followed:
+    return follow(model, [View(image, anchor)])[0]
+
+
+def look_afresh(model: CaptionModel, image: Picture, anchor: Anchor) -> Followed:
+    return follow(model, [View(image, anchor, afresh=True)])[0]
+
+
+@pytest.fixture(scope="module")
+def hesitant(model: CaptionModel) -> tuple[Picture, Anchor]:
+    """A picture, and an anchor whose caption is nearly as likely as the one that is found."""
+    for image in PICTURES:
+        greedy = follow(model, [View(image)], beam_width=1)[0]
+        if greedy.caption.text != model.caption(image).text:
+            return image, greedy.anchor
+    raise AssertionError("a narrow search finds the same captions as a wide one")
+
+
+def noisy(image: Picture, by: float) -> Picture:
+    noise = np.random.default_rng(0).normal(0, by, image.shape)
+    return np.clip(image + noise, 0, 255).astype(np.uint8)
+
+
+def test_a_first_picture_is_captioned_as_it_would_be_alone(model: CaptionModel) -> None:
+    for image in PICTURES:
+        followed = look(model, image)
+        alone = model.caption(image)
+        assert followed.caption == replace(alone, timing_ms=followed.caption.timing_ms)
+        assert not followed.caption.kept
+
+
+def test_where_nothing_moved_the_caption_is_kept_and_nothing_searched_for(
+    model: CaptionModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = look(model, PICTURES[0])
+    monkeypatch.delattr(CaptionModel, "search")
+    second = look(model, noisy(PICTURES[0], 3), first.anchor)
+
+    assert second.caption.kept
+    assert second.anchor is first.anchor
+    assert second.caption == replace(first.caption, kept=True, timing_ms=second.caption.timing_ms)
+
+
+def test_a_fresh_look_may_be_asked_for_where_nothing_moved(model: CaptionModel) -> None:
+    first = look(model, PICTURES[0])
+    second = look_afresh(model, PICTURES[0], first.anchor)
+
+    assert not second.caption.kept
+    assert second.caption.text == first.caption.text
+
+
+def test_another_scene_is_captioned_as_it_would_be_alone(model: CaptionModel) -> None:
+    for before, now in pairwise(PICTURES):
+        followed = look(model, now, look(model, before).anchor)
+        assert followed.caption.text == model.caption(now).text
+        assert not followed.caption.kept
+
+
+def test_a_caption_that_is_hardly_likelier_takes_no_place(
+    model: CaptionModel, hesitant: tuple[Picture, Anchor]
+) -> None:
+    image, anchor = hesitant
+    followed = look_afresh(model, image, anchor)
+
+    assert followed.caption.text == anchor.caption.text
+    assert not followed.caption.kept
+    assert followed.anchor.tokens == anchor.tokens
+
+
+def test_words_that_stay_are_as_sure_as_the_new_picture_makes_them(
+    model: CaptionModel, hesitant: tuple[Picture, Anchor]
+) -> None:
+    image, anchor = hesitant
+    same = look_afresh(model, image, anchor).caption
+    other = look_afresh(model, noisy(image, 4), anchor).caption
+
+    probs = [[word.prob for word in each.words] for each in (anchor.caption, same, other)]
+    assert same.text == other.text == anchor.caption.text
+    assert probs[1] == pytest.approx(probs[0], abs=2e-3)
+    assert probs[2] != pytest.approx(probs[0], abs=2e-3)
+
+
+def test_a_caption_that_does_not_fit_goes_even_if_little_moved(model: CaptionModel) -> None:
+    fitting, wrong = (look(model, image).anchor for image in PICTURES[:2])
+    anchor = replace(fitting, caption=wrong.caption, tokens=wrong.tokens)
+    followed = look_afresh(model, PICTURES[0], anchor)
+
+    assert followed.caption.text == fitting.caption.text
+
+
+def test_slow_changes_add_up_from_where_the_caption_was_first_said(
+    model: CaptionModel, hesitant: tuple[Picture, Anchor]
+) -> None:
+    image, anchor = hesitant
+    far = look(model, image[::-1, ::-1] // 2).anchor
+    # Near the last picture, far from the one that the caption was of.
+    drifted = replace(anchor, origin=far.features)
+    followed = look_afresh(model, image, drifted)
+
+    assert followed.caption.text == model.caption(image).text
+
+
+def test_streams_that_are_captioned_together_are_not_mixed_up(
+    model: CaptionModel, hesitant: tuple[Picture, Anchor]
+) -> None:
+    first, second, third = PICTURES[:3]
+    views = [
+        View(noisy(first, 3), look(model, first).anchor),
+        View(second),
+        View(hesitant[0], hesitant[1], afresh=True),
+        View(third, look(model, first).anchor),
+    ]
+    together = follow(model, views)
+
+    for view, followed in zip(views, together, strict=True):
+        alone = follow(model, [view])[0]
+        assert followed.caption.text == alone.caption.text
+        assert followed.caption.kept == alone.caption.kept
+        assert followed.anchor.tokens == alone.anchor.tokens
+        np.testing.assert_allclose(followed.anchor.features, alone.anchor.features, atol=1e-2)
+    assert [followed.caption.kept for followed in together] == [True, False, False, False]
+
+
+def test_a_stream_is_refused_what_a_picture_is(model: CaptionModel) -> None:
+    with pytest.raises(ValueError, match="uint8"):
+        follow(model, [View(PICTURES[0][..., 0])])
+    with pytest.raises(ValueError, match="beam width 9"):
+        follow(model, [View(PICTURES[0])], beam_width=9)

@@ -1,0 +1,78 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from inference.captioning import CaptionModel
+from inference.quantize import main
+from inference.quantized import QuantizedError, read_int8
+from models.release import load, save
+from tests.inference.conftest import SIDE, photographs
+from tests.models.conftest import MakeFlickr8k
+
+TEXTS = ["a dog runs", "a red dog on grass"]
+
+
+@pytest.fixture
+def data(tmp_path: Path, make_flickr8k: MakeFlickr8k) -> Path:
+    folder = tmp_path / "flickr8k"
+    splits = {split: [f"{split}{index}.png" for index in range(6)] for split in ("train", "dev")}
+    make_flickr8k(folder, {split: dict.fromkeys(names, TEXTS) for split, names in splits.items()})
+    return folder
+
+
+@pytest.mark.filterwarnings("ignore:Statistics for quantized inputs")
+def test_puts_an_int8_encoder_with_its_loss_into_the_captioners_folder(
+    data: Path, folder: Path, own_cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--data", str(data), "--captioner", str(folder), "--calibration", "4"]) == 0
+
+    told = json.loads((folder / "encoder-int8.json").read_text())
+    assert (told["calibration_images"], told["split"], told["images"]) == (4, "dev", 6)
+    loss = told["cider_float32"] - told["cider_int8"]
+    assert told["cider_loss"] == pytest.approx(loss, abs=1e-4)
+    assert f"{loss:.4f}" in capsys.readouterr().out
+    _, int8_card = read_int8(folder)
+    assert int8_card.cider_loss == pytest.approx(loss, abs=1e-4)
+
+    exact, coarse = CaptionModel(folder), CaptionModel(folder, "int8")
+    pictures = list(photographs(SIDE))
+    grids, coarse_grids = exact.encode(pictures), coarse.encode(pictures)
+    assert not np.array_equal(grids, coarse_grids)
+    assert np.corrcoef(grids.ravel(), coarse_grids.ravel())[0, 1] > 0.8
+    size = (folder / "encoder-int8.tflite").stat().st_size
+    kept = next(path for path in own_cache.rglob("*") if path.is_file())
+    assert size < 0.4 * kept.stat().st_size
+
+    # New weights: what was made of the old ones is of no use.
+    captioner, card = load(folder)
+    captioner.decoder.word_bias.assign_add(np.ones(captioner.decoder.word_bias.shape))
+    save(folder, captioner, card)
+    with pytest.raises(QuantizedError, match="does not belong to its weights"):
+        CaptionModel(folder, "int8")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--data", "none"], "none: no such folder"),
+        (["--captioner", "none"], "none holds no captioner"),
+        (["--calibration", "0"], "--calibration is 0"),
+        (["--calibration", "7"], "there are 6 training images"),
+        (["--split", "none"], "none"),
+    ],
+)
+def test_a_mistake_is_told_and_nothing_is_written(
+    data: Path,
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    told: str,
+) -> None:
+    before = sorted(folder.iterdir())
+    usual = ["--data", str(data), "--captioner", str(folder), "--calibration", "4"]
+
+    assert main([*usual, *arguments]) == 2
+    assert told in capsys.readouterr().err
+    assert sorted(folder.iterdir()) == before

@@ -1,0 +1,205 @@
+"""One stream's captions, with real noise and the real captioner: calm, but never behind."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice, pairwise, repeat
+
+import av
+import cv2
+import numpy as np
+import pytest
+import pytest_asyncio
+
+from inference.caption import Caption
+from inference.engine import Engine, EngineTiming
+from models.content_words import content_words
+from models.pictures import squeeze
+from stream.frame import Frame
+from stream.stream_captioner import REFRESH_S, StreamCaptioner
+from tests.camera import PHOTOGRAPHS, Camera, Picture, photograph
+from web.settings import DEFAULT_CAPTIONER
+
+WARM_UP = 30
+"""Pictures until the codec has found its bits."""
+MINUTE = 60
+"""Pictures, at one a second."""
+
+
+@pytest_asyncio.fixture
+async def captioner(engine: Engine) -> AsyncIterator[StreamCaptioner]:
+    with ThreadPoolExecutor(1) as executor:
+        yield StreamCaptioner(engine, executor)
+
+
+def filmed(camera: Camera, scenes: Iterable[Picture]) -> Iterator[av.VideoFrame]:
+    """Film scenes once the codec has settled on the first."""
+    first, *others = scenes
+    return islice(camera.film([*repeat(first, WARM_UP), *others]), WARM_UP - 1, None)
+
+
+async def watch(
+    captioner: StreamCaptioner, frames: Iterable[av.VideoFrame], every_s: float = 1.0
+) -> list[Caption]:
+    """Caption frames that are so many seconds apart."""
+    return [
+        (await captioner.caption(Frame(frame, 0.0), number * every_s, None)).caption
+        for number, frame in enumerate(frames)
+    ]
+
+
+async def alone(engine: Engine, scene: Picture) -> str:
+    assert engine.info
+    return (await engine.caption(squeeze(scene, engine.info.image_size))).text
+
+
+def changes(captions: list[Caption]) -> int:
+    texts = [caption.text for caption in captions]
+    return sum(one != other for one, other in pairwise(texts))
+
+
+@pytest.mark.parametrize("file", PHOTOGRAPHS)
+async def test_a_still_scene_keeps_its_caption_for_a_minute(
+    captioner: StreamCaptioner, file: str
+) -> None:
+    frames = filmed(Camera(), repeat(photograph(file), MINUTE))
+    captions = await watch(captioner, frames)
+
+    assert changes(captions) == 0
+    computed = [second for second, caption in enumerate(captions) if not caption.kept]
+    assert computed == list(range(0, MINUTE, round(REFRESH_S)))
+
+
+async def test_a_camera_that_is_held_in_the_hand_changes_captions_rarely(
+    captioner: StreamCaptioner,
+) -> None:
+    camera = Camera(noise=6, shake=3)
+    captions = await watch(captioner, filmed(camera, repeat(photograph("coffee.png"), MINUTE)))
+
+    assert changes(captions) <= 1
+    assert any(caption.kept and caption.timing_ms.encoder for caption in captions)
+
+
+async def test_a_cut_shows_in_the_first_caption_after_it(
+    engine: Engine, captioner: StreamCaptioner
+) -> None:
+    scenes = [photograph(file) for file in PHOTOGRAPHS]
+    captions = await watch(captioner, filmed(Camera(), np.repeat(scenes, 4, axis=0)))
+
+    for cut in range(0, len(captions), 4):
+        first = captions[cut]
+        assert not first.kept
+        assert first.text == captions[cut + 3].text
+    assert len({caption.text for caption in captions}) >= len(scenes) - 1
+
+
+async def test_a_slow_fade_ends_in_a_caption_of_the_new_scene(
+    engine: Engine, captioner: StreamCaptioner
+) -> None:
+    first, last = (photograph(file).astype(np.float32) for file in ("astronaut.png", "rocket.jpg"))
+    shares = np.concatenate([[0], np.linspace(0, 1, 25), np.ones(3)])
+    scenes = ((first + (last - first) * share).astype(np.uint8) for share in shares)
+    captions = await watch(captioner, filmed(Camera(), scenes))
+
+    begun = max(place for place, caption in enumerate(captions) if not caption.kept)
+    texts = [caption.text for caption in captions]
+    since = texts.index(texts[-1])
+    assert texts[-1] != texts[0]
+    assert shares[since] > 0.5
+    assert begun > 20
+
+
+async def test_an_object_that_enters_is_looked_at_at_once_and_named_if_it_changes_the_caption(
+    engine: Engine, captioner: StreamCaptioner
+) -> None:
+    empty, cat = photograph("coffee.png"), photograph("chelsea.png")
+    held = empty.copy()
+    held[150:450, 150:550] = cv2.resize(cat, (400, 300), interpolation=cv2.INTER_AREA)
+    frames = list(filmed(Camera(), [*repeat(empty, 4), *repeat(held, 3)]))
+    captions = await watch(captioner, frames)
+
+    assert [caption.kept for caption in captions[1:4]] == [True] * 3
+    assert not captions[4].kept
+    found = await alone(engine, held)
+    assert content_words(found) != content_words(captions[0].text)
+    assert content_words(captions[5].text) != content_words(captions[0].text)
+
+
+async def test_a_small_object_is_looked_at_too(captioner: StreamCaptioner) -> None:
+    empty = photograph("rocket.jpg")
+    held = empty.copy()
+    held[300:348, 100:164] = 255
+    captions = await watch(captioner, filmed(Camera(), [*repeat(empty, 3), *repeat(held, 2)]))
+
+    assert captions[2].kept
+    assert captions[3].timing_ms.encoder > 0
+
+
+async def test_a_kept_caption_costs_the_captioner_nothing_and_speaks_of_its_own_frame(
+    captioner: StreamCaptioner,
+) -> None:
+    one, other = (
+        Frame(frame, float(number))
+        for number, frame in enumerate(filmed(Camera(), repeat(photograph("rocket.jpg"), 2)))
+    )
+    first = await captioner.caption(one, 0.0, None)
+    second = await captioner.caption(other, 1.0, None)
+
+    assert second.frame is other
+    assert second.caption.kept
+    assert second.caption.text == first.caption.text
+    assert second.caption.words == first.caption.words
+    timing = second.caption.timing_ms
+    assert (timing.encoder, timing.decoder, second.wait_ms) == (0, 0, 0)
+    assert second.prepare_ms > 0
+
+
+async def test_no_caption_is_kept_longer_than_the_bound(captioner: StreamCaptioner) -> None:
+    frame = next(filmed(Camera(), repeat(photograph("rocket.jpg"), 1)))
+    captions = await watch(captioner, repeat(frame, 9), every_s=REFRESH_S / 4)
+
+    assert [caption.kept for caption in captions] == [False, True, True, True] * 2 + [False]
+
+
+async def test_another_beam_width_is_heard_at_once(captioner: StreamCaptioner) -> None:
+    frame = Frame(next(filmed(Camera(), repeat(photograph("coffee.png"), 1))), 0.0)
+    for number, width in enumerate((1, 1, 4, 4, None)):
+        captioned = await captioner.caption(frame, number / 10, width)
+        assert captioned.caption.kept == (number in (1, 3))
+
+
+async def test_streams_do_not_hear_each_other(engine: Engine) -> None:
+    frames = [
+        list(filmed(Camera(seed=number), repeat(photograph(file), 3)))
+        for number, file in enumerate(PHOTOGRAPHS[:3])
+    ]
+    with ThreadPoolExecutor(1) as executor:
+        streams = [StreamCaptioner(engine, executor) for _ in frames]
+        together = await asyncio.gather(*map(watch, streams, frames))
+        single = [await watch(StreamCaptioner(engine, executor), each) for each in frames]
+
+    texts = [[caption.text for caption in captions] for captions in together]
+    assert texts == [[caption.text for caption in captions] for captions in single]
+    assert len({captions[0] for captions in texts}) == 3
+
+
+async def test_a_caption_outlives_the_process_that_found_it() -> None:
+    engine = Engine(DEFAULT_CAPTIONER, EngineTiming(first_pause_s=0.05))
+    engine.start()
+    await engine.wait_loaded()
+    first, last = filmed(Camera(), repeat(photograph("coffee.png"), 2))
+    with ThreadPoolExecutor(1) as executor:
+        captioner = StreamCaptioner(engine, executor)
+        before = await captioner.caption(Frame(first, 0.0), 0.0, None)
+        assert engine.pid
+        os.kill(engine.pid, signal.SIGKILL)
+        while engine.starts < 2:
+            await asyncio.sleep(0.02)
+        await engine.wait_ready()
+        after = await captioner.caption(Frame(last, 1.0), REFRESH_S, None)
+    await engine.stop()
+
+    assert not after.caption.kept
+    assert after.caption.text == before.caption.text
