@@ -87,7 +87,8 @@ def test_a_slow_change_is_new_before_it_is_over() -> None:
 @pytest.mark.parametrize("size", [(640, 480), (33, 17), (8, 6)])
 def test_a_thumbnail_is_made_of_any_picture(form: str, size: tuple[int, int]) -> None:
     scene = cv2.resize(photograph("chelsea.png"), size, interpolation=cv2.INTER_AREA)
-    frame = av.VideoFrame.from_ndarray(np.asarray(scene, np.uint8), format="rgb24").reformat(format=form)
+    pixels = np.asarray(scene, np.uint8)
+    frame = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format=form)
     small = thumbnail(frame)
 
     assert small.shape == (SIDE, SIDE, 3)
