@@ -255,7 +255,8 @@ class Engine:
             problem = await self._load(process)
             await process.wait()
             self._change(EngineState.PAUSED, problem or "The captioner stopped; restarting it.")
-            logger.warning("engine process %d ended with %s", process.pid, process.returncode)
+            ended = (process.pid, process.returncode, self.message)
+            logger.warning("engine process %d ended with %s: %s", *ended)
         finally:
             self._process = None
             await asyncio.shield(self._end(process))

@@ -93,8 +93,12 @@ def blank_pictures(side: int) -> NDArray[np.uint8]:
     """
     down, across = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j]
     shades = (0 * down, across, down, -across, -down, across + down, -(down**2) - across**2)
-    colours = np.array([(128, 128, 128), (201, 190, 172), (70, 80, 95), (190, 60, 50)])
-    walls = [colour + 25 * shade[..., None] for colour in colours for shade in shades]
+    colours = {(140, 140, 140): 80, (201, 190, 172): 25, (70, 80, 95): 25, (190, 60, 50): 25}
+    walls = [
+        np.array(colour) + contrast * shade[..., None]
+        for colour, contrast in colours.items()
+        for shade in shades
+    ]
     random = np.random.default_rng(0)
     noise = [
         random.normal(mean, deviation, (side, side, 3))

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 SIDE = 32
 """Cells of a thumbnail in a row and in a column."""
 
+_BLACK = np.array([16, 128, 128], np.float32)
+"""ITU-R BT.601, video range."""
 _GAINS = (0.8, 1.25)
 """How far a change of exposure or contrast may go before it is news, as a factor."""
 _OFFSET = 16.0
@@ -40,14 +42,14 @@ def thumbnail(image: av.VideoFrame) -> Thumbnail:
         image: In any pixel format; it is not written to.
 
     Returns:
-        float32 [32, 32, 3]: Y, U and V, in grey levels of 8 bits.
+        float32 [32, 32, 3]: Y above black, U and V about none, in grey levels of 8 bits.
     """
     small = image.reformat(
         width=SIDE, height=SIDE, format="yuv444p", interpolation=Interpolation.AREA
     )
     planes = [np.frombuffer(memoryview(plane), np.uint8) for plane in small.planes]
     lines = [plane.reshape(SIDE, -1)[:, :SIDE] for plane in planes]
-    return np.stack(lines, axis=-1).astype(np.float32)
+    return np.stack(lines, axis=-1).astype(np.float32) - _BLACK
 
 
 def is_still(anchor: Thumbnail, now: Thumbnail) -> bool:
@@ -62,8 +64,9 @@ def is_still(anchor: Thumbnail, now: Thumbnail) -> bool:
 
 def _unexplained(anchor: Thumbnail, now: Thumbnail) -> Thumbnail:
     """What no change of brightness, contrast or white balance makes of the anchor."""
-    relief = anchor - anchor.mean(axis=(0, 1))
-    gain = np.vdot(relief, now - now.mean(axis=(0, 1))) / max(np.vdot(relief, relief), 1e-6)
+    before, after = (picture - picture.mean(axis=(0, 1)) for picture in (anchor, now))
+    # Where there is no contrast to go by, none has changed.
+    gain = (np.vdot(before, after) + before.size) / (np.vdot(before, before) + before.size)
     left = now - np.clip(gain, *_GAINS) * anchor
     return np.asarray(left - np.clip(left.mean(axis=(0, 1)), -_OFFSET, _OFFSET), np.float32)
 

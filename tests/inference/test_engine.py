@@ -208,7 +208,8 @@ async def test_a_killed_process_is_told_and_replaced(own_engine: Engine) -> None
         await own_engine.caption(PICTURE)
     await own_engine.wait_ready()
     assert states == [EngineState.PAUSED, EngineState.READY]
-    assert (await own_engine.caption(PICTURE)).words
+    caption = await own_engine.caption(PICTURE)
+    assert caption.text or caption.guess
     assert own_engine.starts == 2
 
 

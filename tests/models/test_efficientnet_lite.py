@@ -41,10 +41,14 @@ def test_grid_is_the_published_implementations(variant: str, side: int) -> None:
     expect_stored_grid(encoder, side, f"{variant}-{side}")
 
 
-def test_shipped_encoder_has_the_published_imagenet_weights() -> None:
+def test_shipped_encoder_still_sees_much_as_the_published_one_does() -> None:
     captioner, _ = load(DEFAULT)
 
-    expect_stored_grid(captioner.encoder, 260, "published")
+    grid = np.asarray(captioner.encoder(made_picture(260)[None]))[0]
+
+    # Its last blocks were fine-tuned, with its classifier's answers held.
+    alike = np.corrcoef(grid.mean(axis=(0, 1)), stored("published/pooled"))[0, 1]
+    assert 0.9 < alike < 0.9999
 
 
 def test_own_image_size_is_the_default() -> None:

@@ -70,9 +70,20 @@ def test_the_light_may_change_a_little_but_not_go_out() -> None:
     def lit(picture: Picture, by: float) -> Thumbnail:
         return seen(np.clip(picture * by, 0, 255).astype(np.uint8))
 
-    assert is_still(seen(scene), lit(scene, 0.92))
+    for picture in (scene, plain):
+        assert is_still(seen(picture), seen(picture))
+        assert is_still(seen(picture), lit(picture, 0.92))
+    assert is_still(seen(scene), lit(scene, 0.85))
     assert not is_still(seen(scene), lit(scene, 0.3))
     assert not is_still(seen(plain), lit(plain, 0.3))
+
+
+def test_a_faint_shadow_over_half_the_picture_is_new() -> None:
+    scene = photograph("motorcycle_left.png")
+    held = scene.copy()
+    held[:, : WIDTH // 2] -= np.minimum(held[:, : WIDTH // 2], 14)
+
+    assert not is_still(seen(scene), seen(held))
 
 
 def test_a_slow_change_is_new_before_it_is_over() -> None:
@@ -101,4 +112,4 @@ def test_a_cell_is_the_mean_of_its_part_of_the_picture() -> None:
     luma = frame.to_ndarray()[:HEIGHT]
     cells = luma.reshape(SIDE, HEIGHT // SIDE, SIDE, WIDTH // SIDE).mean(axis=(1, 3))
 
-    assert np.abs(thumbnail(frame)[..., 0] - cells).max() < 1.5
+    assert np.abs(thumbnail(frame)[..., 0] + 16 - cells).max() < 1.5

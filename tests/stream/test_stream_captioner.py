@@ -1,6 +1,7 @@
 """One stream's captions, with real noise and the real captioner: calm, but never behind."""
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import AsyncIterator, Iterable, Iterator
@@ -15,6 +16,7 @@ import pytest_asyncio
 
 from inference.caption import Caption
 from inference.engine import Engine, EngineTiming
+from inference.steadiness import Anchor
 from models.content_words import content_words
 from models.pictures import squeeze
 from stream.frame import Frame
@@ -183,6 +185,23 @@ async def test_streams_do_not_hear_each_other(engine: Engine) -> None:
     texts = [[caption.text for caption in captions] for captions in together]
     assert texts == [[caption.text for caption in captions] for captions in single]
     assert len({captions[0] for captions in texts}) == 3
+
+
+async def test_a_stream_holds_one_caption_however_long_it_is_and_none_when_it_ends(
+    engine: Engine,
+) -> None:
+    def held() -> int:
+        gc.collect()
+        return sum(isinstance(each, Anchor) for each in gc.get_objects())
+
+    before = held()
+    scenes = [photograph(file) for file in PHOTOGRAPHS] * 2
+    with ThreadPoolExecutor(1) as executor:
+        captioner = StreamCaptioner(engine, executor)
+        await watch(captioner, filmed(Camera(), scenes))
+        assert held() == before + 1
+        del captioner
+        assert held() == before
 
 
 async def test_a_caption_outlives_the_process_that_found_it() -> None:
