@@ -179,7 +179,7 @@ def test_captions_an_image_as_json(photograph: Path) -> None:
     assert done.returncode == 0
     assert caption["position_s"] == 0
     assert caption["frame"]["width"] == 120
-    assert [word["text"] for word in caption["words"]]
+    assert caption["text"] or caption["guess"]
 
 
 def test_captions_the_demo_until_the_limit() -> None:
@@ -220,9 +220,11 @@ def test_ctrl_c_ends_a_transcript_with_its_subtitles_whole(tmp_path: Path) -> No
     process.stdout.readline()
     os.kill(process.pid, signal.SIGINT)
 
-    assert process.wait(10) == 130
+    assert process.wait(60) == 130
     process.stdout.close()
-    assert subtitles.read_text().count(" --> ") >= 2
+    cues = subtitles.read_text().split("\n\n")[1:]
+    assert cues, "what was said last has its subtitle too"
+    assert all(" --> " in cue and cue.splitlines()[1] for cue in cues)
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ async def test_the_caption_is_drawn_into_the_returned_video(engine: Engine) -> N
         luma = peer.pictures[-1].to_ndarray(format="gray")
         band = luma[-24:-8]
         # White type on a dark band: both at once, and hardly anything between.
-        assert np.percentile(band, 99.5) > 200
+        assert np.percentile(band, 99.5) > 180
         assert np.median(band) < 110
 
 
@@ -105,7 +105,7 @@ async def test_a_doubtful_caption_looks_doubtful_in_the_returned_video(
         _, u, v = planes(peer.pictures[-1])
         band = slice(-len(u) // 4, None)
         amber = (u[band] < 90) & (v[band] > 140)
-        assert (amber.sum() > 30) == admits
+        assert (amber.sum() > 15) == admits
 
 
 async def test_a_session_is_configured_while_it_runs(engine: Engine) -> None:
