@@ -114,7 +114,11 @@ def _shipped(model: CaptionModel) -> Way:
         said = model.caption(picture, BEAM_WIDTH)
         total = (time.perf_counter() - begun) * 1e3
         timing = said.timing_ms
-        return said.guess or said.text, {"encoder": timing.encoder, "decoder": timing.decoder, "total": total}
+        return said.guess or said.text, {
+            "encoder": timing.encoder,
+            "decoder": timing.decoder,
+            "total": total,
+        }
 
     return caption
 
