@@ -171,12 +171,13 @@ def test_only_a_search_that_finds_the_same_content_says_a_caption_anew(
 def test_streams_that_are_captioned_together_are_not_mixed_up(
     model: CaptionModel, hesitant: tuple[Picture, Anchor]
 ) -> None:
-    first, second, third = PICTURES[:3]
+    first, second, third, _, other = PICTURES
+    wrong = replace(look(model, first).anchor, tokens=look(model, other).anchor.tokens)
     views = [
         View(noisy(first, 3), look(model, first).anchor),
         View(second),
         View(hesitant[0], hesitant[1], afresh=True),
-        View(first, replace(look(model, first).anchor, tokens=hesitant[1].tokens), afresh=True),
+        View(first, wrong, afresh=True),
         View(third, look(model, first).anchor),
     ]
     together = follow(model, views)
