@@ -51,7 +51,7 @@ class TrainingConfig:
     embedding_dropout: float = 0.3
     grid_dropout: float = 0.2
     output_dropout: float = 0.5
-    train_splits: Annotated[tuple[str, ...], Field(min_length=1)] = ("train", "extra")
+    train_splits: Annotated[tuple[str, ...], Field(min_length=1)] = ("train",)
     dev_split: str = "dev"
     minimum_count: PositiveInt = 4
     """Words seen less often than this in the training captions are unknown."""

@@ -20,7 +20,6 @@ CONFIG = """
 encoder = "efficientnet-lite0"
 image_size = 64
 pretrained = false
-train_splits = ["train"]
 width = 32
 embedding = 16
 heads = 2

@@ -22,7 +22,6 @@ from tests.models.conftest import MakeFlickr8k, picture
 from tests.models.oracle.encoder import made_state
 
 CONFIG = """
-train_splits = ["train"]
 width = 32
 embedding = 16
 heads = 2

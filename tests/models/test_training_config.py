@@ -21,13 +21,13 @@ def test_empty_file_is_a_run_of_defaults_by_the_files_name(tmp_path: Path) -> No
 def test_every_kind_of_value_is_read(tmp_path: Path) -> None:
     config = read(
         tmp_path,
-        'name = "mine"\ntrain_splits = ["train"]\nepochs = 3\nlearning_rate = 1\n'
+        'name = "mine"\ntrain_splits = ["train", "extra"]\nepochs = 3\nlearning_rate = 1\n'
         "views = 3\npretrained = false\n[beam]\nwidth = 5\n",
     )
 
     assert config == TrainingConfig(
         name="mine",
-        train_splits=("train",),
+        train_splits=("train", "extra"),
         epochs=3,
         learning_rate=1.0,
         views=3,
