@@ -1,7 +1,9 @@
 """What the captioner says of one picture."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
+
+from inference.explanations.maps import CaptionMaps
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class Timing:
 
     encoder: float
     decoder: float
+    maps: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +69,25 @@ class Caption:
     kept: bool
     """Whether this is the stream's last caption, kept as the picture shows nothing new."""
     timing_ms: Timing
+    maps: CaptionMaps | None = field(default=None, compare=False)
+    """Where the captioner looked, as far as that was computed."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the caption as JSON values."""
-        return asdict(self)
+        maps = self.maps.to_json() if self.maps else None
+        return {**asdict(replace(self, maps=None)), "maps": maps}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Caption":
-        """Read what `to_json` returned."""
+        """Read what `to_json` returned: as it was but for the levels of the maps."""
         words = tuple(
             Word(**{**word, "alternatives": tuple(Alternative(**a) for a in word["alternatives"])})
             for word in values["words"]
         )
-        tags = tuple(Tag(**tag) for tag in values["tags"])
-        return cls(
-            **{**values, "words": words, "tags": tags, "timing_ms": Timing(**values["timing_ms"])}
-        )
+        parts = {
+            "words": words,
+            "tags": tuple(Tag(**tag) for tag in values["tags"]),
+            "timing_ms": Timing(**values["timing_ms"]),
+            "maps": values["maps"] and CaptionMaps.from_json(values["maps"]),
+        }
+        return cls(**{**values, **parts})

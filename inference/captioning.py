@@ -10,9 +10,12 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from inference.caption import Caption, Tag, Timing
+from inference.explanations.graphs import Graphs
+from inference.explanations.live import live_maps
 from inference.lite_encoder import LiteEncoder, lite_encoder
 from inference.quantized import Precision, read_int8
 from inference.reading import ALTERNATIVES, Reader
+from inference.recent_grids import RecentGrids
 from inference.threads import encoder_threads
 from models.beam_search import BeamCaption, BeamConfig, beam_search
 from models.pictures import squeeze
@@ -32,6 +35,10 @@ class CaptionModel:
     """Side of the square that pictures are squeezed into, in pixels."""
     vocabulary_size: int
     encoder_name: str
+    graphs: Graphs
+    """What explanations compute with."""
+    recent: RecentGrids
+    """Of the pictures that streams showed last, for their explanations."""
 
     def __init__(self, folder: Path, precision: Precision = "float32") -> None:
         """Load the captioner and compile it for its own beam width.
@@ -52,11 +59,11 @@ class CaptionModel:
         self._reader = Reader(self.captioner.vocabulary, self.card.doubt)
         self._searches: dict[tuple[int, bool], Callable[..., BeamCaption]] = {}
         self._tell = self._compiled_telling()
-        self._tag = self._compiled_tagging()
-        blank = np.zeros((self.image_size, self.image_size, 3), np.uint8)
-        for number in (1, 2):
-            self.captions([blank] * number)
-        self.retell(self.encode([blank]), [(END,)])
+        classifier, calibration = self.captioner.classifier, self.card.tags
+        self._tagger = Tagger(classifier, calibration) if classifier and calibration else None
+        self.graphs = Graphs(self.captioner, self._tagger)
+        self.recent = RecentGrids()
+        self._warm_up()
 
     def caption(self, image: NDArray[np.uint8], beam_width: int | None = None) -> Caption:
         """Caption one picture; see `captions`."""
@@ -113,7 +120,17 @@ class CaptionModel:
         Returns:
             float32 [B, rows, columns, channels].
         """
-        pixels = np.stack([squeeze(image, self.image_size) for image in images])
+        return self.encode_pixels(np.stack([squeeze(image, self.image_size) for image in images]))
+
+    def encode_pixels(self, pixels: NDArray[np.uint8 | np.float32]) -> NDArray[np.float32]:
+        """Compute the grids of pictures of the captioner's own size.
+
+        Args:
+            pixels: RGB in 0..255, [B, S, S, 3].
+
+        Returns:
+            float32 [B, rows, columns, channels].
+        """
         return self._encoder(pixels)
 
     def search(self, grids: NDArray[np.float32], beam_width: int | None = None) -> BeamCaption:
@@ -158,7 +175,7 @@ class CaptionModel:
     @property
     def has_tags(self) -> bool:
         """Whether captions come with tags: else `tags` never finds any."""
-        return self._tag is not None
+        return self._tagger is not None
 
     def tags(self, grid: NDArray[np.float32]) -> tuple[Tag, ...]:
         """Tell what is surely in a picture, the surest first; see `models.tags`.
@@ -166,13 +183,23 @@ class CaptionModel:
         Args:
             grid: [rows, columns, channels].
         """
-        if self._tag is None:
+        if self._tagger is None:
             return ()
-        return tuple(Tag(name, round(prob, 4)) for name, prob in self._tag(grid))
+        found = self._tagger.choose(self.graphs.tag_logits(grid[None])[0])
+        return tuple(Tag(name, round(prob, 4)) for name, prob in found)
 
     def text(self, tokens: NDArray[np.int32]) -> str:
         """Write tokens as a sentence."""
         return sentence(self.captioner.vocabulary.decode(tokens.tolist()))
+
+    def _warm_up(self) -> None:
+        """Compile what every caption needs."""
+        blank = np.zeros((self.image_size, self.image_size, 3), np.uint8)
+        for number in (1, 2):
+            self.captions([blank] * number)
+        grid = self.encode([blank])
+        told = self.retell(grid, [(END,)])
+        live_maps(self.graphs, grid, [BeamCaption(*(part[0] for part in told))])
 
     def _load_encoder(self, folder: Path, precision: Precision) -> LiteEncoder:
         if precision == "int8":
@@ -201,15 +228,6 @@ class CaptionModel:
             ],
         )
         return compiled
-
-    def _compiled_tagging(self) -> Callable[..., tuple[tuple[str, float], ...]] | None:
-        classifier, calibration = self.captioner.classifier, self.card.tags
-        if classifier is None or calibration is None:
-            return None
-        tagger = Tagger(classifier, calibration)
-        spec = tf.TensorSpec((1, *self.captioner.encoder.output_shape[1:]), tf.float32)
-        logits = tf.function(tagger.logits).get_concrete_function(spec)
-        return lambda grid: tagger.choose(logits(tf.constant(grid[None]))[0].numpy())
 
     def _beam(self, width: int) -> BeamConfig:
         doubt = self.card.doubt

@@ -15,14 +15,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.caption import Caption
+from inference.conversation import Conversation, ConversationEnded, Progress
+from inference.explained import Busy, Explained
+from inference.explanations.check import Check
+from inference.explanations.map import Map
+from inference.explanations.method_card import MethodCard
+from inference.explanations.target import Target
 from inference.quantized import Precision
 from inference.steadiness import Anchor, Followed, View
-from inference.wire import pack, read
+from inference.wire import read
 
 logger = logging.getLogger(__name__)
 
 _LARGEST_BATCH = 4
 """Pictures that are captioned together: more would make the first of them wait too long."""
+_MOST_JOBS = 16
+"""Explanations and checks at once."""
+_MOST_BEFORE_LIVE = 8
+"""With so many under way none is begun that nobody asked for: it would take another's place."""
 
 
 class EngineState(StrEnum):
@@ -36,7 +46,7 @@ class EngineState(StrEnum):
 
 
 class EngineUnavailable(RuntimeError):
-    """No caption now: the process is not ready, or ended before it answered."""
+    """No answer now: the process is not ready, or ended before it answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +62,13 @@ class EngineInfo:
     figures: dict[str, float]
     tags: bool
     """Whether captions come with object tags."""
+    methods: tuple[MethodCard, ...]
+    """How captions can be explained, the one of the maps that come with each caption first."""
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "EngineInfo":
+        """Read what the process says when it is ready."""
+        return cls(**{**values, "methods": tuple(map(MethodCard.from_json, values["methods"]))})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +76,8 @@ class EngineTiming:
     """How patient the engine is, in seconds."""
 
     answer_s: float = 20.0
-    """A process that takes longer to answer is killed."""
-    load_s: float = 120.0
+    """A process that owes an answer and is silent for longer is killed."""
+    load_s: float = 300.0
     """A process that takes longer to load is killed."""
     first_pause_s: float = 0.5
     """Before the first new start; doubled with each start that fails."""
@@ -79,9 +96,10 @@ class _Request:
 class Engine:
     """Captions by a process that may die at any time without anything else noticing.
 
-    Requests are answered in the order in which they come: one at a time, or together where
-    several came while the process was busy. A caller with one request in flight at most, as every
-    sampler is, thereby bounds what waits.
+    Requests for captions are answered in the order in which they come: one at a time, or together
+    where several came while the process was busy. A caller with one request in flight at most, as
+    every sampler is, thereby bounds what waits. Explanations and checks are done in slices between
+    captions, which never wait for more than a slice.
     """
 
     info: EngineInfo | None = None
@@ -100,6 +118,7 @@ class Engine:
         self._ready = asyncio.Event()
         self._state = EngineState.STARTING
         self._process: asyncio.subprocess.Process | None = None
+        self._conversation: Conversation | None = None
         self._watching: asyncio.Task[None] | None = None
         self._waiting: list[_Request] = []
         self._asking: asyncio.Task[None] | None = None
@@ -116,6 +135,11 @@ class Engine:
     def pid(self) -> int | None:
         """The process that runs now."""
         return self._process.pid if self._process else None
+
+    @property
+    def jobs(self) -> int:
+        """Explanations and checks that the process has."""
+        return self._conversation.jobs if self._conversation else 0
 
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call the listener at each change of the state; return what ends that."""
@@ -184,6 +208,87 @@ class Engine:
             Caption.from_json(answered["caption"]), Anchor.from_json(answered["anchor"])
         )
 
+    async def explain(
+        self,
+        picture: NDArray[np.uint8],
+        tokens: tuple[int, ...],
+        method: str,
+        target: Target,
+        progress: Progress | None = None,
+        *,
+        live: bool = False,
+    ) -> Explained:
+        """Explain a caption; cancelling this gives it up.
+
+        Args:
+            picture: RGB, uint8 [H, W, 3] of any size; one of `info.image_size` costs the least.
+            tokens: The caption's, as `Anchor.tokens`.
+            method: The name of one of `info.methods`.
+            target: What to explain.
+            progress: Told now and then how much is done.
+            live: Whether nobody asked for it: it then leaves room for what is asked for.
+
+        Raises:
+            EngineUnavailable: If there is no process to ask, or it ended or hung meanwhile.
+            Busy: If as many explanations and checks are under way as may be.
+            ValueError: If there is no such method, or it cannot explain that.
+        """
+        request = {"type": "explain", "method": method, "target": target.to_json()}
+        most = _MOST_BEFORE_LIVE if live else _MOST_JOBS
+        answer = await self._do(request, picture, tokens, progress, most)
+        return Explained(Map.from_json(answer["map"]), answer["took_ms"])
+
+    async def check(
+        self,
+        picture: NDArray[np.uint8],
+        tokens: tuple[int, ...],
+        method: str,
+        index: int,
+        progress: Progress | None = None,
+    ) -> Check:
+        """Put the map of a word to the test; cancelling this gives it up.
+
+        Args:
+            picture: As `explain` takes it.
+            tokens: As `explain` takes them.
+            method: The method whose map is tested.
+            index: The word's place in the caption.
+            progress: Told now and then how much is done.
+
+        Raises:
+            EngineUnavailable: As `explain` does.
+            Busy: As `explain` does.
+            ValueError: As `explain` does.
+        """
+        request = {"type": "check", "method": method, "index": index}
+        answer = await self._do(request, picture, tokens, progress, _MOST_JOBS)
+        return Check.from_json(answer["check"])
+
+    async def _do(
+        self,
+        request: dict[str, Any],
+        picture: NDArray[np.uint8],
+        tokens: tuple[int, ...],
+        progress: Progress | None,
+        most: int,
+    ) -> dict[str, Any]:
+        conversation = self._open_conversation()
+        if conversation.jobs >= most:
+            raise Busy("as many explanations are under way as may be")
+        request = {**request, "shape": picture.shape, "tokens": tokens}
+        try:
+            answer = await conversation.do(request, picture.tobytes(), progress)
+        except ConversationEnded as problem:
+            raise EngineUnavailable(str(problem)) from problem
+        if answer["type"] == "failed":
+            raise ValueError(answer["message"])
+        return answer
+
+    def _open_conversation(self) -> Conversation:
+        if not self._conversation or self._state is not EngineState.READY:
+            raise EngineUnavailable(self.message)
+        return self._conversation
+
     async def _ask(self) -> None:
         """Have everything answered that waits.
 
@@ -193,9 +298,11 @@ class Engine:
         while batch := self._take():
             outcome: list[dict[str, Any]] | Exception = EngineUnavailable("the engine was stopped")
             try:
-                outcome = await self._exchange(_packed(batch))
+                outcome = await self._open_conversation().follow(*_request(batch))
             except EngineUnavailable as problem:
                 outcome = problem
+            except ConversationEnded as problem:
+                outcome = EngineUnavailable(str(problem))
             finally:
                 _settle(batch, outcome)
 
@@ -205,24 +312,6 @@ class Engine:
         together = [r for r in wanted if r.beam_width == wanted[0].beam_width][:_LARGEST_BATCH]
         self._waiting = [request for request in wanted if request not in together]
         return together
-
-    async def _exchange(self, request: bytes) -> list[dict[str, Any]]:
-        process = self._process
-        if not process or self._state is not EngineState.READY:
-            raise EngineUnavailable(self.message)
-        assert process.stdin and process.stdout
-        try:
-            async with asyncio.timeout(self._timing.answer_s):
-                process.stdin.write(request)
-                await process.stdin.drain()
-                message, _ = await read(process.stdout)
-                answers: list[dict[str, Any]] = message["answers"]
-                return answers
-        except TimeoutError as problem:
-            _kill(process)
-            raise EngineUnavailable("the captioner's process hung and was ended") from problem
-        except (OSError, EOFError) as problem:
-            raise EngineUnavailable("the captioner's process ended") from problem
 
     async def _watch(self) -> None:
         """Keep one process running, until cancelled."""
@@ -253,8 +342,10 @@ class Engine:
         self._process = process
         try:
             problem = await self._load(process)
-            await process.wait()
+            if problem is None:
+                await self._converse(process)
             self._change(EngineState.PAUSED, problem or "The captioner stopped; restarting it.")
+            await process.wait()
             ended = (process.pid, process.returncode, self.message)
             logger.warning("engine process %d ended with %s: %s", *ended)
         finally:
@@ -274,9 +365,19 @@ class Engine:
             return "The captioner ended while it was loading; trying again."
         if answer.pop("type") == "failed":
             return f"The captioner cannot be loaded: {answer['message']}"
-        self.info = EngineInfo(**answer)
-        self._change(EngineState.READY, "")
+        self.info = EngineInfo.from_json(answer)
         return None
+
+    async def _converse(self, process: asyncio.subprocess.Process) -> None:
+        """Let requests through until the process ends; end it if it hangs."""
+        conversation = self._conversation = Conversation(process, self._timing.answer_s)
+        self._change(EngineState.READY, "")
+        try:
+            await conversation.listen()
+        except TimeoutError:
+            _kill(process)
+        finally:
+            self._conversation = None
 
     async def _end(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdin
@@ -298,17 +399,22 @@ class Engine:
             listener()
 
 
-def _packed(batch: list[_Request]) -> bytes:
+def _request(batch: list[_Request]) -> tuple[dict[str, Any], bytes]:
     views = [request.view for request in batch]
     streams = [
-        {"anchor": view.anchor and view.anchor.to_json(), "afresh": view.afresh} for view in views
+        {
+            "anchor": view.anchor and view.anchor.to_json(),
+            "afresh": view.afresh,
+            "maps": view.maps,
+        }
+        for view in views
     ]
     message = {
         "shapes": [view.image.shape for view in views],
         "streams": streams,
         "beam_width": batch[0].beam_width,
     }
-    return pack(message, b"".join(view.image.tobytes() for view in views))
+    return message, b"".join(view.image.tobytes() for view in views)
 
 
 def _settle(requests: list[_Request], outcome: list[dict[str, Any]] | Exception) -> None:

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from inference.caption import Timing
 from inference.captioning import CaptionModel
+from inference.explanations.live import live_maps
+from inference.explanations.maps import CaptionMaps
 from inference.steadiness import (
     CUT,
     STILL,
@@ -35,7 +37,10 @@ class _Sight:
     found: BeamCaption | None = None
     """The search's best caption; None if nothing moved."""
     retold: BeamCaption | None = None
-    """The stream's caption, read from this picture, if it may stay and is not what was found."""
+    """The stream's caption, read from this picture, if it may stay and is not what was found; or
+    if it stays and has no maps yet."""
+    followed: Followed | None = None
+    """What is said of the picture."""
 
     @property
     def moved(self) -> bool:
@@ -62,7 +67,7 @@ def follow(
 
     Returns:
         What is said of each. Where the features hardly moved that is the stream's last caption,
-        `kept`, and nothing was searched for.
+        `kept`, and nothing was searched for. Maps are in the captions of views that want them.
 
     Raises:
         ValueError: If `CaptionModel.check` refuses an image or the beam width.
@@ -72,12 +77,17 @@ def follow(
     begun = time.perf_counter()
     grids = model.encode([view.image for view in views])
     encoded = time.perf_counter()
+    for view, grid in zip(views, grids, strict=True):
+        model.recent.keep(view.image, grid)
     sights = [_Sight(view, grid, features(grid)) for view, grid in zip(views, grids, strict=True)]
     _search(model, [sight for sight in sights if sight.moved], beam_width)
     _retell(model, [sight for sight in sights if _has_rival(sight)])
     decoded = time.perf_counter()
     timing = Timing(encoder=(encoded - begun) * 1e3, decoder=(decoded - encoded) * 1e3)
-    return [_settle(model, sight, timing) for sight in sights]
+    for sight in sights:
+        sight.followed = _settle(model, sight, timing)
+    _add_maps(model, [sight for sight in sights if _lacks_maps(sight)])
+    return [sight.followed for sight in sights if sight.followed]
 
 
 def _search(model: CaptionModel, sights: Sequence[_Sight], beam_width: int | None) -> None:
@@ -120,6 +130,41 @@ def _settle(model: CaptionModel, sight: _Sight, timing: Timing) -> Followed:
                 origin = anchor.origin
     caption = model.read(said, sight.grid, timing, before)
     return Followed(caption, Anchor(caption, _tokens(said), sight.features, origin))
+
+
+def _lacks_maps(sight: _Sight) -> bool:
+    return bool(sight.view.maps and sight.followed and not sight.followed.caption.maps)
+
+
+def _add_maps(model: CaptionModel, sights: Sequence[_Sight]) -> None:
+    if sights:
+        begun = time.perf_counter()
+        _retell(model, [sight for sight in sights if sight.found is None])
+        grids = np.stack([sight.grid for sight in sights])
+        maps = live_maps(model.graphs, grids, [_said(sight) for sight in sights])
+        took = (time.perf_counter() - begun) * 1e3
+        for sight, of_one in zip(sights, maps, strict=True):
+            assert sight.followed
+            sight.followed = _with_maps(sight.followed, of_one, took)
+
+
+def _said(sight: _Sight) -> BeamCaption:
+    """What is said of a picture: of what was found and what was retold the one that was chosen."""
+    assert sight.followed
+    for told in (sight.found, sight.retold):
+        if told is not None and _tokens(told) == sight.followed.anchor.tokens:
+            return told
+    raise AssertionError("what is said was neither found nor retold")
+
+
+def _with_maps(followed: Followed, maps: CaptionMaps, took_ms: float) -> Followed:
+    caption, anchor = followed
+    maps = replace(maps, words=maps.words[: len(caption.words)])
+    timing = replace(caption.timing_ms, maps=took_ms)
+    return Followed(
+        replace(caption, maps=maps, timing_ms=timing),
+        replace(anchor, caption=replace(anchor.caption, maps=maps)),
+    )
 
 
 def _likelihood(caption: BeamCaption) -> float:

@@ -81,6 +81,8 @@ class View:
     """Of the stream's last caption; None for the first picture of a stream."""
     afresh: bool = False
     """Whether to search for a caption even if nothing moved."""
+    maps: bool = True
+    """Whether the caption is to come with maps. A caption that is kept keeps those that it has."""
 
 
 class Followed(NamedTuple):

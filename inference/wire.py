@@ -1,4 +1,9 @@
-"""The messages between the engine and its process: JSON, then bytes, both behind their lengths."""
+"""The messages between the engine and its process: JSON, then bytes, both behind their lengths.
+
+The engine sends `follow` (captions), `explain` and `check` (jobs, by a number) and `cancel`; the
+process answers `answers`, in turn, and `progress`, `explained`, `checked` or `failed` of a job,
+whenever it comes to that.
+"""
 
 import asyncio
 import json
@@ -27,6 +32,9 @@ async def read(reader: asyncio.StreamReader) -> tuple[dict[str, Any], bytes]:
 def read_blocking(file: BinaryIO) -> tuple[dict[str, Any], bytes]:
     """Read one message.
 
+    No byte more than the message is asked of the file: of one that is not buffered, `select` tells
+    whether another message has begun to come.
+
     Raises:
         EOFError: At the end of the file.
     """
@@ -35,7 +43,10 @@ def read_blocking(file: BinaryIO) -> tuple[dict[str, Any], bytes]:
 
 
 def _exactly(file: BinaryIO, size: int) -> bytes:
-    data = file.read(size)
-    if len(data) < size:
-        raise EOFError
-    return data
+    data = bytearray()
+    while len(data) < size:
+        part = file.read(size - len(data))
+        if not part:
+            raise EOFError
+        data += part
+    return bytes(data)

@@ -1,13 +1,15 @@
 """The engine's process: `python -m inference.worker CAPTIONER PRECISION`.
 
 Requests come on standard input and answers go to what was standard output; the process ends when
-its input does, so that it never outlives the server.
+its input does, so that it never outlives the server. Captions go before explanations: of those a
+slice is done after each answered batch of captions, and more only while nothing else waits.
 """
 
 import itertools
 import logging
 import math
 import os
+import select
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -15,6 +17,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.explanations.method_card import MethodCard
+from inference.explanations.target import Target
+from inference.jobs import Jobs, JobWork
 from inference.quantized import Precision, QuantizedError
 from inference.quiet import quiet
 from inference.steadiness import Anchor, View
@@ -23,6 +28,8 @@ from inference.wire import pack, read_blocking
 
 if TYPE_CHECKING:
     from inference.captioning import CaptionModel
+    from inference.explaining import Explaining
+    from inference.explanations.method import Method
 
 _NICENESS = 5
 
@@ -38,6 +45,8 @@ def main(folder: Path, precision: Precision) -> int:
     _log()
     with quiet():
         from inference.captioning import CaptionModel
+        from inference.explaining import Explaining
+        from inference.explanations.methods import METHODS
         from models.release import ReleaseError
 
         try:
@@ -45,6 +54,7 @@ def main(folder: Path, precision: Precision) -> int:
         except (ReleaseError, QuantizedError) as problem:
             _send(answers, {"type": "failed", "message": str(problem)})
             return 1
+        model.graphs.warm_up()
     card = model.card
     _send(
         answers,
@@ -58,14 +68,54 @@ def main(folder: Path, precision: Precision) -> int:
             "image_size": model.image_size,
             "vocabulary_size": model.vocabulary_size,
             "tags": model.has_tags,
+            "methods": [_card(method) for method in METHODS.values()],
         },
     )
+    # Not buffered: what waits in a buffer, `select` would not tell of.
+    with os.fdopen(os.dup(0), "rb", buffering=0) as requests:
+        _serve(requests, answers, model, Explaining(model))
+    return 0
+
+
+def _card(method: "Method") -> dict[str, Any]:
+    return MethodCard(
+        method.name,
+        method.title,
+        method.paper,
+        method.cost,
+        method.unit,
+        tuple(sorted(method.kinds)),
+    ).to_json()
+
+
+def _serve(
+    requests: BinaryIO, answers: BinaryIO, model: "CaptionModel", explaining: "Explaining"
+) -> None:
+    """Answer until the input ends."""
+    jobs = Jobs(lambda answer: _send(answers, answer))
     while True:
+        if jobs and not select.select([requests], [], [], 0)[0]:
+            jobs.advance()
+            continue
         try:
-            request, payload = read_blocking(sys.stdin.buffer)
+            request, payload = read_blocking(requests)
         except EOFError:
-            return 0
-        _send(answers, {"type": "answers", "answers": _answers(model, request, payload)})
+            return
+        if request["type"] == "follow":
+            _send(answers, {"type": "answers", "answers": _answers(model, request, payload)})
+            jobs.advance()
+        elif request["type"] == "cancel":
+            jobs.cancel(request["job"])
+        else:
+            jobs.add(request["job"], _work(explaining, request, payload))
+
+
+def _work(explaining: "Explaining", request: dict[str, Any], payload: bytes) -> JobWork:
+    (image,) = _images([request["shape"]], payload)
+    tokens, method = tuple(request["tokens"]), request["method"]
+    if request["type"] == "check":
+        return explaining.check(image, tokens, method, request["index"])
+    return explaining.explain(image, tokens, method, Target.from_json(request["target"]))
 
 
 def _log() -> None:
@@ -99,7 +149,7 @@ def _answers(model: "CaptionModel", request: dict[str, Any], payload: bytes) -> 
 
 def _view(image: NDArray[np.uint8], stream: dict[str, Any]) -> View:
     anchor = stream["anchor"]
-    return View(image, anchor and Anchor.from_json(anchor), stream["afresh"])
+    return View(image, anchor and Anchor.from_json(anchor), stream["afresh"], maps=stream["maps"])
 
 
 def _images(shapes: list[list[int]], payload: bytes) -> list[NDArray[np.uint8]]:

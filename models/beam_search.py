@@ -65,6 +65,9 @@ class BeamCaption(NamedTuple):
     scores: KerasTensor
     """float32 [B, width]: what the captions of the beam rank by, the best first, which is this
     one's."""
+    hidden: KerasTensor
+    """float32 [B, T, W]: the decoder's hidden state that has read the words before each; anything
+    in the padding."""
 
 
 def beam_search(decoder: Decoder, grid: KerasTensor, config: BeamConfig) -> BeamCaption:
@@ -89,8 +92,9 @@ def beam_search(decoder: Decoder, grid: KerasTensor, config: BeamConfig) -> Beam
         tokens=ops.full((batch, width), START, "int32"),
         scores=ops.tile(alone, (batch, 1)),
         state=decoder.start(memory, width),
-        words=ops.full((batch, width, length, 1 + told), PAD, "int32"),
+        words=ops.full((batch, width, length, 2 + told), PAD, "int32"),
         log_probs=ops.zeros((batch, width, length, 2 + told), "float32"),
+        hidden=ops.zeros((batch, width, length, decoder.config.width), "float32"),
     )
 
     def unfinished(position: Any, beam: _Beam) -> Any:
@@ -112,7 +116,7 @@ def beam_search(decoder: Decoder, grid: KerasTensor, config: BeamConfig) -> Beam
         scores, chosen = ops.top_k(_merged(scores), width)
         parent = chosen // count
         tokens = _pick(_merged(tokens), chosen)
-        word_now = (tokens[..., None], _pick(likeliest[..., :told], parent))
+        word_now = (tokens[..., None], _pick(likeliest[..., :told], parent), parent[..., None])
         log_probs_now = (
             _pick(_merged(log_probs), chosen),
             _pick(likeliest_log_probs[..., :told, 0], parent),
@@ -123,6 +127,7 @@ def beam_search(decoder: Decoder, grid: KerasTensor, config: BeamConfig) -> Beam
             state=State(*(_pick(part, parent) for part in step.state)),
             words=_write(_pick(beam.words, parent), position, word_now),
             log_probs=_write(_pick(beam.log_probs, parent), position, log_probs_now),
+            hidden=_write(beam.hidden, position, (step.state.hidden,)),
         )
 
     _, beam = ops.while_loop(unfinished, extend, (ops.convert_to_tensor(0), beam))
@@ -132,10 +137,11 @@ def beam_search(decoder: Decoder, grid: KerasTensor, config: BeamConfig) -> Beam
     return BeamCaption(
         tokens=words[..., 0],
         log_probs=log_probs[..., 0],
-        alternative_tokens=words[..., 1:],
+        alternative_tokens=words[..., 1:-1],
         alternative_log_probs=log_probs[..., 2:],
         search_log_probs=log_probs[..., 1],
         scores=scores,
+        hidden=_rows_of(beam.hidden, words[..., -1]),
     )
 
 
@@ -148,10 +154,14 @@ class _Beam(NamedTuple):
     """float32 [B, K]: log p(caption)."""
     state: State
     words: Any
-    """int32 [B, K, T, 1 + A]: each step's word, then its alternatives."""
+    """int32 [B, K, T, 2 + A]: each step's word, its alternatives, and the row of `hidden` that it
+    was told from."""
     log_probs: Any
     """float32 [B, K, T, 2 + A]: each step's word's, as told and as searched by, then its
     alternatives' as told."""
+    hidden: Any
+    """float32 [B, K, T, W]: each step's hidden states. They stay where they are when captions
+    change rows, as moving them would cost more than all of the above."""
 
 
 def _ended(tokens: Any) -> Any:
@@ -215,6 +225,12 @@ def _pick(x: Any, index: Any) -> Any:
 def _merged(x: Any) -> Any:
     """The next words of all a grid's captions in one row: [B, K, C, ...] to [B, K * C, ...]."""
     return ops.reshape(x, (-1, x.shape[1] * x.shape[2], *x.shape[3:]))
+
+
+def _rows_of(histories: Any, rows: Any) -> Any:
+    """Read a row for each step: histories [B, K, T, F], rows int [B, T], to [B, T, F]."""
+    chosen = rows[:, None] == ops.arange(histories.shape[1])[:, None]
+    return ops.sum(ops.where(chosen[..., None], histories, 0.0), axis=1)
 
 
 def _write(history: Any, position: Any, parts: tuple[Any, ...]) -> Any:

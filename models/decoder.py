@@ -64,6 +64,15 @@ class Step(NamedTuple):
     state: State
 
 
+class Recital(NamedTuple):
+    """What is read before each word of captions that are given."""
+
+    read: KerasTensor
+    """[B, K, T, 2W]: the hidden state that has read the words before, then the context."""
+    attention: KerasTensor
+    """[B, K, T, heads, N], each head's weights summing to 1."""
+
+
 class Decoder(keras.Model):  # type: ignore[misc]  # Keras has no types.
     """From a grid [B, rows, columns, channels] and words to the next word's logits."""
 
@@ -122,24 +131,29 @@ class Decoder(keras.Model):  # type: ignore[misc]  # Keras has no types.
 
     def step(self, tokens: KerasTensor, state: State, memory: Memory) -> Step:
         """Read the words before [B, K] and tell the next."""
-        read, attention, state = self._advance(self.embedding(tokens), state, memory)
-        return Step(self._logits(read), attention, state)
+        read, attention, state = self.advance(self.embedding(tokens), state, memory)
+        return Step(self.logits(read), attention, state)
 
     def call(self, inputs: tuple[KerasTensor, KerasTensor], training: bool = False) -> KerasTensor:
         """Teacher-forced logits [B, K, T, V] of the words, given (grid, words [B, K, T])."""
         grid, tokens = inputs
+        return self.logits(self.recite(grid, tokens, training).read, training)
+
+    def recite(self, grid: KerasTensor, tokens: KerasTensor, training: bool = False) -> Recital:
+        """Tell what is read before each of the words [B, K, T], given those before them."""
         memory = self.remember(grid, training=training)
         captions, length = tokens.shape[1:]
         before = ops.concatenate([ops.full_like(tokens[..., :1], START), tokens[..., :-1]], axis=-1)
         embedded = self.embedding_dropout(self.embedding(before), training=training)
         state = self.start(memory, captions)
-        read = []
+        read, attention = [], []
         for position in range(length):
-            now, _, state = self._advance(embedded[:, :, position], state, memory)
+            now, looked, state = self.advance(embedded[:, :, position], state, memory)
             read.append(now)
-        return self._logits(ops.stack(read, axis=2), training=training)
+            attention.append(looked)
+        return Recital(ops.stack(read, axis=2), ops.stack(attention, axis=2))
 
-    def _advance(
+    def advance(
         self, embedded: KerasTensor, state: State, memory: Memory
     ) -> tuple[KerasTensor, KerasTensor, State]:
         """One step: [B, K, E] in; out what was read [B, K, 2W], the attention, the state."""
@@ -160,11 +174,16 @@ class Decoder(keras.Model):  # type: ignore[misc]  # Keras has no types.
         read = ops.concatenate([hidden, context], axis=-1)
         return read, ops.transpose(attention, (0, 2, 1, 3)), State(hidden, cell, context)
 
-    def _logits(self, read: KerasTensor, training: bool = False) -> KerasTensor:
+    def logits(self, read: KerasTensor, training: bool = False) -> KerasTensor:
         """Words' logits by the embedding itself (Press and Wolf, EACL 2017)."""
         read = self.output_dropout(read, training=training)
         words = ops.transpose(self.embedding.embeddings)
         return ops.matmul(self.output_projection(read), words) + self.word_bias
+
+    def logits_of(self, read: KerasTensor, words: KerasTensor) -> KerasTensor:
+        """The logits of one word each: given read [..., 2W] and words [...], [...]."""
+        said = self.output_projection(read) * self.embedding(words)
+        return ops.sum(said, axis=-1) + ops.take(self.word_bias, words)
 
     def _split(self, x: KerasTensor) -> KerasTensor:
         """[B, N, W] to [B, N, heads, W/heads]."""

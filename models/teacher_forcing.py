@@ -21,7 +21,8 @@ def tell(
     Returns:
         The captions as `beam_search` returns them. Whether they repeat words is not asked.
     """
-    logits = decoder((grid, tokens[:, None]))[:, 0] + silencing(decoder.config.vocabulary_size)
+    read = decoder.recite(grid, tokens[:, None]).read[:, 0]
+    logits = decoder.logits(read) + silencing(decoder.config.vocabulary_size)
     searched, told = ops.log_softmax(logits), ops.log_softmax(logits / config.temperature)
     said = tokens != PAD
     search_log_probs = _of_words(searched, tokens, said)
@@ -34,6 +35,7 @@ def tell(
         alternative_log_probs=alternative_log_probs,
         search_log_probs=search_log_probs,
         scores=(ops.sum(search_log_probs, axis=-1) / lengths**config.length_power)[:, None],
+        hidden=read[..., : decoder.config.width],
     )
 
 

@@ -4,9 +4,16 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from inference.caption import Alternative, Caption, Tag, Timing, Word
+from inference.conversation import Progress
 from inference.engine import EngineInfo, EngineState
+from inference.explained import Explained
+from inference.explanations.check import Check
+from inference.explanations.map import Map
+from inference.explanations.method_card import MethodCard
+from inference.explanations.target import Target
 from inference.steadiness import Anchor, Followed, View
 
 
@@ -24,7 +31,7 @@ def sure(text: str, confidence: float = 0.72, **tags: float) -> Caption:
         fallback=None,
         guess="",
         kept=False,
-        timing_ms=Timing(1.0, 1.0),
+        timing_ms=Timing(1.0, 1.0, 0.0),
     )
 
 
@@ -53,15 +60,48 @@ class ScriptedCaptions:
         licence="none",
         figures={},
         tags=True,
+        methods=(
+            MethodCard("gradcam", "Grad-CAM", "none", "none", "none", ("word", "caption")),
+            MethodCard("saliency", "Saliency", "none", "none", "none", ("word", "caption")),
+        ),
     )
 
     def __init__(self, says: Caption) -> None:
         self.says = says
+        self.heat = Map(np.ones((9, 9), np.float32))
+        self.took_ms = 1.0
+        self.explained: list[str] = []
+        """The methods that were asked for, in order."""
 
     async def follow(self, view: View, beam_width: int | None) -> Followed:
         """Say it again."""
         nothing = np.zeros(1, np.float16)
         return Followed(self.says, Anchor(self.says, (), nothing, nothing))
+
+    async def explain(
+        self,
+        picture: NDArray[np.uint8],
+        tokens: tuple[int, ...],
+        method: str,
+        target: Target,
+        progress: Progress | None = None,
+        *,
+        live: bool = False,
+    ) -> Explained:
+        """Point at the same places again."""
+        self.explained.append(method)
+        return Explained(self.heat, self.took_ms)
+
+    async def check(
+        self,
+        picture: NDArray[np.uint8],
+        tokens: tuple[int, ...],
+        method: str,
+        index: int,
+        progress: Progress | None = None,
+    ) -> Check:
+        """Find the same again."""
+        return Check(0.2, 0.9, 0.1, (0.7, 0.8, 0.9))
 
     async def wait_ready(self) -> None:
         """It always is."""

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from tests.bench import captioner, live, steadiness
+from tests.bench import captioner, explanations, live, steadiness
 from tests.bench.child import ChildError
 from tests.bench.figures import Figure
 from tests.bench.machine import facts, load_average
@@ -21,6 +21,7 @@ Bench = Callable[[Plan], Awaitable[dict[str, Any]]]
 
 _BENCHES: dict[str, Bench] = {
     "captioner": captioner.measure,
+    "explanations": explanations.measure,
     "live": live.measure,
     "steadiness": steadiness.measure,
 }

@@ -17,6 +17,7 @@ _PACKAGES = (
     "opencv-python-headless",
     "pillow",
     "tensorflow",
+    "tf-keras-vis",
 )
 
 

@@ -41,7 +41,7 @@ async def run(folder: Path, rounds: int, seconds: float) -> None:
     plain = await asyncio.to_thread(PlainCaptioner, folder, BEAM_WIDTH, _ALTERNATIVES)
     ways = {"shipped": _shipped(model), "plain": _plain(plain)}
     encoders = _encoders(model, folder)
-    pictures = _pictures(model.image_size)
+    pictures = pictures_of_footage(model.image_size)
     await _round(model, ways, encoders, pictures[:_WARM_UP], 0)
     for _ in range(rounds):
         load = load_average()
@@ -133,7 +133,8 @@ def _plain(plain: PlainCaptioner) -> Way:
     return caption
 
 
-def _pictures(side: int) -> list[NDArray[np.uint8]]:
+def pictures_of_footage(side: int) -> list[NDArray[np.uint8]]:
+    """Read pictures of the benchmark's footage, RGB [side, side, 3] each."""
     footage = read_footage(footage_path(), 640, 480)
     kept = footage[:: max(1, len(footage) // _PICTURES)]
     images = (np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in kept)

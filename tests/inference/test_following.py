@@ -1,18 +1,26 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from inference.captioning import CaptionModel
+from inference.explanations.method import finish
+from inference.explanations.methods import METHODS
+from inference.explanations.subject import Subject
+from inference.explanations.target import Target
 from inference.following import follow
 from inference.steadiness import NEWS_GAIN, Anchor, Followed, View
 from models.beam_search import BeamCaption
 from models.content_words import content_words
+from models.doubt import EVIDENCE, Doubt
+from models.release import read_card, write_card
 from models.vocabulary import END
 from tests.camera import PHOTOGRAPHS, photograph
+from tests.inference.conftest import photographs
 from web.settings import DEFAULT_CAPTIONER
 
 Picture = NDArray[np.uint8]
@@ -189,6 +197,107 @@ def test_streams_that_are_captioned_together_are_not_mixed_up(
         assert followed.anchor.tokens == alone.anchor.tokens
         np.testing.assert_allclose(followed.anchor.features, alone.anchor.features, atol=1e-2)
     assert [followed.caption.kept for followed in together] == [True, False, False, False, False]
+
+
+def test_maps_are_of_the_words_that_were_found_in_the_picture(model: CaptionModel) -> None:
+    for image in PICTURES[:2]:
+        followed = look(model, image)
+        assert followed.anchor.caption.maps is followed.caption.maps
+        assert followed.caption.timing_ms.maps > 0
+        _are_own(model, image, followed)
+
+
+def test_no_maps_are_made_for_a_view_that_wants_none(model: CaptionModel) -> None:
+    followed = follow(model, [View(PICTURES[0], maps=False)])[0]
+
+    assert followed.caption.maps is None
+    assert followed.caption.timing_ms.maps == 0
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_a_kept_caption_keeps_its_maps(model: CaptionModel, wanted: bool) -> None:
+    first = look(model, PICTURES[0])
+    view = View(noisy(PICTURES[0], 3), first.anchor, maps=wanted)
+    second = follow(model, [view])[0]
+
+    assert second.caption.kept
+    assert second.caption.maps is first.caption.maps
+    assert second.caption.timing_ms.maps == 0
+
+
+def test_what_is_asked_of_a_picture_next_need_not_encode_it_again(
+    model: CaptionModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anchor = look(model, PICTURES[3]).anchor
+    grid = model.encode([PICTURES[3]])[0]
+    monkeypatch.delattr(CaptionModel, "encode_pixels")
+
+    np.testing.assert_array_equal(Subject(model, PICTURES[3], anchor.tokens).grid, grid)
+
+
+def test_a_kept_caption_without_maps_gets_them_when_they_are_wanted(model: CaptionModel) -> None:
+    first = follow(model, [View(PICTURES[0], maps=False)])[0]
+    second = look(model, PICTURES[0], first.anchor)
+
+    assert second.caption.kept
+    assert not second.anchor.caption.kept
+    assert second.anchor.caption.maps is second.caption.maps
+    _are_own(model, PICTURES[0], second)
+
+
+def test_a_caption_that_stays_is_explained_on_the_new_picture(
+    model: CaptionModel, hesitant: tuple[Picture, Anchor]
+) -> None:
+    image, anchor = hesitant
+    followed = look_afresh(model, image, anchor)
+
+    assert followed.anchor.tokens == anchor.tokens
+    assert anchor.caption.maps is None
+    _are_own(model, image, followed)
+
+
+def test_streams_together_get_each_their_own_maps(
+    model: CaptionModel, hesitant: tuple[Picture, Anchor]
+) -> None:
+    unexplained = follow(model, [View(PICTURES[0], maps=False)])[0].anchor
+    views = [
+        View(PICTURES[0], unexplained),
+        View(PICTURES[1], maps=False),
+        View(hesitant[0], hesitant[1], afresh=True),
+        View(PICTURES[2]),
+    ]
+    kept, without, stays, found = follow(model, views)
+
+    assert without.caption.maps is None
+    for view, followed in ((views[0], kept), (views[2], stays), (views[3], found)):
+        _are_own(model, view.image, followed)
+
+
+def test_a_fallback_has_the_maps_of_the_words_that_it_says(folder: Path) -> None:
+    doubt = Doubt(1.0, (0.0,) * len(EVIDENCE), offset=-9.0, threshold=0.5, beginning=1e-9)
+    write_card(folder, replace(read_card(folder), doubt=doubt))
+    doubting = CaptionModel(folder)
+    followed = [look(doubting, image) for image in photographs(doubting.image_size)]
+
+    assert all(each.caption.fallback for each in followed)
+    shortened = [each for each in followed if each.caption.words]
+    assert shortened
+    for each in shortened:
+        whole = len(each.anchor.tokens)
+        assert 0 < len(each.caption.words) < whole
+    for each, image in zip(followed, photographs(doubting.image_size), strict=True):
+        _are_own(doubting, image, each)
+
+
+def _are_own(model: CaptionModel, image: Picture, followed: Followed) -> None:
+    """Whether the maps are those of the caption's words in that picture, asked for one by one."""
+    caption, subject = followed.caption, Subject(model, image, followed.anchor.tokens)
+    assert caption.maps
+    assert len(caption.maps.words) == len(caption.words)
+    for index, given in enumerate([*caption.maps.words, caption.maps.caption]):
+        target = Target("word", index) if index < len(caption.words) else Target("caption")
+        alone = finish(METHODS[caption.maps.method].explain(subject, target)).values
+        np.testing.assert_allclose(given.values, alone, atol=1e-3 * alone.max())
 
 
 def test_a_stream_is_refused_what_a_picture_is(model: CaptionModel) -> None:

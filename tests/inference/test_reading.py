@@ -26,6 +26,7 @@ def read(threshold: float, before: Caption | None) -> Fallback | None:
         alternative_log_probs=log_probs[:, None],
         search_log_probs=log_probs,
         scores=log_probs[:1],
+        hidden=log_probs[:, None],
     )
     caption = Reader(VOCABULARY, doubt).read(found, GRID, (), Timing(0.0, 0.0), before)
     assert caption.confidence == SURE

@@ -169,6 +169,20 @@ def test_special_words_are_never_said_or_told(make_decoder: MakeDecoder, width: 
         assert np.exp(found.alternative_log_probs[image, : len(said)]).sum(axis=-1).min() > 0.4
 
 
+@pytest.mark.parametrize("width", [1, 3])
+def test_hidden_states_are_those_that_each_word_was_told_from(
+    make_decoder: MakeDecoder, width: int
+) -> None:
+    for seed in range(3):
+        decoder, grids = make_decoder(seed), random_grids(3, seed)
+        found = search(decoder, grids, BeamConfig(width, max_length=7))
+        recited = decoder.recite(grids, found.tokens[:, None]).read[:, 0]
+
+        said = found.tokens != PAD
+        expected = np.asarray(recited)[..., : decoder.config.width][said]
+        np.testing.assert_allclose(found.hidden[said], expected, atol=1e-4)
+
+
 def decoder_of_a_coin(ball: float) -> Decoder:
     """Make a decoder that says ball or the end, always with the same probability."""
     decoder = Decoder(replace(SMALL, vocabulary_size=BALL + 1))

@@ -28,7 +28,7 @@ def test_what_a_search_found_is_told_as_the_search_told_it(
     for name in ("log_probs", "search_log_probs"):
         expected, given = (np.asarray(getattr(each, name)) for each in (found, told))
         np.testing.assert_allclose(given, expected, atol=1e-4)
-    for name in ("alternative_tokens", "alternative_log_probs"):
+    for name in ("alternative_tokens", "alternative_log_probs", "hidden"):
         expected, given = (np.asarray(getattr(each, name))[said] for each in (found, told))
         np.testing.assert_allclose(given, expected, atol=1e-4)
     np.testing.assert_allclose(told.scores[:, 0], found.scores[:, 0], atol=1e-4)

@@ -1,0 +1,47 @@
+"""The maps that come with each caption: of all its words at once, for next to nothing."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.explanations.graphs import Graphs
+from inference.explanations.map import Map
+from inference.explanations.maps import CaptionMaps
+from inference.explanations.terms import Terms
+from models.beam_search import BeamCaption
+from models.vocabulary import END, PAD
+
+LIVE: Literal["gradcam", "hirescam"] = "gradcam"
+"""The method, a field of `Cams`."""
+
+
+def live_maps(
+    graphs: Graphs, grids: NDArray[np.float32], captions: Sequence[BeamCaption]
+) -> list[CaptionMaps]:
+    """Explain every word of captions of different pictures.
+
+    Args:
+        graphs: The captioner's.
+        grids: float32 [B, rows, columns, channels].
+        captions: Of each grid, as it was found or retold: each part [T, ...].
+
+    Returns:
+        The maps of each caption, of all the words before its end.
+    """
+    tokens = np.stack([caption.tokens for caption in captions]).astype(np.int32)
+    words = np.where(tokens == END, PAD, tokens)
+    counts = (words != PAD).sum(axis=1)
+    longest = counts.max()
+    hidden = np.stack([caption.hidden for caption in captions])[:, :longest]
+    words = words[:, :longest]
+    cams = graphs.direct_cams(grids, hidden, Terms(words, np.full_like(words, PAD)))
+    maps = np.asarray(getattr(cams, LIVE))
+    return [_maps(of_one[:count]) for of_one, count in zip(maps, counts, strict=True)]
+
+
+def _maps(signed: NDArray[np.float32]) -> CaptionMaps:
+    """The caption's own: as the gradient of the sum of the logits is the sum of the gradients."""
+    words = tuple(Map(np.maximum(word, 0)) for word in signed)
+    return CaptionMaps(LIVE, words, Map(np.maximum(signed.sum(axis=0), 0)))

@@ -1,0 +1,1 @@
+"""Explanations against oracles, and what they say of themselves."""
