@@ -1,20 +1,26 @@
-"""The returned video: each picture as it comes, with the newest caption drawn into it."""
+"""The returned video: each picture as it comes, with the newest map and caption drawn into it."""
 
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
+from typing import Generic, Protocol, TypeVar
 
 import av
 from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 
+from inference.explanations.map import Map
 from stream.frame import Frame
+from stream.heat_overlay import HeatOverlay
 from stream.overlay import CaptionOverlay, Subtitle
 from stream.slot import Slot
 
+Drawing = TypeVar("Drawing")
+_Prepared = TypeVar("_Prepared", contravariant=True)
+
 
 class AnnotatedTrack(MediaStreamTrack):
-    """A video track that never waits for a caption: it draws what there is."""
+    """A video track that never waits for a caption or a map: it draws what there is."""
 
     kind = "video"
 
@@ -22,27 +28,29 @@ class AnnotatedTrack(MediaStreamTrack):
         self,
         frames: Slot[Frame],
         subtitle: Callable[[], Subtitle],
+        heat: Callable[[], Map | None],
         painting: Executor,
-        typesetting: Executor,
+        preparing: Executor,
     ) -> None:
-        """Return `frames`, each with what `subtitle` says then.
+        """Return `frames`, each with what `heat` and `subtitle` say then.
 
         Args:
             frames: The pictures, newest first.
-            subtitle: What to draw.
-            painting: Draws, a fraction of a millisecond a picture.
-            typesetting: Prepares each new caption, some milliseconds; no picture waits for it.
+            subtitle: What to write.
+            heat: The map to draw under it; None for none.
+            painting: Draws, a millisecond or so a picture.
+            preparing: Prepares each new caption and map, some milliseconds; no picture waits for
+                it.
         """
         super().__init__()
-        self._frames, self._subtitle = frames, subtitle
-        self._painting, self._typesetting = painting, typesetting
-        self._overlay = CaptionOverlay()
-        self._drawn = Subtitle("")
-        self._preparing: asyncio.Future[None] | None = None
+        self._frames, self._painting = frames, painting
+        self._captions, self._heats = CaptionOverlay(), HeatOverlay()
+        self._subtitle = _Newest(subtitle, self._captions, preparing, Subtitle(""))
+        self._heat = _Newest(heat, self._heats, preparing, None)
         self.returned = 0
 
     async def recv(self) -> av.VideoFrame:
-        """Wait for the next picture and return a copy of it with the caption.
+        """Wait for the next picture and return a copy of it with the map and the caption.
 
         Raises:
             MediaStreamError: If the track was stopped.
@@ -50,20 +58,46 @@ class AnnotatedTrack(MediaStreamTrack):
         if self.readyState != "live":
             raise MediaStreamError
         image = (await self._frames.take()).image
-        self._drawn = self._newest_prepared(image.width, image.height)
-        loop = asyncio.get_running_loop()
-        drawn = await loop.run_in_executor(self._painting, self._overlay.draw, image, self._drawn)
+        size = image.width, image.height
+        drawn = await asyncio.get_running_loop().run_in_executor(
+            self._painting, self._draw, image, self._heat.get(*size), self._subtitle.get(*size)
+        )
         self.returned += 1
         return drawn
 
-    def _newest_prepared(self, width: int, height: int) -> Subtitle:
-        """What to draw now: the wanted subtitle, or the one before while that is prepared."""
-        wanted = self._subtitle()
+    def _draw(self, image: av.VideoFrame, heat: Map | None, subtitle: Subtitle) -> av.VideoFrame:
+        return self._captions.draw(self._heats.draw(image, heat), subtitle)
+
+
+class _Overlay(Protocol[_Prepared]):
+    """What draws, once it has prepared what is to be drawn."""
+
+    def is_prepared(self, wanted: _Prepared, width: int, height: int, /) -> bool: ...
+
+    def prepare(self, wanted: _Prepared, width: int, height: int, /) -> None: ...
+
+
+class _Newest(Generic[Drawing]):
+    """What to draw now: what is wanted, or what was drawn before while that is prepared."""
+
+    def __init__(
+        self,
+        wanted: Callable[[], Drawing],
+        overlay: _Overlay[Drawing],
+        executor: Executor,
+        drawn: Drawing,
+    ) -> None:
+        self._wanted, self._overlay, self._executor = wanted, overlay, executor
+        self._drawn = drawn
+        self._preparing: asyncio.Future[None] | None = None
+
+    def get(self, width: int, height: int) -> Drawing:
+        wanted = self._wanted()
         if wanted == self._drawn or self._overlay.is_prepared(wanted, width, height):
-            return wanted
-        if self._preparing is None or self._preparing.done():
+            self._drawn = wanted
+        elif self._preparing is None or self._preparing.done():
             loop = asyncio.get_running_loop()
             self._preparing = loop.run_in_executor(
-                self._typesetting, self._overlay.prepare, wanted, width, height
+                self._executor, self._overlay.prepare, wanted, width, height
             )
         return self._drawn

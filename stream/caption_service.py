@@ -3,12 +3,22 @@
 from collections.abc import Callable
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.conversation import Progress
 from inference.engine import EngineInfo, EngineState
+from inference.explained import Explained
+from inference.explanations.check import Check
+from inference.explanations.target import Target
 from inference.steadiness import Followed, View
 
 
 class CaptionService(Protocol):
-    """Captions pictures, or says that it cannot now; `inference.engine.Engine` is one."""
+    """Captions pictures and explains captions, or says that it cannot now.
+
+    `inference.engine.Engine` is one, and says what its methods take and raise.
+    """
 
     @property
     def state(self) -> EngineState:
@@ -24,6 +34,28 @@ class CaptionService(Protocol):
 
     async def follow(self, view: View, beam_width: int | None) -> Followed:
         """Caption a stream's next picture; EngineUnavailable when that cannot be."""
+
+    async def explain(
+        self,
+        picture: NDArray[np.uint8],
+        tokens: tuple[int, ...],
+        method: str,
+        target: Target,
+        progress: Progress | None = None,
+        *,
+        live: bool = False,
+    ) -> Explained:
+        """Explain a caption; EngineUnavailable, Busy or ValueError when that cannot be."""
+
+    async def check(
+        self,
+        picture: NDArray[np.uint8],
+        tokens: tuple[int, ...],
+        method: str,
+        index: int,
+        progress: Progress | None = None,
+    ) -> Check:
+        """Put a word's map to the test; EngineUnavailable, Busy or ValueError if it cannot be."""
 
     async def wait_ready(self) -> None:
         """Wait until captions can be had."""

@@ -9,6 +9,9 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from inference.engine import EngineInfo
+from inference.explained import Explained
+from inference.explanations.check import Check
+from inference.explanations.target import Target
 from stream.stream_captioner import CaptionedFrame
 
 SCHEMA_PATH = Path(__file__).parent / "schema.json"
@@ -70,6 +73,8 @@ def hello(
         "vocabulary_size": info.vocabulary_size,
         "dev": info.figures,
         "licence": info.licence,
+        "tags": info.tags,
+        "methods": [method.to_json() for method in info.methods],
     }
     return {
         "type": "hello",
@@ -82,8 +87,8 @@ def hello(
     }
 
 
-def caption(seq: int, captioned: CaptionedFrame) -> dict[str, Any]:
-    """A caption, aged as of now."""
+def caption(seq: int, captioned: CaptionedFrame, *, maps: bool = True) -> dict[str, Any]:
+    """A caption, aged as of now; with the maps that it has, unless they are not wanted."""
     said, image = captioned.caption, captioned.frame.image
     age_ms = max(0.0, (time.time() - captioned.frame.captured) * 1e3)
     timing = {
@@ -91,6 +96,7 @@ def caption(seq: int, captioned: CaptionedFrame) -> dict[str, Any]:
         "wait": captioned.wait_ms,
         "encoder": said.timing_ms.encoder,
         "decoder": said.timing_ms.decoder,
+        "maps": said.timing_ms.maps,
     }
     timing["total"] = sum(timing.values())
     body = said.to_json()
@@ -104,6 +110,7 @@ def caption(seq: int, captioned: CaptionedFrame) -> dict[str, Any]:
         "fallback": said.fallback,
         "guess": said.guess,
         "kept": said.kept,
+        "maps": body["maps"] if maps else None,
         "frame": {
             "pts": _rtp_time(image.pts, image.time_base),
             "time": captioned.frame.captured,
@@ -112,6 +119,44 @@ def caption(seq: int, captioned: CaptionedFrame) -> dict[str, Any]:
         },
         "age_ms": round(age_ms, 1),
         "timing_ms": {part: round(ms, 2) for part, ms in timing.items()},
+    }
+
+
+def frozen(stream: str, seq: int) -> dict[str, Any]:
+    """A caption's picture is kept, and where it is to be had."""
+    return {"type": "frozen", "seq": seq, "picture": f"/streams/{stream}/pictures/{seq}"}
+
+
+def progress(asked: int, done: float, elapsed_s: float) -> dict[str, Any]:
+    """How much is done of what was asked for, and how long the rest will take at that rate."""
+    left_s = round(elapsed_s * (1 - done) / done, 1) if done > 0 else None
+    return {"type": "progress", "id": asked, "done": done, "left_s": left_s}
+
+
+def explanation(
+    asked: int | None, seq: int, method: str, target: Target, explained: Explained
+) -> dict[str, Any]:
+    """A map that was asked for; one that comes by itself when `asked` is None."""
+    return {
+        "type": "explanation",
+        "id": asked,
+        "seq": seq,
+        "method": method,
+        "of": target.to_json(),
+        "map": explained.map.to_json(),
+        "took_ms": round(explained.took_ms, 1),
+    }
+
+
+def checked(asked: int, seq: int, method: str, index: int, check: Check) -> dict[str, Any]:
+    """How a word's map stood the test."""
+    return {
+        "type": "checked",
+        "id": asked,
+        "seq": seq,
+        "method": method,
+        "index": index,
+        **check.to_json(),
     }
 
 

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from stream.mixture import Mixture
 from stream.typesetting import Paragraph, typeset
-from stream.yuv import Plane, blank, planes
+from stream.yuv import blank, planes
 
 Coverage = NDArray[np.float32]
 """How much of each sample something covers, float32 [rows, width] from 0 to 1."""
@@ -91,28 +92,6 @@ class Layer:
 
     colour: Colour
     coverage: Coverage
-
-
-@dataclass(frozen=True, slots=True)
-class Mixture:
-    """What becomes of the samples of some rows of a plane: (sample * keep + add) / 256.
-
-    Attributes:
-        keep: uint16 [rows, width], from 0 to 256.
-        add: uint16 [rows, width], the drawn colour's part and one half for rounding.
-        product: uint16 [rows, width], scratch space.
-    """
-
-    keep: NDArray[np.uint16]
-    add: NDArray[np.uint16]
-    product: NDArray[np.uint16]
-
-    def apply(self, source: Plane, target: Plane) -> None:
-        """Mix into the source's rows, writing to the target's."""
-        np.multiply(source, self.keep, out=self.product)
-        np.add(self.product, self.add, out=self.product)
-        np.right_shift(self.product, 8, out=self.product)
-        target[:] = self.product
 
 
 @dataclass(frozen=True, slots=True)

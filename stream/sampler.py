@@ -28,12 +28,17 @@ class Sampler:
         executor: Executor,
         interval_s: float,
         beam_width: int | None,
+        maps: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Caption `frames` and hand each caption to `publish`, preparing in the executor."""
+        """Caption `frames` and hand each caption to `publish`, preparing in the executor.
+
+        `maps` is asked of each picture whether its caption is to come with maps.
+        """
         self._frames, self._captions, self._publish = frames, captions, publish
         self._captioner = StreamCaptioner(captions, executor)
         self._interval_s = interval_s
         self._changed = asyncio.Event()
+        self._maps = maps
         self.beam_width = beam_width
 
     @property
@@ -56,7 +61,10 @@ class Sampler:
             last = time.monotonic()
             # A picture that the captioner lost is not worth a second try: a newer one waits.
             with contextlib.suppress(EngineUnavailable):
-                self._publish(await self._captioner.caption(frame, last, self.beam_width))
+                captioned = await self._captioner.caption(
+                    frame, last, self.beam_width, maps=self._maps()
+                )
+                self._publish(captioned)
 
     async def _wait_until_due(self, last: float) -> None:
         while (left := last + self._interval_s - time.monotonic()) > 0:

@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 import logging
+import secrets
 import time
-import uuid
 from collections.abc import Coroutine
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -19,13 +19,17 @@ from aiortc import (
 )
 
 from inference.engine import EngineState
+from inference.explanations.map import Map
 from stream import messages
 from stream.annotated_track import AnnotatedTrack
+from stream.asked_explanations import AskedExplanations
 from stream.caption_channel import LABEL, CaptionChannel
 from stream.caption_service import CaptionService
 from stream.doubt import worded
 from stream.feed import Feed, FeedEnded, read_source, read_track
 from stream.ice import MediaAddresses
+from stream.kept_frames import FrameGone, KeptFrames
+from stream.live_maps import LiveMaps
 from stream.offer import InputKind, Offer, OfferError
 from stream.overlay import Subtitle
 from stream.sampler import Sampler
@@ -38,6 +42,7 @@ _FAREWELL_S = 0.1
 _CLOSE_S = 2.0
 _STALE_INTERVALS = 3
 _STALE_S = 3.0
+_ID_BYTES = 16
 
 logger = logging.getLogger(__name__)
 
@@ -58,17 +63,25 @@ class Surroundings:
     captions: CaptionService
     addresses: MediaAddresses
     painting: Executor
-    """Draws captions into returned video."""
+    """Draws captions and maps into returned video."""
     sampling: Executor
-    """Prepares sampled pictures for the captioner, and new captions for drawing."""
+    """Prepares sampled pictures for the captioner, and new captions and maps for drawing."""
+    studying: Executor
+    """Converts kept pictures that are explained or looked at."""
 
 
 class Session:
     """A session, from an accepted offer on. `run` it; it frees all that it holds when it ends."""
 
+    id: str
+    """Not to be guessed: who knows it may have the session's kept pictures."""
+    name: str
+    """For logs: the beginning of the id."""
+
     def __init__(self, offer: Offer, shared: Surroundings) -> None:
         """Prepare to answer the offer."""
-        self.id = uuid.uuid4().hex[:12]
+        self.id = secrets.token_urlsafe(_ID_BYTES)
+        self.name = self.id[:6]
         self._offer, self._shared, self._settings = offer, shared, shared.settings
         self._feed = Feed()
         self._sampler = Sampler(
@@ -78,9 +91,21 @@ class Session:
             shared.sampling,
             shared.settings.interval_s,
             shared.settings.beam_width,
+            lambda: self._maps.gradcam_is_due(),
+        )
+        self._maps = LiveMaps(
+            shared.captions,
+            shared.settings.explanation_share,
+            lambda: self._sampler.interval_s,
+            self._tell,
+            self._spawn,
+        )
+        self.frames = KeptFrames(shared.studying)
+        self._asked = AskedExplanations(
+            shared.captions, self.frames, shared.settings.explanation_s, self._spawn
         )
         self._returned = AnnotatedTrack(
-            self._feed.to_return, self._subtitle, shared.painting, shared.sampling
+            self._feed.to_return, self._subtitle, self._heat, shared.painting, shared.sampling
         )
         self._channel: CaptionChannel | None = None
         self._newest: CaptionedFrame | None = None
@@ -90,7 +115,7 @@ class Session:
         self._tallied = (0, 0, self._begun)
         self._fps = (0.0, 0.0)
         self._over: asyncio.Future[_Ended] = asyncio.get_running_loop().create_future()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[object]] = set()
         # An empty list, since aiortc takes none at all as leave to ask a public STUN server.
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self._peer.on("track", self._on_track)
@@ -123,7 +148,7 @@ class Session:
             self._spawn(self._read(self._play_demo()))
         try:
             ended = await self._over
-            logger.info("session %s ended: %s", self.id, ended)
+            logger.info("session %s ended: %s", self.name, ended)
             await self._say_farewell(ended)
         finally:
             unsubscribe()
@@ -134,9 +159,13 @@ class Session:
 
     async def close(self) -> None:
         """Free everything; safe to call more than once."""
+        # Whatever still comes in begins nothing new.
+        self._end(_Ended("the session was closed"))
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.frames.clear()
+        self._newest = None
         self._returned.stop()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._peer.close(), _CLOSE_S)
@@ -148,15 +177,16 @@ class Session:
                 transceiver.direction = "inactive"
         self._peer.addTrack(self._returned)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work, name=f"session {self.id}")
+    def _spawn(self, work: Coroutine[Any, Any, object]) -> asyncio.Task[object]:
+        task = asyncio.create_task(work, name=f"session {self.name}")
         self._tasks.add(task)
         task.add_done_callback(self._on_task_done)
+        return task
 
-    def _on_task_done(self, task: asyncio.Task[None]) -> None:
+    def _on_task_done(self, task: asyncio.Task[object]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (problem := task.exception()):
-            logger.error("session %s failed", self.id, exc_info=problem)
+            logger.error("session %s failed", self.name, exc_info=problem)
             self._end(_Ended("something went wrong on the server"))
 
     def _end(self, ended: _Ended) -> None:
@@ -192,25 +222,53 @@ class Session:
             self._end(_Ended("the connection was closed"))
 
     def _on_message(self, message: dict[str, Any]) -> None:
-        assert self._channel
-        if message["type"] == "ping":
-            self._channel.send({"type": "pong", "id": message["id"]})
+        if self._over.done():
             return
-        if "interval_s" in message:
-            self._sampler.interval_s = float(message["interval_s"])
-        if "beam_width" in message:
-            self._sampler.beam_width = message["beam_width"]
+        assert self._channel
+        match message["type"]:
+            case "ping":
+                self._channel.send({"type": "pong", "id": message["id"]})
+            case "configure":
+                self._configure(message)
+            case "freeze":
+                self._freeze(message["seq"], self._channel)
+            case "release":
+                self.frames.release()
+            case "explain" | "check":
+                self._asked.ask(message, self._channel)
+            case "cancel":
+                self._asked.cancel(message["id"], self._channel)
+
+    def _configure(self, wanted: dict[str, Any]) -> None:
+        if "interval_s" in wanted:
+            self._sampler.interval_s = float(wanted["interval_s"])
+        if "beam_width" in wanted:
+            self._sampler.beam_width = wanted["beam_width"]
+        if "overlay" in wanted:
+            self._maps.overlay = wanted["overlay"]
+        if "explanations" in wanted:
+            self._maps.explanations = wanted["explanations"]
         self._send_stats()
+
+    def _freeze(self, seq: int, channel: CaptionChannel) -> None:
+        try:
+            self.frames.freeze(seq)
+        except FrameGone as problem:
+            channel.error("gone", str(problem))
+        else:
+            self._spawn(channel.answer(messages.frozen(self.id, seq)))
 
     # What the captioner does.
 
     def _publish(self, captioned: CaptionedFrame) -> None:
         self._newest = captioned
-        message = messages.caption(self._sent + self._unsent, captioned)
-        if self._channel and self._channel.send(message):
+        seq = self._sent + self._unsent
+        wants_maps = self._maps.explanations != "none"
+        if self._tell(messages.caption(seq, captioned, maps=wants_maps)):
             self._sent += 1
         else:
             self._unsent += 1
+        self._maps.follow(self.frames.keep(seq, captioned))
 
     def _on_captioner_state(self) -> None:
         if self._shared.captions.state is EngineState.READY:
@@ -228,12 +286,22 @@ class Session:
         }[captions.state]
         if newest is None:
             return Subtitle("", notice=notice)
-        patience = max(_STALE_S, _STALE_INTERVALS * self._sampler.interval_s)
-        stale = notice is not None or time.time() - newest.frame.captured > patience
+        stale = notice is not None or time.time() - newest.frame.captured > self._patience_s()
         doubt, text = worded(newest.caption)
         return Subtitle(text, stale, " · ".join(filter(None, (notice, doubt))) or None)
 
+    def _heat(self) -> Map | None:
+        """What the returned video shows over the picture now."""
+        return self._maps.heat(self._patience_s())
+
+    def _patience_s(self) -> float:
+        """Age at which what was said of a picture may be true no more."""
+        return max(_STALE_S, _STALE_INTERVALS * self._sampler.interval_s)
+
     # What the client is told.
+
+    def _tell(self, message: dict[str, Any]) -> bool:
+        return self._channel is not None and self._channel.send(message)
 
     def _greet(self) -> None:
         if self._channel:
@@ -257,22 +325,26 @@ class Session:
             self._send_stats()
 
     def _send_stats(self) -> None:
-        if self._channel:
-            self._channel.send(
-                {
-                    "type": "stats",
-                    "captioner": self._state_of_captioner(),
-                    "settings": self._state_of_settings(),
-                    "frames": {
-                        "received": self._feed.received,
-                        "returned": self._returned.returned,
-                        "replaced": self._feed.to_return.replaced,
-                        "fps_in": round(self._fps[0], 1),
-                        "fps_out": round(self._fps[1], 1),
-                    },
-                    "captions": {"sent": self._sent, "replaced": self._unsent},
-                }
-            )
+        every = self._maps.every
+        self._tell(
+            {
+                "type": "stats",
+                "captioner": self._state_of_captioner(),
+                "settings": self._state_of_settings(),
+                "frames": {
+                    "received": self._feed.received,
+                    "returned": self._returned.returned,
+                    "replaced": self._feed.to_return.replaced,
+                    "fps_in": round(self._fps[0], 1),
+                    "fps_out": round(self._fps[1], 1),
+                },
+                "captions": {"sent": self._sent, "replaced": self._unsent},
+                "explanations": {
+                    "gradcam_every": every.gradcam,
+                    "saliency_every": every.saliency,
+                },
+            }
+        )
 
     def _state_of_captioner(self) -> dict[str, Any]:
         captions = self._shared.captions
@@ -281,7 +353,12 @@ class Session:
     def _state_of_settings(self) -> dict[str, Any]:
         info = self._shared.captions.info
         width = self._sampler.beam_width or (info.beam_width if info else messages.BEAM_WIDTH)
-        return {"interval_s": self._sampler.interval_s, "beam_width": width}
+        return {
+            "interval_s": self._sampler.interval_s,
+            "beam_width": width,
+            "overlay": self._maps.overlay,
+            "explanations": self._maps.explanations,
+        }
 
     # What ends it.
 

@@ -3,18 +3,24 @@
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from aiortc import RTCSessionDescription
 
 from stream.caption_service import CaptionService
 from stream.ice import MediaAddresses
+from stream.kept_frames import FrameGone
 from stream.offer import Offer
 from stream.prompt_jitter import deliver_promptly
 from stream.session import Session, Surroundings
 from stream.settings import StreamSettings
 
 _PAINTERS = 2
+
+
+class _Live(NamedTuple):
+    session: Session
+    task: asyncio.Task[None]
 
 
 class ServerFull(RuntimeError):
@@ -30,13 +36,14 @@ class Sessions:
         """Accept sessions whose media may use the addresses of `host`."""
         deliver_promptly()
         self._settings = settings
-        self._live: dict[str, asyncio.Task[None]] = {}
+        self._live: dict[str, _Live] = {}
         self._shared = Surroundings(
             settings=settings,
             captions=captions,
             addresses=MediaAddresses(host),
             painting=ThreadPoolExecutor(_PAINTERS, "painting"),
             sampling=ThreadPoolExecutor(1, "sampling"),
+            studying=ThreadPoolExecutor(1, "studying"),
         )
 
     def __len__(self) -> int:
@@ -64,19 +71,34 @@ class Sessions:
             raise ServerFull(f"all {self._settings.sessions} sessions are taken")
         session = Session(offer, self._shared)
         answered: asyncio.Future[RTCSessionDescription] = asyncio.Future()
-        task = asyncio.create_task(_live(session, answered), name=f"session {session.id}")
-        self._live[session.id] = task
+        task = asyncio.create_task(_live(session, answered), name=f"session {session.name}")
+        self._live[session.id] = _Live(session, task)
         task.add_done_callback(lambda _: self._live.pop(session.id))
         return session.id, await asyncio.shield(answered)
 
+    async def picture(self, stream: str, seq: int) -> bytes:
+        """Give the picture of a caption, as a JPEG: what the caption speaks of, with nothing on it.
+
+        Args:
+            stream: The session's id.
+            seq: The caption's number; it is the frozen one, or one of the last few.
+
+        Raises:
+            FrameGone: If there is no such session, or it does not keep the picture any more.
+        """
+        if stream not in self._live:
+            raise FrameGone("there is no such stream any more: connect again")
+        return await self._live[stream].session.frames.find(seq).jpeg()
+
     async def close(self) -> None:
         """End every session and free what they share."""
-        tasks = list(self._live.values())
+        tasks = [live.task for live in self._live.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._shared.painting.shutdown(wait=False)
         self._shared.sampling.shutdown(wait=False)
+        self._shared.studying.shutdown(wait=False)
         self._shared.addresses.release()
 
 

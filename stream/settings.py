@@ -28,3 +28,7 @@ class StreamSettings(BaseModel):
     """A session without a new picture for so long is ended."""
     session_s: float = Field(12 * 3600, gt=0)
     """A session is ended after so long."""
+    explanation_share: float = Field(0.25, ge=0, le=1)
+    """Of the captioner's time, what the maps that come with one session's captions may take."""
+    explanation_s: float = Field(60, gt=0)
+    """How long an explanation that a client asked for may take."""

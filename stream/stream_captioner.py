@@ -27,6 +27,8 @@ class CaptionedFrame:
 
     frame: Frame
     caption: Caption
+    tokens: tuple[int, ...]
+    """The caption's, as `Anchor.tokens`: what explanations of it go by."""
     prepare_ms: float
     """Comparing it with the last, colour conversion and squeezing."""
     wait_ms: float
@@ -51,7 +53,9 @@ class StreamCaptioner:
         self._captions, self._executor = captions, executor
         self._last: _Last | None = None
 
-    async def caption(self, frame: Frame, at_s: float, beam_width: int | None) -> CaptionedFrame:
+    async def caption(
+        self, frame: Frame, at_s: float, beam_width: int | None, *, maps: bool = False
+    ) -> CaptionedFrame:
         """Caption the stream's next picture.
 
         Args:
@@ -59,6 +63,8 @@ class StreamCaptioner:
             at_s: Its time, of any clock that the stream keeps to.
             beam_width: The captioner's own when None; another one than before drops all that was
                 kept.
+            maps: Whether the caption is to come with maps of its words. One that is kept has those
+                that it had, wanted or not.
 
         Raises:
             EngineUnavailable: If it cannot be captioned now.
@@ -71,26 +77,31 @@ class StreamCaptioner:
             self._last = None
         last = self._last
         afresh = last is not None and at_s - last.at_s >= REFRESH_S
+        unexplained = maps and last is not None and last.anchor.caption.maps is None
         picture, image = await asyncio.get_running_loop().run_in_executor(
             self._executor,
             _prepare,
             frame.image,
             info.image_size,
-            None if last is None or afresh else last.picture,
+            None if last is None or afresh or unexplained else last.picture,
         )
         prepared = time.perf_counter()
         prepare_ms = (prepared - begun) * 1e3
         if image is None:
             assert last
-            kept = replace(last.anchor.caption, kept=True, timing_ms=Timing(0.0, 0.0))
-            return CaptionedFrame(frame, kept, prepare_ms, wait_ms=0.0)
-        view = View(image, last.anchor if last else None, afresh)
+            kept = replace(last.anchor.caption, kept=True, timing_ms=Timing(0.0, 0.0, 0.0))
+            return CaptionedFrame(frame, kept, last.anchor.tokens, prepare_ms, wait_ms=0.0)
+        view = View(image, last.anchor if last else None, afresh, maps)
         caption, anchor = await self._captions.follow(view, beam_width)
-        if not caption.kept:
+        if not caption.kept or last is None:
             self._last = _Last(anchor, picture, at_s, beam_width)
+        elif unexplained:
+            self._last = replace(last, anchor=anchor)
         asked_ms = (time.perf_counter() - prepared) * 1e3
-        computed_ms = caption.timing_ms.encoder + caption.timing_ms.decoder
-        return CaptionedFrame(frame, caption, prepare_ms, max(0.0, asked_ms - computed_ms))
+        spent = caption.timing_ms
+        computed_ms = spent.encoder + spent.decoder + spent.maps
+        wait_ms = max(0.0, asked_ms - computed_ms)
+        return CaptionedFrame(frame, caption, anchor.tokens, prepare_ms, wait_ms)
 
 
 def _prepare(

@@ -35,8 +35,9 @@ def page_routes() -> list[web.AbstractRouteDef]:
 
 
 async def security_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Add to every response what a browser is to hold to."""
-    response.headers.update(_HEADERS)
+    """Add to every response what a browser is to hold to, but where it says otherwise itself."""
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
 
 
 async def _index(request: web.Request) -> web.FileResponse:

@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from stream.sources.source import Source, SourceError, SourceFrame
 
@@ -37,6 +38,24 @@ def is_image(path: Path) -> bool:
             return SIGNATURES.match(file.read(16)) is not None
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """Read a picture file.
+
+    Returns:
+        RGB, uint8 [H, W, 3], turned the way that its EXIF data asks for.
+
+    Raises:
+        SourceError: there is no such file, it is no picture, or it cannot be read.
+    """
+    if not path.is_file():
+        raise SourceError(f"there is no file {path}: give a picture (JPEG, PNG, WebP or the like)")
+    if not is_image(path):
+        raise SourceError(f"{path} is no picture: give a JPEG, PNG, WebP or the like")
+    with ImageSource(path) as source:
+        (frame,) = source.frames()
+        return frame.image.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
 
 
 class ImageSource(Source):

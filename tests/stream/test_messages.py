@@ -21,6 +21,19 @@ json_values = st.recursive(
         {"type": "configure"},
         {"type": "configure", "interval_s": 0.25},
         {"type": "configure", "interval_s": 10, "beam_width": 5},
+        {"type": "configure", "overlay": "saliency", "explanations": "all"},
+        {"type": "freeze", "seq": 0},
+        {"type": "release"},
+        {"type": "cancel", "id": 2**53 - 1},
+        {"type": "check", "id": 1, "seq": 2, "method": "gradcam", "index": 99},
+        {"type": "explain", "id": 1, "seq": 2, "method": "rise", "of": {"kind": "caption"}},
+        {
+            "type": "explain",
+            "id": 1,
+            "seq": 2,
+            "method": "gradcam",
+            "of": {"kind": "contrast", "index": 3, "text": "dog"},
+        },
     ],
 )
 def test_takes_what_the_schema_describes(message: dict[str, Any]) -> None:
@@ -34,9 +47,9 @@ def test_takes_what_the_schema_describes(message: dict[str, Any]) -> None:
         ("[]", "bad-json", "one JSON object"),
         ("[" * 100_000, "bad-json", "one JSON object"),
         (b"\xff\xfe", "bad-json", "one JSON object"),
-        ("{}", "unknown-type", "configure, ping"),
-        ('{"type": ["ping"]}', "unknown-type", "configure, ping"),
-        ('{"type": "analyze"}', "unknown-type", "configure, ping"),
+        ("{}", "unknown-type", "configure, freeze, .*, ping"),
+        ('{"type": ["ping"]}', "unknown-type", "configure, freeze, .*, ping"),
+        ('{"type": "analyze"}', "unknown-type", "configure, freeze, .*, ping"),
         ('{"type": "ping"}', "bad-message", "ping: needs type, id"),
         ('{"type": "ping", "id": -1}', "bad-message", "id: must meet minimum 0"),
         ('{"type": "ping", "id": true}', "bad-message", "id: must meet type"),
@@ -48,6 +61,21 @@ def test_takes_what_the_schema_describes(message: dict[str, Any]) -> None:
         ('{"type": "configure", "interval_s": NaN}', "bad-json", "NaN is no JSON"),
         ('{"type": "configure", "beam_width": 2.5}', "bad-message", "beam_width: must meet type"),
         ('{"type": "configure", "colour": 1}', "bad-message", "takes only"),
+        ('{"type": "configure", "overlay": "rise"}', "bad-message", "overlay: must meet enum"),
+        ('{"type": "freeze"}', "bad-message", "freeze: needs type, seq"),
+        ('{"type": "freeze", "seq": -1}', "bad-message", "seq: must meet minimum"),
+        ('{"type": "cancel", "id": 9007199254740992}', "bad-message", "id: must meet maximum"),
+        ('{"type": "explain", "id": 1}', "bad-message", "explain: needs type, id, seq"),
+        (
+            '{"type": "explain", "id": 1, "seq": 0, "method": "rise", "of": {"kind": "song"}}',
+            "bad-message",
+            "of.kind: must meet enum",
+        ),
+        (
+            '{"type": "check", "id": 1, "seq": 0, "method": "rise", "index": 100}',
+            "bad-message",
+            "index: must meet maximum",
+        ),
     ],
 )
 def test_says_what_is_wrong(text: str | bytes, code: str, told: str) -> None:
@@ -56,16 +84,21 @@ def test_says_what_is_wrong(text: str | bytes, code: str, told: str) -> None:
     assert caught.value.code == code
 
 
+KINDS = ("configure", "freeze", "release", "explain", "check", "cancel", "ping")
+TARGETS = ("word", "contrast", "caption", "tag")
+NUMBERS = st.integers(-1, 2**54) | st.booleans() | st.none()
+
+
 @given(st.text() | st.binary() | json_values.map(json.dumps))
 def test_whatever_comes_is_taken_or_refused(text: str | bytes) -> None:
     try:
         message = parse(text)
     except MessageError:
         return
-    assert message["type"] in ("ping", "configure")
+    assert message["type"] in KINDS
 
 
-@given(st.sampled_from(["ping", "configure"]), st.dictionaries(st.text(max_size=9), json_values))
+@given(st.sampled_from(KINDS), st.dictionaries(st.text(max_size=9), json_values))
 def test_whatever_a_known_type_carries_is_taken_or_refused(
     kind: str, fields: dict[str, Any]
 ) -> None:
@@ -74,3 +107,37 @@ def test_whatever_a_known_type_carries_is_taken_or_refused(
     except MessageError:
         return
     assert 0.25 <= message.get("interval_s", 1) <= 10
+
+
+requests = st.fixed_dictionaries(
+    {"type": st.sampled_from(("explain", "check", "freeze", "cancel"))},
+    optional={
+        "id": NUMBERS,
+        "seq": NUMBERS,
+        "index": NUMBERS,
+        "method": st.text(max_size=60) | json_values,
+        "of": st.fixed_dictionaries(
+            {"kind": st.sampled_from(TARGETS) | json_values},
+            optional={"index": NUMBERS, "text": st.text(max_size=90), "more": json_values},
+        )
+        | json_values,
+    },
+)
+
+
+@given(requests)
+def test_of_a_request_that_is_taken_every_part_is_within_its_bounds(
+    request: dict[str, Any],
+) -> None:
+    try:
+        message = parse(json.dumps(request))
+    except MessageError:
+        return
+    for name, most in (("id", 2**53 - 1), ("seq", 2**54), ("index", 99)):
+        number = message.get(name, 0)
+        assert type(number) is int and 0 <= number <= most
+    assert len(message.get("method", "")) <= 40
+    target = message.get("of", {"kind": "word"})
+    assert target["kind"] in TARGETS
+    assert set(target) <= {"kind", "index", "text"}
+    assert len(target.get("text", "")) <= 60

@@ -115,7 +115,12 @@ async def test_a_session_is_configured_while_it_runs(engine: Engine) -> None:
         peer.send({"type": "configure", "interval_s": 0.25, "beam_width": 1})
         await peer.until(lambda: len(peer.of_type("caption")) >= 4)
 
-        assert peer.of_type("stats")[-1]["settings"] == {"interval_s": 0.25, "beam_width": 1}
+        assert peer.of_type("stats")[-1]["settings"] == {
+            "interval_s": 0.25,
+            "beam_width": 1,
+            "overlay": "none",
+            "explanations": "all",
+        }
 
 
 async def test_a_ping_is_answered_and_nonsense_is_told(engine: Engine) -> None:

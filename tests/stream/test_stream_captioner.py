@@ -161,6 +161,46 @@ async def test_a_kept_caption_costs_the_captioner_nothing_and_speaks_of_its_own_
     assert second.prepare_ms > 0
 
 
+async def test_a_kept_caption_keeps_its_maps_and_what_explanations_go_by(
+    captioner: StreamCaptioner,
+) -> None:
+    one, other = (
+        Frame(frame, 0.0) for frame in filmed(Camera(), repeat(photograph("rocket.jpg"), 2))
+    )
+    first = await captioner.caption(one, 0.0, None, maps=True)
+    second = await captioner.caption(other, 1.0, None, maps=True)
+
+    assert first.caption.maps and first.caption.timing_ms.maps > 0
+    assert len(first.caption.maps.words) == len(first.caption.words)
+    assert second.caption.kept
+    assert second.frame is other
+    assert second.caption.maps
+    assert second.caption.maps.to_json() == first.caption.maps.to_json()
+    assert second.caption.timing_ms.maps == 0
+    assert second.tokens == first.tokens
+    assert len(first.tokens) > len(first.caption.words)
+
+
+async def test_maps_that_are_wanted_later_are_computed_once_though_nothing_moves(
+    captioner: StreamCaptioner,
+) -> None:
+    frame = Frame(next(filmed(Camera(), repeat(photograph("rocket.jpg"), 1))), 0.0)
+    captioned = [
+        await captioner.caption(frame, number / 10, None, maps=maps)
+        for number, maps in enumerate((False, False, True, True, False))
+    ]
+
+    assert [each.caption.maps is None for each in captioned] == [True, True, False, False, False]
+    assert [each.caption.timing_ms.maps > 0 for each in captioned] == [
+        False,
+        False,
+        True,
+        False,
+        False,
+    ]
+    assert [each.caption.kept for each in captioned] == [False, True, True, True, True]
+
+
 async def test_no_caption_is_kept_longer_than_the_bound(captioner: StreamCaptioner) -> None:
     frame = next(filmed(Camera(), repeat(photograph("rocket.jpg"), 1)))
     captions = await watch(captioner, repeat(frame, 9), every_s=REFRESH_S / 4)

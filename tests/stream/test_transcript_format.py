@@ -21,7 +21,7 @@ SERVER_MESSAGE = Draft202012Validator({"$ref": "#/$defs/server", "$defs": SCHEMA
 
 def line(position_s: float, caption: Caption) -> TranscriptLine:
     frame = Frame(av.VideoFrame(64, 48, "yuv420p"), 1.7e9 + position_s)
-    return TranscriptLine(position_s, CaptionedFrame(frame, caption, 1.0, 1.0))
+    return TranscriptLine(position_s, CaptionedFrame(frame, caption, (), 1.0, 1.0))
 
 
 def test_people_read_how_sure_it_is_and_of_which_objects() -> None:

@@ -43,6 +43,7 @@ def test_the_command_line_goes_before_the_environment_and_that_before_the_file(
         ("precision = 'int4'", "'precision'"),
         ("[stream]\nsessions = 0", "'stream.sessions'"),
         ("[stream]\nsesions = 2", "'stream.sesions'"),
+        ("[stream]\nexplanation_share = 1.1", "'stream.explanation_share'"),
         ("[stream]\ninterval_s = 'often'", "'stream.interval_s'"),
     ],
 )

@@ -1,0 +1,148 @@
+"""The maps that come with a session's captions by themselves, as often as its budget allows."""
+
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from inference.engine import EngineUnavailable
+from inference.explained import Busy
+from inference.explanations.map import Map
+from inference.explanations.target import Target
+from stream import messages
+from stream.caption_service import CaptionService
+from stream.explanation_budget import Every, ExplanationBudget
+from stream.kept_frames import KeptFrame
+
+Overlay = Literal["none", "gradcam", "saliency"]
+Explanations = Literal["all", "gradcam", "none"]
+
+_SALIENCY = "saliency"
+_WHOLE = Target("caption")
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A map, and when the server had the newest picture that it is true of."""
+
+    map: Map
+    tokens: tuple[int, ...]
+    captured: float
+
+
+class _Turn:
+    """Counts the captions since the last one that was explained."""
+
+    def __init__(self) -> None:
+        self._since: int | None = None
+
+    def has_come(self, every: int) -> bool:
+        """Whether the next caption is to be explained, if every so-manieth is; never for 0."""
+        return every > 0 and (self._since is None or self._since + 1 >= every)
+
+    def count(self, *, explained: bool) -> None:
+        """Count a caption."""
+        if explained:
+            self._since = 0
+        elif self._since is not None:
+            self._since += 1
+
+
+class LiveMaps:
+    """Asks for Grad-CAM with captions and for saliency after them, and knows what to draw.
+
+    Saliency is asked for once a caption is published, so that no caption waits for it, and never
+    while the one before is under way.
+    """
+
+    explanations: Explanations = "all"
+    """What the client wants with its captions."""
+    overlay: Overlay = "none"
+    """What the client wants over the returned video."""
+
+    def __init__(
+        self,
+        captions: CaptionService,
+        share: float,
+        interval_s: Callable[[], float],
+        send: Callable[[dict[str, Any]], object],
+        spawn: Callable[[Coroutine[Any, Any, None]], object],
+    ) -> None:
+        """Explain within a share of the engine's time.
+
+        Args:
+            captions: What explains.
+            share: As `ExplanationBudget` takes it.
+            interval_s: Tells the seconds from one caption to the next.
+            send: Sends a message to the client.
+            spawn: Runs what the session ends with itself.
+        """
+        self._captions, self._budget = captions, ExplanationBudget(share)
+        self._interval_s, self._send, self._spawn = interval_s, send, spawn
+        self._asking = False
+        self._gradcam: _Seen | None = None
+        self._saliency: _Seen | None = None
+        self._gradcam_turn, self._saliency_turn = _Turn(), _Turn()
+
+    @property
+    def every(self) -> Every:
+        """For every how many captions maps are computed now."""
+        return self._budget.every(
+            self._interval_s(),
+            gradcam=self.explanations != "none" or self.overlay == "gradcam",
+            saliency=self._offers_saliency()
+            and (self.explanations == "all" or self.overlay == _SALIENCY),
+        )
+
+    def gradcam_is_due(self) -> bool:
+        """Whether the next caption is to come with maps of its words."""
+        return self._gradcam_turn.has_come(self.every.gradcam)
+
+    def follow(self, kept: KeptFrame) -> None:
+        """Take note of a caption that was published, and ask for its saliency if that is due."""
+        said = kept.captioned.caption
+        self._gradcam_turn.count(explained=said.timing_ms.maps > 0)
+        if said.timing_ms.maps:
+            self._budget.gradcam.measure(said.timing_ms.maps)
+        if said.maps:
+            self._gradcam = _seen(said.maps.caption, kept)
+        due = self._saliency_turn.has_come(self.every.saliency) and not self._asking
+        stands = said.kept and self._saliency and self._saliency.tokens == kept.captioned.tokens
+        if stands and self._saliency:
+            self._saliency = _seen(self._saliency.map, kept)
+        asks = due and not stands
+        self._saliency_turn.count(explained=asks)
+        if asks:
+            self._asking = True
+            self._spawn(self._ask_for_saliency(kept))
+
+    def heat(self, patience_s: float) -> Map | None:
+        """The map to draw now: none of a picture that is older than so many seconds."""
+        seen = {"none": None, "gradcam": self._gradcam, "saliency": self._saliency}[self.overlay]
+        if seen is None or time.time() - seen.captured > patience_s:
+            return None
+        return seen.map
+
+    async def _ask_for_saliency(self, kept: KeptFrame) -> None:
+        info, tokens = self._captions.info, kept.captioned.tokens
+        assert info
+        try:
+            picture = await kept.picture(info.image_size)
+            explained = await self._captions.explain(picture, tokens, _SALIENCY, _WHOLE, live=True)
+        except (EngineUnavailable, Busy, ValueError):
+            # Nobody asked for it, and the next caption comes soon.
+            return
+        finally:
+            self._asking = False
+        self._budget.saliency.measure(explained.took_ms)
+        self._saliency = _seen(explained.map, kept)
+        if self.explanations == "all":
+            self._send(messages.explanation(None, kept.seq, _SALIENCY, _WHOLE, explained))
+
+    def _offers_saliency(self) -> bool:
+        info = self._captions.info
+        return info is not None and any(method.name == _SALIENCY for method in info.methods)
+
+
+def _seen(heat: Map, kept: KeptFrame) -> _Seen:
+    return _Seen(heat, kept.captioned.tokens, kept.captioned.frame.captured)
