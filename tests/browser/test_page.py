@@ -279,6 +279,61 @@ async def test_nothing_is_cut_off_at_any_width(server: Server, page: Page, width
     assert wider <= 0
 
 
+async def test_a_caption_is_frozen_explained_contrasted_and_checked(
+    server: Server, page: Page
+) -> None:
+    await page.add_init_script(f"({RECORD_SENT})()")
+    await page.goto(server.url)
+    await page.click("#start-demo")
+    await page.locator("#caption .word[aria-description]").first.hover(timeout=SOON)
+    await expect(page.locator("#map")).to_be_visible(timeout=SOON)
+    await expect(page.locator("#map-legend")).to_contain_text("Grad-CAM")
+    await page.click("#freeze")
+    panel = page.locator(".panel").first
+    await expect(panel.locator(".where")).not_to_be_empty()
+    await expect(page.locator("#check-sentence")).to_have_text(
+        re.compile(r"goes from .*%; with a random region of equal size: .*%\)"), timeout=SOON
+    )
+
+    await page.locator("#rivals .pick").nth(1).click()
+    await expect(panel.get_by_role("img")).to_have_attribute(
+        "aria-label", re.compile("and not “.+” by Grad-CAM"), timeout=SOON
+    )
+    await page.click(".method:text('RISE')")
+    await expect(panel.get_by_role("progressbar")).to_have_attribute(
+        "value", re.compile(r"0\.\d"), timeout=SOON
+    )
+    await panel.get_by_role("button", name="Cancel").click()
+    await expect(panel).to_contain_text("Cancelled.")
+    await page.click(".method:text('HiResCAM')")
+    await expect(panel).to_have_attribute("data-state", "shown", timeout=SOON)
+    # The picture is the server's own, and all of it was drawn.
+    assert await page.evaluate(
+        """() => {
+          const canvas = document.querySelector('.panel canvas');
+          const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+          return data.every((value, at) => at % 4 < 3 || value === 255);
+        }"""
+    )
+    await page.keyboard.press("Escape")
+    await expect(page.locator("#freeze")).to_be_focused()
+    sent = [json.loads(text) for text in await page.evaluate("() => window.sent")]
+    for message in sent:
+        CLIENT_MESSAGE.validate(message)
+    assert {"freeze", "explain", "check", "cancel", "release"} <= {each["type"] for each in sent}
+
+
+async def test_maps_are_drawn_into_the_returned_video_when_asked_for(
+    server: Server, page: Page
+) -> None:
+    await page.goto(server.url)
+    await page.click("#start-demo")
+    await captioned(page)
+    for overlay, told in (("gradcam", "where it looked"), ("none", "nothing")):
+        await page.select_option("#picture-overlay", overlay)
+        await expect(page.locator("#confirmation")).to_contain_text(told, timeout=SOON)
+
+
 async def test_closing_the_page_frees_the_session(server: Server, browser: Browser) -> None:
     context = await browser.new_context()
     page = await context.new_page()

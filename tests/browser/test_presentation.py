@@ -1,80 +1,18 @@
 """How the page shows whatever a captioner may say, in Chromium, over a real session."""
 
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer
 from playwright.async_api import Page, expect
 
-from inference.caption import Caption
-from stream.sessions import Sessions
-from stream.settings import StreamSettings
-from tests.captions import ScriptedCaptions, objects_only, shorter, sure
-from web import offers
-from web.keys import SESSIONS, SETTINGS
-from web.page import page_routes, security_headers
+from tests.browser.showing import more_captions, say, showing, told
+from tests.captions import objects_only, shorter, sure
 
-HOST = "127.0.0.1"
 GUESS = "A man in a blue shirt is sitting at a table"
 DOG = sure("A dog runs", dog=0.92, ball=0.81)
 OBJECTS = objects_only(GUESS, laptop=0.93, desk=0.81)
 BEGINNING = shorter("A man in a blue shirt", GUESS, laptop=0.93)
-
-RECORD_ANNOUNCEMENTS = """() => {
-  window.told = [];
-  const region = document.querySelector('#announcement');
-  new MutationObserver(() => window.told.push(region.textContent)).observe(
-    region, { childList: true, characterData: true, subtree: true });
-}"""
-
-
-@asynccontextmanager
-async def serving(captions: ScriptedCaptions) -> AsyncIterator[str]:
-    """Serve the page and its sessions as `web.app` does, and tell the address."""
-    settings = StreamSettings(interval_s=0.25)
-    async with Sessions(settings, captions, HOST) as sessions:
-        app = web.Application()
-        app[SETTINGS], app[SESSIONS] = settings, sessions
-        app.on_response_prepare.append(security_headers)
-        app.add_routes([*page_routes(), *offers.routes()])
-        async with TestServer(app, host=HOST) as server:
-            yield str(server.make_url("/"))
-
-
-@asynccontextmanager
-async def showing(page: Page, caption: Caption) -> AsyncIterator[ScriptedCaptions]:
-    """Have the page show a caption, and then whatever the service is told to say."""
-    captions = ScriptedCaptions(caption)
-    async with serving(captions) as url:
-        await page.goto(url)
-        await page.evaluate(RECORD_ANNOUNCEMENTS)
-        await page.click("#start-camera")
-        await more_captions(page)
-        yield captions
-        await page.click("#stop")
-
-
-async def more_captions(page: Page, count: int = 3) -> None:
-    """Wait for some more captions."""
-    seq = "() => Number(document.querySelector('#caption').dataset.seq ?? 0)"
-    before = await page.evaluate(seq)
-    await page.wait_for_function(f"{seq} >= {before} + {count}", timeout=30_000)
-
-
-async def say(page: Page, captions: ScriptedCaptions, caption: Caption) -> None:
-    """Say something else, and wait until the page shows it."""
-    captions.says = caption
-    await more_captions(page)
-
-
-async def told(page: Page) -> list[str]:
-    """All that screen readers were told, in order."""
-    texts: list[str] = await page.evaluate("() => window.told")
-    return texts
 
 
 async def height(page: Page) -> float:

@@ -7,14 +7,20 @@ import { CaptionView } from './captions.js';
 import { canConnect } from './connection.js';
 import { GuessView } from './doubt.js';
 import { FiguresView } from './figures.js';
+import { FrozenView } from './frozen.js';
 import { OwnFile } from './file.js';
 import { HistoryView } from './history.js';
 import { Demo } from './inputs.js';
+import { Legend } from './legend.js';
+import { Looking } from './looking.js';
+import { MapCanvas } from './map_canvas.js';
 import { ObjectsView } from './objects.js';
 import { Problem } from './problems.js';
+import { Questions } from './questions.js';
 import { Session } from './session.js';
 import { SettingsView } from './settings.js';
 import { Stage } from './stage.js';
+import { thinningText } from './thinning.js';
 import { Voice } from './voice.js';
 
 /** @typedef {'idle' | 'connecting' | 'live' | 'paused' | 'reconnecting' | 'problem'} State */
@@ -22,7 +28,10 @@ import { Voice } from './voice.js';
 /** @typedef {import('./problems.js').Action} Action */
 /** @typedef {import('./protocol.js').Caption} Caption */
 /** @typedef {import('./protocol.js').Captioner} Captioner */
+/** @typedef {import('./protocol.js').Hello} Hello */
+/** @typedef {import('./protocol.js').Method} Method */
 /** @typedef {import('./protocol.js').ServerMessage} ServerMessage */
+/** @typedef {import('./protocol.js').Stats} Stats */
 
 /** @type {Record<State, string>} */
 const STATE_TEXTS = {
@@ -41,14 +50,28 @@ const startButtons = {
   file: element('start-file', HTMLButtonElement),
 };
 const stopButton = element('stop', HTMLButtonElement);
-const holdButton = element('hold', HTMLButtonElement);
+const freezeButton = element('freeze', HTMLButtonElement);
 const fileField = element('file', HTMLInputElement);
 const cameraPicker = element('camera', HTMLSelectElement);
 const speakSwitch = element('speak', HTMLInputElement);
 const video = element('returned-video', HTMLVideoElement);
+const aboutExplanations = element('about-explanations').textContent;
 
 const voice = new Voice();
 const announcer = new Announcer(element('announcement'), voice);
+const questions = new Questions((message) => session?.send(message) ?? false);
+const mapCanvas = new MapCanvas(element('map', HTMLCanvasElement), () => ({
+  width: video.videoWidth,
+  height: video.videoHeight,
+}));
+const looking = new Looking(
+  {
+    canvas: mapCanvas,
+    legend: new Legend(element('map-legend')),
+    detail: element('word-detail'),
+  },
+  questions,
+);
 const captions = new CaptionView(
   {
     lead: element('lead'),
@@ -57,7 +80,6 @@ const captions = new CaptionView(
     age: element('age'),
     sightline: element('sightline'),
     certainty: element('certainty'),
-    detail: element('word-detail'),
     panel: element('screen'),
   },
   new GuessView({
@@ -65,7 +87,44 @@ const captions = new CaptionView(
     toggle: element('show-guess'),
     guess: element('guess'),
   }),
-  new ObjectsView({ row: element('objects'), list: element('object-list') }),
+  new ObjectsView({ row: element('objects'), list: element('object-list') }, (name) => {
+    looking.object = name;
+  }),
+  looking,
+);
+const frozen = new FrozenView(
+  {
+    dialog: element('frozen', HTMLDialogElement),
+    heading: element('frozen-heading'),
+    facts: element('frozen-facts'),
+    notice: element('frozen-notice'),
+    status: element('frozen-status'),
+    multiples: element('multiples'),
+    study: {
+      panels: element('panels'),
+      chosen: element('chosen'),
+      rivals: element('rivals'),
+      rivalSet: element('rival-set'),
+      rivalTitle: element('rival-title'),
+      picker: {
+        explaining: element('explaining-methods'),
+        reading: element('reading-methods'),
+        readingSet: element('reading-set'),
+        about: element('about-method'),
+        beside: element('beside', HTMLSelectElement),
+      },
+      check: {
+        sentence: element('check-sentence'),
+        bars: element('check-bars'),
+        button: element('check-map', HTMLButtonElement),
+      },
+    },
+  },
+  questions,
+  () => {
+    session?.send({ type: 'release' });
+    if (captions.caption) announcer.hear(captions.caption);
+  },
 );
 const history = new HistoryView(element('history'), (rows) => {
   element('history-section').hidden = rows === 0;
@@ -76,6 +135,8 @@ const settings = new SettingsView(
     interval: element('interval', HTMLInputElement),
     intervalText: element('interval-text'),
     beam: element('beam-width', HTMLSelectElement),
+    overlay: element('picture-overlay', HTMLSelectElement),
+    explanations: element('explanations', HTMLSelectElement),
     confirmation: element('confirmation'),
   },
   (wanted) => session?.send({ type: 'configure', ...wanted }),
@@ -103,14 +164,16 @@ let input = null;
 /** @type {Captioner} */
 let captioner = { state: 'ready', message: '' };
 let cameraIsMuted = false;
+/** @type {Method[]} */
+let methods = [];
 
 /** @param {Input} chosen */
 function start(chosen) {
   session?.stop();
+  loseTouch();
   captions.clear();
   announcer.reset();
   stage.empty();
-  holdButton.setAttribute('aria-pressed', 'false');
   cameraIsMuted = false;
   captioner = { state: 'ready', message: '' };
   input = chosen;
@@ -136,6 +199,7 @@ function newSession(chosen) {
     },
     onReconnecting(problem, retryAt) {
       if (own !== session) return;
+      loseTouch();
       setState('reconnecting', problem);
       stage.showRetry(problem, retryAt);
       stage.note('');
@@ -158,6 +222,7 @@ function stop() {
   session?.stop();
   session = null;
   input = null;
+  loseTouch();
   captions.clear();
   announcer.reset();
   stage.empty();
@@ -169,6 +234,7 @@ function stop() {
 /** @param {Problem} problem  One that only the visitor can mend. */
 function fail(problem) {
   session = null;
+  loseTouch();
   setState('problem', problem);
   stage.note('');
   stage.showProblem(problem);
@@ -176,12 +242,20 @@ function fail(problem) {
   showCameras();
 }
 
+/** Nothing that was asked is answered any more, and a frozen picture is no longer kept. */
+function loseTouch() {
+  questions.abandon();
+  if (frozen.isOpen) frozen.cutOff();
+}
+
 /** @param {ServerMessage} message */
 function receive(message) {
+  if (questions.hear(message)) return;
   switch (message.type) {
     case 'hello':
       settings.greet(message);
       figures.showModel(message);
+      looking.methods = methods = message.model.methods;
       showCaptioner(message.captioner);
       break;
     case 'caption':
@@ -190,10 +264,18 @@ function receive(message) {
     case 'stats':
       settings.confirm(message.settings);
       figures.showStats(message);
+      showThinning(message);
       showCaptioner(message.captioner);
       break;
+    case 'frozen':
+      frozen.show(message);
+      break;
+    case 'explanation':
+      looking.hear(message);
+      break;
     case 'error':
-      settings.refuse(message.message);
+      if (message.code === 'gone') frozen.pictureGone();
+      else settings.refuse(message.message);
       break;
   }
 }
@@ -204,7 +286,23 @@ function showCaption(caption) {
   captions.show(caption, performance.now() - ageMs, settings.intervalS);
   history.add(caption, new Date(Date.now() - ageMs));
   figures.showCaption(caption);
-  if (!captions.held) announcer.hear(caption);
+  if (!frozen.isOpen) announcer.hear(caption);
+}
+
+/** @param {Stats} stats */
+function showThinning({ settings: { explanations }, explanations: thinning }) {
+  looking.configure(explanations, thinning);
+  const line = element('about-explanations');
+  const text = thinningText(explanations, thinning) || aboutExplanations;
+  if (line.textContent !== text) line.textContent = text;
+}
+
+function freeze() {
+  const { caption } = captions;
+  if (caption === null || methods.length === 0) return;
+  const isAsked = session?.send({ type: 'freeze', seq: caption.seq });
+  frozen.open(caption, captions.taken, methods, captions.lastInspected);
+  if (!isAsked) frozen.cutOff();
 }
 
 /** @param {Captioner} current */
@@ -340,10 +438,8 @@ function listenToVisitor() {
   });
   cameraPicker.addEventListener('change', () => start(newCamera()));
   stopButton.addEventListener('click', stop);
-  holdButton.addEventListener('click', () => {
-    captions.held = !captions.held;
-    holdButton.setAttribute('aria-pressed', String(captions.held));
-  });
+  freezeButton.addEventListener('click', freeze);
+  element('leave-frozen').addEventListener('click', () => frozen.leave());
   speakSwitch.addEventListener('change', () => {
     voice.on = speakSwitch.checked;
     voice.say(captions.said);
@@ -359,6 +455,7 @@ function listenToVisitor() {
 function listenToDevice() {
   onCamerasChanged(showCameras);
   video.addEventListener('loadeddata', showNote);
+  video.addEventListener('resize', () => mapCanvas.paint());
   addEventListener('online', () => session?.tryNow());
   document.addEventListener('visibilitychange', () => {
     if (!document.hidden) session?.tryNow();

@@ -4,6 +4,7 @@
 import { ageText, durationText, staleAfter } from './age.js';
 import { certaintyBand, confidenceText, percent } from './certainty.js';
 import { said, worded } from './doubt.js';
+import { whereText } from './whereabouts.js';
 
 /** @typedef {import('./protocol.js').Caption} Caption */
 /** @typedef {import('./protocol.js').Word} Word */
@@ -17,11 +18,9 @@ export class CaptionView {
   #parts;
   #guess;
   #objects;
+  #looking;
   /** @type {Caption | null} */
   #caption = null;
-  /** The next caption while this one is held. @type {(() => void) | null} */
-  #later = null;
-  #held = false;
   /** Time of capture on the clock of performance.now(). */
   #capturedAt = 0;
   /** The same of the first picture that this caption was kept for. */
@@ -30,6 +29,7 @@ export class CaptionView {
   /** @type {HTMLButtonElement[]} */
   #words = [];
   #inspected = -1;
+  #lastInspected = -1;
 
   /**
    * @param {object} parts
@@ -38,23 +38,29 @@ export class CaptionView {
    * @param {HTMLElement} parts.sentence  The caption as one plain sentence, for screen readers.
    * @param {HTMLElement} parts.age
    * @param {HTMLElement} parts.sightline The line that is as long as the caption is old.
-   * @param {HTMLElement} parts.certainty Of the caption as a whole.
-   * @param {HTMLElement} parts.detail    About the word that is pointed at.
-   * @param {HTMLElement} parts.panel     Carries the states: data-age, data-held, data-empty,
-   *   data-unsure.
+   * @param {HTMLElement} parts.certainty Of the caption as a whole; a button.
+   * @param {HTMLElement} parts.panel     Carries the states: data-age, data-empty, data-unsure.
    * @param {import('./doubt.js').GuessView} guess
    * @param {import('./objects.js').ObjectsView} objects
+   * @param {import('./looking.js').Looking} looking
    */
-  constructor(parts, guess, objects) {
+  constructor(parts, guess, objects, looking) {
     this.#parts = parts;
     this.#guess = guess;
     this.#objects = objects;
+    this.#looking = looking;
     parts.caption.addEventListener('keydown', (event) => this.#moveFocus(event));
     parts.caption.addEventListener('pointerover', (event) => this.#inspect(event.target));
     parts.caption.addEventListener('focusin', (event) => this.#inspect(event.target));
-    parts.caption.addEventListener('click', (event) => this.#inspect(event.target));
+    parts.caption.addEventListener('click', (event) => this.#choose(event.target));
     parts.caption.addEventListener('pointerleave', () => this.#inspect(document.activeElement));
     parts.caption.addEventListener('focusout', () => this.#inspect(null));
+    for (const type of ['pointerenter', 'focus', 'click']) {
+      parts.certainty.addEventListener(type, () => looking.point({ kind: 'caption' }));
+    }
+    for (const type of ['pointerleave', 'blur']) {
+      parts.certainty.addEventListener(type, () => this.#pointAtInspected());
+    }
     setInterval(() => this.#tick(), TICK_MS);
     this.clear();
   }
@@ -65,39 +71,42 @@ export class CaptionView {
    * @param {number} intervalS   Seconds between captions, which decide when one is stale.
    */
   show(caption, capturedAt, intervalS) {
-    if (this.#held) {
-      this.#later = () => this.show(caption, capturedAt, intervalS);
-      return;
-    }
+    if (caption.text !== this.#caption?.text) this.#lastInspected = this.#inspected;
     if (!caption.kept || caption.text !== this.#caption?.text) this.#standsSince = capturedAt;
     this.#caption = caption;
     this.#capturedAt = capturedAt;
     this.#staleAfterS = staleAfter(intervalS);
     this.#setWords(wordsOf(caption), caption.fallback === 'tags' ? ', ' : ' ');
+    this.#words.forEach((button, index) => setPlace(button, caption.maps?.words[index]));
     const { panel, caption: words, lead, sentence, certainty } = this.#parts;
     sentence.textContent = this.said;
     lead.textContent = worded(caption).lead;
     certainty.textContent = confidenceText(caption);
+    setPlace(certainty, caption.maps?.caption);
     words.dataset.seq = String(caption.seq);
     words.dataset.length = lengthClass(caption.text);
     panel.toggleAttribute('data-unsure', caption.fallback !== null);
     delete panel.dataset.empty;
     this.#guess.show(caption.guess);
     this.#objects.show(caption.fallback === 'tags' ? [] : caption.tags);
-    this.#describeInspected();
+    this.#looking.show(caption);
+    this.#markInspected();
     this.#tick();
   }
 
-  /** Keeps this caption in place, so that its words can be looked at, or lets it go. */
-  set held(/** @type {boolean} */ held) {
-    this.#held = held;
-    this.#parts.panel.toggleAttribute('data-held', held);
-    if (!held) this.#later?.();
-    this.#later = null;
+  /** What is shown. */
+  get caption() {
+    return this.#caption;
   }
 
-  get held() {
-    return this.#held;
+  /** When its picture was taken. */
+  get taken() {
+    return new Date(Date.now() - (performance.now() - this.#capturedAt));
+  }
+
+  /** The word of this caption that was pointed at last; negative if none was. */
+  get lastInspected() {
+    return this.#lastInspected;
   }
 
   /** What is shown, in one line; empty before the first caption. */
@@ -107,7 +116,6 @@ export class CaptionView {
 
   clear() {
     const { panel, lead, sentence, certainty, caption, age } = this.#parts;
-    this.held = false;
     this.#caption = null;
     this.#inspected = -1;
     this.#setWords([], ' ');
@@ -118,7 +126,7 @@ export class CaptionView {
     delete panel.dataset.age;
     delete panel.dataset.unsure;
     panel.dataset.empty = '';
-    this.#describeInspected();
+    this.#looking.show(null);
   }
 
   #tick() {
@@ -189,18 +197,30 @@ export class CaptionView {
     const index = this.#words.findIndex((button) => button === target);
     if (index < 0 && target === this.#parts.caption) return;
     this.#inspected = index;
-    if (index >= 0) this.#setTabStop(index);
-    this.#describeInspected();
+    if (index >= 0) {
+      this.#lastInspected = index;
+      this.#setTabStop(index);
+    }
+    this.#markInspected();
+    this.#pointAtInspected();
   }
 
-  #describeInspected() {
-    const { detail } = this.#parts;
-    const word = this.#caption && wordsOf(this.#caption)[this.#inspected];
+  /** An object that stands in the place of a word is asked for only when it is chosen. */
+  #choose(/** @type {EventTarget | null} */ target) {
+    this.#inspect(target);
+    const object = this.#caption?.fallback === 'tags' && this.#caption.tags[this.#inspected];
+    if (object) this.#looking.object = object.text;
+  }
+
+  #pointAtInspected() {
+    const index = this.#inspected;
+    this.#looking.point(index < 0 ? null : { kind: 'word', index });
+  }
+
+  #markInspected() {
     this.#words.forEach((button, index) =>
       button.toggleAttribute('data-inspected', index === this.#inspected),
     );
-    detail.toggleAttribute('data-word', Boolean(word));
-    detail.textContent = word ? describe(word) : '';
   }
 }
 
@@ -230,11 +250,15 @@ function setWord(button, word) {
   button.setAttribute('aria-label', `${word.text}, ${percent(word.prob)} sure`);
 }
 
-/** @param {Word} word */
-function describe({ text, prob, alternatives }) {
-  const others = alternatives.map((other) => `${other.text} ${percent(other.prob)}`);
-  const otherwise = others.length > 0 ? `; otherwise ${others.join(', ')}` : '';
-  return `“${text}” ${percent(prob)} sure${otherwise}`;
+/**
+ * What its map shows, for those who do not see it.
+ *
+ * @param {HTMLElement} element
+ * @param {import('./map.js').PictureMap | undefined} map
+ */
+function setPlace(element, map) {
+  if (map) element.setAttribute('aria-description', `where it looked: ${whereText(map)}`);
+  else element.removeAttribute('aria-description');
 }
 
 /** @param {string} text */

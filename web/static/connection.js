@@ -85,9 +85,14 @@ export class Connection {
     return this.#roundTripMs / 2;
   }
 
-  /** @param {object} message  `type` first. */
+  /**
+   * @param {object} message  `type` first.
+   * @returns {boolean}  Whether it could be sent.
+   */
   send(message) {
-    if (this.#channel.readyState === 'open') this.#channel.send(JSON.stringify(message));
+    if (this.#channel.readyState !== 'open') return false;
+    this.#channel.send(JSON.stringify(message));
+    return true;
   }
 
   close() {

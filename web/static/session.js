@@ -79,9 +79,12 @@ export class Session {
     this.#endPause();
   }
 
-  /** @param {object} message */
+  /**
+   * @param {object} message
+   * @returns {boolean}  Whether it could be sent.
+   */
   send(message) {
-    this.#connection?.send(message);
+    return this.#connection?.send(message) ?? false;
   }
 
   /**

@@ -1,9 +1,21 @@
 // @ts-check
-/** How often and how carefully to caption: asked of the server, shown as it confirms them. */
+/** How to caption and what to explain: asked of the server, shown as it confirms it. */
 
 /** @typedef {import('./protocol.js').Hello} Hello */
 /** @typedef {import('./protocol.js').Settings} Settings */
 
+/** @type {Record<Settings['explanations'], string>} */
+const WITH_MAPS = {
+  all: 'with maps of words and pixels',
+  gradcam: 'with maps of words',
+  none: 'without maps',
+};
+/** @type {Record<Settings['overlay'], string>} */
+const OVERLAYS = {
+  none: 'nothing',
+  gradcam: 'where it looked',
+  saliency: 'the pixels that mattered',
+};
 /** While a slider moves, the server hears of it this often at most. */
 const QUIET_MS = 200;
 /** A wish that the server has not taken up by then was refused. */
@@ -15,7 +27,7 @@ export class SettingsView {
   /** What the visitor chose; kept for the next connection. @type {Partial<Settings>} */
   #chosen = {};
   /** @type {Settings} */
-  #confirmed = { interval_s: 1, beam_width: 3 };
+  #confirmed = { interval_s: 1, beam_width: 3, overlay: 'none', explanations: 'none' };
   #waiting = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #sending;
@@ -27,6 +39,8 @@ export class SettingsView {
    * @param {HTMLInputElement} parts.interval
    * @param {HTMLElement} parts.intervalText
    * @param {HTMLSelectElement} parts.beam
+   * @param {HTMLSelectElement} parts.overlay
+   * @param {HTMLSelectElement} parts.explanations
    * @param {HTMLElement} parts.confirmation
    * @param {(settings: Partial<Settings>) => void} configure  Asks the server.
    */
@@ -39,12 +53,20 @@ export class SettingsView {
     parts.beam.addEventListener('change', () =>
       this.#choose({ beam_width: Number(parts.beam.value) }),
     );
+    for (const name of /** @type {const} */ (['overlay', 'explanations'])) {
+      parts[name].addEventListener('change', () => this.#choose({ [name]: parts[name].value }));
+    }
     this.#showChosen();
   }
 
   /** Seconds between captions, as the server last confirmed. */
   get intervalS() {
     return this.#confirmed.interval_s;
+  }
+
+  /** What comes with each caption, as the server last confirmed. */
+  get explanations() {
+    return this.#confirmed.explanations;
   }
 
   /** @param {Hello} hello  A new connection: what it allows, and our choice for it to take up. */
@@ -102,27 +124,31 @@ export class SettingsView {
   }
 
   #isConfirmed() {
-    const { interval_s = this.#confirmed.interval_s, beam_width = this.#confirmed.beam_width } =
-      this.#chosen;
+    const { interval_s, ...wanted } = { ...this.#confirmed, ...this.#chosen };
     return (
       Math.abs(interval_s - this.#confirmed.interval_s) < 1e-6 &&
-      beam_width === this.#confirmed.beam_width
+      wanted.beam_width === this.#confirmed.beam_width &&
+      wanted.overlay === this.#confirmed.overlay &&
+      wanted.explanations === this.#confirmed.explanations
     );
   }
 
   #showChosen() {
-    const { interval, intervalText, beam } = this.#parts;
-    const { interval_s, beam_width } = { ...this.#confirmed, ...this.#chosen };
-    interval.value = String(interval_s);
-    intervalText.textContent = secondsText(interval_s);
-    interval.setAttribute('aria-valuetext', secondsText(interval_s));
-    beam.value = String(beam_width);
+    const { interval, intervalText, beam, overlay, explanations } = this.#parts;
+    const shown = { ...this.#confirmed, ...this.#chosen };
+    interval.value = String(shown.interval_s);
+    intervalText.textContent = secondsText(shown.interval_s);
+    interval.setAttribute('aria-valuetext', secondsText(shown.interval_s));
+    beam.value = String(shown.beam_width);
+    overlay.value = shown.overlay;
+    explanations.value = shown.explanations;
   }
 
   #showConfirmation() {
-    const { interval_s, beam_width } = this.#confirmed;
+    const { interval_s, beam_width, overlay, explanations } = this.#confirmed;
     this.#parts.confirmation.textContent =
-      `The server captions every ${secondsText(interval_s)}, beam width ${beam_width}.`;
+      `The server captions every ${secondsText(interval_s)}, beam width ${beam_width}, ` +
+      `${WITH_MAPS[explanations]}; over its picture it draws ${OVERLAYS[overlay]}.`;
   }
 }
 

@@ -1,0 +1,247 @@
+"""The frozen view: a caption and its exact picture, studied while the captions go on."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from playwright.async_api import Locator, Page, expect
+
+from inference.explained import Busy
+from inference.explanations.target import Target
+from tests.browser.showing import (
+    ExplainedCaptions,
+    mapped,
+    more_captions,
+    say,
+    serving,
+    showing,
+    spot,
+    told,
+)
+from tests.captions import objects_only, sure
+
+SPOTS = (spot(0, 0, 0.5), spot(4, 4, 2.0), spot(8, 8))
+DOG = mapped(sure("A dog runs", dog=0.92), *SPOTS)
+SOON = 10_000
+
+# How much of a canvas is drawn on, and how much of a picture is seen.
+DRAWN = """(canvas) => {
+  const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+  return data.filter((_, at) => at % 4 === 3).reduce((sum, alpha) => sum + (alpha > 0), 0)
+    / (canvas.width * canvas.height);
+}"""
+
+
+@asynccontextmanager
+async def freezing(page: Page, captions: ExplainedCaptions) -> AsyncIterator[None]:
+    """Have the page show a caption, and freeze it."""
+    async with showing(page, captions):
+        await page.click("#freeze")
+        await expect(page.locator("#frozen")).to_be_visible()
+        yield
+        if await page.locator("#frozen").is_visible():
+            await page.keyboard.press("Escape")
+
+
+def tile(page: Page, name: str) -> Locator:
+    """What is chosen by its name."""
+    return page.get_by_role("radio", name=re.compile(f"^{name}"))
+
+
+async def test_every_word_has_a_tile_with_its_map_and_the_exact_picture(page: Page) -> None:
+    captions = ExplainedCaptions(DOG)
+    async with freezing(page, captions):
+        tiles = page.locator(".tile")
+        await expect(tiles).to_have_count(5)
+        assert [re.sub(r"\s+", " ", text) for text in await tiles.all_inner_texts()] == [
+            "a 95%",
+            "dog 85%",
+            "runs 75%",
+            "the whole",
+            "dog 92%",
+        ]
+        for index in range(5):
+            canvases = tiles.nth(index).locator("canvas")
+            await expect(canvases.nth(1)).to_have_attribute("data-painted", "true")
+            assert 0 < await canvases.nth(1).evaluate(DRAWN) <= 1
+        await page.wait_for_function(
+            f"() => ({DRAWN})(document.querySelector('.panel canvas')) === 1", timeout=SOON
+        )
+        # The object was asked for; the maps of the words came with the caption.
+        assert captions.targets == [("gradcam", Target("tag", text="dog"))]
+        # The study begins with the word of the strongest map, which has the focus.
+        await expect(tiles.nth(1)).to_be_focused()
+        await expect(tiles.nth(1)).to_have_attribute("aria-checked", "true")
+        panel = page.locator(".panel").first
+        await expect(panel.locator(".where")).to_have_text(
+            "Mostly a small spot in the middle third, centre."
+        )
+        await expect(panel.get_by_role("img")).to_have_attribute(
+            "aria-label", re.compile("the map of “dog” by Grad-CAM: mostly a small spot")
+        )
+
+
+async def test_a_map_is_checked_in_words_and_as_bars(page: Page) -> None:
+    async with freezing(page, ExplainedCaptions(DOG)):
+        await expect(page.locator("#check-sentence")).to_have_text(
+            "With the top 20% of the map blanked, “dog” goes from 90% to 10%; "
+            "with a random region of equal size: 80% (70% to 90%)."
+        )
+        await expect(page.locator("#check-bars > div")).to_have_count(3)
+        await tile(page, "the whole").click()
+        await expect(page.locator("#check-sentence")).to_contain_text("Words are checked")
+        await expect(page.locator("#check-bars > div")).to_have_count(0)
+
+
+async def test_why_this_word_and_not_another_is_asked(page: Page) -> None:
+    captions = ExplainedCaptions(DOG)
+    async with freezing(page, captions):
+        await page.get_by_role("button", name="not “thing” 5%").click()
+        await expect(page.locator(".panel").first.get_by_role("img")).to_have_attribute(
+            "aria-label", re.compile("“dog” and not “thing”")
+        )
+        assert captions.targets[-1] == ("gradcam", Target("contrast", 1, "thing"))
+        # Attention answers no such question.
+        await expect(page.get_by_role("radio", name="Attention")).to_be_disabled()
+
+
+async def test_two_methods_are_seen_side_by_side(page: Page) -> None:
+    async with freezing(page, ExplainedCaptions(DOG)):
+        await page.select_option("#beside", "gradcam-total")
+        panels = page.locator(".panel:visible")
+        await expect(panels).to_have_count(2)
+        await expect(panels.nth(0)).to_contain_text("Grad-CAM")
+        await expect(panels.nth(1)).to_contain_text("Grad-CAM, total")
+        await expect(panels.nth(1)).to_have_attribute("data-state", "shown")
+        await page.click(".method:text('Attention')")
+        await expect(panels.nth(0)).to_have_attribute("data-state", "shown")
+        await expect(page.locator("#about-method")).to_contain_text("another paper")
+        await expect(page.locator("#reading-title")).to_contain_text("no explanation")
+
+
+async def test_a_long_method_tells_its_progress_and_can_be_cancelled(page: Page) -> None:
+    captions = ExplainedCaptions(DOG)
+    async with freezing(page, captions):
+        await page.click(".method:text('RISE')")
+        panel = page.locator(".panel").first
+        await expect(panel).to_have_attribute("data-state", "working")
+        await expect(panel).to_contain_text(re.compile(r"RISE: 40%, (about \d+ s|less.*) left"))
+        assert await panel.get_by_role("progressbar").get_attribute("value") == "0.4"
+        await panel.get_by_role("button", name="Cancel").click()
+        await expect(panel).to_contain_text("Cancelled.")
+        await more_captions(page)
+        assert captions.cancelled == 1
+
+        # Another word is not computed by it unless that is wanted, and is given up with the view.
+        await tile(page, "runs").click()
+        asked = len(captions.targets)
+        await expect(panel).to_contain_text("400 passes")
+        await panel.get_by_role("button", name="Compute it for “runs”").click()
+        await expect(panel).to_have_attribute("data-state", "working")
+        assert captions.targets[asked:] == [("rise", Target("word", 2))]
+        await page.keyboard.press("Escape")
+        await more_captions(page)
+        assert captions.cancelled == 2
+
+
+async def test_it_is_studied_by_keyboard_and_left_by_escape(page: Page) -> None:
+    async with showing(page, ExplainedCaptions(DOG)):
+        await page.focus("#freeze")
+        await page.keyboard.press("Enter")
+        await expect(page.locator(".tile").nth(1)).to_be_focused()
+        await page.keyboard.press("ArrowRight")
+        await expect(tile(page, "runs")).to_be_focused()
+        await expect(page.locator("#chosen")).to_have_text("“runs”, 75% sure")
+        await expect(page.locator("#frozen-status")).to_contain_text("With the top 20%")
+        await page.keyboard.press("Tab")
+        await expect(page.get_by_role("button", name="at all")).to_be_focused()
+        await page.keyboard.press("Escape")
+        await expect(page.locator("#frozen")).to_be_hidden()
+        await expect(page.locator("#freeze")).to_be_focused()
+
+
+async def test_captions_go_on_behind_and_nothing_is_announced_meanwhile(page: Page) -> None:
+    captions = ExplainedCaptions(DOG)
+    async with freezing(page, captions):
+        before = await told(page)
+        await say(page, captions, sure("Two children play in the snow"))
+        await expect(page.locator("#frozen-heading")).to_have_text("A dog runs")
+        await page.wait_for_timeout(4_500)
+        assert await told(page) == before
+        await page.keyboard.press("Escape")
+        await page.wait_for_function("() => window.told.length > 1", timeout=SOON)
+        assert (await told(page))[-1] == "Two children play in the snow"
+
+
+async def test_leaving_lets_the_picture_go(page: Page) -> None:
+    pictures: list[str] = []
+    page.on("request", lambda request: pictures.append(request.url))
+    async with showing(page, ExplainedCaptions(DOG)):
+        await page.click("#freeze")
+        await expect(page.locator(".panel").first).to_have_attribute("data-state", "shown")
+        await more_captions(page, 6)
+        (picture,) = [url for url in pictures if "/pictures/" in url]
+        get = "async (url) => (await fetch(url)).status"
+        # It is not among the last few any more: it is kept since it is frozen.
+        assert await page.evaluate(get, picture) == 200
+        await page.click("#leave-frozen")
+        await more_captions(page)
+        assert await page.evaluate(get, picture) == 404
+
+
+async def test_captions_without_maps_are_asked_about_when_they_are_frozen(page: Page) -> None:
+    captions = ExplainedCaptions(replace(DOG, maps=None, tags=()))
+    async with freezing(page, captions):
+        await expect(page.locator(".tile .map[data-painted=true]")).to_have_count(4, timeout=SOON)
+        asked = {(target.kind, target.index) for _, target in captions.targets}
+        assert asked == {("word", 0), ("word", 1), ("word", 2), ("caption", None)}
+
+
+async def test_a_caption_of_objects_alone_can_be_studied(page: Page) -> None:
+    objects = objects_only("A man at a desk", laptop=0.93, desk=0.81)
+    async with freezing(page, ExplainedCaptions(objects)):
+        await expect(page.locator(".tile")).to_have_count(3)
+        await tile(page, "object desk").click()
+        await expect(page.locator("#chosen")).to_have_text("The object “desk”, 81% sure")
+        await expect(page.locator(".panel").first).to_have_attribute("data-state", "shown")
+
+
+async def test_a_busy_captioner_can_be_asked_again(page: Page) -> None:
+    class BusyOnce(ExplainedCaptions):
+        async def check(self, *_: object, **__: object) -> object:  # type: ignore[override]
+            raise Busy("too many explanations are under way")
+
+    async with freezing(page, BusyOnce(DOG)):
+        await expect(page.locator("#check-sentence")).to_contain_text("busy")
+        await expect(page.get_by_role("button", name="Check this map")).to_be_visible()
+
+
+async def test_what_is_there_stays_readable_when_the_connection_is_lost(page: Page) -> None:
+    captions = ExplainedCaptions(DOG)
+    async with serving(captions) as url:
+        await page.goto(url)
+        await page.click("#start-camera")
+        await more_captions(page)
+        await page.click("#freeze")
+        await expect(page.locator("#check-bars > div")).to_have_count(3, timeout=SOON)
+    await expect(page.locator("#frozen-notice")).to_contain_text(
+        "connection was lost", timeout=SOON
+    )
+    await tile(page, "runs").click()
+    await expect(page.locator(".panel .where").first).to_contain_text("the right third, bottom")
+    await expect(page.locator("#check-sentence")).to_contain_text("no connection")
+    await page.keyboard.press("Escape")
+    await expect(page.locator("#frozen")).to_be_hidden()
+
+
+async def test_nothing_is_cut_off_on_a_small_screen(page: Page) -> None:
+    await page.set_viewport_size({"width": 360, "height": 740})
+    long = sure("Two young women in brightly coloured dresses are standing next to a table")
+    async with freezing(page, ExplainedCaptions(replace(long, tags=DOG.tags))):
+        await expect(page.locator(".panel").first).to_have_attribute("data-state", "shown")
+        wider = "(dialog) => dialog.scrollWidth - dialog.clientWidth"
+        assert await page.locator("#frozen").evaluate(wider) <= 0
+        await expect(page.locator("#leave-frozen")).to_be_in_viewport()
+        await page.locator("#beside").scroll_into_view_if_needed()
+        await expect(page.locator("#leave-frozen")).to_be_in_viewport()

@@ -1,0 +1,319 @@
+"""Maps over the moving picture: where they lie, when there are none, and what is told of them."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from playwright.async_api import Page, expect
+
+from inference.explanations.map import Map
+from tests.browser.showing import (
+    CELLS,
+    ExplainedCaptions,
+    mapped,
+    more_captions,
+    say,
+    serving,
+    showing,
+    spot,
+    told,
+)
+from tests.captions import ScriptedCaptions, objects_only, sure
+
+GREY = 128
+SPOTS = [(4, 7), (1, 1), (7, 4)]
+"""Row and column of the one cell that each word of the caption looks at."""
+
+
+DOG = mapped(sure("A dog runs", dog=0.92, ball=0.81), *(spot(*cell) for cell in SPOTS))
+
+
+def grey_picture(path: Path, width: int, height: int) -> Path:
+    """A picture on which everything that is drawn shows."""
+    cv2.imwrite(str(path), np.full((height, width, 3), GREY, np.uint8))
+    return path
+
+
+async def seen(page: Page) -> NDArray[np.int16]:
+    """What the page shows, RGB [H, W, 3] in CSS pixels."""
+    png = await page.screenshot(scale="css")
+    pixels = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
+    assert pixels is not None
+    return np.asarray(pixels[..., ::-1], np.int16)
+
+
+def picture_place(pixels: NDArray[np.int16], shape: float) -> tuple[float, float, float, float]:
+    """Left, top, width and height of the grey picture among black bars."""
+    grey = (np.abs(pixels - GREY) < 12).all(axis=2)
+    rows, columns = np.nonzero(grey.mean(axis=1) > 0.15)[0], np.nonzero(grey.mean(axis=0) > 0.1)[0]
+    width = columns[-1] - columns[0] + 1
+    # Its lower end lies under the band with the caption.
+    return float(columns[0]), float(rows[0]), float(width), float(width / shape)
+
+
+def warm(pixels: NDArray[np.int16]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns where the upper end of the ramp is drawn: more green and red than blue."""
+    stage = pixels[..., 2] < np.minimum(pixels[..., 0], pixels[..., 1]) - 35
+    rows, columns = np.nonzero(stage)
+    return rows, columns
+
+
+@pytest.mark.parametrize(("width", "height"), [(640, 480), (960, 540), (360, 640), (1200, 300)])
+async def test_a_words_map_lies_over_the_region_that_the_grid_says(
+    page: Page, tmp_path: Path, width: int, height: int
+) -> None:
+    picture = grey_picture(tmp_path / "grey.png", width, height)
+    async with showing(page, DOG, picture):
+        for window in ((1280, 900), (820, 1000), (360, 740)):
+            await page.set_viewport_size({"width": window[0], "height": window[1]})
+            await page.mouse.move(2, 2)
+            await expect(page.locator("#map")).to_be_hidden()
+            box = await page.locator("#stage").bounding_box()
+            assert box
+            x, y = round(box["x"]), round(box["y"])
+            inside = np.s_[y : y + round(box["height"]), x : x + round(box["width"])]
+            left, top, wide, high = picture_place((await seen(page))[inside], width / height)
+            for index, (row, column) in enumerate(SPOTS):
+                await page.hover(f"#caption .word >> nth={index}")
+                await expect(page.locator("#map")).to_be_visible()
+                rows, columns = warm((await seen(page))[inside])
+                legend = await page.locator("#map-legend").bounding_box()
+                assert legend
+                outside = ~(
+                    (columns + x >= legend["x"])
+                    & (columns + x < legend["x"] + legend["width"])
+                    & (rows + y >= legend["y"])
+                    & (rows + y < legend["y"] + legend["height"])
+                )
+                rows, columns = rows[outside], columns[outside]
+                assert rows.size > 20
+                across = (columns.mean() + 0.5 - left) / wide * CELLS
+                down = (rows.mean() + 0.5 - top) / high * CELLS
+                assert across == pytest.approx(column + 0.5, abs=0.25)
+                assert down == pytest.approx(row + 0.5, abs=0.25)
+                # And nowhere else.
+                assert np.ptp(columns) < 1.6 * wide / CELLS
+                assert np.ptp(rows) < 1.6 * high / CELLS
+
+
+async def test_a_map_is_pointed_at_focused_or_tapped_and_goes_again(page: Page) -> None:
+    async with showing(page, DOG):
+        canvas, detail = page.locator("#map"), page.locator("#word-detail")
+        await expect(canvas).to_be_hidden()
+        await page.hover("#caption .word >> nth=1")
+        await expect(canvas).to_be_visible()
+        await page.hover("h1")
+        await expect(canvas).to_be_hidden()
+
+        await page.focus("#caption .word")
+        await page.keyboard.press("ArrowRight")
+        await expect(canvas).to_be_visible()
+        await expect(detail).to_have_text(
+            "“dog” 85% sure; otherwise thing 5%. "
+            "Where it looked: mostly a small spot in the left third, top."
+        )
+        # A screen reader has it with the word itself.
+        await expect(page.locator("#caption .word").nth(0)).to_have_attribute(
+            "aria-description", re.compile("the right third, centre")
+        )
+        await page.keyboard.press("Shift+Tab")
+        await expect(page.locator("#certainty")).to_be_focused()
+        await expect(detail).to_contain_text("The caption as a whole. Where it looked:")
+        await expect(canvas).to_be_visible()
+        await page.locator("#certainty").blur()
+        await expect(canvas).to_be_hidden()
+
+        await page.locator("#caption .word").nth(2).click()
+        await expect(canvas).to_be_visible()
+        # It stays with the word while captions come.
+        await more_captions(page)
+        await expect(canvas).to_be_visible()
+        await expect(detail).to_contain_text("the middle third, bottom")
+
+
+async def test_the_legend_tells_the_method_the_peak_and_the_strength(page: Page) -> None:
+    words = mapped(sure("A dog runs"), spot(4, 1, 0.5), spot(4, 4, 2.0), spot(0, 8, 1.0))
+    async with showing(page, words):
+        legend = page.locator("#map-legend")
+        await page.hover("#caption .word >> nth=0")
+        await expect(legend).to_contain_text("Grad-CAM")
+        await expect(legend.locator(".legend-peak")).to_have_text("0.5 none")
+        await expect(legend.locator(".legend-strength")).to_have_text("25% of the strongest word")
+        await page.hover("#caption .word >> nth=1")
+        await expect(legend.locator(".legend-strength")).to_have_text("the strongest word")
+        # It gives way to a map that is strong where it lies.
+        before = await legend.bounding_box()
+        await page.hover("#caption .word >> nth=2")
+        await expect(legend.locator(".legend-strength")).to_have_text("50% of the strongest word")
+        after = await legend.bounding_box()
+        assert before and after
+        assert after["x"] < before["x"]
+
+
+async def test_nothing_is_drawn_when_there_is_no_map_and_the_reason_is_told(page: Page) -> None:
+    async with showing(page, replace(DOG, maps=None)) as captions:
+        detail = page.locator("#word-detail")
+        await page.focus("#caption .word")
+        await expect(detail).to_contain_text("No map")
+        await expect(page.locator("#map")).to_be_hidden()
+        await expect(page.locator("#map-legend")).to_be_hidden()
+
+        await say(page, captions, DOG)
+        await expect(page.locator("#map")).to_be_visible()
+        await page.select_option("#explanations", "none")
+        await expect(page.locator("#confirmation")).to_contain_text("without maps")
+        await page.focus("#caption .word")
+        await expect(detail).to_contain_text("No map: explanations are switched off")
+        await expect(page.locator("#map")).to_be_hidden()
+
+
+async def test_a_busy_captioner_is_owned_up_to(page: Page) -> None:
+    await page.add_init_script(
+        """
+        const parse = JSON.parse;
+        JSON.parse = (text, ...rest) => {
+          const message = parse(text, ...rest);
+          if (message?.type === 'stats') {
+            message.settings.explanations = 'all';
+            message.explanations = { gradcam_every: 1, saliency_every: 4 };
+          }
+          return message;
+        };
+        """
+    )
+    async with showing(page, DOG):
+        await expect(page.locator("#about-explanations")).to_have_text(
+            "Explanations are thinned: the captioner is busy; pixel maps for every 4th caption."
+        )
+
+
+async def test_maps_and_overlay_are_set_and_confirmed_by_the_server(page: Page) -> None:
+    async with showing(page, DOG):
+        confirmation = page.locator("#confirmation")
+        await page.select_option("#picture-overlay", "saliency")
+        await expect(confirmation).to_contain_text("over its picture it draws the pixels")
+        await page.select_option("#explanations", "all")
+        await expect(confirmation).to_contain_text("with maps of words and pixels")
+        await page.select_option("#picture-overlay", "none")
+        await expect(confirmation).to_contain_text("it draws nothing")
+
+
+async def test_an_object_is_asked_for_when_it_is_tapped(page: Page) -> None:
+    captions = ExplainedCaptions(DOG)
+    captions.heat = spot(4, 1)
+    async with showing(page, captions):
+        chip = page.locator("#object-list button", has_text="ball")
+        await chip.click()
+        await expect(page.locator("#map")).to_be_visible()
+        await expect(page.locator("#word-detail")).to_have_text(
+            "The object “ball”. Where it looked: mostly a small spot in the left third, centre."
+        )
+        # A word that is pointed at goes first.
+        await page.hover("#caption .word >> nth=2")
+        await expect(page.locator("#word-detail")).to_contain_text("“runs”")
+        await page.hover("h1")
+        await expect(page.locator("#word-detail")).to_contain_text("“ball”")
+        await chip.click()
+        await expect(page.locator("#map")).to_be_hidden()
+
+        await chip.click()
+        await expect(page.locator("#map")).to_be_visible()
+        await say(page, captions, replace(DOG, tags=()))
+        await expect(page.locator("#map")).to_be_hidden()
+
+
+async def test_an_object_in_the_place_of_a_word_is_asked_for_too(page: Page) -> None:
+    objects = ExplainedCaptions(objects_only("A man at a desk", laptop=0.93, desk=0.81))
+    async with showing(page, objects):
+        word = page.locator("#caption .word").nth(1)
+        await word.hover()
+        await expect(page.locator("#word-detail")).to_contain_text("Tap it to see where.")
+        await word.click()
+        await expect(page.locator("#map")).to_be_visible()
+        await expect(page.locator("#word-detail")).to_contain_text("all over the picture")
+
+
+async def test_maps_make_screen_readers_no_noise(page: Page) -> None:
+    async with showing(page, DOG):
+        await page.focus("#caption .word")
+        await page.keyboard.press("ArrowRight")
+        await more_captions(page, 6)
+        assert len(await told(page)) == 1
+
+
+def thirds(*strong: tuple[int, int]) -> Map:
+    """A grid of 3x3 places, each of 2x2 cells."""
+    values = np.zeros((3, 3), np.float32)
+    for row, column in strong:
+        values[row, column] = 1
+    return Map(np.kron(values, np.ones((2, 2), np.float32)))
+
+
+WHERE = {
+    "mostly the left third, centre": thirds((1, 0)),
+    "mostly the left third, top": thirds((0, 0)),
+    "mostly the right third, from top to bottom": thirds((0, 2), (1, 2), (2, 2)),
+    "mostly the bottom, from left to right": thirds((2, 0), (2, 1), (2, 2)),
+    "mostly the left and right thirds, centre": thirds((1, 0), (1, 2)),
+    "mostly the middle and right thirds, centre and bottom": thirds((1, 1), (1, 2), (2, 1), (2, 2)),
+    "all over the picture": Map(np.ones((9, 9), np.float32)),
+    "all over the picture, most in the right third, centre": Map(
+        np.ones((9, 9), np.float32) + spot(4, 7).values * 20
+    ),
+    "nowhere in particular": Map(np.zeros((9, 9), np.float32)),
+    "mostly a small spot in the middle third, bottom": spot(8, 4),
+    "mostly the middle third, centre": Map(
+        np.pad(np.ones((3, 3), np.float32), 3) + np.float32(0.02)
+    ),
+}
+
+
+async def test_where_a_map_is_strong_is_told_in_words(page: Page) -> None:
+    async with serving(ScriptedCaptions(DOG)) as url:
+        await page.goto(url)
+        texts = await page.evaluate(
+            """async (maps) => {
+              const { readMap } = await import('/static/map.js');
+              const { whereText } = await import('/static/whereabouts.js');
+              return maps.map((map) => whereText(readMap(map)));
+            }""",
+            [each.to_json() for each in WHERE.values()],
+        )
+        assert texts == list(WHERE)
+
+
+MALFORMED = [
+    {"shape": [9, 9], "data": "", "peak": 1},
+    {"shape": [9, 8], "data": spot(0, 0).to_json()["data"], "peak": 1},
+    {"shape": [9], "data": spot(0, 0).to_json()["data"], "peak": 1},
+    {"shape": [66, 66], "data": "A" * 5808, "peak": 1},
+    {"shape": [9, 9], "data": "!" * 108, "peak": 1},
+    {"shape": [9, 9], "data": spot(0, 0).to_json()["data"], "peak": -1},
+    {"shape": [9, 9], "data": spot(0, 0).to_json()["data"], "peak": "1"},
+    None,
+]
+
+
+async def test_malformed_maps_are_dropped_and_the_caption_is_not(page: Page) -> None:
+    async with serving(ScriptedCaptions(DOG)) as url:
+        await page.goto(url)
+        good = spot(4, 4).to_json()
+        read = """async (maps) => {
+          const { readMessage } = await import('/static/protocol.js');
+          const word = { text: 'dog', prob: 1, alternatives: [] };
+          const caption = { type: 'caption', seq: 1, text: 'Dog', words: [word], maps };
+          return readMessage(JSON.stringify(caption));
+        }"""
+        whole = {"method": "gradcam", "words": [good], "caption": good}
+        assert (await page.evaluate(read, whole))["maps"]["words"][0]["peak"] == 1
+        for bad in MALFORMED:
+            for maps in ({**whole, "words": [bad]}, {**whole, "caption": bad}):
+                caption = await page.evaluate(read, maps)
+                assert caption["maps"] is None, maps
+                assert caption["text"] == "Dog"
+        for words in ([], [good, good]):
+            assert (await page.evaluate(read, {**whole, "words": words}))["maps"] is None
