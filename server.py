@@ -2,6 +2,7 @@
 
 python server.py                      serve the page
 python server.py caption SOURCE       caption an image, a video, a device, a stream or `demo`
+python server.py explain IMAGE        show where the captioner looked for every word of an image
 """
 
 import argparse
@@ -19,7 +20,8 @@ from aiohttp import web
 
 from inference.engine import Engine, EngineUnavailable
 from inference.quantized import QuantizedError, read_int8
-from stream.sources import Source, SourceError, open_source
+from inference.quiet import quiet
+from stream.sources import Source, SourceError, open_source, read_image
 from stream.transcript import transcribe
 from stream.transcript_format import WebVtt, json_line, lasts_on, line_for_people
 from web.app import create_app
@@ -50,7 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except QuantizedError as problem:
         return _refuse(str(problem))
     try:
-        return _caption(options, settings) if options.command else _serve(settings)
+        if options.command == "caption":
+            return _caption(options, settings)
+        if options.command == "explain":
+            return _explain(options, settings)
+        return _serve(settings)
     except KeyboardInterrupt:
         return _INTERRUPTED
 
@@ -79,6 +85,17 @@ def _parser() -> argparse.ArgumentParser:
     form = caption.add_mutually_exclusive_group()
     form.add_argument("--jsonl", action="store_true", help="one JSON object a line")
     form.add_argument("--vtt", type=Path, metavar="FILE", help="write WebVTT subtitles too")
+    explain = commands.add_parser("explain", help="explain the caption of an image")
+    explain.add_argument("image", type=Path, metavar="IMAGE", help="JPEG, PNG, WebP or the like")
+    explain.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder for what it writes"
+    )
+    explain.add_argument(
+        "--only",
+        type=lambda names: names.split(","),
+        metavar="METHODS",
+        help="such as saliency,gradcam (default: every method)",
+    )
     return parser
 
 
@@ -155,6 +172,30 @@ async def _transcribe(
             count, shown = count + 1, line
             if count == options.limit:
                 return
+
+
+def _explain(options: argparse.Namespace, settings: ServerSettings) -> int:
+    try:
+        picture = read_image(options.image)
+        # Not above: the server must not load TensorFlow, and mistakes are told without it.
+        with quiet():
+            from inference.report.writing import write_report
+        written = write_report(
+            picture,
+            options.image.name,
+            options.out,
+            options.only,
+            settings.captioner,
+            settings.precision,
+            lambda step: print(step, file=sys.stderr),
+        )
+    except (SourceError, ValueError) as problem:
+        return _refuse(str(problem))
+    except OSError as problem:
+        return _refuse(f"{options.out} cannot be written: {problem.strerror or problem}")
+    for path, shows in written:
+        print(f"{path}  {shows}")
+    return 0
 
 
 def _refuse(message: str) -> int:

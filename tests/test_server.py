@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 import psutil
 import pytest
+import skimage
 from aiohttp import ClientSession
 from aiortc import RTCSessionDescription
 
@@ -245,3 +246,49 @@ def test_a_source_that_cannot_be_captioned_is_named(arguments: list[str], told: 
     assert refused.returncode == 2
     assert told in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def test_explains_an_image_as_pictures_and_as_figures(tmp_path: Path) -> None:
+    out = tmp_path / "below" / "explained"
+    image = Path(skimage.__file__).parent / "data" / "chelsea.png"
+
+    done = run("explain", str(image), "--out", str(out), "--only", "gradcam,attention", seconds=150)
+
+    assert done.returncode == 0, done.stderr
+    files = ["sheet.png", "gradcam.png", "attention.png", "report.json"]
+    assert [line.split()[0] for line in done.stdout.splitlines()] == [
+        str(out / file) for file in files
+    ]
+    assert sorted(path.name for path in out.iterdir()) == sorted(files)
+    report = json.loads((out / "report.json").read_text())
+    words = [word["text"] for word in report["words"]]
+    assert words == (report["caption"]["guess"] or report["caption"]["text"]).lower().split()
+    assert [method["name"] for method in report["methods"]] == ["gradcam", "attention"]
+    for file in files[:-1]:
+        assert np.asarray(cv2.imread(str(out / file))).shape[1] == 1280
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["nothing.png"], "there is no file nothing.png"),
+        (["tests"], "there is no file tests"),
+        (["README.md"], "README.md is no picture"),
+        (["{image}", "--only", "gradcam,ace"], "no method is called 'ace'; there are gradcam, "),
+        (["{image}", "--out", "{image}"], "noise.png cannot be written"),
+        (["{image}", "--out", "{image}/below"], "noise.png/below cannot be written"),
+    ],
+)
+def test_what_cannot_be_explained_is_told_and_leaves_nothing_behind(
+    photograph: Path, tmp_path: Path, arguments: list[str], told: str
+) -> None:
+    before = photograph.read_bytes()
+    given = [argument.format(image=photograph) for argument in arguments]
+
+    refused = run("explain", "--out", str(tmp_path / "out"), *given)
+
+    assert refused.returncode == 2
+    assert told in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert not list(tmp_path.iterdir())
+    assert photograph.read_bytes() == before

@@ -13,7 +13,7 @@ from inference.explanations.terms import Terms
 from models.beam_search import BeamCaption
 from models.vocabulary import END, PAD
 
-LIVE: Literal["gradcam", "hirescam"] = "gradcam"
+LIVE: Literal["gradcam", "hirescam", "readcam"] = "readcam"
 """The method, a field of `Cams`."""
 
 

@@ -114,7 +114,7 @@ async def test_a_map_is_pointed_at_focused_or_tapped_and_goes_again(page: Page) 
         await expect(canvas).to_be_visible()
         await expect(detail).to_have_text(
             "“dog” 85% sure; otherwise thing 5%. "
-            "Where it looked: mostly a small spot in the left third, top."
+            "What spoke for it: mostly a small spot in the left third, top."
         )
         # A screen reader has it with the word itself.
         await expect(page.locator("#caption .word").nth(0)).to_have_attribute(
@@ -122,7 +122,7 @@ async def test_a_map_is_pointed_at_focused_or_tapped_and_goes_again(page: Page) 
         )
         await page.keyboard.press("Shift+Tab")
         await expect(page.locator("#certainty")).to_be_focused()
-        await expect(detail).to_contain_text("The caption as a whole. Where it looked:")
+        await expect(detail).to_contain_text("The caption as a whole. What spoke for it:")
         await expect(canvas).to_be_visible()
         await page.locator("#certainty").blur()
         await expect(canvas).to_be_hidden()
@@ -210,7 +210,7 @@ async def test_an_object_is_asked_for_when_it_is_tapped(page: Page) -> None:
         await chip.click()
         await expect(page.locator("#map")).to_be_visible()
         await expect(page.locator("#word-detail")).to_have_text(
-            "The object “ball”. Where it looked: mostly a small spot in the left third, centre."
+            "The object “ball”. What spoke for it: mostly a small spot in the left third, centre."
         )
         # A word that is pointed at goes first.
         await page.hover("#caption .word >> nth=2")

@@ -329,7 +329,7 @@ async def test_maps_are_drawn_into_the_returned_video_when_asked_for(
     await page.goto(server.url)
     await page.click("#start-demo")
     await captioned(page)
-    for overlay, told in (("gradcam", "where it looked"), ("none", "nothing")):
+    for overlay, told in (("gradcam", "what spoke for the caption"), ("none", "nothing")):
         await page.select_option("#picture-overlay", overlay)
         await expect(page.locator("#confirmation")).to_contain_text(told, timeout=SOON)
 

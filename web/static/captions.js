@@ -257,7 +257,7 @@ function setWord(button, word) {
  * @param {import('./map.js').PictureMap | undefined} map
  */
 function setPlace(element, map) {
-  if (map) element.setAttribute('aria-description', `where it looked: ${whereText(map)}`);
+  if (map) element.setAttribute('aria-description', `what spoke for it: ${whereText(map)}`);
   else element.removeAttribute('aria-description');
 }
 

@@ -191,7 +191,7 @@ export class Looking {
   #told(sight) {
     const [caption, pointed] = [this.#caption, this.#pointed];
     if (caption === null) return '';
-    const where = sight && `Where it looked: ${whereText(sight.map)}.`;
+    const where = sight && `What spoke for it: ${whereText(sight.map)}.`;
     if (pointed?.kind === 'caption') return `The caption as a whole. ${where ?? this.#absence}`;
     if (pointed === null) {
       if (this.#object === null) return '';

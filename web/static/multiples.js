@@ -57,7 +57,7 @@ export class Multiples {
     const tile = this.#tiles[index];
     if (!tile) return;
     tile.pane.map = map;
-    tile.button.setAttribute('aria-description', `where it looked: ${whereText(map)}`);
+    tile.button.setAttribute('aria-description', `what spoke for it: ${whereText(map)}`);
   }
 
   /**

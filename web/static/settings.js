@@ -13,7 +13,7 @@ const WITH_MAPS = {
 /** @type {Record<Settings['overlay'], string>} */
 const OVERLAYS = {
   none: 'nothing',
-  gradcam: 'where it looked',
+  gradcam: 'what spoke for the caption',
   saliency: 'the pixels that mattered',
 };
 /** While a slider moves, the server hears of it this often at most. */

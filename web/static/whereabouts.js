@@ -17,7 +17,7 @@ const SMALL_SPOT = 0.04;
 
 /**
  * @param {PictureMap} map
- * @returns {string}  Fits after "where it looked:".
+ * @returns {string}  Fits after "what spoke for it:".
  */
 export function whereText(map) {
   if (isBlank(map)) return 'nowhere in particular';

@@ -44,7 +44,8 @@ def _are_own(subject: Subject, maps: CaptionMaps) -> None:
 def test_maps_of_different_words_differ(subject: Subject) -> None:
     maps = live_maps(subject.model.graphs, subject.grid[None], [subject.told])[0]
 
-    assert len({each.values.tobytes() for each in maps.words}) == len(subject.words)
+    # The same word may be explained alike wherever it stands.
+    assert len({each.values.tobytes() for each in maps.words}) >= len(set(subject.words)) > 1
     assert all(each.values.min() >= 0 for each in maps.words)
 
 

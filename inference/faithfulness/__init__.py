@@ -1,0 +1,1 @@
+"""Are the explanations true? Measured on pictures: `python -m inference.faithfulness`."""

@@ -1,0 +1,245 @@
+"""What a captioner says of a picture, and every explanation of it."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.caption import Caption, Tag, Timing, Word
+from inference.captioning import CaptionModel
+from inference.explanations.blanking import blank_check
+from inference.explanations.check import Check
+from inference.explanations.map import Map
+from inference.explanations.method import Method, finish
+from inference.explanations.methods import METHODS
+from inference.explanations.subject import Subject
+from inference.explanations.target import Target
+from inference.faithfulness.word_kinds import word_kind
+from inference.reading import Reader
+from models.beam_search import BeamCaption
+from models.release import Card
+from models.vocabulary import PAD
+
+WHOLE = "whole caption"
+_SLOW = frozenset({"smoothgrad", "integrated-gradients", "occlusion", "rise"})
+"""Methods that take seconds a map: they explain the whole caption and its objects only."""
+
+Progress = Callable[[str], None]
+"""Told what is computed next."""
+
+
+def method_file(name: str) -> str:
+    """Name the picture of a method."""
+    return f"{name}.png"
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """One map."""
+
+    of: Target
+    title: str
+    """The word or the tag, or "whole caption"."""
+    map: Map
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """The maps of one method."""
+
+    method: Method
+    explanations: tuple[Explanation, ...]
+    took_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What there is to report of a picture."""
+
+    picture: NDArray[np.uint8]
+    """RGB, uint8 [H, W, 3]."""
+    card: Card
+    caption: Caption
+    """As it is said, which may be less than was found."""
+    words: tuple[Word, ...]
+    """Of all that was found."""
+    methods: tuple[Explained, ...]
+    checks: dict[int, Check]
+    """Of object words by their place: whether their regions matter, see `blank_check`."""
+    checked_by: str | None
+    """The method whose maps tell the regions; None if none of them explains words."""
+    checks_ms: float
+
+    def to_json(self, file: str) -> dict[str, Any]:
+        """Return all but the picture as JSON values.
+
+        Args:
+            file: The picture's name.
+
+        Returns:
+            - `picture`: `file`, `width`, `height`.
+            - `captioner`: `name`, `licence` and `data` of the model card.
+            - `caption`: `text`, `confidence`, `fallback` and `guess` as in `inference.caption`.
+            - `words`, of all that was found: `text`, `prob`, `kind` (object, function or other),
+              `alternatives` (`text`, `prob`) and `check`, null but for objects: `share` of the
+              picture that was blanked, p(word) before (`prob`), after (`blanked`), and after as
+              much of other places was blanked (`random`: lowest, median, highest).
+            - `tags`: `text`, `prob`.
+            - `checked_by`: the method whose maps told what to blank.
+            - `methods`: `name`, `title`, `paper`, `cost`, `unit`, the `file` that shows it,
+              `took_ms`, and `maps`: `of` (`kind` word, caption or tag, `index`, `text`), `shape`,
+              `data` (base64 of a byte a cell, row by row, 255 at the peak), `peak` (in the
+              method's unit) and `peak_at` (`x` and `y` of the middle of that cell, 0..1 from the
+              upper left).
+            - `timing_ms`: `encoder`, `decoder`, `explanations`, `checks`.
+        """
+        height, width = self.picture.shape[:2]
+        caption = self.caption
+        return {
+            "picture": {"file": file, "width": width, "height": height},
+            "captioner": {
+                "name": self.card.name,
+                "licence": self.card.licence,
+                "data": self.card.data,
+            },
+            "caption": {
+                "text": caption.text,
+                "confidence": caption.confidence,
+                "fallback": caption.fallback,
+                "guess": caption.guess,
+            },
+            "words": [
+                {
+                    **asdict(word),
+                    "kind": word_kind(word.text),
+                    "check": self.checks[place].to_json() if place in self.checks else None,
+                }
+                for place, word in enumerate(self.words)
+            ],
+            "tags": [asdict(tag) for tag in caption.tags],
+            "checked_by": self.checked_by,
+            "methods": [_method_json(each) for each in self.methods],
+            "timing_ms": {
+                "encoder": round(caption.timing_ms.encoder, 1),
+                "decoder": round(caption.timing_ms.decoder, 1),
+                "explanations": round(sum(each.took_ms for each in self.methods), 1),
+                "checks": round(self.checks_ms, 1),
+            },
+        }
+
+
+def explain_picture(
+    model: CaptionModel,
+    picture: NDArray[np.uint8],
+    methods: Sequence[str],
+    progress: Progress = lambda _: None,
+) -> Contents:
+    """Caption a picture and explain what is said.
+
+    Args:
+        model: The captioner.
+        picture: RGB, uint8 [H, W, 3] of any size.
+        methods: Names of `METHODS`, one at least. The first that explains words is the one that
+            is checked.
+        progress: Told the title of each method before it begins.
+
+    Raises:
+        ValueError: If the picture is no such picture.
+    """
+    model.check(picture)
+    chosen = [METHODS[name] for name in methods]
+    begun = time.perf_counter()
+    grids = model.encode([picture])
+    encoded = time.perf_counter()
+    found = BeamCaption(*(part[0] for part in model.search(grids)))
+    decoded = time.perf_counter()
+    timing = Timing(encoder=(encoded - begun) * 1e3, decoder=(decoded - encoded) * 1e3)
+    caption = model.read(found, grids[0], timing)
+    # Without doubt: also what was too doubtful to be said is explained.
+    whole = Reader(model.captioner.vocabulary, None).read(found, grids[0], (), timing)
+    tokens = tuple(int(token) for token in found.tokens[found.tokens != PAD])
+    subject = Subject(model, picture, tokens)
+    explained = []
+    for method in chosen:
+        progress(method.title)
+        explained.append(_explained(subject, method, whole.words, caption.tags))
+    checker = next((method for method in chosen if "word" in method.kinds), None)
+    begun = time.perf_counter()
+    checks = _checks(subject, explained, checker, progress) if checker else {}
+    return Contents(
+        picture=picture,
+        card=model.card,
+        caption=caption,
+        words=whole.words,
+        methods=tuple(explained),
+        checks=checks,
+        checked_by=checker.name if checker else None,
+        checks_ms=(time.perf_counter() - begun) * 1e3,
+    )
+
+
+def _explained(
+    subject: Subject, method: Method, words: Sequence[Word], tags: Sequence[Tag]
+) -> Explained:
+    begun = time.perf_counter()
+    explanations = tuple(
+        Explanation(target, title, finish(method.explain(subject, target)))
+        for target, title in _targets(method, words, tags)
+    )
+    return Explained(method, explanations, (time.perf_counter() - begun) * 1e3)
+
+
+def _targets(
+    method: Method, words: Sequence[Word], tags: Sequence[Tag]
+) -> Iterator[tuple[Target, str]]:
+    """What there is to explain, and what to call it: of slow methods, not every word."""
+    if words and "caption" in method.kinds:
+        yield Target("caption"), WHOLE
+    if "word" in method.kinds:
+        for index, word in enumerate(words):
+            if method.name not in _SLOW or word_kind(word.text) == "object":
+                yield Target("word", index), word.text
+    if "tag" in method.kinds and method.name not in _SLOW:
+        for tag in tags:
+            yield Target("tag", text=tag.text), tag.text
+
+
+def _checks(
+    subject: Subject, explained: Sequence[Explained], checker: Method, progress: Progress
+) -> dict[int, Check]:
+    progress("checks")
+    (own,) = (each.explanations for each in explained if each.method is checker)
+    names = subject.model.captioner.vocabulary.words
+    return {
+        each.of.index: finish(blank_check(subject, each.map, each.of.index))
+        for each in own
+        if each.of.kind == "word"
+        and each.of.index is not None
+        and word_kind(names[subject.tokens[each.of.index]]) == "object"
+    }
+
+
+def _method_json(explained: Explained) -> dict[str, Any]:
+    method = explained.method
+    return {
+        "name": method.name,
+        "title": method.title,
+        "paper": method.paper,
+        "cost": method.cost,
+        "unit": method.unit,
+        "file": method_file(method.name),
+        "took_ms": round(explained.took_ms, 1),
+        "maps": [
+            {"of": each.of.to_json(), **each.map.to_json(), "peak_at": _peak_at(each.map)}
+            for each in explained.explanations
+        ],
+    }
+
+
+def _peak_at(explanation: Map) -> dict[str, float]:
+    rows, columns = explanation.values.shape
+    row, column = divmod(int(explanation.values.argmax()), columns)
+    return {"x": round((column + 0.5) / columns, 4), "y": round((row + 0.5) / rows, 4)}

@@ -1,0 +1,85 @@
+"""The pictures of a report: one with every word, and one of each method."""
+
+from collections.abc import Iterator, Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from inference.caption import Caption
+from inference.explanations.painting import paint
+from inference.explanations.sheet import Tile, draw_sheet
+from inference.report.contents import Contents, Explained, Explanation
+
+_LARGEST = 640
+"""Pixels of the longer side in which maps are painted; no tile is larger."""
+
+
+def words_sheet(contents: Contents) -> Image.Image | None:
+    """Draw every word by the method that is checked; None if there are no words or no method."""
+    for explained in contents.methods:
+        words = [each for each in explained.explanations if each.of.kind == "word"]
+        if words and explained.method.name == contents.checked_by:
+            return _draw(contents, explained, words, checked=True)
+    return None
+
+
+def method_sheets(contents: Contents) -> Iterator[tuple[Explained, Image.Image]]:
+    """Draw all that each method explains; methods that explain nothing here are left out."""
+    for explained in contents.methods:
+        if explained.explanations:
+            yield explained, _draw(contents, explained, explained.explanations)
+
+
+def _draw(
+    contents: Contents,
+    explained: Explained,
+    explanations: Sequence[Explanation],
+    *,
+    checked: bool = False,
+) -> Image.Image:
+    picture = _reduced(contents.picture)
+    method = explained.method
+    tiles = [
+        Tile(paint(picture, each.map), each.title, _note(contents, each, checked=checked))
+        for each in explanations
+    ]
+    notes = [f"{method.title}: {method.paper}"]
+    if checked and contents.checks:
+        share = next(iter(contents.checks.values())).share
+        notes.append(
+            f"Under a word: how sure of it. Under an object also how sure when the top {share:.0%} "
+            "of its map are blanked, and when as much elsewhere is."
+        )
+    tiles.insert(0, Tile(picture, "The picture", ""))
+    return draw_sheet(_heading(contents.caption), notes, tiles, method.unit)
+
+
+def _heading(caption: Caption) -> str:
+    if caption.fallback:
+        return f"Not sure. Perhaps: {caption.guess} ({caption.confidence:.0%} sure)"
+    return f"{caption.text} ({caption.confidence:.0%} sure)"
+
+
+def _note(contents: Contents, explanation: Explanation, *, checked: bool) -> str:
+    target = explanation.of
+    if target.kind == "tag":
+        (prob,) = (tag.prob for tag in contents.caption.tags if tag.text == target.text)
+        return f"object, {prob:.0%} sure"
+    if target.index is None:
+        return "all words together"
+    check = contents.checks.get(target.index)
+    sure = f"{contents.words[target.index].prob:.0%}"
+    if check is None or not checked:
+        return f"{sure} sure"
+    return f"{sure}; blanked {check.blanked:.0%}, elsewhere {check.random[1]:.0%}"
+
+
+def _reduced(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    height, width = picture.shape[:2]
+    scale = _LARGEST / max(height, width)
+    if scale >= 1:
+        return picture
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)

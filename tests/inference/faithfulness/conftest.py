@@ -1,0 +1,38 @@
+"""The shipped captioner, and a picture of which it is known where the thing is."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import skimage
+from numpy.typing import NDArray
+
+from inference.captioning import CaptionModel
+from models.release import DEFAULT
+
+CORNER = 5
+"""Rows and columns of the grid that the thing fills, in the lower right corner."""
+
+
+@pytest.fixture(scope="session")
+def shipped() -> CaptionModel:
+    return CaptionModel(DEFAULT)
+
+
+@pytest.fixture(scope="session")
+def cornered(shipped: CaptionModel) -> NDArray[np.uint8]:
+    """A cat in the lower right corner of a grey wall."""
+    side = shipped.image_size
+    cat = np.asarray(cv2.imread(str(Path(skimage.__file__).parent / "data" / "chelsea.png")))
+    size = side * CORNER // 9
+    picture = np.full((side, side, 3), 128, np.uint8)
+    picture[-size:, -size:] = cv2.resize(cat[20:, 60:350], (size, size))[..., ::-1]
+    return picture
+
+
+def planted() -> NDArray[np.float64]:
+    """The map of that corner, [81]."""
+    values = np.zeros((9, 9))
+    values[-CORNER:, -CORNER:] = 1
+    return values.reshape(-1)
