@@ -274,7 +274,7 @@ def test_explains_an_image_as_pictures_and_as_figures(tmp_path: Path) -> None:
         (["nothing.png"], "there is no file nothing.png"),
         (["tests"], "there is no file tests"),
         (["README.md"], "README.md is no picture"),
-        (["{image}", "--only", "gradcam,ace"], "no method is called 'ace'; there are gradcam, "),
+        (["{image}", "--only", "gradcam,ace"], "no method is called 'ace'; there are "),
         (["{image}", "--out", "{image}"], "noise.png cannot be written"),
         (["{image}", "--out", "{image}/below"], "noise.png/below cannot be written"),
     ],

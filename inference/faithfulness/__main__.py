@@ -2,7 +2,7 @@
 
 For the words of captions: areas under their deletion and insertion curves, whether they disappear
 when what mattered is blanked, whether maps change when the captioner's weights are randomised, and
-whether they stay while a video's caption does. Takes about 20 minutes for 100 pictures on two
+whether they stay while a video's caption does. Takes about 15 minutes for 100 pictures on two
 cores; one that was stopped goes on when it is started again. Writes `report.json` and
 `faithfulness.webp`.
 """

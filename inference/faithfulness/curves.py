@@ -66,7 +66,7 @@ def curves(
     ends = probabilities(model, [picture, blank(picture), blurred(picture)], tokens)
     whole, blanked, blurry = ends[:, None]
     told = {
-        "deletion": _told(model, picture, blank(picture), chosen, tokens, cells),
+        "deletion": _told(model, picture, blank(picture), ~chosen, tokens, cells),
         "insertion": _told(model, picture, blurred(picture), chosen, tokens, cells),
     }
     return [

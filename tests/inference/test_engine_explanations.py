@@ -98,7 +98,7 @@ async def test_a_map_is_put_to_the_test(engine: Engine) -> None:
 @pytest.mark.parametrize(
     ("method", "target", "told"),
     [
-        ("guesswork", SENTENCE, "no method 'guesswork': there are gradcam"),
+        ("guesswork", SENTENCE, "no method 'guesswork': there are readcam"),
         ("gradcam", Target("word", 70), "none at 70"),
         ("gradcam", Target("contrast", 0, "xyzzy"), "xyzzy"),
         ("gradcam", Target("word"), "none at None"),

@@ -79,7 +79,7 @@ def _interrupted(*_: object) -> None:
         (["--captioner", "none"], "none holds no captioner"),
         (["--split", "none"], "no split 'none'"),
         (["--limit", "0"], "--limit is 0"),
-        (["--methods", "gradcam,guesswork"], "called 'guesswork'; there are gradcam"),
+        (["--methods", "gradcam,guesswork"], "called 'guesswork'; there are"),
         (["--video", "none.mp4"], "none.mp4 is no video"),
     ],
 )
