@@ -56,7 +56,9 @@ def knowing(captioner: Captioner, tmp_path_factory: pytest.TempPathFactory) -> C
     pictures = np.stack(
         [with_patch(place, part) for place, part in zip(cycle(PLACES), seen, strict=False)]
     )
-    grids = np.asarray(made.encoder(pictures.astype(np.float32))).mean(axis=(1, 2))
+    # A few at a time: all at once would take gigabytes.
+    parts = np.array_split(pictures.astype(np.float32), _EXAMPLES // 10)
+    grids = np.concatenate([np.asarray(made.encoder(part)) for part in parts]).mean(axis=(1, 2))
     logits = [16 * part.mean() - 8 for part in seen]
     # Ridge regression, by as many examples as there are.
     mean = grids.mean(axis=0)
