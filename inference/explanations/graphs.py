@@ -40,6 +40,7 @@ class Graphs:
             lambda *inputs: direct_cams(decoder, *inputs),
             input_signature=[grids, hidden, rows_of_words, rows_of_words],
         )
+        self._cam = {name: _one_of(self._cams, name) for name in Cams._fields}
         self._attention = tf.function(
             lambda *inputs: attention(decoder, *inputs), input_signature=[grids, hidden]
         )
@@ -74,6 +75,10 @@ class Graphs:
         """See `direct_cams`: terms [B, T] each; arrays [B, T, rows, columns]."""
         return Cams(*map(np.asarray, self._cams(grids, hidden, *terms)))
 
+    def direct_cam(self, name: str, grids: Array, hidden: Array, terms: Terms) -> Array:
+        """Compute one field of `direct_cams` alone, which costs less."""
+        return np.asarray(self._cam[name](grids, hidden, *terms))
+
     def attention(self, grids: Array, hidden: Array) -> Array:
         """See `attention`: grids [B, ...], hidden [B, T, W]; [B, T, rows, columns]."""
         return np.asarray(self._attention(grids, hidden))
@@ -97,6 +102,14 @@ class Graphs:
     def pixel_gradient(self, pixels: Array, grid_gradient: Array) -> Array:
         """See `pixel_gradient`: pixels [S, S, 3], gradient [rows, columns, channels]."""
         return np.asarray(self._pixel_gradient(pixels[None], grid_gradient[None])[0])
+
+
+def _one_of(cams: Any, name: str) -> Any:
+    """The graph of one field: what only the others need is not computed."""
+    return tf.function(
+        lambda *inputs: getattr(cams.python_function(*inputs), name),
+        input_signature=cams.input_signature,
+    )
 
 
 def _present(graph: Any) -> Any:

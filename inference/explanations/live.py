@@ -36,8 +36,7 @@ def live_maps(
     longest = counts.max()
     hidden = np.stack([caption.hidden for caption in captions])[:, :longest]
     words = words[:, :longest]
-    cams = graphs.direct_cams(grids, hidden, Terms(words, np.full_like(words, PAD)))
-    maps = np.asarray(getattr(cams, LIVE))
+    maps = graphs.direct_cam(LIVE, grids, hidden, Terms(words, np.full_like(words, PAD)))
     return [_maps(of_one[:count]) for of_one, count in zip(maps, counts, strict=True)]
 
 

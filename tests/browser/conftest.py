@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -73,6 +74,10 @@ def running(*arguments: str) -> Iterator[Server]:
 def server() -> Iterator[Server]:
     """One server for all tests that leave it as it is."""
     with running("--port", "0") as server:
+        # The first time that TensorFlow is imported after installing it is compiled: a minute.
+        while not server.ready():
+            assert server.process.poll() is None, "the server ended"
+            time.sleep(0.2)
         yield server
 
 

@@ -70,7 +70,8 @@ async def test_a_camera_is_captioned_live(server: Server, page: Page) -> None:
     await captioned(page)
 
     words = page.locator("#caption .word")
-    assert await words.count() >= 2
+    # A caption in doubt may be no more than one object.
+    assert await words.count() >= 1
     assert re.fullmatch(
         r".+, (over |under )?\d+% sure", str(await words.first.get_attribute("aria-label"))
     )
