@@ -56,7 +56,7 @@ class Caption:
     text: str
     """A sentence: capitalised, with no full stop. Less than the whole caption if `fallback`."""
     confidence: float
-    """How good the whole caption probably is, in 0..1; see `models.calibration`."""
+    """How good the whole caption probably is, in 0..1; see `models.doubt`."""
     words: tuple[Word, ...]
     """The words of `text`; none if it only names the tags."""
     tags: tuple[Tag, ...]
@@ -70,7 +70,7 @@ class Caption:
     """Whether this is the stream's last caption, kept as the picture shows nothing new."""
     timing_ms: Timing
     maps: CaptionMaps | None = field(default=None, compare=False)
-    """Where the captioner looked, as far as that was computed."""
+    """What spoke for each word, if that was computed."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the caption as JSON values."""

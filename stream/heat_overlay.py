@@ -8,12 +8,12 @@ import threading
 from collections import OrderedDict
 
 import av
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.explanations.colours import COLOURS, LEVELS, OPACITIES
+from inference.explanations.colours import COLOURS, OPACITIES
 from inference.explanations.map import Map
+from inference.explanations.painting import levels_of
 from stream.mixture import Mixture
 from stream.yuv import blank, planes
 
@@ -89,18 +89,10 @@ def _is_blank(heat: Map | None) -> bool:
 
 
 def _colour(heat: Map, width: int, height: int) -> Mixtures:
-    luma = _levels(heat, width, height)
-    chroma = _levels(heat, (width + 1) // 2, (height + 1) // 2)
+    luma = levels_of(heat, height, width)
+    chroma = levels_of(heat, (height + 1) // 2, (width + 1) // 2)
     y, u, v = _ADDED
     return _mixture(luma, y), _mixture(chroma, u), _mixture(chroma, v)
-
-
-def _levels(heat: Map, width: int, height: int) -> NDArray[np.uint8]:
-    """Enlarge the map smoothly to [height, width], 255 its peak."""
-    relative = heat.values / heat.values.max()
-    # Cubic: bilinear interpolation draws the cells' diamonds. It overshoots a little.
-    smooth = cv2.resize(relative, (width, height), interpolation=cv2.INTER_CUBIC)
-    return np.asarray(np.rint(np.clip(smooth, 0, 1) * (LEVELS - 1)), np.uint8)
 
 
 def _mixture(levels: NDArray[np.uint8], added: NDArray[np.uint16]) -> Mixture:

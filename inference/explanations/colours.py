@@ -1,8 +1,9 @@
 """The colours of maps: what a value from 0 to 1 looks like over a picture.
 
-The colours are those of "plasma" by Stéfan van der Walt and Nathaniel Smith (matplotlib 1.5, 2015;
-CC0): lightness grows evenly from dark blue to yellow, so that the colour-blind read it too, and
-so does paper. Opacity grows as well, so that what mattered little is seen as it is.
+The colours are those of "viridis" by Smith, van der Walt and Firing (matplotlib 1.5, 2015; CC0), as
+on the page (`web/static/ramp.js`): lightness grows from dark purple to yellow, so that the
+colour-blind read it too, and so does paper. Opacity grows as well, so that what mattered little is
+seen as it is.
 """
 
 from typing import Final
@@ -13,19 +14,19 @@ from numpy.typing import NDArray
 LEVELS: Final = 256
 
 ANCHORS: Final = (
-    0x0D0887,
-    0x4C02A1,
-    0x7E03A8,
-    0xAA2395,
-    0xCC4778,
-    0xE56B5D,
-    0xF89441,
-    0xFDC328,
-    0xF0F921,
+    0x440154,
+    0x472D7B,
+    0x3B528B,
+    0x2C728E,
+    0x21918C,
+    0x28AE80,
+    0x5EC962,
+    0xADDC30,
+    0xFDE725,
 )
 """0xRRGGBB, from 0 to 1 at even distances; colours between them are mixed."""
 
-MOST_OPAQUE: Final = 0.78
+MOST_OPAQUE: Final = 0.74
 """Opacity at 1: the picture is still to be recognised."""
 
 

@@ -19,14 +19,14 @@ def paint(picture: NDArray[np.uint8], explanation: Map) -> NDArray[np.uint8]:
     Returns:
         uint8 [H, W, 3].
     """
-    levels = _levels(explanation, picture.shape[0], picture.shape[1])
+    levels = levels_of(explanation, picture.shape[0], picture.shape[1])
     opacity = OPACITIES[levels][..., None]
     mixed = picture * (1 - opacity) + COLOURS[levels] * opacity
     return np.rint(mixed).astype(np.uint8)
 
 
-def _levels(explanation: Map, height: int, width: int) -> NDArray[np.uint8]:
-    """Resize to the picture and count from 0 to the peak: [height, width] of 0..LEVELS - 1."""
+def levels_of(explanation: Map, height: int, width: int) -> NDArray[np.uint8]:
+    """Resize a map smoothly, from 0 to `LEVELS` - 1 at its peak: [height, width]."""
     values = pooled(explanation.values)
     peak = float(values.max())
     if peak <= 0:

@@ -59,7 +59,7 @@ class Subject:
         told = self.model.retell(self.grid[None], [self.tokens])
         return BeamCaption(*(part[0] for part in told))
 
-    @property
+    @cached_property
     def mean_colour(self) -> NDArray[np.float32]:
         """What places are painted with that are not to be seen, [3] in 0..255."""
         return np.asarray(self.pixels.mean(axis=(0, 1)), np.float32)

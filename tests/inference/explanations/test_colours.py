@@ -1,15 +1,31 @@
+import re
+from pathlib import Path
+
 import matplotlib
 import numpy as np
 
 from inference.explanations.colours import ANCHORS, COLOURS, LEVELS, MOST_OPAQUE, OPACITIES
 
+RAMP_OF_THE_PAGE = Path(__file__).parents[3] / "web" / "static" / "ramp.js"
 
-def test_the_ramp_is_plasma() -> None:
-    plasma = np.array(matplotlib.colormaps["plasma"].colors) * 255  # type: ignore[attr-defined]
+
+def test_the_page_has_the_same_ramp() -> None:
+    script = RAMP_OF_THE_PAGE.read_text(encoding="utf-8")
+    anchors = re.findall(r"\[(\d+), (\d+), (\d+)\],", script)
+    opacity = re.search(r"MOST_OPAQUE = ([\d.]+)", script)
+
+    assert [bytes(map(int, anchor)) for anchor in anchors] == [a.to_bytes(3) for a in ANCHORS]
+    assert opacity and float(opacity[1]) == MOST_OPAQUE
+
+
+def test_the_ramp_is_viridis() -> None:
+    viridis = np.array(matplotlib.colormaps["viridis"].colors) * 255  # type: ignore[attr-defined]
 
     assert COLOURS.shape == (LEVELS, 3)
-    assert np.abs(COLOURS - plasma).max() < 6
-    assert tuple(COLOURS[0]) == (0x0D, 0x08, 0x87)
+    # Straight between nine of its colours.
+    assert np.abs(COLOURS - viridis).max() < 20
+    assert np.abs(COLOURS - viridis).mean() < 3
+    assert tuple(COLOURS[0]) == (0x44, 0x01, 0x54)
     assert tuple(COLOURS[-1]) == tuple(ANCHORS[-1].to_bytes(3))
 
 
