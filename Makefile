@@ -10,7 +10,7 @@ run: $(VENV)/installed
 	@$(PYTHON) server.py
 
 test: $(VENV)/installed-test chromium lint types
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest --numprocesses 3 --dist loadfile
 
 lint: $(VENV)/installed-test
 	$(PYTHON) -m ruff check .

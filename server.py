@@ -153,7 +153,7 @@ async def _transcribe(
     source: Source, options: argparse.Namespace, settings: ServerSettings
 ) -> None:
     async with contextlib.AsyncExitStack() as stack:
-        engine = Engine(settings.captioner, precision=settings.precision)
+        engine = Engine(settings.captioner, precision=settings.precision, explains=False)
         stack.push_async_callback(engine.stop)
         engine.start()
         print("Loading the captioner ...", file=sys.stderr)

@@ -110,9 +110,20 @@ class Engine:
         captioner: Path,
         timing: EngineTiming | None = None,
         precision: Precision = "float32",
+        *,
+        explains: bool = True,
     ) -> None:
-        """Prepare to run the captioner in this folder; `start` starts it."""
+        """Prepare to run a captioner; `start` starts it.
+
+        Args:
+            captioner: Its folder.
+            timing: How patient to be.
+            precision: What its encoder computes in.
+            explains: Whether explanations will be asked for: the process is then not ready before
+                they are, which takes some seconds. If not, the first of them waits instead.
+        """
         self._captioner = captioner
+        self._explains = explains
         self._timing = timing or EngineTiming()
         self._precision = precision
         self._ready = asyncio.Event()
@@ -333,6 +344,7 @@ class Engine:
             "inference.worker",
             str(self._captioner),
             self._precision,
+            *([] if self._explains else ["captions-only"]),
             cwd=Path(__file__).parent.parent,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""The engine's process: `python -m inference.worker CAPTIONER PRECISION`.
+"""The engine's process: `python -m inference.worker CAPTIONER PRECISION [captions-only]`.
 
 Requests come on standard input and answers go to what was standard output; the process ends when
 its input does, so that it never outlives the server. Captions go before explanations: of those a
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _NICENESS = 5
 
 
-def main(folder: Path, precision: Precision) -> int:
+def main(folder: Path, precision: Precision, *, explains: bool) -> int:
     """Load the captioner, say so, and answer until the input ends."""
     # Whatever a library prints must not end up between the messages.
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
@@ -54,7 +54,8 @@ def main(folder: Path, precision: Precision) -> int:
         except (ReleaseError, QuantizedError) as problem:
             _send(answers, {"type": "failed", "message": str(problem)})
             return 1
-        model.graphs.warm_up()
+        if explains:
+            model.graphs.warm_up()
     card = model.card
     _send(
         answers,
@@ -175,4 +176,5 @@ def _send(answers: BinaryIO, message: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), cast(Precision, sys.argv[2])))
+    folder, precision, *rest = sys.argv[1:]
+    sys.exit(main(Path(folder), cast(Precision, precision), explains=not rest))

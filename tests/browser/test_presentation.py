@@ -96,6 +96,8 @@ async def test_the_guess_is_opened_by_keyboard_and_the_focus_never_lost(page: Pa
         assert "Not sure enough" in await toggle.inner_text()
         await expect(guess).to_be_hidden()
         await page.focus("#caption .word")
+        # A pointer that rests elsewhere does not draw the tabulator there.
+        await page.hover("#caption .word >> nth=1")
         await page.keyboard.press("Tab")
         await page.keyboard.press("Enter")
         await expect(toggle).to_have_attribute("aria-expanded", "true")

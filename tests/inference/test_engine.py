@@ -25,7 +25,7 @@ SOON = EngineTiming(first_pause_s=0.05, longest_pause_s=0.1)
 
 @pytest_asyncio.fixture
 async def own_engine() -> AsyncIterator[Engine]:
-    engine = Engine(DEFAULT_CAPTIONER, SOON)
+    engine = Engine(DEFAULT_CAPTIONER, SOON, explains=False)
     engine.start()
     await engine.wait_loaded()
     yield engine
@@ -171,7 +171,7 @@ async def test_all_that_wait_are_told_when_the_process_dies(own_engine: Engine) 
 
 
 async def test_stopping_answers_who_still_waits() -> None:
-    engine = Engine(DEFAULT_CAPTIONER, SOON)
+    engine = Engine(DEFAULT_CAPTIONER, SOON, explains=False)
     engine.start()
     await engine.wait_loaded()
     assert engine.pid
@@ -214,7 +214,9 @@ async def test_a_killed_process_is_told_and_replaced(own_engine: Engine) -> None
 
 
 async def test_a_process_that_hangs_is_ended_and_replaced() -> None:
-    engine = Engine(DEFAULT_CAPTIONER, EngineTiming(answer_s=0.5, first_pause_s=0.05))
+    engine = Engine(
+        DEFAULT_CAPTIONER, EngineTiming(answer_s=0.5, first_pause_s=0.05), explains=False
+    )
     engine.start()
     await engine.wait_loaded()
     assert engine.pid
@@ -243,7 +245,7 @@ async def test_a_captioner_that_cannot_be_loaded_says_why(tmp_path: Path) -> Non
 
 async def test_stopping_leaves_no_process() -> None:
     before = {child.pid for child in psutil.Process().children()}
-    engine = Engine(DEFAULT_CAPTIONER)
+    engine = Engine(DEFAULT_CAPTIONER, explains=False)
     engine.start()
     while engine.pid is None:
         await asyncio.sleep(0.01)
@@ -262,7 +264,7 @@ async def test_the_process_does_not_outlive_a_killed_server() -> None:
         "from inference.engine import Engine\n"
         "from web.settings import DEFAULT_CAPTIONER\n"
         "async def serve():\n"
-        "    engine = Engine(DEFAULT_CAPTIONER)\n"
+        "    engine = Engine(DEFAULT_CAPTIONER, explains=False)\n"
         "    engine.start()\n"
         "    await engine.wait_loaded()\n"
         "    print(engine.pid, flush=True)\n"

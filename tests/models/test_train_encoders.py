@@ -1,7 +1,6 @@
 """Tests that a captioner of any encoder is trained, saved, loaded and run by the engine."""
 
 import json
-from itertools import product
 from pathlib import Path
 
 import keras
@@ -92,7 +91,12 @@ def captions(captioner: Captioner, dataset: Dataset, config: Path) -> dict[str, 
 
 @pytest.mark.parametrize(
     ("encoder", "from_file", "with_glove"),
-    [*product(["efficientnet-lite0", "efficientnetv2-b0"], [False, True], [False, True])],
+    [
+        ("efficientnet-lite0", True, False),
+        ("efficientnet-lite0", False, True),
+        ("efficientnetv2-b0", True, True),
+        ("efficientnetv2-b0", False, False),
+    ],
 )
 def test_captioner_is_trained_saved_loaded_and_captions(
     data: Path,
@@ -200,7 +204,7 @@ async def test_server_runs_it_by_its_folder(
 ) -> None:
     source = str(weights[encoder])
     folder = fit(data, tmp_path, encoder=encoder, image_size=64, pretrained=source)
-    engine = Engine(folder)
+    engine = Engine(folder, explains=False)
     engine.start()
     try:
         await engine.wait_loaded()

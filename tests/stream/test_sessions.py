@@ -162,7 +162,7 @@ async def test_other_channels_are_closed(engine: Engine) -> None:
 async def test_captions_pause_with_the_engine_and_come_back_while_the_video_goes_on(
     footage: Path,
 ) -> None:
-    engine = Engine(DEFAULT_CAPTIONER, EngineTiming(first_pause_s=0.05))
+    engine = Engine(DEFAULT_CAPTIONER, EngineTiming(first_pause_s=0.05), explains=False)
     engine.start()
     await engine.wait_loaded()
     async with serving(engine, interval_s=0.25) as sessions, Peer(footage) as peer:

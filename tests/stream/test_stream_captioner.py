@@ -248,7 +248,7 @@ async def test_a_stream_holds_one_caption_however_long_it_is_and_none_when_it_en
 
 
 async def test_a_caption_outlives_the_process_that_found_it() -> None:
-    engine = Engine(DEFAULT_CAPTIONER, EngineTiming(first_pause_s=0.05))
+    engine = Engine(DEFAULT_CAPTIONER, EngineTiming(first_pause_s=0.05), explains=False)
     engine.start()
     await engine.wait_loaded()
     first, last = filmed(Camera(), repeat(photograph("coffee.png"), 2))

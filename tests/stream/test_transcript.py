@@ -41,7 +41,7 @@ async def test_a_live_source_is_captioned_by_the_clock(engine: Engine) -> None:
 
 
 async def test_no_picture_is_lost_when_the_engine_dies(footage: Path) -> None:
-    engine = Engine(DEFAULT_CAPTIONER, EngineTiming(first_pause_s=0.05))
+    engine = Engine(DEFAULT_CAPTIONER, EngineTiming(first_pause_s=0.05), explains=False)
     engine.start()
     await engine.wait_loaded()
     positions = []

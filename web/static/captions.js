@@ -149,7 +149,7 @@ export class CaptionView {
    * @param {string} gap  What stands between them.
    */
   #setWords(words, gap) {
-    const focused = this.#words.findIndex((button) => button === document.activeElement);
+    const focused = this.#focused;
     while (this.#words.length < words.length) this.#addButton();
     if (focused >= words.length) this.#words[words.length - 1]?.focus();
     for (const surplus of this.#words.splice(words.length)) {
@@ -165,7 +165,7 @@ export class CaptionView {
       if (button.nextSibling) button.nextSibling.textContent = rest;
     });
     this.#inspected = Math.min(this.#inspected, words.length - 1);
-    this.#setTabStop(Math.max(0, this.#inspected));
+    this.#setTabStop();
   }
 
   #addButton() {
@@ -176,9 +176,18 @@ export class CaptionView {
     this.#parts.caption.append(button, ' ');
   }
 
-  /** One word is in the order of the tabulator, the others are reached by arrow keys. */
-  #setTabStop(/** @type {number} */ stop) {
+  /**
+   * One word is in the order of the tabulator, the others are reached by arrow keys. A pointer that
+   * is over another one must not draw the tabulator there.
+   */
+  #setTabStop() {
+    const stop = this.#focused < 0 ? Math.max(0, this.#inspected) : this.#focused;
     this.#words.forEach((button, index) => (button.tabIndex = index === stop ? 0 : -1));
+  }
+
+  /** Which of the words has the focus; negative if none has. */
+  get #focused() {
+    return this.#words.findIndex((button) => button === document.activeElement);
   }
 
   /** @param {KeyboardEvent} event */
@@ -199,7 +208,7 @@ export class CaptionView {
     this.#inspected = index;
     if (index >= 0) {
       this.#lastInspected = index;
-      this.#setTabStop(index);
+      this.#setTabStop();
     }
     this.#markInspected();
     this.#pointAtInspected();
