@@ -74,7 +74,8 @@ def test_pictures_of_a_batch_do_not_see_each_other(name: str) -> None:
 
     together, alone = np.asarray(encoder(pixels)), np.asarray(encoder(pixels[:1]))
 
-    np.testing.assert_allclose(together[:1], alone, atol=1e-6 * np.abs(alone).max())
+    # Batches of another size are summed in another order.
+    np.testing.assert_allclose(together[:1], alone, atol=1e-5 * np.abs(alone).max())
 
 
 def test_unknown_name_is_refused_with_those_that_exist() -> None:
