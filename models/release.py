@@ -121,6 +121,16 @@ def read_card(folder: Path) -> Card:
     return _read_config(folder).card
 
 
+def weights_sum(folder: Path) -> str:
+    """Tell the SHA-256 of a captioner's weights, in hexadecimal, as its folder was saved with.
+
+    Raises:
+        ReleaseError: If the folder is no release.
+    """
+    config = _read_config(folder)
+    return config.sha256.weights if config.sha256 else _file_sum(folder / _WEIGHTS)
+
+
 def load(folder: Path) -> tuple[Captioner, Card]:
     """Load a captioner, its weights in single precision.
 

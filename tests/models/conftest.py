@@ -59,7 +59,7 @@ def captioner() -> Captioner:
     return made
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_flickr8k() -> MakeFlickr8k:
     """A function that writes a data set in Flickr8k's layout: captions by image name by split.
 

@@ -1,0 +1,136 @@
+"""Tests of hardening, by its command line, and of the attacks that it hardens against."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from models import harden
+from models.attacked_grids import CaptionAttack, Strength, attacked_grids, pictures
+from models.attacks import noise
+from models.beam_search import BeamConfig
+from models.captioner import Captioner
+from models.datasets import open_dataset
+from models.hardened import load_hardened, read_hardened_card
+from models.release import Card, load, save
+from models.teacher_forcing import tell
+from tests.models.conftest import MakeFlickr8k
+
+BEAM = BeamConfig(width=2, max_length=6)
+EPSILON = 4.0
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory, make_flickr8k: MakeFlickr8k) -> Path:
+    def examples(kind: str, count: int) -> dict[str, tuple[str, str]]:
+        return {f"{kind}{i}.png": ("a red dog runs", "a dog's ball") for i in range(count)}
+
+    folder = tmp_path_factory.mktemp("data") / "flickr8k"
+    make_flickr8k(folder, {"train": examples("t", 24), "dev": examples("d", 6)})
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path, captioner: Captioner) -> Path:
+    save(tmp_path / "captioner", captioner, Card("made", "made up", "none", {}, BEAM))
+    return tmp_path / "captioner"
+
+
+def run(data: Path, folder: Path, *arguments: str) -> int:
+    own: dict[str, object] = {
+        "data": data,
+        "captioner": folder,
+        "run": folder.parent / "run",
+        "epochs": 12,
+    }
+    own |= {"least": EPSILON / 2, "most": EPSILON, "epsilon": EPSILON, "learning-rate": 0.003}
+    chosen = [text for name, value in own.items() for text in (f"--{name}", str(value))]
+    return harden.main([*chosen, *arguments])
+
+
+def log_probs(captioner: Captioner, grids: object, tokens: object) -> NDArray[np.float32]:
+    """Of whole captions, [B]."""
+    told = np.asarray(tell(captioner.decoder, grids, tokens, BEAM).search_log_probs, np.float32)
+    return np.asarray(told.sum(axis=1))
+
+
+def test_an_attack_lowers_what_is_said_and_noise_does_not(data: Path, captioner: Captioner) -> None:
+    dataset = open_dataset(data)
+    pixels = pictures(dataset, dataset.examples("train")[:4], 64)
+    tokens = np.array([[4, 5, 10, 2, 0, 0]] * 3 + [[4, 11, 5, 8, 9, 2]], np.int32)
+
+    attacked = CaptionAttack(captioner).perturb(pixels, tokens, EPSILON, 3)
+
+    assert np.abs(attacked).max() <= EPSILON
+    random = noise(np.random.default_rng(0), pixels, EPSILON, "linf")
+    clean, hurt, shaken = (
+        log_probs(captioner, captioner.encoder(each), tokens)
+        for each in (pixels, pixels + attacked, pixels + random)
+    )
+    assert np.mean(clean - hurt) > 5 * np.mean(np.abs(shaken - clean))
+
+
+def test_what_was_attacked_is_not_attacked_again(
+    data: Path, captioner: Captioner, tmp_path: Path
+) -> None:
+    dataset = open_dataset(data)
+    examples, strength = dataset.examples("train")[:3], Strength(1, 2, 1)
+
+    first = attacked_grids(captioner, dataset, examples, BEAM, strength, tmp_path)
+    stamps = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    again = attacked_grids(captioner, dataset, examples, BEAM, strength, tmp_path)
+
+    assert stamps == {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    for one, other in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert first.clean.shape == (3, *captioner.encoder.output_shape[1:])
+    assert np.abs(first.clean - first.attacked).max() > 0
+
+
+def test_a_hardened_decoder_says_more_often_what_was_said(
+    data: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(data, folder) == 0
+
+    card = read_hardened_card(folder)
+    assert card
+    assert card.pictures == 24
+    against_plain = next(row for row in card.robustness if row.attacked == "plain")
+    assert against_plain.changed_hardened < against_plain.changed_plain
+    assert "written to" in capsys.readouterr().out
+    captioner, _ = load(folder)
+    hardened = load_hardened(folder, captioner)
+    assert hardened
+    assert not np.array_equal(hardened.get_weights()[0], captioner.decoder.get_weights()[0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--least", "5"], "--least and --most must be grey levels"),
+        (["--steps", "0"], "--steps must be 1 or more"),
+        (["--data", "/nowhere"], "/nowhere"),
+    ],
+)
+def test_mistake_is_told_in_a_line(
+    data: Path,
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    problem: str,
+) -> None:
+    assert run(data, folder, *arguments) == 2
+    told = capsys.readouterr().err
+    assert problem in told
+    assert told.count("\n") == 1
+    assert read_hardened_card(folder) is None
+
+
+def test_attacks_of_another_strength_are_not_taken_for_its_own(
+    data: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(data, folder, "--epochs", "1", "--pictures", "2", "--dev-pictures", "2") == 0
+
+    assert run(data, folder, "--steps", "1") == 2
+    assert "holds the attacks of another run" in capsys.readouterr().err
