@@ -1,28 +1,28 @@
 """Captions of pictures: the captioner as compiled graphs, the encoder apart from the search."""
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from inference.caption import Caption, Tag, Timing
+from inference.decoding import Decoding
 from inference.explanations.graphs import Graphs
 from inference.explanations.live import live_maps
 from inference.lite_encoder import LiteEncoder, lite_encoder
 from inference.quantized import Precision, read_int8
-from inference.reading import ALTERNATIVES, Reader
+from inference.reading import Reader
 from inference.recent_grids import RecentGrids
 from inference.threads import encoder_threads
-from models.beam_search import BeamCaption, BeamConfig, beam_search
+from models.beam_search import BeamCaption
+from models.decoder import Decoder
+from models.hardened import load_hardened
 from models.pictures import squeeze
 from models.release import Card, load
 from models.tags import Tagger
-from models.teacher_forcing import tell
-from models.vocabulary import END, PAD, sentence
+from models.vocabulary import END, sentence
 
 BEAM_WIDTHS = range(1, 6)
 
@@ -30,6 +30,8 @@ BEAM_WIDTHS = range(1, 6)
 class CaptionModel:
     """A loaded captioner, ready to caption a few pictures at a time."""
 
+    folder: Path
+    """From which it was loaded, with what belongs to it."""
     card: Card
     image_size: int
     """Side of the square that pictures are squeezed into, in pixels."""
@@ -37,6 +39,8 @@ class CaptionModel:
     encoder_name: str
     graphs: Graphs
     """What explanations compute with."""
+    hardened: Decoding | None
+    """The decoder hardened against attacks that came with the captioner, if one did."""
     recent: RecentGrids
     """Of the pictures that streams showed last, for their explanations."""
 
@@ -48,17 +52,20 @@ class CaptionModel:
             precision: What the encoder computes in.
 
         Raises:
-            models.release.ReleaseError: If the folder holds no captioner that can be run.
+            models.release.ReleaseError: If the folder holds no captioner that can be run, or what
+                lies beside it belongs to another.
             inference.quantized.QuantizedError: If it holds no encoder of that precision.
         """
+        self.folder = folder
         self.captioner, self.card = load(folder)
         self.image_size = self.captioner.config.image_size
         self.vocabulary_size = len(self.captioner.vocabulary)
         self.encoder_name = self.captioner.config.encoder
         self._encoder = self._load_encoder(folder, precision)
         self._reader = Reader(self.captioner.vocabulary, self.card.doubt)
-        self._searches: dict[tuple[int, bool], Callable[..., BeamCaption]] = {}
-        self._tell = self._compiled_telling()
+        self._decoding = self._decoding_of(self.captioner.decoder)
+        hardened = load_hardened(folder, self.captioner)
+        self.hardened = self._decoding_of(hardened) if hardened else None
         classifier, calibration = self.captioner.classifier, self.card.tags
         self._tagger = Tagger(classifier, calibration) if classifier and calibration else None
         self.graphs = Graphs(self.captioner, self._tagger)
@@ -143,9 +150,7 @@ class CaptionModel:
         Returns:
             Its parts as arrays, B first.
         """
-        width = self.card.beam.width if beam_width is None else beam_width
-        found = self._compiled(width, single=len(grids) == 1)(tf.constant(grids))
-        return BeamCaption(*(np.asarray(part) for part in found))
+        return self._decoding.search(grids, beam_width)
 
     def retell(self, grids: NDArray[np.float32], captions: Sequence[Sequence[int]]) -> BeamCaption:
         """Tell how likely captions are that may not be the best ones.
@@ -157,10 +162,7 @@ class CaptionModel:
         Returns:
             As `search`.
         """
-        tokens = np.full((len(captions), self.card.beam.max_length), PAD, np.int32)
-        for row, caption in zip(tokens, captions, strict=True):
-            row[: len(caption)] = caption
-        return BeamCaption(*(np.asarray(part) for part in self._tell(grids, tokens)))
+        return self._decoding.retell(grids, captions)
 
     def read(
         self,
@@ -207,33 +209,5 @@ class CaptionModel:
             return LiteEncoder(model, encoder_threads())
         return lite_encoder(self.captioner.encoder, encoder_threads())
 
-    def _compiled(self, width: int, *, single: bool) -> Callable[..., BeamCaption]:
-        """The search as a graph: one for single pictures, which are the rule, one for several."""
-        if (width, single) not in self._searches:
-            config = self._beam(width)
-            shape = (1 if single else None, *self.captioner.encoder.output_shape[1:])
-            graph = tf.function(lambda grids: beam_search(self.captioner.decoder, grids, config))
-            spec = tf.TensorSpec(shape, tf.float32)
-            self._searches[width, single] = graph.get_concrete_function(spec)
-        return self._searches[width, single]
-
-    def _compiled_telling(self) -> Callable[..., BeamCaption]:
-        config = self._beam(self.card.beam.width)
-        shape = (None, *self.captioner.encoder.output_shape[1:])
-        compiled: Callable[..., BeamCaption] = tf.function(
-            lambda grids, tokens: tell(self.captioner.decoder, grids, tokens, config),
-            input_signature=[
-                tf.TensorSpec(shape, tf.float32),
-                tf.TensorSpec((None, config.max_length), tf.int32),
-            ],
-        )
-        return compiled
-
-    def _beam(self, width: int) -> BeamConfig:
-        doubt = self.card.doubt
-        return replace(
-            self.card.beam,
-            width=width,
-            alternatives=ALTERNATIVES + 1,
-            temperature=doubt.temperature if doubt else 1.0,
-        )
+    def _decoding_of(self, decoder: Decoder) -> Decoding:
+        return Decoding(decoder, self.captioner.encoder.output_shape[1:], self.card)

@@ -24,6 +24,10 @@ class RecentGrids:
         if len(self._grids) > _MOST:
             self._grids.popitem(last=False)
 
+    def all(self) -> list[NDArray[np.float32]]:
+        """Return the grids that are kept, the newest first."""
+        return list(reversed(self._grids.values()))
+
     def find(self, image: NDArray[np.uint8]) -> NDArray[np.float32] | None:
         """Return the grid of a picture of exactly these pixels, if it is kept."""
         return self._grids.get(_digest(image))

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from inference.adversarial.objective import Objective, objective_gradient
 from inference.explanations.direct import Cams, attention, direct_cams
 from inference.explanations.gradients import (
     caption_gradient,
@@ -55,6 +56,10 @@ class Graphs:
         self._pixel_gradient = tf.function(
             lambda *inputs: pixel_gradient(encoder, *inputs), input_signature=[pixels, one_grid]
         )
+        self._attack = tf.function(
+            lambda *inputs: objective_gradient(decoder, *inputs),
+            input_signature=[one_grid, words, words, tf.TensorSpec((), tf.int32)],
+        )
         self._tag_logits = self._tag_gradient = None
         if tagger:
             self._tag_logits = tf.function(tagger.logits, input_signature=[grids])
@@ -65,10 +70,11 @@ class Graphs:
         self._shapes = (1, *encoder.input_shape[1:]), (1, *grid)
 
     def warm_up(self) -> None:
-        """Compile the way to the pixels, which takes seconds, before somebody waits for it."""
+        """Compile the ways to the pixels, which takes seconds, before somebody waits for it."""
         pixels, grid = (np.zeros(shape, np.float32) for shape in self._shapes)
         words = np.array([END], np.int32)
         self.caption_gradient(grid[0], words, Terms(words, words))
+        self.attack_gradient(grid[0], Objective(words, words))
         self.pixel_gradient(pixels[0], grid[0])
 
     def direct_cams(self, grids: Array, hidden: Array, terms: Terms) -> Cams:
@@ -90,6 +96,11 @@ class Graphs:
     def caption_gradient(self, grid: Array, tokens: Tokens, terms: Terms) -> Array:
         """See `caption_gradient`: of one grid [rows, columns, channels]."""
         return np.asarray(self._gradient(grid[None], tokens, *terms)[0])
+
+    def attack_gradient(self, grid: Array, raised: Objective) -> Array:
+        """See `objective_gradient`: of one grid [rows, columns, channels]."""
+        tokens, lowered, word = raised
+        return np.asarray(self._attack(grid[None], tokens, lowered, np.int32(word))[0])
 
     def tag_logits(self, grids: Array) -> Array:
         """See `Tagger.logits`: grids [B, ...]; [B, len(kinds())]."""

@@ -27,6 +27,7 @@ class IntegratedGradients(Method):
     cost = "32 passes through the encoder and the decoder, and back"
     unit = "logit"
     kinds: ClassVar[frozenset[Kind]] = frozenset({"word", "contrast", "caption", "tag"})
+    slow = True
 
     def __init__(self, steps: int = 32) -> None:
         """Choose the number of steps on the way, at whose middles the gradient is taken."""

@@ -5,6 +5,7 @@ from collections.abc import Generator
 from typing import ClassVar, TypeVar
 
 from inference.explanations.map import Map
+from inference.explanations.method_card import MethodCard
 from inference.explanations.score import Score, score
 from inference.explanations.subject import Subject
 from inference.explanations.target import Kind, Target
@@ -31,6 +32,15 @@ class Method(ABC):
     """Of the map's values."""
     kinds: ClassVar[frozenset[Kind]]
     """Kinds of targets that it can explain, see `Target`."""
+    slow: ClassVar[bool] = False
+    """Whether a map takes seconds: too long to explain every word of a caption unasked."""
+
+    @classmethod
+    def card(cls) -> MethodCard:
+        """What the method says of itself."""
+        return MethodCard(
+            cls.name, cls.title, cls.paper, cls.cost, cls.unit, tuple(sorted(cls.kinds))
+        )
 
     def explain(self, subject: Subject, target: Target) -> Work:
         """Compute the map.
@@ -48,7 +58,7 @@ class Method(ABC):
         """Compute the map of a target that the method can explain."""
 
 
-def finish(work: Generator[float, None, _Result]) -> _Result:
+def finish(work: Generator[object, None, _Result]) -> _Result:
     """Do the work to its end."""
     while True:
         try:

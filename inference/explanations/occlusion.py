@@ -26,6 +26,7 @@ class Occlusion(Method):
     cost = "101 passes through the encoder and the decoder"
     unit = "logit"
     kinds: ClassVar[frozenset[Kind]] = frozenset({"word", "contrast", "caption", "tag"})
+    slow = True
 
     def __init__(self, cells: int = 9, window: int = 2) -> None:
         """Choose the cells of the map's side, and of the window's, which moves by one at a time."""

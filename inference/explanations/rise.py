@@ -37,6 +37,7 @@ class Rise(Method):
     cost = "400 passes through the encoder and the decoder"
     unit = "probability"
     kinds: ClassVar[frozenset[Kind]] = frozenset({"word", "contrast", "caption", "tag"})
+    slow = True
 
     def __init__(self, masks: int = 400, cells: int = 7) -> None:
         """Choose the number of masks, and of the random cells of their sides."""

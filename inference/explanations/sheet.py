@@ -30,14 +30,16 @@ class Tile:
     note: str
 
 
-def draw_sheet(heading: str, notes: Sequence[str], tiles: Sequence[Tile], unit: str) -> Image.Image:
+def draw_sheet(
+    heading: str, notes: Sequence[str], tiles: Sequence[Tile], unit: str | None
+) -> Image.Image:
     """Lay out a sheet.
 
     Args:
         heading: A line or more, the largest.
         notes: Paragraphs below it.
         tiles: One at least.
-        unit: Of the maps in the pictures, for the legend.
+        unit: Of the maps in the pictures, for the legend; None for pictures without maps.
 
     Returns:
         An RGB picture, 1280 pixels wide.
@@ -53,7 +55,8 @@ def draw_sheet(heading: str, notes: Sequence[str], tiles: Sequence[Tile], unit: 
     step = width + _GAP, height + _line(_TITLE) + _line(_NOTE) + _TEXT_GAP + _GAP
     top = _MARGIN + sum(_line(size) for _, size, _ in texts) + _GAP
     legend = top + -(-len(tiles) // columns) * step[1]
-    sheet = Image.new("RGB", (_WIDTH, legend + _BAR[1] + 2 * _line(_NOTE) + _MARGIN), _BACKGROUND)
+    below = _BAR[1] + 2 * _line(_NOTE) if unit is not None else 0
+    sheet = Image.new("RGB", (_WIDTH, legend + below + _MARGIN), _BACKGROUND)
     draw = ImageDraw.Draw(sheet)
     row = _MARGIN
     for line, size, colour in texts:
@@ -62,7 +65,8 @@ def draw_sheet(heading: str, notes: Sequence[str], tiles: Sequence[Tile], unit: 
     for index, tile in enumerate(tiles):
         place = _MARGIN + index % columns * step[0], top + index // columns * step[1]
         _draw_tile(sheet, tile, place, (width, height))
-    _draw_legend(sheet, unit, legend)
+    if unit is not None:
+        _draw_legend(sheet, unit, legend)
     return sheet
 
 

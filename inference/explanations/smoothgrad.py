@@ -25,6 +25,7 @@ class SmoothGrad(Method):
     paper = "Smilkov et al., SmoothGrad: removing noise by adding noise, 2017"
     unit = "logit per grey level"
     kinds: ClassVar[frozenset[Kind]] = frozenset({"word", "contrast", "caption", "tag"})
+    slow = True
     cost = "20 passes through the encoder and the decoder, and back"
 
     def __init__(self, copies: int = 20, noise: float = 0.15) -> None:

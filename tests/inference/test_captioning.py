@@ -7,6 +7,8 @@ import pytest
 from inference.caption import Caption
 from inference.captioning import CaptionModel
 from models.captioner import Captioner
+from models.hardened import HardenedCard, copy_decoder, save_hardened
+from models.release import load
 from models.vocabulary import END, sentence
 from tests.inference.conftest import SIDE, photographs
 from tests.models.oracle.numpy_decoder import NumpyDecoder
@@ -99,3 +101,23 @@ def test_what_is_no_picture_or_no_width_is_refused(
 
     with pytest.raises(ValueError, match=told):
         model.captions([fine, image], beam_width)
+
+
+def test_a_hardened_decoder_beside_the_captioner_is_ready_too(
+    folder: Path, model: CaptionModel
+) -> None:
+    captioner = load(folder)[0]
+    hardened = copy_decoder(captioner)
+    hardened.word_bias.assign_add(np.eye(len(captioner.vocabulary))[4] * 9)
+    save_hardened(folder, captioner, hardened, HardenedCard("none", 0, 1, 0.0, 0.0, 0.0, ()))
+    pictures = photographs(SIDE)[:2]
+
+    both = CaptionModel(folder)
+
+    assert model.hardened is None and both.hardened
+    grids = both.encode(list(pictures))
+    np.testing.assert_array_equal(both.search(grids).tokens, model.search(grids).tokens)
+    found = both.hardened.search(grids)
+    assert (found.tokens == 4).any(axis=1).all()
+    told = both.hardened.retell(grids, [[token for token in row if token] for row in found.tokens])
+    np.testing.assert_allclose(told.log_probs, found.log_probs, atol=1e-4)

@@ -1,0 +1,169 @@
+"""What an adversarial analysis of one picture found.
+
+All epsilons are norms of perturbations, in grey levels of 0..255.
+"""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.attacks import Norm
+
+EditKind = Literal["kept", "substituted", "inserted", "deleted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One place of two captions that were aligned."""
+
+    kind: EditKind
+    before: str
+    """The word of the original caption; empty if inserted."""
+    after: str
+    """The word of the other caption; empty if deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Smallest:
+    """The smallest perturbation that was found to do something: an upper bound of the true one."""
+
+    attack: str
+    """`fgsm` or `pgd`."""
+    norm: Norm
+    epsilon: float | None
+    """None if none up to `largest` did."""
+    largest: float
+    """Up to which it was searched."""
+    caption: str = ""
+    """What is said then; empty if nothing was found. Of the attack on a word, the word that is
+    likelier in its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class WordFindings:
+    """How firmly one word of the caption stands."""
+
+    text: str
+    index: int
+    is_object: bool
+    """Whether it is a content word that names something, see `word_kind`."""
+    smallest: tuple[Smallest, ...]
+    """By attack and norm: the smallest that makes another word likelier in its place, given the
+    same words before. Epsilon is 0 if another one is on the clean picture too: a caption is found
+    as a whole, and not each of its words is the likeliest in its place."""
+    becomes: str
+    """The word that is likelier then; empty if none was found, or if the caption ends there."""
+    log_prob: float
+    """Its calibrated log-probability, teacher-forced, on the clean picture: log p in nats."""
+    log_prob_attacked: float
+    """Of the attacked picture."""
+    log_prob_noise: float
+    """Mean over pictures with random noise of the attack's norm."""
+    log_prob_hardened: float | None
+    """Of the attacked picture, by the hardened decoder; None if there is none."""
+    fragile: bool
+    """Whether the plain decoder loses it under the attack and the hardened one keeps it: it rests
+    on fragile features. False if there is no hardened decoder."""
+    regions: tuple[int, ...]
+    """Segments that alone can flip it, attacked within `Regions.epsilon`, by their labels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attacked:
+    """The caption of the attacked picture, beside that of the clean one.
+
+    The attack goes as far above the smallest that changes the caption as it takes until content
+    words of it have changed, or up to the largest that is searched.
+    """
+
+    attack: str
+    norm: Norm
+    epsilon: float
+    """The norm of the perturbation."""
+    clean: str
+    """f(x): what the captioner says of the clean picture."""
+    attacked: str
+    """f(x+d)."""
+    diff: tuple[Edit, ...]
+    """From f(x) to f(x+d)."""
+    hardened_clean: str | None
+    """g(x), by the hardened decoder; None if there is none."""
+    hardened: str | None
+    """g(x+d)."""
+    hardened_diff: tuple[Edit, ...]
+    """From f(x) to g(x+d); empty if there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """How much of the caption changes as the perturbation grows."""
+
+    norm: Norm
+    attack: str
+    epsilons: tuple[float, ...]
+    changed: tuple[float, ...]
+    """By the attack: word edits over the words of the original caption, at most 1."""
+    log_prob: tuple[float, ...]
+    """By the attack: mean log-probability of the original words, teacher-forced, in nats."""
+    noise_changed: tuple[float, ...]
+    """By random noise of the same norm: the mean over `draws`."""
+    noise_changed_most: tuple[float, ...]
+    """The most of any draw."""
+    noise_log_prob: tuple[float, ...]
+    draws: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Regions:
+    """Which parts of the picture suffice to flip words."""
+
+    epsilon: float
+    """L-inf, inside the segment alone."""
+    labels: NDArray[np.int32]
+    """[S, S]: the segment of each pixel of the picture as the captioner sees it, from 0."""
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Keyword:
+    """An attack that makes the captioner say a word, or lose one (Chen et al., ACL 2018)."""
+
+    aim: Literal["say", "lose"]
+    word: str
+    smallest: Smallest
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AdversarialFindings:
+    """All of it."""
+
+    smallest: tuple[Smallest, ...]
+    """That change the caption, by attack and norm; the first is the headline."""
+    words: tuple[WordFindings, ...]
+    attacked: Attacked
+    curve: Curve
+    regions: Regions
+    keywords: tuple[Keyword, ...]
+    took_s: float
+    """Of the engine's own time."""
+    pictures: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
+    """RGB [S, S, 3] by name: `clean`, `attacked`, `perturbation` (magnified around grey by
+    `magnified`), `map-before`, `map-after` (the live method's map of the whole caption, painted),
+    `regions` (the picture with the segments outlined)."""
+    magnified: float = 1.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all but the pictures as JSON values; `regions.labels` is left out too."""
+        values: dict[str, Any] = {
+            "smallest": [asdict(each) for each in self.smallest],
+            "words": [asdict(each) for each in self.words],
+            "attacked": asdict(self.attacked),
+            "curve": asdict(self.curve),
+            "regions": {"epsilon": self.regions.epsilon, "count": self.regions.count},
+            "keywords": [asdict(each) for each in self.keywords],
+            "magnified": self.magnified,
+            "took_s": round(self.took_s, 3),
+        }
+        return values
