@@ -1,0 +1,1 @@
+"""In what concepts the captioner thinks: directions in the grid that a word leans on."""

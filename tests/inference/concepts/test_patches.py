@@ -1,0 +1,135 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from inference.captioning import CaptionModel
+from inference.concepts.patch_cache import CachedPicture, FolderCache, MemoryCache, PatchCache
+from inference.concepts.patches import AT_ONCE, Patches, fingerprint, gathered, patches_of
+from inference.concepts.sampling import random_patches
+from inference.explanations.method import finish
+from inference.segments import RESOLUTIONS, distinct, patch, segment
+from tests.inference.conftest import photographs
+from tests.inference.explanations.conftest import SIDE
+
+
+@pytest.fixture(scope="module")
+def picture() -> NDArray[np.uint8]:
+    return np.asarray(photographs(SIDE)[0])
+
+
+@pytest.fixture(scope="module")
+def patches(model: CaptionModel, picture: NDArray[np.uint8]) -> Patches:
+    return finish(patches_of(model, picture, 3, MemoryCache(), "encoder"))
+
+
+def test_patches_are_the_segments_of_all_resolutions_as_the_encoder_sees_them(
+    model: CaptionModel, picture: NDArray[np.uint8], patches: Patches
+) -> None:
+    masks = distinct([segment(picture, count) for count in RESOLUTIONS])
+    assert len(patches.segments) == len(patches.activations) == len(masks)
+    assert set(patches.pictures) == {3}
+    for place in (0, len(masks) - 1):
+        own = patch(picture, masks[place], SIDE)
+        cut = patches.segments[place].cut([picture] * 4, SIDE)
+        np.testing.assert_array_equal(cut, own)
+        expected = model.encode_pixels(own[None])[0].mean(axis=(0, 1))
+        np.testing.assert_allclose(patches.activations[place], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_few_patches_go_through_the_encoder_in_a_slice(
+    model: CaptionModel, picture: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches: list[int] = []
+    encode = model.encode_pixels
+
+    def counted(pixels: NDArray[np.uint8 | np.float32]) -> NDArray[np.float32]:
+        batches.append(len(pixels))
+        return encode(pixels)
+
+    monkeypatch.setattr(model, "encode_pixels", counted)
+    work = patches_of(model, picture, 0, MemoryCache(), "encoder")
+    done = []
+    for each in work:
+        done.append(each)
+        assert sum(batches) <= AT_ONCE
+        batches.clear()
+    assert done == sorted(done)
+
+
+@pytest.mark.parametrize("kind", ["memory", "folder"])
+def test_what_was_computed_is_not_computed_again(
+    model: CaptionModel,
+    picture: NDArray[np.uint8],
+    patches: Patches,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+) -> None:
+    cache: PatchCache = MemoryCache() if kind == "memory" else FolderCache(tmp_path)
+    finish(patches_of(model, picture, 0, cache, "encoder"))
+    if kind == "folder":
+        cache = FolderCache(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(model, "encode_pixels", None)
+        again = finish(patches_of(model, picture, 3, cache, "encoder"))
+        with pytest.raises(TypeError):
+            finish(patches_of(model, picture, 3, cache, "another"))
+        with pytest.raises(TypeError):
+            finish(patches_of(model, 255 - picture, 3, cache, "encoder"))
+    np.testing.assert_array_equal(again.activations, patches.activations)
+    np.testing.assert_array_equal(again.segments[-1].mask, patches.segments[-1].mask)
+    assert again.segments[-1].picture == 3
+
+
+def cached(fill: int) -> CachedPicture:
+    return CachedPicture((np.full((4, 4), fill, np.int32),), np.ones((1, 4), np.float32))
+
+
+def test_the_memory_keeps_those_that_were_last_asked_for() -> None:
+    cache = MemoryCache(most=2 * cached(0).size)
+    cache.put("a", cached(0))
+    cache.put("b", cached(1))
+    assert cache.get("a")
+    cache.put("c", cached(2))
+
+    assert cache.get("a")
+    assert not cache.get("b")
+    assert cache.get("c")
+
+
+def test_a_damaged_file_of_the_cache_counts_as_none(tmp_path: Path) -> None:
+    cache = FolderCache(tmp_path / "new")
+    cache.put("a", cached(1))
+    (file,) = (tmp_path / "new").iterdir()
+    file.write_bytes(file.read_bytes()[:50])
+
+    assert cache.get("a") is None
+    cache.put("a", cached(1))
+    assert cache.get("a")
+
+
+def test_encoders_are_told_apart(model: CaptionModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = fingerprint(model)
+    assert fingerprint(model) == own
+    encode = model.encode_pixels
+    monkeypatch.setattr(model, "encode_pixels", lambda pixels: encode(pixels) * 1.01)
+    assert fingerprint(model) != own
+
+
+def test_random_patches_come_from_all_pictures(model: CaptionModel, patches: Patches) -> None:
+    pictures = list(photographs(SIDE)[:3])
+
+    drawn = finish(random_patches(model, pictures, 20, np.random.default_rng(0)))
+
+    assert drawn.shape == (20, patches.activations.shape[1])
+    own = np.abs(drawn[:, None] - patches.activations).max(axis=2).min(axis=1) < 1e-4
+    assert 5 <= own.sum() <= 7
+
+
+def test_patches_can_be_put_together(patches: Patches) -> None:
+    both = gathered([patches, patches])
+
+    assert len(both.segments) == len(both.activations) == 2 * len(patches.segments)
+    assert both.segments[-1] is patches.segments[-1]
