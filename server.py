@@ -2,7 +2,7 @@
 
 python server.py                      serve the page
 python server.py caption SOURCE       caption an image, a video, a device, a stream or `demo`
-python server.py explain IMAGE        show where the captioner looked for every word of an image
+python server.py explain IMAGE        report why the captioner says what it says of an image
 """
 
 import argparse
@@ -11,6 +11,7 @@ import contextlib
 import errno
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -93,8 +94,9 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument(
         "--only",
         type=lambda names: names.split(","),
-        metavar="METHODS",
-        help="such as saliency,gradcam (default: every method)",
+        metavar="NAMES",
+        help="of methods (saliency, gradcam, ...) and of the analyses adversarial and ace, "
+        "between commas (default: all of them)",
     )
     return parser
 
@@ -175,6 +177,8 @@ async def _transcribe(
 
 
 def _explain(options: argparse.Namespace, settings: ServerSettings) -> int:
+    # As Ctrl+C does: what was half written goes.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         picture = read_image(options.image)
         # Not above: the server must not load TensorFlow, and mistakes are told without it.

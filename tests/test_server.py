@@ -24,13 +24,14 @@ from aiohttp import ClientSession
 from aiortc import RTCSessionDescription
 
 from stream.ice import MediaAddresses
+from tests.inference.report.reading import read
 from tests.peer import Peer
 from web.settings import DEFAULT_CAPTIONER
 
 ROOT = Path(__file__).parent.parent
 
 
-def run(*arguments: str, seconds: float = 60) -> "subprocess.CompletedProcess[str]":
+def run(*arguments: str, seconds: float = 150) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "server.py", *arguments],
         cwd=ROOT,
@@ -92,7 +93,8 @@ async def test_ends_at_ctrl_c_with_sessions_open(footage: Path, loopback: MediaA
 
 def test_the_server_itself_never_loads_tensorflow() -> None:
     """It has a process of its own; in the server's, libsrtp would crash beside it."""
-    check = "import server, sys; print(sorted({'keras', 'tensorflow'} & set(sys.modules)))"
+    heavy = "{'keras', 'sklearn', 'tensorflow'}"
+    check = f"import server, sys; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", check], cwd=ROOT, capture_output=True, text=True, check=True
     )
@@ -248,24 +250,37 @@ def test_a_source_that_cannot_be_captioned_is_named(arguments: list[str], told: 
     assert "Traceback" not in refused.stderr
 
 
-def test_explains_an_image_as_pictures_and_as_figures(tmp_path: Path) -> None:
+def test_explains_an_image_as_a_page_as_pictures_and_as_figures(tmp_path: Path) -> None:
     out = tmp_path / "below" / "explained"
     image = Path(skimage.__file__).parent / "data" / "chelsea.png"
+    names = "gradcam,attention,adversarial,ace"
 
-    done = run("explain", str(image), "--out", str(out), "--only", "gradcam,attention", seconds=150)
+    done = run("explain", str(image), "--out", str(out), "--only", names, seconds=170)
 
     assert done.returncode == 0, done.stderr
-    files = ["sheet.png", "gradcam.png", "attention.png", "report.json"]
+    files = ["report.html", "sheet.png", "gradcam.png", "attention.png", "report.json"]
     assert [line.split()[0] for line in done.stdout.splitlines()] == [
         str(out / file) for file in files
     ]
     assert sorted(path.name for path in out.iterdir()) == sorted(files)
+    assert "Computing 4 of 5: how easily it is fooled" in done.stderr
     report = json.loads((out / "report.json").read_text())
+    caption = report["caption"]["guess"] or report["caption"]["text"]
     words = [word["text"] for word in report["words"]]
-    assert words == (report["caption"]["guess"] or report["caption"]["text"]).lower().split()
+    assert words == caption.lower().split()
+    assert report["image"] == {"file": "chelsea.png", "width": 451, "height": 300}
     assert [method["name"] for method in report["methods"]] == ["gradcam", "attention"]
-    for file in files[:-1]:
+    assert [word["text"] for word in report["adversarial"]["words"]] == words
+    assert report["ace"]["scope"] == "bank"
+    for file in files[1:-1]:
         assert np.asarray(cv2.imread(str(out / file))).shape[1] == 1280
+    page = read((out / "report.html").read_text(encoding="utf-8"))
+    assert page.all("h1")[0].text == caption
+    assert [part.text for part in page.all("h2")] == [
+        "How easily is it fooled?",
+        "In what concepts does it think?",
+        "What spoke for it",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -274,7 +289,7 @@ def test_explains_an_image_as_pictures_and_as_figures(tmp_path: Path) -> None:
         (["nothing.png"], "there is no file nothing.png"),
         (["tests"], "there is no file tests"),
         (["README.md"], "README.md is no picture"),
-        (["{image}", "--only", "gradcam,ace"], "no method is called 'ace'; there are "),
+        (["{image}", "--only", "gradcam,lime"], "no method or analysis is called 'lime'; there "),
         (["{image}", "--out", "{image}"], "noise.png cannot be written"),
         (["{image}", "--out", "{image}/below"], "noise.png/below cannot be written"),
     ],

@@ -1,7 +1,7 @@
 """What a captioner says of a picture, and every explanation of it."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,22 +13,18 @@ from inference.captioning import CaptionModel
 from inference.explanations.blanking import blank_check
 from inference.explanations.check import Check
 from inference.explanations.map import Map
-from inference.explanations.method import Method, finish
+from inference.explanations.method import Method
 from inference.explanations.methods import METHODS
 from inference.explanations.subject import Subject
 from inference.explanations.target import Target
 from inference.faithfulness.word_kinds import word_kind
 from inference.reading import Reader
+from inference.report.progress import Progress, followed
 from models.beam_search import BeamCaption
 from models.release import Card
 from models.vocabulary import PAD
 
 WHOLE = "whole caption"
-_SLOW = frozenset({"smoothgrad", "integrated-gradients", "occlusion", "rise"})
-"""Methods that take seconds a map: they explain the whole caption and its objects only."""
-
-Progress = Callable[[str], None]
-"""Told what is computed next."""
 
 
 def method_file(name: str) -> str:
@@ -66,6 +62,8 @@ class Contents:
     """As it is said, which may be less than was found."""
     words: tuple[Word, ...]
     """Of all that was found."""
+    tokens: tuple[int, ...]
+    """Of these words and their end, as the search found them."""
     methods: tuple[Explained, ...]
     checks: dict[int, Check]
     """Of object words by their place: whether their regions matter, see `blank_check`."""
@@ -73,16 +71,10 @@ class Contents:
     """The method whose maps tell the regions; None if none of them explains words."""
     checks_ms: float
 
-    def to_json(self, file: str) -> dict[str, Any]:
-        """Return all but the picture as JSON values.
-
-        Args:
-            file: The picture's name.
+    def to_json(self) -> dict[str, Any]:
+        """Return what there is to add to `Document.to_json`, as JSON values.
 
         Returns:
-            - `picture`: `file`, `width`, `height`.
-            - `captioner`: `name`, `licence` and `data` of the model card.
-            - `caption`: `text`, `confidence`, `fallback` and `guess` as in `inference.caption`.
             - `words`, of all that was found: `text`, `prob`, `kind` (object, function or other),
               `alternatives` (`text`, `prob`) and `check`, null but for objects: `share` of the
               picture that was blanked, p(word) before (`prob`), after (`blanked`), and after as
@@ -96,21 +88,8 @@ class Contents:
               upper left).
             - `timing_ms`: `encoder`, `decoder`, `explanations`, `checks`.
         """
-        height, width = self.picture.shape[:2]
         caption = self.caption
         return {
-            "picture": {"file": file, "width": width, "height": height},
-            "captioner": {
-                "name": self.card.name,
-                "licence": self.card.licence,
-                "data": self.card.data,
-            },
-            "caption": {
-                "text": caption.text,
-                "confidence": caption.confidence,
-                "fallback": caption.fallback,
-                "guess": caption.guess,
-            },
             "words": [
                 {
                     **asdict(word),
@@ -135,16 +114,16 @@ def explain_picture(
     model: CaptionModel,
     picture: NDArray[np.uint8],
     methods: Sequence[str],
-    progress: Progress = lambda _: None,
+    progress: Progress,
 ) -> Contents:
     """Caption a picture and explain what is said.
 
     Args:
         model: The captioner.
         picture: RGB, uint8 [H, W, 3] of any size.
-        methods: Names of `METHODS`, one at least. The first that explains words is the one that
+        methods: Names of `METHODS`. The first that explains words is the one that
             is checked.
-        progress: Told the title of each method before it begins.
+        progress: Told of each method, and of the checks if there are any, and how far it is.
 
     Raises:
         ValueError: If the picture is no such picture.
@@ -164,8 +143,9 @@ def explain_picture(
     subject = Subject(model, picture, tokens)
     explained = []
     for method in chosen:
-        progress(method.title)
-        explained.append(_explained(subject, method, whole.words, caption.tags))
+        progress.begin(method.title)
+        targets = list(_targets(method, whole.words, caption.tags))
+        explained.append(_explained(subject, method, targets, progress))
     checker = next((method for method in chosen if "word" in method.kinds), None)
     begun = time.perf_counter()
     checks = _checks(subject, explained, checker, progress) if checker else {}
@@ -174,6 +154,7 @@ def explain_picture(
         card=model.card,
         caption=caption,
         words=whole.words,
+        tokens=tokens,
         methods=tuple(explained),
         checks=checks,
         checked_by=checker.name if checker else None,
@@ -182,14 +163,15 @@ def explain_picture(
 
 
 def _explained(
-    subject: Subject, method: Method, words: Sequence[Word], tags: Sequence[Tag]
+    subject: Subject, method: Method, targets: Sequence[tuple[Target, str]], progress: Progress
 ) -> Explained:
     begun = time.perf_counter()
-    explanations = tuple(
-        Explanation(target, title, finish(method.explain(subject, target)))
-        for target, title in _targets(method, words, tags)
-    )
-    return Explained(method, explanations, (time.perf_counter() - begun) * 1e3)
+    explanations = []
+    for index, (target, title) in enumerate(targets):
+        shares = index / len(targets), (index + 1) / len(targets)
+        found = followed(method.explain(subject, target), progress, *shares)
+        explanations.append(Explanation(target, title, found))
+    return Explained(method, tuple(explanations), (time.perf_counter() - begun) * 1e3)
 
 
 def _targets(
@@ -200,9 +182,9 @@ def _targets(
         yield Target("caption"), WHOLE
     if "word" in method.kinds:
         for index, word in enumerate(words):
-            if method.name not in _SLOW or word_kind(word.text) == "object":
+            if not method.slow or word_kind(word.text) == "object":
                 yield Target("word", index), word.text
-    if "tag" in method.kinds and method.name not in _SLOW:
+    if "tag" in method.kinds and not method.slow:
         for tag in tags:
             yield Target("tag", text=tag.text), tag.text
 
@@ -210,16 +192,21 @@ def _targets(
 def _checks(
     subject: Subject, explained: Sequence[Explained], checker: Method, progress: Progress
 ) -> dict[int, Check]:
-    progress("checks")
+    progress.begin("whether the maps are true")
     (own,) = (each.explanations for each in explained if each.method is checker)
     names = subject.model.captioner.vocabulary.words
-    return {
-        each.of.index: finish(blank_check(subject, each.map, each.of.index))
+    objects = {
+        each.of.index: each.map
         for each in own
         if each.of.kind == "word"
         and each.of.index is not None
         and word_kind(names[subject.tokens[each.of.index]]) == "object"
     }
+    checks = {}
+    for number, (index, found) in enumerate(objects.items()):
+        shares = number / len(objects), (number + 1) / len(objects)
+        checks[index] = followed(blank_check(subject, found, index), progress, *shares)
+    return checks
 
 
 def _method_json(explained: Explained) -> dict[str, Any]:

@@ -2,15 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from inference.caption import Caption
 from inference.explanations.painting import paint
 from inference.explanations.sheet import Tile, draw_sheet
 from inference.report.contents import Contents, Explained, Explanation
+from inference.report.embedded import fitted
+from inference.report.methods_part import Maps
 
 _LARGEST = 640
 """Pixels of the longer side in which maps are painted; no tile is larger."""
@@ -21,7 +20,7 @@ def words_sheet(contents: Contents) -> Image.Image | None:
     for explained in contents.methods:
         words = [each for each in explained.explanations if each.of.kind == "word"]
         if words and explained.method.name == contents.checked_by:
-            return _draw(contents, explained, words, checked=True)
+            return _draw(contents, _maps(contents, explained, words, checked=True))
     return None
 
 
@@ -29,31 +28,52 @@ def method_sheets(contents: Contents) -> Iterator[tuple[Explained, Image.Image]]
     """Draw all that each method explains; methods that explain nothing here are left out."""
     for explained in contents.methods:
         if explained.explanations:
-            yield explained, _draw(contents, explained, explained.explanations)
+            maps = _maps(contents, explained, explained.explanations, checked=False)
+            yield explained, _draw(contents, maps)
 
 
-def _draw(
+def painted_maps(contents: Contents) -> tuple[Maps, ...]:
+    """Paint all that each method explains, with the checks of the one that was checked."""
+    return tuple(
+        _maps(
+            contents,
+            explained,
+            explained.explanations,
+            checked=explained.method.name == contents.checked_by,
+        )
+        for explained in contents.methods
+        if explained.explanations
+    )
+
+
+def _draw(contents: Contents, maps: Maps) -> Image.Image:
+    picture = Tile(fitted(contents.picture, _LARGEST), "The picture", "")
+    tiles = [picture, *maps.tiles]
+    notes = [f"{maps.title}: {maps.notes[0]}", *maps.notes[1:]]
+    return draw_sheet(_heading(contents.caption), notes, tiles, maps.unit)
+
+
+def _maps(
     contents: Contents,
     explained: Explained,
     explanations: Sequence[Explanation],
     *,
-    checked: bool = False,
-) -> Image.Image:
-    picture = _reduced(contents.picture)
+    checked: bool,
+) -> Maps:
+    picture = fitted(contents.picture, _LARGEST)
     method = explained.method
     tiles = [
         Tile(paint(picture, each.map), each.title, _note(contents, each, checked=checked))
         for each in explanations
     ]
-    notes = [f"{method.title}: {method.paper}"]
+    notes = [method.paper]
     if checked and contents.checks:
         share = next(iter(contents.checks.values())).share
         notes.append(
             f"Under a word: how sure of it. Under an object also how sure when the top {share:.0%} "
             "of its map are blanked, and when as much elsewhere is."
         )
-    tiles.insert(0, Tile(picture, "The picture", ""))
-    return draw_sheet(_heading(contents.caption), notes, tiles, method.unit)
+    return Maps(method.title, tuple(notes), method.unit, tuple(tiles))
 
 
 def _heading(caption: Caption) -> str:
@@ -74,12 +94,3 @@ def _note(contents: Contents, explanation: Explanation, *, checked: bool) -> str
     if check is None or not checked:
         return f"{sure} sure"
     return f"{sure}; blanked {check.blanked:.0%}, elsewhere {check.random[1]:.0%}"
-
-
-def _reduced(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    height, width = picture.shape[:2]
-    scale = _LARGEST / max(height, width)
-    if scale >= 1:
-        return picture
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)

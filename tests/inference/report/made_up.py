@@ -1,0 +1,172 @@
+"""Findings that nobody found, with whatever words a test puts into them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.adversarial.findings import (
+    AdversarialFindings,
+    Attacked,
+    Curve,
+    Edit,
+    Keyword,
+    Regions,
+    Smallest,
+    WordFindings,
+)
+from inference.caption import Caption, Fallback, Tag, Timing
+from inference.concepts.findings import (
+    Component,
+    ConceptFindings,
+    ConceptInFrame,
+    Evidence,
+    Factors,
+    WordConcepts,
+)
+from inference.explanations.map import Map
+
+SIDE = 260
+_EPSILONS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+
+
+@dataclass(frozen=True, slots=True)
+class MadeUpCaptioner:
+    """A card."""
+
+    name: str = "Made up"
+    licence: str = "CC0-1.0"
+    data: str = "nothing"
+
+
+def picture(seed: int = 0, height: int = SIDE, width: int = SIDE) -> NDArray[np.uint8]:
+    """Noise in blocks, as hard to compress as a photograph: uint8 [height, width, 3]."""
+    small = np.random.default_rng(seed).integers(0, 256, (-(-height // 4), -(-width // 4), 3))
+    return np.asarray(small, np.uint8).repeat(4, axis=0).repeat(4, axis=1)[:height, :width]
+
+
+def caption(text: str = "A dog on grass", guess: str = "") -> Caption:
+    """Say something."""
+    fallback: Fallback | None = "tags" if guess else None
+    timing = Timing(encoder=1.0, decoder=1.0)
+    return Caption(text, 0.61, (), (Tag("dog", 0.93),), fallback, guess, False, timing)
+
+
+def adversarial(
+    words: tuple[str, ...] = ("a", "dog", "on", "grass"),
+    becomes: str = "cat",
+    *,
+    epsilon: float | None = 0.4,
+    hardened: bool = True,
+) -> AdversarialFindings:
+    """Say that the second word becomes another, and rests on fragile features."""
+    clean = " ".join(words)
+    changed = " ".join(filter(None, (words[0], becomes, *words[2:])))
+    kept = [Edit("kept", word, word) for word in words]
+    diff = (kept[0], Edit("substituted", words[1], becomes), *kept[2:])
+    smallest = (
+        Smallest("pgd", "linf", epsilon, 16.0, changed if epsilon is not None else ""),
+        Smallest("fgsm", "l2", None, 7205.0),
+    )
+    labels = np.arange(SIDE, dtype=np.int32)[:, None] // 130 * 2 + np.arange(SIDE) // 130
+    found = tuple(
+        _word(index, word, becomes, epsilon, hardened=hardened) for index, word in enumerate(words)
+    )
+    names = ("clean", "attacked", "perturbation", "map-before", "map-after", "regions")
+    return AdversarialFindings(
+        smallest=smallest,
+        words=found,
+        attacked=Attacked(
+            attack="pgd",
+            norm="linf",
+            epsilon=1.2,
+            clean=clean,
+            attacked=changed,
+            diff=diff,
+            hardened_clean=clean if hardened else None,
+            hardened=clean if hardened else None,
+            hardened_diff=tuple(kept) if hardened else (),
+        ),
+        curve=Curve(
+            norm="linf",
+            attack="pgd",
+            epsilons=_EPSILONS,
+            changed=(0, 0.25, 0.5, 0.75, 1, 1, 1),
+            log_prob=(-0.4, -1, -2, -3, -4.5, -6, -7),
+            noise_changed=(0, 0, 0, 0, 0.125, 0.25, 0.25),
+            noise_changed_most=(0, 0, 0, 0, 0.25, 0.25, 0.5),
+            noise_log_prob=(-0.4, -0.4, -0.4, -0.5, -0.6, -0.8, -1),
+            draws=4,
+        ),
+        regions=Regions(4.0, np.asarray(labels, np.int32), 4),
+        keywords=(
+            Keyword("say", becomes, Smallest("pgd", "linf", 0.7, 16.0, changed)),
+            Keyword("lose", words[1], Smallest("pgd", "linf", None, 16.0)),
+        ),
+        took_s=14.2,
+        pictures={name: picture(index) for index, name in enumerate(names)},
+        magnified=75.0,
+    )
+
+
+def _word(
+    index: int, text: str, becomes: str, epsilon: float | None, *, hardened: bool
+) -> WordFindings:
+    small = epsilon and epsilon * (1 + abs(index - 1))
+    return WordFindings(
+        text=text,
+        index=index,
+        is_object=index in (1, 3),
+        smallest=(Smallest("pgd", "linf", small, 16.0), Smallest("fgsm", "linf", None, 16.0)),
+        becomes=becomes if epsilon is not None else "",
+        log_prob=-0.4,
+        log_prob_attacked=-3.25,
+        log_prob_noise=-0.5,
+        log_prob_hardened=-0.6 if hardened else None,
+        fragile=hardened and index == 1,
+        regions=(0, 3) if index == 1 else (),
+    )
+
+
+def concept(
+    word: str, number: int, evidence: Evidence, support: float = 0.5, shown: str = ""
+) -> ConceptInFrame:
+    """Say that a concept is in the upper left."""
+    values = np.zeros((9, 9), np.float32)
+    values[:3, :3] = 1
+    return ConceptInFrame(f"{word}-{number}", 2.3, support, Map(values), evidence, shown)
+
+
+SUPPORTS = Evidence(0.93, 0.5, 0.0004, 140, "supports")
+TOO_FEW = Evidence(None, None, None, 9, "not enough evidence")
+
+
+def concepts(
+    words: tuple[str, ...] = ("dog", "grass"), unknown: str = "zebra", each: int = 2
+) -> ConceptFindings:
+    """Say that all words have as many concepts, and one word has none."""
+    shown = {f"{word}-{n}": picture(n, 96, 96) for word in words for n in range(1, each + 1)}
+    known = tuple(
+        WordConcepts(
+            word,
+            index,
+            tuple(
+                concept(word, n, SUPPORTS if n == 1 else TOO_FEW, 1 / n, f"{word}-{n}")
+                for n in range(1, each + 1)
+            ),
+            "",
+        )
+        for index, word in enumerate(words)
+    )
+    none = WordConcepts(unknown, len(words), (), f"the bank knows no {unknown}")
+    parts = tuple(Component(Map(np.eye(9, dtype=np.float32)), 0.9, words[:1]) for _ in range(3))
+    return ConceptFindings(
+        scope="bank",
+        frames=5400,
+        scenes=2100,
+        words=(*known, none),
+        factors=Factors(parts, 0.83, " ".join(words), 0.89),
+        took_s=3.1,
+        notes=(f"{unknown} has too few scenes for a test.",),
+        pictures=shown,
+    )
