@@ -5,10 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from inference.wire import pack, read
+from inference.step import Step
+from inference.wire import head, read
 
-Progress = Callable[[float], None]
-"""Told how much of a job is done, in 0..1."""
+Progress = Callable[[Step], None]
+"""Told how far a job is."""
+Answered = tuple[dict[str, Any], bytes]
+"""A message and its payload."""
 
 
 class ConversationEnded(RuntimeError):
@@ -17,7 +20,7 @@ class ConversationEnded(RuntimeError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Job:
-    result: asyncio.Future[dict[str, Any]]
+    result: asyncio.Future[Answered]
     progress: Progress | None
 
 
@@ -75,19 +78,20 @@ class Conversation:
         return await captions
 
     async def do(
-        self, request: dict[str, Any], picture: bytes, progress: Progress | None
-    ) -> dict[str, Any]:
+        self, request: dict[str, Any], pictures: bytes, progress: Progress | None
+    ) -> Answered:
         """Have a job done; cancelling this gives it up.
 
         Returns:
-            The process's last word on the job: what was found, or that it failed.
+            The process's last word on the job: what was found, or that it failed; and the bytes
+            that came with it.
 
         Raises:
             ConversationEnded: If the process ended or hung.
         """
         self._numbers += 1
         number = self._numbers
-        self._say({**request, "job": number}, picture)
+        self._say({**request, "job": number}, pictures)
         job = self._jobs[number] = _Job(asyncio.get_running_loop().create_future(), progress)
         try:
             return await job.result
@@ -100,14 +104,16 @@ class Conversation:
         """Hand a message to the pipe; what waits there is bounded as batches and jobs are."""
         if self._why_over:
             raise ConversationEnded(self._why_over)
-        self._requests.write(pack(message, payload))
+        # Not joined: the pictures of a stream are 12 MB.
+        self._requests.write(head(message, len(payload)))
+        self._requests.write(payload)
         if self._silence and self._silence.when() is None:
             self._silence.reschedule(self._latest())
 
     async def _hear(self) -> None:
         owes = self._captions is not None or self._jobs
         async with asyncio.timeout_at(self._latest() if owes else None) as self._silence:
-            message, _ = await read(self._answers)
+            message, payload = await read(self._answers)
         if message["type"] == "answers":
             answered, self._captions = self._captions, None
             if answered and not answered.done():
@@ -115,11 +121,11 @@ class Conversation:
         elif message["type"] == "progress":
             job = self._jobs[message["job"]]
             if job.progress and not job.result.done():
-                job.progress(message["done"])
+                job.progress(Step(message["done"], message["doing"]))
         else:
             result = self._jobs.pop(message["job"]).result
             if not result.done():
-                result.set_result(message)
+                result.set_result((message, payload))
 
     def _latest(self) -> float:
         """Until when the process may be silent, if it owes anything."""

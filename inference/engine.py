@@ -5,7 +5,7 @@ import contextlib
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.analysed import Analysed, AnalysisKind
 from inference.caption import Caption
-from inference.conversation import Conversation, ConversationEnded, Progress
+from inference.caption_requests import CaptionRequests
+from inference.conversation import Answered, Conversation, ConversationEnded, Progress
 from inference.explained import Busy, Explained
 from inference.explanations.check import Check
 from inference.explanations.map import Map
@@ -23,14 +25,12 @@ from inference.explanations.method_card import MethodCard
 from inference.explanations.target import Target
 from inference.quantized import Precision
 from inference.steadiness import Anchor, Followed, View
-from inference.wire import read
+from inference.wire import parted, read
 
 logger = logging.getLogger(__name__)
 
-_LARGEST_BATCH = 4
-"""Pictures that are captioned together: more would make the first of them wait too long."""
 _MOST_JOBS = 16
-"""Explanations and checks at once."""
+"""Explanations, checks and analyses at once."""
 _MOST_BEFORE_LIVE = 8
 """With so many under way none is begun that nobody asked for: it would take another's place."""
 
@@ -62,6 +62,10 @@ class EngineInfo:
     figures: dict[str, float]
     tags: bool
     """Whether captions come with object tags."""
+    hardened: bool
+    """Whether there is a decoder that was hardened against attacks."""
+    concepts: bool
+    """Whether there is a bank of concepts."""
     methods: tuple[MethodCard, ...]
     """How captions can be explained, the one of the maps that come with each caption first."""
 
@@ -86,20 +90,13 @@ class EngineTiming:
     """What a process is given to end by itself."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Request:
-    view: View
-    beam_width: int | None
-    answer: asyncio.Future[dict[str, Any]]
-
-
 class Engine:
     """Captions by a process that may die at any time without anything else noticing.
 
     Requests for captions are answered in the order in which they come: one at a time, or together
     where several came while the process was busy. A caller with one request in flight at most, as
-    every sampler is, thereby bounds what waits. Explanations and checks are done in slices between
-    captions, which never wait for more than a slice.
+    every sampler is, thereby bounds what waits. Explanations, checks and analyses are done in
+    slices between captions, which never wait for more than a slice.
     """
 
     info: EngineInfo | None = None
@@ -131,8 +128,7 @@ class Engine:
         self._process: asyncio.subprocess.Process | None = None
         self._conversation: Conversation | None = None
         self._watching: asyncio.Task[None] | None = None
-        self._waiting: list[_Request] = []
-        self._asking: asyncio.Task[None] | None = None
+        self._requests = CaptionRequests(self._caption_batch, EngineUnavailable)
         self._listeners: set[Callable[[], None]] = set()
         self.starts = 0
         self.message = "The captioner is starting."
@@ -149,7 +145,7 @@ class Engine:
 
     @property
     def jobs(self) -> int:
-        """Explanations and checks that the process has."""
+        """Explanations, checks and analyses that the process has."""
         return self._conversation.jobs if self._conversation else 0
 
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
@@ -163,13 +159,11 @@ class Engine:
 
     async def stop(self) -> None:
         """End the process, and do not start it again."""
-        tasks = [task for task in (self._asking, self._watching) if task]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        self._asking = self._watching = None
-        _settle(self._waiting, EngineUnavailable("the engine was stopped"))
-        self._waiting = []
+        await self._requests.stop()
+        if self._watching:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+        self._watching = None
 
     async def wait_ready(self) -> None:
         """Wait until captions can be had."""
@@ -208,11 +202,7 @@ class Engine:
             EngineUnavailable: If there is no process to ask, or it ended or hung meanwhile.
             ValueError: If the captioner refuses the image or the beam width.
         """
-        answer = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Request(view, beam_width, answer))
-        if self._asking is None or self._asking.done():
-            self._asking = asyncio.create_task(self._ask(), name="engine requests")
-        answered = await answer
+        answered = await self._requests.follow(view, beam_width)
         if answered["type"] == "refused":
             raise ValueError(answered["message"])
         return Followed(
@@ -246,7 +236,9 @@ class Engine:
         """
         request = {"type": "explain", "method": method, "target": target.to_json()}
         most = _MOST_BEFORE_LIVE if live else _MOST_JOBS
-        answer = await self._do(request, picture, tokens, progress, most)
+        answer, _ = await self._do(
+            request, [picture.shape], picture.tobytes(), tokens, progress, most
+        )
         return Explained(Map.from_json(answer["map"]), answer["took_ms"])
 
     async def check(
@@ -272,57 +264,79 @@ class Engine:
             ValueError: As `explain` does.
         """
         request = {"type": "check", "method": method, "index": index}
-        answer = await self._do(request, picture, tokens, progress, _MOST_JOBS)
+        answer, _ = await self._do(
+            request, [picture.shape], picture.tobytes(), tokens, progress, _MOST_JOBS
+        )
         return Check.from_json(answer["check"])
+
+    async def analyse(
+        self,
+        kind: AnalysisKind,
+        picture: NDArray[np.uint8],
+        tokens: tuple[int, ...],
+        params: Mapping[str, Any],
+        frames: Sequence[NDArray[np.uint8]] = (),
+        progress: Progress | None = None,
+    ) -> Analysed:
+        """Analyse a caption at length; cancelling this gives it up.
+
+        Args:
+            kind: Of the analysis.
+            picture: As `explain` takes it.
+            tokens: As `explain` takes them.
+            params: What is asked, as `analysis_params.read_params` takes it.
+            frames: Pictures of the same stream, RGB, each uint8 [S, S, 3] with S
+                `info.image_size`: where concepts are sought, if that is asked.
+            progress: Told now and then how much is done, and what is done next.
+
+        Raises:
+            EngineUnavailable: As `explain` does.
+            Busy: As `explain` does.
+            ValueError: If that cannot be analysed.
+        """
+        request = {"type": "analyse", "kind": kind, "params": dict(params)}
+        pictures = [picture, *frames]
+        # Beside the event loop: many pictures take it milliseconds.
+        pixels = await asyncio.to_thread(_joined, pictures)
+        shapes = [each.shape for each in pictures]
+        answer, payload = await self._do(request, shapes, pixels, tokens, progress, _MOST_JOBS)
+        files = zip(answer["files"], parted(payload, answer["files"].values()), strict=True)
+        return Analysed(dict(files), tuple(answer["summary"]), answer["took_ms"])
 
     async def _do(
         self,
         request: dict[str, Any],
-        picture: NDArray[np.uint8],
+        shapes: Sequence[tuple[int, ...]],
+        pixels: bytes,
         tokens: tuple[int, ...],
         progress: Progress | None,
         most: int,
-    ) -> dict[str, Any]:
+    ) -> Answered:
         conversation = self._open_conversation()
         if conversation.jobs >= most:
-            raise Busy("as many explanations are under way as may be")
-        request = {**request, "shape": picture.shape, "tokens": tokens}
+            raise Busy("as many explanations and analyses are under way as may be")
         try:
-            answer = await conversation.do(request, picture.tobytes(), progress)
+            answered = await conversation.do(
+                {**request, "shapes": shapes, "tokens": tokens}, pixels, progress
+            )
         except ConversationEnded as problem:
             raise EngineUnavailable(str(problem)) from problem
-        if answer["type"] == "failed":
-            raise ValueError(answer["message"])
-        return answer
+        if answered[0]["type"] == "failed":
+            raise ValueError(answered[0]["message"])
+        return answered
+
+    async def _caption_batch(
+        self, request: dict[str, Any], pictures: bytes
+    ) -> list[dict[str, Any]]:
+        try:
+            return await self._open_conversation().follow(request, pictures)
+        except ConversationEnded as problem:
+            raise EngineUnavailable(str(problem)) from problem
 
     def _open_conversation(self) -> Conversation:
         if not self._conversation or self._state is not EngineState.READY:
             raise EngineUnavailable(self.message)
         return self._conversation
-
-    async def _ask(self) -> None:
-        """Have everything answered that waits.
-
-        In a task of its own: a caller that gives up leaves the exchange whole, as half of it would
-        garble the next.
-        """
-        while batch := self._take():
-            outcome: list[dict[str, Any]] | Exception = EngineUnavailable("the engine was stopped")
-            try:
-                outcome = await self._open_conversation().follow(*_request(batch))
-            except EngineUnavailable as problem:
-                outcome = problem
-            except ConversationEnded as problem:
-                outcome = EngineUnavailable(str(problem))
-            finally:
-                _settle(batch, outcome)
-
-    def _take(self) -> list[_Request]:
-        """Take the requests that are to be answered next: of one beam width, and still wanted."""
-        wanted = [request for request in self._waiting if not request.answer.done()]
-        together = [r for r in wanted if r.beam_width == wanted[0].beam_width][:_LARGEST_BATCH]
-        self._waiting = [request for request in wanted if request not in together]
-        return together
 
     async def _watch(self) -> None:
         """Keep one process running, until cancelled."""
@@ -411,32 +425,8 @@ class Engine:
             listener()
 
 
-def _request(batch: list[_Request]) -> tuple[dict[str, Any], bytes]:
-    views = [request.view for request in batch]
-    streams = [
-        {
-            "anchor": view.anchor and view.anchor.to_json(),
-            "afresh": view.afresh,
-            "maps": view.maps,
-        }
-        for view in views
-    ]
-    message = {
-        "shapes": [view.image.shape for view in views],
-        "streams": streams,
-        "beam_width": batch[0].beam_width,
-    }
-    return message, b"".join(view.image.tobytes() for view in views)
-
-
-def _settle(requests: list[_Request], outcome: list[dict[str, Any]] | Exception) -> None:
-    for place, request in enumerate(requests):
-        if request.answer.done():
-            continue
-        if isinstance(outcome, Exception):
-            request.answer.set_exception(outcome)
-        else:
-            request.answer.set_result(outcome[place])
+def _joined(pictures: Sequence[NDArray[np.uint8]]) -> bytes:
+    return b"".join(picture.tobytes() for picture in pictures)
 
 
 def _kill(process: asyncio.subprocess.Process) -> None:

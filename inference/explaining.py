@@ -1,4 +1,7 @@
-"""The jobs of the engine's process, as work that is done in slices."""
+"""Explanations and checks as jobs of the engine's process."""
+
+from collections.abc import Generator
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +12,10 @@ from inference.explanations.method import Method
 from inference.explanations.methods import METHODS
 from inference.explanations.subject import Subject
 from inference.explanations.target import Target
-from inference.jobs import JobWork
+from inference.jobs import Finished, JobWork
+from inference.step import Step
+
+_Result = TypeVar("_Result")
 
 
 class Explaining:
@@ -38,8 +44,8 @@ class Explaining:
             ValueError: If there is no such method, or it cannot explain that.
         """
         chosen = _method(method)
-        result = yield from chosen.explain(self._about(image, tokens), target)
-        return {"type": "explained", "map": result.to_json()}
+        result = yield from _steps(chosen.explain(self._about(image, tokens), target))
+        return Finished({"type": "explained", "map": result.to_json()})
 
     def check(
         self, image: NDArray[np.uint8], tokens: tuple[int, ...], method: str, index: int
@@ -57,9 +63,9 @@ class Explaining:
         """
         chosen = _method(method)
         subject = self._about(image, tokens)
-        result = yield from chosen.explain(subject, Target("word", index))
-        check = yield from blank_check(subject, result, index)
-        return {"type": "checked", "check": check.to_json()}
+        result = yield from _steps(chosen.explain(subject, Target("word", index)))
+        check = yield from _steps(blank_check(subject, result, index))
+        return Finished({"type": "checked", "check": check.to_json()})
 
     def _about(self, image: NDArray[np.uint8], tokens: tuple[int, ...]) -> Subject:
         """The subject that the last job had, if it is the same."""
@@ -75,3 +81,14 @@ def _method(name: str) -> Method:
     if name not in METHODS:
         raise ValueError(f"there is no method {name!r}: there are {', '.join(METHODS)}")
     return METHODS[name]
+
+
+def _steps(work: Generator[float, None, _Result]) -> Generator[Step, None, _Result]:
+    """The same work; what a method is doing, its name has said."""
+    while True:
+        try:
+            done = next(work)
+        except StopIteration as end:
+            result: _Result = end.value
+            return result
+        yield Step(done, "")

@@ -1,13 +1,15 @@
 """The messages between the engine and its process: JSON, then bytes, both behind their lengths.
 
-The engine sends `follow` (captions), `explain` and `check` (jobs, by a number) and `cancel`; the
-process answers `answers`, in turn, and `progress`, `explained`, `checked` or `failed` of a job,
-whenever it comes to that.
+The engine sends `follow` (captions), `explain`, `check` and `analyse` (jobs, by a number) and
+`cancel`; the process answers `answers`, in turn, and `progress`, `explained`, `checked`, `analysed`
+or `failed` of a job, whenever it comes to that.
 """
 
 import asyncio
+import itertools
 import json
 import struct
+from collections.abc import Iterable
 from typing import Any, BinaryIO
 
 _LENGTHS = struct.Struct(">II")
@@ -15,8 +17,19 @@ _LENGTHS = struct.Struct(">II")
 
 def pack(message: dict[str, Any], payload: bytes = b"") -> bytes:
     """Write one message."""
+    return head(message, len(payload)) + payload
+
+
+def head(message: dict[str, Any], payload_bytes: int) -> bytes:
+    """Write one message but for its payload, which is to follow."""
     text = json.dumps(message).encode()
-    return _LENGTHS.pack(len(text), len(payload)) + text + payload
+    return _LENGTHS.pack(len(text), payload_bytes) + text
+
+
+def parted(payload: bytes, sizes: Iterable[int]) -> list[bytes]:
+    """Take apart what several things were joined to, given their sizes."""
+    ends = itertools.accumulate(sizes, initial=0)
+    return [payload[start:end] for start, end in itertools.pairwise(ends)]
 
 
 async def read(reader: asyncio.StreamReader) -> tuple[dict[str, Any], bytes]:

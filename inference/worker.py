@@ -1,11 +1,12 @@
 """The engine's process: `python -m inference.worker CAPTIONER PRECISION [captions-only]`.
 
 Requests come on standard input and answers go to what was standard output; the process ends when
-its input does, so that it never outlives the server. Captions go before explanations: of those a
-slice is done after each answered batch of captions, and more only while nothing else waits.
+its input does, so that it never outlives the server. Captions go before explanations and analyses:
+of those a slice is done after each answered batch of captions, and more only while nothing else
+waits.
 """
 
-import itertools
+import importlib
 import logging
 import math
 import os
@@ -17,19 +18,17 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.explanations.method_card import MethodCard
 from inference.explanations.target import Target
 from inference.jobs import Jobs, JobWork
 from inference.quantized import Precision, QuantizedError
 from inference.quiet import quiet
 from inference.steadiness import Anchor, View
 from inference.threads import use_one_thread
-from inference.wire import pack, read_blocking
+from inference.wire import pack, parted, read_blocking
 
 if TYPE_CHECKING:
     from inference.captioning import CaptionModel
     from inference.explaining import Explaining
-    from inference.explanations.method import Method
 
 _NICENESS = 5
 
@@ -45,6 +44,7 @@ def main(folder: Path, precision: Precision, *, explains: bool) -> int:
     _log()
     with quiet():
         from inference.captioning import CaptionModel
+        from inference.concepts.bank import has_bank
         from inference.explaining import Explaining
         from inference.explanations.methods import METHODS
         from models.release import ReleaseError
@@ -55,7 +55,7 @@ def main(folder: Path, precision: Precision, *, explains: bool) -> int:
             _send(answers, {"type": "failed", "message": str(problem)})
             return 1
         if explains:
-            model.graphs.warm_up()
+            _warm_up(model)
     card = model.card
     _send(
         answers,
@@ -69,7 +69,9 @@ def main(folder: Path, precision: Precision, *, explains: bool) -> int:
             "image_size": model.image_size,
             "vocabulary_size": model.vocabulary_size,
             "tags": model.has_tags,
-            "methods": [_card(method) for method in METHODS.values()],
+            "hardened": model.hardened is not None,
+            "concepts": has_bank(folder),
+            "methods": [method.card().to_json() for method in METHODS.values()],
         },
     )
     # Not buffered: what waits in a buffer, `select` would not tell of.
@@ -78,41 +80,60 @@ def main(folder: Path, precision: Precision, *, explains: bool) -> int:
     return 0
 
 
-def _card(method: "Method") -> dict[str, Any]:
-    return MethodCard(
-        method.name,
-        method.title,
-        method.paper,
-        method.cost,
-        method.unit,
-        tuple(sorted(method.kinds)),
-    ).to_json()
+def _warm_up(model: "CaptionModel") -> None:
+    """Load and compile what captions would wait for when somebody first asks for more."""
+    importlib.import_module("inference.analysing")
+    model.graphs.warm_up()
+    if model.hardened:
+        model.hardened.warm_up()
 
 
 def _serve(
     requests: BinaryIO, answers: BinaryIO, model: "CaptionModel", explaining: "Explaining"
 ) -> None:
     """Answer until the input ends."""
-    jobs = Jobs(lambda answer: _send(answers, answer))
+    jobs = Jobs(lambda message, payload: _send(answers, message, payload))
     while True:
         if jobs and not select.select([requests], [], [], 0)[0]:
             jobs.advance()
             continue
         try:
-            request, payload = read_blocking(requests)
+            _answer(requests, answers, model, explaining, jobs)
         except EOFError:
             return
-        if request["type"] == "follow":
-            _send(answers, {"type": "answers", "answers": _answers(model, request, payload)})
-            jobs.advance()
-        elif request["type"] == "cancel":
-            jobs.cancel(request["job"])
-        else:
-            jobs.add(request["job"], _work(explaining, request, payload))
 
 
-def _work(explaining: "Explaining", request: dict[str, Any], payload: bytes) -> JobWork:
-    (image,) = _images([request["shape"]], payload)
+def _answer(
+    requests: BinaryIO,
+    answers: BinaryIO,
+    model: "CaptionModel",
+    explaining: "Explaining",
+    jobs: Jobs,
+) -> None:
+    """Take one request; its pictures are held as long as its answer, or its job, needs them."""
+    request, payload = read_blocking(requests)
+    if request["type"] == "follow":
+        _send(answers, {"type": "answers", "answers": _answers(model, request, payload)})
+        jobs.advance()
+    elif request["type"] == "cancel":
+        jobs.cancel(request["job"])
+    elif request["type"] == "analyse":
+        jobs.add(request["job"], _analysis(model, request, payload), "analysis")
+    else:
+        jobs.add(request["job"], _explanation(explaining, request, payload))
+
+
+def _analysis(model: "CaptionModel", request: dict[str, Any], payload: bytes) -> JobWork:
+    # Not above: what it computes with takes seconds to load, and is not needed for captions.
+    from inference.analysing import analyse
+
+    image, *frames = _images(request["shapes"], payload)
+    tokens, kind, params = tuple(request["tokens"]), request["kind"], request["params"]
+    return analyse(model, image, tokens, kind, params, frames)
+
+
+def _explanation(explaining: "Explaining", request: dict[str, Any], payload: bytes) -> JobWork:
+    (image,) = _images(request["shapes"], payload)
     tokens, method = tuple(request["tokens"]), request["method"]
     if request["type"] == "check":
         return explaining.check(image, tokens, method, request["index"])
@@ -154,10 +175,10 @@ def _view(image: NDArray[np.uint8], stream: dict[str, Any]) -> View:
 
 
 def _images(shapes: list[list[int]], payload: bytes) -> list[NDArray[np.uint8]]:
-    ends = list(itertools.accumulate((math.prod(shape) for shape in shapes), initial=0))
+    parts = parted(payload, map(math.prod, shapes))
     return [
-        np.frombuffer(payload[start:end], np.uint8).reshape(shape)
-        for shape, (start, end) in zip(shapes, itertools.pairwise(ends), strict=True)
+        np.frombuffer(part, np.uint8).reshape(shape)
+        for part, shape in zip(parts, shapes, strict=True)
     ]
 
 
@@ -171,8 +192,8 @@ def _refusal(
     return None
 
 
-def _send(answers: BinaryIO, message: dict[str, Any]) -> None:
-    answers.write(pack(message))
+def _send(answers: BinaryIO, message: dict[str, Any], payload: bytes = b"") -> None:
+    answers.write(pack(message, payload))
 
 
 if __name__ == "__main__":

@@ -7,25 +7,18 @@ from typing import Any
 
 from inference.conversation import Progress
 from inference.engine import EngineUnavailable
-from inference.explained import Busy
 from inference.explanations.target import Target
+from inference.step import Step
 from stream import messages
 from stream.caption_channel import CaptionChannel
 from stream.caption_service import CaptionService
 from stream.kept_frames import FrameGone, KeptFrame, KeptFrames
+from stream.refused import Refused, refusing
 
 _MOST = 4
 """Of one client at once."""
 _PROGRESS_S = 0.5
 """Between two words on how far one is."""
-
-
-class _Refused(Exception):
-    """Why there is no answer, with the protocol's code."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 class AskedExplanations:
@@ -50,12 +43,16 @@ class AskedExplanations:
         self._most_s, self._spawn = most_s, spawn
         self._tasks: dict[int, asyncio.Task[object]] = {}
 
+    def __contains__(self, asked: int) -> bool:
+        """Whether something asked under this id is not answered yet."""
+        return asked in self._tasks
+
     def ask(self, message: dict[str, Any], channel: CaptionChannel) -> None:
         """Begin to answer an `explain` or a `check`."""
         asked = message["id"]
         try:
             kept = self._admit(message)
-        except _Refused as refused:
+        except Refused as refused:
             channel.error(refused.code, str(refused), asked)
             return
         task = self._tasks[asked] = self._spawn(self._answer(message, kept, channel))
@@ -69,40 +66,23 @@ class AskedExplanations:
             channel.error("cancelled", "it was cancelled", asked)
 
     def _admit(self, message: dict[str, Any]) -> KeptFrame:
-        if message["id"] in self._tasks:
-            raise _Refused("bad-message", "id: is that of a request that is not answered yet")
         if len(self._tasks) >= _MOST:
-            raise _Refused("busy", f"{_MOST} requests are under way: wait for one, or cancel one")
+            raise Refused("busy", f"{_MOST} requests are under way: wait for one, or cancel one")
         try:
             return self._frames.find(message["seq"])
         except FrameGone as problem:
-            raise _Refused("gone", str(problem)) from problem
+            raise Refused("gone", str(problem)) from problem
 
     async def _answer(
         self, message: dict[str, Any], kept: KeptFrame, channel: CaptionChannel
     ) -> None:
         try:
-            answer = await self._find_in_time(message, kept, _teller(message["id"], channel))
+            async with refusing("cannot-explain", self._most_s):
+                answer = await self._find(message, kept, _teller(message["id"], channel))
             if not await channel.answer(answer):
-                raise _Refused("busy", "the connection is too slow for the answer: ask again")
-        except _Refused as refused:
+                raise Refused("busy", "the connection is too slow for the answer: ask again")
+        except Refused as refused:
             channel.error(refused.code, str(refused), message["id"])
-
-    async def _find_in_time(
-        self, message: dict[str, Any], kept: KeptFrame, progress: Progress
-    ) -> dict[str, Any]:
-        try:
-            async with asyncio.timeout(self._most_s):
-                return await self._find(message, kept, progress)
-        except TimeoutError as problem:
-            told = f"it took longer than {self._most_s:g} s"
-            raise _Refused("cannot-explain", told) from problem
-        except EngineUnavailable as problem:
-            raise _Refused("captioner-paused", str(problem)) from problem
-        except Busy as problem:
-            raise _Refused("busy", f"{problem}: ask again in a few seconds") from problem
-        except ValueError as problem:
-            raise _Refused("cannot-explain", str(problem)) from problem
 
     async def _find(
         self, message: dict[str, Any], kept: KeptFrame, progress: Progress
@@ -126,11 +106,11 @@ def _teller(asked: int, channel: CaptionChannel) -> Progress:
     begun = time.monotonic()
     told_at = begun
 
-    def tell(done: float) -> None:
+    def tell(step: Step) -> None:
         nonlocal told_at
         now = time.monotonic()
         if now - told_at >= _PROGRESS_S:
             told_at = now
-            channel.send(messages.progress(asked, done, now - begun))
+            channel.send(messages.progress(asked, step.done, now - begun))
 
     return tell

@@ -87,7 +87,7 @@ class CaptionChannel:
         except MessageError as problem:
             # Who sends nonsense quickly gets few answers: they must not pile up either.
             if self._refusals.take():
-                self.error(problem.code, str(problem))
+                self.error(problem.code, str(problem), problem.asked)
 
     def _check(self, text: str | bytes) -> None:
         if not self._messages.take():

@@ -1,11 +1,12 @@
 """All that a stream knows of the engine."""
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.analysed import Analysed, AnalysisKind
 from inference.conversation import Progress
 from inference.engine import EngineInfo, EngineState
 from inference.explained import Explained
@@ -56,6 +57,17 @@ class CaptionService(Protocol):
         progress: Progress | None = None,
     ) -> Check:
         """Put a word's map to the test; EngineUnavailable, Busy or ValueError if it cannot be."""
+
+    async def analyse(
+        self,
+        kind: AnalysisKind,
+        picture: NDArray[np.uint8],
+        tokens: tuple[int, ...],
+        params: Mapping[str, Any],
+        frames: Sequence[NDArray[np.uint8]] = (),
+        progress: Progress | None = None,
+    ) -> Analysed:
+        """Analyse a caption at length; EngineUnavailable, Busy or ValueError if it cannot be."""
 
     async def wait_ready(self) -> None:
         """Wait until captions can be had."""

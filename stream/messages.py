@@ -12,6 +12,8 @@ from inference.engine import EngineInfo
 from inference.explained import Explained
 from inference.explanations.check import Check
 from inference.explanations.target import Target
+from stream.recent_pictures import MOST_PICTURES
+from stream.settings import StreamSettings
 from stream.stream_captioner import CaptionedFrame
 
 SCHEMA_PATH = Path(__file__).parent / "schema.json"
@@ -23,10 +25,10 @@ BEAM_WIDTH = 3
 class MessageError(ValueError):
     """A client's message that cannot be taken; says why, with the protocol's code."""
 
-    def __init__(self, code: str, message: str) -> None:
-        """Refuse with one of the codes of `error`."""
+    def __init__(self, code: str, message: str, asked: int | None = None) -> None:
+        """Refuse with one of the codes of `error`, under the id that the message has, if any."""
         super().__init__(message)
-        self.code = code
+        self.code, self.asked = code, asked
 
 
 def parse(text: str | bytes) -> dict[str, Any]:
@@ -48,7 +50,7 @@ def parse(text: str | bytes) -> dict[str, Any]:
     if broken := next(validators[kind].iter_errors(message), None):
         where = broken.json_path.removeprefix("$").removeprefix(".") or kind
         # The instance may be large and is the client's own: it is not repeated.
-        raise MessageError("bad-message", f"{where}: {_expected(broken)}")
+        raise MessageError("bad-message", f"{where}: {_expected(broken)}", _id(message))
     return message
 
 
@@ -58,11 +60,27 @@ def limits(setting: str) -> list[float]:
     return [rule["minimum"], rule["maximum"]]
 
 
+def bounds(settings: StreamSettings) -> dict[str, Any]:
+    """What a client may ask for, and how much of it."""
+    return {
+        "interval_s": limits("interval_s"),
+        "beam_width": limits("beam_width"),
+        "session_s": settings.session_s,
+        "idle_s": settings.idle_s,
+        "message_bytes": settings.message_bytes,
+        "messages_per_s": settings.messages_per_s,
+        "analyses": settings.analyses,
+        "analysis_s": settings.analysis_s,
+        "analysis_kept_s": settings.analysis_kept_s,
+        "pictures": MOST_PICTURES,
+    }
+
+
 def hello(
     stream: str,
     info: EngineInfo | None,
     settings: dict[str, Any],
-    bounds: dict[str, Any],
+    most: dict[str, Any],
     captioner: dict[str, Any],
 ) -> dict[str, Any]:
     """The first message on a channel."""
@@ -74,6 +92,8 @@ def hello(
         "dev": info.figures,
         "licence": info.licence,
         "tags": info.tags,
+        "hardened": info.hardened,
+        "concepts": info.concepts,
         "methods": [method.to_json() for method in info.methods],
     }
     return {
@@ -82,7 +102,7 @@ def hello(
         "stream": stream,
         "model": model,
         "settings": settings,
-        "limits": bounds,
+        "limits": most,
         "captioner": captioner,
     }
 
@@ -129,8 +149,31 @@ def frozen(stream: str, seq: int) -> dict[str, Any]:
 
 def progress(asked: int, done: float, elapsed_s: float) -> dict[str, Any]:
     """How much is done of what was asked for, and how long the rest will take at that rate."""
-    left_s = round(elapsed_s * (1 - done) / done, 1) if done > 0 else None
-    return {"type": "progress", "id": asked, "done": done, "left_s": left_s}
+    return {"type": "progress", "id": asked, "done": done, "left_s": left_s(done, elapsed_s)}
+
+
+def left_s(done: float, elapsed_s: float) -> float | None:
+    """Estimate how long the rest will take, in seconds; None while nothing is done."""
+    return round(elapsed_s * (1 - done) / done, 1) if done > 0 else None
+
+
+def analysis_progress(asked: int, path: str, far: dict[str, Any]) -> dict[str, Any]:
+    """How far an analysis is, and where that is told too, as `Analysis` says."""
+    return {"type": "progress", "id": asked, **far, "analysis": path}
+
+
+def result(asked: int, seq: int, path: str, analysis: dict[str, Any]) -> dict[str, Any]:
+    """What an analysis found, and where its files are, as `Analysis` says."""
+    return {
+        "type": "result",
+        "id": asked,
+        "seq": seq,
+        "kind": analysis["kind"],
+        "analysis": path,
+        "report": analysis["files"]["report.html"],
+        "data": analysis["files"]["report.json"],
+        "summary": analysis["summary"],
+    }
 
 
 def explanation(
@@ -158,6 +201,12 @@ def checked(asked: int, seq: int, method: str, index: int, check: Check) -> dict
         "index": index,
         **check.to_json(),
     }
+
+
+def _id(message: dict[str, Any]) -> int | None:
+    """The id of a message that may be wrong, if that at least is right."""
+    asked, most = message.get("id"), _schema()["$defs"]["id"]["maximum"]
+    return asked if type(asked) is int and 0 <= asked <= most else None
 
 
 def _refuse_constant(name: str) -> None:

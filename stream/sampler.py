@@ -9,6 +9,7 @@ from concurrent.futures import Executor
 from inference.engine import EngineUnavailable
 from stream.caption_service import CaptionService
 from stream.frame import Frame
+from stream.recent_pictures import RecentPictures
 from stream.slot import Slot
 from stream.stream_captioner import CaptionedFrame, StreamCaptioner
 
@@ -29,13 +30,15 @@ class Sampler:
         interval_s: float,
         beam_width: int | None,
         maps: Callable[[], bool] = lambda: False,
+        pictures: RecentPictures | None = None,
     ) -> None:
         """Caption `frames` and hand each caption to `publish`, preparing in the executor.
 
-        `maps` is asked of each picture whether its caption is to come with maps.
+        `maps` is asked of each picture whether its caption is to come with maps; `pictures` is
+        offered those that show something new.
         """
         self._frames, self._captions, self._publish = frames, captions, publish
-        self._captioner = StreamCaptioner(captions, executor)
+        self._captioner = StreamCaptioner(captions, executor, pictures)
         self._interval_s = interval_s
         self._changed = asyncio.Event()
         self._maps = maps

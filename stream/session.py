@@ -6,8 +6,6 @@ import logging
 import secrets
 import time
 from collections.abc import Coroutine
-from concurrent.futures import Executor
-from dataclasses import dataclass
 from typing import Any
 
 from aiortc import (
@@ -22,20 +20,22 @@ from inference.engine import EngineState
 from inference.explanations.map import Map
 from stream import messages
 from stream.annotated_track import AnnotatedTrack
+from stream.asked_analyses import AskedAnalyses
 from stream.asked_explanations import AskedExplanations
 from stream.caption_channel import LABEL, CaptionChannel
-from stream.caption_service import CaptionService
 from stream.doubt import worded
 from stream.feed import Feed, FeedEnded, read_source, read_track
-from stream.ice import MediaAddresses
+from stream.frame_rates import FrameRates
 from stream.kept_frames import FrameGone, KeptFrames
 from stream.live_maps import LiveMaps
 from stream.offer import InputKind, Offer, OfferError
 from stream.overlay import Subtitle
+from stream.recent_pictures import RecentPictures
 from stream.sampler import Sampler
-from stream.settings import StreamSettings
+from stream.session_limits import Ended, SessionLimits
 from stream.sources import open_source
 from stream.stream_captioner import CaptionedFrame
+from stream.surroundings import Surroundings
 
 _TICK_S = 1.0
 _FAREWELL_S = 0.1
@@ -45,29 +45,6 @@ _STALE_S = 3.0
 _ID_BYTES = 16
 
 logger = logging.getLogger(__name__)
-
-
-class _Ended(Exception):
-    """The session is over; the message is for the client."""
-
-    def __init__(self, message: str, code: str = "session-ended") -> None:
-        super().__init__(message)
-        self.code = code
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What all sessions of a server share."""
-
-    settings: StreamSettings
-    captions: CaptionService
-    addresses: MediaAddresses
-    painting: Executor
-    """Draws captions and maps into returned video."""
-    sampling: Executor
-    """Prepares sampled pictures for the captioner, and new captions and maps for drawing."""
-    studying: Executor
-    """Converts kept pictures that are explained or looked at."""
 
 
 class Session:
@@ -83,7 +60,7 @@ class Session:
         self.id = secrets.token_urlsafe(_ID_BYTES)
         self.name = self.id[:6]
         self._offer, self._shared, self._settings = offer, shared, shared.settings
-        self._feed = Feed()
+        self._feed, self._pictures = Feed(), RecentPictures()
         self._sampler = Sampler(
             self._feed.to_caption,
             shared.captions,
@@ -92,6 +69,7 @@ class Session:
             shared.settings.interval_s,
             shared.settings.beam_width,
             lambda: self._maps.gradcam_is_due(),
+            self._pictures,
         )
         self._maps = LiveMaps(
             shared.captions,
@@ -101,23 +79,22 @@ class Session:
             self._spawn,
         )
         self.frames = KeptFrames(shared.studying)
-        self._asked = AskedExplanations(
+        self._explanations = AskedExplanations(
             shared.captions, self.frames, shared.settings.explanation_s, self._spawn
         )
+        self._analyses = AskedAnalyses(shared.analyses, self.frames, self._pictures, self._spawn)
         self._returned = AnnotatedTrack(
             self._feed.to_return, self._subtitle, self._heat, shared.painting, shared.sampling
         )
         self._channel: CaptionChannel | None = None
         self._newest: CaptionedFrame | None = None
         self._sent = self._unsent = 0
-        self._heard_at = self._begun = time.monotonic()
-        self._heard_bytes = 0
-        self._tallied = (0, 0, self._begun)
-        self._fps = (0.0, 0.0)
-        self._over: asyncio.Future[_Ended] = asyncio.get_running_loop().create_future()
+        self._rates = FrameRates()
+        self._over: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
         self._tasks: set[asyncio.Task[object]] = set()
         # An empty list, since aiortc takes none at all as leave to ask a public STUN server.
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self._limits = SessionLimits(self._peer, self._feed, shared.settings)
         self._peer.on("track", self._on_track)
         self._peer.on("datachannel", self._on_channel)
         self._peer.on("connectionstatechange", self._on_connection_state)
@@ -160,11 +137,12 @@ class Session:
     async def close(self) -> None:
         """Free everything; safe to call more than once."""
         # Whatever still comes in begins nothing new.
-        self._end(_Ended("the session was closed"))
+        self._end(Ended("the session was closed"))
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.frames.clear()
+        self._pictures.clear()
         self._newest = None
         self._returned.stop()
         with contextlib.suppress(TimeoutError):
@@ -187,13 +165,13 @@ class Session:
         self._tasks.discard(task)
         if not task.cancelled() and (problem := task.exception()):
             logger.error("session %s failed", self.name, exc_info=problem)
-            self._end(_Ended("something went wrong on the server"))
+            self._end(Ended("something went wrong on the server"))
 
-    def _end(self, ended: _Ended) -> None:
+    def _end(self, ended: Ended) -> None:
         if not self._over.done():
             self._over.set_result(ended)
 
-    async def _say_farewell(self, ended: _Ended) -> None:
+    async def _say_farewell(self, ended: Ended) -> None:
         if self._channel and self._peer.connectionState == "connected":
             self._channel.error(ended.code, str(ended))
             await asyncio.sleep(_FAREWELL_S)
@@ -208,7 +186,7 @@ class Session:
         try:
             await reading
         except FeedEnded as ended:
-            self._end(_Ended(str(ended), "source-ended"))
+            self._end(Ended(str(ended), "source-ended"))
 
     def _on_channel(self, channel: RTCDataChannel) -> None:
         if channel.label != LABEL or self._channel:
@@ -219,7 +197,7 @@ class Session:
 
     def _on_connection_state(self) -> None:
         if self._peer.connectionState in ("closed", "failed"):
-            self._end(_Ended("the connection was closed"))
+            self._end(Ended("the connection was closed"))
 
     def _on_message(self, message: dict[str, Any]) -> None:
         if self._over.done():
@@ -234,10 +212,11 @@ class Session:
                 self._freeze(message["seq"], self._channel)
             case "release":
                 self.frames.release()
-            case "explain" | "check":
-                self._asked.ask(message, self._channel)
+            case "explain" | "check" | "analyze":
+                self._ask(message, self._channel)
             case "cancel":
-                self._asked.cancel(message["id"], self._channel)
+                self._explanations.cancel(message["id"], self._channel)
+                self._analyses.cancel(message["id"])
 
     def _configure(self, wanted: dict[str, Any]) -> None:
         if "interval_s" in wanted:
@@ -249,6 +228,16 @@ class Session:
         if "explanations" in wanted:
             self._maps.explanations = wanted["explanations"]
         self._send_stats()
+
+    def _ask(self, message: dict[str, Any], channel: CaptionChannel) -> None:
+        asked = message["id"]
+        if asked in self._explanations or asked in self._analyses:
+            told = "id: is that of a request that is not answered yet"
+            channel.error("bad-message", told, asked)
+        elif message["type"] == "analyze":
+            self._analyses.ask(message, channel)
+        else:
+            self._explanations.ask(message, channel)
 
     def _freeze(self, seq: int, channel: CaptionChannel) -> None:
         try:
@@ -305,20 +294,12 @@ class Session:
 
     def _greet(self) -> None:
         if self._channel:
-            settings = self._settings
             self._channel.send(
                 messages.hello(
                     self.id,
                     self._shared.captions.info,
                     self._state_of_settings(),
-                    {
-                        "interval_s": messages.limits("interval_s"),
-                        "beam_width": messages.limits("beam_width"),
-                        "session_s": settings.session_s,
-                        "idle_s": settings.idle_s,
-                        "message_bytes": settings.message_bytes,
-                        "messages_per_s": settings.messages_per_s,
-                    },
+                    messages.bounds(self._settings),
                     self._state_of_captioner(),
                 )
             )
@@ -335,14 +316,15 @@ class Session:
                     "received": self._feed.received,
                     "returned": self._returned.returned,
                     "replaced": self._feed.to_return.replaced,
-                    "fps_in": round(self._fps[0], 1),
-                    "fps_out": round(self._fps[1], 1),
+                    "fps_in": round(self._rates.received, 1),
+                    "fps_out": round(self._rates.returned, 1),
                 },
                 "captions": {"sent": self._sent, "replaced": self._unsent},
                 "explanations": {
                     "gradcam_every": every.gradcam,
                     "saliency_every": every.saliency,
                 },
+                "pictures": len(self._pictures),
             }
         )
 
@@ -366,38 +348,8 @@ class Session:
         """Every second: tell the client how it goes, and end the session when a limit is met."""
         while True:
             await asyncio.sleep(_TICK_S)
-            self._tally()
+            self._rates.measure(self._feed.received, self._returned.returned)
             self._send_stats()
-            await self._listen()
-            if ended := self._limit_met():
+            if ended := await self._limits.met():
                 self._end(ended)
                 return
-
-    def _tally(self) -> None:
-        now, received, returned = time.monotonic(), self._feed.received, self._returned.returned
-        seconds = now - self._tallied[2]
-        self._fps = (
-            (received - self._tallied[0]) / seconds,
-            (returned - self._tallied[1]) / seconds,
-        )
-        self._tallied = (received, returned, now)
-
-    async def _listen(self) -> None:
-        """Take note of whether anything at all came from the peer: media, reports, messages."""
-        report = await self._peer.getStats()
-        heard = sum(part.bytesReceived for part in report.values() if part.type == "transport")
-        if heard != self._heard_bytes:
-            self._heard_bytes, self._heard_at = heard, time.monotonic()
-
-    def _limit_met(self) -> _Ended | None:
-        settings, now = self._settings, time.monotonic()
-        if self._peer.connectionState != "connected":
-            late = now - self._begun > settings.connect_s
-            return _Ended("the connection was not made in time") if late else None
-        if now - self._heard_at > settings.vanished_s:
-            return _Ended("nothing was heard of the peer any more")
-        if now - self._feed.newest_at > settings.idle_s:
-            return _Ended(f"no picture came for {settings.idle_s:g} s")
-        if now - self._begun > settings.session_s:
-            return _Ended(f"a session may last {settings.session_s:g} s")
-        return None

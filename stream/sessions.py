@@ -7,13 +7,15 @@ from typing import NamedTuple, Self
 
 from aiortc import RTCSessionDescription
 
+from stream.analyses import Analyses
 from stream.caption_service import CaptionService
 from stream.ice import MediaAddresses
 from stream.kept_frames import FrameGone
 from stream.offer import Offer
 from stream.prompt_jitter import deliver_promptly
-from stream.session import Session, Surroundings
+from stream.session import Session
 from stream.settings import StreamSettings
+from stream.surroundings import Surroundings
 
 _PAINTERS = 2
 
@@ -37,9 +39,12 @@ class Sessions:
         deliver_promptly()
         self._settings = settings
         self._live: dict[str, _Live] = {}
+        self.analyses = Analyses(captions, settings)
+        """Those that clients of the sessions asked for, whether still connected or not."""
         self._shared = Surroundings(
             settings=settings,
             captions=captions,
+            analyses=self.analyses,
             addresses=MediaAddresses(host),
             painting=ThreadPoolExecutor(_PAINTERS, "painting"),
             sampling=ThreadPoolExecutor(1, "sampling"),
@@ -91,11 +96,12 @@ class Sessions:
         return await self._live[stream].session.frames.find(seq).jpeg()
 
     async def close(self) -> None:
-        """End every session and free what they share."""
+        """End every session and every analysis, and free what they share."""
         tasks = [live.task for live in self._live.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self.analyses.close()
         self._shared.painting.shutdown(wait=False)
         self._shared.sampling.shutdown(wait=False)
         self._shared.studying.shutdown(wait=False)

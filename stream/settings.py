@@ -32,3 +32,9 @@ class StreamSettings(BaseModel):
     """Of the captioner's time, what the maps that come with one session's captions may take."""
     explanation_s: float = Field(60, gt=0)
     """How long an explanation that a client asked for may take."""
+    analyses: int = Field(2, ge=1, le=8)
+    """Long analyses at once, of all clients together; more are refused."""
+    analysis_s: float = Field(180, gt=0)
+    """How long an analysis may take."""
+    analysis_kept_s: float = Field(900, gt=0)
+    """How long what it found is kept."""

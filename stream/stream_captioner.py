@@ -15,6 +15,7 @@ from inference.steadiness import Anchor, View
 from models.pictures import squeeze
 from stream.caption_service import CaptionService
 from stream.frame import Frame
+from stream.recent_pictures import RecentPictures
 from stream.stillness import Thumbnail, is_still, thumbnail
 
 REFRESH_S = 10.0
@@ -48,9 +49,17 @@ class _Last:
 class StreamCaptioner:
     """Captions the pictures of one stream; it holds one caption, whatever the stream's length."""
 
-    def __init__(self, captions: CaptionService, executor: Executor) -> None:
-        """Have pictures captioned, and prepare them in the executor."""
-        self._captions, self._executor = captions, executor
+    def __init__(
+        self,
+        captions: CaptionService,
+        executor: Executor,
+        pictures: RecentPictures | None = None,
+    ) -> None:
+        """Have pictures captioned, and prepare them in the executor.
+
+        Those that show something new are offered to `pictures`, if there is such a place.
+        """
+        self._captions, self._executor, self._pictures = captions, executor, pictures
         self._last: _Last | None = None
 
     async def caption(
@@ -80,10 +89,11 @@ class StreamCaptioner:
         unexplained = maps and last is not None and last.anchor.caption.maps is None
         picture, image = await asyncio.get_running_loop().run_in_executor(
             self._executor,
-            _prepare,
+            self._prepare,
             frame.image,
             info.image_size,
             None if last is None or afresh or unexplained else last.picture,
+            at_s,
         )
         prepared = time.perf_counter()
         prepare_ms = (prepared - begun) * 1e3
@@ -103,13 +113,14 @@ class StreamCaptioner:
         wait_ms = max(0.0, asked_ms - computed_ms)
         return CaptionedFrame(frame, caption, anchor.tokens, prepare_ms, wait_ms)
 
-
-def _prepare(
-    image: av.VideoFrame, side: int, last: Thumbnail | None
-) -> tuple[Thumbnail, NDArray[np.uint8] | None]:
-    """Make the captioner's picture, unless it would show only what the last one did."""
-    picture = thumbnail(image)
-    if last is not None and is_still(last, picture):
-        return picture, None
-    pixels = np.asarray(image.to_ndarray(format="rgb24"), np.uint8)
-    return picture, squeeze(pixels, side)
+    def _prepare(
+        self, image: av.VideoFrame, side: int, last: Thumbnail | None, at_s: float
+    ) -> tuple[Thumbnail, NDArray[np.uint8] | None]:
+        """Make the captioner's picture, unless it would show only what the last one did."""
+        small = thumbnail(image)
+        if last is not None and is_still(last, small):
+            return small, None
+        picture = squeeze(np.asarray(image.to_ndarray(format="rgb24"), np.uint8), side)
+        if self._pictures is not None:
+            self._pictures.offer(picture, small, at_s)
+        return small, picture

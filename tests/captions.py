@@ -1,11 +1,14 @@
 """Captions of every form, and a caption service that says what a test tells it to."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.analysed import Analysed, AnalysisKind
 from inference.caption import Alternative, Caption, Tag, Timing, Word
 from inference.conversation import Progress
 from inference.engine import EngineInfo, EngineState
@@ -15,6 +18,7 @@ from inference.explanations.map import Map
 from inference.explanations.method_card import MethodCard
 from inference.explanations.target import Target
 from inference.steadiness import Anchor, Followed, View
+from inference.step import Step
 
 
 def sure(text: str, confidence: float = 0.72, **tags: float) -> Caption:
@@ -60,6 +64,8 @@ class ScriptedCaptions:
         licence="none",
         figures={},
         tags=True,
+        hardened=True,
+        concepts=True,
         methods=(
             MethodCard("gradcam", "Grad-CAM", "none", "none", "none", ("word", "caption")),
             MethodCard("saliency", "Saliency", "none", "none", "none", ("word", "caption")),
@@ -72,6 +78,16 @@ class ScriptedCaptions:
         self.took_ms = 1.0
         self.explained: list[str] = []
         """The methods that were asked for, in order."""
+        self.report = Analysed(
+            {"report.html": b"<!doctype html><title>A report</title>", "report.json": b"{}"},
+            ("The caption stands firm.", "No word of it is fragile."),
+            1.0,
+        )
+        self.analysed: list[tuple[AnalysisKind, dict[str, Any], int]] = []
+        """The analyses that were asked for: kind, params, and number of the stream's pictures."""
+        self.may_finish = asyncio.Event()
+        """Set unless a test holds analyses back, half done."""
+        self.may_finish.set()
 
     async def follow(self, view: View, beam_width: int | None) -> Followed:
         """Say it again."""
@@ -102,6 +118,22 @@ class ScriptedCaptions:
     ) -> Check:
         """Find the same again."""
         return Check(0.2, 0.9, 0.1, (0.7, 0.8, 0.9))
+
+    async def analyse(
+        self,
+        kind: AnalysisKind,
+        picture: NDArray[np.uint8],
+        tokens: tuple[int, ...],
+        params: Mapping[str, Any],
+        frames: Sequence[NDArray[np.uint8]] = (),
+        progress: Progress | None = None,
+    ) -> Analysed:
+        """Report the same again, once it is told to go on."""
+        self.analysed.append((kind, dict(params), len(frames)))
+        if progress:
+            progress(Step(0.5, "Looking closely"))
+        await self.may_finish.wait()
+        return self.report
 
     async def wait_ready(self) -> None:
         """It always is."""

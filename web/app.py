@@ -9,7 +9,7 @@ from inference.engine import Engine
 from inference.quantized import Precision
 from stream.sessions import Sessions
 from stream.settings import StreamSettings
-from web import health, offers, pictures
+from web import analyses, health, offers, pictures
 from web.errors import error_middleware
 from web.keys import ENGINE, HOST, SESSIONS, SETTINGS
 from web.origin import origin_middleware
@@ -42,7 +42,9 @@ def create_app(
     app.on_response_prepare.append(security_headers)
     app.on_shutdown.append(_end_sessions)
     app.cleanup_ctx.append(_engine)
-    app.add_routes([*page_routes(), *offers.routes(), *pictures.routes(), *health.routes()])
+    for part in (offers, pictures, analyses, health):
+        app.add_routes(part.routes())
+    app.add_routes(page_routes())
     return app
 
 

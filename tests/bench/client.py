@@ -98,6 +98,8 @@ class Client:
         self.returned: list[tuple[int | None, float]] = []
         """The number of each picture that came, None where it cannot be read, and when it came."""
         self.captions: list[dict[str, Any]] = []
+        self._channel = self._peer.createDataChannel("captions")
+        self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -116,11 +118,10 @@ class Client:
     async def connect(self) -> None:
         """Return when the video comes back, and the captions come."""
         self._peer.on("track", self._on_track)
-        channel = self._peer.createDataChannel("captions")
-        channel.on("message", self._on_message)
+        self._channel.on("message", self._on_message)
         if self._interval_s:
             wanted = json.dumps({"type": "configure", "interval_s": self._interval_s})
-            channel.on("open", lambda: channel.send(wanted))
+            self._channel.on("open", lambda: self._channel.send(wanted))
         self._peer.addTrack(self._camera)
         transceiver = self._peer.getTransceivers()[0]
         capabilities = RTCRtpSender.getCapabilities("video").codecs
@@ -136,6 +137,13 @@ class Client:
             answer = await response.json()
         await self._peer.setRemoteDescription(RTCSessionDescription(answer["sdp"], "answer"))
         await self._begun.wait()
+
+    async def ask(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Ask for something under an id; return the last word on it."""
+        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._answers[message["id"]] = answer
+        self._channel.send(json.dumps(message))
+        return await answer
 
     def _on_track(self, track: MediaStreamTrack) -> None:
         self._receiving.add(asyncio.create_task(self._receive(track)))
@@ -154,9 +162,12 @@ class Client:
     def _on_message(self, text: str) -> None:
         came = time.time()
         message = json.loads(text)
+        if message["type"] in ("result", "error") and message.get("id") in self._answers:
+            self._answers.pop(message["id"]).set_result(message)
         if message["type"] == "caption":
             self.captions.append(
                 {
+                    "seq": message["seq"],
                     "came": came,
                     "pts": message["frame"]["pts"],
                     "captured": message["frame"]["time"],

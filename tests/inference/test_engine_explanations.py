@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from inference.engine import Engine, EngineTiming, EngineUnavailable
 from inference.explained import Busy, Explained
 from inference.explanations.target import Target
 from inference.steadiness import View
+from inference.step import Step
 from tests.inference.conftest import photographs
 from web.settings import DEFAULT_CAPTIONER
 
@@ -86,7 +88,7 @@ async def test_maps_come_only_if_they_are_wanted(engine: Engine) -> None:
 
 
 async def test_a_map_is_put_to_the_test(engine: Engine) -> None:
-    told: list[float] = []
+    told: list[Step] = []
     check = await engine.check(PICTURE, await tokens_of(engine), "gradcam", 1, told.append)
 
     assert 0 < check.share < 0.5
@@ -116,7 +118,7 @@ async def test_what_cannot_be_explained_is_refused_with_the_reason(
 async def test_captions_and_short_explanations_do_not_wait_for_the_end_of_a_long_one(
     engine: Engine,
 ) -> None:
-    told: list[float] = []
+    told: list[Step] = []
     tokens = await tokens_of(engine)
     explaining = asyncio.create_task(
         engine.explain(PICTURE, tokens, LONG, SENTENCE, progress=told.append)
@@ -131,12 +133,13 @@ async def test_captions_and_short_explanations_do_not_wait_for_the_end_of_a_long
     explaining.cancel()
     await until_idle(engine)
 
-    assert told == sorted(told)
-    assert told[-1] > told[0]
+    far = [step.done for step in told]
+    assert far == sorted(far)
+    assert far[-1] > far[0]
 
 
 async def test_captions_alone_bring_an_explanation_forward(engine: Engine) -> None:
-    told: list[float] = []
+    told: list[Step] = []
     tokens = await tokens_of(engine)
     explaining = asyncio.create_task(
         engine.explain(PICTURE, tokens, LONG, SENTENCE, progress=told.append)
@@ -148,7 +151,7 @@ async def test_captions_alone_bring_an_explanation_forward(engine: Engine) -> No
     explaining.cancel()
     await asyncio.gather(*captioning)
 
-    assert told[-1] > told[0]
+    assert told[-1].done > told[0].done
     await until_idle(engine)
 
 
@@ -179,7 +182,9 @@ async def test_all_are_told_when_the_process_dies_and_it_comes_back_without_them
     engine.start()
     await engine.wait_loaded()
     tokens = await tokens_of(engine)
-    tasks = [begin(engine, tokens) for _ in range(3)]
+    analysis = engine.analyse("adversarial", PICTURE, tokens, {})
+    tasks: list[asyncio.Task[Any]] = [begin(engine, tokens) for _ in range(3)]
+    tasks.append(asyncio.create_task(analysis))
     await engine.caption(PICTURE)
     assert engine.pid
     os.kill(engine.pid, signal.SIGKILL)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.wire import pack, read, read_blocking
+from inference.wire import pack, parted, read, read_blocking
 
 messages = st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=9), max_size=4)
 
@@ -20,6 +20,11 @@ def test_what_is_packed_is_read_back(message: dict[str, object], payload: bytes)
 
     assert read_blocking(file) == (message, payload)
     assert read_blocking(file) == ({"next": 1}, b"")
+
+
+@given(st.lists(st.binary(max_size=9)))
+def test_what_was_joined_is_taken_apart(parts: list[bytes]) -> None:
+    assert parted(b"".join(parts), map(len, parts)) == parts
 
 
 async def test_a_stream_gives_whole_messages_however_they_arrive() -> None:

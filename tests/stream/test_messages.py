@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inference.analysis_params import read_params
 from stream.messages import MessageError, parse
 
 json_values = st.recursive(
@@ -12,6 +13,11 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner),
     max_leaves=12,
 )
+
+
+def analyze(kind: str, **params: object) -> str:
+    """A request for an analysis."""
+    return json.dumps({"type": "analyze", "id": 1, "seq": 2, "kind": kind, "params": params})
 
 
 @pytest.mark.parametrize(
@@ -34,6 +40,10 @@ json_values = st.recursive(
             "method": "gradcam",
             "of": {"kind": "contrast", "index": 3, "text": "dog"},
         },
+        json.loads(analyze("adversarial")),
+        json.loads(analyze("adversarial", norm="l2", say="dog", lose="x" * 40)),
+        json.loads(analyze("ace")),
+        json.loads(analyze("ace", scope="frames", word="dog")),
     ],
 )
 def test_takes_what_the_schema_describes(message: dict[str, Any]) -> None:
@@ -49,7 +59,7 @@ def test_takes_what_the_schema_describes(message: dict[str, Any]) -> None:
         (b"\xff\xfe", "bad-json", "one JSON object"),
         ("{}", "unknown-type", "configure, freeze, .*, ping"),
         ('{"type": ["ping"]}', "unknown-type", "configure, freeze, .*, ping"),
-        ('{"type": "analyze"}', "unknown-type", "configure, freeze, .*, ping"),
+        ('{"type": "analyse"}', "unknown-type", "configure, freeze, .*, ping"),
         ('{"type": "ping"}', "bad-message", "ping: needs type, id"),
         ('{"type": "ping", "id": -1}', "bad-message", "id: must meet minimum 0"),
         ('{"type": "ping", "id": true}', "bad-message", "id: must meet type"),
@@ -76,6 +86,14 @@ def test_takes_what_the_schema_describes(message: dict[str, Any]) -> None:
             "bad-message",
             "index: must meet maximum",
         ),
+        ('{"type": "analyze", "id": 1}', "bad-message", "analyze: needs type, id, seq, kind"),
+        (analyze("gradcam"), "bad-message", "kind: must meet enum"),
+        (analyze("ace", norm="l2"), "bad-message", "params: takes only scope, word"),
+        (analyze("adversarial", word="dog"), "bad-message", "params: takes only norm, say, lose"),
+        (analyze("adversarial", norm="l1"), "bad-message", "params.norm: must meet enum"),
+        (analyze("adversarial", say="x" * 41), "bad-message", "params.say: must meet maxLength"),
+        (analyze("ace", scope="web"), "bad-message", "params.scope: must meet enum"),
+        (analyze("ace", word=["dog"]), "bad-message", "params.word: must meet type"),
     ],
 )
 def test_says_what_is_wrong(text: str | bytes, code: str, told: str) -> None:
@@ -84,7 +102,7 @@ def test_says_what_is_wrong(text: str | bytes, code: str, told: str) -> None:
     assert caught.value.code == code
 
 
-KINDS = ("configure", "freeze", "release", "explain", "check", "cancel", "ping")
+KINDS = ("configure", "freeze", "release", "explain", "check", "analyze", "cancel", "ping")
 TARGETS = ("word", "contrast", "caption", "tag")
 NUMBERS = st.integers(-1, 2**54) | st.booleans() | st.none()
 
@@ -141,3 +159,56 @@ def test_of_a_request_that_is_taken_every_part_is_within_its_bounds(
     assert target["kind"] in TARGETS
     assert set(target) <= {"kind", "index", "text"}
     assert len(target.get("text", "")) <= 60
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"), [(7, 7), (0, 0), (-1, None), (2**53, None), (True, None), ("7", None)]
+)
+def test_what_is_wrong_is_told_under_the_id_that_the_message_has(
+    asked: object, told: int | None
+) -> None:
+    with pytest.raises(MessageError) as caught:
+        parse(json.dumps({"type": "explain", "id": asked}))
+
+    assert caught.value.asked == told
+
+
+analyses = st.fixed_dictionaries(
+    {
+        "type": st.just("analyze"),
+        "id": st.integers(0, 9) | json_values,
+        "seq": st.integers(0, 9) | json_values,
+        "kind": st.sampled_from(("adversarial", "ace")) | json_values,
+        "params": st.fixed_dictionaries(
+            {},
+            optional={
+                "norm": st.sampled_from(("linf", "l2")) | json_values,
+                "scope": st.sampled_from(("bank", "frames")) | json_values,
+                "say": st.text(max_size=50),
+                "word": st.text(max_size=50) | json_values,
+                "steps": json_values,
+            },
+        )
+        | json_values,
+    }
+)
+
+
+@given(analyses)
+def test_what_is_asked_of_an_analysis_is_closed_and_of_its_own_kind(
+    request: dict[str, Any],
+) -> None:
+    try:
+        message = parse(json.dumps(request))
+    except MessageError as problem:
+        assert problem.code in ("bad-message", "bad-json")
+        return
+    params = message["params"]
+    known = {"adversarial": {"norm", "say", "lose"}, "ace": {"scope", "word"}}
+    assert set(params) <= known[message["kind"]]
+    assert all(isinstance(value, str) and len(value) <= 40 for value in params.values())
+    # The models behind take it, or refuse it with a reason.
+    try:
+        read_params(message["kind"], params)
+    except ValueError as problem:
+        assert str(problem).partition(":")[0] in params
