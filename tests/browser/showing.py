@@ -19,15 +19,16 @@ from inference.explanations.map import Map
 from inference.explanations.maps import CaptionMaps
 from inference.explanations.method_card import MethodCard
 from inference.explanations.target import Target
+from inference.step import Step
 from stream.sessions import Sessions
 from stream.settings import StreamSettings
 from tests.captions import ScriptedCaptions
-from web import offers, pictures
+from web import analyses, offers, pictures
 from web.keys import SESSIONS, SETTINGS
 from web.page import page_routes, security_headers
 
 HOST = "127.0.0.1"
-SOON = 30_000
+SOON = 90_000
 
 RECORD_ANNOUNCEMENTS = """() => {
   window.told = [];
@@ -92,7 +93,7 @@ class ExplainedCaptions(ScriptedCaptions):
             while method == "rise":
                 await asyncio.sleep(0.2)
                 if progress:
-                    progress(0.4)
+                    progress(Step(0.4, ""))
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
@@ -107,7 +108,7 @@ async def serving(captions: ScriptedCaptions) -> AsyncIterator[str]:
         app = web.Application()
         app[SETTINGS], app[SESSIONS] = settings, sessions
         app.on_response_prepare.append(security_headers)
-        app.add_routes([*page_routes(), *offers.routes(), *pictures.routes()])
+        app.add_routes([*page_routes(), *offers.routes(), *pictures.routes(), *analyses.routes()])
         async with TestServer(app, host=HOST) as server:
             yield str(server.make_url("/"))
 

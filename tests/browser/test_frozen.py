@@ -23,7 +23,7 @@ from tests.captions import objects_only, sure
 
 SPOTS = (spot(0, 0, 0.5), spot(4, 4, 2.0), spot(8, 8))
 DOG = mapped(sure("A dog runs", dog=0.92), *SPOTS)
-SOON = 10_000
+SOON = 60_000
 
 # How much of a canvas is drawn on, and how much of a picture is seen.
 DRAWN = """(canvas) => {

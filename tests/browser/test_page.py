@@ -19,7 +19,8 @@ from tests.browser.conftest import CHROMIUM, QUIET, Server, running
 
 SCHEMA = json.loads(SCHEMA_PATH.read_text())
 CLIENT_MESSAGE = Draft202012Validator({"$ref": "#/$defs/client", "$defs": SCHEMA["$defs"]})
-SOON = 30_000
+SOON = 90_000
+LONG = 480_000
 
 RECORD_SENT = """() => {
   window.sent = [];
@@ -46,6 +47,13 @@ BAND = """() => {
     if (luma > 200) bright++; else if (luma < 120) dark++;
   }
   return { bright: bright / (data.length / 4), dark: dark / (data.length / 4) };
+}"""
+
+# The words of a line, but for what is there for screen readers only.
+SEEN_WORDS = """(line) => {
+  const copy = line.cloneNode(true);
+  for (const unseen of copy.querySelectorAll('.visually-hidden')) unseen.remove();
+  return copy.textContent.trim().split(/\\s+/);
 }"""
 
 
@@ -322,6 +330,35 @@ async def test_a_caption_is_frozen_explained_contrasted_and_checked(
     for message in sent:
         CLIENT_MESSAGE.validate(message)
     assert {"freeze", "explain", "check", "cancel", "release"} <= {each["type"] for each in sent}
+
+
+@pytest.mark.timeout(600)
+async def test_how_easily_it_is_fooled_is_asked_and_reported(server: Server, page: Page) -> None:
+    await page.add_init_script(f"({RECORD_SENT})()")
+    await page.goto(server.url)
+    await page.click("#start-demo")
+    await captioned(page)
+    await page.click("#freeze")
+    part = page.locator("#attack")
+    await part.get_by_role("button", name="Try to fool it").click()
+    await expect(part.get_by_role("progressbar")).to_have_attribute(
+        "value", re.compile(r"0\.\d"), timeout=SOON
+    )
+    await expect(part.locator(".work p")).to_have_text(re.compile(r"^[A-Z].+: \d+%, .+ left\.$"))
+    # Captions go on behind it.
+    seq = "() => Number(document.querySelector('#caption').dataset.seq)"
+    before = await page.evaluate(seq)
+    await page.wait_for_function(f"{seq} > {before} + 1", timeout=SOON)
+    await expect(part).to_have_attribute("data-state", "done", timeout=LONG)
+
+    assert 2 <= await part.locator(".summary > li").count() <= 4
+    await expect(part.locator(".saying .diff").first).to_be_visible()
+    words = await part.locator(".saying .diff").first.evaluate(SEEN_WORDS)
+    assert len(words) > 1
+    body = part.locator("iframe").content_frame.locator("body")
+    await expect(body).to_contain_text(" ".join(words), ignore_case=True, timeout=SOON)
+    for text in await page.evaluate("() => window.sent"):
+        CLIENT_MESSAGE.validate(json.loads(text))
 
 
 async def test_maps_are_drawn_into_the_returned_video_when_asked_for(

@@ -1,13 +1,18 @@
 // @ts-check
 /** Puts the page together: one session at a time, its views, and the state that all can see. */
 
+import { Analyses } from './analyses.js';
+import { AnalysisNotice } from './analysis_notice.js';
 import { Announcer } from './announcer.js';
-import { Camera, cameraIsHidden, listCameras, onCamerasChanged } from './camera.js';
+import { Camera, cameraIsHidden, onCamerasChanged } from './camera.js';
+import { CameraChoice } from './camera_choice.js';
 import { CaptionView } from './captions.js';
 import { canConnect } from './connection.js';
-import { GuessView } from './doubt.js';
+import { GuessView, said } from './doubt.js';
+import { element } from './element.js';
 import { FiguresView } from './figures.js';
 import { FrozenView } from './frozen.js';
+import { frozenParts } from './frozen_parts.js';
 import { OwnFile } from './file.js';
 import { HistoryView } from './history.js';
 import { Demo } from './inputs.js';
@@ -15,6 +20,8 @@ import { Legend } from './legend.js';
 import { Looking } from './looking.js';
 import { MapCanvas } from './map_canvas.js';
 import { ObjectsView } from './objects.js';
+import { captionParts, guessParts, settingsParts, stageParts } from './page_parts.js';
+import { PageState } from './page_state.js';
 import { Problem } from './problems.js';
 import { Questions } from './questions.js';
 import { Session } from './session.js';
@@ -23,7 +30,6 @@ import { Stage } from './stage.js';
 import { thinningText } from './thinning.js';
 import { Voice } from './voice.js';
 
-/** @typedef {'idle' | 'connecting' | 'live' | 'paused' | 'reconnecting' | 'problem'} State */
 /** @typedef {import('./inputs.js').Input} Input */
 /** @typedef {import('./problems.js').Action} Action */
 /** @typedef {import('./protocol.js').Caption} Caption */
@@ -33,17 +39,6 @@ import { Voice } from './voice.js';
 /** @typedef {import('./protocol.js').ServerMessage} ServerMessage */
 /** @typedef {import('./protocol.js').Stats} Stats */
 
-/** @type {Record<State, string>} */
-const STATE_TEXTS = {
-  idle: 'Ready',
-  connecting: 'Connecting',
-  live: 'Live',
-  paused: 'Captions paused',
-  reconnecting: 'Reconnecting',
-  problem: 'Stopped',
-};
-
-const root = document.documentElement;
 const startButtons = {
   camera: element('start-camera', HTMLButtonElement),
   demo: element('start-demo', HTMLButtonElement),
@@ -52,11 +47,15 @@ const startButtons = {
 const stopButton = element('stop', HTMLButtonElement);
 const freezeButton = element('freeze', HTMLButtonElement);
 const fileField = element('file', HTMLInputElement);
-const cameraPicker = element('camera', HTMLSelectElement);
 const speakSwitch = element('speak', HTMLInputElement);
 const video = element('returned-video', HTMLVideoElement);
 const aboutExplanations = element('about-explanations').textContent;
 
+const pageState = new PageState({
+  line: element('state'),
+  stop: stopButton,
+  sources: startButtons,
+});
 const voice = new Voice();
 const announcer = new Announcer(element('announcement'), voice);
 const questions = new Questions((message) => session?.send(message) ?? false);
@@ -73,89 +72,37 @@ const looking = new Looking(
   questions,
 );
 const captions = new CaptionView(
-  {
-    lead: element('lead'),
-    caption: element('caption'),
-    sentence: element('sentence'),
-    age: element('age'),
-    sightline: element('sightline'),
-    certainty: element('certainty'),
-    panel: element('screen'),
-  },
-  new GuessView({
-    row: element('doubt'),
-    toggle: element('show-guess'),
-    guess: element('guess'),
-  }),
+  captionParts(),
+  new GuessView(guessParts()),
   new ObjectsView({ row: element('objects'), list: element('object-list') }, (name) => {
     looking.object = name;
   }),
   looking,
 );
-const frozen = new FrozenView(
-  {
-    dialog: element('frozen', HTMLDialogElement),
-    heading: element('frozen-heading'),
-    facts: element('frozen-facts'),
-    notice: element('frozen-notice'),
-    status: element('frozen-status'),
-    multiples: element('multiples'),
-    study: {
-      panels: element('panels'),
-      chosen: element('chosen'),
-      rivals: element('rivals'),
-      rivalSet: element('rival-set'),
-      rivalTitle: element('rival-title'),
-      picker: {
-        explaining: element('explaining-methods'),
-        reading: element('reading-methods'),
-        readingSet: element('reading-set'),
-        about: element('about-method'),
-        beside: element('beside', HTMLSelectElement),
-      },
-      check: {
-        sentence: element('check-sentence'),
-        bars: element('check-bars'),
-        button: element('check-map', HTMLButtonElement),
-      },
-    },
-  },
-  questions,
-  () => {
-    session?.send({ type: 'release' });
-    if (captions.caption) announcer.hear(captions.caption);
-  },
+const analyses = new Analyses(questions, (analysis) => {
+  notice.hear(analysis, frozen.analyses.hear(analysis));
+});
+const frozen = new FrozenView(frozenParts(), questions, analyses, () => {
+  session?.send({ type: 'release' });
+  if (captions.caption) announcer.hear(captions.caption);
+});
+const notice = new AnalysisNotice(
+  { section: element('kept'), list: element('kept-list'), news: element('kept-news') },
+  analyses,
+  (about) => frozen.openKept(about),
+);
+const cameraChoice = new CameraChoice(
+  { field: element('camera-field'), picker: element('camera', HTMLSelectElement) },
+  () => start(newCamera()),
 );
 const history = new HistoryView(element('history'), (rows) => {
   element('history-section').hidden = rows === 0;
 });
 const figures = new FiguresView(element('figures'));
-const settings = new SettingsView(
-  {
-    interval: element('interval', HTMLInputElement),
-    intervalText: element('interval-text'),
-    beam: element('beam-width', HTMLSelectElement),
-    overlay: element('picture-overlay', HTMLSelectElement),
-    explanations: element('explanations', HTMLSelectElement),
-    confirmation: element('confirmation'),
-  },
-  (wanted) => session?.send({ type: 'configure', ...wanted }),
+const settings = new SettingsView(settingsParts(), (wanted) =>
+  session?.send({ type: 'configure', ...wanted }),
 );
-const stage = new Stage(
-  {
-    video,
-    frame: element('stage'),
-    note: element('note'),
-    overlay: element('overlay'),
-    title: element('overlay-title'),
-    advice: element('overlay-advice'),
-    detail: element('overlay-detail'),
-    countdown: element('overlay-countdown'),
-    actions: element('overlay-actions'),
-  },
-  act,
-  () => session?.tryNow(),
-);
+const stage = new Stage(stageParts(video), act, () => session?.tryNow());
 
 /** @type {Session | null} */
 let session = null;
@@ -166,6 +113,8 @@ let captioner = { state: 'ready', message: '' };
 let cameraIsMuted = false;
 /** @type {Method[]} */
 let methods = [];
+/** The name of the session's stream. */
+let stream = '';
 
 /** @param {Input} chosen */
 function start(chosen) {
@@ -178,7 +127,7 @@ function start(chosen) {
   captioner = { state: 'ready', message: '' };
   input = chosen;
   session = newSession(chosen);
-  if (root.dataset.state === 'idle') scrollTo(0, 0);
+  if (pageState.current === 'idle') scrollTo(0, 0);
   setState('connecting');
   session.run();
 }
@@ -188,14 +137,14 @@ function newSession(chosen) {
   const own = new Session(chosen, {
     onConnecting(step) {
       if (own !== session) return;
-      if (root.dataset.state === 'reconnecting') stage.showTrying();
+      if (pageState.current === 'reconnecting') stage.showTrying();
       else showProgress(step);
     },
     onLive() {
       if (own !== session) return;
       keepingFocus(() => stage.clear());
       setState('live');
-      showCameras();
+      cameraChoice.show(input);
     },
     onReconnecting(problem, retryAt) {
       if (own !== session) return;
@@ -239,7 +188,7 @@ function fail(problem) {
   stage.note('');
   stage.showProblem(problem);
   voice.quiet();
-  showCameras();
+  cameraChoice.show(input);
 }
 
 /** Nothing that was asked is answered any more, and a frozen picture is no longer kept. */
@@ -255,6 +204,8 @@ function receive(message) {
     case 'hello':
       settings.greet(message);
       figures.showModel(message);
+      stream = message.stream;
+      frozen.analyses.model = message.model;
       looking.methods = methods = message.model.methods;
       showCaptioner(message.captioner);
       break;
@@ -264,6 +215,7 @@ function receive(message) {
     case 'stats':
       settings.confirm(message.settings);
       figures.showStats(message);
+      frozen.analyses.pictures = message.pictures;
       showThinning(message);
       showCaptioner(message.captioner);
       break;
@@ -301,7 +253,8 @@ function freeze() {
   const { caption } = captions;
   if (caption === null || methods.length === 0) return;
   const isAsked = session?.send({ type: 'freeze', seq: caption.seq });
-  frozen.open(caption, captions.taken, methods, captions.lastInspected);
+  const about = { stream, seq: caption.seq, caption: said(caption), taken: captions.taken.getTime() };
+  frozen.open(caption, about, methods, captions.lastInspected);
   if (!isAsked) frozen.cutOff();
 }
 
@@ -314,7 +267,7 @@ function showCaptioner(current) {
 
 /** The one thing that is worth a line over the picture. */
 function showNote() {
-  if (!isLive()) return;
+  if (!pageState.isLive) return;
   if (cameraIsMuted) {
     stage.note('The camera sends no picture: it is covered, or another program has it.');
   } else if (captioner.state === 'paused') {
@@ -338,37 +291,11 @@ function showProgress(step) {
 }
 
 /**
- * @param {State} state
+ * @param {import('./page_state.js').State} state
  * @param {Problem} [problem]
  */
 function setState(state, problem) {
-  const source = state === 'idle' ? undefined : input?.kind;
-  root.dataset.state = state;
-  setData('problem', problem?.code);
-  setData('source', source);
-  setData('captioner', isLive() ? captioner.state : undefined);
-  const stateLine = element('state');
-  const text = state === 'live' ? `Live: ${input?.label}` : STATE_TEXTS[state];
-  if (stateLine.textContent !== text) stateLine.textContent = text;
-  document.title = state === 'idle' ? 'Sightline' : `${STATE_TEXTS[state]} · Sightline`;
-  stopButton.textContent = state === 'problem' ? 'Close' : 'Stop';
-  for (const [kind, button] of Object.entries(startButtons)) {
-    if (kind === source) button.setAttribute('aria-current', 'true');
-    else button.removeAttribute('aria-current');
-  }
-}
-
-function isLive() {
-  return root.dataset.state === 'live' || root.dataset.state === 'paused';
-}
-
-/**
- * @param {string} name  Of a data attribute of the root element.
- * @param {string | undefined} value  None takes the attribute away.
- */
-function setData(name, value) {
-  if (value === undefined) delete root.dataset[name];
-  else root.dataset[name] = value;
+  pageState.set(state, input, captioner, problem);
 }
 
 /** @param {Action} action */
@@ -390,22 +317,11 @@ function keepingFocus(change) {
   if (wasOver) stopButton.focus();
 }
 
-function newCamera(deviceId = cameraPicker.value) {
-  return new Camera(deviceId, (muted) => {
+function newCamera() {
+  return new Camera(cameraChoice.deviceId, (muted) => {
     cameraIsMuted = muted;
     showNote();
   });
-}
-
-/** Offers the choice of a camera where there is one and the camera is the source. */
-async function showCameras() {
-  const cameras = await listCameras();
-  const current = input instanceof Camera ? input.deviceId : cameraPicker.value;
-  cameraPicker.replaceChildren(
-    ...cameras.map(({ deviceId, label }) => new Option(label, deviceId)),
-  );
-  if (cameras.some(({ deviceId }) => deviceId === current)) cameraPicker.value = current;
-  element('camera-field').hidden = cameras.length < 2 || input?.kind !== 'camera';
 }
 
 /** @param {File | undefined} file */
@@ -436,7 +352,6 @@ function listenToVisitor() {
     startFile(fileField.files?.[0]);
     fileField.value = '';
   });
-  cameraPicker.addEventListener('change', () => start(newCamera()));
   stopButton.addEventListener('click', stop);
   freezeButton.addEventListener('click', freeze);
   element('leave-frozen').addEventListener('click', () => frozen.leave());
@@ -453,7 +368,7 @@ function listenToVisitor() {
 }
 
 function listenToDevice() {
-  onCamerasChanged(showCameras);
+  onCamerasChanged(() => cameraChoice.show(input));
   video.addEventListener('loadeddata', showNote);
   video.addEventListener('resize', () => mapCanvas.paint());
   addEventListener('online', () => session?.tryNow());
@@ -468,18 +383,7 @@ function listenToDevice() {
   });
 }
 
-/**
- * @template {HTMLElement} [E=HTMLElement]
- * @param {string} id
- * @param {new () => E} [kind]
- * @returns {E}
- */
-function element(id, kind) {
-  const found = document.getElementById(id);
-  if (!(found instanceof (kind ?? HTMLElement))) throw new Error(`The page has no ${id}.`);
-  return /** @type {E} */ (found);
-}
-
 preparePage();
+analyses.takeUp();
 listenToVisitor();
 listenToDevice();

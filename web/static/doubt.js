@@ -25,6 +25,16 @@ export function said(caption) {
   return `${lead} ${text}`.trim();
 }
 
+/**
+ * @param {Pick<Caption, 'guess' | 'words'>} caption
+ * @returns {string[]}  The words of the caption itself, even if it was too doubtful to be said;
+ *   each once.
+ */
+export function ownWords({ guess, words }) {
+  const all = guess === '' ? words.map(({ text }) => text) : guess.toLowerCase().split(/\s+/);
+  return [...new Set(all)];
+}
+
 /** The caption that was too doubtful to be said, for whoever asks for it. */
 export class GuessView {
   #parts;

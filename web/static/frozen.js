@@ -1,14 +1,16 @@
 // @ts-check
 /** The frozen view: one caption and the exact picture that it speaks of, to be studied. */
 
+import { AnalysesView } from './analyses_view.js';
 import { confidenceText } from './certainty.js';
-import { said } from './doubt.js';
 import { Explained } from './explained.js';
 import { strengthAmong } from './legend.js';
 import { Multiples } from './multiples.js';
 import { Refusal } from './questions.js';
 import { Study } from './study.js';
 
+/** @typedef {import('./analyses.js').Analyses} Analyses */
+/** @typedef {import('./analysis.js').About} About */
 /** @typedef {import('./multiples.js').Subject} Subject */
 /** @typedef {import('./protocol.js').Caption} Caption */
 /** @typedef {import('./protocol.js').Frozen} Frozen */
@@ -17,9 +19,12 @@ import { Study } from './study.js';
 
 const NO_PICTURE = 'The server no longer has this picture. What is here stays.';
 const NO_CONNECTION = 'The connection was lost. What is here stays; nothing new can be asked.';
+const KEPT = 'The picture itself is not kept any more; what is found of it is.';
 const CLOCK = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium' });
 
 export class FrozenView {
+  /** The analyses of the picture. @type {AnalysesView} */
+  analyses;
   #parts;
   #study;
   #multiples;
@@ -37,16 +42,22 @@ export class FrozenView {
    * @param {HTMLElement} parts.facts
    * @param {HTMLElement} parts.notice
    * @param {HTMLElement} parts.status     A live region.
+   * @param {HTMLElement} parts.leave
+   * @param {HTMLElement} parts.body       What takes the picture to be studied.
    * @param {HTMLElement} parts.multiples
    * @param {ConstructorParameters<typeof Study>[0]} parts.study
+   * @param {ConstructorParameters<typeof AnalysesView>[0]} parts.analyses
    * @param {Questions} questions
+   * @param {Analyses} analyses
    * @param {() => void} onLeft
    */
-  constructor(parts, questions, onLeft) {
+  constructor(parts, questions, analyses, onLeft) {
     this.#parts = parts;
     this.#questions = questions;
     this.#onLeft = onLeft;
-    this.#study = new Study(parts.study, (sentence) => (parts.status.textContent = sentence));
+    const tell = (/** @type {string} */ sentence) => (parts.status.textContent = sentence);
+    this.#study = new Study(parts.study, tell);
+    this.analyses = new AnalysesView(parts.analyses, analyses, tell);
     this.#multiples = new Multiples(
       parts.multiples,
       (subject) => (this.#study.subject = subject),
@@ -55,30 +66,55 @@ export class FrozenView {
   }
 
   get isOpen() {
-    return this.#explained !== null;
+    return this.#parts.dialog.open;
   }
 
   /**
    * @param {Caption} caption
-   * @param {Date} taken  When its picture was taken.
+   * @param {About} about
    * @param {Method[]} methods
    * @param {number} first  The word to begin with; the one of the strongest map if negative.
    */
-  open(caption, taken, methods, first) {
-    const { dialog, heading, facts, notice, status } = this.#parts;
+  open(caption, about, methods, first) {
+    const { dialog, facts } = this.#parts;
     const shape = caption.frame.width > 0 && caption.frame.height > 0 ? caption.frame : FALLBACK;
     const subjects = subjectsOf(caption);
     this.#explained = new Explained(this.#questions, caption, methods[0]?.name ?? '');
     this.#leaving = new AbortController();
-    heading.textContent = said(caption);
-    facts.textContent = `The picture of ${CLOCK.format(taken)}. ${confidenceText(caption)}.`;
-    notice.textContent = status.textContent = '';
+    this.#head(about, true);
+    facts.textContent += ` ${confidenceText(caption)}.`;
+    this.analyses.open(about, caption);
     this.#study.begin(this.#explained, methods, shape);
     this.#multiples.show(subjects, shape);
     dialog.showModal();
     this.#multiples.choose(subjects[first] ?? subjects[strongest(caption)]);
     this.#multiples.focus();
     this.#fillMultiples(this.#explained, subjects, methods[0]);
+  }
+
+  /**
+   * Opens what was found of a picture that is not here any more.
+   *
+   * @param {About} about
+   */
+  openKept(about) {
+    this.#head(about, false);
+    this.#parts.notice.textContent = KEPT;
+    this.analyses.open(about, null);
+    this.#parts.dialog.showModal();
+  }
+
+  /**
+   * @param {About} about
+   * @param {boolean} isHere  Whether the picture is there to be studied.
+   */
+  #head({ caption, taken }, isHere) {
+    const { heading, facts, notice, status, leave, body } = this.#parts;
+    heading.textContent = caption;
+    facts.textContent = `The picture of ${CLOCK.format(taken)}.`;
+    notice.textContent = status.textContent = '';
+    leave.textContent = isHere ? 'Back to live' : 'Close';
+    body.hidden = !isHere;
   }
 
   leave() {
@@ -100,16 +136,19 @@ export class FrozenView {
     if (this.#explained !== explained) return;
     this.#multiples.picture = image;
     this.#study.picture = image;
+    this.analyses.picture = image;
   }
 
   /** Says that the server has let go of the picture. */
   pictureGone() {
-    this.#parts.notice.textContent = NO_PICTURE;
+    if (this.#explained) this.#parts.notice.textContent = NO_PICTURE;
   }
 
   /** Says that the connection by which the picture was frozen is no more. */
   cutOff() {
-    this.#explained?.cutOff();
+    if (!this.#explained) return;
+    this.#explained.cutOff();
+    this.analyses.cutOff();
     this.#parts.notice.textContent = NO_CONNECTION;
   }
 
@@ -118,6 +157,7 @@ export class FrozenView {
     this.#leaving.abort();
     this.#study.end();
     this.#multiples.clear();
+    this.analyses.close();
     this.#onLeft();
   }
 

@@ -23,6 +23,16 @@ export function text(value) {
   return typeof value === 'string' ? value : '';
 }
 
+/** @param {unknown} value @returns {string[]}  What is text in a list. */
+export function texts(value) {
+  return list(value).filter((each) => typeof each === 'string');
+}
+
+/** @param {unknown} value  A path of this server and of no other, or null. */
+export function pathOrNull(value) {
+  return typeof value === 'string' && /^\/(?![/\\])[!-~]*$/.test(value) ? value : null;
+}
+
 /** @param {unknown} value @param {number} otherwise */
 export function number(value, otherwise) {
   return typeof value === 'number' && Number.isFinite(value) ? value : otherwise;

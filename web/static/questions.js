@@ -1,9 +1,11 @@
 // @ts-check
 /** What is asked of the server under a number, until it is answered, refused or given up. */
 
-/** @typedef {import('./protocol.js').Explanation} Explanation */
+/** @typedef {import('./protocol.js').AnalysisKind} AnalysisKind */
 /** @typedef {import('./protocol.js').Checked} Checked */
+/** @typedef {import('./protocol.js').Explanation} Explanation */
 /** @typedef {import('./protocol.js').Progress} Progress */
+/** @typedef {import('./protocol.js').Result} Result */
 /** @typedef {import('./protocol.js').ServerMessage} ServerMessage */
 /** @typedef {import('./protocol.js').Target} Target */
 /**
@@ -64,6 +66,16 @@ export class Questions {
   }
 
   /**
+   * @param {{seq: number, kind: AnalysisKind, params: object}} question
+   * @param {AbortSignal} signal
+   * @param {(progress: Progress) => void} onProgress
+   * @returns {Promise<Result>}  Rejects with a Refusal.
+   */
+  analyze(question, signal, onProgress) {
+    return this.#ask('analyze', question, signal, onProgress);
+  }
+
+  /**
    * @param {ServerMessage} message
    * @returns {boolean}  Whether it was of a question.
    */
@@ -89,7 +101,7 @@ export class Questions {
   }
 
   /**
-   * @param {'explain' | 'check'} type
+   * @param {'explain' | 'check' | 'analyze'} type
    * @param {object} question
    * @param {AbortSignal} signal
    * @param {(progress: Progress) => void} [onProgress]

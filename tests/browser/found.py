@@ -1,0 +1,114 @@
+"""What analyses find, as a test has them find it: reports with all that the page shows of them."""
+
+import json
+from typing import Any
+
+import numpy as np
+
+from inference.adversarial.findings import (
+    AdversarialFindings,
+    Attacked,
+    Curve,
+    Edit,
+    Keyword,
+    Regions,
+    Smallest,
+    WordFindings,
+)
+from inference.analysed import Analysed
+from inference.concepts.findings import (
+    ConceptFindings,
+    ConceptInFrame,
+    Evidence,
+    Verdict,
+    WordConcepts,
+)
+from tests.browser.showing import spot
+
+REPORT = "A report with all its figures"
+_HTML = f"<!doctype html><html lang=en><title>Report</title><h1>{REPORT}</h1></html>".encode()
+
+
+def _smallest(epsilon: float | None) -> Smallest:
+    return Smallest("pgd", "linf", epsilon, 16.0, "a cat sits" if epsilon else "")
+
+
+def _word(text: str, index: int, *, fragile: bool) -> WordFindings:
+    smallest = (_smallest(1.5),)
+    return WordFindings(
+        text, index, fragile, smallest, "cat", -0.1, -4.0, -0.2, -0.3, fragile, (2,)
+    )
+
+
+def attack_findings(*, hardened: bool = True) -> AdversarialFindings:
+    """The dog of "a dog runs" becomes a cat; the hardened model keeps it."""
+    attacked = Attacked(
+        attack="pgd",
+        norm="linf",
+        epsilon=1.5,
+        clean="a dog runs",
+        attacked="a cat runs fast",
+        diff=(
+            Edit("kept", "a", "a"),
+            Edit("substituted", "dog", "cat"),
+            Edit("kept", "runs", "runs"),
+            Edit("inserted", "", "fast"),
+        ),
+        hardened_clean="a dog runs" if hardened else None,
+        hardened="a dog" if hardened else None,
+        hardened_diff=(
+            Edit("kept", "a", "a"),
+            Edit("kept", "dog", "dog"),
+            Edit("deleted", "runs", ""),
+        )
+        if hardened
+        else (),
+    )
+    return AdversarialFindings(
+        smallest=(_smallest(1.5),),
+        words=tuple(
+            _word(text, index, fragile=hardened and text == "dog")
+            for index, text in enumerate(("a", "dog", "runs"))
+        ),
+        attacked=attacked,
+        curve=Curve("linf", "pgd", (), (), (), (), (), (), 4),
+        regions=Regions(4.0, np.zeros((8, 8), np.int32), 1),
+        keywords=(Keyword("say", "cat", _smallest(1.5)), Keyword("lose", "dog", _smallest(None))),
+        took_s=1.0,
+    )
+
+
+def _concept(number: int, verdict: Verdict, support: float) -> ConceptInFrame:
+    if verdict == "not enough evidence":
+        evidence = Evidence(None, None, None, 6, verdict)
+    else:
+        evidence = Evidence(0.83, 0.5, 0.002, 54, verdict)
+    return ConceptInFrame(
+        f"dog-{number}", 2.4, support, spot(number, number), evidence, f"dog-{number}"
+    )
+
+
+def concept_findings() -> ConceptFindings:
+    """The dog has a concept of each verdict; of running nothing is known."""
+    concepts = (
+        _concept(1, "supports", 0.82),
+        _concept(2, "opposes", -0.31),
+        _concept(3, "not enough evidence", 0.0),
+    )
+    words = (
+        WordConcepts("dog", 1, concepts, ""),
+        WordConcepts("runs", 2, (), "The bank knows no “runs”."),
+    )
+    return ConceptFindings("bank", 100, 54, words, None, 1.0, ("6 scenes are too few for a test.",))
+
+
+def analysed(findings: AdversarialFindings | ConceptFindings, *summary: str) -> Analysed:
+    """The report on one kind of findings."""
+    is_attack = isinstance(findings, AdversarialFindings)
+    report: dict[str, Any] = {
+        "image": {"file": "", "width": 260, "height": 260},
+        "adversarial": findings.to_json() if is_attack else None,
+        "ace": None if is_attack else findings.to_json(),
+    }
+    files = {"report.html": _HTML, "report.json": json.dumps(report).encode()}
+    return Analysed(files, summary, 1.0)

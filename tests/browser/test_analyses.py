@@ -1,0 +1,444 @@
+"""Analyses of a frozen picture: asked for, followed, and shown, whatever the connection does."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from playwright.async_api import Locator, Page, expect
+
+from inference.analysed import Analysed, AnalysisKind
+from inference.conversation import Progress
+from inference.engine import EngineUnavailable
+from inference.explained import Busy
+from tests.browser.found import REPORT, analysed, attack_findings, concept_findings
+from tests.browser.showing import (
+    SOON,
+    ExplainedCaptions,
+    mapped,
+    more_captions,
+    showing,
+    spot,
+)
+from tests.captions import sure
+
+DOG = mapped(sure("A dog runs"), spot(0, 0, 0.5), spot(4, 4, 2.0), spot(8, 8))
+SUMMARY = ("The caption gives way to 1.5 grey levels.", "Its dog is fragile.")
+
+RECORD_STATUS = """() => {
+  window.statuses = [];
+  const region = document.querySelector('#frozen-status');
+  new MutationObserver(() => window.statuses.push(region.textContent)).observe(
+    region, { childList: true, characterData: true, subtree: true });
+}"""
+
+SHAPE = "(pane) => Number(pane.style.getPropertyValue('--shape'))"
+
+
+class AnalysedCaptions(ExplainedCaptions):
+    """A caption service whose analyses find what a test wants, or raise what it wants."""
+
+    def __init__(self) -> None:
+        super().__init__(DOG)
+        self.report = analysed(attack_findings(), *SUMMARY)
+        self.concepts = analysed(concept_findings(), "Concept dog-1 speaks for “dog”.")
+        self.problem: Exception | None = None
+
+    async def analyse(
+        self,
+        kind: AnalysisKind,
+        picture: NDArray[np.uint8],
+        tokens: tuple[int, ...],
+        params: Mapping[str, Any],
+        frames: Sequence[NDArray[np.uint8]] = (),
+        progress: Progress | None = None,
+    ) -> Analysed:
+        """Find it, once it is told to go on."""
+        if self.problem:
+            raise self.problem
+        try:
+            found = await super().analyse(kind, picture, tokens, params, frames, progress)
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        return found if kind == "adversarial" else self.concepts
+
+
+@asynccontextmanager
+async def freezing(page: Page, captions: AnalysedCaptions) -> AsyncIterator[None]:
+    """Have the page show a caption, and freeze it."""
+    async with showing(page, captions):
+        await freeze(page)
+        yield
+        if await page.locator("#frozen").is_visible():
+            await page.keyboard.press("Escape")
+
+
+async def freeze(page: Page) -> None:
+    """Open the frozen view, whose picture has come."""
+    await page.click("#freeze")
+    await expect(page.locator(".panel").first).to_have_attribute("data-state", "shown")
+    await page.evaluate(RECORD_STATUS)
+
+
+def attack(page: Page) -> Locator:
+    """The part that asks how easily it is fooled."""
+    return page.locator("#attack")
+
+
+async def begin_attack(page: Page) -> None:
+    """Begin one, and wait until the server is at work."""
+    await page.click("#attack-form button")
+    await expect(attack(page).locator(".work")).to_contain_text("Looking closely", timeout=SOON)
+
+
+async def ended(page: Page, section: Locator, state: str) -> None:
+    """Wait until an analysis is over; the state is the page's."""
+    await expect(section).to_have_attribute("data-state", state, timeout=SOON)
+
+
+async def test_an_attack_is_followed_and_its_three_captions_stand_side_by_side(page: Page) -> None:
+    captions = AnalysedCaptions()
+    captions.may_finish.clear()
+    async with freezing(page, captions):
+        words = "(list) => [...list.options].map(({ value }) => value)"
+        assert await page.locator("#attack-lose-words").evaluate(words) == ["a", "dog", "runs"]
+        assert await page.locator("#attack-say-words").evaluate(words) == ["thing"]
+        await page.fill("#attack-say", " Cat ")
+        await page.fill("#attack-lose", "dog")
+        await page.locator("#attack-norms").get_by_text("little in").click()
+        await begin_attack(page)
+        part = attack(page)
+        await expect(part.locator(".work p")).to_have_text(
+            re.compile(r"^Looking closely: 50%, (about \d+ s|less than a second) left\.$")
+        )
+        bar = part.get_by_role("progressbar", name="How easily is it fooled?")
+        assert await bar.get_attribute("value") == "0.5"
+        assert captions.analysed == [
+            ("adversarial", {"norm": "l2", "say": "cat", "lose": "dog"}, 0)
+        ]
+        await expect(page.locator("#attack-form")).to_be_hidden()
+        await more_captions(page)
+
+        captions.may_finish.set()
+        await ended(page, part, "done")
+        assert await part.locator(".summary > li").all_inner_texts() == list(SUMMARY)
+        sayings = part.locator(".saying")
+        assert await sayings.locator("h4").all_inner_texts() == [
+            "What it says",
+            "What it says of the attacked picture",
+            "What the hardened model says of it",
+            "Made to say “cat”",
+            "Nothing made it lose “dog”",
+        ]
+        await expect(sayings.nth(0).locator("mark")).to_have_text("dog (fragile)")
+        await expect(sayings.nth(1)).to_contain_text("at most 1.5 grey levels of 255 a pixel")
+        await expect(sayings.nth(1).locator(".diff")).to_have_text(
+            "a gone: dog new: cat runs new: fast"
+        )
+        await expect(sayings.nth(2).locator(".diff")).to_have_text("a dog gone: runs")
+        # Told by their form, too: struck out, framed, a wavy line.
+        assert await styles(part.locator("del"), "textDecorationLine") == ["line-through"] * 2
+        assert await styles(part.locator("ins"), "borderTopStyle") == ["solid"] * 2
+        assert await styles(part.locator("mark"), "textDecorationStyle") == ["wavy"]
+        await expect(sayings.nth(0)).to_contain_text("On fragile features rests “dog”.")
+        await expect(sayings.nth(3)).to_contain_text("a cat sits")
+        await expect(sayings.nth(4)).to_contain_text("up to a change of at most 16 grey levels")
+
+
+async def styles(marks: Locator, name: str) -> list[str]:
+    """How some elements look."""
+    found: list[str] = await marks.evaluate_all(
+        "(all, name) => all.map((each) => getComputedStyle(each)[name])", name
+    )
+    return found
+
+
+async def test_the_report_is_seen_in_place_opened_and_downloaded(page: Page) -> None:
+    async with freezing(page, AnalysedCaptions()):
+        await page.click("#attack-form button")
+        await ended(page, attack(page), "done")
+        frame = attack(page).locator("iframe")
+        await expect(frame).to_have_attribute("sandbox", "")
+        await expect(frame).to_have_attribute("title", "The report: How easily is it fooled?")
+        await frame.scroll_into_view_if_needed()
+        await expect(frame.content_frame.locator("h1")).to_have_text(REPORT)
+
+        async with page.context.expect_page() as opening:
+            await page.get_by_role("link", name="Open the report").click()
+        report = await opening.value
+        await expect(report.locator("h1")).to_have_text(REPORT)
+        await report.close()
+
+        async with page.expect_download() as downloading:
+            await page.get_by_role("link", name="Download the figures").click()
+        download = await downloading.value
+        assert download.suggested_filename == "report.json"
+        assert "adversarial" in (await download.path()).read_text()
+
+
+async def test_concepts_speak_for_or_against_each_word_and_lie_over_the_picture(page: Page) -> None:
+    captions = AnalysedCaptions()
+    async with freezing(page, captions):
+        part = page.locator("#concepts")
+        await expect(page.locator("#concept-word")).to_be_hidden()
+        await page.click("#concepts-form button")
+        await ended(page, part, "done")
+        concepts = part.locator(".concept")
+        await expect(concepts).to_have_count(3)
+        assert await concepts.locator(".verdict").all_inner_texts() == [
+            "▲ Concept dog-1: supports it",
+            "▼ Concept dog-2: opposes it",
+            "? Concept dog-3: not enough evidence",
+        ]
+        await expect(concepts.nth(0)).to_contain_text("Here it adds 0.82 to the word")
+        await expect(concepts.nth(1)).to_contain_text("Here it takes 0.31 off the word")
+        await expect(concepts.nth(0)).to_contain_text("in 83% of 54 scenes, 50% by chance")
+        await expect(concepts.nth(0).get_by_role("img")).to_have_attribute(
+            "aria-label", re.compile("^Where concept dog-1 is: mostly a small spot in the left")
+        )
+        await expect(part.locator(".map[data-painted=true]")).to_have_count(3)
+        seen = (
+            "(all) => all.map((canvas) => canvas.getContext('2d').getImageData(9, 9, 1, 1).data[3])"
+        )
+        pictures = part.locator(".pane canvas:first-child")
+        assert await pictures.evaluate_all(seen) == [255] * 3
+        # The frozen picture keeps its shape, though the captioner saw it as a square.
+        assert await part.locator(".pane").first.evaluate(SHAPE) == 4 / 3
+        await expect(part.locator(".word-concepts").nth(1)).to_contain_text("knows no “runs”")
+        await expect(part).to_contain_text("6 scenes are too few for a test.")
+
+        await part.get_by_role("button", name="Ask again").click()
+        await part.get_by_text("the last pictures of this stream").click()
+        await expect(page.locator("#concept-pictures")).to_have_text(re.compile(r"^\d+ pictures?"))
+        await page.select_option("#concept-word", "dog")
+        await page.click("#concepts-form button")
+        await ended(page, part, "done")
+        assert [(kind, params) for kind, params, _ in captions.analysed] == [
+            ("ace", {"scope": "bank"}),
+            ("ace", {"scope": "frames", "word": "dog"}),
+        ]
+
+
+async def test_an_analysis_is_cancelled_at_once_and_can_be_begun_again(page: Page) -> None:
+    captions = AnalysedCaptions()
+    captions.may_finish.clear()
+    async with freezing(page, captions):
+        await begin_attack(page)
+        await attack(page).get_by_role("button", name="Cancel").click()
+        await expect(attack(page).locator(".message")).to_have_text("Cancelled.")
+        await more_captions(page)
+        assert captions.cancelled == 1
+        await begin_attack(page)
+        await expect(attack(page).locator(".message")).to_be_hidden()
+        await page.keyboard.press("Escape")
+        await page.locator("#kept").get_by_role("button", name="Cancel").click()
+        await expect(page.locator("#kept")).to_be_hidden()
+        await more_captions(page)
+        assert captions.cancelled == 2
+
+
+async def test_what_keeps_an_analysis_from_being_made_is_told_in_plain_words(page: Page) -> None:
+    captions = AnalysedCaptions()
+    problems = {
+        "The captioner is paused and comes back by itself. Try again then.": EngineUnavailable(""),
+        "Too many analyses are under way: ask again in a few seconds.": Busy(
+            "too many analyses are under way"
+        ),
+        "12 pictures are needed, and there are 3.": ValueError(
+            "12 pictures are needed, and there are 3"
+        ),
+    }
+    async with freezing(page, captions):
+        section = page.locator("#concepts")
+        for text, captions.problem in problems.items():
+            await section.locator("form button").click()
+            await expect(section.locator(".message")).to_have_text(text, timeout=SOON)
+            await expect(section.locator("form")).to_be_visible()
+        await page.keyboard.press("Escape")
+        # It was told of, and is no news on the page.
+        await expect(page.locator("#kept")).to_be_hidden()
+
+
+async def test_more_than_the_server_takes_at_once_are_refused(page: Page) -> None:
+    captions = AnalysedCaptions()
+    captions.may_finish.clear()
+    async with freezing(page, captions):
+        await begin_attack(page)
+        await page.click("#concepts-form button")
+        await expect(page.locator("#concepts .work")).to_contain_text("Looking", timeout=SOON)
+        await page.keyboard.press("Escape")
+        await more_captions(page)
+        await freeze(page)
+        await page.click("#attack-form button")
+        await expect(attack(page).locator(".message")).to_have_text(
+            "Other analyses are under way on the server. Try again in a moment.", timeout=SOON
+        )
+        await page.keyboard.press("Escape")
+        await expect(page.locator("#kept li")).to_have_count(2)
+
+
+async def test_a_picture_that_has_gone_is_told(page: Page) -> None:
+    async with freezing(page, AnalysedCaptions()):
+        await page.evaluate("() => document.querySelector('#stop').click()")
+        await page.click("#attack-form button")
+        await expect(attack(page).locator(".message")).to_contain_text("no connection any more")
+
+
+async def test_it_is_asked_and_read_by_keyboard_and_told_sparingly(page: Page) -> None:
+    captions = AnalysedCaptions()
+    captions.may_finish.clear()
+    async with freezing(page, captions):
+        await page.focus("#attack-say")
+        await page.keyboard.type("cat")
+        await page.keyboard.press("Enter")
+        cancel = attack(page).get_by_role("button", name="Cancel")
+        await expect(cancel).to_be_focused()
+        await expect(attack(page).locator(".work")).to_contain_text("Looking closely", timeout=SOON)
+        # Some words on how far it is, of which only the first is told.
+        await more_captions(page, 12)
+        captions.may_finish.set()
+        await ended(page, attack(page), "done")
+        found = page.get_by_role("group", name="How easily is it fooled? What was found")
+        await expect(found).to_be_focused()
+        told = await page.evaluate("() => window.statuses")
+        assert [text for text in told if "fooled" in text] == [
+            "How easily is it fooled? Asking the server.",
+            f"How easily is it fooled? {' '.join(SUMMARY)}",
+        ]
+        await expect(found.get_by_role("link").first).to_be_visible()
+        await page.keyboard.press("Tab")
+        await expect(page.get_by_role("link", name="Open the report")).to_be_focused()
+
+
+async def test_an_analysis_goes_on_when_the_view_is_left(page: Page) -> None:
+    captions = AnalysedCaptions()
+    captions.may_finish.clear()
+    async with freezing(page, captions):
+        await begin_attack(page)
+        await page.keyboard.press("Escape")
+        kept = page.locator("#kept")
+        await expect(kept).to_contain_text("How easily is it fooled? “A dog runs”")
+        await expect(kept).to_contain_text("50%")
+        captions.may_finish.set()
+        await expect(kept).to_contain_text("The answer is there.", timeout=SOON)
+        await expect(page.locator("#kept-news")).to_contain_text("The answer is there.")
+        await kept.get_by_role("button", name="Show").click()
+        await expect(page.locator("#frozen-heading")).to_have_text("A dog runs")
+        await expect(page.locator("#frozen-body")).to_be_hidden()
+        await expect(page.locator("#concepts")).to_be_hidden()
+        await expect(attack(page).locator(".saying")).to_have_count(5)
+        await page.keyboard.press("Escape")
+        await kept.get_by_role("button", name="Dismiss").click()
+        await expect(kept).to_be_hidden()
+
+
+async def test_the_end_of_the_connection_does_not_end_an_analysis(page: Page) -> None:
+    captions = AnalysedCaptions()
+    captions.may_finish.clear()
+    async with freezing(page, captions):
+        await begin_attack(page)
+        await page.evaluate("() => document.querySelector('#stop').click()")
+        await expect(page.locator("html")).to_have_attribute("data-state", "idle")
+        await more_asked(page)
+        await expect(attack(page)).to_have_attribute("data-state", "running")
+        captions.may_finish.set()
+        await ended(page, attack(page), "done")
+        await expect(attack(page).locator(".saying")).to_have_count(5)
+        assert captions.cancelled == 0
+
+
+async def more_asked(page: Page) -> None:
+    """Wait until the page has asked how far an analysis is."""
+    async with page.expect_response(lambda response: "/analyses/" in response.url):
+        pass
+
+
+async def test_a_reload_takes_an_analysis_up_again_and_cancels_it(page: Page) -> None:
+    captions = AnalysedCaptions()
+    captions.may_finish.clear()
+    async with freezing(page, captions):
+        await begin_attack(page)
+        await page.reload()
+        kept = page.locator("#kept")
+        await expect(kept).to_contain_text("50%", timeout=SOON)
+        captions.may_finish.set()
+        await expect(kept).to_contain_text("The answer is there.", timeout=SOON)
+        # What was found outlives another reload, until it is dismissed.
+        await page.reload()
+        await expect(kept).to_contain_text("The answer is there.", timeout=SOON)
+        await kept.get_by_role("button", name="Show").click()
+        await expect(attack(page).locator(".saying")).to_have_count(5)
+        assert await attack(page).locator(".summary > li").all_inner_texts() == list(SUMMARY)
+        await page.keyboard.press("Escape")
+        async with page.expect_response(lambda response: response.request.method == "DELETE"):
+            await kept.get_by_role("button", name="Dismiss").click()
+        await page.reload()
+        await expect(kept).to_be_hidden()
+
+
+async def test_a_running_analysis_can_be_cancelled_after_a_reload(page: Page) -> None:
+    captions = AnalysedCaptions()
+    captions.may_finish.clear()
+    async with freezing(page, captions):
+        await begin_attack(page)
+        await page.reload()
+        kept = page.locator("#kept")
+        await expect(kept).to_contain_text("50%", timeout=SOON)
+        async with page.expect_response(lambda response: response.request.method == "DELETE"):
+            await kept.get_by_role("button", name="Cancel").click()
+        await expect(kept).to_be_hidden()
+        assert captions.cancelled == 1
+
+
+async def test_what_the_server_has_forgotten_is_not_offered_after_a_reload(page: Page) -> None:
+    async with freezing(page, AnalysedCaptions()):
+        await page.click("#attack-form button")
+        await ended(page, attack(page), "done")
+        path = await page.locator("#attack iframe").get_attribute("src")
+        assert path
+        gone = "(path) => fetch(path.replace('/report.html', ''), { method: 'DELETE' })"
+        await page.evaluate(f"async (path) => {{ await ({gone})(path); }}", path)
+        async with page.expect_response(lambda response: response.status == 404):
+            await page.reload()
+        await expect(page.locator("#kept")).to_be_hidden()
+
+
+async def test_what_a_captioner_lacks_is_told(page: Page) -> None:
+    captions = AnalysedCaptions()
+    captions.info = replace(captions.info, hardened=False, concepts=False)
+    captions.report = analysed(attack_findings(hardened=False), *SUMMARY)
+    async with freezing(page, captions):
+        await expect(page.locator("#attack-lack")).to_contain_text("no hardened model")
+        await expect(page.locator("#concepts-lack")).to_contain_text("no bank of concepts")
+        await expect(page.get_by_role("radio", name="the shipped bank")).to_be_disabled()
+        await expect(page.get_by_role("radio", name="the last pictures")).to_be_checked()
+        await page.click("#attack-form button")
+        await ended(page, attack(page), "done")
+        await expect(attack(page).locator(".saying").nth(2)).to_contain_text("no hardened model")
+
+
+async def test_nothing_is_cut_off_on_a_small_screen(page: Page) -> None:
+    await page.set_viewport_size({"width": 360, "height": 740})
+    wider = "(dialog) => dialog.scrollWidth - dialog.clientWidth"
+    captions = AnalysedCaptions()
+    captions.may_finish.clear()
+    async with freezing(page, captions):
+        frozen = page.locator("#frozen")
+        await page.get_by_text("the last pictures of this stream").click()
+        assert await frozen.evaluate(wider) <= 0
+        await begin_attack(page)
+        await page.click("#concepts-form button")
+        assert await frozen.evaluate(wider) <= 0
+        captions.may_finish.set()
+        for part in ("attack", "concepts"):
+            await ended(page, page.locator(f"#{part}"), "done")
+            await expect(page.locator(f"#{part} iframe")).to_have_count(1)
+        assert await frozen.evaluate(wider) <= 0
+        await page.keyboard.press("Escape")
+        await expect(page.locator("#kept li")).to_have_count(2)
+        assert await page.evaluate("() => document.documentElement.scrollWidth - innerWidth") <= 0
