@@ -27,7 +27,7 @@ FORMAT = 1
 ENOUGH_SCENES = 40
 """Fewer are too few for a test."""
 
-_FIT = "`python -m inference.concepts fit --data DIR --captioner {folder}`"
+_FIT = "`python -m inference.concepts fit --data DIR`"
 
 
 class BankError(ValueError):
@@ -167,9 +167,8 @@ def read_bank(folder: Path) -> Bank:
     Raises:
         BankError: If there is none, it is damaged, or it was fitted for other weights.
     """
-    fit = _FIT.format(folder=folder)
     if not has_bank(folder):
-        raise BankError(f"this captioner has no concept bank: make one with {fit}")
+        raise BankError(f"this captioner has no concept bank: make one with {_FIT}")
     try:
         # Opened here, as NumPy leaves a file open in which it finds no archive.
         with (folder / FILE).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
@@ -179,13 +178,13 @@ def read_bank(folder: Path) -> Bank:
         if isinstance(problem, BankError | QuantizedError):
             raise BankError(str(problem)) from problem
         line = " ".join(str(problem).split())
-        raise BankError(f"{FILE} is cut off or damaged ({line}): make it anew with {fit}") from (
+        raise BankError(f"{FILE} is cut off or damaged ({line}): make it anew with {_FIT}") from (
             problem
         )
     if bank.about.weights_sha256 != weights:
         raise BankError(
             f"{FILE} was fitted for another captioner's weights, so its concepts mean nothing "
-            f"here: make one with {fit}"
+            f"here: make one with {_FIT}"
         )
     return bank
 

@@ -82,7 +82,12 @@ def _weakest(words: tuple[WordFindings, ...]) -> str:
     if not found:
         return "No word of it could be turned into another."
     first, weakest = min(found, key=lambda pair: (pair[0].norm != "linf", pair[0].epsilon))
-    size = amount(first.epsilon or 0.0, first.norm)
+    if not first.epsilon:
+        instead = quoted(weakest.becomes) if weakest.becomes else "the end"
+        return (
+            f"{quoted(weakest.text)} needs no attack: {instead} is likelier in its place already."
+        )
+    size = amount(first.epsilon, first.norm)
     # If it becomes no word, the caption ends there.
     becomes = f"becomes {quoted(weakest.becomes)}" if weakest.becomes else "is left out"
     stays = [word for word in objects if easiest(word) is None]

@@ -16,7 +16,7 @@ import { whereText } from './whereabouts.js';
 const VERDICTS = {
   supports: ['▲', 'supports it'],
   opposes: ['▼', 'opposes it'],
-  'no effect': ['–', 'has no effect on it'],
+  'no effect': ['–', 'was not shown to matter'],
   'not enough evidence': ['?', 'not enough evidence'],
 };
 const LONGEST_SIDE = 320;

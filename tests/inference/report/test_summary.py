@@ -49,6 +49,18 @@ def test_how_little_fools_it_is_said_first() -> None:
     ]
 
 
+def test_a_word_that_was_not_the_likeliest_is_not_said_to_be_attacked() -> None:
+    made = adversarial(epsilon=0.4)
+    words = [
+        replace(word, smallest=tuple(replace(each, epsilon=0.0) for each in word.smallest))
+        for word in made.words
+    ]
+
+    told = summary(replace(made, words=tuple(words)))
+
+    assert "“dog” needs no attack: “cat” is likelier in its place already." in told
+
+
 @pytest.mark.parametrize(
     ("epsilon", "told"),
     [
