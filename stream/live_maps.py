@@ -98,8 +98,13 @@ class LiveMaps:
         """Whether the next caption is to come with maps of its words."""
         return self._gradcam_turn.has_come(self.every.gradcam)
 
-    def follow(self, kept: KeptFrame) -> None:
-        """Take note of a caption that was published, and ask for its saliency if that is due."""
+    def follow(self, kept: KeptFrame, *, told: bool = True) -> None:
+        """Take note of a caption that was published, and ask for its saliency if that is due.
+
+        Args:
+            kept: The caption, with its picture.
+            told: Whether the client has it: of one that it never got it is told no saliency.
+        """
         said = kept.captioned.caption
         self._gradcam_turn.count(explained=said.timing_ms.maps > 0)
         if said.timing_ms.maps:
@@ -114,7 +119,7 @@ class LiveMaps:
         self._saliency_turn.count(explained=asks)
         if asks:
             self._asking = True
-            self._spawn(self._ask_for_saliency(kept))
+            self._spawn(self._ask_for_saliency(kept, told=told))
 
     def heat(self, patience_s: float) -> Map | None:
         """The map to draw now: none of a picture that is older than so many seconds."""
@@ -123,7 +128,7 @@ class LiveMaps:
             return None
         return seen.map
 
-    async def _ask_for_saliency(self, kept: KeptFrame) -> None:
+    async def _ask_for_saliency(self, kept: KeptFrame, *, told: bool) -> None:
         info, tokens = self._captions.info, kept.captioned.tokens
         assert info
         try:
@@ -136,7 +141,7 @@ class LiveMaps:
             self._asking = False
         self._budget.saliency.measure(explained.took_ms)
         self._saliency = _seen(explained.map, kept)
-        if self.explanations == "all":
+        if told and self.explanations == "all":
             self._send(messages.explanation(None, kept.seq, _SALIENCY, _WHOLE, explained))
 
     def _offers_saliency(self) -> bool:

@@ -253,11 +253,10 @@ class Session:
         self._newest = captioned
         seq = self._sent + self._unsent
         wants_maps = self._maps.explanations != "none"
-        if self._tell(messages.caption(seq, captioned, maps=wants_maps)):
-            self._sent += 1
-        else:
-            self._unsent += 1
-        self._maps.follow(self.frames.keep(seq, captioned))
+        told = self._tell(messages.caption(seq, captioned, maps=wants_maps))
+        self._sent += told
+        self._unsent += not told
+        self._maps.follow(self.frames.keep(seq, captioned), told=told)
 
     def _on_captioner_state(self) -> None:
         if self._shared.captions.state is EngineState.READY:
