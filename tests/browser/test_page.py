@@ -344,7 +344,9 @@ async def test_how_easily_it_is_fooled_is_asked_and_reported(server: Server, pag
     await expect(part.get_by_role("progressbar")).to_have_attribute(
         "value", re.compile(r"0\.\d"), timeout=SOON
     )
-    await expect(part.locator(".work p")).to_have_text(re.compile(r"^[A-Z].+: \d+%, .+ left\.$"))
+    await expect(part.locator(".work p")).to_have_text(
+        re.compile(r"^[A-Z].+: \d+%, .+ left\.$"), timeout=SOON
+    )
     # Captions go on behind it.
     seq = "() => Number(document.querySelector('#caption').dataset.seq)"
     before = await page.evaluate(seq)
