@@ -24,8 +24,8 @@ from stream.asked_analyses import AskedAnalyses
 from stream.asked_explanations import AskedExplanations
 from stream.caption_channel import LABEL, CaptionChannel
 from stream.doubt import worded
-from stream.feed import Feed, FeedEnded, read_source, read_track
 from stream.frame_rates import FrameRates
+from stream.intake import Intake, IntakeEnded, read_source, read_track
 from stream.kept_frames import FrameGone, KeptFrames
 from stream.live_maps import LiveMaps
 from stream.offer import InputKind, Offer, OfferError
@@ -60,9 +60,9 @@ class Session:
         self.id = secrets.token_urlsafe(_ID_BYTES)
         self.name = self.id[:6]
         self._offer, self._shared, self._settings = offer, shared, shared.settings
-        self._feed, self._pictures = Feed(), RecentPictures()
+        self._intake, self._pictures = Intake(), RecentPictures()
         self._sampler = Sampler(
-            self._feed.to_caption,
+            self._intake.to_caption,
             shared.captions,
             self._publish,
             shared.sampling,
@@ -84,7 +84,7 @@ class Session:
         )
         self._analyses = AskedAnalyses(shared.analyses, self.frames, self._pictures, self._spawn)
         self._returned = AnnotatedTrack(
-            self._feed.to_return, self._subtitle, self._heat, shared.painting, shared.sampling
+            self._intake.to_return, self._subtitle, self._heat, shared.painting, shared.sampling
         )
         self._channel: CaptionChannel | None = None
         self._newest: CaptionedFrame | None = None
@@ -94,7 +94,7 @@ class Session:
         self._tasks: set[asyncio.Task[object]] = set()
         # An empty list, since aiortc takes none at all as leave to ask a public STUN server.
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        self._limits = SessionLimits(self._peer, self._feed, shared.settings)
+        self._limits = SessionLimits(self._peer, self._intake, shared.settings)
         self._peer.on("track", self._on_track)
         self._peer.on("datachannel", self._on_channel)
         self._peer.on("connectionstatechange", self._on_connection_state)
@@ -132,7 +132,7 @@ class Session:
             await self.close()
 
     async def _play_demo(self) -> None:
-        await read_source(await asyncio.to_thread(open_source, "demo"), self._feed)
+        await read_source(await asyncio.to_thread(open_source, "demo"), self._intake)
 
     async def close(self) -> None:
         """Free everything; safe to call more than once."""
@@ -180,12 +180,12 @@ class Session:
 
     def _on_track(self, track: MediaStreamTrack) -> None:
         if track.kind == "video" and self._offer.input is InputKind.PEER:
-            self._spawn(self._read(read_track(track, self._feed)))
+            self._spawn(self._read(read_track(track, self._intake)))
 
     async def _read(self, reading: Coroutine[Any, Any, None]) -> None:
         try:
             await reading
-        except FeedEnded as ended:
+        except IntakeEnded as ended:
             self._end(Ended(str(ended), "source-ended"))
 
     def _on_channel(self, channel: RTCDataChannel) -> None:
@@ -312,9 +312,9 @@ class Session:
                 "captioner": self._state_of_captioner(),
                 "settings": self._state_of_settings(),
                 "frames": {
-                    "received": self._feed.received,
+                    "received": self._intake.received,
                     "returned": self._returned.returned,
-                    "replaced": self._feed.to_return.replaced,
+                    "replaced": self._intake.to_return.replaced,
                     "fps_in": round(self._rates.received, 1),
                     "fps_out": round(self._rates.returned, 1),
                 },
@@ -347,7 +347,7 @@ class Session:
         """Every second: tell the client how it goes, and end the session when a limit is met."""
         while True:
             await asyncio.sleep(_TICK_S)
-            self._rates.measure(self._feed.received, self._returned.returned)
+            self._rates.measure(self._intake.received, self._returned.returned)
             self._send_stats()
             if ended := await self._limits.met():
                 self._end(ended)

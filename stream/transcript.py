@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from inference.engine import EngineUnavailable
 from stream.caption_service import CaptionService
-from stream.feed import Feed, FeedEnded, read_source
 from stream.frame import Frame
+from stream.intake import Intake, IntakeEnded, read_source
 from stream.sampler import Sampler
 from stream.slot import Slot
 from stream.sources import Source, SourceError, SourceFrame
@@ -51,11 +51,11 @@ async def transcribe(
 async def _live(
     source: Source, captions: CaptionService, every_s: float, executor: Executor
 ) -> AsyncGenerator[TranscriptLine, None]:
-    feed = Feed()
+    intake = Intake()
     newest: Slot[CaptionedFrame] = Slot()
-    sampler = Sampler(feed.to_caption, captions, newest.put, executor, every_s, None)
+    sampler = Sampler(intake.to_caption, captions, newest.put, executor, every_s, None)
     sampling = asyncio.create_task(sampler.run())
-    reading = asyncio.create_task(read_source(source, feed))
+    reading = asyncio.create_task(read_source(source, intake))
     begun: float | None = None
     try:
         while True:
@@ -76,7 +76,7 @@ async def _live(
 
 def _raise_failure(task: "asyncio.Task[None]") -> None:
     problem = task.exception()
-    if isinstance(problem, FeedEnded):
+    if isinstance(problem, IntakeEnded):
         if isinstance(problem.__cause__, SourceError):
             raise problem.__cause__
     elif problem:

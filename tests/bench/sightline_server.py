@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from stream.feed import Feed
 from stream.frame import Frame
+from stream.intake import Intake
 from tests.bench.client import TICKS
 from tests.bench.frame_number import read
 from tests.bench.serving import HOST, serve
@@ -26,17 +26,17 @@ class FirstPictures:
     """Of the newest session, in 1/90000 s."""
 
     def __init__(self) -> None:
-        """Look at the first picture of every feed from now on."""
-        self._seen: Feed | None = None
-        put = Feed.put
+        """Look at the first picture of every intake from now on."""
+        self._seen: Intake | None = None
+        put = Intake.put
 
-        def look(feed: Feed, frame: Frame) -> None:
-            if feed is not self._seen and (number := read(frame.image)) is not None:
-                self._seen = feed
+        def look(intake: Intake, frame: Frame) -> None:
+            if intake is not self._seen and (number := read(frame.image)) is not None:
+                self._seen = intake
                 self.behind = number * TICKS - (frame.image.pts or 0)
-            put(feed, frame)
+            put(intake, frame)
 
-        Feed.put = look  # type: ignore[method-assign, assignment]
+        Intake.put = look  # type: ignore[method-assign, assignment]
 
 
 async def main(captioner: Path) -> None:

@@ -13,11 +13,11 @@ from stream.slot import Slot
 from stream.sources import Source, SourceError
 
 
-class FeedEnded(Exception):
+class IntakeEnded(Exception):
     """No more pictures come; the message says why."""
 
 
-class Feed:
+class Intake:
     """Where the pictures of one session arrive."""
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class Feed:
         self.to_caption: Slot[Frame] = Slot()
         self.received = 0
         self.newest_at = time.monotonic()
-        """When the last picture came, or the feed was made, on the monotonic clock."""
+        """When the last picture came, or the intake was made, on the monotonic clock."""
 
     def put(self, frame: Frame) -> None:
         """Take in a new picture."""
@@ -36,36 +36,36 @@ class Feed:
         self.to_caption.put(frame)
 
 
-async def read_track(track: MediaStreamTrack, feed: Feed) -> None:
-    """Feed what a peer sends, until the peer stops.
+async def read_track(track: MediaStreamTrack, intake: Intake) -> None:
+    """Take in what a peer sends, until the peer stops.
 
     A track is read as fast as it comes whatever happens to the pictures: its own queue has no
     bound.
 
     Raises:
-        FeedEnded: When the track ends.
+        IntakeEnded: When the track ends.
     """
     while True:
         try:
             image = await track.recv()
         except MediaStreamError as problem:
-            raise FeedEnded("the camera's track ended") from problem
+            raise IntakeEnded("the camera's track ended") from problem
         if isinstance(image, av.VideoFrame):
-            feed.put(Frame(image, time.time()))
+            intake.put(Frame(image, time.time()))
 
 
-async def read_source(source: Source, feed: Feed) -> None:
-    """Feed what a source yields, read in a thread of its own.
+async def read_source(source: Source, intake: Intake) -> None:
+    """Take in what a source yields, read in a thread of its own.
 
     Raises:
-        FeedEnded: When the source ends or fails.
+        IntakeEnded: When the source ends or fails.
     """
     loop = asyncio.get_running_loop()
 
     def read() -> str:
         try:
             for frame in source.frames():
-                loop.call_soon_threadsafe(feed.put, Frame(frame.image, frame.captured))
+                loop.call_soon_threadsafe(intake.put, Frame(frame.image, frame.captured))
         except SourceError as problem:
             return str(problem)
         return "the source ended"
@@ -79,4 +79,4 @@ async def read_source(source: Source, feed: Feed) -> None:
         await asyncio.to_thread(source.close)
         await reading
         thread.shutdown(wait=False)
-    raise FeedEnded(reason)
+    raise IntakeEnded(reason)
