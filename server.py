@@ -114,7 +114,7 @@ def _positive(kind: type[Number]) -> Callable[[str], Number]:
 def _serve(settings: ServerSettings) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("aioice").setLevel(logging.WARNING)
-    app = create_app(settings.stream, settings.captioner, settings.host, settings.precision)
+    app = create_app(settings)
     try:
         web.run_app(
             app,

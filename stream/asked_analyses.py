@@ -10,7 +10,7 @@ from inference.concepts.params import ConceptParams
 from stream import messages
 from stream.analyses import Analyses, Analysis, AnalysisState
 from stream.caption_channel import CaptionChannel
-from stream.kept_frames import FrameGone, KeptFrames
+from stream.kept_frames import FrameGone, StudiedFrames
 from stream.recent_pictures import RecentPictures
 from stream.refused import Refused
 
@@ -24,7 +24,7 @@ class AskedAnalyses:
     def __init__(
         self,
         analyses: Analyses,
-        frames: KeptFrames,
+        frames: StudiedFrames,
         pictures: RecentPictures,
         spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[object]],
     ) -> None:

@@ -12,7 +12,7 @@ from inference.step import Step
 from stream import messages
 from stream.caption_channel import CaptionChannel
 from stream.caption_service import CaptionService
-from stream.kept_frames import FrameGone, KeptFrame, KeptFrames
+from stream.kept_frames import FrameGone, KeptFrame, StudiedFrames
 from stream.refused import Refused, refusing
 
 _MOST = 4
@@ -27,7 +27,7 @@ class AskedExplanations:
     def __init__(
         self,
         captions: CaptionService,
-        frames: KeptFrames,
+        frames: StudiedFrames,
         most_s: float,
         spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[object]],
     ) -> None:

@@ -1,4 +1,4 @@
-"""The pictures of a session's last captions, kept so that they can be studied."""
+"""The pictures of a stream's last captions, kept so that they can be studied."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from models.pictures import squeeze
 from stream.stream_captioner import CaptionedFrame
 
 KEPT = 4
-"""Captions whose pictures are kept, besides the one that is frozen."""
+"""Captions whose pictures are kept, besides those that are frozen."""
 _JPEG_QUALITY = 90
 
 Result = TypeVar("Result")
@@ -58,19 +58,55 @@ class KeptFrame:
 
 
 class KeptFrames:
-    """The last few captions' pictures, and the one that was frozen: no more, ever."""
+    """The pictures of a stream's last few captions: no more, ever."""
 
     def __init__(self, executor: Executor) -> None:
         """Start with none; the executor converts those that are asked for."""
         self._executor = executor
         self._recent: list[KeptFrame] = []
-        self._frozen: KeptFrame | None = None
 
     def keep(self, seq: int, captioned: CaptionedFrame) -> KeptFrame:
         """Keep the newest caption's picture, in place of the oldest."""
         newest = KeptFrame(seq, captioned, self._executor)
         self._recent = [*self._recent, newest][-KEPT:]
         return newest
+
+    def newest(self) -> KeptFrame:
+        """Give the newest caption's picture.
+
+        Raises:
+            FrameGone: If there is none yet.
+        """
+        if not self._recent:
+            raise FrameGone("there is no captioned picture yet")
+        return self._recent[-1]
+
+    def find(self, seq: int) -> KeptFrame:
+        """Find a caption's picture.
+
+        Raises:
+            FrameGone: If it is kept no more.
+        """
+        for kept in self._recent:
+            if kept.seq == seq:
+                return kept
+        raise FrameGone(
+            f"the picture of caption {seq} is not kept any more: "
+            f"freeze one of the last {KEPT} captions to study it"
+        )
+
+    def clear(self) -> None:
+        """Let all go."""
+        self._recent = []
+
+
+class StudiedFrames:
+    """The pictures that one client may study: the stream's last few, and the one it has frozen."""
+
+    def __init__(self, recent: KeptFrames) -> None:
+        """Start with none frozen."""
+        self._recent = recent
+        self._frozen: KeptFrame | None = None
 
     def freeze(self, seq: int) -> None:
         """Keep a caption's picture until another is frozen, or it is released.
@@ -90,17 +126,9 @@ class KeptFrames:
         Raises:
             FrameGone: If it is kept no more.
         """
-        for kept in (self._frozen, *self._recent):
-            if kept and kept.seq == seq:
-                return kept
-        raise FrameGone(
-            f"the picture of caption {seq} is not kept any more: "
-            f"freeze one of the last {KEPT} captions to study it"
-        )
-
-    def clear(self) -> None:
-        """Let all go."""
-        self._recent, self._frozen = [], None
+        if self._frozen and self._frozen.seq == seq:
+            return self._frozen
+        return self._recent.find(seq)
 
 
 def _squeezed(image: av.VideoFrame, side: int) -> NDArray[np.uint8]:

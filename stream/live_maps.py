@@ -1,4 +1,4 @@
-"""The maps that come with a session's captions by themselves, as often as its budget allows."""
+"""The maps that come with a stream's captions by themselves, as often as its budget allows."""
 
 import time
 from collections.abc import Callable, Coroutine
@@ -56,16 +56,16 @@ class LiveMaps:
     """
 
     explanations: Explanations = "all"
-    """What the client wants with its captions."""
+    """What is wanted with the captions."""
     overlay: Overlay = "none"
-    """What the client wants over the returned video."""
+    """What is wanted over the returned video."""
 
     def __init__(
         self,
         captions: CaptionService,
         share: float,
         interval_s: Callable[[], float],
-        send: Callable[[dict[str, Any]], object],
+        publish: Callable[[dict[str, Any]], object],
         spawn: Callable[[Coroutine[Any, Any, None]], object],
     ) -> None:
         """Explain within a share of the engine's time.
@@ -74,11 +74,11 @@ class LiveMaps:
             captions: What explains.
             share: As `ExplanationBudget` takes it.
             interval_s: Tells the seconds from one caption to the next.
-            send: Sends a message to the client.
-            spawn: Runs what the session ends with itself.
+            publish: Told each saliency, as a message for clients.
+            spawn: Runs what ends with the stream.
         """
         self._captions, self._budget = captions, ExplanationBudget(share)
-        self._interval_s, self._send, self._spawn = interval_s, send, spawn
+        self._interval_s, self._publish, self._spawn = interval_s, publish, spawn
         self._asking = False
         self._gradcam: _Seen | None = None
         self._saliency: _Seen | None = None
@@ -98,13 +98,8 @@ class LiveMaps:
         """Whether the next caption is to come with maps of its words."""
         return self._gradcam_turn.has_come(self.every.gradcam)
 
-    def follow(self, kept: KeptFrame, *, told: bool = True) -> None:
-        """Take note of a caption that was published, and ask for its saliency if that is due.
-
-        Args:
-            kept: The caption, with its picture.
-            told: Whether the client has it: of one that it never got it is told no saliency.
-        """
+    def follow(self, kept: KeptFrame) -> None:
+        """Take note of a caption that was published, and ask for its saliency if that is due."""
         said = kept.captioned.caption
         self._gradcam_turn.count(explained=said.timing_ms.maps > 0)
         if said.timing_ms.maps:
@@ -119,7 +114,7 @@ class LiveMaps:
         self._saliency_turn.count(explained=asks)
         if asks:
             self._asking = True
-            self._spawn(self._ask_for_saliency(kept, told=told))
+            self._spawn(self._ask_for_saliency(kept))
 
     def heat(self, patience_s: float) -> Map | None:
         """The map to draw now: none of a picture that is older than so many seconds."""
@@ -128,7 +123,7 @@ class LiveMaps:
             return None
         return seen.map
 
-    async def _ask_for_saliency(self, kept: KeptFrame, *, told: bool) -> None:
+    async def _ask_for_saliency(self, kept: KeptFrame) -> None:
         info, tokens = self._captions.info, kept.captioned.tokens
         assert info
         try:
@@ -141,8 +136,8 @@ class LiveMaps:
             self._asking = False
         self._budget.saliency.measure(explained.took_ms)
         self._saliency = _seen(explained.map, kept)
-        if told and self.explanations == "all":
-            self._send(messages.explanation(None, kept.seq, _SALIENCY, _WHOLE, explained))
+        if self.explanations == "all":
+            self._publish(messages.explanation(None, kept.seq, _SALIENCY, _WHOLE, explained))
 
     def _offers_saliency(self) -> bool:
         info = self._captions.info

@@ -1,7 +1,6 @@
 """The data channel's messages, as `schema.json` describes them."""
 
 import json
-import time
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,10 @@ from inference.engine import EngineInfo
 from inference.explained import Explained
 from inference.explanations.check import Check
 from inference.explanations.target import Target
+from stream.caption_event import CaptionEvent
+from stream.caption_json import caption_json
 from stream.recent_pictures import MOST_PICTURES
 from stream.settings import StreamSettings
-from stream.stream_captioner import CaptionedFrame
 
 SCHEMA_PATH = Path(__file__).parent / "schema.json"
 PROTOCOL = 1
@@ -82,6 +82,7 @@ def hello(
     settings: dict[str, Any],
     most: dict[str, Any],
     captioner: dict[str, Any],
+    watching: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """The first message on a channel."""
     model = info and {
@@ -104,41 +105,17 @@ def hello(
         "settings": settings,
         "limits": most,
         "captioner": captioner,
+        "watching": watching,
     }
 
 
-def caption(seq: int, captioned: CaptionedFrame, *, maps: bool = True) -> dict[str, Any]:
+def caption(event: CaptionEvent, *, maps: bool = True) -> dict[str, Any]:
     """A caption, aged as of now; with the maps that it has, unless they are not wanted."""
-    said, image = captioned.caption, captioned.frame.image
-    age_ms = max(0.0, (time.time() - captioned.frame.captured) * 1e3)
-    timing = {
-        "prepare": captioned.prepare_ms,
-        "wait": captioned.wait_ms,
-        "encoder": said.timing_ms.encoder,
-        "decoder": said.timing_ms.decoder,
-        "maps": said.timing_ms.maps,
-    }
-    timing["total"] = sum(timing.values())
-    body = said.to_json()
+    said = event.caption.maps
     return {
         "type": "caption",
-        "seq": seq,
-        "text": said.text,
-        "confidence": round(said.confidence, 4),
-        "words": body["words"],
-        "tags": body["tags"],
-        "fallback": said.fallback,
-        "guess": said.guess,
-        "kept": said.kept,
-        "maps": body["maps"] if maps else None,
-        "frame": {
-            "pts": _rtp_time(image.pts, image.time_base),
-            "time": captioned.frame.captured,
-            "width": image.width,
-            "height": image.height,
-        },
-        "age_ms": round(age_ms, 1),
-        "timing_ms": {part: round(ms, 2) for part, ms in timing.items()},
+        **caption_json(event),
+        "maps": said.to_json() if said and maps else None,
     }
 
 
@@ -212,11 +189,6 @@ def _id(message: dict[str, Any]) -> int | None:
 def _refuse_constant(name: str) -> None:
     """Python's parser takes NaN and the infinities, which JSON does not have (RFC 8259)."""
     raise ValueError(f"{name} is no JSON")
-
-
-def _rtp_time(pts: int | None, time_base: Any) -> int:
-    """A timestamp in the units of video over RTP, 1/90000 s (RFC 3551)."""
-    return 0 if pts is None or time_base is None else round(pts * time_base * 90_000)
 
 
 def _expected(problem: Any) -> str:

@@ -6,6 +6,8 @@ from typing import Any
 
 from aiortc import RTCSessionDescription, sdp
 
+from stream.stream_name import check_stream_name
+
 _MOST_SECTIONS = 4
 
 
@@ -16,6 +18,8 @@ class InputKind(StrEnum):
     """From the client that made the offer."""
     DEMO = "demo"
     """From the built-in demo clip."""
+    FEED = "feed"
+    """From a feed, which others may watch too."""
 
 
 class OfferError(ValueError):
@@ -33,13 +37,20 @@ class Offer:
 
     description: RTCSessionDescription
     input: InputKind
+    receives: bool = True
+    """Whether the peer is to be sent the annotated video."""
+    feed: str = ""
+    """The name of the feed to watch, if that is the input."""
+    publish: str = ""
+    """The name under which others may watch what the peer sends; empty for not at all."""
 
     @classmethod
     def read(cls, body: Any, sdp_bytes: int) -> "Offer":
         """Check a request's JSON value.
 
         Args:
-            body: `{"sdp", "type": "offer", "source"?: "peer" | "demo"}`.
+            body: `{"sdp", "type": "offer", "source"?: "peer" | "demo" | "feed", "feed"?,
+                "publish"?}`.
             sdp_bytes: The largest SDP.
 
         Raises:
@@ -54,11 +65,44 @@ class Offer:
         except ValueError:
             known = ", ".join(InputKind)
             raise OfferError("bad-request", f"the source must be one of {known}") from None
-        text = body["sdp"]
+        feed = _name(body, "feed", wanted=source is InputKind.FEED)
+        publish = _name(body, "publish", wanted=source is InputKind.PEER and "publish" in body)
+        return cls.of(body["sdp"], source, sdp_bytes, feed=feed, publish=publish)
+
+    @classmethod
+    def of(
+        cls, text: str, source: InputKind, sdp_bytes: int, *, feed: str = "", publish: str = ""
+    ) -> "Offer":
+        """Check an offer's SDP.
+
+        Args:
+            text: The SDP.
+            source: Where the pictures are to come from.
+            sdp_bytes: The largest SDP.
+            feed: As the field.
+            publish: As the field.
+
+        Raises:
+            OfferError: If it cannot be read, or offers no video that fits the source.
+        """
         if len(text.encode(errors="replace")) > sdp_bytes:
             raise OfferError("too-large", f"the SDP may have {sdp_bytes} bytes at most")
-        _check_media(_parse(text), source)
-        return cls(RTCSessionDescription(sdp=text, type="offer"), source)
+        direction = _video_direction(_parse(text), source)
+        receives = direction in ("sendrecv", "recvonly")
+        description = RTCSessionDescription(sdp=text, type="offer")
+        return cls(description, source, receives, feed, publish)
+
+
+def _name(body: dict[str, Any], key: str, *, wanted: bool) -> str:
+    if not wanted:
+        if body.get(key):
+            raise OfferError("bad-request", f"{key} does not go with this source")
+        return ""
+    name = body.get(key)
+    try:
+        return check_stream_name(name if isinstance(name, str) else "")
+    except ValueError as problem:
+        raise OfferError("bad-request", f"{key}: {problem}") from None
 
 
 def _parse(text: str) -> sdp.SessionDescription:
@@ -71,7 +115,7 @@ def _parse(text: str) -> sdp.SessionDescription:
         raise OfferError("bad-sdp", f"the SDP cannot be read: {problem!r}") from problem
 
 
-def _check_media(description: sdp.SessionDescription, source: InputKind) -> None:
+def _video_direction(description: sdp.SessionDescription, source: InputKind) -> str:
     if len(description.media) > _MOST_SECTIONS:
         raise OfferError("bad-sdp", f"the SDP may have {_MOST_SECTIONS} media sections at most")
     video = [media for media in description.media if media.kind == "video" and media.port]
@@ -80,5 +124,6 @@ def _check_media(description: sdp.SessionDescription, source: InputKind) -> None
     direction = video[0].direction or "sendrecv"
     if source is InputKind.PEER and direction not in ("sendrecv", "sendonly"):
         raise OfferError("no-video", "offer a video track that sends, or ask for the demo source")
-    if source is InputKind.DEMO and direction not in ("sendrecv", "recvonly"):
-        raise OfferError("no-video", "the demo source needs a video track that receives")
+    if source is not InputKind.PEER and direction not in ("sendrecv", "recvonly"):
+        raise OfferError("no-video", f"the {source} source needs a video track that receives")
+    return direction

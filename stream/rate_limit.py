@@ -7,18 +7,37 @@ from collections.abc import Callable
 class RateLimit:
     """A token bucket: so many a second on average, and two seconds' worth at once."""
 
-    def __init__(self, per_s: float, clock: Callable[[], float] = time.monotonic) -> None:
-        """Start with a full bucket."""
+    def __init__(
+        self,
+        per_s: float,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        burst: float | None = None,
+    ) -> None:
+        """Start with a full bucket; it holds two seconds' worth, or `burst`."""
         self._per_s, self._clock = per_s, clock
-        self._most = max(1.0, 2 * per_s)
+        self._most = max(1.0, 2 * per_s if burst is None else burst)
         self._left, self._at = self._most, clock()
 
-    def take(self) -> bool:
-        """Take one token, if there is one."""
+    def take(self, count: float = 1) -> bool:
+        """Take one token, or so many, if there are as many."""
+        self._fill()
+        if self._left < count:
+            return False
+        self._left -= count
+        return True
+
+    def left(self) -> int:
+        """Say how many whole tokens there are."""
+        self._fill()
+        return int(self._left)
+
+    def wait_s(self, count: float = 1) -> float:
+        """Say how many seconds it takes until there are so many."""
+        self._fill()
+        return max(0.0, (count - self._left) / self._per_s)
+
+    def _fill(self) -> None:
         now = self._clock()
         self._left = min(self._most, self._left + (now - self._at) * self._per_s)
         self._at = now
-        if self._left < 1:
-            return False
-        self._left -= 1
-        return True

@@ -1,4 +1,4 @@
-"""One live session: a peer's pictures in, annotated video and captions out, until it ends."""
+"""One live session: a peer that sends pictures, or watches a feed, until it ends."""
 
 import asyncio
 import contextlib
@@ -13,35 +13,26 @@ from aiortc import (
     RTCConfiguration,
     RTCDataChannel,
     RTCPeerConnection,
+    RTCRtpSender,
     RTCSessionDescription,
 )
 
-from inference.engine import EngineState
-from inference.explanations.map import Map
-from stream import messages
 from stream.annotated_track import AnnotatedTrack
-from stream.asked_analyses import AskedAnalyses
-from stream.asked_explanations import AskedExplanations
-from stream.caption_channel import LABEL, CaptionChannel
-from stream.doubt import worded
-from stream.frame_rates import FrameRates
-from stream.intake import Intake, IntakeEnded, read_source, read_track
-from stream.kept_frames import FrameGone, KeptFrames
-from stream.live_maps import LiveMaps
+from stream.caption_channel import LABEL
+from stream.captioned_stream import CaptionedStream
+from stream.client import Client
+from stream.intake import IntakeEnded, read_source, read_track
 from stream.offer import InputKind, Offer, OfferError
-from stream.overlay import Subtitle
-from stream.recent_pictures import RecentPictures
-from stream.sampler import Sampler
+from stream.publications import Publications
 from stream.session_limits import Ended, SessionLimits
+from stream.signal import Signal, SignalState
 from stream.sources import open_source
-from stream.stream_captioner import CaptionedFrame
 from stream.surroundings import Surroundings
+from stream.viewer_track import ViewerTrack
 
 _TICK_S = 1.0
 _FAREWELL_S = 0.1
 _CLOSE_S = 2.0
-_STALE_INTERVALS = 3
-_STALE_S = 3.0
 _ID_BYTES = 16
 
 logger = logging.getLogger(__name__)
@@ -55,49 +46,47 @@ class Session:
     name: str
     """For logs: the beginning of the id."""
 
-    def __init__(self, offer: Offer, shared: Surroundings) -> None:
-        """Prepare to answer the offer."""
+    def __init__(
+        self, offer: Offer, shared: Surroundings, publications: Publications, *, may_analyse: bool
+    ) -> None:
+        """Prepare to answer the offer, of a client that may ask for analyses, or may not.
+
+        Raises:
+            NoSuchStream: If it wants to watch what is not there.
+            NameTaken: If it wants to publish under a name that is taken.
+        """
         self.id = secrets.token_urlsafe(_ID_BYTES)
         self.name = self.id[:6]
-        self._offer, self._shared, self._settings = offer, shared, shared.settings
-        self._intake, self._pictures = Intake(), RecentPictures()
-        self._sampler = Sampler(
-            self._intake.to_caption,
-            shared.captions,
-            self._publish,
-            shared.sampling,
-            shared.settings.interval_s,
-            shared.settings.beam_width,
-            lambda: self._maps.gradcam_is_due(),
-            self._pictures,
+        self._offer, self._shared, self._publications = offer, shared, publications
+        self._stream = self._find_stream()
+        shares = self.watches or bool(offer.publish)
+        self._returned: AnnotatedTrack | ViewerTrack = (
+            self._stream.shared_video.watch() if shares else self._stream.track
         )
-        self._maps = LiveMaps(
-            shared.captions,
-            shared.settings.explanation_share,
-            lambda: self._sampler.interval_s,
-            self._tell,
-            self._spawn,
+        self.client = Client(
+            self.id,
+            self._stream,
+            shared,
+            owns=not self.watches,
+            may_analyse=may_analyse,
+            returned=lambda: self._returned.returned,
+            spawn=self._spawn,
         )
-        self.frames = KeptFrames(shared.studying)
-        self._explanations = AskedExplanations(
-            shared.captions, self.frames, shared.settings.explanation_s, self._spawn
-        )
-        self._analyses = AskedAnalyses(shared.analyses, self.frames, self._pictures, self._spawn)
-        self._returned = AnnotatedTrack(
-            self._intake.to_return, self._subtitle, self._heat, shared.painting, shared.sampling
-        )
-        self._channel: CaptionChannel | None = None
-        self._newest: CaptionedFrame | None = None
-        self._sent = self._unsent = 0
-        self._rates = FrameRates()
         self._over: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
         self._tasks: set[asyncio.Task[object]] = set()
         # An empty list, since aiortc takes none at all as leave to ask a public STUN server.
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        self._limits = SessionLimits(self._peer, self._intake, shared.settings)
+        self._limits = SessionLimits(
+            self._peer, None if self.watches else self._stream.intake, shared.settings
+        )
         self._peer.on("track", self._on_track)
         self._peer.on("datachannel", self._on_channel)
         self._peer.on("connectionstatechange", self._on_connection_state)
+
+    @property
+    def watches(self) -> bool:
+        """Whether the pictures are another's."""
+        return self._offer.input is InputKind.FEED
 
     async def answer(self) -> RTCSessionDescription:
         """Answer the offer.
@@ -118,9 +107,8 @@ class Session:
 
     async def run(self) -> None:
         """Live until the peer goes, a limit is reached, or the task is cancelled."""
-        unsubscribe = self._shared.captions.subscribe(self._on_captioner_state)
-        self._spawn(self._sampler.run())
         self._spawn(self._watch())
+        self._spawn(self._watch_stream() if self.watches else self._stream.run())
         if self._offer.input is InputKind.DEMO:
             self._spawn(self._read(self._play_demo()))
         try:
@@ -128,32 +116,59 @@ class Session:
             logger.info("session %s ended: %s", self.name, ended)
             await self._say_farewell(ended)
         finally:
-            unsubscribe()
             await self.close()
-
-    async def _play_demo(self) -> None:
-        await read_source(await asyncio.to_thread(open_source, "demo"), self._intake)
 
     async def close(self) -> None:
         """Free everything; safe to call more than once."""
         # Whatever still comes in begins nothing new.
         self._end(Ended("the session was closed"))
+        self.client.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self.frames.clear()
-        self._pictures.clear()
-        self._newest = None
         self._returned.stop()
+        if not self.watches:
+            self._publications.remove(self._stream)
+            await self._stream.close()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._peer.close(), _CLOSE_S)
+
+    def end(self, ended: Ended) -> None:
+        """End the session, and tell the client why."""
+        self._end(ended)
+
+    def _find_stream(self) -> CaptionedStream:
+        if self._offer.input is InputKind.FEED:
+            return self._publications.find(self._offer.feed)
+        stream = CaptionedStream(self._offer.publish or self.id, self._shared)
+        stream.signal = Signal(SignalState.LIVE, time.time())
+        if self._offer.publish:
+            self._publications.add(stream)
+        return stream
+
+    async def _watch_stream(self) -> None:
+        with self._stream.watched():
+            await self._stream.closed.wait()
+        self._end(Ended("this feed is watched no more: it was taken away", "source-ended"))
+
+    async def _play_demo(self) -> None:
+        await read_source(await asyncio.to_thread(open_source, "demo"), self._stream.intake)
 
     def _choose_media(self) -> None:
         for transceiver in self._peer.getTransceivers():
             if transceiver.kind != "video":
                 # A track that is received and not read would grow without end.
                 transceiver.direction = "inactive"
-        self._peer.addTrack(self._returned)
+        if self._offer.receives:
+            sender = self._peer.addTrack(self._returned)
+            if self._offer.input is not InputKind.PEER:
+                self._only_send(sender)
+
+    def _only_send(self, sender: RTCRtpSender) -> None:
+        # A peer that watches may offer to send too: nobody would read it.
+        for transceiver in self._peer.getTransceivers():
+            if transceiver.sender is sender:
+                transceiver.direction = "sendonly"
 
     def _spawn(self, work: Coroutine[Any, Any, object]) -> asyncio.Task[object]:
         task = asyncio.create_task(work, name=f"session {self.name}")
@@ -172,15 +187,13 @@ class Session:
             self._over.set_result(ended)
 
     async def _say_farewell(self, ended: Ended) -> None:
-        if self._channel and self._peer.connectionState == "connected":
-            self._channel.error(ended.code, str(ended))
+        connected = self._peer.connectionState == "connected"
+        if connected and self.client.error(ended.code, str(ended)):
             await asyncio.sleep(_FAREWELL_S)
-
-    # What the peer does.
 
     def _on_track(self, track: MediaStreamTrack) -> None:
         if track.kind == "video" and self._offer.input is InputKind.PEER:
-            self._spawn(self._read(read_track(track, self._intake)))
+            self._spawn(self._read(read_track(track, self._stream.intake)))
 
     async def _read(self, reading: Coroutine[Any, Any, None]) -> None:
         try:
@@ -189,166 +202,18 @@ class Session:
             self._end(Ended(str(ended), "source-ended"))
 
     def _on_channel(self, channel: RTCDataChannel) -> None:
-        if channel.label != LABEL or self._channel:
+        if channel.label != LABEL or not self.client.open(channel):
             channel.close()
-            return
-        self._channel = CaptionChannel(channel, self._settings, self._on_message)
-        self._greet()
 
     def _on_connection_state(self) -> None:
         if self._peer.connectionState in ("closed", "failed"):
             self._end(Ended("the connection was closed"))
 
-    def _on_message(self, message: dict[str, Any]) -> None:
-        if self._over.done():
-            return
-        assert self._channel
-        match message["type"]:
-            case "ping":
-                self._channel.send({"type": "pong", "id": message["id"]})
-            case "configure":
-                self._configure(message)
-            case "freeze":
-                self._freeze(message["seq"], self._channel)
-            case "release":
-                self.frames.release()
-            case "explain" | "check" | "analyze":
-                self._ask(message, self._channel)
-            case "cancel":
-                self._explanations.cancel(message["id"], self._channel)
-                self._analyses.cancel(message["id"])
-
-    def _configure(self, wanted: dict[str, Any]) -> None:
-        if "interval_s" in wanted:
-            self._sampler.interval_s = float(wanted["interval_s"])
-        if "beam_width" in wanted:
-            self._sampler.beam_width = wanted["beam_width"]
-        if "overlay" in wanted:
-            self._maps.overlay = wanted["overlay"]
-        if "explanations" in wanted:
-            self._maps.explanations = wanted["explanations"]
-        self._send_stats()
-
-    def _ask(self, message: dict[str, Any], channel: CaptionChannel) -> None:
-        asked = message["id"]
-        if asked in self._explanations or asked in self._analyses:
-            told = "id: is that of a request that is not answered yet"
-            channel.error("bad-message", told, asked)
-        elif message["type"] == "analyze":
-            self._analyses.ask(message, channel)
-        else:
-            self._explanations.ask(message, channel)
-
-    def _freeze(self, seq: int, channel: CaptionChannel) -> None:
-        try:
-            self.frames.freeze(seq)
-        except FrameGone as problem:
-            channel.error("gone", str(problem))
-        else:
-            self._spawn(channel.answer(messages.frozen(self.id, seq)))
-
-    # What the captioner does.
-
-    def _publish(self, captioned: CaptionedFrame) -> None:
-        self._newest = captioned
-        seq = self._sent + self._unsent
-        wants_maps = self._maps.explanations != "none"
-        told = self._tell(messages.caption(seq, captioned, maps=wants_maps))
-        self._sent += told
-        self._unsent += not told
-        self._maps.follow(self.frames.keep(seq, captioned), told=told)
-
-    def _on_captioner_state(self) -> None:
-        if self._shared.captions.state is EngineState.READY:
-            self._greet()
-        else:
-            self._send_stats()
-
-    def _subtitle(self) -> Subtitle:
-        """What the returned video carries now."""
-        captions, newest = self._shared.captions, self._newest
-        notice = {
-            EngineState.STARTING: "The captioner is starting",
-            EngineState.PAUSED: "Captions are paused",
-            EngineState.READY: None,
-        }[captions.state]
-        if newest is None:
-            return Subtitle("", notice=notice)
-        stale = notice is not None or time.time() - newest.frame.captured > self._patience_s()
-        doubt, text = worded(newest.caption)
-        return Subtitle(text, stale, " · ".join(filter(None, (notice, doubt))) or None)
-
-    def _heat(self) -> Map | None:
-        """What the returned video shows over the picture now."""
-        return self._maps.heat(self._patience_s())
-
-    def _patience_s(self) -> float:
-        """Age at which what was said of a picture may be true no more."""
-        return max(_STALE_S, _STALE_INTERVALS * self._sampler.interval_s)
-
-    # What the client is told.
-
-    def _tell(self, message: dict[str, Any]) -> bool:
-        return self._channel is not None and self._channel.send(message)
-
-    def _greet(self) -> None:
-        if self._channel:
-            self._channel.send(
-                messages.hello(
-                    self.id,
-                    self._shared.captions.info,
-                    self._state_of_settings(),
-                    messages.bounds(self._settings),
-                    self._state_of_captioner(),
-                )
-            )
-            self._send_stats()
-
-    def _send_stats(self) -> None:
-        every = self._maps.every
-        self._tell(
-            {
-                "type": "stats",
-                "captioner": self._state_of_captioner(),
-                "settings": self._state_of_settings(),
-                "frames": {
-                    "received": self._intake.received,
-                    "returned": self._returned.returned,
-                    "replaced": self._intake.to_return.replaced,
-                    "fps_in": round(self._rates.received, 1),
-                    "fps_out": round(self._rates.returned, 1),
-                },
-                "captions": {"sent": self._sent, "replaced": self._unsent},
-                "explanations": {
-                    "gradcam_every": every.gradcam,
-                    "saliency_every": every.saliency,
-                },
-                "pictures": len(self._pictures),
-            }
-        )
-
-    def _state_of_captioner(self) -> dict[str, Any]:
-        captions = self._shared.captions
-        return {"state": captions.state.value, "message": captions.message}
-
-    def _state_of_settings(self) -> dict[str, Any]:
-        info = self._shared.captions.info
-        width = self._sampler.beam_width or (info.beam_width if info else messages.BEAM_WIDTH)
-        return {
-            "interval_s": self._sampler.interval_s,
-            "beam_width": width,
-            "overlay": self._maps.overlay,
-            "explanations": self._maps.explanations,
-        }
-
-    # What ends it.
-
     async def _watch(self) -> None:
         """Every second: tell the client how it goes, and end the session when a limit is met."""
         while True:
             await asyncio.sleep(_TICK_S)
-            self._rates.measure(self._intake.received, self._returned.returned)
-            self._send_stats()
+            self.client.tick()
             if ended := await self._limits.met():
                 self._end(ended)
                 return

@@ -20,8 +20,10 @@ class Ended(Exception):
 class SessionLimits:
     """Watches one session, from now on."""
 
-    def __init__(self, peer: RTCPeerConnection, intake: Intake, settings: StreamSettings) -> None:
-        """Watch a peer and its pictures."""
+    def __init__(
+        self, peer: RTCPeerConnection, intake: Intake | None, settings: StreamSettings
+    ) -> None:
+        """Watch a peer, and its pictures if it is to send any."""
         self._peer, self._intake, self._settings = peer, intake, settings
         self._heard_at = self._begun = time.monotonic()
         self._heard_bytes = 0
@@ -35,7 +37,7 @@ class SessionLimits:
             return Ended("the connection was not made in time") if late else None
         if now - self._heard_at > settings.vanished_s:
             return Ended("nothing was heard of the peer any more")
-        if now - self._intake.newest_at > settings.idle_s:
+        if self._intake and now - self._intake.newest_at > settings.idle_s:
             return Ended(f"no picture came for {settings.idle_s:g} s")
         if now - self._begun > settings.session_s:
             return Ended(f"a session may last {settings.session_s:g} s")

@@ -1,23 +1,19 @@
 """All live sessions of a server: so many and no more, and none left when it stops."""
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import NamedTuple, Self
 
 from aiortc import RTCSessionDescription
 
-from stream.analyses import Analyses
-from stream.caption_service import CaptionService
-from stream.ice import MediaAddresses
-from stream.kept_frames import FrameGone
-from stream.offer import Offer
-from stream.prompt_jitter import deliver_promptly
+from stream.offer import InputKind, Offer
+from stream.publications import Publications
 from stream.session import Session
-from stream.settings import StreamSettings
+from stream.session_limits import Ended
 from stream.surroundings import Surroundings
 
-_PAINTERS = 2
+_FAREWELLS_S = 1.0
+"""How long all farewells together may take."""
 
 
 class _Live(NamedTuple):
@@ -31,28 +27,25 @@ class ServerFull(RuntimeError):
     retry_after_s = 10
 
 
+class SessionGone(LookupError):
+    """There is no such session any more."""
+
+
 class Sessions:
     """Accepts offers and keeps their sessions; an asynchronous context manager."""
 
-    def __init__(self, settings: StreamSettings, captions: CaptionService, host: str) -> None:
-        """Accept sessions whose media may use the addresses of `host`."""
-        deliver_promptly()
-        self._settings = settings
+    def __init__(self, shared: Surroundings, publications: Publications) -> None:
+        """Accept sessions, which may watch what is published, or be published themselves."""
+        self.shared, self._publications = shared, publications
         self._live: dict[str, _Live] = {}
-        self.analyses = Analyses(captions, settings)
-        """Those that clients of the sessions asked for, whether still connected or not."""
-        self._shared = Surroundings(
-            settings=settings,
-            captions=captions,
-            analyses=self.analyses,
-            addresses=MediaAddresses(host),
-            painting=ThreadPoolExecutor(_PAINTERS, "painting"),
-            sampling=ThreadPoolExecutor(1, "sampling"),
-            studying=ThreadPoolExecutor(1, "studying"),
-        )
 
     def __len__(self) -> int:
         return len(self._live)
+
+    @property
+    def viewers(self) -> int:
+        """Sessions that watch what others send."""
+        return sum(live.session.watches for live in self._live.values())
 
     async def __aenter__(self) -> Self:
         return self
@@ -65,47 +58,70 @@ class Sessions:
     ) -> None:
         await self.close()
 
-    async def accept(self, offer: Offer) -> tuple[str, RTCSessionDescription]:
+    async def accept(
+        self, offer: Offer, *, may_analyse: bool = True
+    ) -> tuple[str, RTCSessionDescription]:
         """Start a session; return its id and the answer.
 
+        Args:
+            offer: What is offered.
+            may_analyse: Whether the client may ask for analyses.
+
         Raises:
-            ServerFull: If there are as many sessions as may be.
+            ServerFull: If there are as many sessions, or as many viewers, as may be.
             OfferError: If the offer cannot be answered.
+            NoSuchStream: If it wants to watch what is not there.
+            NameTaken: If it wants to publish under a name that is taken.
         """
-        if len(self._live) >= self._settings.sessions:
-            raise ServerFull(f"all {self._settings.sessions} sessions are taken")
-        session = Session(offer, self._shared)
+        self._check_room(offer)
+        session = Session(offer, self.shared, self._publications, may_analyse=may_analyse)
         answered: asyncio.Future[RTCSessionDescription] = asyncio.Future()
         task = asyncio.create_task(_live(session, answered), name=f"session {session.name}")
         self._live[session.id] = _Live(session, task)
         task.add_done_callback(lambda _: self._live.pop(session.id))
         return session.id, await asyncio.shield(answered)
 
-    async def picture(self, stream: str, seq: int) -> bytes:
+    def find(self, session: str) -> Session:
+        """Find a live session by its id.
+
+        Raises:
+            SessionGone: If there is none.
+        """
+        if session not in self._live:
+            raise SessionGone("there is no such session any more: connect again")
+        return self._live[session].session
+
+    async def picture(self, session: str, seq: int) -> bytes:
         """Give the picture of a caption, as a JPEG: what the caption speaks of, with nothing on it.
 
         Args:
-            stream: The session's id.
+            session: The id of the session that was told the caption.
             seq: The caption's number; it is the frozen one, or one of the last few.
 
         Raises:
-            FrameGone: If there is no such session, or it does not keep the picture any more.
+            FrameGone: If the picture is not kept any more.
+            SessionGone: If there is no such session.
         """
-        if stream not in self._live:
-            raise FrameGone("there is no such stream any more: connect again")
-        return await self._live[stream].session.frames.find(seq).jpeg()
+        return await self.find(session).client.frames.find(seq).jpeg()
 
-    async def close(self) -> None:
-        """End every session and every analysis, and free what they share."""
+    async def close(self, why: str = "the server is stopping") -> None:
+        """End every session, telling each client why."""
+        for live in self._live.values():
+            live.session.end(Ended(why))
         tasks = [live.task for live in self._live.values()]
+        if tasks:
+            await asyncio.wait(tasks, timeout=_FAREWELLS_S)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self.analyses.close()
-        self._shared.painting.shutdown(wait=False)
-        self._shared.sampling.shutdown(wait=False)
-        self._shared.studying.shutdown(wait=False)
-        self._shared.addresses.release()
+
+    def _check_room(self, offer: Offer) -> None:
+        settings, viewers = self.shared.settings, self.viewers
+        if offer.input is InputKind.FEED:
+            if viewers >= settings.viewers:
+                raise ServerFull(f"all {settings.viewers} places for viewers are taken")
+        elif len(self._live) - viewers >= settings.sessions:
+            raise ServerFull(f"all {settings.sessions} sessions are taken")
 
 
 async def _live(session: Session, answered: asyncio.Future[RTCSessionDescription]) -> None:

@@ -10,6 +10,8 @@ class StreamSettings(BaseModel):
 
     sessions: int = Field(8, ge=1, le=1000)
     """Live sessions at once; more are refused with 503 and Retry-After."""
+    viewers: int = Field(32, ge=1, le=1000)
+    """Viewers of feeds and of published sessions at once, of all together; more are refused."""
     interval_s: float = Field(1.0, ge=0.25, le=10)
     """Seconds between captions; a client may choose another in 0.25..10."""
     beam_width: int | None = Field(None, ge=1, le=5)

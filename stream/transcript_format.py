@@ -5,7 +5,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from stream import messages
+from stream.caption_event import CaptionEvent
+from stream.caption_json import caption_json
 from stream.doubt import in_one_line
 from stream.transcript import TranscriptLine
 
@@ -30,9 +31,8 @@ def lasts_on(shown: TranscriptLine | None, line: TranscriptLine) -> bool:
 
 def json_line(seq: int, line: TranscriptLine) -> str:
     """The caption as on the data channel, with its position for its type; kept ones too."""
-    message = messages.caption(seq, line.captioned)
-    del message["type"]
-    return json.dumps({"position_s": round(line.position_s, 3), **message})
+    event = CaptionEvent.of("transcript", seq, line.captioned)
+    return json.dumps({"position_s": round(line.position_s, 3), **caption_json(event)})
 
 
 class WebVtt:

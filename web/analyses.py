@@ -3,8 +3,9 @@
 from aiohttp import web
 
 from stream.analyses import Analysis, AnalysisGone
+from web.access import admin_only
 from web.errors import error
-from web.keys import SESSIONS
+from web.keys import SURROUNDINGS
 
 _HEADERS = {"Cache-Control": "no-store", "Cross-Origin-Resource-Policy": "same-origin"}
 _REPORT_POLICY = "; ".join(
@@ -42,6 +43,7 @@ def routes() -> list[web.AbstractRouteDef]:
     ]
 
 
+@admin_only
 async def _tell(request: web.Request) -> web.Response:
     try:
         analysis = _find(request)
@@ -50,14 +52,16 @@ async def _tell(request: web.Request) -> web.Response:
     return web.json_response(analysis.to_json(), headers=_HEADERS)
 
 
+@admin_only
 async def _cancel(request: web.Request) -> web.Response:
     try:
-        request.app[SESSIONS].analyses.cancel(_find(request))
+        request.app[SURROUNDINGS].analyses.cancel(_find(request))
     except AnalysisGone as problem:
         return error(404, "gone", str(problem), _HEADERS)
     return web.Response(status=204, headers=_HEADERS)
 
 
+@admin_only
 async def _file(request: web.Request) -> web.Response:
     name = request.match_info["name"]
     try:
@@ -71,4 +75,4 @@ async def _file(request: web.Request) -> web.Response:
 
 
 def _find(request: web.Request) -> Analysis:
-    return request.app[SESSIONS].analyses.find(request.match_info["token"])
+    return request.app[SURROUNDINGS].analyses.find(request.match_info["token"])

@@ -1,48 +1,51 @@
-"""The HTTP application: the page, and the door through which sessions come."""
+"""The HTTP application: the page, and the doors through which sessions and programs come."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 from aiohttp import web
 
 from inference.engine import Engine
-from inference.quantized import Precision
+from stream.caption_service import CaptionService
+from stream.feeds.feeds import Feeds
+from stream.publications import Publications
 from stream.sessions import Sessions
-from stream.settings import StreamSettings
-from web import analyses, health, offers, pictures
-from web.errors import error_middleware
-from web.keys import ENGINE, HOST, SESSIONS, SETTINGS
-from web.origin import origin_middleware
+from stream.surroundings import Surroundings
+from web import analyses, guards, health, login, offers, pictures
+from web.keys import CAPTIONS, ENGINE, FEEDS, PUBLICATIONS, SESSIONS, SETTINGS, SURROUNDINGS
 from web.page import page_routes, security_headers
+from web.settings import ServerSettings
 
 _BODY_OVERHEAD = 4096
 """What a request may have besides its SDP, before JSON's escapes."""
 
 
-def create_app(
-    settings: StreamSettings, captioner: Path, host: str, precision: Precision = "float32"
-) -> web.Application:
-    """Assemble the application; it starts the engine and ends all with itself.
+def create_app(settings: ServerSettings, captions: CaptionService | None = None) -> web.Application:
+    """Assemble the application; it starts all that it needs, and ends all with itself.
 
     Args:
-        settings: The bounds of sessions.
-        captioner: The folder of the captioner to run.
-        host: The address that the server is bound to.
-        precision: What the captioner's encoder computes in.
+        settings: Of the server.
+        captions: What captions; an engine of the application's own when None.
     """
     app = web.Application(
-        middlewares=[error_middleware, origin_middleware],
+        middlewares=guards.MIDDLEWARES,
         # Each character of an SDP may take two bytes as JSON: a line's end does.
-        client_max_size=2 * settings.sdp_bytes + _BODY_OVERHEAD,
+        client_max_size=2 * settings.stream.sdp_bytes + _BODY_OVERHEAD,
     )
     app[SETTINGS] = settings
-    app[HOST] = host
-    app[ENGINE] = Engine(captioner, precision=precision)
-    app[SESSIONS] = Sessions(settings, app[ENGINE], host)
+    guards.install(app, settings)
+    if captions is None:
+        captions = app[ENGINE] = Engine(settings.captioner, precision=settings.precision)
+        app.cleanup_ctx.append(_engine)
+    app[CAPTIONS] = captions
+    app.cleanup_ctx.append(_surroundings)
+    app[SURROUNDINGS] = Surroundings.prepare(settings.stream, captions, settings.host)
+    app[PUBLICATIONS] = Publications()
+    app[SESSIONS] = Sessions(app[SURROUNDINGS], app[PUBLICATIONS])
+    app[FEEDS] = Feeds(app[SURROUNDINGS], app[PUBLICATIONS])
+    app.cleanup_ctx.append(_feeds)
     app.on_response_prepare.append(security_headers)
     app.on_shutdown.append(_end_sessions)
-    app.cleanup_ctx.append(_engine)
-    for part in (offers, pictures, analyses, health):
+    for part in (login, offers, pictures, analyses, health):
         app.add_routes(part.routes())
     app.add_routes(page_routes())
     return app
@@ -52,6 +55,17 @@ async def _engine(app: web.Application) -> AsyncIterator[None]:
     app[ENGINE].start()
     yield
     await app[ENGINE].stop()
+
+
+async def _surroundings(app: web.Application) -> AsyncIterator[None]:
+    yield
+    await app[SURROUNDINGS].close()
+
+
+async def _feeds(app: web.Application) -> AsyncIterator[None]:
+    await app[FEEDS].reload(app[SETTINGS].feeds)
+    yield
+    await app[FEEDS].close()
 
 
 async def _end_sessions(app: web.Application) -> None:

@@ -3,8 +3,9 @@
 from aiohttp import web
 
 from inference.engine import EngineState
+from web.access import public
 from web.errors import error
-from web.keys import ENGINE, SESSIONS
+from web.keys import CAPTIONS, SESSIONS
 
 
 def routes() -> list[web.AbstractRouteDef]:
@@ -12,12 +13,14 @@ def routes() -> list[web.AbstractRouteDef]:
     return [web.get("/healthz", _alive), web.get("/readyz", _ready)]
 
 
+@public
 async def _alive(request: web.Request) -> web.Response:
     return web.json_response({"status": "ok", "sessions": len(request.app[SESSIONS])})
 
 
+@public
 async def _ready(request: web.Request) -> web.Response:
-    engine = request.app[ENGINE]
-    if engine.state is not EngineState.READY:
-        return error(503, "not-ready", engine.message, {"Retry-After": "2"})
+    captions = request.app[CAPTIONS]
+    if captions.state is not EngineState.READY:
+        return error(503, "not-ready", captions.message, {"Retry-After": "2"})
     return web.json_response({"status": "ready"})

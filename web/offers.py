@@ -5,6 +5,7 @@ import json
 from aiohttp import web
 
 from stream.offer import Offer, OfferError
+from stream.publications import NameTaken, NoSuchStream
 from stream.sessions import ServerFull
 from web.errors import error
 from web.keys import SESSIONS, SETTINGS
@@ -23,10 +24,14 @@ async def _offer(request: web.Request) -> web.Response:
     except (ValueError, RecursionError) as problem:
         return error(400, "bad-json", f"the body is not JSON: {problem}")
     try:
-        offer = Offer.read(body, request.app[SETTINGS].sdp_bytes)
+        offer = Offer.read(body, request.app[SETTINGS].stream.sdp_bytes)
         stream, answer = await request.app[SESSIONS].accept(offer)
     except OfferError as problem:
         return error(_STATUS.get(problem.code, 400), problem.code, str(problem))
+    except NoSuchStream as problem:
+        return error(404, "not-found", str(problem))
+    except NameTaken as problem:
+        return error(409, "name-taken", str(problem))
     except ServerFull as problem:
         retry = {"Retry-After": str(problem.retry_after_s)}
         return error(503, "server-full", f"{problem}; try again later", retry)

@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from stream.kept_frames import FrameGone
+from stream.sessions import SessionGone
 from web.errors import error
 from web.keys import SESSIONS
 
@@ -18,6 +19,6 @@ async def _picture(request: web.Request) -> web.Response:
     stream, seq = request.match_info["stream"], int(request.match_info["seq"])
     try:
         picture = await request.app[SESSIONS].picture(stream, seq)
-    except FrameGone as problem:
+    except (FrameGone, SessionGone) as problem:
         return error(404, "gone", str(problem), _HEADERS)
     return web.Response(body=picture, content_type="image/jpeg", headers=_HEADERS)

@@ -12,9 +12,16 @@ from pydantic_settings import (
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
+from pydantic_settings import SettingsError as PydanticSettingsError
 
 from inference.quantized import Precision
+from stream.feeds.settings import FeedName, FeedSettings
 from stream.settings import StreamSettings
+from web.access_settings import AccessSettings
+from web.https_settings import HttpsSettings
+from web.limits_settings import LimitsSettings
+from web.log_settings import LogSettings
+from web.setting_mistakes import describe
 
 DEFAULT_CAPTIONER = Path(__file__).parent.parent / "models" / "weights" / "lite2"
 
@@ -31,7 +38,12 @@ class ServerSettings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="SIGHTLINE_", env_nested_delimiter="__", extra="forbid", frozen=True
+        env_prefix="SIGHTLINE_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        # The address of a feed may hold a password.
+        hide_input_in_errors=True,
     )
 
     host: str = "127.0.0.1"
@@ -44,6 +56,12 @@ class ServerSettings(BaseSettings):
     """What the encoder computes in. "int8" is faster, needs what `inference.quantize` makes, and
     costs what is told there."""
     stream: StreamSettings = StreamSettings()
+    feeds: dict[FeedName, FeedSettings] = Field(default_factory=dict, max_length=100)
+    """Cameras that are captioned by themselves, each by the name under which it is watched."""
+    access: AccessSettings = AccessSettings()
+    https: HttpsSettings = Field(default_factory=HttpsSettings)
+    limits: LimitsSettings = LimitsSettings()
+    log: LogSettings = LogSettings()
 
     @field_validator("host")
     @classmethod
@@ -64,7 +82,7 @@ def read_settings(config: Path | None, overrides: dict[str, Any]) -> ServerSetti
     Raises:
         SettingsError: If the file cannot be read, or a setting is wrong.
     """
-    values = _read_file(config)
+    text, values = _read_file(config)
 
     class Layered(ServerSettings):
         """The settings, their sources in order: command line, environment, file."""
@@ -83,17 +101,21 @@ def read_settings(config: Path | None, overrides: dict[str, Any]) -> ServerSetti
     try:
         return Layered(**overrides)
     except ValidationError as problem:
-        first = problem.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise SettingsError(f"setting {name!r}: {first['msg']}") from problem
+        told = describe(problem, ServerSettings, config, text, overrides)
+        # Not the cause: it repeats the values, which may be secrets.
+        raise SettingsError(told) from None
+    except PydanticSettingsError as problem:
+        raise SettingsError(f"environment: {problem}") from problem
 
 
-def _read_file(config: Path | None) -> dict[str, Any]:
+def _read_file(config: Path | None) -> tuple[str, dict[str, Any]]:
     if config is None:
-        return {}
+        return "", {}
     try:
-        return tomllib.loads(config.read_text(encoding="utf-8"))
+        text = config.read_text(encoding="utf-8")
+        return text, tomllib.loads(text)
     except (OSError, UnicodeDecodeError) as problem:
         raise SettingsError(f"{config} cannot be read: {problem}") from problem
     except tomllib.TOMLDecodeError as problem:
+        # It names line and column.
         raise SettingsError(f"{config} is no TOML: {problem}") from problem

@@ -50,7 +50,7 @@ def _reason(error: av.FFmpegError, open_timeout_s: float) -> str:
         case errno.ENOENT | errno.ENXIO:
             return f"is not there: connect the camera, or choose of: {cameras or 'none found'}"
         case errno.EBUSY:
-            return "is in use by another program: close that program, then start again"
+            return "is in use by another program: close that program"
         case errno.EACCES | errno.EPERM:
             return "may not be opened by this user: add the user to the group `video`"
         case errno.ENOTTY | errno.ENODEV | errno.EINVAL:

@@ -16,7 +16,11 @@ KINDS = (
 )
 
 
-def open_source(spec: str) -> Source:
+SILENCE_S = 10.0
+"""How long a live source may send no picture before it counts as lost, in seconds."""
+
+
+def open_source(spec: str, *, silence_s: float = SILENCE_S) -> Source:
     """Open the source that a user names.
 
     Opening takes as long as the source needs to show that it is one, at most about ten seconds,
@@ -26,6 +30,7 @@ def open_source(spec: str) -> Source:
         spec: `demo`, the path of a picture or a video file, a camera's device file or its bare
             number, or an address such as `rtsp://user:password@host/path`. A file that is named
             like one of the others is opened as `./demo`, `./0`.
+        silence_s: how long a camera or an address may send no picture before it counts as lost.
 
     Raises:
         SourceError: there is no such source, or it cannot be read.
@@ -35,26 +40,26 @@ def open_source(spec: str) -> Source:
     if spec == "demo":
         return DemoSource()
     if spec.isascii() and spec.isdigit():
-        return DeviceSource(Path(f"/dev/video{int(spec)}"))
+        return DeviceSource(Path(f"/dev/video{int(spec)}"), read_timeout_s=silence_s)
     if "://" in spec:
-        return UrlSource(spec)
-    return _open_path(spec)
+        return UrlSource(spec, read_timeout_s=silence_s)
+    return _open_path(spec, silence_s)
 
 
-def _open_path(spec: str) -> Source:
+def _open_path(spec: str, silence_s: float) -> Source:
     path = Path(spec)
     try:
         status = path.stat()
     except FileNotFoundError:
         if path.is_relative_to("/dev"):
-            return DeviceSource(path)
+            return DeviceSource(path, read_timeout_s=silence_s)
         raise SourceError(f"there is no {spec!r}: {KINDS}") from None
     except (OSError, ValueError) as error:
         raise SourceError(f"{spec!r} cannot be read ({error}): {KINDS}") from error
     if stat.S_ISDIR(status.st_mode):
         raise SourceError(f"{spec!r} is a folder, not a file: {KINDS}")
     if stat.S_ISCHR(status.st_mode):
-        return DeviceSource(path)
+        return DeviceSource(path, read_timeout_s=silence_s)
     if not stat.S_ISREG(status.st_mode):
         raise SourceError(f"{spec!r} is no ordinary file: {KINDS}")
     if status.st_size == 0:

@@ -96,7 +96,7 @@ class ReaderSource(Source):
     def _lost(self) -> SourceError:
         return SourceError(
             f"{self.name} has sent no picture for {self._read_timeout_s:g} s: check that it is "
-            "still on and connected, then start again"
+            "still on and connected"
         )
 
     def _read(self) -> None:
@@ -109,7 +109,7 @@ class ReaderSource(Source):
         except av.FFmpegError as reason:
             error = SourceError(
                 f"{self.name} broke off ({reason.strerror}): check that it is still on and "
-                "connected, then start again"
+                "connected"
             )
         finally:
             self._container.close()

@@ -49,7 +49,7 @@ class UrlSource(ReaderSource):
         Raises:
             SourceError: the address is malformed, nobody answers there, or not with video.
         """
-        address = _split(url)
+        address = split_address(url)
         name = _name(address)
         begun = time.monotonic()
         try:
@@ -63,7 +63,12 @@ class UrlSource(ReaderSource):
         super().__init__(container, name, live=not recorded, read_timeout_s=read_timeout_s)
 
 
-def _split(url: str) -> SplitResult:
+def split_address(url: str) -> SplitResult:
+    """Take an address apart.
+
+    Raises:
+        SourceError: it is malformed; the message does not repeat it, nor what it may hold.
+    """
     try:
         address = urlsplit(url)
         _ = address.port
@@ -85,6 +90,9 @@ def _split(url: str) -> SplitResult:
 
 def _name(address: SplitResult) -> str:
     """Say which host it is; user, path and query may each hold a password or a stream's key."""
+    if "@" in address.path + address.query + address.fragment:
+        # Of a password with a slash that is not escaped, the host is the beginning.
+        return f"the {address.scheme} source"
     host = address.hostname or ""
     host = f"[{host}]" if ":" in host else host
     port = f":{address.port}" if address.port else ""

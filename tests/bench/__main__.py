@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from tests.bench import analyses, captioner, explanations, live, steadiness
+from tests.bench import analyses, capacity, captioner, explanations, live, steadiness
 from tests.bench.child import ChildError
 from tests.bench.figures import Figure
 from tests.bench.machine import facts, load_average
@@ -23,6 +23,7 @@ _BENCHES: dict[str, Bench] = {
     "captioner": captioner.measure,
     "explanations": explanations.measure,
     "live": live.measure,
+    "capacity": capacity.measure,
     "analyses": analyses.measure,
     "steadiness": steadiness.measure,
 }

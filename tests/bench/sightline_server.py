@@ -41,7 +41,7 @@ class FirstPictures:
 
 async def main(captioner: Path) -> None:
     """Serve the application as `server.py` does."""
-    app = create_app(read_settings(None, {}).stream, captioner, HOST)
+    app = create_app(read_settings(None, {"captioner": captioner, "host": HOST}))
     first = FirstPictures()
 
     def tell() -> dict[str, Any]:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from aiohttp import web
 from aiohttp.test_utils import TestServer
 from numpy.typing import NDArray
 from playwright.async_api import Page
@@ -20,12 +19,10 @@ from inference.explanations.maps import CaptionMaps
 from inference.explanations.method_card import MethodCard
 from inference.explanations.target import Target
 from inference.step import Step
-from stream.sessions import Sessions
 from stream.settings import StreamSettings
 from tests.captions import ScriptedCaptions
-from web import analyses, offers, pictures
-from web.keys import SESSIONS, SETTINGS
-from web.page import page_routes, security_headers
+from web.app import create_app
+from web.settings import ServerSettings
 
 HOST = "127.0.0.1"
 SOON = 90_000
@@ -103,14 +100,9 @@ class ExplainedCaptions(ScriptedCaptions):
 @asynccontextmanager
 async def serving(captions: ScriptedCaptions) -> AsyncIterator[str]:
     """Serve the page and its sessions as `web.app` does, and tell the address."""
-    settings = StreamSettings(interval_s=0.25)
-    async with Sessions(settings, captions, HOST) as sessions:
-        app = web.Application()
-        app[SETTINGS], app[SESSIONS] = settings, sessions
-        app.on_response_prepare.append(security_headers)
-        app.add_routes([*page_routes(), *offers.routes(), *pictures.routes(), *analyses.routes()])
-        async with TestServer(app, host=HOST) as server:
-            yield str(server.make_url("/"))
+    app = create_app(ServerSettings(stream=StreamSettings(interval_s=0.25)), captions)
+    async with TestServer(app, host=HOST) as server:
+        yield str(server.make_url("/"))
 
 
 @asynccontextmanager

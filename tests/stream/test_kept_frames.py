@@ -13,7 +13,7 @@ import pytest
 
 from models.pictures import squeeze
 from stream.frame import Frame
-from stream.kept_frames import KEPT, FrameGone, KeptFrames
+from stream.kept_frames import KEPT, FrameGone, KeptFrames, StudiedFrames
 from stream.stream_captioner import CaptionedFrame
 from tests.camera import photograph
 from tests.captions import sure
@@ -48,20 +48,21 @@ def test_the_last_few_can_be_had_and_older_ones_are_gone(frames: KeptFrames) -> 
 
 
 def test_a_frozen_one_stays_until_it_is_released_or_another_is_frozen(frames: KeptFrames) -> None:
+    studied = StudiedFrames(frames)
     frames.keep(0, captioned())
-    frames.freeze(0)
+    studied.freeze(0)
     for seq in range(1, 8):
         frames.keep(seq, captioned())
-    assert frames.find(0).seq == 0
+    assert studied.find(0).seq == 0
     with pytest.raises(FrameGone):
-        frames.freeze(2)
-    assert frames.find(0).seq == 0
+        studied.freeze(2)
+    assert studied.find(0).seq == 0
 
-    frames.freeze(6)
+    studied.freeze(6)
     with pytest.raises(FrameGone):
-        frames.find(0)
-    frames.release()
-    assert frames.find(6).seq == 6
+        studied.find(0)
+    studied.release()
+    assert studied.find(6).seq == 6
 
 
 async def test_the_picture_is_what_the_captioner_sees_and_the_jpeg_the_whole(
@@ -101,10 +102,13 @@ def test_nothing_is_held_beyond_the_bound(frames: KeptFrames) -> None:
         return sum(isinstance(each, CaptionedFrame) for each in gc.get_objects())
 
     before = held()
+    studied = StudiedFrames(frames)
     for seq in range(20):
         frames.keep(seq, captioned())
         if seq == 3:
-            frames.freeze(3)
+            studied.freeze(3)
     assert held() == before + KEPT + 1
     frames.clear()
+    assert held() == before + 1
+    studied.release()
     assert held() == before

@@ -56,13 +56,11 @@ class Stream:
         caption: Caption,
         tokens: tuple[int, ...] = (4, 2),
         age_s: float = 0.0,
-        *,
-        told: bool = True,
     ) -> None:
         """Publish the next caption."""
         frame = Frame(IMAGE, time.time() - age_s)
         captioned = CaptionedFrame(frame, caption, tokens, 0.0, 0.0)
-        self.maps.follow(self.frames.keep(self._seq, captioned), told=told)
+        self.maps.follow(self.frames.keep(self._seq, captioned))
         self._seq += 1
 
     async def settle(self) -> None:
@@ -99,16 +97,6 @@ async def test_saliency_of_the_newest_caption_is_sent_after_it(stream: Stream) -
     assert (message["type"], message["id"], message["method"]) == ("explanation", None, "saliency")
     assert message["of"] == {"kind": "caption"}
     assert message["map"] == stream.captions.heat.to_json()
-
-
-async def test_a_client_is_told_no_saliency_of_a_caption_that_it_never_got(stream: Stream) -> None:
-    stream.maps.overlay = "saliency"
-    stream.publish(explained(), told=False)
-    await stream.settle()
-
-    assert stream.sent == []
-    # It is there to be drawn all the same.
-    assert stream.maps.heat(60) is stream.captions.heat
 
 
 async def test_a_caption_that_stands_is_not_explained_again(stream: Stream) -> None:

@@ -7,9 +7,8 @@ import pytest
 from inference.analysed import Analysed
 from inference.engine import EngineUnavailable
 from stream.recent_pictures import MOST_PICTURES
-from stream.sessions import Sessions
-from stream.settings import StreamSettings
 from tests.captions import ScriptedCaptions, sure
+from tests.live import serving
 from tests.peer import Peer
 from tests.stream.test_session_explanations import Viewer, check_all
 from tests.stream.test_sessions import connect
@@ -32,14 +31,10 @@ def captions() -> ScriptedCaptions:
     return captions
 
 
-def serving(captions: ScriptedCaptions, **settings: Any) -> Sessions:
-    return Sessions(StreamSettings(interval_s=0.25, **settings), captions, "127.0.0.1")
-
-
 async def test_an_analysis_is_named_at_once_told_of_and_its_result_is_where_it_was_named(
     captions: ScriptedCaptions,
 ) -> None:
-    async with serving(captions) as sessions, Peer(None) as peer:
+    async with serving(captions, interval_s=0.25) as sessions, Peer(None) as peer:
         viewer = Viewer(peer)
         await connect(sessions, peer, "demo")
         seq = (await viewer.freeze())["seq"]
@@ -72,13 +67,16 @@ async def test_an_analysis_is_named_at_once_told_of_and_its_result_is_where_it_w
             "summary": list(captions.report.summary),
         }
         assert captions.analysed == [("adversarial", {"norm": "l2", "say": "cat"}, 0)]
-        assert sessions.analyses.find(path.rpartition("/")[2]).files == captions.report.files
+        assert sessions.shared.analyses.find(path.rpartition("/")[2]).files == captions.report.files
 
 
 async def test_what_cannot_be_is_refused_under_its_id_and_cancelling_makes_room(
     captions: ScriptedCaptions,
 ) -> None:
-    async with serving(captions, analyses=2, messages_per_s=50) as sessions, Peer(None) as peer:
+    async with (
+        serving(captions, interval_s=0.25, analyses=2, messages_per_s=50) as sessions,
+        Peer(None) as peer,
+    ):
         viewer = Viewer(peer)
         await connect(sessions, peer, "demo")
         seq = (await viewer.freeze())["seq"]
@@ -116,14 +114,14 @@ async def test_the_engines_death_is_told_and_leaves_nothing_behind(
         raise EngineUnavailable("the captioner's process ended")
 
     monkeypatch.setattr(captions, "analyse", die)
-    async with serving(captions) as sessions, Peer(None) as peer:
+    async with serving(captions, interval_s=0.25) as sessions, Peer(None) as peer:
         viewer = Viewer(peer)
         await connect(sessions, peer, "demo")
         analyze(viewer, 0, (await viewer.freeze())["seq"])
         error = await viewer.answer(0)
         check_all(peer)
         path = progress_of(peer, 0)[0]["analysis"]
-        told = sessions.analyses.find(path.rpartition("/")[2]).to_json()
+        told = sessions.shared.analyses.find(path.rpartition("/")[2]).to_json()
 
         assert (error["code"], error["message"]) == (
             "captioner-paused",
@@ -134,7 +132,7 @@ async def test_the_engines_death_is_told_and_leaves_nothing_behind(
 
 async def test_concepts_are_sought_in_what_the_stream_showed(captions: ScriptedCaptions) -> None:
     captions.may_finish.set()
-    async with serving(captions) as sessions, Peer(None) as peer:
+    async with serving(captions, interval_s=0.25) as sessions, Peer(None) as peer:
         viewer = Viewer(peer)
         await connect(sessions, peer, "demo")
         await peer.until(lambda: peer.of_type("stats"))

@@ -15,13 +15,13 @@ from inference.explained import Explained
 from inference.explanations.colours import COLOURS
 from inference.explanations.map import Map
 from stream.kept_frames import KEPT, FrameGone
-from stream.sessions import Sessions
-from stream.settings import StreamSettings
+from stream.sessions import SessionGone
 from stream.stream_captioner import CaptionedFrame
 from stream.yuv import planes
 from tests.captions import ScriptedCaptions, sure
+from tests.live import serving
 from tests.peer import Peer
-from tests.stream.test_sessions import SERVER_MESSAGE, connect, serving, until_empty
+from tests.stream.test_sessions import SERVER_MESSAGE, connect, until_empty
 
 LONG = "rise"
 
@@ -210,8 +210,7 @@ async def test_a_captioner_that_is_away_is_told(monkeypatch: pytest.MonkeyPatch)
 
     captions = ScriptedCaptions(sure("A dog"))
     monkeypatch.setattr(captions, "explain", fail)
-    sessions = Sessions(StreamSettings(interval_s=0.25), captions, "127.0.0.1")
-    async with sessions, Peer(None) as peer:
+    async with serving(captions, interval_s=0.25) as sessions, Peer(None) as peer:
         viewer = Viewer(peer)
         await connect(sessions, peer, "demo")
         viewer.explain(0, (await viewer.freeze())["seq"], "gradcam")
@@ -229,9 +228,8 @@ def colour_of(picture: av.VideoFrame) -> NDArray[np.float64]:
 
 async def test_the_returned_video_shows_what_is_chosen_while_it_runs() -> None:
     captions = ScriptedCaptions(sure("A dog"))
-    sessions = Sessions(StreamSettings(interval_s=0.25), captions, "127.0.0.1")
     peak = cv2.cvtColor(COLOURS[None, -1:], cv2.COLOR_RGB2YCrCb)[0, 0, [2, 1]].astype(float)
-    async with sessions, Peer(None) as peer:
+    async with serving(captions, interval_s=0.25) as sessions, Peer(None) as peer:
         await connect(sessions, peer, "demo")
         await peer.until(lambda: peer.of_type("caption") and len(peer.pictures) > 5)
         peer.send({"type": "configure", "explanations": "gradcam"})
@@ -274,12 +272,11 @@ async def test_a_session_leaves_no_picture_behind(engine: Engine) -> None:
 
 async def test_stream_ids_cannot_be_guessed() -> None:
     captions = ScriptedCaptions(sure("A dog"))
-    sessions = Sessions(StreamSettings(), captions, "127.0.0.1")
-    async with sessions, Peer(None) as one, Peer(None) as two:
+    async with serving(captions) as sessions, Peer(None) as one, Peer(None) as two:
         ids = [await connect(sessions, peer, "demo") for peer in (one, two)]
 
     assert ids[0] != ids[1]
     # 128 bits in six bits a character.
     assert all(len(each) == 22 for each in ids)
-    with pytest.raises(FrameGone, match="no such stream"):
+    with pytest.raises(SessionGone, match="no such session"):
         await sessions.picture(ids[0], 0)

@@ -6,10 +6,7 @@ import json
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import psutil
@@ -22,9 +19,9 @@ from inference.engine import Engine, EngineTiming
 from stream.messages import SCHEMA_PATH
 from stream.offer import Offer, OfferError
 from stream.sessions import ServerFull, Sessions
-from stream.settings import StreamSettings
 from stream.yuv import planes
 from tests.captions import ScriptedCaptions, objects_only, sure
+from tests.live import serving
 from tests.peer import Peer
 from web.settings import DEFAULT_CAPTIONER
 
@@ -37,12 +34,6 @@ async def connect(sessions: Sessions, peer: Peer, source: str = "peer") -> str:
     stream, answer = await sessions.accept(Offer.read(body, 65_536))
     await peer.accept(answer)
     return stream
-
-
-@asynccontextmanager
-async def serving(engine: Engine, **settings: Any) -> AsyncIterator[Sessions]:
-    async with Sessions(StreamSettings(**settings), engine, "127.0.0.1") as sessions:
-        yield sessions
 
 
 async def until_empty(sessions: Sessions, seconds: float = 10) -> None:
@@ -95,8 +86,7 @@ async def test_a_doubtful_caption_looks_doubtful_in_the_returned_video(
     footage: Path, caption: Caption, admits: bool
 ) -> None:
     captions = ScriptedCaptions(caption)
-    sessions = Sessions(StreamSettings(interval_s=0.25), captions, "127.0.0.1")
-    async with sessions, Peer(footage) as peer:
+    async with serving(captions, interval_s=0.25) as sessions, Peer(footage) as peer:
         await connect(sessions, peer)
         await peer.until(lambda: peer.of_type("caption"))
         seen = len(peer.pictures)
@@ -268,8 +258,7 @@ async def test_an_offer_with_no_common_codec_leaves_nothing(engine: Engine) -> N
 
 
 async def test_closing_ends_live_sessions_promptly(engine: Engine, footage: Path) -> None:
-    sessions = Sessions(StreamSettings(), engine, "127.0.0.1")
-    async with Peer(footage) as one, Peer(None) as two:
+    async with serving(engine) as sessions, Peer(footage) as one, Peer(None) as two:
         await connect(sessions, one)
         await connect(sessions, two, "demo")
         await one.until(lambda: one.pictures and two.pictures)

@@ -7,11 +7,11 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from stream.settings import StreamSettings
 from web.app import create_app
-from web.settings import DEFAULT_CAPTIONER
+from web.settings import ServerSettings
 
 
 @pytest_asyncio.fixture(scope="session")
 async def client() -> AsyncIterator[TestClient]:  # type: ignore[type-arg]
-    app = create_app(StreamSettings(sessions=1, sdp_bytes=20_000), DEFAULT_CAPTIONER, "127.0.0.1")
+    app = create_app(ServerSettings(stream=StreamSettings(sessions=1, sdp_bytes=20_000)))
     async with TestClient(TestServer(app)) as client:
         yield client

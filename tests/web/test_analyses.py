@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from aiortc import RTCSessionDescription
 from jsonschema import Draft202012Validator
@@ -17,11 +16,9 @@ from tests.captions import ScriptedCaptions, sure
 from tests.peer import Peer
 from tests.stream.test_sessions import SCHEMA
 from tests.web.test_app import Client, error_of, offer_of
-from web import analyses, offers
-from web.errors import error_middleware
-from web.keys import HOST, SESSIONS, SETTINGS
-from web.origin import origin_middleware
-from web.page import security_headers
+from web.app import create_app
+from web.keys import SESSIONS
+from web.settings import ServerSettings
 
 TOLD = Draft202012Validator({"$ref": "#/$defs/analysis", "$defs": SCHEMA["$defs"]})
 
@@ -30,13 +27,9 @@ TOLD = Draft202012Validator({"$ref": "#/$defs/analysis", "$defs": SCHEMA["$defs"
 async def serving(captions: ScriptedCaptions) -> AsyncIterator[tuple[Client, Sessions]]:
     """The routes, as `web.app` has them, over a service that says what a test tells it to."""
     limits = StreamSettings(interval_s=0.25, analysis_kept_s=60)
-    async with Sessions(limits, captions, "127.0.0.1") as sessions:
-        app = web.Application(middlewares=[error_middleware, origin_middleware])
-        app[SETTINGS], app[SESSIONS], app[HOST] = limits, sessions, "127.0.0.1"
-        app.on_response_prepare.append(security_headers)
-        app.add_routes([*offers.routes(), *analyses.routes()])
-        async with TestClient(TestServer(app)) as client:
-            yield client, sessions
+    app = create_app(ServerSettings(stream=limits), captions)
+    async with TestClient(TestServer(app)) as client:
+        yield client, app[SESSIONS]
 
 
 @asynccontextmanager

@@ -1,0 +1,87 @@
+"""One connection to a source, from opening it until it is over."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable
+
+from stream.feeds.own_thread import in_own_thread
+from stream.frame import Frame
+from stream.sources import Source
+
+CLOSE_S = 2.0
+"""How long closing is waited for. A source that hangs is left to its thread, which frees it when
+it comes back."""
+
+
+class Reception:
+    """Opens and reads a source in a thread, and hands the newest picture to the event loop."""
+
+    def __init__(
+        self, open_: Callable[[], Source], take: Callable[[Frame], None], name: str
+    ) -> None:
+        """Begin to open the source.
+
+        Args:
+            open_: Opens it; may block.
+            take: Is called on the event loop with each picture; one that the loop has no time for
+                is replaced by the next.
+            name: Of the threads.
+        """
+        self._open, self._take, self._name = open_, take, name
+        self._loop = asyncio.get_running_loop()
+        # Guards what follows, which both threads and the loop change.
+        self._lock = threading.Lock()
+        self._source: Source | None = None
+        self._closed = False
+        self._newest: Frame | None = None
+        self.over = in_own_thread(self._receive, name)
+        """Done when the thread is: with a SourceError if the source could not be opened, or
+        failed. Wait for it without cancelling it."""
+        self.over.add_done_callback(_retrieve)
+
+    async def close(self) -> None:
+        """Take no more pictures, and free the source; returns within a bounded time.
+
+        What hangs goes on in its thread until `over`.
+        """
+        with self._lock:
+            self._closed = True
+            source, self._newest = self._source, None
+        if source and not self.over.done():
+            closing = in_own_thread(source.close, f"{self._name} closing")
+            closing.add_done_callback(_retrieve)
+            await asyncio.wait({closing}, timeout=CLOSE_S)
+            await asyncio.wait({self.over}, timeout=CLOSE_S)
+
+    def _receive(self) -> None:
+        with self._open() as source:
+            with self._lock:
+                if self._closed:
+                    return
+                self._source = source
+            for frame in source.frames():
+                if not self._hand_over(Frame(frame.image, frame.captured)):
+                    return
+
+    def _hand_over(self, frame: Frame) -> bool:
+        with self._lock:
+            if self._closed:
+                return False
+            waiting, self._newest = self._newest is not None, frame
+        if not waiting:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._deliver)
+        return True
+
+    def _deliver(self) -> None:
+        with self._lock:
+            frame, self._newest = self._newest, None
+        if frame:
+            self._take(frame)
+
+
+def _retrieve(future: "asyncio.Future[None]") -> None:
+    """Take note of a failure that nobody waits for, so that asyncio does not complain of it."""
+    if not future.cancelled():
+        future.exception()

@@ -1,0 +1,31 @@
+"""Live sessions over any caption service, with all that they share."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from stream.caption_service import CaptionService
+from stream.publications import Publications
+from stream.sessions import Sessions
+from stream.settings import StreamSettings
+from stream.surroundings import Surroundings
+
+
+@asynccontextmanager
+async def surrounded(captions: CaptionService, **settings: Any) -> AsyncIterator[Surroundings]:
+    """What streams share, on the loopback."""
+    shared = Surroundings.prepare(StreamSettings(**settings), captions, "127.0.0.1")
+    try:
+        yield shared
+    finally:
+        await shared.close()
+
+
+@asynccontextmanager
+async def serving(captions: CaptionService, **settings: Any) -> AsyncIterator[Sessions]:
+    """Sessions, none as yet."""
+    async with (
+        surrounded(captions, **settings) as shared,
+        Sessions(shared, Publications()) as sessions,
+    ):
+        yield sessions

@@ -1,0 +1,60 @@
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from stream.history.reading import Reading
+from stream.history.wanted import Wanted
+
+ROOT = Path(__file__).parent.parent.parent.parent
+KILLS = 100
+
+
+def test_what_was_committed_survives_a_kill_at_any_moment(tmp_path: Path) -> None:
+    path = tmp_path / "history.sqlite"
+    chance = random.Random(5)
+    committed = set[int]()
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.stream.history.killed_writer", str(path)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as writer:
+        assert writer.stdin and writer.stdout
+        for kill in range(KILLS):
+            print(1000 * kill, file=writer.stdin, flush=True)
+            child, enough = 0, chance.randrange(6)
+            for line in iter(writer.stdout.readline, "gone\n"):
+                if line.startswith("child"):
+                    child = int(line.split()[1])
+                else:
+                    committed.add(int(line))
+                    enough -= 1
+                if child and enough <= 0:
+                    time.sleep(chance.uniform(0, 0.01))
+                    os.kill(child, signal.SIGKILL)
+                    child, enough = 0, 1000
+        writer.stdin.close()
+
+    assert len(committed) > KILLS
+    assert found(path) >= committed
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        connection.execute("INSERT INTO words (words, rank) VALUES ('integrity-check', 1)")
+    connection.close()
+
+
+def found(path: Path) -> set[int]:
+    """The numbers of the captions that are there, found by a word of theirs."""
+    reading = Reading(path)
+    numbers, after = set[int](), None
+    while spans := reading.oldest(Wanted.of(None, None, None, "dogs"), 500, after):
+        numbers |= {int(span.text.split()[2]) for span in spans}
+        after = spans[-1].id
+    reading.close()
+    return numbers

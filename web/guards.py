@@ -1,0 +1,37 @@
+"""What stands between a request and its handler, from the outermost on."""
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from web.access import ACCESS, Access, access_middleware
+from web.errors import error_middleware
+from web.limits import LIMITS, Limits, body_middleware, limits_middleware
+from web.origin import HOSTS, Hosts, cors_headers, origin_middleware
+from web.requests import REQUEST_METRICS, RequestMetrics, name_request, request_middleware
+from web.settings import ServerSettings
+
+MIDDLEWARES = (
+    request_middleware,
+    error_middleware,
+    limits_middleware,
+    origin_middleware,
+    access_middleware,
+    body_middleware,
+)
+
+
+def install(
+    app: web.Application, settings: ServerSettings, registry: CollectorRegistry | None = None
+) -> None:
+    """Give an application with these middlewares what they go by.
+
+    Args:
+        app: The application.
+        settings: Of the server.
+        registry: Where requests are counted; one of its own when None.
+    """
+    app[REQUEST_METRICS] = RequestMetrics(registry or CollectorRegistry())
+    app[ACCESS] = Access(settings.access, secure=settings.https.wanted)
+    app[LIMITS] = Limits(settings.limits)
+    app[HOSTS] = Hosts(settings)
+    app.on_response_prepare.extend((cors_headers, name_request))
