@@ -9,27 +9,27 @@ import argparse
 import asyncio
 import contextlib
 import errno
-import logging
 import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
-
-from aiohttp import web
+from typing import Any, TypeVar
 
 from inference.engine import Engine, EngineUnavailable
 from inference.quantized import QuantizedError, read_int8
 from inference.quiet import quiet
+from stream.history import HistoryError
+from stream.outlets.mqtt import MqttMissing
 from stream.sources import Source, SourceError, open_source, read_image
 from stream.transcript import transcribe
 from stream.transcript_format import WebVtt, json_line, lasts_on, line_for_people
-from web.app import create_app
+from web.certificate import CertificateError
+from web.exposure import check_exposure
+from web.log import log_to_stderr, secrets_in
+from web.serving import serve
 from web.settings import ServerSettings, SettingsError, read_settings
 
-_SHUTDOWN_S = 1.0
-"""What open HTTP connections are given to end by themselves."""
 _INTERRUPTED = 130
 
 Number = TypeVar("Number", int, float)
@@ -38,11 +38,9 @@ Number = TypeVar("Number", int, float)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit status."""
     options = _parser().parse_args(arguments)
-    overrides = {name: getattr(options, name, None) for name in ("host", "port", "captioner")}
+    overrides = _overrides(options)
     try:
-        settings = read_settings(
-            options.config, {name: value for name, value in overrides.items() if value is not None}
-        )
+        settings = read_settings(options.config, overrides)
     except SettingsError as problem:
         return _refuse(str(problem))
     if not (settings.captioner / "config.json").is_file():
@@ -57,7 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _caption(options, settings)
         if options.command == "explain":
             return _explain(options, settings)
-        return _serve(settings)
+        if options.check:
+            return _check(settings)
+        return _serve(settings, lambda: read_settings(options.config, overrides))
     except KeyboardInterrupt:
         return _INTERRUPTED
 
@@ -70,6 +70,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--captioner", type=Path, metavar="DIR", help="captioner to run")
     parser.add_argument("--host", help="address to bind to (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, help="port of the page (default: 4200)")
+    parser.add_argument(
+        "--https",
+        action="store_true",
+        help="speak https, with a certificate of its own unless the settings give one",
+    )
+    parser.add_argument(
+        "--open", action="store_true", help="let everyone in who can reach it, without a token"
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="say whether the settings are right, and end"
+    )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     caption = commands.add_parser("caption", help="caption a source in the terminal")
     caption.add_argument("source", metavar="SOURCE", help="file, device, URL or `demo`")
@@ -101,6 +112,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _overrides(options: argparse.Namespace) -> dict[str, Any]:
+    """What the command line says of the settings: it goes before everything."""
+    given = {name: getattr(options, name) for name in ("host", "port", "captioner")}
+    overrides = {name: value for name, value in given.items() if value is not None}
+    if options.https:
+        overrides["https"] = {"on": True}
+    if options.open:
+        overrides["access"] = {"open": True}
+    return overrides
+
+
 def _positive(kind: type[Number]) -> Callable[[str], Number]:
     def parse(text: str) -> Number:
         value = kind(text)
@@ -111,18 +133,22 @@ def _positive(kind: type[Number]) -> Callable[[str], Number]:
     return parse
 
 
-def _serve(settings: ServerSettings) -> int:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("aioice").setLevel(logging.WARNING)
-    app = create_app(settings)
+def _check(settings: ServerSettings) -> int:
     try:
-        web.run_app(
-            app,
-            host=settings.host,
-            port=settings.port,
-            access_log=None,
-            shutdown_timeout=_SHUTDOWN_S,
-        )
+        check_exposure(settings)
+    except SettingsError as problem:
+        return _refuse(str(problem))
+    print("sightline: the settings are right")
+    return 0
+
+
+def _serve(settings: ServerSettings, reread: Callable[[], ServerSettings]) -> int:
+    log_to_stderr(settings.log, secrets_in(settings))
+    try:
+        check_exposure(settings)
+        asyncio.run(serve(settings, reread))
+    except (SettingsError, CertificateError, HistoryError, MqttMissing) as problem:
+        return _refuse(str(problem))
     except OSError as problem:
         return _refuse(_bind_failure(problem, settings))
     return 0

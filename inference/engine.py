@@ -1,12 +1,9 @@
 """The engine: the captioner in a process of its own, started, watched and started again."""
 
 import asyncio
-import contextlib
 import logging
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -18,14 +15,16 @@ from inference.analysed import Analysed, AnalysisKind
 from inference.caption import Caption
 from inference.caption_requests import CaptionRequests
 from inference.conversation import Answered, Conversation, ConversationEnded, Progress
+from inference.engine_info import EngineInfo
+from inference.engine_process import EngineProcess, EngineTiming, LoadFailed
 from inference.explained import Busy, Explained
 from inference.explanations.check import Check
 from inference.explanations.map import Map
-from inference.explanations.method_card import MethodCard
 from inference.explanations.target import Target
 from inference.quantized import Precision
+from inference.standby import Standby
 from inference.steadiness import Anchor, Followed, View
-from inference.wire import parted, read
+from inference.wire import parted
 
 logger = logging.getLogger(__name__)
 
@@ -49,47 +48,6 @@ class EngineUnavailable(RuntimeError):
     """No answer now: the process is not ready, or ended before it answered."""
 
 
-@dataclass(frozen=True, slots=True)
-class EngineInfo:
-    """What the loaded captioner says of itself."""
-
-    name: str
-    encoder: str
-    image_size: int
-    vocabulary_size: int
-    beam_width: int
-    licence: str
-    figures: dict[str, float]
-    tags: bool
-    """Whether captions come with object tags."""
-    hardened: bool
-    """Whether there is a decoder that was hardened against attacks."""
-    concepts: bool
-    """Whether there is a bank of concepts."""
-    methods: tuple[MethodCard, ...]
-    """How captions can be explained, the one of the maps that come with each caption first."""
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> "EngineInfo":
-        """Read what the process says when it is ready."""
-        return cls(**{**values, "methods": tuple(map(MethodCard.from_json, values["methods"]))})
-
-
-@dataclass(frozen=True, slots=True)
-class EngineTiming:
-    """How patient the engine is, in seconds."""
-
-    answer_s: float = 20.0
-    """A process that owes an answer and is silent for longer is killed."""
-    load_s: float = 300.0
-    """A process that takes longer to load is killed."""
-    first_pause_s: float = 0.5
-    """Before the first new start; doubled with each start that fails."""
-    longest_pause_s: float = 30.0
-    stop_s: float = 1.0
-    """What a process is given to end by itself."""
-
-
 class Engine:
     """Captions by a process that may die at any time without anything else noticing.
 
@@ -109,6 +67,7 @@ class Engine:
         precision: Precision = "float32",
         *,
         explains: bool = True,
+        standby: bool = False,
     ) -> None:
         """Prepare to run a captioner; `start` starts it.
 
@@ -118,18 +77,19 @@ class Engine:
             precision: What its encoder computes in.
             explains: Whether explanations will be asked for: the process is then not ready before
                 they are, which takes some seconds. If not, the first of them waits instead.
+            standby: Whether to keep a second process loaded, which takes over at once when the
+                first ends; it takes as much memory again.
         """
-        self._captioner = captioner
-        self._explains = explains
+        self._arguments = [str(captioner), precision, *([] if explains else ["captions-only"])]
         self._timing = timing or EngineTiming()
-        self._precision = precision
         self._ready = asyncio.Event()
         self._state = EngineState.STARTING
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: EngineProcess | None = None
         self._conversation: Conversation | None = None
         self._watching: asyncio.Task[None] | None = None
         self._requests = CaptionRequests(self._caption_batch, EngineUnavailable)
         self._listeners: set[Callable[[], None]] = set()
+        self._standby = Standby(self._launch, self._timing) if standby else None
         self.starts = 0
         self.message = "The captioner is starting."
 
@@ -142,6 +102,11 @@ class Engine:
     def pid(self) -> int | None:
         """The process that runs now."""
         return self._process.pid if self._process else None
+
+    @property
+    def has_standby(self) -> bool:
+        """Whether another process could take over now."""
+        return self._standby is not None and self._standby.ready
 
     @property
     def jobs(self) -> int:
@@ -164,6 +129,8 @@ class Engine:
             self._watching.cancel()
             await asyncio.gather(self._watching, return_exceptions=True)
         self._watching = None
+        if self._standby:
+            await self._standby.stop()
 
     async def wait_ready(self) -> None:
         """Wait until captions can be had."""
@@ -344,76 +311,51 @@ class Engine:
         while True:
             begun = time.monotonic()
             await self._run()
+            if self.has_standby:
+                continue
             if time.monotonic() - begun > self._timing.longest_pause_s:
                 pause = self._timing.first_pause_s
             await asyncio.sleep(pause)
             pause = min(2 * pause, self._timing.longest_pause_s)
 
     async def _run(self) -> None:
-        """Start a process and wait for its end."""
+        """Have a process answer until its end: the one on standby, or a new one."""
         self.starts += 1
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "inference.worker",
-            str(self._captioner),
-            self._precision,
-            *([] if self._explains else ["captions-only"]),
-            cwd=Path(__file__).parent.parent,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            # Ctrl-C in the terminal is the server's to answer.
-            start_new_session=True,
-        )
+        process = await self._next()
         self._process = process
         try:
-            problem = await self._load(process)
-            if problem is None:
-                await self._converse(process)
-            self._change(EngineState.PAUSED, problem or "The captioner stopped; restarting it.")
-            await process.wait()
-            ended = (process.pid, process.returncode, self.message)
+            problem = await self._answer(process)
+            self._change(EngineState.PAUSED, problem)
+            ended = (process.pid, await process.wait(), self.message)
             logger.warning("engine process %d ended with %s: %s", *ended)
         finally:
             self._process = None
-            await asyncio.shield(self._end(process))
+            await asyncio.shield(process.end())
 
-    async def _load(self, process: asyncio.subprocess.Process) -> str | None:
-        """Wait until the process is ready; return why it never will be, or None."""
-        assert process.stdout
-        try:
-            async with asyncio.timeout(self._timing.load_s):
-                answer, _ = await read(process.stdout)
-        except TimeoutError:
-            _kill(process)
-            return "The captioner took too long to load; trying again."
-        except (EOFError, OSError):
-            return "The captioner ended while it was loading; trying again."
-        if answer.pop("type") == "failed":
-            return f"The captioner cannot be loaded: {answer['message']}"
-        self.info = EngineInfo.from_json(answer)
-        return None
+    async def _next(self) -> EngineProcess:
+        spare = await self._standby.take() if self._standby else None
+        return spare or await self._launch()
 
-    async def _converse(self, process: asyncio.subprocess.Process) -> None:
-        """Let requests through until the process ends; end it if it hangs."""
-        conversation = self._conversation = Conversation(process, self._timing.answer_s)
-        self._change(EngineState.READY, "")
+    async def _launch(self) -> EngineProcess:
+        return await EngineProcess.start(self._arguments, self._timing)
+
+    async def _answer(self, process: EngineProcess) -> str:
+        """Let requests through from when the process is loaded; return why it is over."""
+        if not process.loaded:
+            try:
+                await process.load()
+            except LoadFailed as problem:
+                return str(problem)
+        self.info = process.info
+        self._conversation = process.conversation
+        if self._standby:
+            self._standby.keep()
         try:
-            await conversation.listen()
-        except TimeoutError:
-            _kill(process)
+            self._change(EngineState.READY, "")
+            await process.answer()
         finally:
             self._conversation = None
-
-    async def _end(self, process: asyncio.subprocess.Process) -> None:
-        assert process.stdin
-        process.stdin.close()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._timing.stop_s):
-                await process.wait()
-        if process.returncode is None:
-            _kill(process)
-            await process.wait()
+        return "The captioner stopped; restarting it."
 
     def _change(self, state: EngineState, message: str) -> None:
         self._state, self.message = state, message
@@ -427,8 +369,3 @@ class Engine:
 
 def _joined(pictures: Sequence[NDArray[np.uint8]]) -> bytes:
     return b"".join(picture.tobytes() for picture in pictures)
-
-
-def _kill(process: asyncio.subprocess.Process) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        process.kill()

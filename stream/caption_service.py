@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from inference.analysed import Analysed, AnalysisKind
 from inference.conversation import Progress
-from inference.engine import EngineInfo, EngineState
+from inference.engine import EngineState
+from inference.engine_info import EngineInfo
 from inference.explained import Explained
 from inference.explanations.check import Check
 from inference.explanations.target import Target

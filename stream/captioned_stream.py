@@ -11,6 +11,7 @@ from inference.explanations.map import Map
 from stream.annotated_track import AnnotatedTrack
 from stream.broadcast import Broadcast
 from stream.caption_event import CaptionEvent
+from stream.counts import StreamTotals
 from stream.doubt import worded
 from stream.intake import Intake
 from stream.kept_frames import KeptFrames
@@ -77,6 +78,7 @@ class CaptionedStream:
             shared.settings.beam_width,
             lambda: self.maps.gradcam_is_due(),
             self.pictures,
+            lambda: shared.load.stretch,
         )
         self.maps = LiveMaps(
             shared.captions,
@@ -84,6 +86,7 @@ class CaptionedStream:
             lambda: self.sampler.interval_s,
             self.explanations.publish,
             self._spawn,
+            lambda: shared.load.step,
         )
         self.track = AnnotatedTrack(
             self.intake.to_return, self._subtitle, self._heat, shared.painting, shared.sampling
@@ -93,6 +96,7 @@ class CaptionedStream:
         self.closed = asyncio.Event()
         """Set at the end."""
         self._running: asyncio.TaskGroup | None = None
+        self._count_no_more = shared.counts.begin(self._totals)
 
     @property
     def signal(self) -> Signal:
@@ -127,6 +131,7 @@ class CaptionedStream:
         self.closed.set()
         await self.shared_video.close()
         self.track.stop()
+        self._count_no_more()
         self.frames.clear()
         self.pictures.clear()
         self.newest = None
@@ -143,8 +148,24 @@ class CaptionedStream:
         kept = self.frames.keep(self._count, captioned)
         self.newest = CaptionEvent.of(self.name, self._count, captioned)
         self._count += 1
+        self._shared.counts.count_caption(self.newest)
+        self._shared.load.count_caption(self.newest.age_ms() / 1e3, self.sampler.interval_s)
         self.captions.publish(self.newest)
         self.maps.follow(kept)
+
+    def _totals(self) -> StreamTotals:
+        """What became of the pictures so far."""
+        intake, video = self.intake, self.shared_video
+        return StreamTotals(
+            received=intake.received,
+            drawn=self.track.returned,
+            not_drawn=intake.to_return.replaced,
+            not_captioned=intake.to_caption.replaced,
+            captions=self._count,
+            encoded=video.encoded,
+            not_encoded=video.failed,
+            not_delivered=video.dropped,
+        )
 
     def _subtitle(self) -> Subtitle:
         """What the annotated video carries now."""

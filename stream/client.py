@@ -219,6 +219,7 @@ class Client:
                 "pictures": len(stream.pictures),
                 "signal": stream.signal.to_json(),
                 "viewers": stream.viewers,
+                "load": self._shared.load.to_json(),
             }
         )
 

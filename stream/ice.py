@@ -12,10 +12,13 @@ import aioice.ice
 from stream.ice_ports import PortRange
 
 _ANY = ("0.0.0.0", "::")
-_CANDIDATE = re.compile(r"^a=candidate:\S+ \d+ \S+ \d+ (?P<address>\S+) \d+ .*\r?\n?", re.M)
+_CANDIDATE = re.compile(
+    r"^a=candidate:\S+ \d+ \S+ \d+ (?P<address>\S+) (?P<port>\d+) .*\r?\n?", re.M
+)
 # Port 9 discards. A browser's checks arrive by themselves and are answered (RFC 8445, 7.3.1.3),
 # but aioice gives up at once when it has no candidate to check.
 _PLACEHOLDER = "a=candidate:0 1 UDP 1 {address} 9 typ host\r\n"
+_PORTS = 65_536
 _SECTION = re.compile(r"^(?=m=)", re.M)
 _every_address = aioice.ice.get_host_addresses
 
@@ -86,7 +89,8 @@ class MediaAddresses:
         return _PLACEHOLDER.format(address="127.0.0.1" if self._everywhere else self._address)
 
     def _replace(self, line: re.Match[str]) -> str:
-        return line[0] if self.admits(line["address"]) else self._placeholder
+        possible = int(line["port"]) < _PORTS
+        return line[0] if possible and self.admits(line["address"]) else self._placeholder
 
     def _host_addresses(self, use_ipv4: bool, use_ipv6: bool) -> list[str]:
         if not self._everywhere:

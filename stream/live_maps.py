@@ -13,6 +13,7 @@ from stream import messages
 from stream.caption_service import CaptionService
 from stream.explanation_budget import Every, ExplanationBudget
 from stream.kept_frames import KeptFrame
+from stream.load_step import LoadStep
 
 Overlay = Literal["none", "gradcam", "saliency"]
 Explanations = Literal["all", "gradcam", "none"]
@@ -67,6 +68,7 @@ class LiveMaps:
         interval_s: Callable[[], float],
         publish: Callable[[dict[str, Any]], object],
         spawn: Callable[[Coroutine[Any, Any, None]], object],
+        step: Callable[[], LoadStep] = lambda: LoadStep.NOTHING,
     ) -> None:
         """Explain within a share of the engine's time.
 
@@ -76,9 +78,11 @@ class LiveMaps:
             interval_s: Tells the seconds from one caption to the next.
             publish: Told each saliency, as a message for clients.
             spawn: Runs what ends with the stream.
+            step: Tells what is to be left out now.
         """
         self._captions, self._budget = captions, ExplanationBudget(share)
         self._interval_s, self._publish, self._spawn = interval_s, publish, spawn
+        self._step = step
         self._asking = False
         self._gradcam: _Seen | None = None
         self._saliency: _Seen | None = None
@@ -87,10 +91,13 @@ class LiveMaps:
     @property
     def every(self) -> Every:
         """For every how many captions maps are computed now."""
+        step = self._step()
         return self._budget.every(
             self._interval_s(),
-            gradcam=self.explanations != "none" or self.overlay == "gradcam",
-            saliency=self._offers_saliency()
+            gradcam=step < LoadStep.GRADCAM
+            and (self.explanations != "none" or self.overlay == "gradcam"),
+            saliency=step < LoadStep.SALIENCY
+            and self._offers_saliency()
             and (self.explanations == "all" or self.overlay == _SALIENCY),
         )
 

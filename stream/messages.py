@@ -7,7 +7,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from inference.engine import EngineInfo
+from inference.engine_info import EngineInfo
 from inference.explained import Explained
 from inference.explanations.check import Check
 from inference.explanations.target import Target

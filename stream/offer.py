@@ -71,7 +71,14 @@ class Offer:
 
     @classmethod
     def of(
-        cls, text: str, source: InputKind, sdp_bytes: int, *, feed: str = "", publish: str = ""
+        cls,
+        text: str,
+        source: InputKind,
+        sdp_bytes: int,
+        *,
+        feed: str = "",
+        publish: str = "",
+        returns: bool = True,
     ) -> "Offer":
         """Check an offer's SDP.
 
@@ -81,14 +88,18 @@ class Offer:
             sdp_bytes: The largest SDP.
             feed: As the field.
             publish: As the field.
+            returns: Whether a peer that sends pictures may see them annotated.
 
         Raises:
             OfferError: If it cannot be read, or offers no video that fits the source.
         """
         if len(text.encode(errors="replace")) > sdp_bytes:
             raise OfferError("too-large", f"the SDP may have {sdp_bytes} bytes at most")
-        direction = _video_direction(_parse(text), source)
-        receives = direction in ("sendrecv", "recvonly")
+        parsed = _parse(text)
+        direction = _video_direction(parsed, source)
+        receives = returns and direction in ("sendrecv", "recvonly")
+        if receives and (source is InputKind.FEED or publish):
+            _check_takes_shared(parsed)
         description = RTCSessionDescription(sdp=text, type="offer")
         return cls(description, source, receives, feed, publish)
 
@@ -127,3 +138,9 @@ def _video_direction(description: sdp.SessionDescription, source: InputKind) -> 
     if source is not InputKind.PEER and direction not in ("sendrecv", "recvonly"):
         raise OfferError("no-video", f"the {source} source needs a video track that receives")
     return direction
+
+
+def _check_takes_shared(description: sdp.SessionDescription) -> None:
+    video = (media.rtp.codecs for media in description.media if media.kind == "video")
+    if not any(codec.mimeType.lower() == "video/vp8" for codecs in video for codec in codecs):
+        raise OfferError("no-vp8", "offer VP8 (RFC 7741): what many watch is encoded in it alone")

@@ -31,17 +31,19 @@ class Sampler:
         beam_width: int | None,
         maps: Callable[[], bool] = lambda: False,
         pictures: RecentPictures | None = None,
+        stretch: Callable[[], float] = lambda: 1.0,
     ) -> None:
         """Caption `frames` and hand each caption to `publish`, preparing in the executor.
 
         `maps` is asked of each picture whether its caption is to come with maps; `pictures` is
-        offered those that show something new.
+        offered those that show something new; `stretch` says by how much the interval is longer
+        than it is set to be.
         """
         self._frames, self._captions, self._publish = frames, captions, publish
         self._captioner = StreamCaptioner(captions, executor, pictures)
         self._interval_s = interval_s
         self._changed = asyncio.Event()
-        self._maps = maps
+        self._maps, self._stretch = maps, stretch
         self.beam_width = beam_width
 
     @property
@@ -70,7 +72,7 @@ class Sampler:
                 self._publish(captioned)
 
     async def _wait_until_due(self, last: float) -> None:
-        while (left := last + self._interval_s - time.monotonic()) > 0:
+        while (left := last + self._interval_s * self._stretch() - time.monotonic()) > 0:
             self._changed.clear()
             try:
                 await asyncio.wait_for(self._changed.wait(), left)

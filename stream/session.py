@@ -21,13 +21,21 @@ from stream.annotated_track import AnnotatedTrack
 from stream.caption_channel import LABEL
 from stream.captioned_stream import CaptionedStream
 from stream.client import Client
+from stream.ice_servers import ice_servers
 from stream.intake import IntakeEnded, read_source, read_track
 from stream.offer import InputKind, Offer, OfferError
 from stream.publications import Publications
+from stream.sdp_fragment import (
+    MOST_CANDIDATES,
+    FragmentError,
+    SdpFragment,
+    ice_credentials,
+)
 from stream.session_limits import Ended, SessionLimits
 from stream.signal import Signal, SignalState
 from stream.sources import open_source
 from stream.surroundings import Surroundings
+from stream.viewer_sender import send_shared
 from stream.viewer_track import ViewerTrack
 
 _TICK_S = 1.0
@@ -38,6 +46,10 @@ _ID_BYTES = 16
 logger = logging.getLogger(__name__)
 
 
+class IceRestart(ValueError):
+    """A client wants to begin ICE anew on a connection that there is."""
+
+
 class Session:
     """A session, from an accepted offer on. `run` it; it frees all that it holds when it ends."""
 
@@ -45,6 +57,8 @@ class Session:
     """Not to be guessed: who knows it may have the session's kept pictures."""
     name: str
     """For logs: the beginning of the id."""
+    offer: Offer
+    """How it began."""
 
     def __init__(
         self, offer: Offer, shared: Surroundings, publications: Publications, *, may_analyse: bool
@@ -57,7 +71,7 @@ class Session:
         """
         self.id = secrets.token_urlsafe(_ID_BYTES)
         self.name = self.id[:6]
-        self._offer, self._shared, self._publications = offer, shared, publications
+        self.offer, self._shared, self._publications = offer, shared, publications
         self._stream = self._find_stream()
         shares = self.watches or bool(offer.publish)
         self._returned: AnnotatedTrack | ViewerTrack = (
@@ -74,8 +88,8 @@ class Session:
         )
         self._over: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
         self._tasks: set[asyncio.Task[object]] = set()
-        # An empty list, since aiortc takes none at all as leave to ask a public STUN server.
-        self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self._trickled = 0
+        self._peer = RTCPeerConnection(RTCConfiguration(iceServers=ice_servers(shared.ice)))
         self._limits = SessionLimits(
             self._peer, None if self.watches else self._stream.intake, shared.settings
         )
@@ -86,30 +100,33 @@ class Session:
     @property
     def watches(self) -> bool:
         """Whether the pictures are another's."""
-        return self._offer.input is InputKind.FEED
+        return self.offer.input is InputKind.FEED
 
     async def answer(self) -> RTCSessionDescription:
         """Answer the offer.
 
         Raises:
             OfferError: If no codec or transport is common to both sides.
+            NoPortFree: If there is no UDP port left for it.
         """
-        offered = self._offer.description
+        offered = self.offer.description
         admitted = self._shared.addresses.admit(offered.sdp)
         try:
+            self._prepare_sharing()
             await self._peer.setRemoteDescription(RTCSessionDescription(admitted, offered.type))
             self._choose_media()
             await self._peer.setLocalDescription()
         except Exception as problem:
             # What aiortc raises at a description that it cannot use has no common class.
             raise OfferError("bad-sdp", f"the offer cannot be answered: {problem!r}") from problem
+        self._shared.addresses.check_gathered(self._peer.localDescription.sdp)
         return self._peer.localDescription
 
     async def run(self) -> None:
         """Live until the peer goes, a limit is reached, or the task is cancelled."""
         self._spawn(self._watch())
         self._spawn(self._watch_stream() if self.watches else self._stream.run())
-        if self._offer.input is InputKind.DEMO:
+        if self.offer.input is InputKind.DEMO:
             self._spawn(self._read(self._play_demo()))
         try:
             ended = await self._over
@@ -117,6 +134,21 @@ class Session:
             await self._say_farewell(ended)
         finally:
             await self.close()
+
+    async def trickle(self, fragment: SdpFragment) -> None:
+        """Take candidates that come after the offer; those that may not be used are dropped.
+
+        Raises:
+            FragmentError: If the session has too many by now.
+            IceRestart: If they are not for the connection that there is.
+        """
+        if fragment.credentials != ice_credentials(self.offer.description.sdp):
+            raise IceRestart("ICE is not restarted here: begin another session")
+        self._trickled += len(fragment.candidates)
+        if self._trickled > MOST_CANDIDATES:
+            raise FragmentError(f"a session may have {MOST_CANDIDATES} candidates at most")
+        admitted = [c for c in fragment.candidates if self._shared.addresses.admits(c.ip)]
+        await asyncio.gather(*map(self._peer.addIceCandidate, admitted))
 
     async def close(self) -> None:
         """Free everything; safe to call more than once."""
@@ -138,11 +170,11 @@ class Session:
         self._end(ended)
 
     def _find_stream(self) -> CaptionedStream:
-        if self._offer.input is InputKind.FEED:
-            return self._publications.find(self._offer.feed)
-        stream = CaptionedStream(self._offer.publish or self.id, self._shared)
+        if self.offer.input is InputKind.FEED:
+            return self._publications.find(self.offer.feed)
+        stream = CaptionedStream(self.offer.publish or self.id, self._shared)
         stream.signal = Signal(SignalState.LIVE, time.time())
-        if self._offer.publish:
+        if self.offer.publish:
             self._publications.add(stream)
         return stream
 
@@ -154,14 +186,18 @@ class Session:
     async def _play_demo(self) -> None:
         await read_source(await asyncio.to_thread(open_source, "demo"), self._stream.intake)
 
+    def _prepare_sharing(self) -> None:
+        if isinstance(self._returned, ViewerTrack) and self.offer.receives:
+            send_shared(self._peer, self._returned, "sendonly" if self.watches else "sendrecv")
+
     def _choose_media(self) -> None:
         for transceiver in self._peer.getTransceivers():
             if transceiver.kind != "video":
                 # A track that is received and not read would grow without end.
                 transceiver.direction = "inactive"
-        if self._offer.receives:
+        if self.offer.receives and isinstance(self._returned, AnnotatedTrack):
             sender = self._peer.addTrack(self._returned)
-            if self._offer.input is not InputKind.PEER:
+            if self.offer.input is not InputKind.PEER:
                 self._only_send(sender)
 
     def _only_send(self, sender: RTCRtpSender) -> None:
@@ -192,7 +228,7 @@ class Session:
             await asyncio.sleep(_FAREWELL_S)
 
     def _on_track(self, track: MediaStreamTrack) -> None:
-        if track.kind == "video" and self._offer.input is InputKind.PEER:
+        if track.kind == "video" and self.offer.input is InputKind.PEER:
             self._spawn(self._read(read_track(track, self._stream.intake)))
 
     async def _read(self, reading: Coroutine[Any, Any, None]) -> None:

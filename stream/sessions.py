@@ -6,12 +6,16 @@ from typing import NamedTuple, Self
 
 from aiortc import RTCSessionDescription
 
+from stream.ice import NoPortFree
+from stream.load_step import LoadStep
+from stream.log_context import log_as
 from stream.offer import InputKind, Offer
 from stream.publications import Publications
 from stream.session import Session
 from stream.session_limits import Ended
 from stream.surroundings import Surroundings
 
+_END_S = 5.0
 _FAREWELLS_S = 1.0
 """How long all farewells together may take."""
 
@@ -19,6 +23,7 @@ _FAREWELLS_S = 1.0
 class _Live(NamedTuple):
     session: Session
     task: asyncio.Task[None]
+    owner: str
 
 
 class ServerFull(RuntimeError):
@@ -47,6 +52,10 @@ class Sessions:
         """Sessions that watch what others send."""
         return sum(live.session.watches for live in self._live.values())
 
+    def of(self, owner: str) -> int:
+        """Count the live sessions of an owner."""
+        return sum(live.owner == owner for live in self._live.values())
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -59,16 +68,18 @@ class Sessions:
         await self.close()
 
     async def accept(
-        self, offer: Offer, *, may_analyse: bool = True
+        self, offer: Offer, *, owner: str = "", may_analyse: bool = True
     ) -> tuple[str, RTCSessionDescription]:
         """Start a session; return its id and the answer.
 
         Args:
             offer: What is offered.
+            owner: Whose it is, to be told by `of`.
             may_analyse: Whether the client may ask for analyses.
 
         Raises:
-            ServerFull: If there are as many sessions, or as many viewers, as may be.
+            ServerFull: If there are as many sessions, or as many viewers, as may be, or no UDP
+                port is left.
             OfferError: If the offer cannot be answered.
             NoSuchStream: If it wants to watch what is not there.
             NameTaken: If it wants to publish under a name that is taken.
@@ -77,9 +88,12 @@ class Sessions:
         session = Session(offer, self.shared, self._publications, may_analyse=may_analyse)
         answered: asyncio.Future[RTCSessionDescription] = asyncio.Future()
         task = asyncio.create_task(_live(session, answered), name=f"session {session.name}")
-        self._live[session.id] = _Live(session, task)
+        self._live[session.id] = _Live(session, task, owner)
         task.add_done_callback(lambda _: self._live.pop(session.id))
-        return session.id, await asyncio.shield(answered)
+        try:
+            return session.id, await asyncio.shield(answered)
+        except NoPortFree as problem:
+            raise ServerFull(str(problem)) from problem
 
     def find(self, session: str) -> Session:
         """Find a live session by its id.
@@ -90,6 +104,17 @@ class Sessions:
         if session not in self._live:
             raise SessionGone("there is no such session any more: connect again")
         return self._live[session].session
+
+    async def end(self, session: str, why: str) -> None:
+        """End a session, and wait until its name can be taken again.
+
+        Raises:
+            SessionGone: If there is none.
+        """
+        ending = self.find(session)
+        task = self._live[session].task
+        ending.end(Ended(why))
+        await asyncio.wait([task], timeout=_END_S)
 
     async def picture(self, session: str, seq: int) -> bytes:
         """Give the picture of a caption, as a JPEG: what the caption speaks of, with nothing on it.
@@ -116,6 +141,9 @@ class Sessions:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _check_room(self, offer: Offer) -> None:
+        load = self.shared.load.step
+        if load >= LoadStep.SESSIONS:
+            raise ServerFull(load.message)
         settings, viewers = self.shared.settings, self.viewers
         if offer.input is InputKind.FEED:
             if viewers >= settings.viewers:
@@ -126,6 +154,7 @@ class Sessions:
 
 async def _live(session: Session, answered: asyncio.Future[RTCSessionDescription]) -> None:
     """Answer, then run: one task, so that nothing is left when either fails or is cancelled."""
+    log_as(session=session.name)
     try:
         answered.set_result(await session.answer())
         await session.run()

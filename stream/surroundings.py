@@ -5,12 +5,16 @@ from dataclasses import dataclass
 
 from stream.analyses import Analyses
 from stream.caption_service import CaptionService
+from stream.counts import Counts
 from stream.ice import MediaAddresses
+from stream.ice_settings import IceSettings
+from stream.load import Load
 from stream.prompt_jitter import deliver_promptly
 from stream.settings import StreamSettings
 
 _PAINTERS = 2
 _ENCODERS = 2
+_NO_SERVERS = IceSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,9 @@ class Surroundings:
     analyses: Analyses
     """Those that clients asked for, whether still connected or not."""
     addresses: MediaAddresses
+    ice: IceSettings
+    counts: Counts
+    load: Load
     painting: Executor
     """Draws captions and maps into returned video."""
     encoding: Executor
@@ -33,7 +40,11 @@ class Surroundings:
 
     @classmethod
     def prepare(
-        cls, settings: StreamSettings, captions: CaptionService, host: str
+        cls,
+        settings: StreamSettings,
+        captions: CaptionService,
+        host: str,
+        ice: IceSettings = _NO_SERVERS,
     ) -> "Surroundings":
         """Make what is shared, for media that may use the addresses of `host`."""
         deliver_promptly()
@@ -41,7 +52,10 @@ class Surroundings:
             settings=settings,
             captions=captions,
             analyses=Analyses(captions, settings),
-            addresses=MediaAddresses(host),
+            addresses=MediaAddresses(host, ice.port_range),
+            ice=ice,
+            counts=Counts(),
+            load=Load(),
             painting=ThreadPoolExecutor(_PAINTERS, "painting"),
             encoding=ThreadPoolExecutor(_ENCODERS, "encoding"),
             sampling=ThreadPoolExecutor(1, "sampling"),

@@ -2,9 +2,8 @@
 
 from typing import Literal
 
-from aiortc import RTCPeerConnection, RTCRtpSender, sdp
+from aiortc import RTCPeerConnection, RTCRtpSender
 
-from stream.offer import OfferError
 from stream.viewer_track import ViewerTrack
 
 _SHARED = ("video/vp8", "video/rtx")
@@ -32,19 +31,3 @@ def send_shared(
     )
     # aiortc keeps a request for its own encoder, which a track of packets does not use.
     transceiver.sender._send_keyframe = track.key_frame_wanted  # type: ignore[method-assign]
-
-
-def check_takes_shared(description: sdp.SessionDescription) -> None:
-    """Refuse an offer that cannot take a shared video.
-
-    Raises:
-        OfferError: If its video has no VP8.
-    """
-    offered = {
-        codec.mimeType.lower()
-        for media in description.media
-        if media.kind == "video"
-        for codec in media.rtp.codecs
-    }
-    if "video/vp8" not in offered:
-        raise OfferError("no-vp8", "offer VP8 (RFC 7741): what many watch is encoded in it alone")

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from inference.analysed import Analysed, AnalysisKind
 from inference.caption import Alternative, Caption, Tag, Timing, Word
 from inference.conversation import Progress
-from inference.engine import EngineInfo, EngineState
+from inference.engine import EngineState
+from inference.engine_info import EngineInfo
 from inference.explained import Explained
 from inference.explanations.check import Check
 from inference.explanations.map import Map

@@ -5,16 +5,21 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from stream.caption_service import CaptionService
+from stream.ice_settings import IceSettings
 from stream.publications import Publications
 from stream.sessions import Sessions
 from stream.settings import StreamSettings
 from stream.surroundings import Surroundings
 
+_NO_SERVERS = IceSettings()
+
 
 @asynccontextmanager
-async def surrounded(captions: CaptionService, **settings: Any) -> AsyncIterator[Surroundings]:
+async def surrounded(
+    captions: CaptionService, ice: IceSettings = _NO_SERVERS, **settings: Any
+) -> AsyncIterator[Surroundings]:
     """What streams share, on the loopback."""
-    shared = Surroundings.prepare(StreamSettings(**settings), captions, "127.0.0.1")
+    shared = Surroundings.prepare(StreamSettings(**settings), captions, "127.0.0.1", ice)
     try:
         yield shared
     finally:
@@ -22,10 +27,12 @@ async def surrounded(captions: CaptionService, **settings: Any) -> AsyncIterator
 
 
 @asynccontextmanager
-async def serving(captions: CaptionService, **settings: Any) -> AsyncIterator[Sessions]:
+async def serving(
+    captions: CaptionService, ice: IceSettings = _NO_SERVERS, **settings: Any
+) -> AsyncIterator[Sessions]:
     """Sessions, none as yet."""
     async with (
-        surrounded(captions, **settings) as shared,
+        surrounded(captions, ice, **settings) as shared,
         Sessions(shared, Publications()) as sessions,
     ):
         yield sessions

@@ -17,16 +17,21 @@ from aiortc import (
 from aiortc.contrib.media import MediaPlayer
 from aiortc.mediastreams import MediaStreamError
 
+_NO_SERVERS = RTCConfiguration(iceServers=[])
+
 
 class Peer:
     """Sends footage, or nothing, and keeps all that it is sent; a context manager."""
 
-    def __init__(self, footage: Path | None) -> None:
+    def __init__(
+        self, footage: Path | None, ice: RTCConfiguration = _NO_SERVERS, *, channel: bool = True
+    ) -> None:
         self.messages: list[dict[str, Any]] = []
         self.pictures: list[av.VideoFrame] = []
-        self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        self.channel = self.connection.createDataChannel("captions")
-        self.channel.on("message", lambda text: self.messages.append(json.loads(text)))
+        self.connection = RTCPeerConnection(ice)
+        if channel:
+            self.channel = self.connection.createDataChannel("captions")
+            self.channel.on("message", lambda text: self.messages.append(json.loads(text)))
         self.connection.on("track", self._on_track)
         self._footage = MediaPlayer(str(footage), loop=True).video if footage else None
         self._receiving: set[asyncio.Task[None]] = set()

@@ -10,7 +10,20 @@ from stream.feeds.feeds import Feeds
 from stream.publications import Publications
 from stream.sessions import Sessions
 from stream.surroundings import Surroundings
-from web import analyses, guards, health, login, offers, pictures
+from web import (, whep, whip
+    analyses,
+    doors,
+    events,
+    feeds,
+    guards,
+    health,
+    history,
+    ice,
+    live_captions,
+    login,
+    offers,
+    pictures,
+)
 from web.keys import CAPTIONS, ENGINE, FEEDS, PUBLICATIONS, SESSIONS, SETTINGS, SURROUNDINGS
 from web.page import page_routes, security_headers
 from web.settings import ServerSettings
@@ -34,18 +47,32 @@ def create_app(settings: ServerSettings, captions: CaptionService | None = None)
     app[SETTINGS] = settings
     guards.install(app, settings)
     if captions is None:
-        captions = app[ENGINE] = Engine(settings.captioner, precision=settings.precision)
+        captions = app[ENGINE] = Engine(
+            settings.captioner, precision=settings.precision, standby=settings.keeps_standby
+        )
         app.cleanup_ctx.append(_engine)
     app[CAPTIONS] = captions
     app.cleanup_ctx.append(_surroundings)
-    app[SURROUNDINGS] = Surroundings.prepare(settings.stream, captions, settings.host)
+    app[SURROUNDINGS] = Surroundings.prepare(settings.stream, captions, settings.host, settings.ice)
     app[PUBLICATIONS] = Publications()
     app[SESSIONS] = Sessions(app[SURROUNDINGS], app[PUBLICATIONS])
     app[FEEDS] = Feeds(app[SURROUNDINGS], app[PUBLICATIONS])
+    doors.install(app, settings)
     app.cleanup_ctx.append(_feeds)
     app.on_response_prepare.append(security_headers)
     app.on_shutdown.append(_end_sessions)
-    for part in (login, offers, pictures, analyses, health):
+    for part in (
+        login,
+        ice,
+        offers,
+        pictures,
+        analyses,
+        health,
+        feeds,
+        events,
+        live_captions,
+        history,
+    ):
         app.add_routes(part.routes())
     app.add_routes(page_routes())
     return app

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from web.https_settings import HttpsSettings
+from web.names import is_address, is_loopback
 
 VALID = timedelta(days=820)
 """More than 825 days makes Apple's systems refuse a certificate."""
@@ -71,7 +72,7 @@ def certificate_of(settings: HttpsSettings, names: Collection[str]) -> Certifica
     file = settings.folder.expanduser() / _FILE
     with contextlib.suppress(CertificateError):
         kept = _read(file)
-        if _lasts(kept) and set(names) <= _names(kept):
+        if _lasts(kept) and _serves(kept, set(names)):
             return _described(kept, file, file)
     made, key_pem = _make(names)
     _keep(file, key_pem + made.public_bytes(serialization.Encoding.PEM))
@@ -170,6 +171,18 @@ def _names(certificate: x509.Certificate) -> set[str]:
     except x509.ExtensionNotFound:
         return set()
     return {str(name.value) for name in found.value}
+
+
+def _serves(certificate: x509.Certificate, names: set[str]) -> bool:
+    """Whether it will do for these names: for all of them, and one of the addresses.
+
+    A machine's addresses come and go; a certificate that was made anew each time would have to be
+    compared anew each time.
+    """
+    known = _names(certificate)
+    elsewhere = {name for name in names if is_address(name) and not is_loopback(name)}
+    wanted = {name for name in names if not is_address(name)}
+    return wanted <= known and (not elsewhere or bool(elsewhere & known))
 
 
 def _general_name(name: str) -> x509.GeneralName:

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Collection
 from datetime import UTC, datetime
 
+from pydantic import BaseModel, SecretStr
+
 from stream.log_context import LOG_CONTEXT
 from web.log_settings import LogSettings
 
@@ -61,6 +63,17 @@ def log_to_stderr(settings: LogSettings, secrets: Collection[str] = ()) -> None:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.root.level))
     # It repeats what is configured, warnings included, in lines of its own.
     logging.captureWarnings(True)
+
+
+def secrets_in(settings: BaseModel) -> set[str]:
+    """Collect what must not be logged; of a feed's address the password is hidden by its form."""
+    found: set[str] = set()
+    for name, value in settings:
+        if isinstance(value, BaseModel):
+            found |= secrets_in(value)
+        elif isinstance(value, SecretStr) and name != "source":
+            found.add(value.get_secret_value())
+    return found - {""}
 
 
 def _one_line(text: str) -> str:

@@ -32,6 +32,10 @@ class Hosts:
 
     def __init__(self, settings: ServerSettings) -> None:
         """Answer by the settings; looks up the machine's names."""
+        self.configure(settings)
+
+    def configure(self, settings: ServerSettings) -> None:
+        """Answer by other settings from now on."""
         self._names = {"localhost", *settings.access.hosts}
         self._only_loopback = is_loopback(settings.host)
         if not self._only_loopback:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from aiohttp import web
 
+from web.keys import SETTINGS
+
 _STATIC = Path(__file__).parent / "static"
 
 _POLICY = "; ".join(
@@ -27,7 +29,11 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-cache",
+    "Server": "Sightline",
 }
+_HSTS = "max-age=2592000"
+"""Only with a certificate that browsers trust: one made here may be made anew, and must then be
+compared anew, which RFC 6797 (12.1) would not let anyone do."""
 
 
 def page_routes() -> list[web.AbstractRouteDef]:
@@ -39,6 +45,8 @@ async def security_headers(request: web.Request, response: web.StreamResponse) -
     """Add to every response what a browser is to hold to, but where it says otherwise itself."""
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
+    if request.secure and request.app[SETTINGS].https.certificate:
+        response.headers["Strict-Transport-Security"] = _HSTS
 
 
 async def _index(request: web.Request) -> web.FileResponse:

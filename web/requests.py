@@ -20,6 +20,8 @@ _GONE = 499
 """What is told when a client has gone before it was answered, as other servers do."""
 _UNKNOWN = "unknown"
 _METHODS = ("GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS", "PUT")
+_ALL_THE_TIME = ("/static", "/healthz", "/readyz", "/metrics")
+"""Asked for so often that a line each would bury the others."""
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 logger = logging.getLogger(__name__)
@@ -89,8 +91,9 @@ def _tell(request: web.Request, status: int, seconds: float) -> None:
         "ms": round(seconds * 1e3, 1),
         "address": address_of(request),
     }
+    level = logging.DEBUG if route.startswith(_ALL_THE_TIME) else logging.INFO
     told = "%(method)s %(route)s %(status)s in %(ms)s ms for %(address)s"
-    logger.info(told, fields, extra={"fields": fields})
+    logger.log(level, told, fields, extra={"fields": fields})
 
 
 def _id_of(request: web.Request) -> str:

@@ -16,8 +16,12 @@ from pydantic_settings import SettingsError as PydanticSettingsError
 
 from inference.quantized import Precision
 from stream.feeds.settings import FeedName, FeedSettings
+from stream.history import HistorySettings
+from stream.ice_settings import IceSettings
+from stream.outlets.settings import MqttSettings, WebhookSettings
 from stream.settings import StreamSettings
 from web.access_settings import AccessSettings
+from web.doors_settings import DoorsSettings
 from web.https_settings import HttpsSettings
 from web.limits_settings import LimitsSettings
 from web.log_settings import LogSettings
@@ -55,13 +59,26 @@ class ServerSettings(BaseSettings):
     precision: Precision = "float32"
     """What the encoder computes in. "int8" is faster, needs what `inference.quantize` makes, and
     costs what is told there."""
+    standby: bool | None = None
+    """Whether a second captioner is kept loaded, to take over at once should the first fail; it
+    takes as much memory again. By default where there are feeds."""
     stream: StreamSettings = StreamSettings()
+    ice: IceSettings = IceSettings()
     feeds: dict[FeedName, FeedSettings] = Field(default_factory=dict, max_length=100)
     """Cameras that are captioned by themselves, each by the name under which it is watched."""
     access: AccessSettings = AccessSettings()
     https: HttpsSettings = Field(default_factory=HttpsSettings)
     limits: LimitsSettings = LimitsSettings()
     log: LogSettings = LogSettings()
+    doors: DoorsSettings = DoorsSettings()
+    history: HistorySettings = HistorySettings()
+    webhook: WebhookSettings = WebhookSettings()
+    mqtt: MqttSettings = MqttSettings()
+
+    @property
+    def keeps_standby(self) -> bool:
+        """Whether a second captioner is kept loaded."""
+        return bool(self.feeds) if self.standby is None else self.standby
 
     @field_validator("host")
     @classmethod

@@ -39,6 +39,8 @@ class Camera:
 
     signal: Signal
     """Whether pictures come now."""
+    attempts: int
+    """How often it was tried to open the source."""
 
     def __init__(
         self,
@@ -62,10 +64,16 @@ class Camera:
         self._name, self._settings, self._intake = name, settings, intake
         self._demand, self._tell, self._pauses = demand, tell, pauses or Pauses()
         self.signal = Signal(SignalState.IDLE)
+        self.attempts = self._replaced = 0
         self._reception: Reception | None = None
         self._last: Frame | None = None
         self._recorded = False
         self._began = 0.0
+
+    @property
+    def replaced(self) -> int:
+        """Pictures that the server had no time to take, and lost to newer ones."""
+        return self._replaced + (self._reception.replaced if self._reception else 0)
 
     async def run(self) -> None:
         """Keep the source coming in until cancelled; what is open then is closed."""
@@ -95,10 +103,7 @@ class Camera:
 
     async def _keep(self) -> None:
         while True:
-            if self._reception:
-                await asyncio.wait({self._reception.over})
-            reception = Reception(self._open, self._take, f"feed {self._name}")
-            self._reception = reception
+            reception = await self._next_reception()
             try:
                 reason = await self._end_of(reception)
                 played = self._recorded and not reason and self.signal.state is SignalState.LIVE
@@ -111,6 +116,15 @@ class Camera:
                 await asyncio.get_running_loop().create_future()
             if not played:
                 await asyncio.sleep(self._pauses.next_s())
+
+    async def _next_reception(self) -> Reception:
+        """Begin to open the source, once a connection that was hanging is over."""
+        if self._reception:
+            await asyncio.wait({self._reception.over})
+            self._replaced += self._reception.replaced
+        self.attempts += 1
+        self._reception = Reception(self._open, self._take, f"feed {self._name}")
+        return self._reception
 
     async def _end_of(self, reception: Reception) -> str:
         """Wait until no more pictures come; tell why, or nothing if that is how it should be."""

@@ -33,7 +33,7 @@ class Feed:
         )
         self.stream.maps.explanations = settings.explanations
         self._demand = Demand(always=settings.run == "always")
-        self._camera = Camera(name, settings, self.stream.intake, self._demand, self._on_signal)
+        self.camera = Camera(name, settings, self.stream.intake, self._demand, self._on_signal)
 
     async def run(self) -> None:
         """Caption what the camera sends until cancelled, then free all that is held."""
@@ -42,7 +42,7 @@ class Feed:
         )
         try:
             async with asyncio.TaskGroup() as parts:
-                for part in (self._publish, self._camera.run, self.stream.run):
+                for part in (self._publish, self.camera.run, self.stream.run):
                     parts.create_task(self._keep_going(part), name=f"feed {self.name}")
         finally:
             end_listening()

@@ -1,7 +1,7 @@
 """All feeds of the configuration."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from stream.feeds.feed import Feed
@@ -26,6 +26,9 @@ class Feeds:
         self._shared, self._publications = shared, publications
         self._running: dict[str, _Running] = {}
         self._changing = asyncio.Lock()
+
+    def __iter__(self) -> Iterator[Feed]:
+        return iter([running.feed for running in self._running.values()])
 
     def __len__(self) -> int:
         return len(self._running)

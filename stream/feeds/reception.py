@@ -35,10 +35,17 @@ class Reception:
         self._source: Source | None = None
         self._closed = False
         self._newest: Frame | None = None
+        self._replaced = 0
         self.over = in_own_thread(self._receive, name)
         """Done when the thread is: with a SourceError if the source could not be opened, or
         failed. Wait for it without cancelling it."""
         self.over.add_done_callback(_retrieve)
+
+    @property
+    def replaced(self) -> int:
+        """Pictures that came while an older one still waited, which was lost."""
+        source = self._source
+        return self._replaced + (source.replaced if source else 0)
 
     async def close(self) -> None:
         """Take no more pictures, and free the source; returns within a bounded time.
@@ -69,6 +76,7 @@ class Reception:
             if self._closed:
                 return False
             waiting, self._newest = self._newest is not None, frame
+            self._replaced += waiting
         if not waiting:
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._deliver)

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 from stream.broadcast import Broadcast, Subscription
 from stream.caption_event import CaptionEvent
@@ -48,34 +48,32 @@ class History:
     bytes = 0
     """Size of the file when it was last looked at."""
 
-    def __init__(self, settings: HistorySettings, store: Store, reading: Reading) -> None:
-        """Take over what `open` has opened."""
-        self._settings, self._store, self._reading = settings, store, reading
+    def __init__(self, settings: HistorySettings) -> None:
+        """Prepare the history of the settings, which have a path; `open` it next."""
+        assert settings.path
+        self._settings, self._path = settings, settings.path
         self._writer = ThreadPoolExecutor(1, "history")
         self._reader = ThreadPoolExecutor(1, "history reading")
+        self._store: Store
+        self._reading: Reading
         self._questions = 0
         self._fails = self._closed = False
         self._captions: Subscription[CaptionEvent] | None = None
 
-    @classmethod
-    async def open(cls, settings: HistorySettings) -> Self:
-        """Open the history of the settings, which have a path.
+    async def open(self) -> None:
+        """Open the file, or make it.
 
         Raises:
             HistoryError: If it cannot be used; the message says why.
         """
-        path = settings.path
-        assert path
-
-        def both() -> tuple[Store, Reading]:
-            store = Store(path, settings.days, settings.megabytes)
-            try:
-                return store, Reading(path)
-            except HistoryError:
-                store.close()
-                raise
-
-        return cls(settings, *await asyncio.to_thread(both))
+        settings, loop = self._settings, asyncio.get_running_loop()
+        make = partial(Store, self._path, settings.days, settings.megabytes)
+        self._store = await loop.run_in_executor(self._writer, make)
+        try:
+            self._reading = await loop.run_in_executor(self._reader, Reading, self._path)
+        except HistoryError:
+            self._store.close()
+            raise
 
     @property
     def dropped(self) -> int:
@@ -172,13 +170,13 @@ class History:
             if not self._fails:
                 logger.error(
                     "history %s cannot be written, captions are lost to it: %s",
-                    self._settings.path,
+                    self._path,
                     problem,
                 )
             self._fails = True
             return None
         if done and self._fails:
-            logger.warning("history %s can be written again", self._settings.path)
+            logger.warning("history %s can be written again", self._path)
             self._fails = False
         return done
 

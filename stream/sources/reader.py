@@ -138,6 +138,7 @@ class ReaderSource(Source):
         with self._changed:
             if not self.live:
                 self._changed.wait_for(lambda: self._slot is None or self._closed)
+            self.replaced += self._slot is not None
             self._slot = None if self._closed else frame
             self._changed.notify_all()
 

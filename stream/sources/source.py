@@ -40,6 +40,9 @@ class Source(ABC):
     name: str
     """What to call the source in logs and messages; holds no credentials."""
 
+    replaced: int = 0
+    """Pictures that came live and were not taken in time."""
+
     @abstractmethod
     def frames(self) -> Iterator[SourceFrame]:
         """Give the frames in order, until the source ends or is closed.

@@ -32,7 +32,7 @@ OPTIONS = {
 class UrlSource(ReaderSource):
     """An RTSP, HTTP, RTMP or UDP stream.
 
-    A video file behind HTTP is read as its frames are taken; everything else is live.
+    What comes as a recording or in pieces is read as its frames are taken; the rest is live.
     """
 
     def __init__(
@@ -59,8 +59,9 @@ class UrlSource(ReaderSource):
             timed_out = time.monotonic() - begun >= open_timeout_s
             reason = _too_late(open_timeout_s) if timed_out else _reason(error)
             raise SourceError(f"{name} {reason}") from None
-        recorded = address.scheme in ("http", "https") and container.duration is not None
-        super().__init__(container, name, live=not recorded, read_timeout_s=read_timeout_s)
+        super().__init__(
+            container, name, live=not _is_recorded(container), read_timeout_s=read_timeout_s
+        )
 
 
 def split_address(url: str) -> SplitResult:
@@ -106,6 +107,18 @@ def _open(url: str, open_timeout_s: float, read_timeout_s: float) -> InputContai
         metadata_errors="replace",
         timeout=(open_timeout_s, read_timeout_s),
     )
+
+
+def _is_recorded(container: InputContainer) -> bool:
+    """Tell whether pictures come as fast as they are asked for, and not when they are taken.
+
+    A file does, and so do the segments of a live broadcast (HLS, DASH): several seconds of video
+    at once. A single picture, as many cameras have at an address of its own, is a short recording.
+    """
+    # Each demuxer has several names.
+    names = container.format.name.split(",")
+    in_pieces = any(name in ("hls", "dash") or name.endswith("_pipe") for name in names)
+    return in_pieces or (container.duration is not None and _comes_by_http(container))
 
 
 def _too_late(open_timeout_s: float) -> str:

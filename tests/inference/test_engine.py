@@ -15,7 +15,8 @@ import pytest_asyncio
 from numpy.typing import NDArray
 
 from inference.caption import Caption
-from inference.engine import Engine, EngineState, EngineTiming, EngineUnavailable
+from inference.engine import Engine, EngineState, EngineUnavailable
+from inference.engine_process import EngineTiming
 from tests.inference.conftest import photographs
 from web.settings import DEFAULT_CAPTIONER
 
@@ -211,6 +212,33 @@ async def test_a_killed_process_is_told_and_replaced(own_engine: Engine) -> None
     caption = await own_engine.caption(PICTURE)
     assert caption.text or caption.guess
     assert own_engine.starts == 2
+
+
+async def until_standby(engine: Engine) -> None:
+    async with asyncio.timeout(60):
+        while not engine.has_standby:
+            await asyncio.sleep(0.02)
+
+
+async def test_a_process_on_standby_takes_over_at_once_and_another_takes_its_place() -> None:
+    before = {child.pid for child in psutil.Process().children()}
+    engine = Engine(DEFAULT_CAPTIONER, SOON, explains=False, standby=True)
+    engine.start()
+    await engine.wait_loaded()
+    first = engine.pid
+    assert first and not engine.has_standby
+    await until_standby(engine)
+    os.kill(first, signal.SIGKILL)
+    async with asyncio.timeout(2):
+        while engine.pid == first or engine.state is not EngineState.READY:
+            await asyncio.sleep(0.01)
+    caption = await engine.caption(PICTURE)
+    await until_standby(engine)
+    await engine.stop()
+
+    assert caption.text or caption.guess
+    assert engine.starts == 2
+    assert {child.pid for child in psutil.Process().children()} == before
 
 
 async def test_a_process_that_hangs_is_ended_and_replaced() -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from inference.engine import Engine, EngineTiming, EngineUnavailable
+from inference.engine import Engine, EngineUnavailable
+from inference.engine_process import EngineTiming
 from inference.explained import Busy, Explained
 from inference.explanations.target import Target
 from inference.steadiness import View

@@ -1,7 +1,12 @@
+import asyncio
+import re
+import socket
+
 import aioice.ice
 import pytest
+from aiortc import RTCConfiguration, RTCPeerConnection
 
-from stream.ice import MediaAddresses
+from stream.ice import MediaAddresses, NoPortFree
 
 CANDIDATE = "a=candidate:1 1 UDP 2122252543 {} 40000 typ host generation 0\r\n"
 
@@ -58,3 +63,75 @@ def test_elsewhere_candidates_stay() -> None:
 
     assert addresses.admit(sdp) == sdp
     addresses.release()
+
+
+OFFER = "v=0\r\nm=audio 9 X 1\r\na=mid:0\r\nm=video 9 X 2\r\na=mid:1"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "0.0.0.0"])
+def test_an_offer_that_names_no_candidate_can_be_waited_for(host: str) -> None:
+    addresses = MediaAddresses(host)
+    admitted = addresses.admit(OFFER)
+    addresses.release()
+
+    _, *sections = admitted.split("m=")
+    assert [section.count("a=candidate:") for section in sections] == [1, 1]
+    assert all(section.endswith("\r\n") for section in sections)
+
+
+@pytest.mark.parametrize(
+    ("host", "address", "admitted"),
+    [
+        ("127.0.0.1", "127.0.0.1", True),
+        ("127.0.0.1", "10.0.0.1", False),
+        ("127.0.0.1", "f00d.local", False),
+        ("0.0.0.0", "10.0.0.1", True),
+    ],
+)
+def test_single_candidates_are_judged_alike(host: str, address: str, admitted: bool) -> None:
+    addresses = MediaAddresses(host)
+    assert addresses.admits(address) is admitted
+    addresses.release()
+
+
+def free_ports(count: int) -> range:
+    """Ports side by side that nobody has."""
+    for first in range(40_000, 60_000, 50):
+        ports = range(first, first + count)
+        try:
+            for port in ports:
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+                    probe.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        return ports
+    raise AssertionError("no ports are free")
+
+
+async def gather() -> tuple[RTCPeerConnection, list[int]]:
+    """A peer, and the ports of its candidates."""
+    peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    peer.createDataChannel("captions")
+    await peer.setLocalDescription(await peer.createOffer())
+    found = re.findall(r"a=candidate:\S+ 1 udp \d+ \S+ (\d+) typ host", peer.localDescription.sdp)
+    return peer, [int(port) for port in found]
+
+
+async def test_media_takes_ports_of_the_range_and_says_when_there_are_none() -> None:
+    ports = free_ports(4)
+    addresses = MediaAddresses("127.0.0.1", ports)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", ports[1]))
+        peers = [await gather() for _ in range(4)]
+    assert [found for _, found in peers] == [[ports[0]], [ports[2]], [ports[3]], []]
+    addresses.check_gathered(peers[2][0].localDescription.sdp)
+    with pytest.raises(NoPortFree, match=f"{ports[0]}-{ports[3]} is taken"):
+        addresses.check_gathered(peers[3][0].localDescription.sdp)
+
+    await peers[0][0].close()
+    peers.append(await gather())
+    assert peers[-1][1] in ([ports[0]], [ports[1]])
+
+    addresses.release()
+    assert aioice.ice.asyncio is asyncio
+    await asyncio.gather(*(peer.close() for peer, _ in peers))

@@ -15,7 +15,8 @@ from aiortc import RTCSessionDescription
 from jsonschema import Draft202012Validator
 
 from inference.caption import Caption
-from inference.engine import Engine, EngineTiming
+from inference.engine import Engine
+from inference.engine_process import EngineTiming
 from stream.messages import SCHEMA_PATH
 from stream.offer import Offer, OfferError
 from stream.sessions import ServerFull, Sessions

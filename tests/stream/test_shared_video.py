@@ -15,13 +15,12 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, sdp
+from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection
 from aiortc.mediastreams import MediaStreamError
 
 from stream.ice import MediaAddresses
-from stream.offer import OfferError
 from stream.shared_video import SharedVideo
-from stream.viewer_sender import check_takes_shared, send_shared
+from stream.viewer_sender import send_shared
 from stream.viewer_track import ROOM, ViewerTrack
 from stream.vp8_encoder import CLOCK_RATE, VideoPacket
 from tests.peer import Peer
@@ -291,15 +290,6 @@ async def test_nothing_is_left_after_close(pool: ThreadPoolExecutor) -> None:
     await asyncio.sleep(0)
     gc.collect()
     assert not any(track() for track in gone)
-
-
-async def test_an_offer_without_vp8_is_refused_with_a_reason() -> None:
-    async with Peer(None) as viewer:
-        text = (await viewer.offer()).sdp
-    check_takes_shared(sdp.SessionDescription.parse(text))
-    with pytest.raises(OfferError, match="offer VP8") as refused:
-        check_takes_shared(sdp.SessionDescription.parse(text.replace("VP8/90000", "AV1/90000")))
-    assert refused.value.code == "no-vp8"
 
 
 async def test_h264_is_not_agreed_on(pool: ThreadPoolExecutor, loopback: MediaAddresses) -> None:

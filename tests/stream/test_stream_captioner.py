@@ -15,7 +15,8 @@ import pytest
 import pytest_asyncio
 
 from inference.caption import Caption
-from inference.engine import Engine, EngineTiming
+from inference.engine import Engine
+from inference.engine_process import EngineTiming
 from inference.steadiness import Anchor
 from models.content_words import content_words
 from models.pictures import squeeze

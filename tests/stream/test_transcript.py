@@ -7,7 +7,8 @@ from pathlib import Path
 import av
 import pytest
 
-from inference.engine import Engine, EngineTiming
+from inference.engine import Engine
+from inference.engine_process import EngineTiming
 from stream.sources import SourceError, open_source
 from stream.transcript import transcribe
 from stream.transcript_format import WebVtt, json_line, line_for_people

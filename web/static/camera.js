@@ -1,6 +1,7 @@
 // @ts-check
 /** A camera of this device, and the list of those that it has. */
 
+import { peerRequest } from './inputs.js';
 import { Problem } from './problems.js';
 
 /** @typedef {import('./inputs.js').Feed} Feed */
@@ -10,6 +11,8 @@ import { Problem } from './problems.js';
 export class Camera {
   kind = /** @type {const} */ ('camera');
   label = 'Camera';
+  /** The name under which others may watch; empty for none. */
+  publish = '';
   /** @type {Promise<Problem>} */
   ended = new Promise(() => {});
   /** @type {MediaStreamTrack | null} */
@@ -26,6 +29,10 @@ export class Camera {
   constructor(deviceId, onMuted) {
     this.#deviceId = deviceId;
     this.#onMuted = onMuted;
+  }
+
+  get request() {
+    return peerRequest(this.publish);
   }
 
   /** The camera in use, which may be another than was asked for; empty when none is. */

@@ -7,6 +7,7 @@ import { readMessage } from './protocol.js';
 
 /** @typedef {import('./protocol.js').ServerMessage} ServerMessage */
 /** @typedef {import('./inputs.js').Feed} Feed */
+/** @typedef {import('./inputs.js').Request} Request */
 /**
  * @typedef {object} ConnectionListener
  * @property {(message: ServerMessage) => void} onMessage
@@ -52,11 +53,12 @@ export class Connection {
 
   /**
    * @param {Feed} feed
+   * @param {RTCIceServer[]} iceServers
    * @param {ConnectionListener} listener
    */
-  constructor(feed, listener) {
+  constructor(feed, iceServers, listener) {
     this.#listener = listener;
-    const peer = newPeer();
+    const peer = newPeer(iceServers);
     this.#peer = peer;
     this.#channel = peer.createDataChannel('captions', { ordered: true });
     this.#channel.onmessage = (event) => this.#receive(event.data);
@@ -71,11 +73,11 @@ export class Connection {
   }
 
   /**
-   * @param {'peer' | 'demo'} source
+   * @param {Request} request
    * @param {AbortSignal} signal
    */
-  async open(source, signal) {
-    await negotiate(this.#peer, source, signal);
+  async open(request, signal) {
+    await negotiate(this.#peer, request, signal);
     this.#lastMessage = this.#lastBeat = Date.now();
     this.#heart = setInterval(() => this.#beat(), BEAT_MS);
   }
@@ -154,9 +156,10 @@ export function canConnect() {
   );
 }
 
-function newPeer() {
+/** @param {RTCIceServer[]} iceServers */
+function newPeer(iceServers) {
   try {
-    return new RTCPeerConnection({ iceServers: [] });
+    return new RTCPeerConnection({ iceServers });
   } catch (error) {
     throw new Problem('no-webrtc', { cause: error });
   }

@@ -1,6 +1,7 @@
 // @ts-check
 /** A video or an image of the visitor's own: played or drawn here and captured as a stream. */
 
+import { peerRequest } from './inputs.js';
 import { Problem } from './problems.js';
 
 /** @typedef {import('./inputs.js').Feed} Feed */
@@ -19,6 +20,8 @@ const LOADING_LIMIT_MS = 15_000;
 /** @implements {Input} */
 export class OwnFile {
   kind = /** @type {const} */ ('file');
+  /** The name under which others may watch; empty for none. */
+  publish = '';
   /** @type {Promise<Problem>} */
   ended = new Promise(() => {});
   #file;
@@ -31,6 +34,10 @@ export class OwnFile {
   constructor(file) {
     this.#file = file;
     this.label = file.name;
+  }
+
+  get request() {
+    return peerRequest(this.publish);
   }
 
   /**

@@ -4,6 +4,8 @@
 import { Problem } from './problems.js';
 import { retryAfterSeconds } from './backoff.js';
 
+/** @typedef {import('./inputs.js').Request} Request */
+
 const GATHERING_LIMIT_MS = 2_000;
 const ANSWER_LIMIT_MS = 10_000;
 
@@ -12,10 +14,10 @@ const ANSWER_LIMIT_MS = 10_000;
  * its candidates, though not long, since those of this machine come first.
  *
  * @param {RTCPeerConnection} peer  With its transceiver and data channel already made.
- * @param {'peer' | 'demo'} source  Where the server takes its pictures from.
+ * @param {Request} request
  * @param {AbortSignal} signal
  */
-export async function negotiate(peer, source, signal) {
+export async function negotiate(peer, request, signal) {
   try {
     await peer.setLocalDescription();
   } catch (error) {
@@ -23,7 +25,7 @@ export async function negotiate(peer, source, signal) {
   }
   await candidatesGathered(peer, signal);
   const { sdp, type } = /** @type {RTCSessionDescription} */ (peer.localDescription);
-  const answer = await post({ sdp, type, source }, signal);
+  const answer = await post({ sdp, type, ...request }, signal);
   signal.throwIfAborted();
   try {
     await peer.setRemoteDescription(answer);
@@ -56,7 +58,7 @@ function candidatesGathered(peer, signal) {
 }
 
 /**
- * @param {{sdp: string, type: string, source: string}} offer
+ * @param {{sdp: string, type: string} & Request} offer
  * @param {AbortSignal} signal
  * @returns {Promise<RTCSessionDescriptionInit>}
  */
@@ -106,7 +108,21 @@ async function refusal(response) {
   const detail = typeof message === 'string' ? message : `HTTP status ${response.status}`;
   const retryAfterS = retryAfterSeconds(response.headers.get('Retry-After'));
   if (code === 'not-available') return new Problem('not-available', { detail });
-  if (response.status === 503) return new Problem('server-full', { detail, retryAfterS });
+  switch (response.status) {
+    case 401:
+      return new Problem('logged-out', { detail });
+    case 403:
+      if (code === 'not-allowed') return new Problem('not-allowed', { detail });
+      break;
+    case 404:
+      return new Problem('feed-unknown', { detail });
+    case 409:
+      return new Problem('name-taken', { detail });
+    case 429:
+      return new Problem('too-many', { detail, retryAfterS });
+    case 503:
+      return new Problem('server-full', { detail, retryAfterS });
+  }
   if (response.status >= 500) return new Problem('server-failed', { detail, retryAfterS });
   return new Problem('offer-refused', { detail });
 }

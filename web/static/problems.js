@@ -1,7 +1,7 @@
 // @ts-check
 /** Everything that can go wrong, and what each failure says: what happened and what to do. */
 
-/** @typedef {'retry' | 'continue' | 'camera' | 'demo' | 'file'} Action */
+/** @typedef {'retry' | 'continue' | 'camera' | 'demo' | 'file' | 'login' | 'start'} Action */
 /**
  * @typedef {object} Explanation
  * @property {string} title       What happened.
@@ -48,7 +48,8 @@ const EXPLANATIONS = {
     title: 'The camera needs a secure address',
     advice:
       'Browsers give a camera only to pages opened over https, or at http://localhost on ' +
-      'the same machine. The demo and your own files work here all the same.',
+      'the same machine. Start the server with --https and open the address that it prints. ' +
+      'The demo and your own files work here all the same.',
     actions: ['demo', 'file'],
   },
   'camera-lost': {
@@ -114,6 +115,36 @@ const EXPLANATIONS = {
     actions: [],
     retries: true,
   },
+  'too-many': {
+    title: 'Too much was asked at once',
+    advice:
+      'The server takes only so many sessions and requests from one address. It goes on by ' +
+      'itself in a moment.',
+    actions: [],
+    retries: true,
+  },
+  'logged-out': {
+    title: 'You are logged out',
+    advice: 'The login has ended, or the server was started anew. Log in to go on.',
+    actions: ['login'],
+  },
+  'not-allowed': {
+    title: 'This needs an admin',
+    advice: 'Who is logged in as a viewer may watch feeds. For a session of your own log in as admin.',
+    actions: ['login', 'start'],
+  },
+  'feed-unknown': {
+    title: 'There is no such feed',
+    advice: 'It is not in the server’s configuration, or whoever shared it has stopped.',
+    actions: ['retry', 'start'],
+  },
+  'name-taken': {
+    title: 'The name is taken',
+    advice:
+      'Something else is shared under it. If that was you a moment ago, it will be free again in ' +
+      'some seconds.',
+    actions: ['retry', 'start'],
+  },
   'server-failed': {
     title: 'The server had a fault',
     advice: 'It could not start a session. If this lasts, its log says why.',
@@ -144,7 +175,7 @@ const EXPLANATIONS = {
   'source-ended': {
     title: 'The source ended',
     advice: 'The server has no further pictures from it.',
-    actions: ['retry', 'camera', 'file'],
+    actions: ['retry', 'start'],
   },
   'camera-released': {
     title: 'The camera was released while you were away',

@@ -3,6 +3,7 @@
 
 import { pauseAfter, requestedPause } from './backoff.js';
 import { Connection } from './connection.js';
+import { iceServers } from './ice.js';
 import { Problem, problemFrom } from './problems.js';
 
 /** @typedef {import('./inputs.js').Input} Input */
@@ -28,6 +29,8 @@ export class Session {
   #connection = null;
   #failures = 0;
   #liveSince = 0;
+  /** The name under which others could watch so far; empty for none. */
+  #published = '';
   /** @type {() => void} */
   #endPause = () => {};
   /** @type {(problem: Problem) => void} */
@@ -55,7 +58,8 @@ export class Session {
       this.#connection?.close();
       this.#connection = null;
       if (signal.aborted) break;
-      if (!problem.retries) {
+      if (problem.code === 'renewed') continue;
+      if (!problem.retries && !this.#isOwnName(problem)) {
         this.stop();
         this.#listener.onProblem(problem);
         return;
@@ -72,6 +76,12 @@ export class Session {
     this.#connection?.close();
     this.#connection = null;
     this.input.close();
+  }
+
+  /** Connects anew, with what the input asks for now; the input stays open. */
+  renew() {
+    this.#end(new Problem('renewed'));
+    this.#endPause();
   }
 
   /** Ends the pause between two attempts. */
@@ -98,13 +108,14 @@ export class Session {
     const feed = await this.input.open(signal);
     signal.throwIfAborted();
     this.#listener.onConnecting('server');
-    const connection = new Connection(feed, {
+    const servers = await iceServers(signal);
+    const connection = new Connection(feed, servers, {
       onMessage: (message) => this.#receive(message),
       onVideo: (stream) => this.#listener.onVideo(stream),
     });
     this.#connection = connection;
     const ended = /** @type {Promise<Problem>} */ (new Promise((resolve) => (this.#end = resolve)));
-    await connection.open(this.input.kind === 'demo' ? 'demo' : 'peer', signal);
+    await connection.open(this.input.request, signal);
     return Promise.race([connection.lost, this.input.ended, ended]);
   }
 
@@ -112,6 +123,7 @@ export class Session {
   #receive(message) {
     if (message.type === 'hello') {
       this.#liveSince = Date.now();
+      this.#published = this.input.request.publish ?? '';
       this.#listener.onLive();
     }
     if (message.type === 'error') {
@@ -121,6 +133,15 @@ export class Session {
       }
     }
     this.#listener.onMessage(message);
+  }
+
+  /**
+   * Whether the name is taken by this very session, whose loss the server has not noticed yet.
+   *
+   * @param {Problem} problem
+   */
+  #isOwnName({ code }) {
+    return code === 'name-taken' && this.#published === this.input.request.publish;
   }
 
   /** @param {Problem} problem */

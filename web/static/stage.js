@@ -11,6 +11,8 @@ const ACTION_LABELS = {
   camera: 'Use the camera',
   demo: 'Watch the demo',
   file: 'Choose a file',
+  login: 'Log in',
+  start: 'To the start',
 };
 /** The stage follows the shape of the picture between these, so that the caption stays in view. */
 const NARROWEST = 4 / 3;

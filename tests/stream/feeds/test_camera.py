@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from stream.feeds import camera
 from stream.feeds.camera import Camera
 from stream.feeds.demand import Demand
 from stream.feeds.pauses import Pauses
@@ -66,15 +67,15 @@ async def watching(
             await running
 
 
-def five_pictures(camera: servers.Camera) -> None:
+def five_pictures(sender: servers.Camera) -> None:
     for _ in range(5):
-        camera.send(100)
+        sender.send(100)
         time.sleep(0.02)
 
 
-def a_few_pictures(camera: servers.Camera) -> None:
-    five_pictures(camera)
-    camera.hang()
+def a_few_pictures(sender: servers.Camera) -> None:
+    five_pictures(sender)
+    sender.hang()
 
 
 async def test_a_camera_that_hangs_up_is_asked_again() -> None:
@@ -166,6 +167,18 @@ async def test_a_camera_is_open_only_while_someone_watches() -> None:
         assert door.intake.received == received
         demand.tell(watched=True)
         await door.until(lambda: door.states()[-2:] == ["connecting", "live"])
+
+
+async def test_a_source_that_does_not_answer_is_lost_and_still_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(camera, "ANSWER_S", 0.6)
+    with silent_server() as port:
+        async with watching(f"rtsp://127.0.0.1:{port}/live") as door:
+            await door.until(lambda: "lost" in door.states())
+            assert door.camera.signal.message == "it has not answered for 1 s"
+            await asyncio.sleep(0.5)
+            assert door.camera.attempts == 1
 
 
 async def test_stopping_waits_for_nobody() -> None:

@@ -97,4 +97,5 @@ async def test_a_loop_that_has_no_time_gets_the_newest_picture() -> None:
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert len(taken) <= 2
+    assert reception.replaced >= 5
     await reception.close()

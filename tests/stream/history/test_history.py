@@ -21,7 +21,8 @@ async def captions() -> Captions:
 
 @pytest_asyncio.fixture
 async def history(path: Path, captions: Captions) -> AsyncIterator[History]:
-    history = await History.open(HistorySettings(path=path, days=36_500))
+    history = History(HistorySettings(path=path, days=36_500))
+    await history.open()
     keeping = asyncio.create_task(history.keep(captions))
     async with asyncio.timeout(10):
         while not len(captions):
@@ -78,7 +79,8 @@ async def test_it_is_all_there_after_closing_and_opening_again(
     await until_written(history, 1)
     await history.close()
 
-    again = await History.open(HistorySettings(path=path, days=36_500))
+    again = History(HistorySettings(path=path, days=36_500))
+    await again.open()
     (span,) = await again.search(Wanted(), 10, None)
     await again.close()
     assert span.captions == 2

@@ -17,7 +17,8 @@ ROOT = Path(__file__).parent.parent.parent.parent
 
 def opened(path: Path) -> None:
     async def open_and_close() -> None:
-        history = await History.open(HistorySettings(path=path))
+        history = History(HistorySettings(path=path))
+        await history.open()
         await history.close()
 
     asyncio.run(open_and_close())

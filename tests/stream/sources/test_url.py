@@ -274,3 +274,9 @@ def test_an_hls_playlist_is_read(tmp_path: Path) -> None:
     with WebServer(pages) as server, UrlSource(f"{server.url}/list.m3u8") as source:
         assert not source.live
         assert len(list(source.frames())) == 30
+
+
+def test_a_password_with_a_slash_in_it_is_not_taken_for_the_host() -> None:
+    with pytest.raises(SourceError, match=r"^the rtsp source ") as refusal:
+        UrlSource("rtsp://127.0.0.1:9/secret42@camera/live")
+    assert "127.0.0.1:9" not in str(refusal.value)

@@ -1,0 +1,121 @@
+"""One process of the engine, from its start to its end."""
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from inference.conversation import Conversation
+from inference.engine_info import EngineInfo
+from inference.wire import read
+
+
+@dataclass(frozen=True, slots=True)
+class EngineTiming:
+    """How patient the engine is, in seconds."""
+
+    answer_s: float = 20.0
+    """A process that owes an answer and is silent for longer is killed."""
+    load_s: float = 300.0
+    """A process that takes longer to load is killed."""
+    first_pause_s: float = 0.5
+    """Before the first new start; doubled with each start that fails."""
+    longest_pause_s: float = 30.0
+    stop_s: float = 1.0
+    """What a process is given to end by itself."""
+
+
+class LoadFailed(RuntimeError):
+    """The process will never be ready; the message says why, for people."""
+
+
+class EngineProcess:
+    """A process that loads a captioner, and answers until it ends; `end` it in any case."""
+
+    info: EngineInfo
+    """Known once it is loaded."""
+    conversation: Conversation
+    """To be had once it is loaded."""
+
+    def __init__(self, process: asyncio.subprocess.Process, timing: EngineTiming) -> None:
+        """Take over a process that was just started."""
+        self._process, self._timing = process, timing
+
+    @classmethod
+    async def start(cls, arguments: Sequence[str], timing: EngineTiming) -> "EngineProcess":
+        """Start one with the arguments of `inference.worker`; it is not loaded yet."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "inference.worker",
+            *arguments,
+            cwd=Path(__file__).parent.parent,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            # Ctrl-C in the terminal is the server's to answer.
+            start_new_session=True,
+        )
+        return cls(process, timing)
+
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid
+
+    @property
+    def lives(self) -> bool:
+        """Whether it has not ended yet, as far as is known."""
+        return self._process.returncode is None
+
+    @property
+    def loaded(self) -> bool:
+        """Whether it is ready to answer, or was."""
+        return hasattr(self, "info")
+
+    async def load(self) -> None:
+        """Wait until it is ready.
+
+        Raises:
+            LoadFailed: If it never will be.
+        """
+        assert self._process.stdout
+        try:
+            async with asyncio.timeout(self._timing.load_s):
+                answer, _ = await read(self._process.stdout)
+        except TimeoutError:
+            self._kill()
+            raise LoadFailed("The captioner took too long to load; trying again.") from None
+        except (EOFError, OSError):
+            raise LoadFailed("The captioner ended while it was loading; trying again.") from None
+        if answer.pop("type") == "failed":
+            raise LoadFailed(f"The captioner cannot be loaded: {answer['message']}")
+        self.info = EngineInfo.from_json(answer)
+        self.conversation = Conversation(self._process, self._timing.answer_s)
+
+    async def answer(self) -> None:
+        """Let it answer until it ends; end it if it hangs."""
+        try:
+            await self.conversation.listen()
+        except TimeoutError:
+            self._kill()
+
+    async def wait(self) -> int:
+        """Wait for its end, and return its exit status."""
+        return await self._process.wait()
+
+    async def end(self) -> None:
+        """Have it end, by force if it takes long."""
+        assert self._process.stdin
+        self._process.stdin.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._timing.stop_s):
+                await self._process.wait()
+        if self.lives:
+            self._kill()
+            await self._process.wait()
+
+    def _kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()

@@ -1,0 +1,1 @@
+"""Captions as other programs are sent them: a webhook, and MQTT."""

@@ -1,0 +1,174 @@
+"""Captions over MQTT, for home automation and the like."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import ssl
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stream.caption_event import CaptionEvent
+from stream.caption_json import feed_caption_json
+from stream.feeds.pauses import Pauses
+from stream.news import News, SignalChange, news_of
+from stream.outlets.changes import Changes
+from stream.outlets.home_assistant import announcement, announcement_topic
+from stream.outlets.settings import MqttSettings
+from stream.publications import NoSuchStream, Publications
+from stream.signal import SignalState
+
+if TYPE_CHECKING:
+    import aiomqtt
+
+_ROOM = 256
+_KEEPALIVE_S = 30
+_TIMEOUT_S = 10.0
+_FAREWELL_S = 2.0
+_ONLINE, _OFFLINE = "online", "offline"
+
+logger = logging.getLogger(__name__)
+
+
+class MqttMissing(RuntimeError):
+    """What speaks MQTT is not installed."""
+
+
+class Mqtt:
+    """Keeps a broker told, and connects to it again when it is lost.
+
+    `TOPIC/status` tells whether the server is there (the broker itself says so if it is not),
+    `TOPIC/FEED/availability` whether the feed's pictures come, `TOPIC/FEED/caption` what it says:
+    JSON, retained, so that whoever subscribes has it at once.
+    """
+
+    sent = 0
+    """Captions that the broker has taken."""
+    failed = 0
+    """Connections that came to nothing, or were lost."""
+
+    def __init__(self, settings: MqttSettings, pauses: Pauses | None = None) -> None:
+        """Send by the settings, which have a host.
+
+        Args:
+            settings: Of MQTT.
+            pauses: Between one attempt to connect and the next.
+
+        Raises:
+            MqttMissing: If the library for it is not installed.
+        """
+        try:
+            import aiomqtt
+        except ImportError as problem:
+            told = "MQTT needs what is not installed: pip install 'sightline[mqtt]'"
+            raise MqttMissing(told) from problem
+        self._library = aiomqtt
+        self._settings, self._topic = settings, settings.topic
+        self._pauses = pauses or Pauses()
+        self._announced: set[str] = set()
+        self._fails = False
+
+    async def run(self, publications: Publications) -> None:
+        """Tell the broker until cancelled."""
+        while True:
+            try:
+                async with self._client(await self._tls()) as client:
+                    await self._tell(client, publications)
+            except (self._library.MqttError, OSError) as problem:
+                self.failed += 1
+                if not self._fails:
+                    place = self._settings.host
+                    logger.warning("the MQTT broker at %s cannot be reached: %s", place, problem)
+                self._fails = True
+            await asyncio.sleep(self._pauses.next_s())
+
+    def _client(self, tls: ssl.SSLContext | None) -> "aiomqtt.Client":
+        settings = self._settings
+        return self._library.Client(
+            settings.host,
+            settings.port or (8883 if settings.tls else 1883),
+            username=settings.user or None,
+            password=settings.login,
+            will=self._library.Will(f"{self._topic}/status", _OFFLINE, qos=1, retain=True),
+            keepalive=_KEEPALIVE_S,
+            timeout=_TIMEOUT_S,
+            tls_context=tls,
+            # What it would say on its own goes to the log of everything else.
+            logger=logging.getLogger(f"{__name__}.client"),
+        )
+
+    async def _tls(self) -> ssl.SSLContext | None:
+        if not self._settings.tls:
+            return None
+        return await asyncio.to_thread(_context, self._settings.tls_ca)
+
+    async def _tell(self, client: "aiomqtt.Client", publications: Publications) -> None:
+        if self._fails:
+            logger.info("the MQTT broker at %s is reached again", self._settings.host)
+        self._fails = False
+        self._pauses.reset()
+        changes = Changes(self._settings.feeds)
+        try:
+            await self._publish(client, f"{self._topic}/status", _ONLINE)
+            await self._withdraw_gone(client, publications)
+            with news_of(publications, None, _ROOM) as door:
+                async for news in door:
+                    await self._tell_of(client, news, changes, publications)
+        except asyncio.CancelledError:
+            # A farewell keeps the broker from telling the will, so it has to be said.
+            with contextlib.suppress(self._library.MqttError, TimeoutError):
+                async with asyncio.timeout(_FAREWELL_S):
+                    await self._publish(client, f"{self._topic}/status", _OFFLINE)
+            raise
+
+    async def _withdraw_gone(self, client: "aiomqtt.Client", publications: Publications) -> None:
+        """Take back what was announced before the connection was lost and is gone since."""
+        here = {stream.name for stream in publications.all()}
+        for name in self._announced - here:
+            await self._withdraw(client, name)
+
+    async def _tell_of(
+        self, client: "aiomqtt.Client", news: News, changes: Changes, publications: Publications
+    ) -> None:
+        if not changes.concerns(news.stream):
+            return
+        if isinstance(news, CaptionEvent):
+            if changes.is_new(news):
+                body = json.dumps(feed_caption_json(news))
+                await self._publish(client, f"{self._topic}/{news.stream}/caption", body)
+                self.sent += 1
+        elif news.signal is None:
+            changes.forget(news.stream)
+            await self._withdraw(client, news.stream)
+        else:
+            await self._tell_signal(client, news, publications)
+
+    async def _tell_signal(
+        self, client: "aiomqtt.Client", news: SignalChange, publications: Publications
+    ) -> None:
+        with contextlib.suppress(NoSuchStream):
+            title = publications.find(news.stream).title
+            if self._settings.discovery:
+                where = announcement_topic(self._settings.discovery, self._topic, news.stream)
+                body = json.dumps(announcement(self._topic, news.stream, title))
+                await self._publish(client, where, body)
+            self._announced.add(news.stream)
+            is_live = news.signal is not None and news.signal.state is SignalState.LIVE
+            where = f"{self._topic}/{news.stream}/availability"
+            await self._publish(client, where, _ONLINE if is_live else _OFFLINE)
+
+    async def _withdraw(self, client: "aiomqtt.Client", name: str) -> None:
+        """Have the broker forget a feed: an empty message takes the place of a retained one."""
+        for part in ("caption", "availability"):
+            await self._publish(client, f"{self._topic}/{name}/{part}", "")
+        if self._settings.discovery:
+            where = announcement_topic(self._settings.discovery, self._topic, name)
+            await self._publish(client, where, "")
+        self._announced.discard(name)
+
+    async def _publish(self, client: "aiomqtt.Client", topic: str, body: str) -> None:
+        await client.publish(topic, body, qos=1, retain=True)
+
+
+def _context(authorities: Path | None) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=authorities)

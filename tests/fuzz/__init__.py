@@ -1,0 +1,1 @@
+"""Generated input for everything that strangers can send: SDP, data-channel messages, HTTP."""

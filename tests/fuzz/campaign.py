@@ -1,0 +1,162 @@
+"""So much generated input of each kind, and what came of it."""
+
+import random
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.bench.child import Child
+from tests.captions import ScriptedCaptions, sure
+from tests.fuzz.answering import Answering
+from tests.fuzz.asking import Asker
+from tests.fuzz.faults import FaultLog, holdings, settled
+from tests.fuzz.messages import spoilt_message
+from tests.fuzz.requests import spoilt_request
+from tests.fuzz.sdps import real_offers, spoilt_sdp
+from tests.fuzz.speaking import Speaker
+from tests.live import surrounded
+
+_SOURCES = ("peer", "peer", "demo")
+_TOGETHER = 50
+"""Messages between two pings."""
+_WARM_UP = 0.3
+"""Of the input: what is held after that is what is held for good."""
+_SPARE = {"kilobytes": 30_000, "threads": 4}
+_MOST_FAULTS = 20
+
+
+class TooManyFaults(Exception):
+    """There is no point in going on."""
+
+
+@dataclass(slots=True)
+class Found:
+    """What a campaign found."""
+
+    tried: dict[str, int] = field(default_factory=dict)
+    """How much input of each kind."""
+    outcomes: dict[str, dict[str, int]] = field(default_factory=dict)
+    """What became of it."""
+    faults: list[str] = field(default_factory=list)
+    """Each with the input that it came of, and how to have that made again."""
+
+
+class Campaign:
+    """Makes input from a seed: the same from the same, whatever else was made before."""
+
+    def __init__(self, seed: int, first: int = 0, tell: Callable[[str], None] = print) -> None:
+        """Make input from a number on, and tell how it goes."""
+        self._seed, self._first, self._tell = seed, first, tell
+        self._offers = real_offers()
+        self.found = Found()
+
+    async def offers(self, count: int) -> None:
+        """Try offers in this process."""
+        log, told = FaultLog(), time.monotonic()
+        before: dict[str, int] = {}
+        async with surrounded(ScriptedCaptions(sure("A dog runs."))) as shared:
+            answering = Answering(shared)
+            for number in self._numbers(count):
+                rng = self._rng("offers", number)
+                source, sdp = rng.choice(_SOURCES), spoilt_sdp(rng, self._offers)
+                try:
+                    await answering.check(sdp, source)
+                except Exception as problem:
+                    self._blame("offers", number, sdp, repr(problem))
+                for fault in log.take():
+                    self._blame("offers", number, sdp, fault)
+                if number == self._first + int(count * _WARM_UP):
+                    before = holdings()
+                if time.monotonic() - told > 10:
+                    told = time.monotonic()
+                    self._tell(f"offers: {number - self._first} of {count}")
+            left = await settled(before, _SPARE) if before else {}
+        self._note("offers", count, {"answered": answering.answered, "refused": answering.refused})
+        self._note_left("offers", left)
+
+    async def messages(self, count: int, url: str, server: Child) -> None:
+        """Try messages on a data channel of a server that runs."""
+        async with Speaker(url) as speaker:
+            before: dict[str, int] = {}
+            numbers = self._numbers(count)
+            for place in range(0, count, _TOGETHER):
+                together = numbers[place : place + _TOGETHER]
+                said = [spoilt_message(self._rng("messages", number)) for number in together]
+                try:
+                    await speaker.say(said)
+                except Exception as problem:
+                    self._blame("messages", together[0], said, repr(problem))
+                    break
+                state = await self._look("messages", together[0], said, server)
+                if place <= count * _WARM_UP:
+                    before = state["held"]
+            left = await self._settled(before, server)
+        self._note("messages", count, speaker.heard)
+        self._note_left("messages", left)
+
+    async def requests(
+        self, count: int, url: str, routes: list[tuple[str, str]], server: Child
+    ) -> None:
+        """Try HTTP requests on a server that runs."""
+        asker, told = Asker(url), time.monotonic()
+        before: dict[str, int] = {}
+        for number in self._numbers(count):
+            request = spoilt_request(self._rng("requests", number), routes, self._offers)
+            try:
+                await asker.ask(request)
+            except Exception as problem:
+                self._blame("requests", number, request, repr(problem))
+            if number % _TOGETHER == 0 or number == self._first + count - 1:
+                state = await self._look("requests", number, request, server)
+                if number - self._first <= count * _WARM_UP:
+                    before = state["held"]
+            if time.monotonic() - told > 10:
+                told = time.monotonic()
+                self._tell(f"requests: {number - self._first} of {count}")
+        left = await self._settled(before, server)
+        self._note("requests", count, {str(k): v for k, v in sorted(asker.statuses.items())})
+        self._note_left("requests", left)
+
+    def _numbers(self, count: int) -> range:
+        return range(self._first, self._first + count)
+
+    def _rng(self, kind: str, number: int) -> random.Random:
+        return random.Random(f"{self._seed}/{kind}/{number}")
+
+    async def _look(self, kind: str, number: int, said: object, server: Child) -> dict[str, Any]:
+        state = await server.ask(look=True)
+        for fault in state["faults"]:
+            self._blame(kind, number, said, f"in the server's log: {fault}")
+        return state
+
+    async def _settled(self, before: dict[str, int], server: Child) -> dict[str, Any]:
+        """As `faults.settled`, of the server."""
+        return (await server.ask(before=before, spare=_SPARE))["left"] if before else {}
+
+    def _note(self, kind: str, count: int, outcomes: dict[str, int]) -> None:
+        self.found.tried[kind] = count
+        self.found.outcomes[kind] = outcomes
+
+    def _note_left(self, kind: str, left: dict[str, Any]) -> None:
+        if left:
+            self.found.faults.append(f"{kind}: left behind: {left}")
+
+    def _blame(self, kind: str, number: int, said: object, problem: str) -> None:
+        again = f"--seed {self._seed} --only {kind} --first {number}"
+        shown = repr(said)
+        shown = shown if kind == "offers" or len(shown) < 5000 else f"{shown[:5000]} ..."
+        self.found.faults.append(f"{kind}: {problem}\n  again: {again}\n  input: {shown}")
+        if len(self.found.faults) >= _MOST_FAULTS:
+            raise TooManyFaults
+
+
+def print_found(found: Found) -> None:
+    """Tell people what a campaign found."""
+    for fault in found.faults:
+        print(fault, file=sys.stderr)
+    for kind, count in found.tried.items():
+        became = ", ".join(f"{name} {number}" for name, number in found.outcomes[kind].items())
+        print(f"{kind}: {count} tried: {became}")
+    print(f"{len(found.faults)} faults" if found.faults else "no fault")

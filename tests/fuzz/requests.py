@@ -1,0 +1,112 @@
+"""HTTP requests that are nearly right, as the bytes that go over the line."""
+
+import json
+import random
+from urllib.parse import quote
+
+from tests.fuzz.mutation import STRANGE_TEXTS, spoil_json, spoil_json_text, spoil_text
+from tests.fuzz.sdps import spoilt_sdp
+
+_METHODS = ("GET", "POST", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "GE T")
+_HEADERS = (
+    *("Origin", "Cookie", "Authorization", "Content-Type", "Content-Encoding", "If-Match"),
+    *("Accept", "Accept-Encoding", "Range", "Last-Event-ID", "X-Forwarded-For", "Referer"),
+    *("Expect", "Upgrade", "Connection", "Transfer-Encoding", "Content-Length", "If-None-Match"),
+)
+_VALUES = (
+    *(
+        "null",
+        "http://example.invalid",
+        "Bearer x",
+        "Basic eA==",
+        "sightline=x",
+        "application/json",
+    ),
+    *("application/sdp", "application/trickle-ice-sdpfrag", "gzip", "chunked", "identity", "0"),
+    *(
+        "100-continue",
+        "websocket",
+        "close",
+        "keep-alive",
+        "bytes=0-",
+        "bytes=5-1",
+        "*",
+        "text/html",
+    ),
+)
+_NAMES = ("hall", "nobody", "a" * 40, "A", "..", "%2e%2e", "%00", "", "-", "é", "hall/../hall")
+_MOST_BODY = 100_000
+
+
+def spoilt_request(rng: random.Random, routes: list[tuple[str, str]], offers: list[str]) -> bytes:
+    """Make a request that fits one of the server's routes, and spoil it.
+
+    Args:
+        rng: Decides.
+        routes: Methods and paths, these with their names in braces.
+        offers: Real ones.
+    """
+    method, path = rng.choice(routes)
+    if rng.random() < 0.15:
+        method = rng.choice(_METHODS)
+    target = _target(path, rng)
+    body = _body(path, rng, offers) if method not in ("GET", "HEAD") or rng.random() < 0.1 else b""
+    headers = [("Host", "127.0.0.1" if rng.random() < 0.95 else rng.choice(STRANGE_TEXTS))]
+    if body or method not in ("GET", "HEAD"):
+        length = len(body) if rng.random() < 0.95 else rng.choice((0, 5, 10**6, 10**20, -1))
+        headers.append(("Content-Length", str(length)))
+        headers.append(("Content-Type", _content_type(path, rng)))
+    for _ in range(rng.choice((0, 0, 1, 1, 2, 50))):
+        value = rng.choice((rng.choice(_VALUES), rng.choice(STRANGE_TEXTS)))
+        headers.append((rng.choice(_HEADERS), value))
+    version = "HTTP/1.1" if rng.random() < 0.97 else rng.choice(("HTTP/1.0", "HTTP/9", "", "X"))
+    head = [f"{method} {target} {version}", *(f"{name}: {value}" for name, value in headers)]
+    text = "\r\n".join([*head, "", ""])
+    if rng.random() < 0.05:
+        text = spoil_text(text, rng)
+    return text.encode(errors="surrogatepass") + body
+
+
+def _target(path: str, rng: random.Random) -> str:
+    while "{" in path:
+        before, _, rest = path.partition("{")
+        after = rest.partition("}")[2]
+        name = rng.choice((rng.choice(_NAMES), quote(rng.choice(STRANGE_TEXTS)), "0"))
+        path = f"{before}{name}{after}"
+    if rng.random() < 0.1:
+        path = spoil_text(path, rng).replace(" ", "%20")
+    if rng.random() < 0.4:
+        keys = ("q", "feed", "from", "to", "limit", "before", "buckets", "format", "since", "next")
+        asked = (
+            f"{rng.choice(keys)}={quote(rng.choice((*STRANGE_TEXTS, 'dog', 'vtt', '5')))}"
+            for _ in range(rng.randint(1, 5))
+        )
+        path += "?" + "&".join(asked)
+    return path
+
+
+def _content_type(path: str, rng: random.Random) -> str:
+    if rng.random() < 0.1:
+        return rng.choice((*_VALUES, *STRANGE_TEXTS))
+    return "application/sdp" if path.startswith(("/whip", "/whep")) else "application/json"
+
+
+def _body(path: str, rng: random.Random, offers: list[str]) -> bytes:
+    if rng.random() < 0.05:
+        return rng.randbytes(rng.choice((0, 1, 1000, _MOST_BODY)))
+    if path.startswith(("/whip", "/whep")):
+        return spoilt_sdp(rng, offers).encode(errors="surrogatepass")
+    right = (
+        {"token": "x"}
+        if path == "/login"
+        else {"sdp": spoilt_sdp(rng, offers), "type": "offer", "source": "peer"}
+    )
+    if "sdp" in right:
+        right["source"] = rng.choice(("peer", "peer", "demo", "feed", "x"))
+        if rng.random() < 0.2:
+            right[rng.choice(("feed", "publish"))] = rng.choice(_NAMES)
+    value = right if rng.random() < 0.7 else spoil_json(right, rng)
+    text = json.dumps(value)
+    if rng.random() < 0.1:
+        text = spoil_json_text(text, rng)
+    return text.encode(errors="surrogatepass")[:_MOST_BODY]
