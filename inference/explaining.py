@@ -1,6 +1,5 @@
 """Explanations and checks as jobs of the engine's process."""
 
-from collections.abc import Generator
 from typing import TypeVar
 
 import numpy as np
@@ -13,7 +12,7 @@ from inference.explanations.methods import METHODS
 from inference.explanations.subject import Subject
 from inference.explanations.target import Target
 from inference.jobs import Finished, JobWork
-from inference.step import Step
+from inference.step import Step, retold
 
 _Result = TypeVar("_Result")
 
@@ -44,7 +43,7 @@ class Explaining:
             ValueError: If there is no such method, or it cannot explain that.
         """
         chosen = _method(method)
-        result = yield from _steps(chosen.explain(self._about(image, tokens), target))
+        result = yield from retold(chosen.explain(self._about(image, tokens), target), _unnamed)
         return Finished({"type": "explained", "map": result.to_json()})
 
     def check(
@@ -63,8 +62,8 @@ class Explaining:
         """
         chosen = _method(method)
         subject = self._about(image, tokens)
-        result = yield from _steps(chosen.explain(subject, Target("word", index)))
-        check = yield from _steps(blank_check(subject, result, index))
+        result = yield from retold(chosen.explain(subject, Target("word", index)), _unnamed)
+        check = yield from retold(blank_check(subject, result, index), _unnamed)
         return Finished({"type": "checked", "check": check.to_json()})
 
     def _about(self, image: NDArray[np.uint8], tokens: tuple[int, ...]) -> Subject:
@@ -83,12 +82,6 @@ def _method(name: str) -> Method:
     return METHODS[name]
 
 
-def _steps(work: Generator[float, None, _Result]) -> Generator[Step, None, _Result]:
-    """The same work; what a method is doing, its name has said."""
-    while True:
-        try:
-            done = next(work)
-        except StopIteration as end:
-            result: _Result = end.value
-            return result
-        yield Step(done, "")
+def _unnamed(done: float) -> Step:
+    """What a method is doing, its name has said."""
+    return Step(done, "")

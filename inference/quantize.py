@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from inference.lite_encoder import LiteEncoder, converter, lite_encoder
-from inference.quantized import Int8Card, sha256, weights_sha256, write_int8
+from inference.quantized import Int8Card, sha256, write_int8
 from inference.quiet import quiet
 from inference.threads import encoder_threads
 from models.captioner import Captioner
@@ -27,6 +27,7 @@ from models.evaluate import Searcher, caption_grids
 from models.metrics import score
 from models.pictures import squeeze
 from models.release import DEFAULT, Card, ReleaseError, load
+from models.weights_digest import weights_sha256
 
 _WANTED_LOSS = 0.01
 _BATCH = 50

@@ -10,10 +10,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from models.weights_digest import weights_sha256
+
 Precision = Literal["float32", "int8"]
 """What an encoder computes in."""
 
-_MODEL, _CARD, _WEIGHTS = "encoder-int8.tflite", "encoder-int8.json", "weights.npz"
+_MODEL, _CARD = "encoder-int8.tflite", "encoder-int8.json"
 
 
 class QuantizedError(ValueError):
@@ -66,23 +68,15 @@ def read_int8(folder: Path) -> tuple[bytes, Int8Card]:
         raise QuantizedError(f"{folder} has no int8 encoder: make one with {make}") from missing
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
         raise QuantizedError(f"{folder}'s int8 encoder cannot be read: {problem}") from problem
-    if card.weights_sha256 != weights_sha256(folder) or card.encoder_sha256 != sha256(model):
+    try:
+        weights = weights_sha256(folder)
+    except OSError as problem:
+        raise QuantizedError(f"{folder}'s weights cannot be read: {problem}") from problem
+    if card.weights_sha256 != weights or card.encoder_sha256 != sha256(model):
         raise QuantizedError(
             f"{folder}'s int8 encoder does not belong to its weights: make one anew with {make}"
         )
     return model, card
-
-
-def weights_sha256(folder: Path) -> str:
-    """Tell a captioner's weights from others.
-
-    Raises:
-        QuantizedError: If they cannot be read.
-    """
-    try:
-        return sha256((folder / _WEIGHTS).read_bytes())
-    except OSError as problem:
-        raise QuantizedError(f"{folder}'s weights cannot be read: {problem}") from problem
 
 
 def sha256(content: bytes) -> str:

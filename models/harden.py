@@ -20,8 +20,9 @@ from models.attacked_grids import Strength, attacked_grids
 from models.datasets import DatasetError, open_dataset
 from models.hardened import HardenedCard, copy_decoder, save_hardened
 from models.hardening import harden
-from models.release import DEFAULT, ReleaseError, load, weights_sum
+from models.release import DEFAULT, ReleaseError, load
 from models.robustness import Contest
+from models.weights_digest import weights_sha256
 
 _DEV_PICTURES = 300
 """By which the epoch is chosen."""
@@ -118,7 +119,7 @@ def _claim(folder: Path, options: argparse.Namespace) -> None:
     """
     names = ("data", "least", "most", "steps")
     mine = {name: str(getattr(options, name)) for name in names}
-    mine["weights"] = weights_sum(options.captioner)
+    mine["weights"] = weights_sha256(options.captioner)
     note = folder / "attacks.json"
     if not note.is_file():
         folder.mkdir(parents=True, exist_ok=True)

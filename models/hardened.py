@@ -17,7 +17,8 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from models.captioner import Captioner
 from models.decoder import Decoder
-from models.release import ReleaseError, weights_sum
+from models.release import ReleaseError
+from models.weights_digest import weights_sha256
 
 _FILE = "hardened.npz"
 _LEVELS = 127
@@ -71,7 +72,7 @@ def save_hardened(
     Raises:
         ReleaseError: If the folder is no release.
     """
-    values = {**asdict(card), "weights": weights_sum(folder)}
+    values = {**asdict(card), "weights": weights_sha256(folder)}
     arrays: _Arrays = {}
     for index, (own, other) in enumerate(
         zip(captioner.decoder.get_weights(), hardened.get_weights(), strict=True)
@@ -148,6 +149,6 @@ def _card(folder: Path, arrays: _Arrays) -> HardenedCard:
         card = TypeAdapter(HardenedCard).validate_json(str(arrays["card"]))
     except (KeyError, ValidationError) as problem:
         raise ReleaseError(f"{_FILE} in {folder} says nothing of itself; {_AGAIN}") from problem
-    if card.weights != weights_sum(folder):
+    if card.weights != weights_sha256(folder):
         raise ReleaseError(f"{_FILE} in {folder} belongs to other weights; {_AGAIN}")
     return card

@@ -23,6 +23,7 @@ from models.doubt import Doubt
 from models.pretrained import CLASSES
 from models.tags import TagCalibration
 from models.vocabulary import Vocabulary
+from models.weights_digest import WEIGHTS, file_sha256
 
 DEFAULT = Path(__file__).parent / "weights" / "lite2"
 
@@ -30,7 +31,7 @@ FORMAT = 2
 """Of the folders that are written. Those of format 1, which were written before the format was
 noted, are read too: they have no sums by which to tell other files from their own."""
 
-_CONFIG, _VOCABULARY, _WEIGHTS = "config.json", "vocabulary.txt", "weights.npz"
+_CONFIG, _VOCABULARY = "config.json", "vocabulary.txt"
 _COPY = "copy the captioner's whole folder again"
 
 
@@ -92,13 +93,13 @@ def save(folder: Path, captioner: Captioner, card: Card) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     captioner.vocabulary.write(folder / _VOCABULARY)
     arrays: dict[str, Any] = {name: _half(variable) for name, variable in _variables(captioner)}
-    np.savez(folder / _WEIGHTS, **arrays)
+    np.savez(folder / WEIGHTS, **arrays)
     config = _Config(
         card,
         captioner.config,
         format=FORMAT,
         grid=captioner.encoder.output_shape[1:],
-        sha256=_Sums(_vocabulary_sum(captioner.vocabulary), _file_sum(folder / _WEIGHTS)),
+        sha256=_Sums(_vocabulary_sum(captioner.vocabulary), file_sha256(folder / WEIGHTS)),
     )
     _write_config(folder, config)
 
@@ -121,16 +122,6 @@ def read_card(folder: Path) -> Card:
     return _read_config(folder).card
 
 
-def weights_sum(folder: Path) -> str:
-    """Tell the SHA-256 of a captioner's weights, in hexadecimal, as its folder was saved with.
-
-    Raises:
-        ReleaseError: If the folder is no release.
-    """
-    config = _read_config(folder)
-    return config.sha256.weights if config.sha256 else _file_sum(folder / _WEIGHTS)
-
-
 def load(folder: Path) -> tuple[Captioner, Card]:
     """Load a captioner, its weights in single precision.
 
@@ -142,10 +133,10 @@ def load(folder: Path) -> tuple[Captioner, Card]:
     try:
         vocabulary = _read_vocabulary(folder / _VOCABULARY, config)
         # Before a large encoder is built in vain.
-        _check_weights(folder / _WEIGHTS, config)
+        _check_weights(folder / WEIGHTS, config)
         captioner = Captioner(config.captioner, vocabulary)
         _check_grid(captioner, config)
-        _load_weights(captioner, folder / _WEIGHTS)
+        _load_weights(captioner, folder / WEIGHTS)
     except (OSError, ValueError) as problem:
         raise ReleaseError(f"{folder} cannot be loaded: {_line(problem)}") from problem
     return captioner, config.card
@@ -210,7 +201,7 @@ def _check_grid(captioner: Captioner, config: _Config) -> None:
 
 
 def _check_weights(path: Path, config: _Config) -> None:
-    if config.sha256 and _file_sum(_present(path)) != config.sha256.weights:
+    if config.sha256 and file_sha256(_present(path)) != config.sha256.weights:
         raise ValueError(
             f"{path.name} is cut off, damaged or another captioner's: it is not what {_CONFIG} was "
             f"saved with; {_COPY}"
@@ -256,11 +247,6 @@ def _present(path: Path) -> Path:
 def _vocabulary_sum(vocabulary: Vocabulary) -> str:
     """The file's sum, whatever ends its lines."""
     return hashlib.sha256("".join(f"{word}\n" for word in vocabulary.words).encode()).hexdigest()
-
-
-def _file_sum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _line(problem: object) -> str:

@@ -120,6 +120,11 @@ class Analyses:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._expiries: dict[str, asyncio.TimerHandle] = {}
 
+    @property
+    def running(self) -> int:
+        """How many are under way."""
+        return len(self._tasks)
+
     def begin(
         self,
         kind: AnalysisKind,

@@ -15,6 +15,9 @@ _ANY = ("0.0.0.0", "::")
 _CANDIDATE = re.compile(
     r"^a=candidate:\S+ \d+ \S+ \d+ (?P<address>\S+) (?P<port>\d+) .*\r?\n?", re.M
 )
+_USABLE = re.compile(
+    r"^a=candidate:\S+ \d+ udp \d+ \S+ \d+ typ (host|srflx|prflx|relay)(?!\S)", re.M | re.I
+)
 # Port 9 discards. A browser's checks arrive by themselves and are answered (RFC 8445, 7.3.1.3),
 # but aioice gives up at once when it has no candidate to check.
 _PLACEHOLDER = "a=candidate:0 1 UDP 1 {address} 9 typ host\r\n"
@@ -53,14 +56,11 @@ class MediaAddresses:
     def admit(self, sdp: str) -> str:
         """Drop an offer's candidates that a loopback server must not send to.
 
-        An offer without any, of a client that will send them later or only waits to be answered, is
-        given one, too.
+        A section without any that is of use, of a client that will send them later or only waits to
+        be answered, is given one, too.
         """
-        admitted = _CANDIDATE.sub(self._replace, sdp)
-        if _CANDIDATE.search(admitted):
-            return admitted
-        head, *sections = _SECTION.split(admitted)
-        return head + "".join(f"{section.rstrip()}\r\n{self._placeholder}" for section in sections)
+        head, *sections = _SECTION.split(_CANDIDATE.sub(self._replace, sdp))
+        return head + "".join(map(self._with_candidate, sections))
 
     def admits(self, address: str) -> bool:
         """Whether media may be sent to an address.
@@ -87,6 +87,11 @@ class MediaAddresses:
     @property
     def _placeholder(self) -> str:
         return _PLACEHOLDER.format(address="127.0.0.1" if self._everywhere else self._address)
+
+    def _with_candidate(self, section: str) -> str:
+        if _USABLE.search(section):
+            return section
+        return f"{section.rstrip()}\r\n{self._placeholder}"
 
     def _replace(self, line: re.Match[str]) -> str:
         possible = int(line["port"]) < _PORTS

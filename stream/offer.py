@@ -97,6 +97,8 @@ class Offer:
             raise OfferError("too-large", f"the SDP may have {sdp_bytes} bytes at most")
         parsed = _parse(text)
         direction = _video_direction(parsed, source)
+        _check_bundle(parsed)
+        _check_identities(parsed)
         receives = returns and direction in ("sendrecv", "recvonly")
         if receives and (source is InputKind.FEED or publish):
             _check_takes_shared(parsed)
@@ -138,6 +140,22 @@ def _video_direction(description: sdp.SessionDescription, source: InputKind) -> 
     if source is not InputKind.PEER and direction not in ("sendrecv", "recvonly"):
         raise OfferError("no-video", f"the {source} source needs a video track that receives")
     return direction
+
+
+def _check_bundle(description: sdp.SessionDescription) -> None:
+    """Refuse to bundle what is not there (RFC 9143, section 7.2), which aiortc trips over."""
+    mids = [media.rtp.muxId for media in description.media]
+    if len(set(mids)) < len(mids):
+        raise OfferError("bad-sdp", "two media sections of the SDP have the same mid, or none")
+    for group in description.group:
+        if group.semantic == "BUNDLE" and not set(group.items) <= set(mids):
+            raise OfferError("bad-sdp", "the SDP bundles a media section that it does not have")
+
+
+def _check_identities(description: sdp.SessionDescription) -> None:
+    """Refuse media whose sender could be anybody (RFC 8122, section 5; RFC 8827, section 6.5)."""
+    if not all(media.dtls and media.dtls.fingerprints for media in description.media):
+        raise OfferError("bad-sdp", "a media section of the SDP has no fingerprint")
 
 
 def _check_takes_shared(description: sdp.SessionDescription) -> None:

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from aiortc import (
@@ -127,7 +127,7 @@ class Session:
         self._spawn(self._watch())
         self._spawn(self._watch_stream() if self.watches else self._stream.run())
         if self.offer.input is InputKind.DEMO:
-            self._spawn(self._read(self._play_demo()))
+            self._spawn(self._read(self._play_demo))
         try:
             ended = await self._over
             logger.info("session %s ended: %s", self.name, ended)
@@ -229,11 +229,11 @@ class Session:
 
     def _on_track(self, track: MediaStreamTrack) -> None:
         if track.kind == "video" and self.offer.input is InputKind.PEER:
-            self._spawn(self._read(read_track(track, self._stream.intake)))
+            self._spawn(self._read(lambda: read_track(track, self._stream.intake)))
 
-    async def _read(self, reading: Coroutine[Any, Any, None]) -> None:
+    async def _read(self, read: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
-            await reading
+            await read()
         except IntakeEnded as ended:
             self._end(Ended(str(ended), "source-ended"))
 

@@ -1,5 +1,6 @@
 """The HTTP application: the page, and the doors through which sessions and programs come."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 from aiohttp import web
@@ -10,7 +11,7 @@ from stream.feeds.feeds import Feeds
 from stream.publications import Publications
 from stream.sessions import Sessions
 from stream.surroundings import Surroundings
-from web import (, whep, whip
+from web import (
     analyses,
     doors,
     events,
@@ -21,8 +22,11 @@ from web import (, whep, whip
     ice,
     live_captions,
     login,
+    metrics,
     offers,
     pictures,
+    whep,
+    whip,
 )
 from web.keys import CAPTIONS, ENGINE, FEEDS, PUBLICATIONS, SESSIONS, SETTINGS, SURROUNDINGS
 from web.page import page_routes, security_headers
@@ -58,6 +62,7 @@ def create_app(settings: ServerSettings, captions: CaptionService | None = None)
     app[SESSIONS] = Sessions(app[SURROUNDINGS], app[PUBLICATIONS])
     app[FEEDS] = Feeds(app[SURROUNDINGS], app[PUBLICATIONS])
     doors.install(app, settings)
+    metrics.install(app)
     app.cleanup_ctx.append(_feeds)
     app.on_response_prepare.append(security_headers)
     app.on_shutdown.append(_end_sessions)
@@ -72,6 +77,9 @@ def create_app(settings: ServerSettings, captions: CaptionService | None = None)
         events,
         live_captions,
         history,
+        whip,
+        whep,
+        metrics,
     ):
         app.add_routes(part.routes())
     app.add_routes(page_routes())
@@ -85,7 +93,9 @@ async def _engine(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _surroundings(app: web.Application) -> AsyncIterator[None]:
+    measuring = asyncio.create_task(app[SURROUNDINGS].load.run(), name="load")
     yield
+    measuring.cancel()
     await app[SURROUNDINGS].close()
 
 

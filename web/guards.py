@@ -7,8 +7,9 @@ from web.access import ACCESS, Access, access_middleware
 from web.errors import error_middleware
 from web.limits import LIMITS, Limits, body_middleware, limits_middleware
 from web.origin import HOSTS, Hosts, cors_headers, origin_middleware
-from web.requests import REQUEST_METRICS, RequestMetrics, name_request, request_middleware
+from web.requests import REGISTRY, REQUEST_METRICS, RequestMetrics, name_request, request_middleware
 from web.settings import ServerSettings
+from web.unreadable_requests import mute_unreadable
 
 MIDDLEWARES = (
     request_middleware,
@@ -20,18 +21,12 @@ MIDDLEWARES = (
 )
 
 
-def install(
-    app: web.Application, settings: ServerSettings, registry: CollectorRegistry | None = None
-) -> None:
-    """Give an application with these middlewares what they go by.
-
-    Args:
-        app: The application.
-        settings: Of the server.
-        registry: Where requests are counted; one of its own when None.
-    """
-    app[REQUEST_METRICS] = RequestMetrics(registry or CollectorRegistry())
+def install(app: web.Application, settings: ServerSettings) -> None:
+    """Give an application with these middlewares what they go by."""
+    app[REGISTRY] = CollectorRegistry()
+    app[REQUEST_METRICS] = RequestMetrics(app[REGISTRY])
     app[ACCESS] = Access(settings.access, secure=settings.https.wanted)
     app[LIMITS] = Limits(settings.limits)
     app[HOSTS] = Hosts(settings)
+    mute_unreadable()
     app.on_response_prepare.extend((cors_headers, name_request))

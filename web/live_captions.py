@@ -112,10 +112,12 @@ class _Cues:
         if not isinstance(news, CaptionEvent):
             return None if news.signal is None else ""
         begin = max(self._end, news.captured - self._zero)
-        self._end = news.captured - self._zero + self._stream.sampler.interval_s
-        if self._end <= begin:
+        end = time.time() + self._stream.sampler.interval_s - self._zero
+        if end <= begin:
             return ""
-        return webvtt.cue(begin, self._end, in_one_line(news.caption))
+        self._end = end
+        # A parser knows that a cue is whole by the empty line after it.
+        return f"{webvtt.cue(begin, end, in_one_line(news.caption))}\n"
 
 
 class _Lines:

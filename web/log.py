@@ -54,11 +54,24 @@ class _Formatter(logging.Formatter):
         return _AUTHORIZATION.sub(rf"\1 {_HIDDEN}", text)
 
 
+class _ToStderr(logging.Handler):
+    """Writes to whatever is standard error then."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            print(self.format(record), file=sys.stderr, flush=True)
+        except Exception:
+            self.handleError(record)
+
+
+_handler = _ToStderr()
+
+
 def log_to_stderr(settings: LogSettings, secrets: Collection[str] = ()) -> None:
     """Log to standard error by the settings from now on, and no secret of these."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Formatter(settings.format, secrets))
-    logging.basicConfig(handlers=[handler], level=settings.level.upper(), force=True)
+    _handler.setFormatter(_Formatter(settings.format, secrets))
+    logging.root.addHandler(_handler)
+    logging.root.setLevel(settings.level.upper())
     for name in _CHATTY:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.root.level))
     # It repeats what is configured, warnings included, in lines of its own.

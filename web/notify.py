@@ -20,7 +20,8 @@ def notify(*assignments: str) -> None:
             line.setblocking(False)
             line.sendto("\n".join(assignments).encode(), name)
     except OSError as problem:
-        logger.warning("the service manager cannot be told %s: %s", assignments[0], problem)
+        # One that does not listen is not to fill the log.
+        logger.debug("the service manager cannot be told %s: %s", assignments[0], problem)
 
 
 def notify_reloading() -> None:

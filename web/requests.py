@@ -52,6 +52,8 @@ class RequestMetrics:
         self._seconds.labels(route).observe(seconds)
 
 
+REGISTRY = web.AppKey("registry", CollectorRegistry)
+"""What is measured of an application."""
 REQUEST_METRICS = web.AppKey("request metrics", RequestMetrics)
 _REQUEST_ID = web.RequestKey("request id", str)
 

@@ -16,7 +16,7 @@ from inference.concepts.from_frames import from_frames
 from inference.concepts.params import ConceptParams
 from inference.concepts.sought import asked
 from inference.explanations.subject import Subject
-from inference.step import Step
+from inference.step import Step, retold
 
 Work = Generator[Step, None, ConceptFindings]
 _Result = TypeVar("_Result")
@@ -94,22 +94,11 @@ def _analysis(subject: Subject, params: ConceptParams, frames: Sequence[NDArray[
 def _factors(subject: Subject, params: ConceptParams) -> Generator[Step, None, Factors]:
     others = [each for each in subject.model.recent.all() if each is not subject.grid]
     work = factorise(subject, others, params.rank, params.seed)
-    while True:
-        try:
-            yield Step(next(work), "Taking what the encoder saw apart")
-        except StopIteration as end:
-            factors: Factors = end.value
-            return factors
+    return (yield from retold(work, lambda done: Step(done, "Taking what the encoder saw apart")))
 
 
 def _within(
     begun: float, share: float, work: Generator[Step, None, _Result]
 ) -> Generator[Step, None, _Result]:
     """Do a part of the work, which takes so much of it all."""
-    while True:
-        try:
-            step = next(work)
-        except StopIteration as end:
-            result: _Result = end.value
-            return result
-        yield Step(begun + share * step.done, step.doing)
+    return retold(work, lambda step: Step(begun + share * step.done, step.doing))

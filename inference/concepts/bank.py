@@ -20,7 +20,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from inference.concepts.scoring import Directions
-from inference.quantized import QuantizedError, weights_sha256
+from models.weights_digest import weights_sha256
 
 FILE = "concepts.npz"
 FORMAT = 1
@@ -175,7 +175,7 @@ def read_bank(folder: Path) -> Bank:
             bank = _from_arrays(dict(arrays))
         weights = weights_sha256(folder)
     except (OSError, zipfile.BadZipFile, EOFError, KeyError, ValueError, TypeError) as problem:
-        if isinstance(problem, BankError | QuantizedError):
+        if isinstance(problem, BankError):
             raise BankError(str(problem)) from problem
         line = " ".join(str(problem).split())
         raise BankError(f"{FILE} is cut off or damaged ({line}): make it anew with {_FIT}") from (

@@ -3,7 +3,7 @@
 from collections.abc import Generator
 from typing import TypeVar
 
-from inference.step import Step
+from inference.step import Step, retold
 
 _Result = TypeVar("_Result")
 
@@ -12,13 +12,7 @@ def within(
     begun: float, share: float, work: Generator[float, None, _Result]
 ) -> Generator[float, None, _Result]:
     """Do a part of other work: what it yields, in 0..1, becomes `begun` and up to `share` more."""
-    while True:
-        try:
-            done = next(work)
-        except StopIteration as end:
-            result: _Result = end.value
-            return result
-        yield begun + share * done
+    return retold(work, lambda done: begun + share * done)
 
 
 class Course:
@@ -38,11 +32,10 @@ class Course:
     ) -> Generator[Step, None, _Result]:
         """Go through a stage, whose work yields what part of it is done."""
         cost = self._costs[name]
-        while True:
-            try:
-                done = next(work)
-            except StopIteration as end:
-                self._passed += cost
-                result: _Result = end.value
-                return result
-            yield Step(min((self._passed + cost * done) / sum(self._costs.values()), 1.0), doing)
+        result = yield from retold(work, lambda done: Step(self._share(cost * done), doing))
+        self._passed += cost
+        return result
+
+    def _share(self, cost: float) -> float:
+        """The share of it all that is done when so much of a stage is."""
+        return min((self._passed + cost) / sum(self._costs.values()), 1.0)

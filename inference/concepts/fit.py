@@ -24,7 +24,7 @@ from inference.concepts.scoring import background
 from inference.concepts.sensitivity import slope
 from inference.concepts.statistics import SEPARATES, Tested, examine
 from inference.concepts.survey import Survey
-from inference.explanations.method import finish
+from inference.step import finish
 from models.datasets import Dataset
 from models.pictures import squeeze
 

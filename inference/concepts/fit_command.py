@@ -25,11 +25,11 @@ from inference.concepts.bank import (
 from inference.concepts.fit import Fitting, Sizes
 from inference.concepts.patch_cache import FolderCache, MemoryCache
 from inference.concepts.survey import Survey, choose_words, survey
-from inference.quantized import weights_sha256
 from inference.quiet import quiet
 from inference.threads import use_one_thread
 from models.datasets import Dataset, open_dataset
 from models.release import DEFAULT
+from models.weights_digest import weights_sha256
 
 _SEED = 0
 

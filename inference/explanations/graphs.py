@@ -6,7 +6,6 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from inference.adversarial.objective import Objective, objective_gradient
 from inference.explanations.direct import Cams, attention, direct_cams
 from inference.explanations.gradients import (
     caption_gradient,
@@ -15,6 +14,7 @@ from inference.explanations.gradients import (
     tag_gradient,
 )
 from inference.explanations.terms import Terms
+from inference.objective import Objective, objective_gradient
 from models.captioner import Captioner
 from models.tags import Tagger
 from models.vocabulary import END

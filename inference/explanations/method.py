@@ -2,15 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
 from inference.explanations.map import Map
 from inference.explanations.method_card import MethodCard
 from inference.explanations.score import Score, score
 from inference.explanations.subject import Subject
 from inference.explanations.target import Kind, Target
-
-_Result = TypeVar("_Result")
 
 Work = Generator[float, None, Map]
 """A method at work: it yields how much of it is done, in 0..1, about every 50 ms (a pass through
@@ -56,13 +54,3 @@ class Method(ABC):
     @abstractmethod
     def _work(self, subject: Subject, score: Score) -> Work:
         """Compute the map of a target that the method can explain."""
-
-
-def finish(work: Generator[object, None, _Result]) -> _Result:
-    """Do the work to its end."""
-    while True:
-        try:
-            next(work)
-        except StopIteration as done:
-            result: _Result = done.value
-            return result

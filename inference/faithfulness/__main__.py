@@ -25,12 +25,12 @@ from inference.faithfulness.plot import draw
 from inference.faithfulness.randomisation import KerasEncoded, Similarity, randomise
 from inference.faithfulness.report import Measurements
 from inference.faithfulness.stability import VideoError, pan, read_video, stability
-from inference.quantized import weights_sha256
 from inference.quiet import quiet
 from inference.threads import use_one_thread
 from models.datasets import DatasetError, open_dataset
 from models.pictures import squeeze
 from models.release import DEFAULT, ReleaseError
+from models.weights_digest import weights_sha256
 
 _METHODS = "readcam,gradcam,gradcam-total,hirescam,attention"
 _RANDOMISED_PICTURES = 12

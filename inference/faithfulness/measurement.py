@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.captioning import CaptionModel
-from inference.explanations.method import finish
 from inference.explanations.methods import METHODS
 from inference.explanations.subject import Subject
 from inference.explanations.target import Target
@@ -16,6 +15,7 @@ from inference.faithfulness.curves import area, curves
 from inference.faithfulness.disappearance import captions_without, is_gone
 from inference.faithfulness.orders import Order, at_random, by_importance, from_centre
 from inference.faithfulness.word_kinds import WordKind, word_kind
+from inference.step import finish
 from models.vocabulary import END, PAD
 
 RANDOM, CENTRE = "random", "centre"

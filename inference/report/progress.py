@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Generator
 from typing import TypeVar
 
-from inference.step import Step
+from inference.step import Step, finish, retold
 
 _Result = TypeVar("_Result")
 
@@ -63,14 +63,12 @@ def followed(
         first: The share of the part that was done before this work.
         last: The share that is done with it.
     """
-    while True:
-        try:
-            at = next(work)
-        except StopIteration as done:
-            result: _Result = done.value
-            return result
+
+    def tell(at: float | Step) -> None:
         step = at if isinstance(at, Step) else Step(at, "")
         progress.at(first + (last - first) * step.done, step.doing)
+
+    return finish(retold(work, tell))
 
 
 def _duration(seconds: float) -> str:

@@ -19,6 +19,9 @@ from stream.sources.source import SourceError
 
 SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "udp")
 
+SEGMENTED = {"hls", "dash"}
+"""Formats of which every piece holds some seconds of video (RFC 8216, ISO/IEC 23009-1)."""
+
 OPTIONS = {
     # TCP gets through firewalls, and loses no packets; cameras without it are asked over UDP.
     "rtsp_flags": "prefer_tcp",
@@ -32,7 +35,8 @@ OPTIONS = {
 class UrlSource(ReaderSource):
     """An RTSP, HTTP, RTMP or UDP stream.
 
-    What comes as a recording or in pieces is read as its frames are taken; the rest is live.
+    A video file behind HTTP is read as its frames are taken, and so is what comes in segments;
+    everything else is live.
     """
 
     def __init__(
@@ -59,9 +63,10 @@ class UrlSource(ReaderSource):
             timed_out = time.monotonic() - begun >= open_timeout_s
             reason = _too_late(open_timeout_s) if timed_out else _reason(error)
             raise SourceError(f"{name} {reason}") from None
-        super().__init__(
-            container, name, live=not _is_recorded(container), read_timeout_s=read_timeout_s
+        recorded = address.scheme in ("http", "https") and (
+            container.duration is not None or _comes_in_pieces(container)
         )
+        super().__init__(container, name, live=not recorded, read_timeout_s=read_timeout_s)
 
 
 def split_address(url: str) -> SplitResult:
@@ -109,16 +114,15 @@ def _open(url: str, open_timeout_s: float, read_timeout_s: float) -> InputContai
     )
 
 
-def _is_recorded(container: InputContainer) -> bool:
-    """Tell whether pictures come as fast as they are asked for, and not when they are taken.
+def _comes_in_pieces(container: InputContainer) -> bool:
+    """Tell whether pictures come some seconds at once, and not when they are taken.
 
-    A file does, and so do the segments of a live broadcast (HLS, DASH): several seconds of video
-    at once. A single picture, as many cameras have at an address of its own, is a short recording.
+    So do those of a live broadcast in segments (HLS, DASH). A picture by itself, as many cameras
+    have at an address of its own, is a very short recording.
     """
-    # Each demuxer has several names.
+    # A demuxer may have several names.
     names = container.format.name.split(",")
-    in_pieces = any(name in ("hls", "dash") or name.endswith("_pipe") for name in names)
-    return in_pieces or (container.duration is not None and _comes_by_http(container))
+    return any(name in SEGMENTED or name.endswith("_pipe") for name in names)
 
 
 def _too_late(open_timeout_s: float) -> str:

@@ -14,12 +14,12 @@ from tf_keras_vis.gradcam import Gradcam
 
 from inference.captioning import CaptionModel
 from inference.explanations.live import live_maps
-from inference.explanations.method import finish
 from inference.explanations.methods import METHODS
 from inference.explanations.subject import Subject
 from inference.explanations.target import Target
 from inference.following import follow
 from inference.steadiness import View
+from inference.step import finish
 from inference.threads import use_one_thread
 from models.beam_search import BeamCaption
 from tests.bench.machine import cpu_seconds, load_average

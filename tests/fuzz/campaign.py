@@ -23,7 +23,7 @@ _TOGETHER = 50
 """Messages between two pings."""
 _WARM_UP = 0.3
 """Of the input: what is held after that is what is held for good."""
-_SPARE = {"kilobytes": 30_000, "threads": 4}
+_SPARE = {"kilobytes": 30_000, "threads": 4, "tasks": 8, "descriptors": 8}
 _MOST_FAULTS = 20
 
 

@@ -1,13 +1,18 @@
 """The server that strangers write to: `python -m tests.fuzz.fuzzed_server`.
 
-The whole application on a port of the loopback, with a captioner that says one thing, and limits
-that let everything through. It says its URL and its routes. Told `{"look": true}` it tells the
-failures in its log since the last time, and what it holds; told what it held `before` and what is
-to `spare`, what is left of that once everything has had time to end.
+The whole of it on a port of the loopback: a feed, a history, a captioner that says one thing, and
+limits that let everything through. It says its URL and its routes. Told `{"look": true}` it tells
+the failures in its log since the last time, and what it holds; told what it held `before` and what
+is to `spare`, what is left of that once everything has had time to end.
 """
 
 import asyncio
+import contextlib
+import io
 import logging
+import re
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -17,68 +22,85 @@ from tests.bench.orders import Order, run_until_dismissed, say
 from tests.captions import ScriptedCaptions, sure
 from tests.fuzz.faults import FaultLog, holdings, settled
 from web.app import create_app
-from web.keys import SESSIONS
 from web.limits_settings import LimitsSettings
+from web.serving import serve
 from web.settings import ServerSettings
 
 _PLENTY = 10_000_000
-_SETTINGS = ServerSettings(
-    stream=StreamSettings(
-        sessions=1000, connect_s=1, messages_per_s=_PLENTY, idle_s=600, vanished_s=30
-    ),
-    limits=LimitsSettings(
-        connections=_PLENTY,
-        all_connections=_PLENTY,
-        requests_per_s=_PLENTY,
-        all_requests_per_s=_PLENTY,
-        body_bytes_per_s=_PLENTY,
-        all_body_bytes_per_s=_PLENTY,
-        sessions=_PLENTY,
-    ),
-)
+_PAUSE_S = 0.05
 
 
-def _routes(app: web.Application) -> list[tuple[str, str]]:
+def _settings(folder: str) -> ServerSettings:
+    return ServerSettings.model_validate(
+        {
+            "port": 0,
+            "feeds": {"hall": {"source": "demo", "run": "watched"}},
+            "history": {"path": Path(folder, "history.sqlite")},
+            "stream": StreamSettings(
+                sessions=1000, connect_s=1, messages_per_s=_PLENTY, idle_s=600, vanished_s=30
+            ),
+            "limits": LimitsSettings(
+                connections=_PLENTY,
+                all_connections=_PLENTY,
+                requests_per_s=_PLENTY,
+                all_requests_per_s=_PLENTY,
+                body_bytes_per_s=_PLENTY,
+                all_body_bytes_per_s=_PLENTY,
+                sessions=_PLENTY,
+            ),
+        }
+    )
+
+
+def _routes(settings: ServerSettings) -> list[tuple[str, str]]:
     """Methods and paths of all that the application answers to."""
-    found = []
-    for route in app.router.routes():
-        if route.resource is not None and route.method != "*":
-            found.append((route.method, route.resource.canonical))
-    return found
+    app: web.Application = create_app(settings, _captions())
+    return [
+        (route.method, route.resource.canonical)
+        for route in app.router.routes()
+        if route.resource is not None and route.method != "*"
+    ]
 
 
-async def _serve(app: web.Application) -> None:
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        say(url=f"http://127.0.0.1:{runner.addresses[0][1]}", routes=_routes(app))
-        await asyncio.Event().wait()
-    finally:
-        await runner.cleanup()
+def _captions() -> ScriptedCaptions:
+    return ScriptedCaptions(sure("A dog runs."))
+
+
+async def _serve(folder: str) -> None:
+    settings, announced = _settings(folder), io.StringIO()
+    routes = _routes(settings)
+
+    async def introduce() -> None:
+        while not (found := re.search(r"http://\S+:\d+", announced.getvalue())):
+            await asyncio.sleep(_PAUSE_S)
+        printing.close()
+        say(url=found[0], routes=routes)
+
+    with contextlib.ExitStack() as printing:
+        # What it announces is for people; here objects are spoken.
+        printing.enter_context(contextlib.redirect_stdout(announced))
+        introducing = asyncio.create_task(introduce())
+        await serve(settings, lambda: settings, _captions())
+        await introducing
 
 
 async def _main() -> None:
     logging.getLogger().setLevel(logging.INFO)
     log = FaultLog()
-    app = create_app(_SETTINGS, ScriptedCaptions(sure("A dog runs.")))
-
     settling: set[asyncio.Task[None]] = set()
 
-    def held() -> dict[str, int]:
-        return {**holdings(), "sessions": len(app[SESSIONS])}
-
     async def settle(order: Order) -> None:
-        left: dict[str, Any] = await settled(order["before"], order["spare"], held)
+        left: dict[str, Any] = await settled(order["before"], order["spare"])
         say(left=left)
 
     def obey(order: Order) -> None:
         if "before" in order:
             settling.add(asyncio.create_task(settle(order)))
         else:
-            say(faults=log.take(), held=held())
+            say(faults=log.take(), held=holdings())
 
-    await run_until_dismissed(_serve(app), obey)
+    with tempfile.TemporaryDirectory() as folder:
+        await run_until_dismissed(_serve(folder), obey)
 
 
 if __name__ == "__main__":

@@ -71,14 +71,14 @@ def _target(path: str, rng: random.Random) -> str:
     while "{" in path:
         before, _, rest = path.partition("{")
         after = rest.partition("}")[2]
-        name = rng.choice((rng.choice(_NAMES), quote(rng.choice(STRANGE_TEXTS)), "0"))
+        name = rng.choice((rng.choice(_NAMES), _quoted(rng.choice(STRANGE_TEXTS)), "0"))
         path = f"{before}{name}{after}"
     if rng.random() < 0.1:
         path = spoil_text(path, rng).replace(" ", "%20")
     if rng.random() < 0.4:
         keys = ("q", "feed", "from", "to", "limit", "before", "buckets", "format", "since", "next")
         asked = (
-            f"{rng.choice(keys)}={quote(rng.choice((*STRANGE_TEXTS, 'dog', 'vtt', '5')))}"
+            f"{rng.choice(keys)}={_quoted(rng.choice((*STRANGE_TEXTS, 'dog', 'vtt', '5')))}"
             for _ in range(rng.randint(1, 5))
         )
         path += "?" + "&".join(asked)
@@ -110,3 +110,7 @@ def _body(path: str, rng: random.Random, offers: list[str]) -> bytes:
     if rng.random() < 0.1:
         text = spoil_json_text(text, rng)
     return text.encode(errors="surrogatepass")[:_MOST_BODY]
+
+
+def _quoted(text: str) -> str:
+    return quote(text, errors="replace")

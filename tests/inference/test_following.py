@@ -8,12 +8,12 @@ import pytest
 from numpy.typing import NDArray
 
 from inference.captioning import CaptionModel
-from inference.explanations.method import finish
 from inference.explanations.methods import METHODS
 from inference.explanations.subject import Subject
 from inference.explanations.target import Target
 from inference.following import follow
 from inference.steadiness import NEWS_GAIN, Anchor, Followed, View
+from inference.step import finish
 from models.beam_search import BeamCaption
 from models.content_words import content_words
 from models.doubt import EVIDENCE, Doubt

@@ -1,60 +1,69 @@
 // @ts-check
 /** Puts the page together: one session at a time, its views, and the state that all can see. */
 
+import { showAccount } from './account.js';
 import { Analyses } from './analyses.js';
 import { AnalysisNotice } from './analysis_notice.js';
 import { Announcer } from './announcer.js';
-import { Camera, cameraIsHidden, onCamerasChanged } from './camera.js';
-import { CameraChoice } from './camera_choice.js';
+import { Camera, onCamerasChanged } from './camera.js';
 import { CaptionView } from './captions.js';
 import { canConnect } from './connection.js';
 import { GuessView, said } from './doubt.js';
 import { element } from './element.js';
+import { FeedList } from './feed_list.js';
+import { Feeds } from './feeds.js';
 import { FiguresView } from './figures.js';
 import { FrozenView } from './frozen.js';
 import { frozenParts } from './frozen_parts.js';
 import { OwnFile } from './file.js';
 import { HistoryView } from './history.js';
-import { Demo } from './inputs.js';
+import { WatchedFeed } from './inputs.js';
 import { Legend } from './legend.js';
 import { Looking } from './looking.js';
 import { MapCanvas } from './map_canvas.js';
 import { ObjectsView } from './objects.js';
-import { captionParts, guessParts, settingsParts, stageParts } from './page_parts.js';
+import {
+  captionParts,
+  feedListParts,
+  guessParts,
+  publishingParts,
+  settingsParts,
+  stageParts,
+} from './page_parts.js';
 import { PageState } from './page_state.js';
 import { Problem } from './problems.js';
+import { Publishing } from './publishing.js';
 import { Questions } from './questions.js';
+import { addressedFeed, goToLogin, showAddressOf } from './route.js';
 import { Session } from './session.js';
 import { SettingsView } from './settings.js';
+import { Sources } from './sources.js';
 import { Stage } from './stage.js';
+import { StageNotes } from './stage_notes.js';
 import { thinningText } from './thinning.js';
 import { Voice } from './voice.js';
 
 /** @typedef {import('./inputs.js').Input} Input */
 /** @typedef {import('./problems.js').Action} Action */
 /** @typedef {import('./protocol.js').Caption} Caption */
-/** @typedef {import('./protocol.js').Captioner} Captioner */
 /** @typedef {import('./protocol.js').Hello} Hello */
 /** @typedef {import('./protocol.js').Method} Method */
 /** @typedef {import('./protocol.js').ServerMessage} ServerMessage */
 /** @typedef {import('./protocol.js').Stats} Stats */
 
-const startButtons = {
-  camera: element('start-camera', HTMLButtonElement),
-  demo: element('start-demo', HTMLButtonElement),
-  file: element('start-file', HTMLButtonElement),
-};
 const stopButton = element('stop', HTMLButtonElement);
 const freezeButton = element('freeze', HTMLButtonElement);
-const fileField = element('file', HTMLInputElement);
 const speakSwitch = element('speak', HTMLInputElement);
 const video = element('returned-video', HTMLVideoElement);
 const aboutExplanations = element('about-explanations').textContent;
 
+const sources = new Sources(start, (muted) => {
+  notes.cameraIsMuted = muted;
+});
 const pageState = new PageState({
   line: element('state'),
   stop: stopButton,
-  sources: startButtons,
+  sources: sources.buttons,
 });
 const voice = new Voice();
 const announcer = new Announcer(element('announcement'), voice);
@@ -91,10 +100,6 @@ const notice = new AnalysisNotice(
   analyses,
   (about) => frozen.openKept(about),
 );
-const cameraChoice = new CameraChoice(
-  { field: element('camera-field'), picker: element('camera', HTMLSelectElement) },
-  () => start(newCamera()),
-);
 const history = new HistoryView(element('history'), (rows) => {
   element('history-section').hidden = rows === 0;
 });
@@ -103,18 +108,25 @@ const settings = new SettingsView(settingsParts(), (wanted) =>
   session?.send({ type: 'configure', ...wanted }),
 );
 const stage = new Stage(stageParts(video), act, () => session?.tryNow());
+const notes = new StageNotes(stage);
+const feedList = new FeedList(feedListParts(), ({ name, title }) => start(sources.feed(name, title)));
+const feeds = new Feeds({
+  onFeeds: (all) => feedList.show(all),
+  onCaption: (feed) => feedList.update(feed),
+  onLoggedOut: () => session ?? fail(new Problem('logged-out')),
+});
+const publishing = new Publishing(publishingParts(), publish, (name) => !!feeds.find(name));
 
 /** @type {Session | null} */
 let session = null;
 /** The input of the session, or of the last one that ended by itself. @type {Input | null} */
 let input = null;
-/** @type {Captioner} */
-let captioner = { state: 'ready', message: '' };
-let cameraIsMuted = false;
 /** @type {Method[]} */
 let methods = [];
 /** The name of the session's stream. */
 let stream = '';
+/** @type {import('./account.js').Role} */
+let role = 'admin';
 
 /** @param {Input} chosen */
 function start(chosen) {
@@ -123,10 +135,10 @@ function start(chosen) {
   captions.clear();
   announcer.reset();
   stage.empty();
-  cameraIsMuted = false;
-  captioner = { state: 'ready', message: '' };
+  notes.clear();
   input = chosen;
   session = newSession(chosen);
+  showWhatIsWatched();
   if (pageState.current === 'idle') scrollTo(0, 0);
   setState('connecting');
   session.run();
@@ -144,7 +156,8 @@ function newSession(chosen) {
       if (own !== session) return;
       keepingFocus(() => stage.clear());
       setState('live');
-      cameraChoice.show(input);
+      sources.showCameras(input);
+      showPublishing();
     },
     onReconnecting(problem, retryAt) {
       if (own !== session) return;
@@ -167,7 +180,7 @@ function newSession(chosen) {
 }
 
 function stop() {
-  const { kind } = input ?? { kind: /** @type {const} */ ('camera') };
+  const ended = input;
   session?.stop();
   session = null;
   input = null;
@@ -176,19 +189,69 @@ function stop() {
   announcer.reset();
   stage.empty();
   voice.quiet();
+  notes.clear();
   setState('idle');
-  startButtons[kind].focus();
+  showWhatIsWatched();
+  showPublishing();
+  if (ended instanceof WatchedFeed) feedList.focus(ended.name);
+  else sources.focus(ended);
 }
 
 /** @param {Problem} problem  One that only the visitor can mend. */
 function fail(problem) {
+  if (problem.code === 'name-taken' && isOwn(input)) {
+    input.publish = '';
+    start(input);
+    publishing.refuse(problem.detail);
+    return;
+  }
   session = null;
   loseTouch();
   setState('problem', problem);
   stage.note('');
   stage.showProblem(problem);
   voice.quiet();
-  cameraChoice.show(input);
+  sources.showCameras(input);
+  showPublishing();
+}
+
+/** Says in the address and in the list which feed it is, if it is one. */
+function showWhatIsWatched() {
+  const name = input instanceof WatchedFeed ? input.name : '';
+  feedList.current = name;
+  showAddressOf(name);
+}
+
+/** Goes where the address has gone to, as by the button that goes back. */
+function followAddress() {
+  const [name, watched] = [addressedFeed(), input instanceof WatchedFeed ? input.name : ''];
+  if (name === watched) return;
+  if (name === '') stop();
+  else start(sources.feed(name, feeds.find(name)?.title));
+}
+
+/** @param {string} name  Under which others may watch from now on; empty for no more. */
+function publish(name) {
+  if (!isOwn(input) || session === null) return;
+  input.publish = name;
+  loseTouch();
+  setState('connecting');
+  session.renew();
+}
+
+function showPublishing() {
+  const mayShare = pageState.isLive && role === 'admin';
+  publishing.show(mayShare && isOwn(input) ? input.publish : null);
+}
+
+/**
+ * Whether it sends pictures of the visitor's own, which others may be let watch.
+ *
+ * @param {Input | null} candidate
+ * @returns {candidate is Camera | OwnFile}
+ */
+function isOwn(candidate) {
+  return candidate instanceof Camera || candidate instanceof OwnFile;
 }
 
 /** Nothing that was asked is answered any more, and a frozen picture is no longer kept. */
@@ -202,6 +265,7 @@ function receive(message) {
   if (questions.hear(message)) return;
   switch (message.type) {
     case 'hello':
+      if (input instanceof WatchedFeed && message.watching) input.label = message.watching.title;
       settings.greet(message);
       figures.showModel(message);
       stream = message.stream;
@@ -216,7 +280,10 @@ function receive(message) {
       settings.confirm(message.settings);
       figures.showStats(message);
       frozen.analyses.pictures = message.pictures;
+      publishing.viewers = message.viewers;
+      notes.signal = input instanceof WatchedFeed ? message.signal : null;
       showThinning(message);
+      showLoad(message);
       showCaptioner(message.captioner);
       break;
     case 'frozen':
@@ -249,6 +316,13 @@ function showThinning({ settings: { explanations }, explanations: thinning }) {
   if (line.textContent !== text) line.textContent = text;
 }
 
+/** @param {Stats} stats  What the server does without, because it has too much to do. */
+function showLoad({ load: { step, message } }) {
+  const line = element('load');
+  const text = step > 0 ? `The server is busy: ${message || 'it does less for now'}` : '';
+  if (line.textContent !== text) line.textContent = text;
+}
+
 function freeze() {
   const { caption } = captions;
   if (caption === null || methods.length === 0) return;
@@ -258,25 +332,10 @@ function freeze() {
   if (!isAsked) frozen.cutOff();
 }
 
-/** @param {Captioner} current */
-function showCaptioner(current) {
-  captioner = current;
-  setState(current.state === 'paused' ? 'paused' : 'live');
-  showNote();
-}
-
-/** The one thing that is worth a line over the picture. */
-function showNote() {
-  if (!pageState.isLive) return;
-  if (cameraIsMuted) {
-    stage.note('The camera sends no picture: it is covered, or another program has it.');
-  } else if (captioner.state === 'paused') {
-    stage.note('Captions are paused and come back by themselves. The picture goes on.');
-  } else if (captioner.state === 'starting') {
-    stage.note('The captioner is starting. The picture is live already.');
-  } else {
-    stage.note(stage.hasPicture ? '' : 'Waiting for the first picture.');
-  }
+/** @param {import('./protocol.js').Captioner} captioner */
+function showCaptioner(captioner) {
+  notes.captioner = captioner;
+  setState(captioner.state === 'paused' ? 'paused' : 'live');
 }
 
 /** @param {'input' | 'server'} step */
@@ -295,14 +354,28 @@ function showProgress(step) {
  * @param {Problem} [problem]
  */
 function setState(state, problem) {
-  pageState.set(state, input, captioner, problem);
+  pageState.set(state, input, notes.captioner, problem);
+  notes.areShown = pageState.isLive;
 }
 
 /** @param {Action} action */
 function act(action) {
-  const again = action === 'retry' || action === 'continue' ? input : null;
-  if (action === 'file') fileField.click();
-  else keepingFocus(() => start(again ?? (action === 'camera' ? newCamera() : new Demo())));
+  switch (action) {
+    case 'file':
+      sources.askForFile();
+      break;
+    case 'login':
+      goToLogin();
+      break;
+    case 'start':
+      stop();
+      break;
+    case 'camera':
+      keepingFocus(() => start(sources.camera()));
+      break;
+    default:
+      keepingFocus(() => start(action === 'demo' || input === null ? sources.demo() : input));
+  }
 }
 
 /**
@@ -317,41 +390,28 @@ function keepingFocus(change) {
   if (wasOver) stopButton.focus();
 }
 
-function newCamera() {
-  return new Camera(cameraChoice.deviceId, (muted) => {
-    cameraIsMuted = muted;
-    showNote();
-  });
-}
-
-/** @param {File | undefined} file */
-function startFile(file) {
-  if (file) start(new OwnFile(file));
+async function prepareForRole() {
+  role = await showAccount(element('account'));
+  if (role === 'viewer') {
+    sources.offerFeedsOnly();
+    element('analyses').hidden = true;
+  }
+  showPublishing();
 }
 
 function preparePage() {
   setState('idle');
-  if (cameraIsHidden()) {
-    element('about-camera').textContent = 'Needs https, or http://localhost on the same machine.';
-  }
   if (!Voice.isAvailable) {
     speakSwitch.disabled = true;
     element('about-speak').textContent = 'This browser has no speech.';
   }
   if (!canConnect()) {
-    for (const button of Object.values(startButtons)) button.disabled = true;
+    sources.disable();
     fail(new Problem('no-webrtc'));
   }
 }
 
 function listenToVisitor() {
-  startButtons.camera.addEventListener('click', () => start(newCamera()));
-  startButtons.demo.addEventListener('click', () => start(new Demo()));
-  startButtons.file.addEventListener('click', () => fileField.click());
-  fileField.addEventListener('change', () => {
-    startFile(fileField.files?.[0]);
-    fileField.value = '';
-  });
   stopButton.addEventListener('click', stop);
   freezeButton.addEventListener('click', freeze);
   element('leave-frozen').addEventListener('click', () => frozen.leave());
@@ -360,16 +420,12 @@ function listenToVisitor() {
     voice.say(captions.said);
   });
   element('clear-history').addEventListener('click', () => history.clear());
-  document.addEventListener('dragover', (event) => event.preventDefault());
-  document.addEventListener('drop', (event) => {
-    event.preventDefault();
-    if (canConnect()) startFile(event.dataTransfer?.files[0]);
-  });
+  addEventListener('popstate', followAddress);
 }
 
 function listenToDevice() {
-  onCamerasChanged(() => cameraChoice.show(input));
-  video.addEventListener('loadeddata', showNote);
+  onCamerasChanged(() => sources.showCameras(input));
+  video.addEventListener('loadeddata', () => notes.show());
   video.addEventListener('resize', () => mapCanvas.paint());
   addEventListener('online', () => session?.tryNow());
   document.addEventListener('visibilitychange', () => {
@@ -384,6 +440,11 @@ function listenToDevice() {
 }
 
 preparePage();
+prepareForRole();
 analyses.takeUp();
 listenToVisitor();
 listenToDevice();
+if (canConnect()) {
+  feeds.start();
+  followAddress();
+}

@@ -2,8 +2,10 @@
 /** What the server tells of itself: what it can do, what is set, how it keeps up. */
 
 import { countOrNull, list, number, numberOrNull, object, oneOf, range, text } from './json.js';
+import { readSignal } from './signal.js';
 
 /** @typedef {import('./json.js').Json} Json */
+/** @typedef {import('./signal.js').Signal} Signal */
 /** @typedef {'none' | 'gradcam' | 'saliency'} Overlay  Over the picture of the returned video. */
 /** @typedef {'all' | 'gradcam' | 'none'} Explanations  What comes with each caption. */
 /**
@@ -45,6 +47,14 @@ import { countOrNull, list, number, numberOrNull, object, oneOf, range, text } f
  * @property {Settings} settings
  * @property {Limits} limits
  * @property {Captioner} captioner
+ * @property {Watching | null} watching  Null when the stream is this session's own.
+ */
+/** @typedef {{feed: string, title: string}} Watching  The feed that is watched. */
+/**
+ * What the server does without because it has too much to do: 0 for nothing, 1 for saliency, 2
+ * for Grad-CAM too, 3 with fewer captions too, 4 without new sessions.
+ *
+ * @typedef {{step: number, message: string}} Load
  */
 /**
  * @typedef {object} Stats
@@ -56,6 +66,9 @@ import { countOrNull, list, number, numberOrNull, object, oneOf, range, text } f
  * @property {{sent: number, replaced: number}} captions
  * @property {Thinning} explanations
  * @property {number} pictures  Of this stream, in which concepts would be sought now.
+ * @property {Signal | null} signal
+ * @property {number} viewers   How many watch this stream.
+ * @property {Load} load
  */
 /**
  * With every how many captions maps come now; 0 for none.
@@ -82,6 +95,7 @@ export function readHello(message) {
       beam_width: range(limits.beam_width, [settings.beam_width, settings.beam_width]),
     },
     captioner: readCaptioner(message.captioner),
+    watching: readWatching(message.watching),
   };
 }
 
@@ -109,7 +123,23 @@ export function readStats(message) {
       saliency_every: countOrNull(explanations.saliency_every) ?? 0,
     },
     pictures: countOrNull(message.pictures) ?? 0,
+    signal: readSignal(message.signal),
+    viewers: countOrNull(message.viewers) ?? 0,
+    load: readLoad(message.load),
   };
+}
+
+/** @param {unknown} value @returns {Load} */
+function readLoad(value) {
+  const { step, message } = object(value);
+  return { step: countOrNull(step) ?? 0, message: text(message) };
+}
+
+/** @param {unknown} value @returns {Watching | null} */
+function readWatching(value) {
+  const { feed, title } = object(value);
+  if (typeof feed !== 'string') return null;
+  return { feed, title: text(title) || feed };
 }
 
 /** @param {Json} model @returns {Model} */

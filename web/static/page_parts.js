@@ -27,6 +27,7 @@ export function settingsParts() {
     overlay: element('picture-overlay', HTMLSelectElement),
     explanations: element('explanations', HTMLSelectElement),
     confirmation: element('confirmation'),
+    reason: element('settings-reason'),
   };
 }
 
@@ -42,5 +43,22 @@ export function stageParts(video) {
     detail: element('overlay-detail'),
     countdown: element('overlay-countdown'),
     actions: element('overlay-actions'),
+  };
+}
+
+export function feedListParts() {
+  return { section: element('feeds'), list: element('feed-list') };
+}
+
+export function publishingParts() {
+  return {
+    section: element('publishing'),
+    form: element('publish', HTMLFormElement),
+    name: element('publish-name', HTMLInputElement),
+    told: element('publish-told'),
+    shared: element('published'),
+    address: element('published-address'),
+    viewers: element('published-viewers'),
+    stop: element('unpublish'),
   };
 }

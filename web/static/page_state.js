@@ -3,6 +3,7 @@
 
 /** @typedef {'idle' | 'connecting' | 'live' | 'paused' | 'reconnecting' | 'problem'} State */
 /** @typedef {import('./inputs.js').Input} Input */
+/** @typedef {Exclude<Input['kind'], 'feed'>} OwnKind */
 /** @typedef {import('./problems.js').Problem} Problem */
 /** @typedef {import('./protocol.js').Captioner} Captioner */
 
@@ -25,7 +26,7 @@ export class PageState {
    * @param {object} parts
    * @param {HTMLElement} parts.line
    * @param {HTMLElement} parts.stop  The button that stops.
-   * @param {Record<Input['kind'], HTMLElement>} parts.sources  The buttons that start.
+   * @param {Record<OwnKind, HTMLElement>} parts.sources  The buttons that start.
    */
   constructor(parts) {
     this.#parts = parts;
@@ -52,9 +53,11 @@ export class PageState {
     setData('problem', problem?.code);
     setData('source', source);
     setData('captioner', this.isLive ? captioner.state : undefined);
-    const text = state === 'live' ? `Live: ${input?.label}` : TEXTS[state];
+    const live = source === 'feed' ? 'Watching' : 'Live';
+    const text = state === 'live' ? `${live}: ${input?.label}` : TEXTS[state];
     if (line.textContent !== text) line.textContent = text;
-    document.title = state === 'idle' ? 'Sightline' : `${TEXTS[state]} · Sightline`;
+    const title = state === 'live' && source === 'feed' ? input?.label : TEXTS[state];
+    document.title = state === 'idle' ? 'Sightline' : `${title} · Sightline`;
     stop.textContent = state === 'problem' ? 'Close' : 'Stop';
     for (const [kind, button] of Object.entries(sources)) {
       if (kind === source) button.setAttribute('aria-current', 'true');

@@ -145,6 +145,12 @@ const EXPLANATIONS = {
       'some seconds.',
     actions: ['retry', 'start'],
   },
+  renewed: {
+    title: 'Connecting anew',
+    advice: 'You asked for something that takes a new connection.',
+    actions: [],
+    retries: true,
+  },
   'server-failed': {
     title: 'The server had a fault',
     advice: 'It could not start a session. If this lasts, its log says why.',

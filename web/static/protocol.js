@@ -37,12 +37,15 @@ import { isObject } from './json.js';
 /** @typedef {import('./greeting.js').Explanations} Explanations */
 /** @typedef {import('./greeting.js').Hello} Hello */
 /** @typedef {import('./greeting.js').Kind} Kind */
+/** @typedef {import('./greeting.js').Load} Load */
 /** @typedef {import('./greeting.js').Method} Method */
 /** @typedef {import('./greeting.js').Model} Model */
 /** @typedef {import('./greeting.js').Overlay} Overlay */
 /** @typedef {import('./greeting.js').Settings} Settings */
 /** @typedef {import('./greeting.js').Stats} Stats */
 /** @typedef {import('./greeting.js').Thinning} Thinning */
+/** @typedef {import('./greeting.js').Watching} Watching */
+/** @typedef {import('./signal.js').Signal} Signal */
 /**
  * @typedef {Hello | Caption | Frozen | Progress | Explanation | Checked | Result | Stats
  *   | ServerError | Pong} ServerMessage

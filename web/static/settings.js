@@ -1,5 +1,8 @@
 // @ts-check
-/** How to caption and what to explain: asked of the server, shown as it confirms it. */
+/**
+ * How to caption and what to explain: asked of the server, shown as it confirms it. What a feed
+ * sets for all who watch it is shown, and cannot be changed here.
+ */
 
 /** @typedef {import('./protocol.js').Hello} Hello */
 /** @typedef {import('./protocol.js').Settings} Settings */
@@ -29,6 +32,8 @@ export class SettingsView {
   /** @type {Settings} */
   #confirmed = { interval_s: 1, beam_width: 3, overlay: 'none', explanations: 'none' };
   #waiting = false;
+  /** Whether it is a feed's stream, whose captions are not this visitor's to set. */
+  #watches = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #sending;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -42,6 +47,7 @@ export class SettingsView {
    * @param {HTMLSelectElement} parts.overlay
    * @param {HTMLSelectElement} parts.explanations
    * @param {HTMLElement} parts.confirmation
+   * @param {HTMLElement} parts.reason  Says why some cannot be set.
    * @param {(settings: Partial<Settings>) => void} configure  Asks the server.
    */
   constructor(parts, configure) {
@@ -70,8 +76,9 @@ export class SettingsView {
   }
 
   /** @param {Hello} hello  A new connection: what it allows, and our choice for it to take up. */
-  greet({ settings, limits }) {
+  greet({ settings, limits, watching }) {
     const { interval, beam } = this.#parts;
+    this.#setOwner(watching !== null);
     const [least, most] = limits.interval_s;
     interval.min = String(least);
     interval.max = String(most);
@@ -109,7 +116,7 @@ export class SettingsView {
   #ask() {
     this.#waiting = true;
     this.#parts.confirmation.textContent = 'Asking the server…';
-    this.#configure(this.#chosen);
+    this.#configure(this.#wishes);
     clearTimeout(this.#giveUp);
     this.#giveUp = setTimeout(() => this.#settle(), PATIENCE_MS);
   }
@@ -123,8 +130,26 @@ export class SettingsView {
     this.#showConfirmation();
   }
 
+  /** What was chosen, of that which is this visitor's to choose. */
+  get #wishes() {
+    const { explanations } = this.#chosen;
+    if (!this.#watches) return this.#chosen;
+    return explanations === undefined ? {} : { explanations };
+  }
+
+  /** @param {boolean} watches */
+  #setOwner(watches) {
+    const { interval, beam, overlay, reason } = this.#parts;
+    this.#watches = watches;
+    for (const control of [interval, beam, overlay]) {
+      control.disabled = watches;
+      describe(control, reason, watches);
+    }
+    reason.hidden = !watches;
+  }
+
   #isConfirmed() {
-    const { interval_s, ...wanted } = { ...this.#confirmed, ...this.#chosen };
+    const { interval_s, ...wanted } = { ...this.#confirmed, ...this.#wishes };
     return (
       Math.abs(interval_s - this.#confirmed.interval_s) < 1e-6 &&
       wanted.beam_width === this.#confirmed.beam_width &&
@@ -135,7 +160,7 @@ export class SettingsView {
 
   #showChosen() {
     const { interval, intervalText, beam, overlay, explanations } = this.#parts;
-    const shown = { ...this.#confirmed, ...this.#chosen };
+    const shown = { ...this.#confirmed, ...this.#wishes };
     interval.value = String(shown.interval_s);
     intervalText.textContent = secondsText(shown.interval_s);
     interval.setAttribute('aria-valuetext', secondsText(shown.interval_s));
@@ -150,6 +175,18 @@ export class SettingsView {
       `The server captions every ${secondsText(interval_s)}, beam width ${beam_width}, ` +
       `${WITH_MAPS[explanations]}; over its picture it draws ${OVERLAYS[overlay]}.`;
   }
+}
+
+/**
+ * @param {HTMLElement} control
+ * @param {HTMLElement} text
+ * @param {boolean} applies
+ */
+function describe(control, text, applies) {
+  const others = (control.getAttribute('aria-describedby') ?? '')
+    .split(' ')
+    .filter((id) => id !== '' && id !== text.id);
+  control.setAttribute('aria-describedby', [...(applies ? [text.id] : []), ...others].join(' '));
 }
 
 /** @param {number} seconds */

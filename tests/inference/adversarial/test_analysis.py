@@ -17,9 +17,8 @@ from inference.adversarial.params import AdversarialParams
 from inference.adversarial.word_diff import kept_places, word_diff
 from inference.captioning import CaptionModel
 from inference.decoding import Decoding
-from inference.explanations.method import finish
 from inference.explanations.subject import Subject
-from inference.step import Step
+from inference.step import Step, finish
 from models.attacks import noise
 from models.hardened import copy_decoder
 from models.vocabulary import END, sentence

@@ -10,8 +10,8 @@ import tensorflow as tf
 from inference.adversarial.aims import ChangeCaption, FlipWord, LoseWord, SayWord
 from inference.adversarial.attack import Array, Attack, Found
 from inference.captioning import CaptionModel
-from inference.explanations.method import finish
 from inference.explanations.subject import Subject
+from inference.step import finish
 from models.attacks import Norm, fgsm, norms
 from models.beam_search import silencing
 from models.vocabulary import END

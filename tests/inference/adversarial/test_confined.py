@@ -9,8 +9,8 @@ from inference.adversarial.attack import Attack
 from inference.adversarial.noisy import noise_of
 from inference.adversarial.regions import flipping_segments, outline
 from inference.adversarial.saying import Said, Saying
-from inference.explanations.method import finish
 from inference.explanations.subject import Subject
+from inference.step import finish
 from models.attacks import Norm, norms
 
 EPSILON = 8.0

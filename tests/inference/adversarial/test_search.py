@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference.adversarial.search import smallest
-from inference.explanations.method import finish
+from inference.step import finish
 
 LEAST, MOST = 0.01, 100.0
 

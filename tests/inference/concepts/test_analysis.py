@@ -20,8 +20,8 @@ from inference.concepts.params import ConceptParams
 from inference.concepts.scoring import background
 from inference.explanations.subject import Subject
 from inference.faithfulness.word_kinds import word_kind
-from inference.quantized import weights_sha256
 from inference.step import Step
+from models.weights_digest import weights_sha256
 from tests.inference.conftest import photographs
 from tests.inference.explanations.conftest import SIDE
 

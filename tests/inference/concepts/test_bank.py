@@ -18,7 +18,7 @@ from inference.concepts.bank import (
     write_bank,
 )
 from inference.concepts.from_bank import evidence_of
-from inference.quantized import weights_sha256
+from models.weights_digest import weights_sha256
 
 CHANNELS = 1280
 

@@ -3,7 +3,7 @@ from numpy.typing import NDArray
 
 from inference.concepts.clustering import Clusters, k_means
 from inference.concepts.pruning import MOST, prune
-from inference.explanations.method import finish
+from inference.step import finish
 
 
 def blobs(count: int, size: int) -> NDArray[np.float32]:

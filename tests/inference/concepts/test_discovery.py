@@ -12,9 +12,8 @@ from inference.concepts.__main__ import main
 from inference.concepts.captioned import caption_pictures
 from inference.concepts.discovery import Discovery, DiscoveryParams, discover
 from inference.concepts.sensitivity import slope
-from inference.explanations.method import finish
 from inference.explanations.terms import Terms
-from inference.step import Step
+from inference.step import Step, finish
 from models.vocabulary import PAD
 from tests.inference.conftest import photographs
 from tests.inference.explanations.conftest import SIDE

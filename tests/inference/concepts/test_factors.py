@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from inference.concepts.factors import SILU_FLOOR, agreement, explained, factorise, lifted, nmf
-from inference.explanations.method import finish
 from inference.explanations.subject import Subject
+from inference.step import finish
 from models.vocabulary import PAD
 
 

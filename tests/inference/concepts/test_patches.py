@@ -8,8 +8,8 @@ from inference.captioning import CaptionModel
 from inference.concepts.patch_cache import CachedPicture, FolderCache, MemoryCache, PatchCache
 from inference.concepts.patches import AT_ONCE, Patches, fingerprint, gathered, patches_of
 from inference.concepts.sampling import random_patches
-from inference.explanations.method import finish
 from inference.segments import RESOLUTIONS, distinct, patch, segment
+from inference.step import finish
 from tests.inference.conftest import photographs
 from tests.inference.explanations.conftest import SIDE
 

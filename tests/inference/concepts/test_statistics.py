@@ -8,7 +8,7 @@ from scipy.stats import binom
 from inference.concepts.cavs import Cavs, random_sets
 from inference.concepts.statistics import LEVEL, examine, holm, verdicts
 from inference.concepts.statistics import Tested as Found
-from inference.explanations.method import finish
+from inference.step import finish
 
 CHANNELS, SCENES = 32, 60
 

@@ -1,10 +1,10 @@
 import numpy as np
 import tensorflow as tf
 
-from inference.explanations.method import finish
 from inference.explanations.methods import METHODS
 from inference.explanations.subject import Subject
 from inference.explanations.target import Target
+from inference.step import finish
 
 ATTENTION = METHODS["attention"]
 

@@ -4,10 +4,10 @@ import pytest
 from inference.explanations.blanking import blank_check, top_cells
 from inference.explanations.check import Check
 from inference.explanations.map import Map
-from inference.explanations.method import finish
 from inference.explanations.score import score
 from inference.explanations.subject import Subject
 from inference.explanations.target import Target
+from inference.step import finish
 
 
 def test_what_is_blanked_is_the_top_of_the_map(subject: Subject) -> None:

@@ -6,11 +6,11 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tf_keras_vis.gradcam import Gradcam
 
-from inference.explanations.method import finish
 from inference.explanations.methods import METHODS
 from inference.explanations.score import score
 from inference.explanations.subject import Subject
 from inference.explanations.target import Target
+from inference.step import finish
 from models.tags import Tagger, kinds
 from tests.inference.explanations.conftest import TAGS
 from tests.inference.explanations.plain import (

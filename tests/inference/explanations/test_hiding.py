@@ -10,12 +10,13 @@ import pytest
 from numpy.typing import NDArray
 
 from inference.captioning import CaptionModel
-from inference.explanations.method import Method, finish
+from inference.explanations.method import Method
 from inference.explanations.occlusion import Occlusion
 from inference.explanations.rise import Rise
 from inference.explanations.score import score
 from inference.explanations.subject import Subject
 from inference.explanations.target import Target
+from inference.step import finish
 from models.captioner import Captioner
 from models.release import save
 from models.tags import kinds

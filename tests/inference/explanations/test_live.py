@@ -3,10 +3,10 @@ import pytest
 
 from inference.explanations.live import LIVE, live_maps
 from inference.explanations.maps import CaptionMaps
-from inference.explanations.method import finish
 from inference.explanations.methods import METHODS
 from inference.explanations.subject import Subject
 from inference.explanations.target import Target
+from inference.step import finish
 from models.beam_search import BeamCaption
 from models.vocabulary import END, PAD
 

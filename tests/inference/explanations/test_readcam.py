@@ -5,10 +5,10 @@ import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from inference.explanations.method import finish
 from inference.explanations.methods import METHODS
 from inference.explanations.subject import Subject
 from inference.explanations.target import Target
+from inference.step import finish
 from models.decoder import Memory
 from tests.inference.explanations.plain import DirectWordLogits
 

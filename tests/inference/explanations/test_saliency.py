@@ -10,12 +10,12 @@ from tf_keras_vis.saliency import Saliency as OtherSaliency
 
 from inference.captioning import CaptionModel
 from inference.explanations.integrated_gradients import IntegratedGradients
-from inference.explanations.method import finish
 from inference.explanations.methods import METHODS
 from inference.explanations.score import score
 from inference.explanations.smoothgrad import SmoothGrad
 from inference.explanations.subject import Subject
 from inference.explanations.target import Target
+from inference.step import finish
 from models.tags import Tagger, kinds
 from models.vocabulary import END
 from tests.inference.conftest import photographs

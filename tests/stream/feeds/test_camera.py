@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import av
 import pytest
 
 from stream.feeds import camera
@@ -20,7 +21,7 @@ from stream.intake import Intake
 from stream.signal import Signal, SignalState
 from tests.loop_pauses import loop_pauses
 from tests.stream.sources import servers
-from tests.stream.sources.clips import is_open, write_clip
+from tests.stream.sources.clips import is_open, pixels, write_clip
 from tests.stream.sources.servers import WebServer, free_port, silent_server
 
 
@@ -206,3 +207,14 @@ async def test_many_failed_attempts_leave_nothing_behind() -> None:
                 await door.until(lambda: door.states().count("lost") >= 17, 30)
         await asyncio.sleep(0.2)
         assert held() == before
+
+
+async def test_the_picture_at_a_camera_s_address_is_fetched_again_and_again(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "snapshot.png"
+    av.VideoFrame.from_ndarray(pixels(), format="rgb24").to_image().save(path)
+    with WebServer({"/snapshot.png": path.read_bytes()}) as server:
+        async with watching(f"{server.url}/snapshot.png") as door:
+            await door.until(lambda: len(server.asked) >= 3)
+    assert door.states() == ["connecting", "live"]

@@ -1,5 +1,6 @@
 """Network sources, against real servers on the loopback interface."""
 
+import itertools
 import threading
 import time
 import traceback
@@ -13,7 +14,7 @@ import pytest
 
 from stream.sources.source import SourceError, SourceFrame
 from stream.sources.url import UrlSource
-from tests.stream.sources.clips import CORNERS, corners, write_clip
+from tests.stream.sources.clips import CORNERS, corners, pixels, write_clip
 from tests.stream.sources.servers import (
     Camera,
     RtspCamera,
@@ -280,3 +281,36 @@ def test_a_password_with_a_slash_in_it_is_not_taken_for_the_host() -> None:
     with pytest.raises(SourceError, match=r"^the rtsp source ") as refusal:
         UrlSource("rtsp://127.0.0.1:9/secret42@camera/live")
     assert "127.0.0.1:9" not in str(refusal.value)
+
+
+def test_a_broadcast_in_segments_is_read_at_the_pace_of_its_reader(tmp_path: Path) -> None:
+    segments: dict[str, bytes] = {}
+    for number in range(3):
+        write_clip(tmp_path / "segment.ts", count=10, rate=10)
+        segments[f"/{number}.ts"] = (tmp_path / "segment.ts").read_bytes()
+    # Without an end: the broadcast goes on.
+    playlist = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n" + "".join(
+        f"#EXT-X-DISCONTINUITY\n#EXTINF:1.0,\n{name[1:]}\n" for name in segments
+    )
+    with (
+        WebServer({"/live.m3u8": playlist.encode(), **segments}) as server,
+        UrlSource(f"{server.url}/live.m3u8") as source,
+    ):
+        assert not source.live
+        frames = list(itertools.islice(source.frames(), 25))
+    assert source.replaced == 0
+    positions = [frame.position_s for frame in frames]
+    assert positions == sorted(positions)
+    assert positions[-1] == pytest.approx(2.4, abs=0.15)
+
+
+def test_the_picture_that_a_camera_has_at_an_address_is_one_frame(tmp_path: Path) -> None:
+    path = tmp_path / "snapshot.jpg"
+    av.VideoFrame.from_ndarray(pixels(), format="rgb24").to_image().save(path)
+    with (
+        WebServer({"/snapshot.jpg": path.read_bytes()}) as server,
+        UrlSource(f"{server.url}/snapshot.jpg") as source,
+    ):
+        assert not source.live
+        (frame,) = source.frames()
+    assert corners(frame.image) == CORNERS

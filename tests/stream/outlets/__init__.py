@@ -1,0 +1,1 @@
+"""Tests of what captions are sent to."""
