@@ -9,7 +9,7 @@ PIP := $(PYTHON) -m pip --disable-pip-version-check --quiet
 run: $(VENV)/installed
 	@$(PYTHON) server.py
 
-test: $(VENV)/installed-test chromium lint types
+test: $(VENV)/installed-test peers lint types
 	$(PYTHON) -m pytest --numprocesses 3 --dist loadfile
 
 lint: $(VENV)/installed-test
@@ -48,16 +48,26 @@ $(VENV)/installed-test: $(VENV)/installed
 	@$(PIP) install --editable '.[test]'
 	@touch $@
 
-# libatomic: Playwright's own driver needs it, and the smallest of Debians lack it.
-.PHONY: chromium
-chromium:
-	@if ! command -v chromium >/dev/null || ! /sbin/ldconfig -p | grep -q libatomic.so.1; then \
-		install='apt-get install --yes chromium fonts-dejavu-core libatomic1'; \
+# What the tests run the product against, from the packages of Debian: Chromium (whose driver needs
+# libatomic), GStreamer's RTSP server, mosquitto (MQTT) and coturn (TURN).
+PACKAGES := chromium fonts-dejavu-core libatomic1 mosquitto coturn iproute2 python3-gi \
+	gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
+	gstreamer1.0-plugins-ugly
+
+# RUNLEVEL=1: nothing that is installed here is to be started as a service of the machine.
+.PHONY: peers
+peers:
+	@missing=$$(for package in $(PACKAGES); do \
+		dpkg-query --show --showformat='$${db:Status-Status}\n' $$package 2>/dev/null \
+		| grep --quiet --line-regexp installed || echo $$package; done); \
+	if [ -n "$$missing" ]; then \
+		install="apt-get install --yes --no-install-recommends $$(echo $$missing)"; \
 		if [ "$$(id -u)" = 0 ]; then as=''; \
 		elif sudo -n true 2>/dev/null; then as='sudo'; \
-		else echo "The browser tests need Chromium: sudo $$install" >&2; exit 1; fi; \
-		echo 'Installing Chromium from the packages of Debian (once) ...'; \
-		$$as apt-get update --quiet=2 && $$as env DEBIAN_FRONTEND=noninteractive $$install --quiet=2 >/dev/null; \
+		else echo "The tests need packages of Debian: sudo $$install" >&2; exit 1; fi; \
+		echo 'Installing what the tests run against from the packages of Debian (once) ...'; \
+		$$as apt-get update --quiet=2 && \
+		$$as env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive $$install --quiet=2 >/dev/null; \
 	fi
 
 clean:

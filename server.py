@@ -25,7 +25,7 @@ from stream.sources import Source, SourceError, open_source, read_image
 from stream.transcript import transcribe
 from stream.transcript_format import WebVtt, json_line, lasts_on, line_for_people
 from web.certificate import CertificateError
-from web.exposure import check_exposure
+from web.exposure import check_exposure, warn_of_readers
 from web.log import log_to_stderr, secrets_in
 from web.serving import serve
 from web.settings import ServerSettings, SettingsError, read_settings
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _explain(options, settings)
         if options.check:
             return _check(settings)
-        return _serve(settings, lambda: read_settings(options.config, overrides))
+        return _serve(options.config, settings, lambda: read_settings(options.config, overrides))
     except KeyboardInterrupt:
         return _INTERRUPTED
 
@@ -142,8 +142,12 @@ def _check(settings: ServerSettings) -> int:
     return 0
 
 
-def _serve(settings: ServerSettings, reread: Callable[[], ServerSettings]) -> int:
+def _serve(
+    config: Path | None, settings: ServerSettings, reread: Callable[[], ServerSettings]
+) -> int:
     log_to_stderr(settings.log, secrets_in(settings))
+    if config:
+        warn_of_readers(config, settings)
     try:
         check_exposure(settings)
         asyncio.run(serve(settings, reread))

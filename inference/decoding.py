@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from inference.reading import ALTERNATIVES
 from models.beam_search import BeamCaption, BeamConfig, beam_search
 from models.decoder import Decoder
+from models.graph import graph
 from models.release import Card
 from models.teacher_forcing import tell
 from models.vocabulary import END, PAD
@@ -49,14 +50,14 @@ class Decoding:
         """The search as a graph: one for single pictures, which are the rule, one for several."""
         if (width, single) not in self._searches:
             config = self._beam(width)
-            graph = tf.function(lambda grids: beam_search(self._decoder, grids, config))
+            search = graph(lambda grids: beam_search(self._decoder, grids, config))
             spec = tf.TensorSpec((1 if single else None, *self._shape), tf.float32)
-            self._searches[width, single] = graph.get_concrete_function(spec)
+            self._searches[width, single] = search.get_concrete_function(spec)
         return self._searches[width, single]
 
     def _compiled_telling(self) -> _Graph:
         config = self._beam(self._card.beam.width)
-        compiled: _Graph = tf.function(
+        compiled: _Graph = graph(
             lambda grids, tokens: tell(self._decoder, grids, tokens, config),
             input_signature=[
                 tf.TensorSpec((None, *self._shape), tf.float32),

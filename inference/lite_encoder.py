@@ -14,6 +14,7 @@ from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
 from inference.conversion_cache import converted
+from models.graph import graph
 
 
 class LiteEncoder:
@@ -54,8 +55,8 @@ def lite_encoder(encoder: keras.Model, threads: int) -> LiteEncoder:
 def converter(encoder: keras.Model) -> Any:
     """Prepare the conversion of an encoder, of one picture a call: a `tf.lite.TFLiteConverter`."""
     pixels = tf.TensorSpec((1, *encoder.input_shape[1:]), tf.float32)
-    graph = tf.function(lambda pixels: encoder(pixels)).get_concrete_function(pixels)
-    return tf.lite.TFLiteConverter.from_concrete_functions([graph])
+    run = graph(lambda pixels: encoder(pixels)).get_concrete_function(pixels)
+    return tf.lite.TFLiteConverter.from_concrete_functions([run])
 
 
 def identity(encoder: keras.Model) -> str:

@@ -18,6 +18,7 @@ from models.captioner import Captioner
 from models.datasets import Dataset, Example
 from models.decoder import Decoder, State
 from models.evaluate import Searcher
+from models.graph import graph
 from models.pictures import squeeze
 from models.vocabulary import PAD, START
 
@@ -55,7 +56,7 @@ class CaptionAttack:
     def __init__(self, captioner: Captioner, decoder: Decoder | None = None) -> None:
         """Attack a captioner, or another decoder behind the captioner's encoder."""
         self._encoder, self._decoder = captioner.encoder, decoder or captioner.decoder
-        self._compiled = tf.function(
+        self._compiled = graph(
             self._gradient,
             input_signature=[
                 tf.TensorSpec((None, *captioner.encoder.input_shape[1:]), tf.float32),

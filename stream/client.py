@@ -171,6 +171,7 @@ class Client:
             self._told.append(event.seq)
         else:
             self._unsent += 1
+            self._shared.counts.untold += 1
 
     def _on_explanation(self, message: dict[str, Any]) -> None:
         # Of a caption that it never got it is told no saliency.

@@ -39,8 +39,12 @@ class StreamTotals:
 class Counts:
     """Adds up streams; on the event loop."""
 
+    untold: int
+    """Captions that a client was not told: its channel was full of older messages, or not open."""
+
     def __init__(self) -> None:
         """Start from nothing."""
+        self.untold = 0
         self._ended = StreamTotals()
         self._live: dict[object, Callable[[], StreamTotals]] = {}
         self.caption_ages_s = Histogram(_AGES_S)

@@ -6,22 +6,17 @@ the loopback address out, which is the only one that a server bound to it should
 
 import ipaddress
 import re
+from itertools import islice
 
 import aioice.ice
 
 from stream.ice_ports import PortRange
+from stream.sdp_fragment import CANDIDATE, MOST_CANDIDATES, FragmentError, is_usable, read_candidate
 
 _ANY = ("0.0.0.0", "::")
-_CANDIDATE = re.compile(
-    r"^a=candidate:\S+ \d+ \S+ \d+ (?P<address>\S+) (?P<port>\d+) .*\r?\n?", re.M
-)
-_USABLE = re.compile(
-    r"^a=candidate:\S+ \d+ udp \d+ \S+ \d+ typ (host|srflx|prflx|relay)(?!\S)", re.M | re.I
-)
 # Port 9 discards. A browser's checks arrive by themselves and are answered (RFC 8445, 7.3.1.3),
 # but aioice gives up at once when it has no candidate to check.
-_PLACEHOLDER = "a=candidate:0 1 UDP 1 {address} 9 typ host\r\n"
-_PORTS = 65_536
+_PLACEHOLDER = CANDIDATE + "0 1 UDP 1 {address} 9 typ host"
 _SECTION = re.compile(r"^(?=m=)", re.M)
 _every_address = aioice.ice.get_host_addresses
 
@@ -54,13 +49,14 @@ class MediaAddresses:
             self._ports.release()
 
     def admit(self, sdp: str) -> str:
-        """Drop an offer's candidates that a loopback server must not send to.
+        """Drop an offer's candidates that cannot be used, or must not be sent to.
 
-        A section without any that is of use, of a client that will send them later or only waits to
-        be answered, is given one, too.
+        Each section keeps one at least. It may well have had none: of a client that sends them
+        later, or only waits for an answer.
         """
-        head, *sections = _SECTION.split(_CANDIDATE.sub(self._replace, sdp))
-        return head + "".join(map(self._with_candidate, sections))
+        # Lines end as they do for aiortc's parser.
+        head, *sections = _SECTION.split("".join(f"{line}\r\n" for line in sdp.splitlines()))
+        return head + "".join(map(self._admit_section, sections))
 
     def admits(self, address: str) -> bool:
         """Whether media may be sent to an address.
@@ -80,22 +76,26 @@ class MediaAddresses:
         Raises:
             NoPortFree: If it has no candidate: all ports that may be taken are.
         """
-        if not _CANDIDATE.search(sdp):
+        if CANDIDATE not in sdp:
             ports = f"every UDP port of {self._ports}" if self._ports else "every UDP port"
             raise NoPortFree(f"{ports} is taken")
 
-    @property
-    def _placeholder(self) -> str:
-        return _PLACEHOLDER.format(address="127.0.0.1" if self._everywhere else self._address)
+    def _admit_section(self, section: str) -> str:
+        lines = section.splitlines()
+        candidates = [line for line in lines if line.startswith(CANDIDATE)]
+        kept = list(islice(filter(self._is_admitted, candidates), MOST_CANDIDATES))
+        address = "127.0.0.1" if self._everywhere else self._address
+        others = [line for line in lines if not line.startswith(CANDIDATE)]
+        return "".join(
+            f"{line}\r\n" for line in [*others, *(kept or [_PLACEHOLDER.format(address=address)])]
+        )
 
-    def _with_candidate(self, section: str) -> str:
-        if _USABLE.search(section):
-            return section
-        return f"{section.rstrip()}\r\n{self._placeholder}"
-
-    def _replace(self, line: re.Match[str]) -> str:
-        possible = int(line["port"]) < _PORTS
-        return line[0] if possible and self.admits(line["address"]) else self._placeholder
+    def _is_admitted(self, line: str) -> bool:
+        try:
+            candidate = read_candidate(line)
+        except FragmentError:
+            return False
+        return is_usable(candidate) and self.admits(candidate.ip)
 
     def _host_addresses(self, use_ipv4: bool, use_ipv6: bool) -> list[str]:
         if not self._everywhere:

@@ -17,14 +17,14 @@ class PortRange:
     def __init__(self, ports: range) -> None:
         """Give these."""
         self._ports, self._next = ports, 0
-        aioice.ice.asyncio = _Asyncio(self)
+        vars(aioice.ice)["asyncio"] = _Asyncio(self)
 
     def __str__(self) -> str:
         return f"{self._ports.start}-{self._ports.stop - 1}"
 
     def release(self) -> None:
         """Let aioice bind to any port again."""
-        aioice.ice.asyncio = asyncio
+        vars(aioice.ice)["asyncio"] = asyncio
 
     async def bind(
         self, loop: asyncio.AbstractEventLoop, protocol: Callable[[], Any], address: str

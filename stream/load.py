@@ -14,7 +14,7 @@ _LAGS = 20
 _LATENESS_FOR_S = 15.0
 _MOST_LATENESSES = 2000
 _FEWEST_LATENESSES = 5
-_AGE_S = 1.5
+_AGE_S = 2.0
 """However short the interval, a caption may be this old."""
 _STRETCH = 2.0
 

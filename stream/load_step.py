@@ -8,7 +8,7 @@ _FALL_S = 15.0
 _LONGEST_FALL_S = 240.0
 _IN_VAIN_S = 30.0
 _HIGH_LATENESS, _LOW_LATENESS = 0.7, 0.35
-_HIGH_LAG_S, _LOW_LAG_S = 0.1, 0.03
+_HIGH_LAG_S, _LOW_LAG_S = 0.2, 0.05
 
 
 class LoadStep(IntEnum):

@@ -10,6 +10,8 @@ from aiortc import RTCIceCandidate, sdp
 MOST_CANDIDATES = 64
 """In one fragment, and of one session in all."""
 
+CANDIDATE = "a=candidate:"
+
 _UFRAG = re.compile(r"^a=ice-ufrag:(\S+)\s*$", re.M)
 _PASSWORD = re.compile(r"^a=ice-pwd:(\S+)\s*$", re.M)
 _KINDS = ("host", "srflx", "prflx", "relay")
@@ -67,6 +69,18 @@ def is_usable(candidate: RTCIceCandidate) -> bool:
     )
 
 
+def read_candidate(line: str) -> RTCIceCandidate:
+    """Read the line of an SDP that has a candidate.
+
+    Raises:
+        FragmentError: If it is malformed.
+    """
+    try:
+        return sdp.candidate_from_sdp(line.removeprefix(CANDIDATE))
+    except (AssertionError, ValueError) as problem:
+        raise FragmentError(f"{line[:100]!r} is no candidate (RFC 8839, 5.1)") from problem
+
+
 def _candidates(lines: list[str]) -> list[RTCIceCandidate]:
     found, mid = [], None
     for line in lines:
@@ -74,18 +88,11 @@ def _candidates(lines: list[str]) -> list[RTCIceCandidate]:
             mid = None
         elif line.startswith("a=mid:"):
             mid = line.removeprefix("a=mid:").strip()
-        elif line.startswith("a=candidate:"):
-            candidate = _candidate(line.removeprefix("a=candidate:"))
+        elif line.startswith(CANDIDATE):
+            candidate = read_candidate(line)
             # Without a section they are those of the first, in which the others are bundled.
             found.append(replace(candidate, sdpMid=mid, sdpMLineIndex=0 if mid is None else None))
     return found
-
-
-def _candidate(text: str) -> RTCIceCandidate:
-    try:
-        return sdp.candidate_from_sdp(text)
-    except (AssertionError, ValueError) as problem:
-        raise FragmentError(f"{text[:100]!r} is no candidate (RFC 8839, 5.1)") from problem
 
 
 def _is_host(address: str) -> bool:

@@ -16,7 +16,7 @@ _NO_SERVERS = IceSettings()
 
 @asynccontextmanager
 async def surrounded(
-    captions: CaptionService, ice: IceSettings = _NO_SERVERS, **settings: Any
+    captions: CaptionService, ice: IceSettings = _NO_SERVERS, /, **settings: Any
 ) -> AsyncIterator[Surroundings]:
     """What streams share, on the loopback."""
     shared = Surroundings.prepare(StreamSettings(**settings), captions, "127.0.0.1", ice)
@@ -28,7 +28,7 @@ async def surrounded(
 
 @asynccontextmanager
 async def serving(
-    captions: CaptionService, ice: IceSettings = _NO_SERVERS, **settings: Any
+    captions: CaptionService, ice: IceSettings = _NO_SERVERS, /, **settings: Any
 ) -> AsyncIterator[Sessions]:
     """Sessions, none as yet."""
     async with (

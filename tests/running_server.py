@@ -14,6 +14,8 @@ import psutil
 from aiohttp import ClientError, ClientSession
 
 ROOT = Path(__file__).parent.parent
+SCRIPTED = ("-m", "tests.scripted_server")
+"""The program with a captioner that says one thing, and nothing to load."""
 _LISTEN_S = 30.0
 _READY_S = 300.0
 _PAUSE_S = 0.1
@@ -35,14 +37,19 @@ class RunningServer:
     @classmethod
     @contextlib.asynccontextmanager
     async def started(
-        cls, *arguments: str, config: str = "", within: Sequence[str] = ()
+        cls,
+        *arguments: str,
+        config: str = "",
+        within: Sequence[str] = (),
+        program: Sequence[str] = ("server.py",),
     ) -> AsyncIterator["RunningServer"]:
         """Run a server for as long as the context lasts.
 
         Args:
             arguments: Of the command line, besides the port.
             config: The settings, as TOML.
-            within: A command that runs the one given to it in its place, as `ip netns exec NAME`.
+            within: A command that runs the one given to it in its place, as `unshare --net`.
+            program: What to run; `SCRIPTED` where the captioner is not the point.
 
         Raises:
             ServerFailed: If it ends before it listens.
@@ -50,7 +57,7 @@ class RunningServer:
         with tempfile.TemporaryDirectory() as folder:
             settings, log = Path(folder, "settings.toml"), Path(folder, "log")
             _write(settings, config)
-            command = [*within, sys.executable, "-u", "server.py", "--port", "0"]
+            command = [*within, sys.executable, "-u", *program, "--port", "0"]
             with _opened(log) as output:
                 process = await asyncio.create_subprocess_exec(
                     *command,
@@ -72,13 +79,20 @@ class RunningServer:
         return _read(self._log)
 
     @property
-    def engine(self) -> psutil.Process | None:
-        """The process that captions now, if there is one."""
+    def engines(self) -> list[psutil.Process]:
+        """The processes that caption: the one that answers, and the one on standby."""
+        found = []
         for child in psutil.Process(self.pid).children():
             with contextlib.suppress(psutil.NoSuchProcess):
                 if "inference.worker" in child.cmdline():
-                    return child
-        return None
+                    found.append(child)
+        # The one on standby takes over, and another is started then.
+        return sorted(found, key=lambda process: process.create_time())
+
+    @property
+    def engine(self) -> psutil.Process | None:
+        """The process that captions now, if there is one."""
+        return next(iter(self.engines), None)
 
     async def wait_ready(self) -> None:
         """Wait until it captions.

@@ -173,7 +173,7 @@ async def access_middleware(request: web.Request, handler: Handler) -> web.Strea
     if role is not None:
         return error(403, "not-allowed", "this needs the admin's token")
     if _wants_page(request):
-        there = "/login" if request.path == "/" else f"/login?next={quote(request.path_qs)}"
+        there = "/login" if request.path_qs == "/" else f"/login?next={quote(request.path_qs)}"
         raise web.HTTPSeeOther(there)
     return error(401, "no-token", "this needs a token: Authorization: Bearer TOKEN", CHALLENGE)
 

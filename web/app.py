@@ -13,6 +13,7 @@ from stream.sessions import Sessions
 from stream.surroundings import Surroundings
 from web import (
     analyses,
+    api,
     doors,
     events,
     feeds,
@@ -80,6 +81,7 @@ def create_app(settings: ServerSettings, captions: CaptionService | None = None)
         whip,
         whep,
         metrics,
+        api,
     ):
         app.add_routes(part.routes())
     app.add_routes(page_routes())

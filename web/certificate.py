@@ -144,7 +144,8 @@ def _keep(file: Path, pem: bytes) -> None:
             out.write(pem)
         aside.replace(file)
     except OSError as problem:
-        aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            aside.unlink()
         told = f"the certificate cannot be kept: {problem}; choose a folder in [https] folder"
         raise CertificateError(told) from problem
 

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping
 
-from aiohttp import web
+from aiohttp import ClientConnectionResetError, web
 from aiohttp.typedefs import Handler
 
 logger = logging.getLogger(__name__)
@@ -30,6 +30,11 @@ async def error_middleware(request: web.Request, handler: Handler) -> web.Stream
         allow = {"Allow": problem.headers["Allow"]} if "Allow" in problem.headers else None
         code = _CODES.get(problem.status, "bad-request")
         return error(problem.status, code, problem.text or problem.reason, allow)
+    except web.RequestPayloadError:
+        return error(400, "bad-body", "the body is not encoded as its headers say")
+    except ClientConnectionResetError:
+        # Whoever asked has gone: aiohttp ends it.
+        raise
     except Exception:
         logger.exception("%s %s failed", request.method, request.path)
         return error(500, "internal", "something went wrong on the server; its log says what")

@@ -1,7 +1,21 @@
 """Whether the server may be started as it is set: nobody is let in by mistake."""
 
+import logging
+import stat
+from pathlib import Path
+
 from web.names import is_exposed
 from web.settings import ServerSettings, SettingsError
+
+logger = logging.getLogger(__name__)
+
+
+def warn_of_readers(config: Path, settings: ServerSettings) -> None:
+    """Say so if other users of the machine can read a token that stands in the configuration."""
+    access = settings.access
+    others = config.stat().st_mode & stat.S_IROTH
+    if others and (access.admin_token or access.viewer_token):
+        logger.warning("every user of this machine can read the token in %s: chmod 600", config)
 
 
 def check_exposure(settings: ServerSettings) -> None:

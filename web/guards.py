@@ -5,6 +5,7 @@ from prometheus_client import CollectorRegistry
 
 from web.access import ACCESS, Access, access_middleware
 from web.errors import error_middleware
+from web.expectations import meet_expectations
 from web.limits import LIMITS, Limits, body_middleware, limits_middleware
 from web.origin import HOSTS, Hosts, cors_headers, origin_middleware
 from web.requests import REGISTRY, REQUEST_METRICS, RequestMetrics, name_request, request_middleware
@@ -29,4 +30,5 @@ def install(app: web.Application, settings: ServerSettings) -> None:
     app[LIMITS] = Limits(settings.limits)
     app[HOSTS] = Hosts(settings)
     mute_unreadable()
+    meet_expectations()
     app.on_response_prepare.extend((cors_headers, name_request))

@@ -1,8 +1,20 @@
 """How much any one address may take of the server, and all of them together."""
 
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+
+def _network(value: object) -> IPv4Network | IPv6Network:
+    if isinstance(value, IPv4Network | IPv6Network):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("give addresses or networks as text, such as '10.0.0.0/8'")
+    return ip_network(value)
+
+
+Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
 
 
 class LimitsSettings(BaseModel):
@@ -34,5 +46,5 @@ class LimitsSettings(BaseModel):
     """How long the body of a request may take."""
     unread_s: float = Field(30, ge=1, le=3600)
     """How long a connection may take nothing of what is sent to it."""
-    proxies: tuple[IPv4Network | IPv6Network, ...] = Field((), max_length=100)
+    proxies: tuple[Network, ...] = Field((), max_length=100)
     """Addresses or networks of reverse proxies, whose X-Forwarded-For is believed."""

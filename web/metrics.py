@@ -28,6 +28,7 @@ from web.keys import (
     WEBHOOK,
 )
 from web.limits import LIMITS
+from web.readers import READERS
 from web.requests import REGISTRY
 
 
@@ -128,14 +129,17 @@ class _ServerCollector(Collector):
             yield _counter("http_connections_refused", told, connections.refused)
 
     def _outlets(self) -> Iterator[Metric]:
-        lost = {}
+        readers = self._app[READERS]
+        yield _gauge("readers", "Programs that follow captions over HTTP.", len(readers))
+        untold = self._app[SURROUNDINGS].counts.untold
+        lost = {"channel": untold, "reader": readers.lost}
         if history := self._app.get(HISTORY):
-            lost["history"] = history.dropped
+            lost["history"] = history.dropped + history.lost
         if webhook := self._app.get(WEBHOOK):
             lost["webhook"] = webhook.dropped + webhook.failed
         if mqtt := self._app.get(MQTT):
             lost["mqtt"] = mqtt.failed
-        told = "Captions that were not kept or not sent on."
+        told = "Captions that somebody or something did not get: too slow, or not to be reached."
         yield _counters("captions_lost", told, "outlet", lost)
 
 

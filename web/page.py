@@ -22,6 +22,8 @@ _POLICY = "; ".join(
         "frame-ancestors 'none'",
     ]
 )
+_VIEWS = {"wall": "wall.html", "history": "past.html"}
+"""Pages that `/` is when its query begins with this word."""
 _HEADERS = {
     "Content-Security-Policy": _POLICY,
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
@@ -37,7 +39,7 @@ compared anew, which RFC 6797 (12.1) would not let anyone do."""
 
 
 def page_routes() -> list[web.AbstractRouteDef]:
-    """`/` and everything under `/static/`."""
+    """`/`, which is one of several pages, and everything under `/static/`."""
     return [web.get("/", _index), web.static("/static", _STATIC)]
 
 
@@ -50,4 +52,5 @@ async def security_headers(request: web.Request, response: web.StreamResponse) -
 
 
 async def _index(request: web.Request) -> web.FileResponse:
-    return web.FileResponse(_STATIC / "index.html")
+    view = next(iter(request.query), "")
+    return web.FileResponse(_STATIC / _VIEWS.get(view, "index.html"))

@@ -31,6 +31,9 @@ class TooManyReaders(RuntimeError):
 class Readers:
     """Counts who reads, and ends them all when the server does."""
 
+    lost = 0
+    """What readers who were too slow have missed, of all of them together."""
+
     def __init__(self, settings: DoorsSettings) -> None:
         """Start with none."""
         self.settings = settings
@@ -94,7 +97,8 @@ async def follow(
         missed: Tells how much was missed since the last time.
         enough: Whether the response is to end after what was told.
     """
-    settings = request.app[READERS].settings
+    readers = request.app[READERS]
+    settings = readers.settings
     response = web.StreamResponse(headers={**HEADERS, "Content-Type": content_type})
     await response.prepare(request)
     with contextlib.suppress(ConnectionError, TimeoutError):
@@ -110,6 +114,7 @@ async def follow(
                 text = told
             if door.missed > lost:
                 text = missed(door.missed - lost) + text
+                readers.lost += door.missed - lost
                 lost = door.missed
             if not text and loop.time() - written >= settings.heartbeat_s:
                 text = heartbeat

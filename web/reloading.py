@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 import ssl
 from collections.abc import Callable
@@ -34,8 +35,18 @@ class Reloading:
         settings: ServerSettings,
         reread: Callable[[], ServerSettings],
         context: ssl.SSLContext | None,
+        stop: asyncio.Event,
     ) -> None:
-        """Change the application, which goes by these settings now, and what TLS goes by."""
+        """Change what goes by these settings now.
+
+        Args:
+            app: The application.
+            settings: Those that it goes by.
+            reread: Reads them again; raises `SettingsError`.
+            context: What TLS goes by.
+            stop: Is set when SIGHUP means that the terminal was closed.
+        """
+        self._stop, self._had_terminal = stop, _has_terminal()
         self._app, self._settings, self._reread, self._context = app, settings, reread, context
         self._asked = asyncio.Event()
 
@@ -47,11 +58,15 @@ class Reloading:
             while True:
                 await self._asked.wait()
                 self._asked.clear()
+                if self._had_terminal and not _has_terminal():
+                    self._stop.set()
+                    return
                 notify_reloading()
                 await self.reload()
                 notify("READY=1")
         finally:
             loop.remove_signal_handler(signal.SIGHUP)
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     async def reload(self) -> None:
         """Read the settings again, and go by them as far as can be; it says in the log how far."""
@@ -98,3 +113,12 @@ class Reloading:
             self._app[LIMITS].configure(wanted.limits)
         if "feeds" in changed:
             await self._app[FEEDS].reload(wanted.feeds)
+
+
+def _has_terminal() -> bool:
+    """Whether there is a terminal that governs this process: then SIGHUP means that it went."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True

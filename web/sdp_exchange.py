@@ -24,8 +24,8 @@ BEGUN = "/{name}/{session}"
 
 async def begin(request: web.Request, source: InputKind) -> web.Response:
     """Answer `POST` of an offer: to publish under the path's name, or to watch what has it."""
-    if problem := _of_another_type(request, SDP) or _wants_another_type(request):
-        return problem
+    if unfit := _of_another_type(request, SDP) or _wants_another_type(request):
+        return unfit
     try:
         name = check_stream_name(request.match_info["name"])
         text = (await request.read()).decode()
@@ -50,8 +50,8 @@ async def begin(request: web.Request, source: InputKind) -> web.Response:
 
 async def trickle(request: web.Request, source: InputKind) -> web.Response:
     """Answer `PATCH` of candidates."""
-    if problem := _of_another_type(request, FRAGMENT):
-        return problem
+    if unfit := _of_another_type(request, FRAGMENT):
+        return unfit
     try:
         session = _find(request, source)
         match = request.headers.get("If-Match")

@@ -48,6 +48,8 @@ async def serve(
         CertificateError: If there is no certificate to be had.
     """
     stop = _stop_at_signals()
+    # Until there is something to reload: what comes earlier is not to end the server.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     # Before anything costly is begun: an address that is in use is told at once.
     door = _bind(settings)
     certificate = await asyncio.to_thread(_certificate, settings)
@@ -73,7 +75,7 @@ async def serve(
             ssl_handshake_timeout=_HANDSHAKE_S if context else None,
         )
         _announce(settings, door.getsockname()[1], certificate)
-        reloading = Reloading(app, settings, reread, context)
+        reloading = Reloading(app, settings, reread, context, stop)
         async with _beside(reloading.run(), _renew(settings, context), _heartbeat()):
             notify("READY=1", "STATUS=Serving")
             await stop.wait()

@@ -134,5 +134,6 @@ def _read_file(config: Path | None) -> tuple[str, dict[str, Any]]:
     except (OSError, UnicodeDecodeError) as problem:
         raise SettingsError(f"{config} cannot be read: {problem}") from problem
     except tomllib.TOMLDecodeError as problem:
-        # It names line and column.
-        raise SettingsError(f"{config} is no TOML: {problem}") from problem
+        # It names line and column, but not those of the end.
+        told = str(problem).replace("end of document", f"line {len(text.splitlines())}, its end")
+        raise SettingsError(f"{config} is no TOML: {told}") from problem

@@ -2,6 +2,7 @@
 
 import logging
 
+from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from stream.rate_limit import RateLimit
@@ -21,7 +22,7 @@ class UnreadableRequests(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Let everything else pass as it is."""
         problem = record.exc_info[1] if record.exc_info else None
-        if not isinstance(problem, HttpProcessingError):
+        if not isinstance(problem, HttpProcessingError | web.RequestPayloadError):
             return True
         self._count += 1
         record.levelno, record.levelname = logging.INFO, "INFO"

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from models.captioner import Captioner
 from models.encoders import make_encoder
+from models.graph import graph
 
 SIDE = 96
 """Pixels of a picture's side."""
@@ -36,7 +37,7 @@ class Drawing:
         """Take over the encoder's weights as they are now."""
         self._encoder = make_encoder(captioner.config.encoder, _DRAWN)
         self._encoder.set_weights(captioner.encoder.get_weights())
-        self._ascend = tf.function(self._gradient, reduce_retracing=True)
+        self._ascend = graph(self._gradient, reduce_retracing=True)
 
     def draw(self, directions: NDArray[np.float32], seed: int) -> list[NDArray[np.uint8]]:
         """Draw a picture of each direction.

@@ -16,6 +16,7 @@ from inference.explanations.gradients import (
 from inference.explanations.terms import Terms
 from inference.objective import Objective, objective_gradient
 from models.captioner import Captioner
+from models.graph import graph
 from models.tags import Tagger
 from models.vocabulary import END
 
@@ -37,33 +38,33 @@ class Graphs:
         hidden = tf.TensorSpec((None, None, decoder.config.width), tf.float32)
         pixels = tf.TensorSpec((1, *encoder.input_shape[1:]), tf.float32)
 
-        self._cams = tf.function(
+        self._cams = graph(
             lambda *inputs: direct_cams(decoder, *inputs),
             input_signature=[grids, hidden, rows_of_words, rows_of_words],
         )
         self._cam = {name: _one_of(self._cams, name) for name in Cams._fields}
-        self._attention = tf.function(
+        self._attention = graph(
             lambda *inputs: attention(decoder, *inputs), input_signature=[grids, hidden]
         )
-        self._logits = tf.function(
+        self._logits = graph(
             lambda *inputs: caption_logits(decoder, *inputs),
             input_signature=[grids, words, words, words],
         )
-        self._gradient = tf.function(
+        self._gradient = graph(
             lambda *inputs: caption_gradient(decoder, *inputs),
             input_signature=[one_grid, words, words, words],
         )
-        self._pixel_gradient = tf.function(
+        self._pixel_gradient = graph(
             lambda *inputs: pixel_gradient(encoder, *inputs), input_signature=[pixels, one_grid]
         )
-        self._attack = tf.function(
+        self._attack = graph(
             lambda *inputs: objective_gradient(decoder, *inputs),
             input_signature=[one_grid, words, words, tf.TensorSpec((), tf.int32)],
         )
         self._tag_logits = self._tag_gradient = None
         if tagger:
-            self._tag_logits = tf.function(tagger.logits, input_signature=[grids])
-            self._tag_gradient = tf.function(
+            self._tag_logits = graph(tagger.logits, input_signature=[grids])
+            self._tag_gradient = graph(
                 lambda *inputs: tag_gradient(tagger, *inputs),
                 input_signature=[one_grid, tf.TensorSpec((), tf.int32)],
             )
@@ -117,7 +118,7 @@ class Graphs:
 
 def _one_of(cams: Any, name: str) -> Any:
     """The graph of one field: what only the others need is not computed."""
-    return tf.function(
+    return graph(
         lambda *inputs: getattr(cams.python_function(*inputs), name),
         input_signature=cams.input_signature,
     )

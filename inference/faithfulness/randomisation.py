@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from inference.captioning import CaptionModel
 from inference.faithfulness.measurement import Said, object_maps
+from models.graph import graph
 from models.reliability import rank_correlation
 
 TRAINED = "trained"
@@ -61,7 +62,7 @@ class KerasEncoded(CaptionModel):
     ) -> NDArray[np.float32]:
         if self._graph is None:
             encoder = self.captioner.encoder
-            self._graph = tf.function(
+            self._graph = graph(
                 lambda pixels: encoder(pixels),
                 input_signature=[tf.TensorSpec((None, *encoder.input_shape[1:]), tf.float32)],
             )

@@ -73,12 +73,15 @@ class Mqtt:
         while True:
             try:
                 async with self._client(await self._tls()) as client:
-                    await self._tell(client, publications)
-            except (self._library.MqttError, OSError) as problem:
+                    await self._serve(client, publications)
+            except* (self._library.MqttError, OSError) as problems:
                 self.failed += 1
                 if not self._fails:
-                    place = self._settings.host
-                    logger.warning("the MQTT broker at %s cannot be reached: %s", place, problem)
+                    logger.warning(
+                        "the MQTT broker at %s cannot be reached: %s",
+                        self._settings.host,
+                        problems.exceptions[0],
+                    )
                 self._fails = True
             await asyncio.sleep(self._pauses.next_s())
 
@@ -102,24 +105,29 @@ class Mqtt:
             return None
         return await asyncio.to_thread(_context, self._settings.tls_ca)
 
-    async def _tell(self, client: "aiomqtt.Client", publications: Publications) -> None:
+    async def _serve(self, client: "aiomqtt.Client", publications: Publications) -> None:
         if self._fails:
             logger.info("the MQTT broker at %s is reached again", self._settings.host)
         self._fails = False
         self._pauses.reset()
-        changes = Changes(self._settings.feeds)
         try:
-            await self._publish(client, f"{self._topic}/status", _ONLINE)
-            await self._withdraw_gone(client, publications)
-            with news_of(publications, None, _ROOM) as door:
-                async for news in door:
-                    await self._tell_of(client, news, changes, publications)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(_notice_end(client), name="mqtt")
+                await self._tell(client, publications)
         except asyncio.CancelledError:
             # A farewell keeps the broker from telling the will, so it has to be said.
             with contextlib.suppress(self._library.MqttError, TimeoutError):
                 async with asyncio.timeout(_FAREWELL_S):
                     await self._publish(client, f"{self._topic}/status", _OFFLINE)
             raise
+
+    async def _tell(self, client: "aiomqtt.Client", publications: Publications) -> None:
+        changes = Changes(self._settings.feeds)
+        await self._publish(client, f"{self._topic}/status", _ONLINE)
+        await self._withdraw_gone(client, publications)
+        with news_of(publications, None, _ROOM) as door:
+            async for news in door:
+                await self._tell_of(client, news, changes, publications)
 
     async def _withdraw_gone(self, client: "aiomqtt.Client", publications: Publications) -> None:
         """Take back what was announced before the connection was lost and is gone since."""
@@ -168,6 +176,12 @@ class Mqtt:
 
     async def _publish(self, client: "aiomqtt.Client", topic: str, body: str) -> None:
         await client.publish(topic, body, qos=1, retain=True)
+
+
+async def _notice_end(client: "aiomqtt.Client") -> None:
+    """Fail as soon as the connection is lost: nothing is subscribed to, so nothing else comes."""
+    async for _ in client.messages:
+        pass
 
 
 def _context(authorities: Path | None) -> ssl.SSLContext:

@@ -21,6 +21,10 @@ CLOSE_WAIT_S = 1.0
 frees the container, when its read times out."""
 
 
+class _Silence(Exception):
+    """A live source has sent nothing for as long as it may."""
+
+
 class ReaderSource(Source):
     """The pictures of an opened container, read by a thread of its own.
 
@@ -104,7 +108,7 @@ class ReaderSource(Source):
         error: SourceError | None = None
         try:
             self._read_until_closed()
-        except (av.error.ExitError, av.error.TimeoutError):
+        except (av.error.ExitError, av.error.TimeoutError, _Silence):
             error = self._lost()
         except av.FFmpegError as reason:
             error = SourceError(
@@ -121,16 +125,21 @@ class ReaderSource(Source):
         media_time = MediaTime(self._video)
         started: float | None = None
         reading = read_pictures(self._container, self._video)
+        asked = time.monotonic()
         try:
             for _, pictures in reading:
                 if self._closed:
                     return
+                if self.live and time.monotonic() - asked >= self._read_timeout_s:
+                    # FFmpeg gives up a picture of long ago only when it gives up waiting.
+                    raise _Silence
                 for picture in pictures:
                     # A live peer's timestamps may jump when it sets its clock; ours do not.
                     now = time.monotonic()
                     started = now if started is None else started
                     position_s = now - started if self.live else media_time.of(picture)
                     self._hand_over(SourceFrame(picture, position_s, time.time()))
+                asked = time.monotonic()
         finally:
             reading.close()
 

@@ -13,6 +13,7 @@ from tests.bench import capacity_load as load
 from tests.bench.capacity_figures import capacity_figures
 from tests.bench.capacity_level import Level, carried
 from tests.bench.child import Child, ChildError
+from tests.bench.counting_peer import RECEIVES_BPS
 from tests.bench.machine import cpu_seconds, load_average
 from tests.bench.plan import Plan
 from tests.running_server import RunningServer, ServerFailed
@@ -42,7 +43,7 @@ async def measure(plan: Plan) -> dict[str, Any]:
             "frames_per_s": load.RATE,
             "codec": "VP8",
             "sent_bits_per_s": load.SENDS_BPS,
-            "received_bits_per_s": load.RECEIVES_BPS,
+            "received_bits_per_s": RECEIVES_BPS,
             "interval_s": load.INTERVAL_S,
             "caption_age": "from the sending of the picture, found by its RTP timestamp",
         },

@@ -20,8 +20,6 @@ RATE = 15
 INTERVAL_S = 2.0
 """Between captions."""
 SENDS_BPS = 1_000_000
-RECEIVES_BPS = 1_500_000
-"""What the client says that it can receive: the most that aiortc's VP8 encoder sends."""
 
 
 class Load:
@@ -55,7 +53,7 @@ class Load:
         problem: str | None = None
         try:
             while len(self._cameras) < sessions:
-                camera = ReplayedCamera(self._url, self._pictures, RATE, INTERVAL_S, RECEIVES_BPS)
+                camera = ReplayedCamera(self._url, self._pictures, RATE, INTERVAL_S)
                 self._cameras.append(camera)
                 await camera.open()
         except Exception as raised:

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, BinaryIO
 
 _ENDING_S = 5.0
@@ -34,11 +34,20 @@ class Child:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def started(cls, module: str, *arguments: str) -> AsyncIterator["Child"]:
-        """Run a module for as long as the context lasts."""
+    async def started(
+        cls, module: str, *arguments: str, within: Sequence[str] = ()
+    ) -> AsyncIterator["Child"]:
+        """Run a module for as long as the context lasts.
+
+        Args:
+            module: To run.
+            arguments: For it.
+            within: A command that runs the one given to it in its place.
+        """
         # Held back, since TensorFlow tells much of itself that nobody asked for.
         with tempfile.TemporaryFile() as errors:
             process = await asyncio.create_subprocess_exec(
+                *within,
                 sys.executable,
                 "-m",
                 module,

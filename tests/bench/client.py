@@ -88,10 +88,26 @@ class Camera(MediaStreamTrack):
 class Client:
     """A connection to a server, and what came of it; an asynchronous context manager."""
 
-    def __init__(self, url: str, camera: Camera, interval_s: float | None) -> None:
-        """Prepare to send to a server, and to ask it for captions if an interval is given."""
+    def __init__(
+        self,
+        url: str,
+        camera: Camera,
+        interval_s: float | None,
+        address: str = "127.0.0.1",
+        token: str = "",
+    ) -> None:
+        """Prepare to send to a server, and to ask it for captions if an interval is given.
+
+        Args:
+            url: Of the server.
+            camera: What to send.
+            interval_s: Between captions; None for no captions.
+            address: Its own, which media uses.
+            token: To show to the server, if it asks for one.
+        """
         self._url, self._camera, self._interval_s = url, camera, interval_s
-        self._addresses = MediaAddresses("127.0.0.1")
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._addresses = MediaAddresses(address)
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self._receiving: set[asyncio.Task[None]] = set()
         self._begun = asyncio.Event()
@@ -131,7 +147,7 @@ class Client:
         await self._peer.setLocalDescription()
         offer = self._peer.localDescription
         async with (
-            aiohttp.ClientSession(raise_for_status=True) as http,
+            aiohttp.ClientSession(headers=self._headers, raise_for_status=True) as http,
             http.post(f"{self._url}/offer", json={"sdp": offer.sdp, "type": "offer"}) as response,
         ):
             answer = await response.json()

@@ -1,5 +1,6 @@
 """So much generated input of each kind, and what came of it."""
 
+import asyncio
 import random
 import sys
 import time
@@ -21,6 +22,9 @@ from tests.live import surrounded
 _SOURCES = ("peer", "peer", "demo")
 _TOGETHER = 50
 """Messages between two pings."""
+_AT_ONCE = 25
+"""Requests."""
+_TELL_S = 10.0
 _WARM_UP = 0.3
 """Of the input: what is held after that is what is held for good."""
 _SPARE = {"kilobytes": 30_000, "threads": 4, "tasks": 8, "descriptors": 8}
@@ -69,7 +73,7 @@ class Campaign:
                     self._blame("offers", number, sdp, fault)
                 if number == self._first + int(count * _WARM_UP):
                     before = holdings()
-                if time.monotonic() - told > 10:
+                if time.monotonic() - told > _TELL_S:
                     told = time.monotonic()
                     self._tell(f"offers: {number - self._first} of {count}")
             left = await settled(before, _SPARE) if before else {}
@@ -89,9 +93,10 @@ class Campaign:
                 except Exception as problem:
                     self._blame("messages", together[0], said, repr(problem))
                     break
-                state = await self._look("messages", together[0], said, server)
+                for fault in (await server.ask(look=True))["faults"]:
+                    self._blame("messages", together[0], said, f"in the server's log: {fault}")
                 if place <= count * _WARM_UP:
-                    before = state["held"]
+                    before = (await server.ask(count=True))["held"]
             left = await self._settled(before, server)
         self._note("messages", count, speaker.heard)
         self._note_left("messages", left)
@@ -102,34 +107,50 @@ class Campaign:
         """Try HTTP requests on a server that runs."""
         asker, told = Asker(url), time.monotonic()
         before: dict[str, int] = {}
-        for number in self._numbers(count):
-            request = spoilt_request(self._rng("requests", number), routes, self._offers)
-            try:
-                await asker.ask(request)
-            except Exception as problem:
-                self._blame("requests", number, request, repr(problem))
-            if number % _TOGETHER == 0 or number == self._first + count - 1:
-                state = await self._look("requests", number, request, server)
-                if number - self._first <= count * _WARM_UP:
-                    before = state["held"]
-            if time.monotonic() - told > 10:
+        numbers = self._numbers(count)
+        for place in range(0, count, _AT_ONCE):
+            together = {
+                number: spoilt_request(self._rng("requests", number), routes, self._offers)
+                for number in numbers[place : place + _AT_ONCE]
+            }
+            await asyncio.gather(
+                *(self._ask(asker, number, request) for number, request in together.items())
+            )
+            if faults := (await server.ask(look=True))["faults"]:
+                await self._find_culprits(asker, together, faults, server)
+            if place <= count * _WARM_UP:
+                before = (await server.ask(count=True))["held"]
+            if time.monotonic() - told > _TELL_S:
                 told = time.monotonic()
-                self._tell(f"requests: {number - self._first} of {count}")
+                self._tell(f"requests: {place} of {count}")
         left = await self._settled(before, server)
         self._note("requests", count, {str(k): v for k, v in sorted(asker.statuses.items())})
         self._note_left("requests", left)
+
+    async def _ask(self, asker: Asker, number: int, request: bytes) -> None:
+        try:
+            await asker.ask(request)
+        except Exception as problem:
+            self._blame("requests", number, request, repr(problem))
+
+    async def _find_culprits(
+        self, asker: Asker, together: dict[int, bytes], faults: list[str], server: Child
+    ) -> None:
+        """Send requests one by one, to see which of them the log's faults came of."""
+        found = False
+        for number, request in together.items():
+            await self._ask(asker, number, request)
+            for fault in (await server.ask(look=True))["faults"]:
+                found = True
+                self._blame("requests", number, request, f"in the server's log: {fault}")
+        if not found:
+            self._blame("requests", min(together), together, f"in the server's log: {faults}")
 
     def _numbers(self, count: int) -> range:
         return range(self._first, self._first + count)
 
     def _rng(self, kind: str, number: int) -> random.Random:
         return random.Random(f"{self._seed}/{kind}/{number}")
-
-    async def _look(self, kind: str, number: int, said: object, server: Child) -> dict[str, Any]:
-        state = await server.ask(look=True)
-        for fault in state["faults"]:
-            self._blame(kind, number, said, f"in the server's log: {fault}")
-        return state
 
     async def _settled(self, before: dict[str, int], server: Child) -> dict[str, Any]:
         """As `faults.settled`, of the server."""

@@ -1,9 +1,10 @@
 """The server that strangers write to: `python -m tests.fuzz.fuzzed_server`.
 
 The whole of it on a port of the loopback: a feed, a history, a captioner that says one thing, and
-limits that let everything through. It says its URL and its routes. Told `{"look": true}` it tells
-the failures in its log since the last time, and what it holds; told what it held `before` and what
-is to `spare`, what is left of that once everything has had time to end.
+limits that let everything through, but wait for nobody. It says its URL and its routes. Told
+`{"look": true}` it tells the failures in its log since the last time; told to `count`, what it
+holds; told what it held `before` and what is to `spare`, what is left of that once everything has
+had time to end.
 """
 
 import asyncio
@@ -47,6 +48,8 @@ def _settings(folder: str) -> ServerSettings:
                 body_bytes_per_s=_PLENTY,
                 all_body_bytes_per_s=_PLENTY,
                 sessions=_PLENTY,
+                headers_s=1,
+                body_s=1,
             ),
         }
     )
@@ -96,8 +99,10 @@ async def _main() -> None:
     def obey(order: Order) -> None:
         if "before" in order:
             settling.add(asyncio.create_task(settle(order)))
+        elif "count" in order:
+            say(held=holdings())
         else:
-            say(faults=log.take(), held=holdings())
+            say(faults=log.take())
 
     with tempfile.TemporaryDirectory() as folder:
         await run_until_dismissed(_serve(folder), obey)

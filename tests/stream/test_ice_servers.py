@@ -12,7 +12,8 @@ TURN = "turn:turn.example.org:3478"
 
 def test_there_are_none_but_those_that_are_set() -> None:
     assert ice_servers(IceSettings()) == []
-    assert as_json([]) == as_links([]) == []
+    assert as_json([]) == []
+    assert as_links([]) == []
 
 
 def test_a_fixed_user_is_told_as_it_is() -> None:

@@ -116,3 +116,100 @@ def test_a_lost_packet_holds_its_frame_back_and_loses_no_other(lost: int) -> Non
     arrived = [p for index, p in enumerate(broken) if index != lost]
 
     assert handed_on(video(), [*before, *arrived, *after]) == [None, b"\0\1", None, None, None]
+
+
+class Clock:
+    """One that is set by hand."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        """Tell the time, in seconds."""
+        return self.now
+
+
+KEY, INTER = b"\x10key", b"\x11inter"
+"""VP8's first byte: even in a key frame (RFC 6386, section 9.1)."""
+
+
+def patient(clock: Clock) -> PromptJitterBuffer:
+    buffer = video()
+    buffer.clock = clock
+    return buffer
+
+
+def single(place: int, data: bytes) -> RtpPacket:
+    return packet(place, place, data, marker=True)
+
+
+def test_a_packet_that_does_not_come_in_time_is_given_up_and_a_key_frame_asked_for() -> None:
+    clock = Clock()
+    buffer = patient(clock)
+    assert buffer.add(single(0, KEY))[1]
+    assert buffer.add(single(2, INTER)) == (False, None), "perhaps it is only late"
+    clock.now += 0.3
+    assert buffer.add(single(3, INTER)) == (False, None)
+    clock.now += 0.2
+    assert buffer.add(single(4, INTER)) == (True, None), "what refers to it cannot be shown"
+    clock.now += 0.1
+    asked, frame = buffer.add(single(5, KEY))
+
+    assert not asked
+    assert frame and frame.data == KEY
+    assert buffer.add(single(6, INTER))[1]
+
+
+def test_a_key_frame_is_asked_for_until_it_comes() -> None:
+    clock = Clock()
+    buffer = patient(clock)
+    buffer.add(single(0, KEY))
+    asked = 0
+    for place in range(2, 40):
+        clock.now += 0.1
+        asked += buffer.add(single(place, INTER))[0]
+
+    assert asked == 6, "each half a second, once it was given up"
+
+
+def test_one_that_comes_late_is_not_lost() -> None:
+    clock = Clock()
+    buffer = patient(clock)
+    buffer.add(single(0, KEY))
+    buffer.add(single(2, INTER))
+    clock.now += 0.3
+    assert buffer.add(single(1, INTER))[1]
+    clock.now += 5
+    assert buffer.add(single(3, INTER)) != (True, None)
+
+
+def test_after_a_long_gap_it_goes_on_with_the_first_key_frame() -> None:
+    clock = Clock()
+    buffer = patient(clock)
+    buffer.add(single(0, KEY))
+    clock.now += 3
+    came = []
+    for place in range(CAPACITY // 2, CAPACITY // 2 + 30):
+        clock.now += 0.05
+        came.append(buffer.add(single(place, KEY if place == CAPACITY // 2 + 20 else INTER))[1])
+
+    assert [frame.data for frame in came if frame] == [KEY, *[INTER] * 9]
+
+
+@pytest.mark.parametrize(
+    ("data", "is_key"),
+    [
+        (b"\0\0\0\1\x67sps\0\0\0\1\x68pps\0\0\0\1\x65picture", True),
+        (b"\0\0\0\1\x41picture", False),
+        (KEY, True),
+        (INTER, False),
+    ],
+)
+def test_knows_the_key_frames_of_both_codecs(data: bytes, is_key: bool) -> None:
+    clock = Clock()
+    buffer = patient(clock)
+    for place in (0, 2, 3):
+        buffer.add(single(place, INTER))
+        clock.now += 1
+    buffer.add(single(4, INTER))
+
+    assert (buffer.add(single(5, data))[1] is not None) == is_key

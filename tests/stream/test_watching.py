@@ -1,10 +1,12 @@
 """Sessions that watch what another session publishes."""
 
 import asyncio
+import socket
 from pathlib import Path
 
 import pytest
 
+from stream.ice_settings import IceSettings
 from stream.offer import Offer, OfferError
 from stream.publications import NameTaken, NoSuchStream
 from stream.sessions import ServerFull, Sessions
@@ -73,3 +75,14 @@ async def test_viewers_are_told_when_what_they_watch_is_gone(footage: Path) -> N
             await viewer.until(lambda: viewer.pictures)
         await viewer.until(lambda: viewer.of_type("error"))
         assert viewer.of_type("error")[0]["code"] == "source-ended"
+
+
+async def test_who_finds_no_port_left_is_told_so(footage: Path) -> None:
+    captions = ScriptedCaptions(sure("A man"))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        ports = "{0}-{0}".format(taken.getsockname()[1])
+        async with serving(captions, IceSettings(ports=ports)) as sessions, Peer(footage) as peer:
+            with pytest.raises(ServerFull, match=f"every UDP port of {ports} is taken"):
+                await connect(sessions, peer)
+            await peer.until(lambda: len(sessions) == 0)

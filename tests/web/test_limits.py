@@ -88,9 +88,9 @@ async def test_a_body_that_dawdles_is_given_up() -> None:
 async def test_only_proxies_that_are_known_are_believed(
     proxies: list[str], forwarded: str, seen: str
 ) -> None:
-    async with serving(proxies=proxies) as client:
-        async with client.get("/", headers={"X-Forwarded-For": forwarded}) as response:
-            assert await response.text() == seen
+    headers = {"X-Forwarded-For": forwarded}
+    async with serving(proxies=proxies) as client, client.get("/", headers=headers) as response:
+        assert await response.text() == seen
 
 
 def test_the_table_of_addresses_does_not_grow() -> None:

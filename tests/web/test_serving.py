@@ -1,6 +1,7 @@
 """The server's life: signals, what is read again, what is told to systemd, how it ends."""
 
 import asyncio
+import json
 import logging
 import os
 import signal
@@ -13,6 +14,8 @@ from aiortc import RTCSessionDescription
 
 from tests.peer import Peer
 from tests.web.served import Served, served
+from web.log import log_to_stderr
+from web.log_settings import LogSettings
 
 ADMIN = "a" * 20
 OTHER = "b" * 20
@@ -107,3 +110,33 @@ async def test_systemd_is_told_how_it_goes(
     assert int(reloading.partition("MONOTONIC_USEC=")[2]) > 0
     assert "READY=1" in told[told.index(reloading) + 1 :]
     assert told[-1] == "STOPPING=1"
+
+
+async def test_all_that_is_logged_of_a_request_and_its_session_can_be_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    level = logging.root.level
+    log_to_stderr(LogSettings(format="json"), {ADMIN})
+    async with served(tmp_path, f"[access]\nadmin_token = '{ADMIN}'\n") as here:
+        url = f"http://127.0.0.1:{here.port}"
+        async with ClientSession() as client:
+            for token in (ADMIN, OTHER):
+                async with client.post(f"{url}/login", json={"token": token}) as response:
+                    identity = response.headers["X-Request-ID"]
+            await client.get(f"{url}/api/me?token={ADMIN}")
+            await client.get(f"{url}/{ADMIN}")
+        async with Peer(None) as peer:
+            await watch_demo(peer, here, ADMIN)
+    logging.root.setLevel(level)
+
+    said = capsys.readouterr()
+    assert ADMIN not in said.err + said.out
+    lines = [json.loads(line) for line in said.err.splitlines()]
+    (refused,) = [line for line in lines if line.get("request") == identity]
+    assert (refused["method"], refused["route"], refused["status"]) == ("POST", "/login", 401)
+    assert refused["ms"] >= 0
+    assert refused["address"] == "127.0.0.1"
+    (offered,) = [line for line in lines if line.get("route") == "/offer"]
+    (ended,) = [line for line in lines if "ended" in line["message"]]
+    assert ended["request"] == offered["request"]
+    assert ended["session"] in ended["message"]

@@ -58,3 +58,55 @@ def test_a_mistake_is_named(tmp_path: Path, text: str, told: str) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"none\.toml cannot be read"):
         read_settings(tmp_path / "none.toml", {})
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "port = 1\n\n[stream]\nsessions = 0",
+            r"sightline.toml, line 4: setting 'stream.sessions'",
+        ),
+        ("[stream]\nsesions = 2", r"line 2: .*no such setting; did you mean 'sessions'\?"),
+        ("# nothing\n[strem]\nsessions = 2", r"line 2: setting 'strem': .*'stream'"),
+        ("port = 1\nport = 2", r"sightline.toml is no TOML: .*line 2"),
+        ("[access]\n\nadmin_token = 'short'", r"line 3: setting 'access.admin_token': a token has"),
+        ("[limits]\nproxies = [\n '10.0.0.1',\n 'x']", r"line 2: setting 'limits.proxies.1'"),
+        ("[https]\ncertificate = 'c.pem'", r"line 1: setting 'https': give both"),
+    ],
+)
+def test_the_line_of_a_mistake_is_named(tmp_path: Path, text: str, told: str) -> None:
+    file = tmp_path / "sightline.toml"
+    file.write_text(text)
+
+    with pytest.raises(SettingsError, match=told):
+        read_settings(file, {})
+
+
+def test_every_mistake_is_named_with_where_it_was_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "sightline.toml"
+    file.write_text("colour = 1\n[stream]\nsessions = 3\nidle_s = -1\n")
+    monkeypatch.setenv("SIGHTLINE_STREAM__SESSIONS", "0")
+
+    with pytest.raises(SettingsError) as refused:
+        read_settings(file, {"port": 99999})
+
+    told = str(refused.value)
+    assert "command line: setting 'port'" in told
+    assert "environment, SIGHTLINE_STREAM__SESSIONS: setting 'stream.sessions'" in told
+    assert f"{file}, line 1: setting 'colour'" in told
+    assert f"{file}, line 4: setting 'stream.idle_s'" in told
+    assert len(told.splitlines()) == 4
+
+
+def test_a_secret_is_not_repeated(tmp_path: Path) -> None:
+    file = tmp_path / "sightline.toml"
+    file.write_text("[access]\nadmin_token = 'my secret token with spaces'\n")
+
+    with pytest.raises(SettingsError) as refused:
+        read_settings(file, {})
+
+    assert "my secret" not in str(refused.value)
+    assert refused.value.__suppress_context__

@@ -73,7 +73,8 @@ VALUES = st.one_of(
 
 @given(st.lists(st.tuples(st.booleans(), VALUES), max_size=8))
 def test_finds_every_key_of_any_file(statements: list[tuple[bool, str]]) -> None:
-    lines, expected, table = [""], {}, ""
+    lines, table = [""], ""
+    expected: dict[Position, int] = {}
     for number, (begins_table, value) in enumerate(statements):
         at = "\n".join(lines).count("\n") + 2
         if begins_table:

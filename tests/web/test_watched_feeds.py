@@ -1,5 +1,6 @@
 """Feeds of the configuration, as who watches one over WebRTC has them."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -46,13 +47,13 @@ async def test_a_watcher_sees_the_camera_go_and_come_back() -> None:
             await watch(client, peer, "door")
             await peer.until(lambda: peer.of_type("caption") and len(peer.pictures) > 5)
             assert peer.messages[0]["watching"]["title"] == "Front door"
-            camera.stop()
+            await asyncio.to_thread(camera.stop)
             await peer.until(lambda: signals(peer)[-1] == "lost")
             # The last picture goes on, saying so.
             seen = len(peer.pictures)
             await peer.until(lambda: len(peer.pictures) > seen)
             assert (peer.pictures[-1].width, peer.pictures[-1].height) == (320, 240)
-            camera.start()
+            await asyncio.to_thread(camera.start)
             await peer.until(lambda: signals(peer)[-1] == "live")
             count, seen = len(peer.of_type("caption")), len(peer.pictures)
             await peer.until(

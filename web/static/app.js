@@ -317,10 +317,9 @@ function showThinning({ settings: { explanations }, explanations: thinning }) {
 }
 
 /** @param {Stats} stats  What the server does without, because it has too much to do. */
-function showLoad({ load: { step, message } }) {
+function showLoad({ load }) {
   const line = element('load');
-  const text = step > 0 ? `The server is busy: ${message || 'it does less for now'}` : '';
-  if (line.textContent !== text) line.textContent = text;
+  if (line.textContent !== load.message) line.textContent = load.message;
 }
 
 function freeze() {

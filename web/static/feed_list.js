@@ -83,10 +83,17 @@ export class FeedList {
     const [name, signal, words, age, viewers] = parts;
     words.lang = 'en';
     parts.forEach((part, index) => (part.id = `feed-${feed.name}-${index}`));
-    const link = make('a', 'feed', name, ' ', signal, ' ', words, ' ', make('span', 'facts-of-feed', age, ' ', viewers));
+    const link = make(
+      'a',
+      'feed',
+      name,
+      make('span', 'feed-facts', viewers, age),
+      make('span', 'feed-line', signal, words),
+    );
+    const about = [signal, words, age, viewers];
     link.href = addressOf(feed.name);
     link.setAttribute('aria-labelledby', name.id);
-    link.setAttribute('aria-describedby', [signal, words, age, viewers].map(({ id }) => id).join(' '));
+    link.setAttribute('aria-describedby', about.map(({ id }) => id).join(' '));
     const item = make('li', '', link);
     const row = { feed, item, link, name, signal, words, age, viewers };
     link.addEventListener('click', (event) => {

@@ -79,6 +79,7 @@ export class Sources {
   offerFeedsOnly() {
     element('own-sources').hidden = true;
     element('viewer-only').hidden = false;
+    element('first-step').textContent = 'Choose a feed.';
   }
 
   get #areOffered() {

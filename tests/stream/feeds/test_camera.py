@@ -53,12 +53,13 @@ async def watching(
     *,
     grace_s: float = 0.1,
     pause_s: float = 0.02,
+    longest_s: float = 0.0,
     demand: Demand | None = None,
     **more: object,
 ) -> AsyncIterator[Watched]:
     settings = FeedSettings.model_validate({"source": source, **more})
     demand = demand or Demand(always=True, grace_s=grace_s)
-    watched = Watched(settings, demand, Pauses(pause_s, pause_s))
+    watched = Watched(settings, demand, Pauses(pause_s, longest_s or pause_s))
     running = asyncio.create_task(watched.camera.run())
     try:
         yield watched
@@ -135,6 +136,28 @@ async def test_a_recording_is_played_again_and_again_in_real_time(tmp_path: Path
     assert took_s >= 2.2
     assert door.states() == ["connecting", "live"]
     assert not is_open(path)
+
+
+async def test_what_was_live_for_a_while_is_tried_again_soon(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(camera, "SETTLED_S", 0.3)
+
+    def half_a_second(sender: servers.Camera) -> None:
+        for _ in range(25):
+            sender.send(100)
+            time.sleep(0.02)
+
+    with WebServer({"/camera": half_a_second}) as server:
+        # Doubled, the pauses would soon be too long for the test.
+        async with watching(f"{server.url}/camera", pause_s=0.3, longest_s=60) as door:
+            await door.until(lambda: door.states().count("lost") >= 5, 9)
+
+
+async def test_an_address_without_its_scheme_is_not_told() -> None:
+    async with watching("anna:secret42@camera/live", pause_s=60) as door:
+        await door.until(lambda: "lost" in door.states())
+    assert door.camera.signal.message.startswith("there is no 'the source'")
 
 
 async def test_a_recording_is_over_when_it_is_not_to_be_repeated(tmp_path: Path) -> None:

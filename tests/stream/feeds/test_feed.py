@@ -90,10 +90,10 @@ async def test_a_camera_that_is_stopped_restarted_and_hangs_comes_back(
             await seen.until_captioned()
             assert (seen.captions[-1].width, seen.captions[-1].height) == (320, 240)
 
-            camera.stop()
+            await asyncio.to_thread(camera.stop)
             await seen.until_lost()
             assert re.fullmatch(r"No signal since \d\d:\d\d:\d\d", seen.stream.notice or "")
-            camera.start()
+            await asyncio.to_thread(camera.start)
             await seen.until_captioned()
 
             camera.hang()

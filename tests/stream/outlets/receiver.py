@@ -54,5 +54,6 @@ async def receiving(port: int | None = None) -> AsyncIterator[tuple[Receiver, Te
     receiver, app = Receiver(), web.Application()
     app.router.add_post("/hook", receiver.take)
     app.router.add_post("/elsewhere", receiver.take)
-    async with TestServer(app, port=port) as server:
+    server = TestServer(app, port=port)
+    async with server:
         yield receiver, server

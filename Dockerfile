@@ -1,0 +1,42 @@
+# Sightline in a container. The root file system may be read-only; two places are written to:
+# the converted captioner (/var/cache/sightline), certificate and history (/var/lib/sightline).
+#
+#   openssl rand -hex 24 > admin.token
+#   docker build --tag sightline .
+#   docker run --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges \
+#     --volume sightline-cache:/var/cache/sightline --volume sightline-state:/var/lib/sightline \
+#     --volume ./admin.token:/run/secrets/admin.token:ro --network host sightline --https
+#
+# WebRTC's media comes by UDP to the addresses that the server knows as its own, which is why it
+# shares the host's network. The token's file must be readable for user 10001.
+
+FROM python:3.12-slim-bookworm AS build
+WORKDIR /src
+RUN python -m venv /venv
+COPY pyproject.toml README.md LICENSE server.py ./
+COPY inference ./inference
+COPY models ./models
+COPY stream ./stream
+COPY web ./web
+RUN /venv/bin/pip install --no-cache-dir --disable-pip-version-check '.[mqtt]'
+
+FROM python:3.12-slim-bookworm
+RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin sightline \
+ && install --directory --owner=sightline --group=sightline --mode=0700 \
+      /var/cache/sightline /var/lib/sightline
+COPY --from=build /venv /venv
+USER 10001:10001
+WORKDIR /var/lib/sightline
+ENV PATH=/venv/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    TF_CPP_MIN_LOG_LEVEL=2 \
+    XDG_CACHE_HOME=/var/cache \
+    XDG_STATE_HOME=/var/lib \
+    SIGHTLINE_HOST=0.0.0.0 \
+    SIGHTLINE_ACCESS__ADMIN_TOKEN_FILE=/run/secrets/admin.token
+VOLUME ["/var/cache/sightline", "/var/lib/sightline"]
+EXPOSE 4200/tcp
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=30s --timeout=5s --start-period=120s CMD ["python", "-m", "web.probe"]
+ENTRYPOINT ["python", "-m", "server"]

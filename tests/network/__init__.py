@@ -1,0 +1,1 @@
+"""A server and its client at the two ends of a bad line."""
