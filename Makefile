@@ -4,7 +4,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 PIP := $(PYTHON) -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test lint types bench train-setup clean
+.PHONY: run test lint types bench soak fuzz train-setup clean
 
 run: $(VENV)/installed
 	@$(PYTHON) server.py
@@ -22,6 +22,14 @@ types: $(VENV)/installed-test
 
 bench: $(VENV)/installed-test
 	$(PYTHON) -m tests.bench
+
+# A line that loses packets and stalls, an hour with viewers who come and go, 200 kills.
+soak: $(VENV)/installed-test peers
+	$(PYTHON) -m tests.network
+	$(PYTHON) -m tests.soak
+
+fuzz: $(VENV)/installed-test
+	$(PYTHON) -m tests.fuzz
 
 train-setup: $(VENV)/bin/python pyproject.toml
 	$(PIP) install --editable '.[train]'

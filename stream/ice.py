@@ -5,6 +5,7 @@ the loopback address out, which is the only one that a server bound to it should
 """
 
 import ipaddress
+import logging
 import re
 from itertools import islice
 
@@ -18,6 +19,7 @@ _ANY = ("0.0.0.0", "::")
 # but aioice gives up at once when it has no candidate to check.
 _PLACEHOLDER = CANDIDATE + "0 1 UDP 1 {address} 9 typ host"
 _SECTION = re.compile(r"^(?=m=)", re.M)
+logger = logging.getLogger(__name__)
 _every_address = aioice.ice.get_host_addresses
 
 
@@ -70,8 +72,12 @@ class MediaAddresses:
         except ValueError:
             return False
 
-    def check_gathered(self, sdp: str) -> None:
+    def check_gathered(self, sdp: str, *, relayed: bool = False) -> None:
         """Check an answer of this server.
+
+        Args:
+            sdp: The answer.
+            relayed: Whether a TURN server was asked for an address; the log tells if none came.
 
         Raises:
             NoPortFree: If it has no candidate: all ports that may be taken are.
@@ -79,6 +85,8 @@ class MediaAddresses:
         if CANDIDATE not in sdp:
             ports = f"every UDP port of {self._ports}" if self._ports else "every UDP port"
             raise NoPortFree(f"{ports} is taken")
+        if relayed and "typ relay" not in sdp:
+            logger.warning("the TURN server gave no address: is it reached, and the secret right?")
 
     def _admit_section(self, section: str) -> str:
         lines = section.splitlines()

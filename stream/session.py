@@ -119,8 +119,9 @@ class Session:
         except Exception as problem:
             # What aiortc raises at a description that it cannot use has no common class.
             raise OfferError("bad-sdp", f"the offer cannot be answered: {problem!r}") from problem
-        self._shared.addresses.check_gathered(self._peer.localDescription.sdp)
-        return self._peer.localDescription
+        answer, turn = self._peer.localDescription, self._shared.ice.turn
+        self._shared.addresses.check_gathered(answer.sdp, relayed=bool(turn))
+        return answer
 
     async def run(self) -> None:
         """Live until the peer goes, a limit is reached, or the task is cancelled."""

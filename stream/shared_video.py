@@ -81,7 +81,7 @@ class SharedVideo:
 
     def request_key_frame(self) -> None:
         """Mend the picture of a viewer that lost some of it; once a second at most."""
-        self._demand_key_frame(time.monotonic())
+        self._demand_key_frame(max(time.monotonic(), self._key_at + _KEY_INTERVAL_S))
 
     async def close(self) -> None:
         """End every viewer's track; safe to call more than once."""

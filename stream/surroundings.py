@@ -8,6 +8,7 @@ from stream.caption_service import CaptionService
 from stream.counts import Counts
 from stream.ice import MediaAddresses
 from stream.ice_settings import IceSettings
+from stream.live_encoder import encode_lightly
 from stream.load import Load
 from stream.prompt_jitter import deliver_promptly
 from stream.settings import StreamSettings
@@ -48,6 +49,7 @@ class Surroundings:
     ) -> "Surroundings":
         """Make what is shared, for media that may use the addresses of `host`."""
         deliver_promptly()
+        encode_lightly()
         return cls(
             settings=settings,
             captions=captions,

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from stream import webvtt
 from stream.caption_event import CaptionEvent
 from stream.caption_json import caption_json
 from stream.doubt import in_one_line
@@ -32,7 +33,8 @@ def lasts_on(shown: TranscriptLine | None, line: TranscriptLine) -> bool:
 def json_line(seq: int, line: TranscriptLine) -> str:
     """The caption as on the data channel, with its position for its type; kept ones too."""
     event = CaptionEvent.of("transcript", seq, line.captioned)
-    return json.dumps({"position_s": round(line.position_s, 3), **caption_json(event)})
+    body = {"position_s": round(line.position_s, 3), **caption_json(event), "maps": None}
+    return json.dumps(body)
 
 
 class WebVtt:
@@ -45,7 +47,7 @@ class WebVtt:
             OSError: If the file cannot be written.
         """
         self._file = path.open("w", encoding="utf-8")
-        self._file.write("WEBVTT\n")
+        self._file.write(webvtt.HEADER)
         self._every_s = every_s
         self._shown: TranscriptLine | None = None
         self._last_s = 0.0
@@ -73,15 +75,9 @@ class WebVtt:
         self._shown = line
 
     def _write_cue(self, line: TranscriptLine, end_s: float) -> None:
-        begin, end = _timestamp(line.position_s), _timestamp(end_s)
-        self._file.write(f"\n{begin} --> {end}\n{_words(line)}\n")
+        self._file.write(webvtt.cue(line.position_s, end_s, _words(line)))
         self._file.flush()
 
 
 def _words(line: TranscriptLine) -> str:
     return in_one_line(line.captioned.caption)
-
-
-def _timestamp(seconds: float) -> str:
-    whole, milliseconds = divmod(round(seconds * 1000), 1000)
-    return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}.{milliseconds:03}"

@@ -88,7 +88,7 @@ def _part(tag: dict[str, str]) -> str:
 
 def _operation(path: str, method: str, told: dict[str, Any]) -> str:
     asked = "".join(
-        _row(each["name"], f"{each['in']}. {each['description']}")
+        _row(each["name"], f"{each['description']} {_bounds(each)}")
         for each in told.get("parameters", ())
     )
     taken = "".join(_row("body", kind) for kind in told.get("requestBody", {}).get("content", ()))
@@ -103,9 +103,31 @@ def _operation(path: str, method: str, told: dict[str, Any]) -> str:
     )
 
 
+def _bounds(parameter: dict[str, Any]) -> str:
+    """Say where a parameter stands, and what it may be."""
+    schema = parameter["schema"]
+    told = f"In the {parameter['in']}"
+    if "enum" in schema:
+        told += f": one of {', '.join(schema['enum'])}"
+    elif "maximum" in schema:
+        told += f": {schema['minimum']} to {schema['maximum']}"
+    if "default" in schema:
+        told += f"; {schema['default']} if it is not given"
+    return (
+        f"{told}." if parameter["required"] or "default" in schema else f"{told}; may be left out."
+    )
+
+
 def _answer(status: str, told: dict[str, Any]) -> str:
-    kinds = ", ".join(told.get("content", ())) if status < "400" else ""
+    # All errors look the same, as the beginning of the page says.
+    kinds = "" if status >= "400" else ", ".join(map(_kind, told.get("content", {}).items()))
     return _row(status, f"{told['description']} {kinds}")
+
+
+def _kind(content: tuple[str, dict[str, Any]]) -> str:
+    name, body = content
+    schema = body.get("schema", {}).get("$ref", "").rpartition("/")[2]
+    return f"`{name}` ({schema})" if schema else f"`{name}`"
 
 
 def _row(name: str, about: str) -> str:

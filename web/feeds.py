@@ -9,7 +9,7 @@ from stream.captioned_stream import CaptionedStream
 from stream.kept_frames import FrameGone
 from stream.publications import NoSuchStream
 from web.errors import error
-from web.keys import HISTORY, PUBLICATIONS, SETTINGS
+from web.keys import FEEDS, HISTORY, PUBLICATIONS
 
 NAME = r"{name:[a-z0-9][a-z0-9_-]{0,39}}"
 HEADERS = {"Cache-Control": "no-store", "Cross-Origin-Resource-Policy": "same-origin"}
@@ -68,7 +68,7 @@ def _to_json(app: web.Application, stream: CaptionedStream) -> dict[str, Any]:
     return {
         "name": stream.name,
         "title": stream.title,
-        "kind": "feed" if stream.name in app[SETTINGS].feeds else "session",
+        "kind": "feed" if any(feed.stream is stream for feed in app[FEEDS]) else "session",
         "signal": stream.signal.to_json(),
         "interval_s": stream.sampler.interval_s,
         "explanations": stream.maps.explanations,

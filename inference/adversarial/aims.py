@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.explanations.objective import Objective
 from inference.explanations.subject import Subject
-from inference.objective import Objective
 from models.vocabulary import END, PAD, SPECIAL_WORDS, Vocabulary
 
 Grid = NDArray[np.float32]

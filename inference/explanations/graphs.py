@@ -13,8 +13,8 @@ from inference.explanations.gradients import (
     pixel_gradient,
     tag_gradient,
 )
+from inference.explanations.objective import Objective, objective_gradient
 from inference.explanations.terms import Terms
-from inference.objective import Objective, objective_gradient
 from models.captioner import Captioner
 from models.graph import graph
 from models.tags import Tagger

@@ -10,6 +10,7 @@ from stream.feeds.camera import Camera
 from stream.feeds.demand import Demand
 from stream.feeds.pauses import Pauses
 from stream.feeds.settings import FeedSettings
+from stream.log_context import log_as
 from stream.publications import NameTaken, Publications
 from stream.signal import Signal, SignalState
 from stream.surroundings import Surroundings
@@ -37,6 +38,7 @@ class Feed:
 
     async def run(self) -> None:
         """Caption what the camera sends until cancelled, then free all that is held."""
+        log_as(feed=self.name)
         end_listening = self.stream.audience.listen(
             lambda viewers: self._demand.tell(watched=viewers > 0)
         )

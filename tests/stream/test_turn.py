@@ -41,7 +41,7 @@ async def test_a_client_with_no_other_way_is_relayed(coturn: TurnServer, footage
 
 
 async def test_a_relay_that_refuses_keeps_nobody_from_a_direct_way(
-    coturn: TurnServer, footage: Path
+    coturn: TurnServer, footage: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     ice = IceSettings(turn=(coturn.url,), turn_secret="another secret")
     captions = ScriptedCaptions(sure("A man"))
@@ -51,3 +51,4 @@ async def test_a_relay_that_refuses_keeps_nobody_from_a_direct_way(
         assert "typ relay" not in answer.sdp
         await peer.accept(answer)
         await peer.until(lambda: peer.pictures)
+    assert "the TURN server gave no address" in caplog.text

@@ -8,6 +8,7 @@ from typing import Any
 from aiohttp.test_utils import TestClient, TestServer
 
 from stream.captioned_stream import CaptionedStream
+from stream.publications import Publications
 from tests.captions import ScriptedCaptions, sure
 from web.app import create_app
 from web.keys import PUBLICATIONS
@@ -31,17 +32,21 @@ async def serving(
         yield client
 
 
+def publications_of(client: Client) -> Publications:
+    """All that can be watched there."""
+    assert client.app
+    publications: Publications = client.app[PUBLICATIONS]
+    return publications
+
+
 def stream_of(client: Client, name: str = "yard") -> CaptionedStream:
     """The stream behind a feed."""
-    assert client.app
-    return client.app[PUBLICATIONS].find(name)
+    return publications_of(client).find(name)
 
 
 async def until_captioned(client: Client, name: str = "yard") -> None:
     """Wait for a feed's first caption."""
-    assert client.app
     async with asyncio.timeout(20):
-        while not any(
-            stream.newest for stream in client.app[PUBLICATIONS].all() if stream.name == name
-        ):
+        streams = publications_of(client).all
+        while not any(stream.newest for stream in streams() if stream.name == name):
             await asyncio.sleep(0.02)

@@ -8,8 +8,7 @@ from aiohttp.test_utils import TestServer
 from stream.signal import Signal, SignalState
 from tests.captions import sure
 from tests.events import event
-from tests.web.doors import YARD, serving, stream_of
-from web.keys import PUBLICATIONS
+from tests.web.doors import YARD, publications_of, serving, stream_of
 from web.readers import READERS, ROOM
 
 Event = dict[str, Any]
@@ -58,7 +57,7 @@ async def test_how_it_is_comes_at_once_and_what_is_new_as_it_happens() -> None:
 async def test_one_door_tells_of_all_feeds() -> None:
     feeds = {"yard": YARD, "door": {"source": "demo", "interval_s": 0.5}}
     async with serving(feeds=feeds) as client, client.get("/api/events") as response:
-        seen = set()
+        seen = set[str]()
         async with asyncio.timeout(10):
             while len(seen) < 2:
                 seen.add((await read_until(response, "caption"))["data"]["feed"])
@@ -68,7 +67,7 @@ async def test_one_door_tells_of_all_feeds() -> None:
 async def test_a_reader_who_is_too_slow_is_told_how_much_it_missed() -> None:
     async with serving() as client, client.get("/api/events") as response:
         await read_until(response, "caption")
-        captions = client.app[PUBLICATIONS].captions  # type: ignore[index]
+        captions = publications_of(client).captions
         for number in range(ROOM + 30):
             captions.publish(event(sure(f"Picture {number}"), number, seq=number))
         missed = await read_until(response, "missed")

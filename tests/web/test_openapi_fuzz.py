@@ -7,6 +7,7 @@ from typing import Any
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import Case, GenerationMode
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_headers_conformance,
@@ -40,7 +41,7 @@ def as_text(context: Any, value: Any) -> bytes:
     return str(value).encode(errors="replace")
 
 
-def bounded(case: Case) -> Case:
+def bounded(case: Case[Any]) -> Case[Any]:
     """Have the feed that there is be asked for now and then, and what has no end have one."""
     if case.path_parameters and "feeds" in case.path and len(str(case)) % 2:
         case.path_parameters["name"] = "yard"
@@ -61,6 +62,7 @@ def ask(url: str) -> int:
     schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
     asked = 0
     for result in schema.exclude(path_regex=_ENDLESS).get_all_operations():
+        assert isinstance(result, Ok)
         operation = result.ok()
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
 

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import ClientSession
@@ -69,6 +70,32 @@ async def test_settings_are_read_again_and_sessions_stay(
         seen = len(peer.pictures)
         await peer.until(lambda: len(peer.pictures) > seen + 5)
         assert not peer.of_type("error")
+
+
+async def test_feeds_come_and_go_and_those_that_stay_are_left_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    stays = "[feeds.stays]\nsource = 'demo'\n"
+    async with served(tmp_path, f"{stays}[feeds.goes]\nsource = 'demo'\n") as here:
+        before = await feeds(here)
+        assert set(before) == {"stays", "goes"}
+        here.reload(f"{stays}[feeds.comes]\nsource = 'demo'\n")
+        await until_logged(caplog, "changed: feeds")
+        after = await feeds(here)
+        assert set(after) == {"stays", "comes"}
+        assert after["stays"]["signal"]["since"] == before["stays"]["signal"]["since"]
+
+
+async def feeds(here: Served) -> dict[str, Any]:
+    """The feeds, once they are all live."""
+    async with ClientSession(f"http://127.0.0.1:{here.port}") as client, asyncio.timeout(10):
+        while True:
+            async with client.get("/api/feeds") as response:
+                found = {feed["name"]: feed for feed in (await response.json())["feeds"]}
+            if all(feed["signal"]["state"] == "live" for feed in found.values()) and found:
+                return found
+            await asyncio.sleep(0.05)
 
 
 async def test_at_sigterm_clients_are_told_and_it_ends_soon(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import traceback
 from pathlib import Path
 
 import pytest
@@ -110,3 +111,32 @@ def test_a_secret_is_not_repeated(tmp_path: Path) -> None:
 
     assert "my secret" not in str(refused.value)
     assert refused.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    "feed",
+    [
+        "[feeds.door]\nsource = 'rtps://anna:secret42@camera'",
+        "[feeds.door]\nsorce = 'rtsp://anna:secret42@camera'",
+        "[feeds]\ndoor = 'rtsp://anna:secret42@camera'",
+        "[feeds.door]\nsource = ['rtsp://anna:secret42@camera']",
+    ],
+)
+def test_a_wrong_feed_is_refused_without_its_password_even_in_a_trace(
+    tmp_path: Path, feed: str
+) -> None:
+    file = tmp_path / "sightline.toml"
+    file.write_text(feed)
+    with pytest.raises(SettingsError, match=r"line [12].*feeds\.door") as refusal:
+        read_settings(file, {})
+    assert "secret42" not in "".join(traceback.format_exception(refusal.value))
+
+
+def test_a_feed_may_get_its_address_from_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "sightline.toml"
+    file.write_text("[feeds.door]\ntitle = 'Front door'\n")
+    monkeypatch.setenv("SIGHTLINE_FEEDS__DOOR__SOURCE", "rtsp://anna:secret42@camera")
+    door = read_settings(file, {}).feeds["door"]
+    assert (door.title, door.read_source()) == ("Front door", "rtsp://anna:secret42@camera")

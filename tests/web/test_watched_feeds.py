@@ -49,6 +49,9 @@ async def test_a_watcher_sees_the_camera_go_and_come_back() -> None:
             assert peer.messages[0]["watching"]["title"] == "Front door"
             await asyncio.to_thread(camera.stop)
             await peer.until(lambda: signals(peer)[-1] == "lost")
+            listed = await (await client.get("/api/feeds/door")).json()
+            assert listed["kind"] == "feed"
+            assert listed["signal"]["state"] == "lost"
             # The last picture goes on, saying so.
             seen = len(peer.pictures)
             await peer.until(lambda: len(peer.pictures) > seen)
@@ -59,7 +62,7 @@ async def test_a_watcher_sees_the_camera_go_and_come_back() -> None:
             await peer.until(
                 lambda: len(peer.of_type("caption")) > count and len(peer.pictures) > seen + 20
             )
-        told = json.dumps(peer.messages)
+        told = json.dumps([*peer.messages, listed])
     assert "secret42" not in told
     assert "anna" not in told
 

@@ -1,61 +1,32 @@
 // @ts-check
-/** Puts the page together: one session at a time, its views, and the state that all can see. */
+/** Puts the page together: one session at a time, where it comes from, and the state of it all. */
 
 import { showAccount } from './account.js';
-import { Analyses } from './analyses.js';
-import { AnalysisNotice } from './analysis_notice.js';
-import { Announcer } from './announcer.js';
 import { Camera, onCamerasChanged } from './camera.js';
-import { CaptionView } from './captions.js';
 import { canConnect } from './connection.js';
-import { GuessView, said } from './doubt.js';
 import { element } from './element.js';
 import { FeedList } from './feed_list.js';
 import { Feeds } from './feeds.js';
-import { FiguresView } from './figures.js';
-import { FrozenView } from './frozen.js';
-import { frozenParts } from './frozen_parts.js';
 import { OwnFile } from './file.js';
-import { HistoryView } from './history.js';
 import { WatchedFeed } from './inputs.js';
-import { Legend } from './legend.js';
-import { Looking } from './looking.js';
-import { MapCanvas } from './map_canvas.js';
-import { ObjectsView } from './objects.js';
-import {
-  captionParts,
-  feedListParts,
-  guessParts,
-  publishingParts,
-  settingsParts,
-  stageParts,
-} from './page_parts.js';
+import { LiveView } from './live_view.js';
+import { feedListParts, publishingParts, stageParts } from './page_parts.js';
 import { PageState } from './page_state.js';
 import { Problem } from './problems.js';
 import { Publishing } from './publishing.js';
-import { Questions } from './questions.js';
 import { addressedFeed, goToLogin, showAddressOf } from './route.js';
 import { Session } from './session.js';
-import { SettingsView } from './settings.js';
 import { Sources } from './sources.js';
 import { Stage } from './stage.js';
 import { StageNotes } from './stage_notes.js';
-import { thinningText } from './thinning.js';
-import { Voice } from './voice.js';
 
 /** @typedef {import('./inputs.js').Input} Input */
 /** @typedef {import('./problems.js').Action} Action */
-/** @typedef {import('./protocol.js').Caption} Caption */
-/** @typedef {import('./protocol.js').Hello} Hello */
-/** @typedef {import('./protocol.js').Method} Method */
+/** @typedef {import('./protocol.js').Captioner} Captioner */
 /** @typedef {import('./protocol.js').ServerMessage} ServerMessage */
-/** @typedef {import('./protocol.js').Stats} Stats */
 
 const stopButton = element('stop', HTMLButtonElement);
-const freezeButton = element('freeze', HTMLButtonElement);
-const speakSwitch = element('speak', HTMLInputElement);
 const video = element('returned-video', HTMLVideoElement);
-const aboutExplanations = element('about-explanations').textContent;
 
 const sources = new Sources(start, (muted) => {
   notes.cameraIsMuted = muted;
@@ -65,47 +36,10 @@ const pageState = new PageState({
   stop: stopButton,
   sources: sources.buttons,
 });
-const voice = new Voice();
-const announcer = new Announcer(element('announcement'), voice);
-const questions = new Questions((message) => session?.send(message) ?? false);
-const mapCanvas = new MapCanvas(element('map', HTMLCanvasElement), () => ({
-  width: video.videoWidth,
-  height: video.videoHeight,
-}));
-const looking = new Looking(
-  {
-    canvas: mapCanvas,
-    legend: new Legend(element('map-legend')),
-    detail: element('word-detail'),
-  },
-  questions,
-);
-const captions = new CaptionView(
-  captionParts(),
-  new GuessView(guessParts()),
-  new ObjectsView({ row: element('objects'), list: element('object-list') }, (name) => {
-    looking.object = name;
-  }),
-  looking,
-);
-const analyses = new Analyses(questions, (analysis) => {
-  notice.hear(analysis, frozen.analyses.hear(analysis));
-});
-const frozen = new FrozenView(frozenParts(), questions, analyses, () => {
-  session?.send({ type: 'release' });
-  if (captions.caption) announcer.hear(captions.caption);
-});
-const notice = new AnalysisNotice(
-  { section: element('kept'), list: element('kept-list'), news: element('kept-news') },
-  analyses,
-  (about) => frozen.openKept(about),
-);
-const history = new HistoryView(element('history'), (rows) => {
-  element('history-section').hidden = rows === 0;
-});
-const figures = new FiguresView(element('figures'));
-const settings = new SettingsView(settingsParts(), (wanted) =>
-  session?.send({ type: 'configure', ...wanted }),
+const live = new LiveView(
+  video,
+  (message) => session?.send(message) ?? false,
+  () => session?.delayMs ?? 0,
 );
 const stage = new Stage(stageParts(video), act, () => session?.tryNow());
 const notes = new StageNotes(stage);
@@ -121,19 +55,14 @@ const publishing = new Publishing(publishingParts(), publish, (name) => !!feeds.
 let session = null;
 /** The input of the session, or of the last one that ended by itself. @type {Input | null} */
 let input = null;
-/** @type {Method[]} */
-let methods = [];
-/** The name of the session's stream. */
-let stream = '';
 /** @type {import('./account.js').Role} */
 let role = 'admin';
 
 /** @param {Input} chosen */
 function start(chosen) {
   session?.stop();
-  loseTouch();
-  captions.clear();
-  announcer.reset();
+  live.loseTouch();
+  live.clear();
   stage.empty();
   notes.clear();
   input = chosen;
@@ -161,7 +90,7 @@ function newSession(chosen) {
     },
     onReconnecting(problem, retryAt) {
       if (own !== session) return;
-      loseTouch();
+      live.loseTouch();
       setState('reconnecting', problem);
       stage.showRetry(problem, retryAt);
       stage.note('');
@@ -184,11 +113,10 @@ function stop() {
   session?.stop();
   session = null;
   input = null;
-  loseTouch();
-  captions.clear();
-  announcer.reset();
+  live.loseTouch();
+  live.clear();
   stage.empty();
-  voice.quiet();
+  live.quiet();
   notes.clear();
   setState('idle');
   showWhatIsWatched();
@@ -206,11 +134,11 @@ function fail(problem) {
     return;
   }
   session = null;
-  loseTouch();
+  live.loseTouch();
   setState('problem', problem);
   stage.note('');
   stage.showProblem(problem);
-  voice.quiet();
+  live.quiet();
   sources.showCameras(input);
   showPublishing();
 }
@@ -234,7 +162,7 @@ function followAddress() {
 function publish(name) {
   if (!isOwn(input) || session === null) return;
   input.publish = name;
-  loseTouch();
+  live.loseTouch();
   setState('connecting');
   session.renew();
 }
@@ -254,84 +182,21 @@ function isOwn(candidate) {
   return candidate instanceof Camera || candidate instanceof OwnFile;
 }
 
-/** Nothing that was asked is answered any more, and a frozen picture is no longer kept. */
-function loseTouch() {
-  questions.abandon();
-  if (frozen.isOpen) frozen.cutOff();
-}
-
 /** @param {ServerMessage} message */
 function receive(message) {
-  if (questions.hear(message)) return;
-  switch (message.type) {
-    case 'hello':
-      if (input instanceof WatchedFeed && message.watching) input.label = message.watching.title;
-      settings.greet(message);
-      figures.showModel(message);
-      stream = message.stream;
-      frozen.analyses.model = message.model;
-      looking.methods = methods = message.model.methods;
-      showCaptioner(message.captioner);
-      break;
-    case 'caption':
-      showCaption(message);
-      break;
-    case 'stats':
-      settings.confirm(message.settings);
-      figures.showStats(message);
-      frozen.analyses.pictures = message.pictures;
-      publishing.viewers = message.viewers;
-      notes.signal = input instanceof WatchedFeed ? message.signal : null;
-      showThinning(message);
-      showLoad(message);
-      showCaptioner(message.captioner);
-      break;
-    case 'frozen':
-      frozen.show(message);
-      break;
-    case 'explanation':
-      looking.hear(message);
-      break;
-    case 'error':
-      if (message.code === 'gone') frozen.pictureGone();
-      else settings.refuse(message.message);
-      break;
+  const watched = input instanceof WatchedFeed ? input : null;
+  if (watched && message.type === 'hello' && message.watching) {
+    watched.label = message.watching.title;
   }
+  live.hear(message);
+  if (message.type === 'stats') {
+    publishing.viewers = message.viewers;
+    notes.signal = watched && message.signal;
+  }
+  if (message.type === 'hello' || message.type === 'stats') showCaptioner(message.captioner);
 }
 
-/** @param {Caption} caption */
-function showCaption(caption) {
-  const ageMs = caption.age_ms + (session?.delayMs ?? 0);
-  captions.show(caption, performance.now() - ageMs, settings.intervalS);
-  history.add(caption, new Date(Date.now() - ageMs));
-  figures.showCaption(caption);
-  if (!frozen.isOpen) announcer.hear(caption);
-}
-
-/** @param {Stats} stats */
-function showThinning({ settings: { explanations }, explanations: thinning }) {
-  looking.configure(explanations, thinning);
-  const line = element('about-explanations');
-  const text = thinningText(explanations, thinning) || aboutExplanations;
-  if (line.textContent !== text) line.textContent = text;
-}
-
-/** @param {Stats} stats  What the server does without, because it has too much to do. */
-function showLoad({ load }) {
-  const line = element('load');
-  if (line.textContent !== load.message) line.textContent = load.message;
-}
-
-function freeze() {
-  const { caption } = captions;
-  if (caption === null || methods.length === 0) return;
-  const isAsked = session?.send({ type: 'freeze', seq: caption.seq });
-  const about = { stream, seq: caption.seq, caption: said(caption), taken: captions.taken.getTime() };
-  frozen.open(caption, about, methods, captions.lastInspected);
-  if (!isAsked) frozen.cutOff();
-}
-
-/** @param {import('./protocol.js').Captioner} captioner */
+/** @param {Captioner} captioner */
 function showCaptioner(captioner) {
   notes.captioner = captioner;
   setState(captioner.state === 'paused' ? 'paused' : 'live');
@@ -400,10 +265,6 @@ async function prepareForRole() {
 
 function preparePage() {
   setState('idle');
-  if (!Voice.isAvailable) {
-    speakSwitch.disabled = true;
-    element('about-speak').textContent = 'This browser has no speech.';
-  }
   if (!canConnect()) {
     sources.disable();
     fail(new Problem('no-webrtc'));
@@ -412,20 +273,12 @@ function preparePage() {
 
 function listenToVisitor() {
   stopButton.addEventListener('click', stop);
-  freezeButton.addEventListener('click', freeze);
-  element('leave-frozen').addEventListener('click', () => frozen.leave());
-  speakSwitch.addEventListener('change', () => {
-    voice.on = speakSwitch.checked;
-    voice.say(captions.said);
-  });
-  element('clear-history').addEventListener('click', () => history.clear());
   addEventListener('popstate', followAddress);
 }
 
 function listenToDevice() {
   onCamerasChanged(() => sources.showCameras(input));
   video.addEventListener('loadeddata', () => notes.show());
-  video.addEventListener('resize', () => mapCanvas.paint());
   addEventListener('online', () => session?.tryNow());
   document.addEventListener('visibilitychange', () => {
     if (!document.hidden) session?.tryNow();
@@ -440,7 +293,6 @@ function listenToDevice() {
 
 preparePage();
 prepareForRole();
-analyses.takeUp();
 listenToVisitor();
 listenToDevice();
 if (canConnect()) {

@@ -8,7 +8,7 @@ import { clockText } from './signal.js';
 /** @typedef {import('./stage.js').Stage} Stage */
 
 /** So long it is said that the signal is back. */
-const GLAD_MS = 5_000;
+const GLAD_MS = 4_000;
 /** @type {Captioner} */
 const READY = { state: 'ready', message: '' };
 

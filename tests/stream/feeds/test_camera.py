@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import av
+import cv2
 import pytest
 
 from stream.feeds import camera
@@ -29,7 +29,7 @@ class Watched:
     """A camera that runs, and all that it said."""
 
     def __init__(self, settings: FeedSettings, demand: Demand, pauses: Pauses) -> None:
-        self.intake = Intake()
+        self.intake, self.pauses = Intake(), pauses
         self.signals: list[Signal] = []
         self.camera = Camera("door", settings, self.intake, demand, self.signals.append, pauses)
 
@@ -141,17 +141,12 @@ async def test_a_recording_is_played_again_and_again_in_real_time(tmp_path: Path
 async def test_what_was_live_for_a_while_is_tried_again_soon(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(camera, "SETTLED_S", 0.3)
-
-    def half_a_second(sender: servers.Camera) -> None:
-        for _ in range(25):
-            sender.send(100)
-            time.sleep(0.02)
-
-    with WebServer({"/camera": half_a_second}) as server:
-        # Doubled, the pauses would soon be too long for the test.
-        async with watching(f"{server.url}/camera", pause_s=0.3, longest_s=60) as door:
-            await door.until(lambda: door.states().count("lost") >= 5, 9)
+    monkeypatch.setattr(camera, "SETTLED_S", 0.01)
+    with WebServer({"/camera": five_pictures}) as server:
+        async with watching(f"{server.url}/camera", pause_s=0.02, longest_s=60) as door:
+            await door.until(lambda: door.states().count("lost") >= 4)
+    # The first pause once more, or its double; without that it would be eight times as long.
+    assert door.pauses.next_s() < 0.06
 
 
 async def test_an_address_without_its_scheme_is_not_told() -> None:
@@ -236,7 +231,7 @@ async def test_the_picture_at_a_camera_s_address_is_fetched_again_and_again(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "snapshot.png"
-    av.VideoFrame.from_ndarray(pixels(), format="rgb24").to_image().save(path)
+    cv2.imwrite(str(path), pixels()[:, :, ::-1])
     with WebServer({"/snapshot.png": path.read_bytes()}) as server:
         async with watching(f"{server.url}/snapshot.png") as door:
             await door.until(lambda: len(server.asked) >= 3)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -306,7 +307,7 @@ def test_a_broadcast_in_segments_is_read_at_the_pace_of_its_reader(tmp_path: Pat
 
 def test_the_picture_that_a_camera_has_at_an_address_is_one_frame(tmp_path: Path) -> None:
     path = tmp_path / "snapshot.jpg"
-    av.VideoFrame.from_ndarray(pixels(), format="rgb24").to_image().save(path)
+    cv2.imwrite(str(path), pixels()[:, :, ::-1])
     with (
         WebServer({"/snapshot.jpg": path.read_bytes()}) as server,
         UrlSource(f"{server.url}/snapshot.jpg") as source,

@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 from inference.adversarial.aims import lowering
+from inference.explanations.objective import Objective
 from inference.explanations.subject import Subject
-from inference.objective import Objective
 from models.beam_search import silencing
 from models.vocabulary import PAD
 from tests.inference.explanations.plain import gradient_at_grid

@@ -1,0 +1,144 @@
+"""Feeds on the page, in Chromium: they are listed, chosen, watched, and lost sight of."""
+
+import re
+
+from playwright.async_api import Page, expect
+
+from stream.signal import SignalState
+from tests.browser.feeding import HALL, YARD, feeding, fits
+from tests.captions import sure
+from web.keys import PUBLICATIONS, SURROUNDINGS
+
+RECORD_NOTES = """() => {
+  window.told = [];
+  const note = document.querySelector('#note');
+  new MutationObserver(() => note.textContent && window.told.push(note.textContent)).observe(
+    note, { childList: true, characterData: true, subtree: true });
+}"""
+
+
+async def watching(page: Page, title: str = "The hall") -> None:
+    """Wait until a feed is watched, with picture and caption."""
+    await expect(page.locator("#state")).to_have_text(f"Watching: {title}")
+    await expect(page.locator("#sentence")).to_have_text("A dog runs")
+    await page.wait_for_function("() => document.querySelector('#returned-video').videoWidth > 0")
+
+
+async def test_feeds_are_listed_with_what_they_say_and_whether_they_live(page: Page) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    async with feeding(feeds={"hall": HALL, "yard": YARD}) as here:
+        await page.goto(here.url)
+        hall = page.get_by_role("link", name="The hall", exact=True)
+        await expect(hall).to_have_accessible_description(
+            re.compile("^Live A dog runs (.+ ago|just now)")
+        )
+        here.captions.says = sure("A cat <b>sits</b>")
+        await expect(hall).to_contain_text("A cat <b>sits</b>")
+        here.signal("hall", SignalState.LOST)
+        await expect(hall).to_contain_text("No signal since")
+        await fits(page, "/")
+
+        here.app[PUBLICATIONS].remove(here.stream("yard"))
+        await expect(page.get_by_role("link", name="The yard")).to_have_count(0)
+        assert all(url.startswith(here.url) for url in asked)
+
+
+async def test_without_feeds_there_is_no_list_of_them(page: Page) -> None:
+    async with feeding(feeds={}) as here:
+        async with page.expect_response("**/api/feeds"):
+            await page.goto(here.url)
+        await expect(page.locator("#feeds")).to_be_hidden()
+        await page.goto(f"{here.url}/?wall")
+        await expect(page.get_by_text("[feeds.hall]")).to_be_visible()
+
+
+async def test_a_feed_is_watched_at_its_address_and_only_looked_at(page: Page) -> None:
+    async with feeding() as here:
+        await page.goto(f"{here.url}/?feed=hall")
+        await watching(page)
+        await page.reload()
+        await watching(page)
+
+        assert await page.title() == "The hall · Sightline"
+        await expect(page.get_by_label("A caption every")).to_be_disabled()
+        await expect(page.locator("#picture-overlay")).to_be_disabled()
+        reason = re.compile("set by the server for all who watch it")
+        await expect(page.locator("#interval")).to_have_accessible_description(reason)
+        await page.get_by_label("Explanations").select_option("none")
+        await expect(page.locator("#confirmation")).to_contain_text("without maps")
+        await expect(page.locator("#publishing")).to_be_hidden()
+
+        await page.click("#freeze")
+        await expect(page.locator("#frozen-heading")).to_contain_text("A dog runs")
+        await page.click("#leave-frozen")
+        await fits(page, "/?feed=hall")
+
+
+async def test_back_leads_to_the_start_and_forward_to_the_feed(page: Page) -> None:
+    async with feeding() as here:
+        await page.goto(here.url)
+        await page.get_by_role("link", name="The hall").click()
+        await watching(page)
+        assert page.url == f"{here.url}/?feed=hall"
+        await expect(page.get_by_role("link", name="The hall")).to_have_attribute(
+            "aria-current", "page"
+        )
+        await page.go_back()
+        await expect(page.locator("html")).to_have_attribute("data-state", "idle")
+        await expect(page.get_by_role("link", name="The hall")).to_be_focused()
+        await page.go_forward()
+        await watching(page)
+        await page.click("#stop")
+        assert page.url == f"{here.url}/"
+
+
+async def test_a_lost_signal_is_said_once_and_so_is_its_return(page: Page) -> None:
+    async with feeding() as here:
+        await page.goto(f"{here.url}/?feed=hall")
+        await watching(page)
+        await page.evaluate(RECORD_NOTES)
+        note = page.locator("#note")
+        here.signal("hall", SignalState.LOST, "The camera is off.")
+        await expect(note).to_have_text(re.compile("^No signal since .* The camera is off.$"))
+        # The figures that come every second must not have it read again.
+        await page.wait_for_timeout(1500)
+        here.signal("hall", SignalState.LIVE)
+        await expect(note).to_have_text("The signal is back.")
+        await expect(note).to_have_text("", timeout=8000)
+
+        told = await page.evaluate("() => window.told")
+        assert len(told) == 2
+        assert await note.get_attribute("role") == "status"
+
+
+async def test_an_unknown_feed_and_one_that_was_taken_away_are_explained(page: Page) -> None:
+    async with feeding() as here:
+        await page.goto(f"{here.url}/?feed=attic")
+        await expect(page.locator("#overlay")).to_contain_text("There is no such feed")
+        await page.get_by_role("button", name="To the start").click()
+        await page.get_by_role("link", name="The hall").click()
+        await watching(page)
+        await here.stream("hall").close()
+        await expect(page.locator("#overlay")).to_contain_text("The source ended")
+
+
+async def test_what_a_busy_server_leaves_out_is_said_calmly(page: Page) -> None:
+    async with feeding() as here:
+        await page.goto(f"{here.url}/?feed=hall")
+        await watching(page)
+        load = page.locator("#load")
+        await expect(load).to_be_hidden()
+        for _ in range(200):
+            here.app[SURROUNDINGS].load.count_caption(60.0, 1.0)
+        await expect(load).to_have_text("The server is busy: saliency is left out.", timeout=8000)
+        assert await load.get_attribute("role") == "status"
+
+
+async def test_a_phone_is_told_that_its_camera_needs_https(page: Page) -> None:
+    await page.add_init_script(
+        "Object.defineProperty(navigator, 'mediaDevices', { value: undefined });"
+    )
+    async with feeding() as here:
+        await page.goto(here.url)
+        await expect(page.locator("#about-camera")).to_contain_text("--https")

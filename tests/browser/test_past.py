@@ -1,0 +1,82 @@
+"""The history on the page, in Chromium: what was seen when, found by words, feed and time."""
+
+import re
+from pathlib import Path
+
+from playwright.async_api import Page, expect
+
+from tests.browser.feeding import feeding, fits
+from tests.captions import sure
+
+
+async def test_what_was_seen_is_found_by_a_question(page: Page, tmp_path: Path) -> None:
+    async with feeding(history={"path": tmp_path / "history.db"}) as here:
+        await page.goto(here.url)
+        listed = page.get_by_role("link", name="The hall")
+        await expect(listed).to_contain_text("A dog runs")
+        here.captions.says = sure("A cat sits <img src=x onerror='window.ran = 1'>")
+        await expect(listed).to_contain_text("A cat sits")
+        here.captions.says = sure("A bus stops")
+        await expect(listed).to_contain_text("A bus stops")
+
+        await page.goto(f"{here.url}/?history")
+        found = page.locator("#found li")
+        await expect(found).to_have_count(3)
+        await expect(page.locator("#found")).to_contain_text("<img src=x")
+        await expect(page.locator("#found h3")).to_have_count(1)
+        assert await page.evaluate("() => window.ran") is None
+
+        await page.get_by_label("What was seen").fill("when was there a dog?")
+        await page.keyboard.press("Enter")
+        await expect(found).to_have_count(1)
+        await expect(found).to_contain_text(re.compile(r"\d:\d\d:\d\d.*A dog runs.*The hall"))
+        await expect(found.locator("mark")).to_have_text("dog")
+        await expect(page.locator("#found-count")).to_have_text("1 passage, the newest first.")
+        await page.reload()
+        await expect(found).to_have_count(1)
+
+        exported = tmp_path / "history.srt"
+        async with page.expect_download() as downloading:
+            await page.get_by_role("link", name="SRT").click()
+        await (await downloading.value).save_as(exported)
+        assert "A dog runs" in exported.read_text()
+        assert "A bus" not in exported.read_text()
+        await page.go_back()
+        await expect(found).to_have_count(3)
+        await fits(page, "/?history")
+
+
+async def test_the_timeline_is_gone_through_by_keyboard(page: Page, tmp_path: Path) -> None:
+    async with feeding(history={"path": tmp_path / "history.db"}) as here:
+        await page.goto(here.url)
+        listed = page.get_by_role("link", name="The hall")
+        await expect(listed).to_contain_text("A dog runs")
+        await page.wait_for_timeout(2500)
+        here.captions.says = sure("A bus stops")
+        await expect(listed).to_contain_text("A bus stops")
+        await page.wait_for_timeout(500)
+
+        await page.goto(f"{here.url}/?history")
+        bars = page.get_by_role("toolbar", name="Timeline").get_by_role("button")
+        await expect(bars.first).to_have_accessible_name(re.compile(r": \d+ captions?, mostly"))
+        assert await page.locator("#bars [tabindex='0']").count() == 1
+        await bars.first.focus()
+        await page.keyboard.press("ArrowRight")
+        await expect(bars.nth(1)).to_be_focused()
+        await page.keyboard.press("Home")
+        await expect(page.locator("#bar-detail")).to_contain_text("mostly dog")
+        await page.keyboard.press("Enter")
+        found = page.locator("#found li")
+        await expect(found).to_have_count(1)
+        await expect(found).to_contain_text("A dog runs")
+        await page.get_by_role("button", name="All times").click()
+        await expect(found).to_have_count(2)
+
+
+async def test_a_history_that_is_off_says_how_to_turn_it_on(page: Page) -> None:
+    async with feeding() as here:
+        await page.goto(f"{here.url}/?history")
+        await expect(page.get_by_role("heading", name="The history is off")).to_be_visible()
+        await expect(page.get_by_text("[history]")).to_be_visible()
+        await expect(page.locator("#history")).to_be_hidden()
+        await fits(page, "/?history, off")
