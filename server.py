@@ -83,7 +83,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     caption = commands.add_parser("caption", help="caption a source in the terminal")
-    caption.add_argument("source", metavar="SOURCE", help="file, device, URL or `demo`")
+    caption.add_argument(
+        "source", metavar="SOURCE", help="file, device, URL, `demo`, or `feed:NAME` of the settings"
+    )
     caption.add_argument(
         "--every",
         type=_positive(float),
@@ -169,7 +171,7 @@ def _bind_failure(problem: OSError, settings: ServerSettings) -> str:
 
 def _caption(options: argparse.Namespace, settings: ServerSettings) -> int:
     try:
-        with open_source(options.source) as source:
+        with open_source(_named(options.source, settings)) as source:
             asyncio.run(_transcribe(source, options, settings))
     except (SourceError, EngineUnavailable) as problem:
         return _refuse(str(problem))
@@ -179,6 +181,17 @@ def _caption(options: argparse.Namespace, settings: ServerSettings) -> int:
     except OSError as problem:
         return _refuse(f"{options.vtt} cannot be written: {problem.strerror or problem}")
     return 0
+
+
+def _named(source: str, settings: ServerSettings) -> str:
+    """What a source means that may be a feed's name: so that a password need not be typed."""
+    kind, _, name = source.partition(":")
+    if kind != "feed":
+        return source
+    if name not in settings.feeds:
+        known = ", ".join(settings.feeds) or "none; name its file with --config"
+        raise SourceError(f"there is no feed {name!r} in the settings, which have: {known}")
+    return settings.feeds[name].read_source()
 
 
 async def _transcribe(

@@ -321,7 +321,12 @@ class Engine:
     async def _run(self) -> None:
         """Have a process answer until its end: the one on standby, or a new one."""
         self.starts += 1
-        process = await self._next()
+        try:
+            process = await self._next()
+        except LoadFailed as unstarted:
+            self._change(EngineState.PAUSED, str(unstarted))
+            logger.warning("no engine process: %s", unstarted)
+            return
         self._process = process
         try:
             problem = await self._answer(process)

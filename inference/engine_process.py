@@ -45,18 +45,26 @@ class EngineProcess:
 
     @classmethod
     async def start(cls, arguments: Sequence[str], timing: EngineTiming) -> "EngineProcess":
-        """Start one with the arguments of `inference.worker`; it is not loaded yet."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "inference.worker",
-            *arguments,
-            cwd=Path(__file__).parent.parent,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            # Ctrl-C in the terminal is the server's to answer.
-            start_new_session=True,
-        )
+        """Start one with the arguments of `inference.worker`; it is not loaded yet.
+
+        Raises:
+            LoadFailed: If the system has no process to give.
+        """
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "inference.worker",
+                *arguments,
+                cwd=Path(__file__).parent.parent,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                # Ctrl-C in the terminal is the server's to answer.
+                start_new_session=True,
+            )
+        except OSError as problem:
+            told = f"The captioner cannot be started: {problem.strerror}; trying again."
+            raise LoadFailed(told) from problem
         return cls(process, timing)
 
     @property

@@ -54,20 +54,28 @@ class Standby:
     async def _keep(self) -> None:
         pause = self._timing.first_pause_s
         while True:
-            process = await self._start()
             try:
-                await process.load()
-                self._process = process
-                self._loaded.set()
-                pause = self._timing.first_pause_s
-                ended = await process.wait()
-                logger.warning("engine process %d on standby ended with %d", process.pid, ended)
+                if await self._stand_by(await self._start()):
+                    pause = self._timing.first_pause_s
             except LoadFailed as problem:
-                logger.warning("engine process %d on standby failed: %s", process.pid, problem)
-            finally:
-                self._process = None
-                self._loaded.clear()
-                if process is not self._taken:
-                    await asyncio.shield(process.end())
+                logger.warning("no engine process on standby: %s", problem)
             await asyncio.sleep(pause)
             pause = min(2 * pause, self._timing.longest_pause_s)
+
+    async def _stand_by(self, process: EngineProcess) -> bool:
+        """Keep a process until it ends; return whether it could have taken over."""
+        try:
+            await process.load()
+            self._process = process
+            self._loaded.set()
+            ended = await process.wait()
+            logger.warning("engine process %d on standby ended with %d", process.pid, ended)
+            return True
+        except LoadFailed as problem:
+            logger.warning("engine process %d on standby failed: %s", process.pid, problem)
+            return False
+        finally:
+            self._process = None
+            self._loaded.clear()
+            if process is not self._taken:
+                await asyncio.shield(process.end())

@@ -1,11 +1,14 @@
 """One event to many listeners, none of which can hold up the others."""
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Generic, Self, TypeVar
 
 Event = TypeVar("Event")
+
+logger = logging.getLogger(__name__)
 
 
 class Broadcast(Generic[Event]):
@@ -29,9 +32,12 @@ class Broadcast(Generic[Event]):
         return Subscription(self, room)
 
     def publish(self, event: Event) -> None:
-        """Tell everyone who listens now."""
+        """Tell everyone who listens now; one that fails is logged, and keeps nothing from others."""
         for listener in list(self._listeners.values()):
-            listener(event)
+            try:
+                listener(event)
+            except Exception:
+                logger.exception("%s could not take an event", listener)
 
 
 class Subscription(Generic[Event]):

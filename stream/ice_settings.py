@@ -6,25 +6,30 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
-_STUN = re.compile(r"stuns?:[^\s?:/]+(:\d{1,5})?")
-_TURN = re.compile(r"turns?:[^\s?:/]+(:\d{1,5})?(\?transport=(udp|tcp))?")
+_STUN = re.compile(r"stuns?:[^\s?:/]+(:(?P<port>\d{1,5}))?")
+_TURN = re.compile(r"turns?:[^\s?:/]+(:(?P<port>\d{1,5}))?(\?transport=(udp|tcp))?")
 _PORTS = re.compile(r"(\d{1,5})-(\d{1,5})")
 _LOWEST_PORT, _HIGHEST_PORT = 1024, 65_535
 
 
 def _stun_url(value: object) -> str:
-    if not isinstance(value, str) or not _STUN.fullmatch(value):
+    if not isinstance(value, str) or not _is_url(_STUN, value):
         raise ValueError("a STUN server is given as stun:HOST or stun:HOST:PORT (RFC 7064)")
     return value
 
 
 def _turn_url(value: object) -> str:
-    if not isinstance(value, str) or not _TURN.fullmatch(value):
+    if not isinstance(value, str) or not _is_url(_TURN, value):
         raise ValueError(
             "a TURN server is given as turn:HOST:PORT, turn:HOST:PORT?transport=tcp or "
             "turns:HOST:PORT (RFC 7065)"
         )
     return value
+
+
+def _is_url(form: re.Pattern[str], text: str) -> bool:
+    found = form.fullmatch(text)
+    return found is not None and 0 < int(found["port"] or 1) <= _HIGHEST_PORT
 
 
 def _read_secret(value: object) -> SecretStr:

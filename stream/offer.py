@@ -9,6 +9,7 @@ from aiortc import RTCSessionDescription, sdp
 from stream.stream_name import check_stream_name
 
 _MOST_SECTIONS = 4
+_KINDS = ("audio", "video", "application")
 
 
 class InputKind(StrEnum):
@@ -147,8 +148,9 @@ def _check_bundle(description: sdp.SessionDescription) -> None:
     mids = [media.rtp.muxId for media in description.media]
     if len(set(mids)) < len(mids):
         raise OfferError("bad-sdp", "two media sections of the SDP have the same mid, or none")
+    known = {media.rtp.muxId for media in description.media if media.kind in _KINDS}
     for group in description.group:
-        if group.semantic == "BUNDLE" and not set(group.items) <= set(mids):
+        if group.semantic == "BUNDLE" and not set(group.items) <= known:
             raise OfferError("bad-sdp", "the SDP bundles a media section that it does not have")
 
 

@@ -21,6 +21,10 @@ class FragmentError(ValueError):
     """The fragment cannot be read."""
 
 
+class IceRestart(ValueError):
+    """A client wants to begin ICE anew on a connection that there is."""
+
+
 class IceCredentials(NamedTuple):
     """What tells one ICE session of a peer from the next (RFC 8445, section 9)."""
 

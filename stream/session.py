@@ -16,6 +16,7 @@ from aiortc import (
     RTCRtpSender,
     RTCSessionDescription,
 )
+from aiortc.exceptions import OperationError
 
 from stream.annotated_track import AnnotatedTrack
 from stream.caption_channel import LABEL
@@ -28,6 +29,7 @@ from stream.publications import Publications
 from stream.sdp_fragment import (
     MOST_CANDIDATES,
     FragmentError,
+    IceRestart,
     SdpFragment,
     ice_credentials,
 )
@@ -44,10 +46,6 @@ _CLOSE_S = 2.0
 _ID_BYTES = 16
 
 logger = logging.getLogger(__name__)
-
-
-class IceRestart(ValueError):
-    """A client wants to begin ICE anew on a connection that there is."""
 
 
 class Session:
@@ -116,6 +114,9 @@ class Session:
             await self._peer.setRemoteDescription(RTCSessionDescription(admitted, offered.type))
             self._choose_media()
             await self._peer.setLocalDescription()
+        except OperationError as problem:
+            told = "no codec is common: offer VP8, or H.264 in Baseline, and Opus for sound"
+            raise OfferError("no-codec", told) from problem
         except Exception as problem:
             # What aiortc raises at a description that it cannot use has no common class.
             raise OfferError("bad-sdp", f"the offer cannot be answered: {problem!r}") from problem

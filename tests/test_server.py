@@ -174,8 +174,11 @@ def test_captions_a_video_as_lines_and_as_subtitles(footage: Path, tmp_path: Pat
     assert cues[2].splitlines()[1].strip() in lines[1]
 
 
-def test_captions_an_image_as_json(photograph: Path) -> None:
-    done = run("caption", str(photograph), "--jsonl")
+def test_captions_an_image_that_the_settings_name_as_json(photograph: Path, tmp_path: Path) -> None:
+    secret, settings = tmp_path / "source", tmp_path / "settings.toml"
+    secret.write_text(f"{photograph}\n", encoding="utf-8")
+    settings.write_text(f'[feeds.hall]\nsource_file = "{secret}"\n', encoding="utf-8")
+    done = run("--config", str(settings), "caption", "feed:hall", "--jsonl")
     (line,) = done.stdout.splitlines()
     caption = json.loads(line)
 
@@ -237,6 +240,7 @@ def test_ctrl_c_ends_a_transcript_with_its_subtitles_whole(tmp_path: Path) -> No
         (["caption", "README.md"], "README.md"),
         (["caption", "http://127.0.0.1:9/x.mp4"], "127.0.0.1:9"),
         (["caption", "/dev/video99"], "/dev/video99"),
+        (["caption", "feed:hall"], "no feed 'hall'"),
         (["caption", "demo", "--every", "0"], "more than zero"),
         (["caption", "demo", "--limit", "-1"], "more than zero"),
         (["caption", "demo", "--vtt", "/nowhere/x.vtt"], "/nowhere/x.vtt cannot be written"),

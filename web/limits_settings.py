@@ -41,7 +41,8 @@ class LimitsSettings(BaseModel):
     sessions: int = Field(32, ge=1)
     """Live sessions of one address, its own and those that it watches."""
     headers_s: float = Field(20, ge=1, le=3600)
-    """How long the headers of a request may take, and a connection be open without a request."""
+    """How long the headers of a request may take, and a connection be open without a request; a
+    change takes effect at the next start."""
     body_s: float = Field(20, ge=1, le=3600)
     """How long the body of a request may take."""
     unread_s: float = Field(30, ge=1, le=3600)

@@ -8,8 +8,8 @@ from aiohttp import web
 
 from stream.ice_servers import as_links, ice_servers
 from stream.offer import InputKind, Offer
-from stream.sdp_fragment import FragmentError, SdpFragment
-from stream.session import IceRestart, Session
+from stream.sdp_fragment import FragmentError, IceRestart, SdpFragment
+from stream.session import Session
 from stream.sessions import SessionGone
 from stream.stream_name import check_stream_name
 from web.admission import REFUSALS, admit, refusal
@@ -39,12 +39,15 @@ async def begin(request: web.Request, source: InputKind) -> web.Response:
         # A name that is none, or bytes that are not UTF-8.
         return error(400, "bad-request", str(problem))
     headers = {
+        # Without a charset, which some clients do not expect.
+        "Content-Type": SDP,
         "Location": f"{request.path}/{session}",
         "ETag": _tag(session),
         "Accept-Patch": FRAGMENT,
     }
-    response = web.Response(status=201, text=answer.sdp, content_type=SDP, headers=headers)
-    _link(request, response)
+    response = web.Response(status=201, body=answer.sdp.encode(), headers=headers)
+    for link in as_links(ice_servers(request.app[SETTINGS].ice)):
+        response.headers.add("Link", link)
     return response
 
 
@@ -81,7 +84,7 @@ async def end(request: web.Request, source: InputKind) -> web.Response:
 
 
 def options(request: web.Request) -> web.Response:
-    """Answer `OPTIONS`: what can be posted or patched here, and which ICE servers to use."""
+    """Answer `OPTIONS`: what can be posted or patched here."""
     if "session" in request.match_info:
         headers = {"Allow": "DELETE, OPTIONS, PATCH", "Accept-Patch": FRAGMENT}
     else:
@@ -107,11 +110,6 @@ def _find(request: web.Request, source: InputKind) -> Session:
 def _tag(session: str) -> str:
     """Its one ICE session's entity tag, since ICE is not restarted."""
     return f'"{session[:8]}"'
-
-
-def _link(request: web.Request, response: web.Response) -> None:
-    for link in as_links(ice_servers(request.app[SETTINGS].ice)):
-        response.headers.add("Link", link)
 
 
 def _of_another_type(request: web.Request, wanted: str) -> web.Response | None:

@@ -122,7 +122,8 @@ def read_settings(config: Path | None, overrides: dict[str, Any]) -> ServerSetti
         # Not the cause: it repeats the values, which may be secrets.
         raise SettingsError(told) from None
     except PydanticSettingsError as problem:
-        raise SettingsError(f"environment: {problem}") from problem
+        told = 'lists are written as JSON, such as ["camera.example"]'
+        raise SettingsError(f"environment: {problem}; {told}") from problem
 
 
 def _read_file(config: Path | None) -> tuple[str, dict[str, Any]]:

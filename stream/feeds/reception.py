@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable
+from contextvars import copy_context
 
 from stream.feeds.own_thread import in_own_thread
 from stream.frame import Frame
@@ -30,6 +31,8 @@ class Reception:
         """
         self._open, self._take, self._name = open_, take, name
         self._loop = asyncio.get_running_loop()
+        # What is logged of a picture is logged as of this feed.
+        self._context = copy_context()
         # Guards what follows, which both threads and the loop change.
         self._lock = threading.Lock()
         self._source: Source | None = None
@@ -79,7 +82,7 @@ class Reception:
             self._replaced += waiting
         if not waiting:
             with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._deliver)
+                self._loop.call_soon_threadsafe(self._deliver, context=self._context)
         return True
 
     def _deliver(self) -> None:

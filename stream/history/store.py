@@ -137,14 +137,15 @@ class Store:
     def _make_room(self) -> int:
         """Delete the oldest until the rest has room; the index is merged once each round."""
         deleted = 0
-        oldest = f"SELECT id FROM spans ORDER BY id LIMIT {_CHUNK}"
         while (size := self.bytes) > _ROOM * self._most_bytes:
             spans: int = self._connection.execute("SELECT count(*) FROM spans").fetchone()[0]
             if not spans:
                 break
-            goal = deleted + spans * (1 - _ROOM * self._most_bytes / size)
-            while deleted <= goal and (count := self._delete(oldest, [])):
-                deleted += count
+            left = 1 + int(spans * (1 - _ROOM * self._most_bytes / size))
+            while left > 0:
+                limit = min(left, _CHUNK)
+                deleted += self._delete("SELECT id FROM spans ORDER BY id LIMIT ?", [limit])
+                left -= limit
             self._merge()
         return deleted
 

@@ -12,6 +12,9 @@ from tests.bench.footage import read_footage
 TICKS_PER_S = 90_000
 """RFC 7741, section 4.1."""
 
+_MOST_S = 5
+"""Of a clip, what is encoded."""
+
 Picture = list[bytes]
 """The payloads of one picture's RTP packets."""
 
@@ -28,7 +31,7 @@ def encode_footage(path: Path, width: int, height: int, rate: int, bit_rate: int
     """
     with av.open(str(path)) as container:
         own_rate = container.streams.video[0].average_rate or Fraction(rate)
-    pictures = read_footage(path, width, height)
+    pictures = read_footage(path, width, height, limit=int(_MOST_S * own_rate))
     seconds = len(pictures) / own_rate
     chosen = [pictures[int(place * own_rate / rate)] for place in range(int(seconds * rate))]
     encoder = _encoder(width, height, rate, bit_rate)

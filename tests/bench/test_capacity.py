@@ -1,10 +1,14 @@
+import asyncio
 from dataclasses import replace
 
 import pytest
 
 from tests.bench.capacity_figures import capacity_figures, carries
 from tests.bench.capacity_level import Level
+from tests.bench.capacity_load import RATE
+from tests.bench.child import Child
 from tests.bench.figures import Summary
+from tests.running_server import SCRIPTED, RunningServer
 
 
 def level(sessions: int, *, returned: float = 1.0, age_s: float = 0.3, cost: float = 0.2) -> Level:
@@ -38,3 +42,23 @@ def test_says_nothing_of_ten_sessions_when_there_never_were_as_many() -> None:
     ladder = [level(0), level(1), level(2), replace(level(3), returned=0.2)]
 
     assert not [figure for figure in capacity_figures([ladder]) if "at 10" in figure.name]
+
+
+async def test_the_load_counts_what_comes_back_and_how_old_captions_are() -> None:
+    async with (
+        RunningServer.started(program=SCRIPTED) as server,
+        Child.started("tests.bench.capacity_load", server.url) as client,
+    ):
+        await client.hear()
+        assert await client.ask(sessions=2) == {"opened": 2, "problem": None}
+        await asyncio.sleep(2)
+        await client.ask(count=True)
+        await asyncio.sleep(4)
+        counted = (await client.ask(count=True))["counted"]
+
+    for session in counted:
+        assert session["sent"] == pytest.approx(4 * RATE, rel=0.1)
+        assert session["returned"] == pytest.approx(4 * RATE, rel=0.1)
+        assert 1 <= len(session["ages_s"]) <= 3
+        assert all(0 < age < 2 for age in session["ages_s"])
+        assert session["packets_in"] >= session["returned"]

@@ -4,10 +4,11 @@ import re
 
 from playwright.async_api import Page, expect
 
+from stream.feeds.settings import FeedSettings
 from stream.signal import SignalState
 from tests.browser.feeding import HALL, YARD, feeding, fits
 from tests.captions import sure
-from web.keys import PUBLICATIONS, SURROUNDINGS
+from web.keys import FEEDS, PUBLICATIONS, SURROUNDINGS
 
 RECORD_NOTES = """() => {
   window.told = [];
@@ -112,15 +113,19 @@ async def test_a_lost_signal_is_said_once_and_so_is_its_return(page: Page) -> No
         assert await note.get_attribute("role") == "status"
 
 
-async def test_an_unknown_feed_and_one_that_was_taken_away_are_explained(page: Page) -> None:
+async def test_a_feed_that_is_set_up_anew_goes_on_and_one_that_is_gone_is_explained(
+    page: Page,
+) -> None:
     async with feeding() as here:
         await page.goto(f"{here.url}/?feed=attic")
-        await expect(page.locator("#overlay")).to_contain_text("There is no such feed")
+        await expect(page.locator("#overlay")).to_contain_text("This feed is not there")
         await page.get_by_role("button", name="To the start").click()
         await page.get_by_role("link", name="The hall").click()
         await watching(page)
-        await here.stream("hall").close()
-        await expect(page.locator("#overlay")).to_contain_text("The source ended")
+        await here.app[FEEDS].reload({"hall": FeedSettings(**{**HALL, "title": "The new hall"})})
+        await watching(page, "The new hall")
+        await here.app[FEEDS].reload({})
+        await expect(page.locator("#overlay")).to_contain_text("This feed is not there")
 
 
 async def test_what_a_busy_server_leaves_out_is_said_calmly(page: Page) -> None:
@@ -133,6 +138,20 @@ async def test_what_a_busy_server_leaves_out_is_said_calmly(page: Page) -> None:
             here.app[SURROUNDINGS].load.count_caption(60.0, 1.0)
         await expect(load).to_have_text("The server is busy: saliency is left out.", timeout=8000)
         assert await load.get_attribute("role") == "status"
+
+
+async def test_a_server_that_asks_to_wait_is_asked_again_later(page: Page) -> None:
+    refusal = {"error": {"code": "too-many-requests", "message": "too many requests"}}
+    async with feeding() as here:
+        await page.route(
+            "**/offer",
+            lambda route: route.fulfill(status=429, headers={"Retry-After": "2"}, json=refusal),
+            times=1,
+        )
+        await page.goto(f"{here.url}/?feed=hall")
+        await expect(page.locator("#overlay")).to_contain_text("Too much was asked at once")
+        await expect(page.locator("#overlay-countdown")).to_contain_text("Next try in 2 s")
+        await watching(page)
 
 
 async def test_a_phone_is_told_that_its_camera_needs_https(page: Page) -> None:

@@ -29,11 +29,11 @@ async def test_others_watch_a_camera_under_the_name_that_it_is_given(
         await fits(page, "shared")
 
         other = await browser.new_page()
-        await other.goto(str(await link.get_attribute("href") and f"{here.url}/?feed=phone"))
+        await other.goto(f"{here.url}/?feed=phone")
         await expect(other.locator("#sentence")).to_have_text("A dog runs")
         await expect(page.locator("#published-viewers")).to_have_text("1 watches now.")
         await page.get_by_role("button", name="Stop sharing").click()
-        await expect(other.locator("#overlay")).to_contain_text("The source ended")
+        await expect(other.locator("#overlay")).to_contain_text("This feed is not there")
         await expect(name).to_be_visible()
         await expect(page.locator("#state")).to_contain_text("Live")
         await other.close()

@@ -63,3 +63,11 @@ async def test_only_what_is_in_view_plays(page: Page) -> None:
         )
         assert here.stream("gate").viewers == 1
         assert here.stream("hall").viewers == 0
+        # As a tab that is left for another does it.
+        await page.evaluate(
+            """() => {
+              Object.defineProperty(document, 'hidden', { value: true });
+              document.dispatchEvent(new Event('visibilitychange'));
+            }"""
+        )
+        await viewers(page, here, 0)

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from inference.caption import Caption
 from inference.engine import Engine, EngineState, EngineUnavailable
-from inference.engine_process import EngineTiming
+from inference.engine_process import EngineProcess, EngineTiming, LoadFailed
+from inference.standby import Standby
 from tests.inference.conftest import photographs
 from web.settings import DEFAULT_CAPTIONER
 
@@ -269,6 +270,37 @@ async def test_a_captioner_that_cannot_be_loaded_says_why(tmp_path: Path) -> Non
     with pytest.raises(EngineUnavailable, match="do not belong together"):
         await engine.wait_loaded()
     await engine.stop()
+
+
+async def test_a_system_without_a_process_to_give_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    engine = Engine(DEFAULT_CAPTIONER, SOON, standby=True)
+    engine.start()
+
+    with pytest.raises(EngineUnavailable, match="cannot be started: No such file"):
+        await engine.wait_loaded()
+    async with asyncio.timeout(5):
+        while engine.starts < 3:
+            await asyncio.sleep(0.01)
+    await engine.stop()
+
+
+async def test_a_standby_that_cannot_be_started_is_tried_again() -> None:
+    tried = asyncio.Semaphore(0)
+
+    async def start() -> EngineProcess:
+        tried.release()
+        raise LoadFailed("no process to give")
+
+    standby = Standby(start, SOON)
+    standby.keep()
+    async with asyncio.timeout(5):
+        for _ in range(3):
+            await tried.acquire()
+    assert not standby.ready
+    await standby.stop()
 
 
 async def test_stopping_leaves_no_process() -> None:

@@ -32,13 +32,13 @@ class BadLine:
     def __init__(self, seed: int) -> None:
         """Lose packets as the seed has it."""
         self._rng = random.Random(seed)
-        self._folder = tempfile.TemporaryDirectory()
-        self._socket = Path(self._folder.name, "line")
         self._ends: list[int] = []
         self.carried = self.lost = 0
         """Packets."""
 
     async def __aenter__(self) -> Self:
+        self._folder = tempfile.TemporaryDirectory()
+        self._socket = Path(self._folder.name, "line")
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(str(self._socket))
         self._listener.listen()

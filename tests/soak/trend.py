@@ -1,10 +1,10 @@
 """Whether something grows: the slope of its samples, and how sure that is."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 
 _BLOCKS = 20
@@ -23,7 +23,7 @@ class Trend:
     high: float
 
     @classmethod
-    def of(cls, seconds: Sequence[float], values: Sequence[float]) -> Self:
+    def of(cls, seconds: ArrayLike, values: ArrayLike) -> Self:
         """Lay a line through samples, by least squares.
 
         Args:
@@ -33,15 +33,16 @@ class Trend:
         Raises:
             ValueError: If there are not three at least.
         """
-        if len(values) < 3:
+        times, samples = np.asarray(seconds, float), np.asarray(values, float)
+        if len(samples) < 3:
             raise ValueError("three samples at least make a trend")
-        blocks = min(_BLOCKS, len(values))
-        hours = np.array([part.mean() for part in np.array_split(np.asarray(seconds), blocks)])
-        means = [part.mean() for part in np.array_split(np.asarray(values, float), blocks)]
-        line = stats.linregress(hours / 3600, means)
+        blocks = min(_BLOCKS, len(samples))
+        hours = [part.mean() / 3600 for part in np.array_split(times, blocks)]
+        means = [part.mean() for part in np.array_split(samples, blocks)]
+        line = stats.linregress(hours, means)
         spread = stats.t.ppf((1 + _CONFIDENCE) / 2, blocks - 2) * line.stderr
         slope = float(line.slope)
-        return cls(float(np.mean(values)), slope, slope - spread, slope + spread)
+        return cls(float(samples.mean()), slope, float(slope - spread), float(slope + spread))
 
     def is_flat(self, trivial: float) -> bool:
         """Whether nothing grows: the interval holds 0, or the slope is no more than is trivial.

@@ -22,6 +22,21 @@ def test_everyone_who_listens_is_told_until_they_do_not() -> None:
     assert (one, two, len(broadcast)) == ([1, 2], [2, 3], 1)
 
 
+def test_one_that_fails_keeps_nothing_from_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    broadcast: Broadcast[int] = Broadcast()
+    heard: list[int] = []
+
+    def fail(event: int) -> None:
+        raise OSError(f"no room for {event}")
+
+    broadcast.listen(fail)
+    broadcast.listen(heard.append)
+    broadcast.publish(7)
+
+    assert heard == [7]
+    assert "no room for 7" in caplog.text
+
+
 async def test_a_slow_reader_loses_the_oldest_and_holds_up_nobody() -> None:
     broadcast: Broadcast[int] = Broadcast()
     with broadcast.subscribe(3) as slow, broadcast.subscribe(100) as quick:

@@ -46,6 +46,7 @@ def test_secrets_may_lie_in_files(tmp_path: Path) -> None:
         ({"stun": ["stun.example.org"]}, "stun:HOST"),
         ({"stun": ["stun:a?transport=udp"]}, "stun:HOST"),
         ({"turn": ["https://turn.example.org"], "turn_secret": "s"}, "turn:HOST:PORT"),
+        ({"stun": ["stun:a:70000"]}, "stun:HOST"),
         ({"turn": ["turn:a b"], "turn_secret": "s"}, "turn:HOST:PORT"),
         ({"turn": TURN}, "need turn_secret"),
         ({"turn": TURN, "turn_username": "me"}, "needs turn_password"),

@@ -50,6 +50,27 @@ def test_says_why_it_refuses(body: object, code: str) -> None:
     assert refusal(body) == code
 
 
+@pytest.mark.parametrize(
+    ("was", "becomes", "told"),
+    [
+        ("a=mid:0\r\n", "a=mid:5\r\n", "bundles"),
+        ("a=group:BUNDLE 0 1", "a=group:BUNDLE 9 0 1", "bundles"),
+        ("m=application", "m=example", "bundles"),
+        ("a=mid:1", "a=mid:0", "same mid"),
+        ("a=fingerprint:", "a=finger:", "fingerprint"),
+    ],
+)
+async def test_refuses_what_would_be_answered_by_chance(was: str, becomes: str, told: str) -> None:
+    async with Peer(None) as peer:
+        sdp = (await peer.offer()).sdp
+
+    body = {"sdp": sdp.replace(was, becomes), "type": "offer", "source": "demo"}
+    assert body["sdp"] != sdp
+    with pytest.raises(OfferError, match=told) as caught:
+        Offer.read(body, LIMIT)
+    assert caught.value.code == "bad-sdp"
+
+
 def test_measures_before_it_parses() -> None:
     assert refusal({"sdp": "ä" * 600, "type": "offer"}, 1024) == "too-large"
 

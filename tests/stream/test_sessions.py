@@ -254,7 +254,7 @@ async def test_an_offer_with_no_common_codec_leaves_nothing(engine: Engine) -> N
                 Offer.read({"sdp": sdp, "type": "offer", "source": "demo"}, 65_536)
             )
 
-        assert caught.value.code == "bad-sdp"
+        assert caught.value.code == "no-codec"
         await until_empty(sessions, 2)
 
 

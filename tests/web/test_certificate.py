@@ -138,6 +138,10 @@ async def test_one_that_is_given_is_renewed_without_a_restart(tmp_path: Path) ->
     given = f"certificate = '{folder}/https.pem'\nkey = '{folder}/https.pem'"
     async with served(tmp_path, f"[https]\n{given}\n", tls=True) as here:
         before = await _seen(here.port)
+        async with ClientSession() as client:
+            url = f"https://127.0.0.1:{here.port}/healthz"
+            async with client.get(url, ssl=_fingerprint(folder)) as response:
+                assert response.headers["Strict-Transport-Security"].startswith("max-age=")
         (folder / "https.pem").unlink()
         certificate_of(HttpsSettings(on=True, folder=folder), NAMES)
         here.reload(f"[https]\n{given}\n")

@@ -72,6 +72,17 @@ async def test_settings_are_read_again_and_sessions_stay(
         assert not peer.of_type("error")
 
 
+async def test_nobody_is_let_in_by_a_token_that_is_taken_away(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    hosts = "[access]\nhosts = ['camera.example']\n"
+    async with served(tmp_path, f"{hosts}admin_token = '{ADMIN}'\n") as here:
+        here.reload(hosts)
+        await until_logged(caplog, "others can reach the server")
+        assert await role_of(here, OTHER) is None
+        assert await role_of(here, ADMIN) == "admin"
+
+
 async def test_feeds_come_and_go_and_those_that_stay_are_left_alone(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

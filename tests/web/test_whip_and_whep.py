@@ -115,7 +115,7 @@ async def test_a_session_that_is_begun_has_an_address_and_is_ended_there(
 ) -> None:
     async with Peer(footage, channel=False) as source:
         begun = await begin(client, source, "/whip/street")
-        assert begun.content_type == SDP
+        assert begun.headers["Content-Type"] == SDP
         assert re.fullmatch(r"/whip/street/[\w-]{20,}", begun.headers["Location"])
         assert re.fullmatch(r'"[!#-~]+"', begun.headers["ETag"])
         assert begun.headers["Accept-Patch"] == FRAGMENT
@@ -172,6 +172,15 @@ async def test_an_offer_that_cannot_be_answered_is_refused_with_a_reason(
 ) -> None:
     sent = bearer(ADMIN, **{"Content-Type": SDP, **headers})
     assert await code(await client.post(path, data=body, headers=sent)) == expected
+
+
+async def test_an_encoder_is_told_which_codecs_there_are(client: Client, footage: Path) -> None:
+    async with Peer(footage, channel=False) as source:
+        sdp = (await source.offer()).sdp.replace("VP8/90000", "AV1/90000")
+        sdp = re.sub("profile-level-id=[0-9a-f]{6}", "profile-level-id=64001f", sdp)
+        refused = await post(client, "/whip/street", sdp)
+    assert await code(refused) == (400, "no-codec")
+    assert "H.264 in Baseline" in await refused.text()
 
 
 async def test_what_is_reserved_is_refused_and_what_can_be_done_is_told(client: Client) -> None:

@@ -61,7 +61,7 @@ export class FeedList {
     row.item.dataset.signal = feed.signal.state;
     setText(row.name, feed.title);
     setText(row.signal, signalText(feed.signal));
-    setText(row.words, feed.caption ? said(feed.caption) : '');
+    setText(row.words, wordsOf(feed));
     setText(row.age, feed.taken ? roughAgeText(feed.taken) : '');
     setText(row.viewers, viewersText(feed.viewers));
   }
@@ -114,6 +114,12 @@ export class FeedList {
       setText(age, feed.taken ? roughAgeText(feed.taken) : '');
     }
   }
+}
+
+/** @param {WatchableFeed} feed */
+function wordsOf({ caption, signal }) {
+  if (caption === null) return '';
+  return signal.state === 'live' ? said(caption) : `Last: ${said(caption)}`;
 }
 
 /**

@@ -133,8 +133,14 @@ const EXPLANATIONS = {
     advice: 'Who is logged in as a viewer may watch feeds. For a session of your own log in as admin.',
     actions: ['login', 'start'],
   },
+  'feed-interrupted': {
+    title: 'The feed was interrupted',
+    advice: 'It was set up anew, or it is over. If it is still there it goes on by itself.',
+    actions: [],
+    retries: true,
+  },
   'feed-unknown': {
-    title: 'There is no such feed',
+    title: 'This feed is not there',
     advice: 'It is not in the server’s configuration, or whoever shared it has stopped.',
     actions: ['retry', 'start'],
   },

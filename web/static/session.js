@@ -128,11 +128,17 @@ export class Session {
     }
     if (message.type === 'error') {
       if (message.code === 'session-ended' || message.code === 'source-ended') {
-        this.#end(new Problem(message.code, { detail: message.message }));
+        this.#end(new Problem(this.#endingOf(message.code), { detail: message.message }));
         return;
       }
     }
     this.#listener.onMessage(message);
+  }
+
+  /** @param {'session-ended' | 'source-ended'} code */
+  #endingOf(code) {
+    const mayGoOn = code === 'source-ended' && this.input.kind === 'feed';
+    return mayGoOn ? 'feed-interrupted' : code;
   }
 
   /**

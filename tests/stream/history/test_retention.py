@@ -14,7 +14,7 @@ WORDS = ("dog", "cat", "man", "street", "canoe", "snow", "jacket", "ball", "tree
 
 def fill(store: Store, count: int) -> None:
     for number in range(count):
-        words = " ".join(f"{word}{number % 7}" for word in WORDS * 20)
+        words = " ".join(f"{word}{number % 7}" for word in WORDS * 60)
         store.add(event(shorter(f"Picture {number}", words), 60 * number))
 
 
@@ -37,7 +37,7 @@ def test_what_is_too_old_goes(path: Path, reading: Reading, store: Store) -> Non
 
 def test_of_too_much_the_oldest_goes_and_the_file_shrinks(path: Path, tmp_path: Path) -> None:
     store = Store(path, days=36_500, megabytes=1)
-    fill(store, 1200)
+    fill(store, 400)
     assert store.bytes > 1_200_000
 
     deleted = store.retain(NOON)
@@ -46,7 +46,7 @@ def test_of_too_much_the_oldest_goes_and_the_file_shrinks(path: Path, tmp_path: 
     left = [span.text for span in reading.newest(Wanted(), 500, None)]
     assert store.bytes <= 1_000_000
     assert sum(file.stat().st_size for file in tmp_path.iterdir()) <= 1_100_000
-    assert left[:2] == ["Picture 1199", "Picture 1198"]
+    assert left[:2] == ["Picture 399", "Picture 398"]
     assert not texts(reading, f"picture {deleted - 1}")
     assert texts(reading, f"picture {deleted}")
     assert store.retain(NOON) == 0
