@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from inference.explanations.colours import COLOURS, OPACITIES
 from inference.explanations.map import Map
 from inference.explanations.painting import levels_of
+from stream.conversion import converted
 from stream.mixture import Mixture
 from stream.yuv import blank, planes
 
@@ -64,7 +65,7 @@ class HeatOverlay:
         if heat is None or _is_blank(heat):
             return frame
         mixtures = self._mixtures(heat, frame.width, frame.height)
-        picture = frame if frame.format.name == "yuv420p" else frame.reformat(format="yuv420p")
+        picture = converted(frame, "yuv420p")
         drawn = blank(picture.width, picture.height, like=picture)
         for source, target, mixture in zip(planes(picture), planes(drawn), mixtures, strict=True):
             mixture.apply(source, target)

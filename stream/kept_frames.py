@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.pictures import squeeze
+from stream.conversion import converted
 from stream.stream_captioner import CaptionedFrame
 
 KEPT = 4
@@ -132,10 +133,10 @@ class StudiedFrames:
 
 
 def _squeezed(image: av.VideoFrame, side: int) -> NDArray[np.uint8]:
-    return squeeze(np.asarray(image.to_ndarray(format="rgb24"), np.uint8), side)
+    return squeeze(np.asarray(converted(image, "rgb24").to_ndarray(), np.uint8), side)
 
 
 def _as_jpeg(image: av.VideoFrame) -> bytes:
-    pixels = image.to_ndarray(format="bgr24")
+    pixels = converted(image, "bgr24").to_ndarray()
     _, encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     return bytes(encoded)

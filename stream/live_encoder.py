@@ -14,6 +14,8 @@ from av.frame import Frame
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
 
+from stream.conversion import converted
+
 _OPTIONS = {
     "deadline": "realtime",
     "lag-in-frames": "0",
@@ -42,8 +44,7 @@ class LiveVp8Encoder(Vp8Encoder):
             The payloads of its RTP packets (RFC 7741), and its time in 1/90000 s.
         """
         assert isinstance(frame, av.VideoFrame)
-        if frame.format.name != "yuv420p":
-            frame = frame.reformat(format="yuv420p")
+        frame = converted(frame, "yuv420p")
         if force_keyframe:
             frame.pict_type = PictureType.I
         rate = _rate(frame, self.target_bitrate)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from stream.conversion import converted
 from stream.mixture import Mixture
 from stream.typesetting import Paragraph, typeset
 from stream.yuv import blank, planes
@@ -134,7 +135,7 @@ class CaptionOverlay:
         rendering = self._rendering(subtitle, frame.width, frame.height)
         if rendering is None:
             return frame
-        picture = frame if frame.format.name == "yuv420p" else frame.reformat(format="yuv420p")
+        picture = converted(frame, "yuv420p")
         drawn = blank(picture.width, picture.height, like=picture)
         tops = (rendering.top, rendering.top // 2, rendering.top // 2)
         for source, target, top, mixture in zip(

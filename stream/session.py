@@ -176,6 +176,9 @@ class Session:
             return self._publications.find(self.offer.feed)
         stream = CaptionedStream(self.offer.publish or self.id, self._shared)
         stream.signal = Signal(SignalState.LIVE, time.time())
+        if not self.offer.receives:
+            # Who gets nothing back chooses nothing: as of a feed, and its viewers may want no more.
+            stream.maps.explanations = "gradcam"
         if self.offer.publish:
             self._publications.add(stream)
         return stream

@@ -132,7 +132,7 @@ class Sessions:
     async def close(self, why: str = "the server is stopping") -> None:
         """End every session, telling each client why."""
         for live in self._live.values():
-            live.session.end(Ended(why))
+            live.session.end(Ended(why, "server-stopping"))
         tasks = [live.task for live in self._live.values()]
         if tasks:
             await asyncio.wait(tasks, timeout=_FAREWELLS_S)

@@ -12,6 +12,8 @@ import numpy as np
 from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 
+from stream.conversion import converted
+
 SIDE = 32
 """Cells of a thumbnail in a row and in a column."""
 
@@ -44,9 +46,7 @@ def thumbnail(image: av.VideoFrame) -> Thumbnail:
     Returns:
         float32 [32, 32, 3]: Y above black, U and V about none, in grey levels of 8 bits.
     """
-    small = image.reformat(
-        width=SIDE, height=SIDE, format="yuv444p", interpolation=Interpolation.AREA
-    )
+    small = converted(image, "yuv444p", (SIDE, SIDE), Interpolation.AREA)
     planes = [np.frombuffer(memoryview(plane), np.uint8) for plane in small.planes]
     lines = [plane.reshape(SIDE, -1)[:, :SIDE] for plane in planes]
     return np.stack(lines, axis=-1).astype(np.float32) - _BLACK

@@ -14,6 +14,7 @@ from inference.engine import EngineUnavailable
 from inference.steadiness import Anchor, View
 from models.pictures import squeeze
 from stream.caption_service import CaptionService
+from stream.conversion import converted
 from stream.frame import Frame
 from stream.recent_pictures import RecentPictures
 from stream.stillness import Thumbnail, is_still, thumbnail
@@ -120,7 +121,7 @@ class StreamCaptioner:
         small = thumbnail(image)
         if last is not None and is_still(last, small):
             return small, None
-        picture = squeeze(np.asarray(image.to_ndarray(format="rgb24"), np.uint8), side)
+        picture = squeeze(np.asarray(converted(image, "rgb24").to_ndarray(), np.uint8), side)
         if self._pictures is not None:
             self._pictures.offer(picture, small, at_s)
         return small, picture

@@ -7,6 +7,7 @@ import av
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
 
+from stream.conversion import converted
 from stream.yuv import blank, planes
 
 VideoPacket: TypeAlias = "av.Packet[av.VideoStream]"
@@ -97,7 +98,7 @@ def _fits(codec: VideoCodecContext, frame: av.VideoFrame) -> bool:
 
 def _copy(picture: av.VideoFrame) -> av.VideoFrame:
     """Give a frame whose time and type may be set: others hold the picture too."""
-    source = picture if picture.format.name == "yuv420p" else picture.reformat(format="yuv420p")
+    source = converted(picture, "yuv420p")
     copied = blank(source.width, source.height)
     for plane, target in zip(planes(source), planes(copied), strict=True):
         target[:] = plane

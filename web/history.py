@@ -1,5 +1,7 @@
 """`/api/history`: what feeds have said, to be searched, counted, taken away and deleted."""
 
+import logging
+
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
@@ -18,6 +20,8 @@ _BUCKETS = 60
 _LATEST_ID = 10**18 - 1
 _HEADERS = {"Cache-Control": "no-store"}
 _RETRY = {"Retry-After": "5"}
+
+logger = logging.getLogger(__name__)
 
 
 def routes() -> list[web.AbstractRouteDef]:
@@ -99,8 +103,15 @@ async def _write(
     )
     await response.prepare(request)
     await response.write((writer.head() + writer.write(first)).encode())
-    async for page in pages:
-        await response.write(writer.write(page).encode())
+    try:
+        async for page in pages:
+            await response.write(writer.write(page).encode())
+    except (HistoryBusy, HistoryError) as problem:
+        logger.warning("an export was broken off: %s", problem)
+        # Half a file must not pass for a whole one: without its last chunk it does not (RFC 9112).
+        if request.transport:
+            request.transport.abort()
+        return response
     await response.write_eof()
     return response
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from aiohttp import web
 
 from stream.history import BadQuery, Wanted
+from stream.history.wanted import LATEST
 from stream.stream_name import check_stream_name
 
 _NUMBER = re.compile(r"\d{1,18}")
@@ -65,9 +66,10 @@ def time(request: web.Request, name: str) -> float | None:
         seconds = float(text) if text.isascii() and "_" not in text else math.nan
     except ValueError:
         seconds = _clock(text)
-    if not math.isfinite(seconds):
+    if not 0 <= seconds <= LATEST:
         raise BadQuery(
-            f"{name} is a time: seconds since the Unix epoch, or such as 2026-01-31T09:00:00Z"
+            f"{name} is a time: seconds since the Unix epoch up to {LATEST:.0f}, or such as "
+            "2026-01-31T09:00:00Z"
         )
     return seconds
 

@@ -9,7 +9,7 @@ from models.vocabulary import tokenize
 from stream.history.span import LONGEST_S, moment
 
 _MOST_WORDS = 16
-_LATEST = 4e9
+LATEST = 4e9
 """The latest time that may be asked for, in seconds since the Unix epoch; SQLite's integers and
 JSON's numbers hold its microseconds exactly."""
 _PART = re.compile(r'"([^"]*)"|([^"\s]+)')
@@ -51,8 +51,8 @@ class Wanted:
             BadQuery: If the times or the words cannot be.
         """
         for time in (begin, end):
-            if time is not None and not 0 <= time <= _LATEST:
-                raise BadQuery(f"a time is between 0 and {_LATEST:.0f} s since the Unix epoch")
+            if time is not None and not 0 <= time <= LATEST:
+                raise BadQuery(f"a time is between 0 and {LATEST:.0f} s since the Unix epoch")
         if begin is not None and end is not None and end < begin:
             raise BadQuery("`to` lies before `from`")
         return cls(feed, begin, end, match_of(words) if words is not None else None)

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from av.sidedata.sidedata import SideData
 
+from stream.conversion import converted
 from stream.yuv import Plane, blank, planes
 
 
@@ -58,7 +59,7 @@ def upright(frame: av.VideoFrame) -> av.VideoFrame:
     orientation = Orientation.of(frame)
     if orientation == Orientation():
         return frame
-    lying = frame.reformat(format="yuv420p")
+    lying = converted(frame, "yuv420p")
     width, height = lying.width, lying.height
     if orientation.transposed:
         width, height = height, width

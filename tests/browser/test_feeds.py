@@ -68,6 +68,9 @@ async def test_a_feed_is_watched_at_its_address_and_only_looked_at(page: Page) -
         await expect(page.locator("#interval")).to_have_accessible_description(reason)
         await page.get_by_label("Explanations").select_option("none")
         await expect(page.locator("#confirmation")).to_contain_text("without maps")
+        await page.get_by_label("Explanations").select_option("all")
+        fewer = "This feed comes with fewer maps now; word maps for none, pixel maps for none."
+        await expect(page.locator("#about-explanations")).to_have_text(fewer)
         await expect(page.locator("#publishing")).to_be_hidden()
 
         await page.click("#freeze")

@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import ClientPayloadError
 
+from stream.history import HistoryError, Wanted
+from stream.history.span import Span
 from tests.captions import objects_only, sure
 from tests.events import NOON, event
 from tests.web.doors import Client, serving
@@ -193,6 +196,24 @@ async def test_export_as_lines(tmp_path: Path) -> None:
 
     spans = [json.loads(line) for line in text.splitlines()]
     assert [span["said"] for span in spans] == ["A dog runs", "Not sure. Perhaps: laptop"]
+
+
+async def test_half_an_export_does_not_pass_for_a_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with remembering(tmp_path) as client:
+        assert client.app
+        whole = client.app[HISTORY].all
+
+        async def half(wanted: Wanted) -> AsyncIterator[list[Span]]:
+            async for page in whole(wanted):
+                yield page
+            raise HistoryError("the disk is gone")
+
+        monkeypatch.setattr(client.app[HISTORY], "all", half)
+        async with client.get("/api/history/export?format=jsonl") as response:
+            with pytest.raises(ClientPayloadError):
+                await response.read()
 
 
 async def test_only_what_is_named_is_deleted(tmp_path: Path) -> None:

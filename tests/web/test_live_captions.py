@@ -113,6 +113,9 @@ async def test_what_is_asked_for_wrongly_is_told() -> None:
         for path in (
             "captions.vtt?zero=noon",
             "captions.vtt?zero=nan",
+            "captions.vtt?zero=-1",
+            "captions.vtt?zero=1e19",
+            "captions.vtt?zero=0001-01-01",
             "captions.vtt?zero=1_0",
             "captions.vtt?follow=yes",
             "captions.vtt?from=1",

@@ -119,7 +119,7 @@ async def test_at_sigterm_clients_are_told_and_it_ends_soon(tmp_path: Path) -> N
                 await here.task
             await peer.until(lambda: peer.of_type("error"))
         (error,) = peer.of_type("error")
-        assert (error["code"], error["message"]) == ("session-ended", "the server is stopping")
+        assert (error["code"], error["message"]) == ("server-stopping", "the server is stopping")
 
 
 async def test_systemd_is_told_how_it_goes(

@@ -2,6 +2,7 @@
 
 from web.openapi.operation import (
     NAME,
+    TIME,
     Json,
     bytes_of,
     in_query,
@@ -96,7 +97,7 @@ def _subtitles() -> Json:
         "takes the time of a subtitle from where its video begins, so for a live video give the "
         "time now less the video's `currentTime`. Without, it is when the feed's first caption "
         "was, which stays the same as long as the feed is there.",
-        {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "format": "date-time"}]},
+        TIME,
     )
     follow = in_query(
         "follow",

@@ -2,13 +2,22 @@
 
 from stream.history.export import FORMS
 from stream.history.reading import MOST_BUCKETS, MOST_SPANS
-from web.openapi.operation import FEED, Json, header, in_query, json_of, operation, ref, text_of
+from web.openapi.operation import (
+    FEED,
+    TIME,
+    Json,
+    header,
+    in_query,
+    json_of,
+    operation,
+    ref,
+    text_of,
+)
 
 _TAG = "History"
-_TIME = {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "format": "date-time"}]}
 _OF_TIME = "seconds since the Unix epoch, or RFC 3339, as in 2026-01-31T09:00:00Z"
-_FROM = in_query("from", f"Only what lasted until then or longer: {_OF_TIME}.", _TIME)
-_TO = in_query("to", f"Only what began before: {_OF_TIME}.", _TIME)
+_FROM = in_query("from", f"Only what lasted until then or longer: {_OF_TIME}.", TIME)
+_TO = in_query("to", f"Only what began before: {_OF_TIME}.", TIME)
 _Q = in_query(
     "q",
     "Words to look for in captions, objects and guesses; all must occur, in any form (dog finds "

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from stream.history.wanted import LATEST
+
 Json = dict[str, Any]
 
 NAME_PATTERN = "^[a-z0-9][a-z0-9_-]{0,39}$"
@@ -84,6 +86,12 @@ def in_query(name: str, description: str, schema: Json, *, required: bool = Fals
     }
 
 
+TIME: Json = {
+    "anyOf": [
+        {"type": "number", "minimum": 0, "maximum": LATEST},
+        {"type": "string", "format": "date-time"},
+    ]
+}
 NAME = in_path("name", "The name of a feed or of a published session.", NAME_PATTERN)
 FEED = in_query("feed", "Only this feed.", {"type": "string", "pattern": NAME_PATTERN})
 

@@ -15,6 +15,8 @@ from web.openapi.operation import (
 
 _TAG = "Video"
 _SESSION = in_path("session", "What `Location` said.", r"^[A-Za-z0-9_-]{1,64}$")
+# What may be done is the same for whatever is named.
+_ANY_NAME, _ANY_SESSION = in_path("name", "A name.", "."), in_path("session", "A session.", ".")
 _SDP = {"application/sdp": {"schema": {"type": "string"}}}
 _FRAGMENT = {"application/trickle-ice-sdpfrag": {"schema": {"type": "string"}}}
 _IF_MATCH = {
@@ -82,10 +84,10 @@ def _exchange(path: str, summary: str, role: str) -> dict[str, Json]:
     begun = {
         "delete": end,
         "patch": trickle,
-        "options": {**options, "parameters": [NAME, _SESSION]},
+        "options": {**options, "parameters": [_ANY_NAME, _ANY_SESSION]},
     }
     return {
-        f"{path}/{{name}}": {"post": begin, "options": {**options, "parameters": [NAME]}},
+        f"{path}/{{name}}": {"post": begin, "options": {**options, "parameters": [_ANY_NAME]}},
         f"{path}/{{name}}/{{session}}": begun,
     }
 

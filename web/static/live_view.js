@@ -56,6 +56,8 @@ export class LiveView {
   );
   /** @type {Method[]} */
   #methods = [];
+  /** Whether the stream is a feed's. */
+  #watches = false;
   /** The name of the session's stream. */
   #stream = '';
 
@@ -140,6 +142,7 @@ export class LiveView {
     this.#settings.greet(hello);
     this.#figures.showModel(hello);
     this.#stream = hello.stream;
+    this.#watches = hello.watching !== null;
     this.#frozen.analyses.model = hello.model;
     this.#looking.methods = this.#methods = hello.model.methods;
   }
@@ -159,8 +162,8 @@ export class LiveView {
     this.#settings.confirm(stats.settings);
     this.#figures.showStats(stats);
     this.#frozen.analyses.pictures = stats.pictures;
-    this.#looking.configure(explanations, stats.explanations);
-    const thinned = thinningText(explanations, stats.explanations);
+    this.#looking.configure(explanations, stats.explanations, this.#watches);
+    const thinned = thinningText(explanations, stats.explanations, this.#watches);
     setText(element('about-explanations'), thinned || aboutExplanations);
     setText(element('load'), stats.load.message);
   }

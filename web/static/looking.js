@@ -53,6 +53,7 @@ export class Looking {
   #methods = [];
   /** @type {Settings['explanations']} */
   #explanations = 'none';
+  #watches = false;
   /** @type {Thinning} */
   #thinning = { gradcam_every: 1, saliency_every: 1 };
 
@@ -76,8 +77,10 @@ export class Looking {
   /**
    * @param {Settings['explanations']} explanations
    * @param {Thinning} thinning
+   * @param {boolean} watches  Whether the stream is a feed's.
    */
-  configure(explanations, thinning) {
+  configure(explanations, thinning, watches) {
+    this.#watches = watches;
     this.#explanations = explanations;
     this.#thinning = thinning;
     if (explanations !== 'all') this.#saliency = null;
@@ -207,7 +210,7 @@ export class Looking {
   }
 
   get #absence() {
-    return absenceText(this.#explanations, this.#thinning);
+    return absenceText(this.#explanations, this.#thinning, this.#watches);
   }
 }
 

@@ -95,6 +95,12 @@ const EXPLANATIONS = {
     actions: [],
     retries: true,
   },
+  'server-stopping': {
+    title: 'The server is stopping',
+    advice: 'It may be restarting. Captions go on by themselves as soon as it is back.',
+    actions: [],
+    retries: true,
+  },
   'device-slept': {
     title: 'This device was asleep',
     advice: 'The connection ended meanwhile. Captions go on by themselves.',

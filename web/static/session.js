@@ -19,6 +19,8 @@ import { Problem, problemFrom } from './problems.js';
  * @property {(stream: MediaStream) => void} onVideo
  */
 
+/** Errors after which the server ends the session. */
+const ENDINGS = ['session-ended', 'source-ended', 'server-stopping'];
 /** A connection that lived this long is counted as a success. */
 const STEADY_MS = 10_000;
 
@@ -127,7 +129,7 @@ export class Session {
       this.#listener.onLive();
     }
     if (message.type === 'error') {
-      if (message.code === 'session-ended' || message.code === 'source-ended') {
+      if (ENDINGS.includes(message.code)) {
         this.#end(new Problem(this.#endingOf(message.code), { detail: message.message }));
         return;
       }
@@ -135,7 +137,7 @@ export class Session {
     this.#listener.onMessage(message);
   }
 
-  /** @param {'session-ended' | 'source-ended'} code */
+  /** @param {string} code  One of the endings. */
   #endingOf(code) {
     const mayGoOn = code === 'source-ended' && this.input.kind === 'feed';
     return mayGoOn ? 'feed-interrupted' : code;

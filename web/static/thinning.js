@@ -7,9 +7,10 @@
 /**
  * @param {Settings['explanations']} explanations  What was asked for.
  * @param {Thinning} thinning
+ * @param {boolean} watches  Whether the stream is a feed's, which says what is computed of it.
  * @returns {string}  What comes less often than it was asked for; empty if nothing does.
  */
-export function thinningText(explanations, { gradcam_every, saliency_every }) {
+export function thinningText(explanations, { gradcam_every, saliency_every }, watches) {
   const thinned = [];
   if (explanations !== 'none' && gradcam_every !== 1) {
     thinned.push(`word maps ${rateText(gradcam_every)}`);
@@ -18,17 +19,21 @@ export function thinningText(explanations, { gradcam_every, saliency_every }) {
     thinned.push(`pixel maps ${rateText(saliency_every)}`);
   }
   if (thinned.length === 0) return '';
-  return `Explanations are thinned: the captioner is busy; ${thinned.join(', ')}.`;
+  const why = watches
+    ? 'This feed comes with fewer maps now'
+    : 'Explanations are thinned: the captioner is busy';
+  return `${why}; ${thinned.join(', ')}.`;
 }
 
 /**
  * @param {Settings['explanations']} explanations
  * @param {Thinning} thinning
+ * @param {boolean} watches  Whether the stream is a feed's.
  * @returns {string}  Why a caption came without maps of its words.
  */
-export function absenceText(explanations, thinning) {
+export function absenceText(explanations, thinning, watches) {
   if (explanations === 'none') return 'No map: explanations are switched off in the settings.';
-  return thinningText(explanations, thinning) || 'No map came with this caption.';
+  return thinningText(explanations, thinning, watches) || 'No map came with this caption.';
 }
 
 /** @param {number} every  Of how many captions one has it. */
