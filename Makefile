@@ -7,7 +7,7 @@ PIP := $(PYTHON) -m pip --disable-pip-version-check --quiet
 .PHONY: run test lint types bench soak fuzz train-setup clean
 
 run: $(VENV)/installed
-	@$(PYTHON) server.py
+	@$(PYTHON) server.py $(if $(CONFIG),--config $(CONFIG))
 
 test: $(VENV)/installed-test peers lint types
 	$(PYTHON) -m pytest --numprocesses 3 --dist loadfile

@@ -32,7 +32,7 @@ class Broadcast(Generic[Event]):
         return Subscription(self, room)
 
     def publish(self, event: Event) -> None:
-        """Tell everyone who listens now; one that fails is logged, and keeps nothing from others."""
+        """Tell everyone who listens now; one that fails is logged, and hinders no other."""
         for listener in list(self._listeners.values()):
             try:
                 listener(event)

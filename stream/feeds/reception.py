@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import threading
 from collections.abc import Callable
 from contextvars import copy_context
@@ -65,14 +66,27 @@ class Reception:
             await asyncio.wait({self.over}, timeout=CLOSE_S)
 
     def _receive(self) -> None:
+        try:
+            self._play()
+        finally:
+            # PyAV's objects refer to one another in a circle: what FFmpeg decoded with, tens of
+            # megabytes, would be held until Python happens to look for such circles.
+            gc.collect()
+
+    def _play(self) -> None:
         with self._open() as source:
             with self._lock:
                 if self._closed:
                     return
                 self._source = source
-            for frame in source.frames():
-                if not self._hand_over(Frame(frame.image, frame.captured)):
-                    return
+            try:
+                for frame in source.frames():
+                    if not self._hand_over(Frame(frame.image, frame.captured)):
+                        return
+            finally:
+                with self._lock:
+                    self._replaced += source.replaced
+                    self._source = None
 
     def _hand_over(self, frame: Frame) -> bool:
         with self._lock:
