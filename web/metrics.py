@@ -109,6 +109,8 @@ class _ServerCollector(Collector):
             told = "Times that the engine's process had to be started again."
             yield _counter("engine_restarts", told, max(0, engine.starts - 1))
             yield _gauge("engine_jobs", "Explanations and analyses under way.", engine.jobs)
+            told = "Whether a second process is loaded, to take over at once."
+            yield _gauge("engine_standby", told, engine.has_standby)
 
     def _load(self) -> Iterator[Metric]:
         load = self._app[SURROUNDINGS].load

@@ -116,7 +116,8 @@ class CountingPeer:
         """Be gone without a word, as a process is that was killed."""
         await self._stop()
         for pair in self._connection._nominated.values():
-            pair.protocol.transport.abort()
+            if pair.protocol.transport:
+                pair.protocol.transport.abort()
         await self.close()
 
     def take(self) -> Counted:

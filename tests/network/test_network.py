@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 def test_video_and_captions_survive_lost_packets_and_a_dead_line() -> None:
-    short = ("--scripted", "--seconds", "3", "--stalls", "1", "--pause", "0")
+    short = ("--scripted", "--seconds", "5", "--stalls", "1", "--pause", "0")
     done = subprocess.run(
         [sys.executable, "-m", "tests.network", *short],
         cwd=ROOT,

@@ -5,11 +5,12 @@ import contextlib
 import json
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
+from aiortc.exceptions import InvalidStateError
 
 from tests.bench.counting_peer import CountingPeer
 
@@ -79,7 +80,8 @@ class Audience:
             await peer.open(source="feed", feed=feed)
             opened = True
             await asyncio.sleep(stays_s)
-        except (aiohttp.ClientError, TimeoutError, ConnectionError):
+        except (aiohttp.ClientError, InvalidStateError, OSError):
+            # Refused, or the server ended meanwhile.
             self.visits.refused += 1
         finally:
             counted = peer.take()
@@ -92,24 +94,27 @@ class Audience:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(stays_s):
                 try:
-                    async for _ in _captions(f"{self._url}/api/feeds/{feed}/events"):
-                        self.visits.captions += 1
-                except aiohttp.ClientError:
+                    url = f"{self._url}/api/feeds/{feed}/events"
+                    async with contextlib.aclosing(_captions(url)) as captions:
+                        async for _ in captions:
+                            self.visits.captions += 1
+                except (aiohttp.ClientError, ConnectionError):
                     self.visits.refused += 1
 
     async def _stay(self) -> None:
         """Read the captions of all feeds from beginning to end."""
         while True:
-            with contextlib.suppress(aiohttp.ClientError):
-                async for caption in _captions(f"{self._url}/api/events"):
-                    captured = caption["frame"]["time"]
-                    self.captured_at[caption["feed"]] = captured
-                    self.captioned_at[caption["feed"]] = time.time()
-                    self._ages_s.append(time.time() - captured)
+            with contextlib.suppress(aiohttp.ClientError, OSError):
+                async with contextlib.aclosing(_captions(f"{self._url}/api/events")) as captions:
+                    async for caption in captions:
+                        captured = caption["frame"]["time"]
+                        self.captured_at[caption["feed"]] = captured
+                        self.captioned_at[caption["feed"]] = time.time()
+                        self._ages_s.append(time.time() - captured)
             await asyncio.sleep(0.1)
 
 
-async def _captions(url: str) -> AsyncIterator[dict[str, Any]]:
+async def _captions(url: str) -> AsyncGenerator[dict[str, Any], None]:
     """Read captions as they come."""
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
     async with (

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-import psutil
+from aiohttp import ClientSession
 
 from tests.bench.counting_peer import CountingPeer
 from tests.soak.audience import Audience
@@ -22,8 +22,7 @@ _PAUSES_S = (1.0, 5.0)
 """Between all being well and the next that is killed."""
 _CAMERA_GONE_S = (0.2, 2.0)
 _POLL_S = 0.05
-_IDLE = 0.1
-"""Part of a core: a process that loads takes more."""
+_LOADED_S = 300.0
 
 
 @dataclass(slots=True)
@@ -110,21 +109,10 @@ class Kills:
         await self._back(time.time(), FEEDS)
 
     async def _wait_until_loaded(self) -> None:
-        """Wait until no process of the engine is being loaded."""
-        for _ in range(round(_GIVE_UP_S)):
-            used = [_cpu_s(engine) for engine in self._scene.server.engines]
-            await asyncio.sleep(1)
-            now = [_cpu_s(engine) for engine in self._scene.server.engines]
-            # The first of them captions; that it does is waited for elsewhere.
-            if len(used) == len(now) and all(
-                after - before < _IDLE for before, after in zip(used[1:], now[1:], strict=True)
-            ):
-                return
-
-
-def _cpu_s(process: psutil.Process) -> float:
-    try:
-        used = process.cpu_times()
-    except psutil.NoSuchProcess:
-        return float("inf")
-    return float(used.user + used.system)
+        """Wait until the process on standby is loaded: who kills both stops captions for longer."""
+        async with ClientSession(self._scene.server.url) as http:
+            for _ in range(round(_LOADED_S)):
+                async with http.get("/metrics") as response:
+                    if "\nsightline_engine_standby 1" in await response.text():
+                        return
+                await asyncio.sleep(1)

@@ -19,11 +19,14 @@ class Report:
     trends: dict[str, Trend] = field(default_factory=dict)
     visits: Visits | None = None
     recoveries: Recoveries | None = None
+    samples: dict[str, list[float]] = field(default_factory=dict)
+    """All of each quantity, those of the warm-up too."""
     log_errors: list[str] = field(default_factory=list)
     """Lines of the server's log that tell of a failure."""
 
     def take_samples(self, samples: Samples) -> None:
         """Lay trends through samples, but for those of the warm-up."""
+        self.samples = samples.values
         for name, values in samples.values.items():
             seconds = samples.seconds[name]
             begun = seconds[0] + _WARM_UP * (seconds[-1] - seconds[0])
@@ -76,6 +79,9 @@ class Report:
             "trends": {
                 name: {**asdict(trend), "trivial": TRIVIAL[name]}
                 for name, trend in self.trends.items()
+            },
+            "samples": {
+                name: [round(value, 1) for value in values] for name, values in self.samples.items()
             },
             "visits": asdict(self.visits) if self.visits else None,
             "recoveries_s": self.recoveries.took_s if self.recoveries else None,

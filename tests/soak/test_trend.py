@@ -41,6 +41,10 @@ def test_what_shrinks_is_flat() -> None:
     assert Trend.of(HOUR, wandering(1) - 50 * HOUR / 3600).is_flat(0)
 
 
+def test_what_never_changes_is_flat() -> None:
+    assert Trend.of(HOUR, np.full(len(HOUR), 8.0)) == Trend(8.0, 0.0, 0.0, 0.0)
+
+
 def test_a_trend_needs_samples() -> None:
     with pytest.raises(ValueError, match="three"):
         Trend.of([0, 1], [1, 2])

@@ -36,6 +36,8 @@ class Trend:
         times, samples = np.asarray(seconds, float), np.asarray(values, float)
         if len(samples) < 3:
             raise ValueError("three samples at least make a trend")
+        if np.ptp(samples) == 0:
+            return cls(float(samples[0]), 0.0, 0.0, 0.0)
         blocks = min(_BLOCKS, len(samples))
         hours = [part.mean() / 3600 for part in np.array_split(times, blocks)]
         means = [part.mean() for part in np.array_split(samples, blocks)]
