@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection
 from time import monotonic
 
 from stream.load_step import LoadStep, Pressure, Shedding
@@ -13,7 +13,7 @@ _LAGS = 20
 """Five seconds' worth."""
 _LATENESS_FOR_S = 15.0
 _MOST_LATENESSES = 2000
-_FEWEST_LATENESSES = 5
+_FEWEST = 5
 _AGE_S = 2.0
 """However short the interval, a caption may be this old."""
 _STRETCH = 2.0
@@ -43,7 +43,8 @@ class Load:
     @property
     def pressure(self) -> Pressure:
         """How hard it is now to keep up."""
-        lag_s = sum(self._lags) / len(self._lags) if self._lags else 0.0
+        # Not the mean: one long standstill, as when the machine slept, is no lasting load.
+        lag_s = _third_quartile(self._lags)
         since = monotonic() - _LATENESS_FOR_S
         return Pressure(
             _third_quartile([late for at, late in self._latenesses if at > since]), lag_s
@@ -70,8 +71,8 @@ class Load:
         return {"step": int(self.step), "message": self.step.message}
 
 
-def _third_quartile(values: Sequence[float]) -> float:
+def _third_quartile(values: Collection[float]) -> float:
     """What three quarters of the values do not exceed; 0 of too few to tell."""
-    if len(values) < _FEWEST_LATENESSES:
+    if len(values) < _FEWEST:
         return 0.0
     return sorted(values)[3 * len(values) // 4]

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+HELD_UP_S = 2.0
+"""What no waiting for a source comes under, and no busy machine over."""
 _STEP_S = 0.01
 
 

@@ -66,17 +66,27 @@ async def test_what_is_left_behind_is_noticed(monkeypatch: pytest.MonkeyPatch) -
 
 async def test_a_server_that_hangs_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.fuzz.asking._ANSWER_S", 0.2)
-    silent = await asyncio.start_server(lambda *_: asyncio.sleep(5), "127.0.0.1", 0)
+    gone = asyncio.Event()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        gone.set()
+
+    silent = await asyncio.start_server(listen, "127.0.0.1", 0)
     async with silent:
         host, port = silent.sockets[0].getsockname()
         with pytest.raises(Fault, match="no answer"):
             await Asker(f"http://{host}:{port}").ask(b"GET / HTTP/1.1\r\n\r\n")
+        await asyncio.wait_for(gone.wait(), 5)
 
 
 async def test_an_answer_that_tells_of_a_failure_is_noticed() -> None:
     async def fail(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 500 Internal Server Error\r\n\r\n")
         writer.close()
+        await writer.wait_closed()
 
     broken = await asyncio.start_server(fail, "127.0.0.1", 0)
     async with broken:

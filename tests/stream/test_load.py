@@ -1,6 +1,7 @@
 """What is left out when the machine is too slow: in order, not at once, and not for ever."""
 
 import asyncio
+import time
 from collections.abc import Iterable
 
 import pytest
@@ -59,6 +60,18 @@ def test_a_loop_that_lags_is_too_much_too() -> None:
     assert Pressure(0.0, 0.5).high
     assert not Pressure(0.0, 0.1).high
     assert not Pressure(0.0, 0.1).low
+
+
+async def test_one_long_standstill_is_no_load() -> None:
+    load = Load()
+    running = asyncio.create_task(load.run())
+    await asyncio.sleep(1.4)
+    time.sleep(1.5)  # noqa: ASYNC251 - as when the machine slept
+    await asyncio.sleep(0.1)
+    running.cancel()
+
+    assert load.pressure.lag_s < 0.1
+    assert not load.pressure.high
 
 
 def test_lateness_is_that_of_most_captions_by_their_interval() -> None:
