@@ -1,10 +1,11 @@
 """How media finds its way: STUN and TURN servers, and the UDP ports of the server's own end."""
 
 import re
-from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+
+from stream.secret_file import SecretInFile
 
 _STUN = re.compile(r"stuns?:[^\s?:/]+(:(?P<port>\d{1,5}))?")
 _TURN = re.compile(r"turns?:[^\s?:/]+(:(?P<port>\d{1,5}))?(\?transport=(udp|tcp))?")
@@ -32,18 +33,6 @@ def _is_url(form: re.Pattern[str], text: str) -> bool:
     return found is not None and 0 < int(found["port"] or 1) <= _HIGHEST_PORT
 
 
-def _read_secret(value: object) -> SecretStr:
-    if not isinstance(value, str | Path):
-        raise ValueError("give the path of a file that holds the secret and nothing else")
-    try:
-        text = Path(value).expanduser().read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as problem:
-        raise ValueError(f"the secret cannot be read: {problem}") from problem
-    if not text:
-        raise ValueError(f"{value} is empty: it must hold the secret")
-    return SecretStr(text)
-
-
 def _port_range(value: object) -> str:
     found = _PORTS.fullmatch(value) if isinstance(value, str) else None
     if value == "":
@@ -56,8 +45,6 @@ def _port_range(value: object) -> str:
 
 
 Secret = Annotated[SecretStr, Field(min_length=1)]
-SecretInFile = Annotated[SecretStr, BeforeValidator(_read_secret)]
-"""Set as a path; its value is what the file held when the settings were read."""
 
 
 class IceSettings(BaseModel):

@@ -3,28 +3,14 @@
 import ipaddress
 import re
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from stream.secret_file import SecretInFile
 
 _TOPIC = re.compile(r"[A-Za-z0-9_-]{1,40}(/[A-Za-z0-9_-]{1,40}){0,4}")
-
-
-def _read_secret(value: object) -> SecretStr:
-    if not isinstance(value, str | Path):
-        raise ValueError("give the path of a file that holds the secret and nothing else")
-    try:
-        text = Path(value).expanduser().read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as problem:
-        raise ValueError(f"the secret cannot be read: {problem}") from problem
-    if not text:
-        raise ValueError(f"{value} is empty: write the secret into it")
-    return SecretStr(text)
-
-
-SecretInFile = Annotated[SecretStr, BeforeValidator(_read_secret)]
-"""Set as a path; its value is what the file held when the settings were read."""
 
 
 class WebhookSettings(BaseModel):
