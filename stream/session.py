@@ -155,7 +155,7 @@ class Session:
     async def close(self) -> None:
         """Free everything; safe to call more than once."""
         # Whatever still comes in begins nothing new.
-        self._end(Ended("the session was closed"))
+        self.end(Ended("the session was closed"))
         self.client.close()
         for task in self._tasks:
             task.cancel()
@@ -168,8 +168,9 @@ class Session:
             await asyncio.wait_for(self._peer.close(), _CLOSE_S)
 
     def end(self, ended: Ended) -> None:
-        """End the session, and tell the client why."""
-        self._end(ended)
+        """End the session, and tell the client why; what ends it first is what is told."""
+        if not self._over.done():
+            self._over.set_result(ended)
 
     def _find_stream(self) -> CaptionedStream:
         if self.offer.input is InputKind.FEED:
@@ -186,7 +187,7 @@ class Session:
     async def _watch_stream(self) -> None:
         with self._stream.watched():
             await self._stream.closed.wait()
-        self._end(Ended("this feed is watched no more: it was taken away", "source-ended"))
+        self.end(Ended("this feed is watched no more: it was taken away", "source-ended"))
 
     async def _play_demo(self) -> None:
         await read_source(await asyncio.to_thread(open_source, "demo"), self._stream.intake)
@@ -221,11 +222,7 @@ class Session:
         self._tasks.discard(task)
         if not task.cancelled() and (problem := task.exception()):
             logger.error("session %s failed", self.name, exc_info=problem)
-            self._end(Ended("something went wrong on the server"))
-
-    def _end(self, ended: Ended) -> None:
-        if not self._over.done():
-            self._over.set_result(ended)
+            self.end(Ended("something went wrong on the server"))
 
     async def _say_farewell(self, ended: Ended) -> None:
         connected = self._peer.connectionState == "connected"
@@ -240,7 +237,7 @@ class Session:
         try:
             await read()
         except IntakeEnded as ended:
-            self._end(Ended(str(ended), "source-ended"))
+            self.end(Ended(str(ended), "source-ended"))
 
     def _on_channel(self, channel: RTCDataChannel) -> None:
         if channel.label != LABEL or not self.client.open(channel):
@@ -248,7 +245,7 @@ class Session:
 
     def _on_connection_state(self) -> None:
         if self._peer.connectionState in ("closed", "failed"):
-            self._end(Ended("the connection was closed"))
+            self.end(Ended("the connection was closed"))
 
     async def _watch(self) -> None:
         """Every second: tell the client how it goes, and end the session when a limit is met."""
@@ -256,5 +253,5 @@ class Session:
             await asyncio.sleep(_TICK_S)
             self.client.tick()
             if ended := await self._limits.met():
-                self._end(ended)
+                self.end(ended)
                 return
