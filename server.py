@@ -23,7 +23,7 @@ from stream.history import HistoryError
 from stream.outlets.mqtt import MqttMissing
 from stream.sources import Source, SourceError, open_source, read_image
 from stream.transcript import transcribe
-from stream.transcript_format import WebVtt, json_line, lasts_on, line_for_people
+from stream.transcript_format import WebVtt, check_writable, json_line, lasts_on, line_for_people
 from web.certificate import CertificateError
 from web.exposure import check_exposure, warn_of_readers
 from web.log import log_to_stderr, secrets_in
@@ -171,6 +171,8 @@ def _bind_failure(problem: OSError, settings: ServerSettings) -> str:
 
 def _caption(options: argparse.Namespace, settings: ServerSettings) -> int:
     try:
+        if options.vtt:
+            check_writable(options.vtt)
         with open_source(_named(options.source, settings)) as source:
             asyncio.run(_transcribe(source, options, settings))
     except (SourceError, EngineUnavailable) as problem:

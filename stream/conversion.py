@@ -5,11 +5,21 @@ some memory, and a thread for each core. Here a thread of ours has one for each 
 """
 
 import threading
+from collections import defaultdict
 
 import av
 from av.video.reformatter import Interpolation, VideoReformatter
 
-_own = threading.local()
+
+class _Converters(threading.local):
+    """What was made for a kind of conversion it does at once; for another it is made anew."""
+
+    def __init__(self) -> None:
+        """Begin with none, in each thread."""
+        self.of: defaultdict[object, VideoReformatter] = defaultdict(VideoReformatter)
+
+
+_converters = _Converters()
 
 
 def converted(
@@ -30,8 +40,5 @@ def converted(
         A new frame; the frame itself if it is as it is to be.
     """
     width, height = size or (frame.width, frame.height)
-    # What a converter was made for it does at once; for another size or format it is made anew.
-    kind = pixel_format, size is None, interpolation
-    converters: dict[object, VideoReformatter] = _own.__dict__.setdefault("converters", {})
-    converter = converters.setdefault(kind, VideoReformatter())
+    converter = _converters.of[pixel_format, size is None, interpolation]
     return converter.reformat(frame, width, height, pixel_format, interpolation=interpolation)

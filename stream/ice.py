@@ -4,13 +4,13 @@ aioice asks `get_host_addresses` for its host candidates and has no setting for 
 the loopback address out, which is the only one that a server bound to it should offer.
 """
 
-import ipaddress
 import logging
 import re
 from itertools import islice
 
 import aioice.ice
 
+from stream.hosts import is_address, is_loopback
 from stream.ice_ports import PortRange
 from stream.sdp_fragment import CANDIDATE, MOST_CANDIDATES, FragmentError, is_usable, read_candidate
 
@@ -40,7 +40,7 @@ class MediaAddresses:
         address = "127.0.0.1" if host == "localhost" else host
         self._everywhere = address in _ANY
         self._address = address
-        self._loopback = not self._everywhere and ipaddress.ip_address(address).is_loopback
+        self._loopback = is_loopback(address)
         aioice.ice.get_host_addresses = self._host_addresses
         self._ports = PortRange(ports) if ports else None
 
@@ -65,12 +65,7 @@ class MediaAddresses:
 
         A loopback server must not send to another, names resolved by multicast DNS included.
         """
-        if not self._loopback:
-            return True
-        try:
-            return ipaddress.ip_address(address).is_loopback
-        except ValueError:
-            return False
+        return not self._loopback or (is_address(address) and is_loopback(address))
 
     def check_gathered(self, sdp: str, *, relayed: bool = False) -> None:
         """Check an answer of this server.

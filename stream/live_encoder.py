@@ -15,21 +15,8 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
 
 from stream.conversion import converted
+from stream.libvpx import enough_bps, fits, open_libvpx
 
-_OPTIONS = {
-    "deadline": "realtime",
-    "lag-in-frames": "0",
-    # A fixed speed; at -6, which aiortc takes, a picture costs half as much again for 0.9 dB.
-    "cpu-used": "-12",
-    "noise-sensitivity": "0",
-    "static-thresh": "1",
-    "partitions": "0",
-    "undershoot-pct": "100",
-    "overshoot-pct": "15",
-}
-_ENOUGH = 3.3
-"""Bits a second for each pixel, about 1 Mbit/s at 640x480: footage at 15 pictures a second is then
-46 dB near, and at 1.5 Mbit/s costs half as much again."""
 _CHANGE = 0.1
 """Of the rate of bits: a smaller one is not worth the key frame with which an encoder begins."""
 
@@ -48,8 +35,8 @@ class LiveVp8Encoder(Vp8Encoder):
         if force_keyframe:
             frame.pict_type = PictureType.I
         rate = _rate(frame, self.target_bitrate)
-        if self.codec is None or not _fits(self.codec, frame, rate):
-            self.codec = _open(frame.width, frame.height, rate)
+        if self.codec is None or not (fits(self.codec, frame) and _follows(self.codec, rate)):
+            self.codec = open_libvpx(frame.width, frame.height, rate)
         encoded = b"".join(map(bytes, self.codec.encode(frame)))
         payloads = self._packetize(encoded, self.picture_id)
         self.picture_id = (self.picture_id + 1) % (1 << 15)
@@ -64,23 +51,8 @@ def encode_lightly() -> None:
 
 def _rate(frame: av.VideoFrame, target: int) -> int:
     """What the peer can receive, or what is enough for pictures of this size."""
-    return min(target, max(MIN_BITRATE, int(frame.width * frame.height * _ENOUGH)))
+    return min(target, max(MIN_BITRATE, enough_bps(frame.width, frame.height)))
 
 
-def _fits(codec: VideoCodecContext, frame: av.VideoFrame, rate: int) -> bool:
-    change = abs(rate - (codec.bit_rate or 0)) / rate
-    return (codec.width, codec.height) == (frame.width, frame.height) and change <= _CHANGE
-
-
-def _open(width: int, height: int, bit_rate: int) -> VideoCodecContext:
-    codec = av.CodecContext.create("libvpx", "w")
-    codec.width, codec.height, codec.pix_fmt = width, height, "yuv420p"
-    codec.bit_rate = bit_rate
-    codec.gop_size = 3000  # Key frames come when they are asked for.
-    codec.qmin, codec.qmax = 2, 56
-    # Several streams are encoded beside one another: threads within one would only cost more.
-    codec.thread_count = 1
-    # Equal rates make libvpx hold the rate, with room for a second of it.
-    rates = {"minrate": str(bit_rate), "maxrate": str(bit_rate), "bufsize": str(bit_rate)}
-    codec.options = {**_OPTIONS, **rates}
-    return codec
+def _follows(codec: VideoCodecContext, rate: int) -> bool:
+    return abs(rate - (codec.bit_rate or 0)) <= _CHANGE * rate

@@ -6,7 +6,15 @@ from typing import Annotated
 from pydantic import BeforeValidator, SecretStr
 
 
-def _read_secret(value: object) -> SecretStr:
+def read_secret(value: object) -> SecretStr:
+    """Read the secret that a setting names the file of.
+
+    Args:
+        value: The file's path.
+
+    Raises:
+        ValueError: If it is no path, or the file cannot be read or is empty.
+    """
     if not isinstance(value, str | Path):
         raise ValueError("give the path of a file that holds the secret and nothing else")
     try:
@@ -18,5 +26,5 @@ def _read_secret(value: object) -> SecretStr:
     return SecretStr(text)
 
 
-SecretInFile = Annotated[SecretStr, BeforeValidator(_read_secret)]
+SecretInFile = Annotated[SecretStr, BeforeValidator(read_secret)]
 """Set as a path; its value is what the file held when the settings were read."""

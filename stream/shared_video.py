@@ -14,9 +14,10 @@ import av
 from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 
+from stream.libvpx import VideoPacket
 from stream.rate_limit import RateLimit
 from stream.viewer_track import ViewerTrack
-from stream.vp8_encoder import CLOCK_RATE, VideoPacket, Vp8Encoder
+from stream.vp8_encoder import CLOCK_RATE, Vp8Encoder
 
 _SHARED_KEY_S = 0.25
 """Who joins so soon after a key frame is given that one, and what came after it."""

@@ -1,6 +1,8 @@
 """How a transcript is written: lines for people, JSON Lines, WebVTT."""
 
+import errno
 import json
+import os
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -77,6 +79,19 @@ class WebVtt:
     def _write_cue(self, line: TranscriptLine, end_s: float) -> None:
         self._file.write(webvtt.cue(line.position_s, end_s, _words(line)))
         self._file.flush()
+
+
+def check_writable(path: Path) -> None:
+    """See whether a file could be written, and leave everything as it is.
+
+    Raises:
+        OSError: If it could not be.
+    """
+    if path.exists():
+        path.open("r+b").close()
+    elif not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
+        missing = errno.EACCES if path.parent.is_dir() else errno.ENOENT
+        raise OSError(missing, os.strerror(missing), str(path))
 
 
 def _words(line: TranscriptLine) -> str:

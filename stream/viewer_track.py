@@ -7,7 +7,7 @@ from collections.abc import Callable
 from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 
-from stream.vp8_encoder import VideoPacket
+from stream.libvpx import VideoPacket
 
 ROOM = 30
 """Packets that wait for a viewer: one or two seconds."""

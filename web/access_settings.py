@@ -1,10 +1,11 @@
 """Who may use the server: what is set of it."""
 
 import re
-from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+
+from stream.secret_file import read_secret
 
 _TOKEN = re.compile(r"[!-~]{16,256}")
 _FORM = "16 to 256 printable ASCII characters without spaces; make one with: openssl rand -hex 24"
@@ -18,16 +19,11 @@ def _token(value: object) -> SecretStr:
     return SecretStr(text)
 
 
-def _read_token(value: object) -> SecretStr:
-    if not isinstance(value, str | Path):
-        raise ValueError("give the path of a file that holds the token and nothing else")
-    try:
-        text = Path(value).expanduser().read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError) as problem:
-        raise ValueError(f"the token cannot be read: {problem}") from problem
-    if not _TOKEN.fullmatch(text):
+def _token_read(value: object) -> SecretStr:
+    token = read_secret(value)
+    if not _TOKEN.fullmatch(token.get_secret_value()):
         raise ValueError(f"{value} holds no token: it has {_FORM}")
-    return SecretStr(text)
+    return token
 
 
 def _host_name(value: object) -> str:
@@ -37,7 +33,7 @@ def _host_name(value: object) -> str:
 
 
 Token = Annotated[SecretStr, BeforeValidator(_token)]
-TokenInFile = Annotated[SecretStr, BeforeValidator(_read_token)]
+TokenInFile = Annotated[SecretStr, BeforeValidator(_token_read)]
 """Set as a path; its value is what the file held when the settings were read."""
 
 

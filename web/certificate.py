@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from stream.hosts import is_address, is_loopback
 from web.https_settings import HttpsSettings
-from web.names import is_address, is_loopback
 
 VALID = timedelta(days=820)
 """More than 825 days makes Apple's systems refuse a certificate."""

@@ -3,30 +3,12 @@
 import ipaddress
 import socket
 
+from stream.hosts import is_loopback
 from stream.ice import machine_addresses
 from web.settings import ServerSettings
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _ANY = ("0.0.0.0", "::")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a name or address is one of the loopback's."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def is_address(host: str) -> bool:
-    """Whether it is an IP address."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def is_exposed(settings: ServerSettings) -> bool:

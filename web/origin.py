@@ -5,9 +5,10 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from stream.hosts import is_address, is_loopback
 from web.access import ACCESS, CHALLENGE
 from web.errors import error
-from web.names import is_address, is_loopback, machine_names
+from web.names import machine_names
 from web.settings import ServerSettings
 
 _FOREIGN = web.RequestKey("foreign", bool)

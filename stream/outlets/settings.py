@@ -1,6 +1,5 @@
 """Whom captions are sent to, and how."""
 
-import ipaddress
 import re
 from pathlib import Path
 from typing import Self
@@ -8,6 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from stream.hosts import is_loopback
 from stream.secret_file import SecretInFile
 
 _TOPIC = re.compile(r"[A-Za-z0-9_-]{1,40}(/[A-Za-z0-9_-]{1,40}){0,4}")
@@ -100,12 +100,5 @@ def _check_address(url: str, insecure: bool) -> None:
         host = None
     if parts.scheme not in ("http", "https") or not host:
         raise ValueError("url is an address that begins with https://")
-    if parts.scheme == "http" and not insecure and not _is_loopback(host):
+    if parts.scheme == "http" and not insecure and not is_loopback(host):
         raise ValueError("url would send captions unencrypted: use https, or set insecure = true")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

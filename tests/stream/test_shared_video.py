@@ -19,10 +19,11 @@ from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection
 from aiortc.mediastreams import MediaStreamError
 
 from stream.ice import MediaAddresses
+from stream.libvpx import VideoPacket
 from stream.shared_video import SharedVideo
 from stream.viewer_sender import send_shared
 from stream.viewer_track import ROOM, ViewerTrack
-from stream.vp8_encoder import CLOCK_RATE, VideoPacket
+from stream.vp8_encoder import CLOCK_RATE
 from tests.peer import Peer
 
 WIDTH, HEIGHT = 160, 120

@@ -3,6 +3,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import av
+import pytest
 from jsonschema import Draft202012Validator
 
 from inference.caption import Caption
@@ -10,7 +11,7 @@ from stream.frame import Frame
 from stream.messages import SCHEMA_PATH
 from stream.stream_captioner import CaptionedFrame
 from stream.transcript import TranscriptLine
-from stream.transcript_format import WebVtt, json_line, lasts_on, line_for_people
+from stream.transcript_format import WebVtt, check_writable, json_line, lasts_on, line_for_people
 from tests.captions import objects_only, shorter, sure
 
 GUESS = "A man in a blue shirt is sitting at a table"
@@ -86,3 +87,17 @@ def test_captions_that_say_the_same_are_one_subtitle_however_sure_they_are(tmp_p
         "WEBVTT\n\n00:00:00.000 --> 00:00:02.000\nA dog runs\n"
         "\n00:00:02.000 --> 00:00:03.000\nA cat runs\n"
     )
+
+
+def test_whether_a_file_can_be_written_is_told_and_costs_nothing(tmp_path: Path) -> None:
+    kept, new = tmp_path / "kept.vtt", tmp_path / "new.vtt"
+    kept.write_text("of another day")
+
+    check_writable(kept)
+    check_writable(new)
+
+    assert kept.read_text() == "of another day"
+    assert list(tmp_path.iterdir()) == [kept]
+    for nowhere in (tmp_path, kept / "below.vtt", tmp_path / "none" / "x.vtt"):
+        with pytest.raises(OSError, match=nowhere.name):
+            check_writable(nowhere)
