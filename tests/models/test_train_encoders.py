@@ -1,6 +1,7 @@
 """Tests that a captioner of any encoder is trained, saved, loaded and run by the engine."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
@@ -37,12 +38,12 @@ TEXTS = ("a red dog runs", "two boys swim", "the dog's ball", "a car on the gras
 KNOWN = ("dog", "boys", "'s", "car", "grass")
 
 
-@pytest.fixture
-def data(tmp_path: Path, make_flickr8k: MakeFlickr8k) -> Path:
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory, make_flickr8k: MakeFlickr8k) -> Path:
     def examples(kind: str, count: int) -> dict[str, tuple[str, str]]:
         return {f"{kind}{i}.png": (TEXTS[i % 4], TEXTS[(i + 1) % 4]) for i in range(count)}
 
-    folder = tmp_path / "data"
+    folder = tmp_path_factory.mktemp("made") / "data"
     make_flickr8k(folder, {"train": examples("t", 8), "dev": examples("d", 2)})
     return folder
 
@@ -89,53 +90,85 @@ def captions(captioner: Captioner, dataset: Dataset, config: Path) -> dict[str, 
     return caption_images(captioner, dataset, dataset.examples("dev"), beam)
 
 
-@pytest.mark.parametrize(
-    ("encoder", "from_file", "with_glove"),
-    [
-        ("efficientnet-lite0", True, False),
-        ("efficientnet-lite0", False, True),
-        ("efficientnetv2-b0", True, True),
-        ("efficientnetv2-b0", False, False),
-    ],
-)
-def test_captioner_is_trained_saved_loaded_and_captions(
+@dataclass(frozen=True)
+class Trained:
+    """A run from a file of weights that came to its end."""
+
+    encoder: str
+    weights: str
+    captioner: Path
+    config: Path
+
+
+@pytest.fixture(scope="module", params=["efficientnet-lite0", "efficientnetv2-b0"])
+def trained(
+    request: pytest.FixtureRequest,
     data: Path,
     weights: dict[str, Path],
-    glove: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    encoder: str,
-    from_file: bool,
-    with_glove: bool,
-) -> None:
-    folder = fit(
-        data,
-        tmp_path,
-        encoder=encoder,
-        image_size=64,
-        pretrained=str(weights[encoder]) if from_file else False,
-        glove=str(glove) if with_glove else "",
-    )
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Trained:
+    encoder = request.param
+    source, folder = str(weights[encoder]), tmp_path_factory.mktemp("trained")
+    classes = {"classes": 1000} if encoder.startswith("efficientnetv2") else {}
+    captioner = fit(data, folder, encoder=encoder, image_size=64, pretrained=source, **classes)
+    return Trained(encoder, source, captioner, folder / "run.toml")
 
-    captioner, card = load(folder)
-    assert captioner.config.encoder == captioner.encoder.name == encoder
+
+def test_captioner_is_trained_saved_loaded_and_captions(trained: Trained, data: Path) -> None:
+    captioner, card = load(trained.captioner)
+
+    assert captioner.config.encoder == captioner.encoder.name == trained.encoder
     assert captioner.config.image_size == 64
     assert card.figures.keys() >= {"cider", "bleu_4"}
-    said = captions(captioner, open_dataset(data), tmp_path / "run.toml")
+    said = captions(captioner, open_dataset(data), trained.config)
     assert sorted(said) == ["d0.png", "d1.png"]
     assert {word for text in said.values() for word in tokenize(text)} & {"a", "dog", "the"}
-    if from_file:
-        begun = make_encoder(encoder, 64)
-        load_pretrained(begun, None, str(weights[encoder]))
-        for got, wanted in zip(captioner.encoder.get_weights(), begun.get_weights(), strict=True):
-            np.testing.assert_array_equal(got, wanted.astype(np.float16))
-    found = f"{len(KNOWN)} of {len(captioner.vocabulary)} words begin with the vectors of {glove}"
-    assert (found in capsys.readouterr().out) == with_glove
+
+
+def test_the_encoder_is_as_it_was_in_the_file(trained: Trained) -> None:
+    kept = load(trained.captioner)[0].encoder
+
+    begun = make_encoder(trained.encoder, 64)
+    load_pretrained(begun, None, trained.weights)
+    for got, wanted in zip(kept.get_weights(), begun.get_weights(), strict=True):
+        np.testing.assert_array_equal(got, wanted.astype(np.float16))
+
+
+def test_v2_keeps_its_classifier_from_the_file(trained: Trained) -> None:
+    kept = load(trained.captioner)[0].classifier
+
+    assert (kept is not None) == (trained.encoder == "efficientnetv2-b0")
+    if kept:
+        whole = keras.applications.EfficientNetV2B0(weights=None)
+        whole.load_weights(trained.weights)
+        wanted = np.asarray(whole.get_layer("predictions").kernel)
+        np.testing.assert_array_equal(np.asarray(kept.kernel), wanted.astype(np.float16))
+
+
+async def test_server_runs_it_by_its_folder(trained: Trained, data: Path) -> None:
+    engine = Engine(trained.captioner, explains=False)
+    engine.start()
+    try:
+        await engine.wait_loaded()
+        assert engine.info
+        assert (engine.info.encoder, engine.info.image_size) == (trained.encoder, 64)
+        caption = await engine.caption(picture("d0.png"))
+    finally:
+        await engine.stop()
+
+    # The engine may say less than the whole caption, when it is not sure of it.
+    said = captions(load(trained.captioner)[0], open_dataset(data), trained.config)["d0.png"]
+    assert said
+    assert (caption.guess or caption.text) == said
 
 
 @pytest.mark.parametrize("with_glove", [False, True])
 def test_words_begin_as_alike_as_glove_has_them(
-    data: Path, glove: Path, tmp_path: Path, with_glove: bool
+    data: Path,
+    glove: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    with_glove: bool,
 ) -> None:
     folder = fit(
         data,
@@ -157,32 +190,17 @@ def test_words_begin_as_alike_as_glove_has_them(
     )
     alike = np.corrcoef(embedding[rows].ravel(), vectors.ravel())[0, 1]
     assert alike > 0.99 if with_glove else abs(alike) < 0.7
+    found = f"{len(KNOWN)} of {len(captioner.vocabulary)} words begin with the vectors of {glove}"
+    assert (found in capsys.readouterr().out) == with_glove
 
 
-@pytest.mark.parametrize("encoder", ["efficientnet-lite1", "efficientnet-lite2"])
-def test_other_lite_encoders_are_trained(data: Path, tmp_path: Path, encoder: str) -> None:
-    folder = fit(data, tmp_path, encoder=encoder, image_size=64, pretrained=False)
+def test_another_lite_encoder_is_trained_from_random_weights(data: Path, tmp_path: Path) -> None:
+    encoder = "efficientnet-lite1"
+    folder = fit(data, tmp_path, encoder=encoder, image_size=64, pretrained=False, epochs=1)
 
     captioner, _ = load(folder)
     assert captioner.encoder.name == encoder
     assert len(captions(captioner, open_dataset(data), tmp_path / "run.toml")) == 2
-
-
-def test_v2_keeps_its_classifier_from_the_file(
-    data: Path, weights: dict[str, Path], tmp_path: Path
-) -> None:
-    encoder = "efficientnetv2-b0"
-    source = str(weights[encoder])
-    folder = fit(
-        data, tmp_path, encoder=encoder, image_size=64, pretrained=source, classes=1000, epochs=1
-    )
-
-    kept = load(folder)[0].classifier
-    assert kept
-    whole = keras.applications.EfficientNetV2B0(weights=None)
-    whole.load_weights(source)
-    wanted = np.asarray(whole.get_layer("predictions").kernel)
-    np.testing.assert_array_equal(np.asarray(kept.kernel), wanted.astype(np.float16))
 
 
 def test_encoders_own_image_size_is_the_default(
@@ -196,29 +214,6 @@ def test_encoders_own_image_size_is_the_default(
 
     assert captioner.config.image_size == 224
     assert captioner.encoder.output_shape == (None, 7, 7, 1280)
-
-
-@pytest.mark.parametrize("encoder", ["efficientnet-lite0", "efficientnetv2-b0"])
-async def test_server_runs_it_by_its_folder(
-    data: Path, weights: dict[str, Path], tmp_path: Path, encoder: str
-) -> None:
-    source = str(weights[encoder])
-    folder = fit(data, tmp_path, encoder=encoder, image_size=64, pretrained=source)
-    engine = Engine(folder, explains=False)
-    engine.start()
-    try:
-        await engine.wait_loaded()
-        assert engine.info
-        assert (engine.info.encoder, engine.info.image_size) == (encoder, 64)
-        caption = await engine.caption(picture("d0.png"))
-    finally:
-        await engine.stop()
-
-    # The engine may say less than the whole caption, when it is not sure of it.
-    dataset = open_dataset(data)
-    said = captions(load(folder)[0], dataset, tmp_path / "run.toml")["d0.png"]
-    assert said
-    assert (caption.guess or caption.text) == said
 
 
 @pytest.mark.parametrize(
