@@ -179,7 +179,7 @@ async def test_no_more_than_so_many_and_live_ones_leave_room(engine: Engine) -> 
 
 
 async def test_all_are_told_when_the_process_dies_and_it_comes_back_without_them() -> None:
-    engine = Engine(DEFAULT_CAPTIONER, EngineTiming(first_pause_s=0.05))
+    engine = Engine(DEFAULT_CAPTIONER, EngineTiming(first_pause_s=0.05), explains=False)
     engine.start()
     await engine.wait_loaded()
     tokens = await tokens_of(engine)
@@ -205,7 +205,8 @@ async def test_all_are_told_when_the_process_dies_and_it_comes_back_without_them
 
 
 async def test_a_process_that_hangs_in_an_explanation_is_ended_and_one_that_rests_is_not() -> None:
-    engine = Engine(DEFAULT_CAPTIONER, EngineTiming(answer_s=5.0, first_pause_s=60))
+    timing = EngineTiming(answer_s=5.0, first_pause_s=60)
+    engine = Engine(DEFAULT_CAPTIONER, timing, explains=False)
     engine.start()
     await engine.wait_loaded()
     tokens = await tokens_of(engine)
