@@ -84,7 +84,7 @@ async def test_a_camera_is_captioned_live(server: Server, page: Page) -> None:
         r".+, (over |under )?\d+% sure", str(await words.first.get_attribute("aria-label"))
     )
     await expect(page.locator("#age")).to_have_text(re.compile(r"\d.* ago"))
-    await expect(page.locator("#history > li").first).to_be_visible()
+    await expect(page.locator("#earlier > li").first).to_be_visible()
     video = "document.querySelector('#returned-video')"
     before = await page.evaluate(f"() => {video}.currentTime")
     await page.wait_for_function(f"() => {video}.currentTime > {before} + 1")
@@ -421,12 +421,12 @@ async def test_captions_are_spoken_when_asked_for(server: Server, page: Page) ->
     assert re.search(r"\w+ \w+", (await page.evaluate("() => window.spoken"))[0])
 
 
-async def test_the_history_keeps_what_was_said(server: Server, page: Page) -> None:
+async def test_what_was_said_earlier_is_kept(server: Server, page: Page) -> None:
     await page.goto(server.url)
     await page.click("#start-demo")
     first = await captioned(page)
     await page.locator("#interval").fill("0.25")
-    entries = page.locator("#history > li")
+    entries = page.locator("#earlier > li")
     await expect(entries.nth(2)).to_be_visible(timeout=SOON)
 
     texts = await entries.all_inner_texts()

@@ -121,10 +121,10 @@ async def test_a_guess_opened_by_pointer_leaves_nothing_behind(page: Page) -> No
         await expect(page.locator("#doubt")).to_be_hidden()
 
 
-async def test_the_history_shows_doubt_and_keeps_the_guess(page: Page) -> None:
+async def test_earlier_captions_show_doubt_and_keeps_the_guess(page: Page) -> None:
     async with showing(page, OBJECTS) as captions:
         await say(page, captions, DOG)
-        rows = page.locator("#history > li")
+        rows = page.locator("#earlier > li")
         assert await rows.locator(".words").all_inner_texts() == [
             "A dog runs",
             "Not sure. Perhaps: laptop, desk",
@@ -181,14 +181,14 @@ async def test_an_equal_caption_is_no_news(page: Page) -> None:
         await more_captions(page, 20)
 
         assert len(await told(page)) == 1
-        rows = page.locator("#history > li")
+        rows = page.locator("#earlier > li")
         await expect(rows).to_have_count(1)
         assert re.search(r"\d\d times$", await rows.inner_text())
 
 
 async def test_a_kept_caption_stays_fresh_and_is_no_news(page: Page) -> None:
     async with showing(page, DOG) as captions:
-        repeats = page.locator("#history .repeats")
+        repeats = page.locator("#earlier .repeats")
         await say(page, captions, replace(DOG, kept=True))
         counted = await repeats.inner_text()
         await more_captions(page, 12)
@@ -197,7 +197,7 @@ async def test_a_kept_caption_stays_fresh_and_is_no_news(page: Page) -> None:
             re.compile(r"^0\.\d s ago, the same for ([2-9]|\d\d) s$")
         )
         await expect(page.locator("#screen")).to_have_attribute("data-age", "fresh")
-        await expect(page.locator("#history > li")).to_have_count(1)
+        await expect(page.locator("#earlier > li")).to_have_count(1)
         assert await repeats.inner_text() == counted
         assert len(await told(page)) == 1
 

@@ -10,7 +10,7 @@ import { element } from './element.js';
 import { FiguresView } from './figures.js';
 import { FrozenView } from './frozen.js';
 import { frozenParts } from './frozen_parts.js';
-import { HistoryView } from './history.js';
+import { EarlierView } from './earlier.js';
 import { Legend } from './legend.js';
 import { Looking } from './looking.js';
 import { MapCanvas } from './map_canvas.js';
@@ -47,8 +47,8 @@ export class LiveView {
     this.#analyses,
     (about) => this.#frozen.openKept(about),
   );
-  #history = new HistoryView(element('history'), (rows) => {
-    element('history-section').hidden = rows === 0;
+  #earlier = new EarlierView(element('earlier'), (rows) => {
+    element('earlier-section').hidden = rows === 0;
   });
   #figures = new FiguresView(element('figures'));
   #settings = new SettingsView(settingsParts(), (wanted) =>
@@ -151,7 +151,7 @@ export class LiveView {
   #showCaption(caption) {
     const ageMs = caption.age_ms + this.#delayMs();
     this.#captions.show(caption, performance.now() - ageMs, this.#settings.intervalS);
-    this.#history.add(caption, new Date(Date.now() - ageMs));
+    this.#earlier.add(caption, new Date(Date.now() - ageMs));
     this.#figures.showCaption(caption);
     if (!this.#frozen.isOpen) this.#announcer.hear(caption);
   }
@@ -191,7 +191,7 @@ export class LiveView {
   #listen(speak) {
     element('freeze').addEventListener('click', () => this.#freeze());
     element('leave-frozen').addEventListener('click', () => this.#frozen.leave());
-    element('clear-history').addEventListener('click', () => this.#history.clear());
+    element('clear-earlier').addEventListener('click', () => this.#earlier.clear());
     speak.addEventListener('change', () => {
       this.#voice.on = speak.checked;
       this.#voice.say(this.#captions.said);

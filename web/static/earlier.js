@@ -18,7 +18,7 @@ const CLOCK = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium' });
  * @property {HTMLElement} repeats
  */
 
-export class HistoryView {
+export class EarlierView {
   #list;
   #onCount;
   /** Newest first. @type {Row[]} */
