@@ -68,6 +68,12 @@ class Subscription(Generic[Event]):
             await self._came.wait()
         return self._waiting.popleft()
 
+    def take(self) -> list[Event]:
+        """Return all that waits now, the oldest first."""
+        waiting = list(self._waiting)
+        self._waiting.clear()
+        return waiting
+
     def close(self) -> None:
         """Collect no more."""
         self._unlisten()

@@ -81,14 +81,18 @@ class History:
         return self._captions.missed if self._captions else 0
 
     async def keep(self, captions: Broadcast[CaptionEvent]) -> None:
-        """Write what is said until cancelled."""
+        """Write what is said until cancelled; what waits then is written before `close` is done."""
         with captions.subscribe(_ROOM) as self._captions:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._keep_in_order(), name="history's retention")
-                async for event in self._captions:
-                    written = await self._write(partial(self._store.add, event))
-                    self.lost += written is None
-                    self.spans += bool(written)
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(self._keep_in_order(), name="history's retention")
+                    async for event in self._captions:
+                        written = await self._write(partial(self._store.add, event))
+                        self.lost += written is None
+                        self.spans += bool(written)
+            finally:
+                for event in self._captions.take():
+                    self._writer.submit(self._store.add, event)
 
     async def search(self, wanted: Wanted, limit: int, before: int | None) -> list[Span]:
         """Find spans as `Reading.newest` does.

@@ -56,3 +56,15 @@ async def test_a_reader_waits_for_what_comes() -> None:
             await asyncio.wait_for(anext(events), 0.01)
         asyncio.get_running_loop().call_soon(broadcast.publish, "here")
         assert await asyncio.wait_for(anext(events), 1) == "here"
+
+
+async def test_what_waits_can_be_taken_at_once() -> None:
+    broadcast: Broadcast[int] = Broadcast()
+    with broadcast.subscribe(3) as events:
+        for event in range(5):
+            broadcast.publish(event)
+
+        assert events.take() == [2, 3, 4]
+        assert events.take() == []
+        broadcast.publish(5)
+        assert await anext(events) == 5

@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from itertools import chain
 from pathlib import Path
 
@@ -21,6 +22,12 @@ async def captions() -> Captions:
 
 @pytest_asyncio.fixture
 async def history(path: Path, captions: Captions) -> AsyncIterator[History]:
+    async with kept(path, captions) as history:
+        yield history
+
+
+@asynccontextmanager
+async def kept(path: Path, captions: Captions) -> AsyncIterator[History]:
     history = History(HistorySettings(path=path, days=36_500))
     await history.open()
     keeping = asyncio.create_task(history.keep(captions))
@@ -84,3 +91,17 @@ async def test_it_is_all_there_after_closing_and_opening_again(
     (span,) = await again.search(Wanted(), 10, None)
     await again.close()
     assert span.captions == 2
+
+
+async def test_what_still_waits_when_the_server_ends_is_written(
+    path: Path, captions: Captions
+) -> None:
+    async with kept(path, captions):
+        for number in range(300):
+            captions.publish(event(f"Picture {number}", number))
+
+    again = History(HistorySettings(path=path, days=36_500))
+    await again.open()
+    found = [span.text async for page in again.all(Wanted()) for span in page]
+    await again.close()
+    assert found == [f"Picture {number}" for number in range(300)]
