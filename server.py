@@ -24,10 +24,10 @@ from stream.outlets.mqtt import MqttMissing
 from stream.sources import Source, SourceError, open_source, read_image
 from stream.transcript import transcribe
 from stream.transcript_format import WebVtt, check_writable, json_line, lasts_on, line_for_people
-from web.certificate import CertificateError
-from web.exposure import check_exposure, warn_of_readers
-from web.log import log_to_stderr, secrets_in
-from web.serving import serve
+from web.locks.certificate import CertificateError
+from web.locks.exposure import check_exposure, warn_of_readers
+from web.operation.log import log_to_stderr, secrets_in
+from web.operation.serving import serve
 from web.settings import ServerSettings, SettingsError, read_settings
 
 _INTERRUPTED = 130

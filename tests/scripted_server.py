@@ -8,8 +8,8 @@ import asyncio
 from pathlib import Path
 
 from tests.captions import ScriptedCaptions, sure
-from web.log import log_to_stderr
-from web.serving import serve
+from web.operation.log import log_to_stderr
+from web.operation.serving import serve
 from web.settings import read_settings
 
 

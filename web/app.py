@@ -11,25 +11,24 @@ from stream.feeds.feeds import Feeds
 from stream.publications import Publications
 from stream.sessions import Sessions
 from stream.surroundings import Surroundings
-from web import (
+from web import guards
+from web.doors import (
     analyses,
     api,
-    doors,
+    behind,
     events,
     feeds,
-    guards,
-    health,
     history,
     ice,
     live_captions,
-    login,
-    metrics,
     offers,
     pictures,
     whep,
     whip,
 )
 from web.keys import CAPTIONS, ENGINE, FEEDS, PUBLICATIONS, SESSIONS, SETTINGS, SURROUNDINGS
+from web.locks import login
+from web.operation import health, metrics
 from web.page import page_routes, security_headers
 from web.settings import ServerSettings
 
@@ -62,7 +61,7 @@ def create_app(settings: ServerSettings, captions: CaptionService | None = None)
     app[PUBLICATIONS] = Publications()
     app[SESSIONS] = Sessions(app[SURROUNDINGS], app[PUBLICATIONS])
     app[FEEDS] = Feeds(app[SURROUNDINGS], app[PUBLICATIONS])
-    doors.install(app, settings)
+    behind.install(app, settings)
     metrics.install(app)
     app.cleanup_ctx.append(_feeds)
     app.on_response_prepare.append(security_headers)

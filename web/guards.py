@@ -3,14 +3,14 @@
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from web.access import ACCESS, Access, access_middleware
 from web.errors import error_middleware
-from web.expectations import meet_expectations
-from web.limits import LIMITS, Limits, body_middleware, limits_middleware
-from web.origin import HOSTS, Hosts, cors_headers, origin_middleware
+from web.locks.access import ACCESS, Access, access_middleware
+from web.locks.expectations import meet_expectations
+from web.locks.limits import LIMITS, Limits, body_middleware, limits_middleware
+from web.locks.origin import HOSTS, Hosts, cors_headers, origin_middleware
+from web.locks.unreadable_requests import mute_unreadable
 from web.requests import REGISTRY, REQUEST_METRICS, RequestMetrics, name_request, request_middleware
 from web.settings import ServerSettings
-from web.unreadable_requests import mute_unreadable
 
 MIDDLEWARES = (
     request_middleware,

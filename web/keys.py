@@ -12,7 +12,7 @@ from stream.publications import Publications
 from stream.recent_spans import RecentSpans
 from stream.sessions import Sessions
 from stream.surroundings import Surroundings
-from web.connections import Connections
+from web.locks.connections import Connections
 from web.settings import ServerSettings
 
 SETTINGS = web.AppKey("settings", ServerSettings)

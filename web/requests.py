@@ -10,8 +10,8 @@ from aiohttp.typedefs import Handler
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from stream.log_context import log_as
-from web.client_address import address_of, is_within
-from web.limits import LIMITS
+from web.locks.client_address import address_of, is_within
+from web.locks.limits import LIMITS
 
 _HEADER = "X-Request-ID"
 _ID = re.compile(r"[\w-]{1,64}", re.ASCII)

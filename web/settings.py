@@ -20,11 +20,11 @@ from stream.history import HistorySettings
 from stream.ice_settings import IceSettings
 from stream.outlets.settings import MqttSettings, WebhookSettings
 from stream.settings import StreamSettings
-from web.access_settings import AccessSettings
-from web.doors_settings import DoorsSettings
-from web.https_settings import HttpsSettings
-from web.limits_settings import LimitsSettings
-from web.log_settings import LogSettings
+from web.doors.settings import DoorsSettings
+from web.locks.access_settings import AccessSettings
+from web.locks.https_settings import HttpsSettings
+from web.locks.limits_settings import LimitsSettings
+from web.operation.log_settings import LogSettings
 from web.setting_mistakes import describe
 
 DEFAULT_CAPTIONER = Path(__file__).parent.parent / "models" / "weights" / "lite2"

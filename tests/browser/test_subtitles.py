@@ -4,7 +4,7 @@ import pytest
 from playwright.async_api import Page
 
 from tests.captions import ScriptedCaptions, sure
-from tests.web.doors import DOG, serving
+from tests.web.yard import DOG, serving
 
 SOON = 30_000
 PLAY = """() => {

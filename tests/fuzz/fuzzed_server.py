@@ -23,8 +23,8 @@ from tests.bench.orders import Order, run_until_dismissed, say
 from tests.captions import ScriptedCaptions, sure
 from tests.fuzz.faults import FaultLog, holdings, settled
 from web.app import create_app
-from web.limits_settings import LimitsSettings
-from web.serving import serve
+from web.locks.limits_settings import LimitsSettings
+from web.operation.serving import serve
 from web.settings import ServerSettings
 
 _PLENTY = 10_000_000

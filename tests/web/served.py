@@ -12,7 +12,7 @@ from pathlib import Path
 from aiohttp import ClientError, ClientSession
 
 from tests.captions import ScriptedCaptions, sure
-from web.serving import serve
+from web.operation.serving import serve
 from web.settings import read_settings
 
 

@@ -1,0 +1,1 @@
+"""What sessions and programs come through: WebRTC, captions, feeds, the history."""
