@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -31,11 +31,11 @@ QUIET = [
 
 
 class Server:
-    """`python server.py` in a process of its own."""
+    """A server in a process of its own."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, program: Sequence[str]) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "server.py", *arguments],
+            [sys.executable, "-u", *program, *arguments],
             cwd=ROOT,
             # A machine that is busy with tests needs longer than a visitor would wait.
             env={"SIGHTLINE_STREAM__ANALYSIS_S": "480", **os.environ},
@@ -64,9 +64,9 @@ class Server:
 
 
 @contextmanager
-def running(*arguments: str) -> Iterator[Server]:
-    """A server that is stopped in the end."""
-    server = Server(*arguments)
+def running(*arguments: str, program: Sequence[str] = ("server.py",)) -> Iterator[Server]:
+    """A server that is stopped in the end; `SCRIPTED` where the captioner is not the point."""
+    server = Server(*arguments, program=program)
     try:
         yield server
     finally:

@@ -16,6 +16,7 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 
 from stream.messages import SCHEMA_PATH
 from tests.browser.conftest import CHROMIUM, QUIET, Server, running
+from tests.running_server import SCRIPTED
 
 SCHEMA = json.loads(SCHEMA_PATH.read_text())
 CLIENT_MESSAGE = Draft202012Validator({"$ref": "#/$defs/client", "$defs": SCHEMA["$defs"]})
@@ -155,12 +156,12 @@ async def test_a_killed_captioner_pauses_captions_and_not_the_video(page: Page) 
 
 
 async def test_a_restarted_server_is_found_again_by_itself(page: Page) -> None:
-    with running("--port", "0") as server:
+    with running("--port", "0", program=SCRIPTED) as server:
         await page.goto(server.url)
         await page.click("#start-camera")
         await state(page, "live")
     await state(page, "reconnecting")
-    with running("--port", server.port):
+    with running("--port", server.port, program=SCRIPTED):
         await state(page, "live")
         await captioned(page)
 
@@ -168,7 +169,7 @@ async def test_a_restarted_server_is_found_again_by_itself(page: Page) -> None:
 async def test_a_full_server_is_told_and_tried_again(browser: Browser, page: Page) -> None:
     os.environ["SIGHTLINE_STREAM__SESSIONS"] = "1"
     try:
-        with running("--port", "0") as server:
+        with running("--port", "0", program=SCRIPTED) as server:
             first = await browser.new_page()
             await first.goto(server.url)
             await first.click("#start-demo")
