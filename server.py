@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from inference.engine import Engine, EngineUnavailable
+from inference.lean import load_keras
 from inference.quantized import QuantizedError, read_int8
 from inference.quiet import quiet
 from stream.history import HistoryError
@@ -228,6 +229,7 @@ def _explain(options: argparse.Namespace, settings: ServerSettings) -> int:
         picture = read_image(options.image)
         # Not above: the server must not load TensorFlow, and mistakes are told without it.
         with quiet():
+            load_keras()
             from inference.report.writing import write_report
         written = write_report(
             picture,

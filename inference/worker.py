@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from inference.explanations.target import Target
 from inference.jobs import Jobs, JobWork
+from inference.lean import load_keras
 from inference.quantized import Precision, QuantizedError
 from inference.quiet import quiet
 from inference.steadiness import Anchor, View
@@ -43,6 +44,7 @@ def main(folder: Path, precision: Precision, *, explains: bool) -> int:
     use_one_thread()
     _log()
     with quiet():
+        load_keras()
         from inference.captioning import CaptionModel
         from inference.concepts.bank import has_bank
         from inference.explaining import Explaining
