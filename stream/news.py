@@ -1,6 +1,6 @@
 """What is new of published streams, for one reader: captions and signals, in order."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ News = CaptionEvent | SignalChange
 
 @contextmanager
 def news_of(
-    publications: Publications, stream: CaptionedStream | None, room: int
+    publications: Publications, stream: CaptionedStream | None, room: int, last: str = ""
 ) -> Iterator[Subscription[News]]:
     """Collect what is new, from how it is now on.
 
@@ -32,6 +32,8 @@ def news_of(
         publications: All streams.
         stream: The one that is followed, which counts this reader as a viewer; all when None.
         room: How much may wait for the reader; of more the oldest is lost.
+        last: The caption that the reader had last, as `name_of` names it: those since come first.
+            Where it is not known, the newest of each stream does.
     """
     door: Broadcast[News] = Broadcast()
     signals: dict[str, Signal] = {}
@@ -59,9 +61,19 @@ def news_of(
             stack.enter_context(stream.watched())
         subscription = stack.enter_context(door.subscribe(room))
         tell_signals(None)
-        for each in (stream,) if stream else publications.all():
-            if each.newest:
-                door.publish(each.newest)
+        for event in _begin(publications, stream, last):
+            tell(event)
         stack.callback(publications.captions.listen(tell))
         stack.callback(publications.changes.listen(tell_signals))
         yield subscription
+
+
+def _begin(
+    publications: Publications, stream: CaptionedStream | None, last: str
+) -> Sequence[CaptionEvent]:
+    """What a reader has not seen yet."""
+    since = publications.recent.after(last)
+    if since is not None:
+        return since
+    streams = (stream,) if stream else publications.all()
+    return [each.newest for each in streams if each.newest]

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from stream.broadcast import Broadcast
 from stream.caption_event import CaptionEvent
 from stream.captioned_stream import CaptionedStream
+from stream.recent_captions import RecentCaptions
 
 
 class NoSuchStream(LookupError):
@@ -29,6 +30,7 @@ class Publications:
         self._published: dict[str, _Published] = {}
         self.captions: Broadcast[CaptionEvent] = Broadcast()
         """Told the captions of all streams: what history and other programs are told from."""
+        self.recent = RecentCaptions(self.captions)
         self.changes: Broadcast[None] = Broadcast()
         """Told when a stream was added or removed, or its signal changed."""
 

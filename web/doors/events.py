@@ -10,6 +10,7 @@ from stream.caption_json import feed_caption_json
 from stream.captioned_stream import CaptionedStream
 from stream.news import News, news_of
 from stream.publications import NoSuchStream
+from stream.recent_captions import name_of
 from web.doors.feeds import NAME, find, no_such
 from web.doors.readers import READERS, ROOM, TooManyReaders, follow, too_many
 from web.keys import PUBLICATIONS
@@ -39,10 +40,12 @@ async def _one(request: web.Request) -> web.StreamResponse:
 
 
 async def _tell(request: web.Request, stream: CaptionedStream | None) -> web.StreamResponse:
+    # Sent by whoever comes again after a line that broke (HTML standard, 9.2.4).
+    last = request.headers.get("Last-Event-ID", "")
     try:
         with (
             request.app[READERS].admit(),
-            news_of(request.app[PUBLICATIONS], stream, ROOM) as door,
+            news_of(request.app[PUBLICATIONS], stream, ROOM, last) as door,
         ):
             return await follow(
                 request,
@@ -60,7 +63,7 @@ async def _tell(request: web.Request, stream: CaptionedStream | None) -> web.Str
 def _event(news: News, *, ends: bool) -> str | None:
     if isinstance(news, CaptionEvent):
         body = feed_caption_json(news)
-        return f"id: {news.stream}-{news.seq}\n{_written('caption', body)}"
+        return f"id: {name_of(news)}\n{_written('caption', body)}"
     if news.signal is None and ends:
         return None
     signal = news.signal.to_json() if news.signal else None

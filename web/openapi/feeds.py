@@ -16,8 +16,16 @@ _TAG = "Feeds"
 _EVENTS = (
     "Server-sent events: `caption` (its data is a Caption), `signal` (`{feed, signal}`; the signal "
     "is null once the feed is gone) and `missed` (`{count}`: captions that this reader was too "
-    "slow for). The newest caption and the signal come at once; comments are heartbeats."
+    "slow for). The newest caption and the signal come at once, or, with `Last-Event-ID`, all "
+    "captions since that one; comments are heartbeats."
 )
+_LAST = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "required": False,
+    "description": "The id of the last caption that came, as browsers send it by themselves.",
+    "schema": {"type": "string"},
+}
 
 
 def paths() -> dict[str, Json]:
@@ -61,6 +69,7 @@ def paths() -> dict[str, Json]:
                 "Follow the captions of all feeds",
                 {"200": text_of("Events without end.", "text/event-stream")},
                 description=_EVENTS,
+                parameters=[_LAST],
             )
         },
         "/api/feeds/{name}/events": {
@@ -69,7 +78,7 @@ def paths() -> dict[str, Json]:
                 "Follow the captions of a feed",
                 {"200": text_of("Events until the feed is gone.", "text/event-stream")},
                 description=_EVENTS,
-                parameters=[NAME],
+                parameters=[NAME, _LAST],
                 errors=["404"],
             )
         },

@@ -39,7 +39,7 @@ async def test_how_it_is_comes_at_once_and_what_is_new_as_it_happens() -> None:
         signal, caption = await read(response), await read(response)
         assert (signal["event"], signal["data"]["signal"]["state"]) == ("signal", "live")
         assert caption["event"] == "caption"
-        assert caption["id"] == f"yard-{caption['data']['seq']}"
+        assert caption["id"] == f"yard-{round(1e3 * caption['data']['frame']['time'])}"
         assert caption["data"]["said"] == "A dog runs"
         following = await read(response)
         assert following["data"]["seq"] == caption["data"]["seq"] + 1
@@ -62,6 +62,27 @@ async def test_one_door_tells_of_all_feeds() -> None:
             while len(seen) < 2:
                 seen.add((await read_until(response, "caption"))["data"]["feed"])
     assert seen == {"yard", "door"}
+
+
+async def test_who_comes_again_is_told_what_came_meanwhile() -> None:
+    async with serving() as client:
+        captions = publications_of(client).captions
+        said = [event(f"Picture {number}", number) for number in range(6)]
+        async with client.get("/api/feeds/yard/events") as response:
+            captions.publish(said[0])
+            while (last := await read_until(response, "caption"))["data"]["said"] != "Picture 0":
+                pass
+        for each in said[1:]:
+            captions.publish(each)
+        captions.publish(event("Not of this feed", 7, stream="door"))
+        here = {"Last-Event-ID": last["id"]}
+        async with client.get("/api/feeds/yard/events", headers=here) as response:
+            told = [await read_until(response, "caption") for _ in range(5)]
+        async with client.get("/api/events", headers={"Last-Event-ID": "yard-7"}) as response:
+            newest = await read_until(response, "caption")
+
+    assert [each["data"]["said"] for each in told] == [f"Picture {n}" for n in range(1, 6)]
+    assert newest["data"]["said"] == "A dog runs"
 
 
 async def test_a_reader_who_is_too_slow_is_told_how_much_it_missed() -> None:
