@@ -5,8 +5,9 @@ from pathlib import Path
 
 from playwright.async_api import Page, expect
 
-from tests.browser.feeding import feeding, fits
+from tests.browser.feeding import HALL, YARD, feeding, fits
 from tests.captions import sure
+from web.keys import PUBLICATIONS
 
 
 async def test_what_was_seen_is_found_by_a_question(page: Page, tmp_path: Path) -> None:
@@ -80,3 +81,51 @@ async def test_a_history_that_is_off_says_how_to_turn_it_on(page: Page) -> None:
         await expect(page.get_by_text("[history]")).to_be_visible()
         await expect(page.locator("#history")).to_be_hidden()
         await fits(page, "/?history, off")
+
+
+async def test_an_admin_deletes_what_is_shown_when_asked_twice(page: Page, tmp_path: Path) -> None:
+    feeds = {"hall": HALL, "yard": YARD}
+    async with feeding(feeds=feeds, history={"path": tmp_path / "history.db"}) as here:
+        await page.goto(here.url)
+        for title in ("The hall", "The yard"):
+            await expect(page.get_by_role("link", name=title)).to_contain_text("A dog runs")
+        for name in feeds:
+            here.app[PUBLICATIONS].remove(here.stream(name))
+
+        await page.goto(f"{here.url}/?history")
+        found = page.locator("#found li")
+        await expect(found).to_have_count(2)
+        await page.get_by_label("What was seen").fill("dog")
+        await page.keyboard.press("Enter")
+        delete = page.get_by_role("button", name="Delete …")
+        await expect(delete).to_be_hidden()
+        await page.get_by_label("What was seen").fill("")
+        await page.get_by_label("Feed").select_option("hall")
+        await expect(found).to_have_count(1)
+
+        await delete.click()
+        dialog = page.get_by_role("dialog", name="Delete it?")
+        await expect(dialog).to_contain_text("of hall is deleted for good")
+        await fits(page, "/?history, deleting")
+        await page.keyboard.press("Escape")
+        await expect(dialog).to_be_hidden()
+        await expect(found).to_have_count(1)
+        await delete.click()
+        await dialog.get_by_role("button", name="Delete it").click()
+        await expect(page.get_by_text("1 passage is deleted.")).to_be_visible()
+        await expect(found).to_have_count(0)
+        await page.get_by_label("Feed").select_option("All")
+        await expect(found).to_have_count(1)
+        await expect(found).to_contain_text("yard")
+
+
+async def test_a_viewer_cannot_delete(page: Page, tmp_path: Path) -> None:
+    access = {"admin_token": "a" * 24, "viewer_token": "v" * 24}
+    async with feeding(access=access, history={"path": tmp_path / "history.db"}) as here:
+        await page.goto(f"{here.url}/login")
+        await page.get_by_label("Token").fill("v" * 24)
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("link", name="The hall")).to_contain_text("A dog runs")
+        await page.goto(f"{here.url}/?history")
+        await expect(page.locator("#found li")).not_to_have_count(0)
+        await expect(page.get_by_role("button", name="Delete …")).to_be_hidden()

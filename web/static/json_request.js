@@ -7,6 +7,7 @@ import { object, text } from './json.js';
 /** @typedef {import('./json.js').Json} Json */
 
 const PATIENCE_MS = 10_000;
+const PATIENCE_TO_DELETE_MS = 120_000;
 
 /** The server did not give what it was asked for. */
 export class Refused extends Error {
@@ -48,11 +49,20 @@ export function postJson(path, body) {
 
 /**
  * @param {string} path
+ * @returns {Promise<Json>}  Rejects with a Refused.
+ */
+export function deleteJson(path) {
+  return requestJson(path, { method: 'DELETE' }, PATIENCE_TO_DELETE_MS);
+}
+
+/**
+ * @param {string} path
  * @param {RequestInit} init
+ * @param {number} [patienceMs]
  * @returns {Promise<Json>}
  */
-async function requestJson(path, { signal, ...init }) {
-  const patience = AbortSignal.timeout(PATIENCE_MS);
+async function requestJson(path, { signal, ...init }, patienceMs = PATIENCE_MS) {
+  const patience = AbortSignal.timeout(patienceMs);
   let response, body;
   try {
     response = await fetch(path, { ...init, signal: either(patience, signal ?? null) });

@@ -7,6 +7,7 @@ import { readFeed } from './feed.js';
 import { list } from './json.js';
 import { getJson, Refused } from './json_request.js';
 import { PastBars } from './past_bars.js';
+import { PastDeletion } from './past_deletion.js';
 import { readFound, readTimeline } from './past_message.js';
 import { addressedSought, apiAddress, localTime, showAddressOf } from './past_query.js';
 import { PastResults } from './past_results.js';
@@ -28,6 +29,7 @@ const count = element('found-count');
 const older = element('older', HTMLButtonElement);
 const allTimes = element('all-times', HTMLButtonElement);
 const trouble = element('trouble');
+const deletedNews = element('deleted-news');
 
 /** @type {Map<string, string>} */
 const titles = new Map();
@@ -45,6 +47,10 @@ const bars = new PastBars(
     search();
   },
 );
+const deletion = new PastDeletion((deleted) => {
+  show();
+  deletedNews.textContent = deleted === 1 ? '1 passage is deleted.' : `${deleted} passages are deleted.`;
+}, tell);
 let searching = new AbortController();
 let shown = 0;
 /** From where on there is more; null for nothing. @type {number | null} */
@@ -56,6 +62,7 @@ function sought() {
 }
 
 function search() {
+  deletedNews.textContent = '';
   showAddressOf(sought());
   show();
 }
@@ -111,6 +118,7 @@ function add(found, wanted) {
   before = found.before;
   older.hidden = before === null;
   count.textContent = countText(wanted);
+  deletion.offer(wanted, titles.get(wanted.feed) ?? wanted.feed, shown > 0);
 }
 
 /** @param {Sought} wanted */
@@ -197,8 +205,8 @@ addEventListener('popstate', () => {
 });
 element('zone').textContent =
   `Times are of this device: ${Intl.DateTimeFormat().resolvedOptions().timeZone}.`;
-showAccount(element('account'));
-learnTitles().then(() => {
+Promise.all([showAccount(element('account')), learnTitles()]).then(([role]) => {
+  deletion.allow(role === 'admin');
   fillForm();
   show();
 });

@@ -32,7 +32,23 @@ export function showAddressOf(sought) {
  * @param {Record<string, string | number>} more
  * @returns {string}  Where the server answers it.
  */
-export function apiAddress(what, { words, feed, from, to }, more) {
+export function apiAddress(what, sought, more) {
+  const query = queryOf(sought);
+  for (const [name, value] of Object.entries(more)) query.set(name, String(value));
+  return `/api/history/${what}?${query}`;
+}
+
+/**
+ * @param {Sought} sought
+ * @returns {string}  Where all of that is deleted.
+ */
+export function deletionAddress(sought) {
+  const query = queryOf(sought);
+  return `/api/history?${query.size > 0 ? query : 'all=true'}`;
+}
+
+/** @param {Sought} sought */
+function queryOf({ words, feed, from, to }) {
   const query = new URLSearchParams();
   if (words.trim() !== '') query.set('q', words);
   if (feed !== '') query.set('feed', feed);
@@ -40,8 +56,7 @@ export function apiAddress(what, { words, feed, from, to }, more) {
     const seconds = Date.parse(time) / 1000;
     if (Number.isFinite(seconds)) query.set(name, String(seconds));
   }
-  for (const [name, value] of Object.entries(more)) query.set(name, String(value));
-  return `/api/history/${what}?${query}`;
+  return query;
 }
 
 /**
