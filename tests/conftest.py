@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from inference.engine import Engine
+from inference.engine_process import EngineTiming
 from stream.ice import MediaAddresses
 from web.settings import DEFAULT_CAPTIONER
 
@@ -31,6 +32,21 @@ async def engine() -> AsyncIterator[Engine]:
     await engine.wait_loaded()
     yield engine
     await engine.stop()
+
+
+@pytest_asyncio.fixture(scope="session")
+async def _mortal_engine() -> AsyncIterator[Engine]:
+    engine = Engine(DEFAULT_CAPTIONER, EngineTiming(first_pause_s=0.05), explains=False)
+    engine.start()
+    yield engine
+    await engine.stop()
+
+
+@pytest_asyncio.fixture
+async def mortal_engine(_mortal_engine: Engine) -> Engine:
+    """A real engine, ready, whose process may be killed."""
+    await _mortal_engine.wait_ready()
+    return _mortal_engine
 
 
 @pytest.fixture(scope="session")

@@ -5,13 +5,12 @@ import shutil
 import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
-import pytest_asyncio
 from numpy.typing import NDArray
 
 from inference.caption import Caption
@@ -23,15 +22,6 @@ from web.settings import DEFAULT_CAPTIONER
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)
 SOON = EngineTiming(first_pause_s=0.05, longest_pause_s=0.1)
-
-
-@pytest_asyncio.fixture
-async def own_engine() -> AsyncIterator[Engine]:
-    engine = Engine(DEFAULT_CAPTIONER, SOON, explains=False)
-    engine.start()
-    await engine.wait_loaded()
-    yield engine
-    await engine.stop()
 
 
 async def test_captions_a_picture_with_what_each_word_was_worth(engine: Engine) -> None:
@@ -161,11 +151,11 @@ async def test_one_that_is_given_up_while_it_is_computed_costs_its_neighbours_no
     assert (await engine.caption(pictures[1])).text == alone[1]
 
 
-async def test_all_that_wait_are_told_when_the_process_dies(own_engine: Engine) -> None:
-    assert own_engine.pid
-    os.kill(own_engine.pid, signal.SIGSTOP)
-    asked = await ask(own_engine, list(photographs(64)), [None] * 6)
-    os.kill(own_engine.pid, signal.SIGKILL)
+async def test_all_that_wait_are_told_when_the_process_dies(mortal_engine: Engine) -> None:
+    assert mortal_engine.pid
+    os.kill(mortal_engine.pid, signal.SIGSTOP)
+    asked = await ask(mortal_engine, list(photographs(64)), [None] * 6)
+    os.kill(mortal_engine.pid, signal.SIGKILL)
 
     answers = await asyncio.gather(*asked, return_exceptions=True)
 
@@ -195,24 +185,26 @@ async def test_an_int8_encoder_that_is_not_there_is_told(folder: Path) -> None:
     await engine.stop()
 
 
-async def test_a_killed_process_is_told_and_replaced(own_engine: Engine) -> None:
+async def test_a_killed_process_is_told_and_replaced(mortal_engine: Engine) -> None:
     states: list[EngineState] = []
-    own_engine.subscribe(lambda: states.append(own_engine.state))
-    assert own_engine.pid
-    asking = asyncio.create_task(own_engine.caption(PICTURE))
+    starts = mortal_engine.starts
+    unsubscribe = mortal_engine.subscribe(lambda: states.append(mortal_engine.state))
+    assert mortal_engine.pid
+    asking = asyncio.create_task(mortal_engine.caption(PICTURE))
     await asyncio.sleep(0)
-    os.kill(own_engine.pid, signal.SIGKILL)
+    os.kill(mortal_engine.pid, signal.SIGKILL)
 
     with pytest.raises(EngineUnavailable):
         await asking
     await asyncio.sleep(0.02)
     with pytest.raises(EngineUnavailable, match="restarting"):
-        await own_engine.caption(PICTURE)
-    await own_engine.wait_ready()
+        await mortal_engine.caption(PICTURE)
+    await mortal_engine.wait_ready()
     assert states == [EngineState.PAUSED, EngineState.READY]
-    caption = await own_engine.caption(PICTURE)
+    caption = await mortal_engine.caption(PICTURE)
+    unsubscribe()
     assert caption.text or caption.guess
-    assert own_engine.starts == 2
+    assert mortal_engine.starts == starts + 1
 
 
 async def until_standby(engine: Engine) -> None:

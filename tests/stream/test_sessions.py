@@ -16,7 +16,6 @@ from jsonschema import Draft202012Validator
 
 from inference.caption import Caption
 from inference.engine import Engine
-from inference.engine_process import EngineTiming
 from stream.messages import SCHEMA_PATH
 from stream.offer import Offer, OfferError
 from stream.sessions import ServerFull, Sessions
@@ -24,7 +23,6 @@ from stream.yuv import planes
 from tests.captions import ScriptedCaptions, objects_only, sure
 from tests.live import serving
 from tests.peer import Peer
-from web.settings import DEFAULT_CAPTIONER
 
 SCHEMA = json.loads(SCHEMA_PATH.read_text())
 SERVER_MESSAGE = Draft202012Validator({"$ref": "#/$defs/server", "$defs": SCHEMA["$defs"]})
@@ -151,20 +149,17 @@ async def test_other_channels_are_closed(engine: Engine) -> None:
 
 
 async def test_captions_pause_with_the_engine_and_come_back_while_the_video_goes_on(
-    footage: Path,
+    mortal_engine: Engine, footage: Path
 ) -> None:
-    engine = Engine(DEFAULT_CAPTIONER, EngineTiming(first_pause_s=0.05), explains=False)
-    engine.start()
-    await engine.wait_loaded()
-    async with serving(engine, interval_s=0.25) as sessions, Peer(footage) as peer:
+    async with serving(mortal_engine, interval_s=0.25) as sessions, Peer(footage) as peer:
         await connect(sessions, peer)
         await peer.until(lambda: peer.of_type("caption"))
-        assert engine.pid
+        assert mortal_engine.pid
         # However slow the captioner is: here it says nothing at all.
-        os.kill(engine.pid, signal.SIGSTOP)
+        os.kill(mortal_engine.pid, signal.SIGSTOP)
         pictures = len(peer.pictures)
         await peer.until(lambda: len(peer.pictures) > pictures + 40)
-        os.kill(engine.pid, signal.SIGKILL)
+        os.kill(mortal_engine.pid, signal.SIGKILL)
         await peer.until(lambda: peer.of_type("stats")[-1]["captioner"]["state"] == "paused")
         assert peer.of_type("stats")[-1]["captioner"]["message"]
         pictures, captions = len(peer.pictures), len(peer.of_type("caption"))
@@ -172,7 +167,6 @@ async def test_captions_pause_with_the_engine_and_come_back_while_the_video_goes
 
         assert len(peer.pictures) > pictures + 20
         assert peer.of_type("stats")[-1]["captioner"] == {"state": "ready", "message": ""}
-    await engine.stop()
 
 
 async def test_more_sessions_than_may_be_are_refused_until_one_ends(engine: Engine) -> None:
@@ -288,9 +282,12 @@ async def test_twenty_sessions_leave_nothing_behind(engine: Engine, footage: Pat
         before, memory = held(), process.memory_info().rss
         for number in range(20):
             await live_once(sessions, number)
+        async with asyncio.timeout(5):
+            # The last one's tasks may still be about to end.
+            while held()[0] > before[0]:
+                await asyncio.sleep(0.05)
         after, growth = held(), process.memory_info().rss - memory
 
-    assert after[0] <= before[0]
     assert after[1] <= before[1] + 2
     assert after[2] <= before[2]
     assert growth < 60e6, f"{growth / 1e6:.0f} MB more after twenty sessions"

@@ -16,14 +16,12 @@ import pytest_asyncio
 
 from inference.caption import Caption
 from inference.engine import Engine
-from inference.engine_process import EngineTiming
 from inference.steadiness import Anchor
 from models.content_words import content_words
 from models.pictures import squeeze
 from stream.frame import Frame
 from stream.stream_captioner import REFRESH_S, StreamCaptioner
 from tests.camera import PHOTOGRAPHS, Camera, Picture, photograph
-from web.settings import DEFAULT_CAPTIONER
 
 WARM_UP = 30
 """Pictures until the codec has found its bits."""
@@ -248,21 +246,18 @@ async def test_a_stream_holds_one_caption_however_long_it_is_and_none_when_it_en
         assert held() == before
 
 
-async def test_a_caption_outlives_the_process_that_found_it() -> None:
-    engine = Engine(DEFAULT_CAPTIONER, EngineTiming(first_pause_s=0.05), explains=False)
-    engine.start()
-    await engine.wait_loaded()
+async def test_a_caption_outlives_the_process_that_found_it(mortal_engine: Engine) -> None:
+    starts = mortal_engine.starts
     first, last = filmed(Camera(), repeat(photograph("coffee.png"), 2))
     with ThreadPoolExecutor(1) as executor:
-        captioner = StreamCaptioner(engine, executor)
+        captioner = StreamCaptioner(mortal_engine, executor)
         before = await captioner.caption(Frame(first, 0.0), 0.0, None)
-        assert engine.pid
-        os.kill(engine.pid, signal.SIGKILL)
-        while engine.starts < 2:
+        assert mortal_engine.pid
+        os.kill(mortal_engine.pid, signal.SIGKILL)
+        while mortal_engine.starts == starts:
             await asyncio.sleep(0.02)
-        await engine.wait_ready()
+        await mortal_engine.wait_ready()
         after = await captioner.caption(Frame(last, 1.0), REFRESH_S, None)
-    await engine.stop()
 
     assert not after.caption.kept
     assert after.caption.text == before.caption.text

@@ -8,11 +8,9 @@ import av
 import pytest
 
 from inference.engine import Engine
-from inference.engine_process import EngineTiming
 from stream.sources import SourceError, open_source
 from stream.transcript import transcribe
 from stream.transcript_format import WebVtt, json_line, line_for_people
-from web.settings import DEFAULT_CAPTIONER
 
 
 async def test_a_recorded_source_is_captioned_by_its_own_time(
@@ -41,21 +39,19 @@ async def test_a_live_source_is_captioned_by_the_clock(engine: Engine) -> None:
     assert positions[-1] <= time.monotonic() - begun
 
 
-async def test_no_picture_is_lost_when_the_engine_dies(footage: Path) -> None:
-    engine = Engine(DEFAULT_CAPTIONER, EngineTiming(first_pause_s=0.05), explains=False)
-    engine.start()
-    await engine.wait_loaded()
-    positions = []
+async def test_no_picture_is_lost_when_the_engine_dies(
+    mortal_engine: Engine, footage: Path
+) -> None:
+    positions, starts = [], mortal_engine.starts
     with open_source(str(footage)) as source:
-        async for line in transcribe(source, engine, 2.5):
+        async for line in transcribe(source, mortal_engine, 2.5):
             positions.append(round(line.position_s, 1))
             if len(positions) == 2:
-                assert engine.pid
-                os.kill(engine.pid, signal.SIGKILL)
+                assert mortal_engine.pid
+                os.kill(mortal_engine.pid, signal.SIGKILL)
 
     assert positions == [0.0, 2.5, 5.0, 7.5]
-    assert engine.starts == 2
-    await engine.stop()
+    assert mortal_engine.starts == starts + 1
 
 
 async def test_a_source_that_breaks_off_says_so_after_its_captions(
