@@ -10,7 +10,7 @@ run: $(VENV)/installed
 	@$(PYTHON) server.py $(if $(CONFIG),--config $(CONFIG))
 
 test: $(VENV)/installed-test peers lint types
-	$(PYTHON) -m pytest --numprocesses 3 --dist loadfile
+	$(PYTHON) -m pytest --numprocesses 3 --dist worksteal
 
 lint: $(VENV)/installed-test
 	$(PYTHON) -m ruff check .

@@ -1,5 +1,7 @@
 """Tests of hardening, by its command line, and of the attacks that it hardens against."""
 
+import contextlib
+import io
 from pathlib import Path
 
 import numpy as np
@@ -88,17 +90,27 @@ def test_what_was_attacked_is_not_attacked_again(
     assert np.abs(first.clean - first.attacked).max() > 0
 
 
-def test_a_hardened_decoder_says_more_often_what_was_said(
-    data: Path, folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(data, folder) == 0
+@pytest.fixture(scope="module")
+def hardened_folder(
+    data: Path, captioner: Captioner, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The folder of a captioner that was hardened."""
+    folder = tmp_path_factory.mktemp("hardened") / "captioner"
+    save(folder, captioner, Card("made", "made up", "none", {}, BEAM))
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        assert run(data, folder) == 0
+    assert "written to" in printed.getvalue()
+    return folder
+
+
+def test_a_hardened_decoder_says_more_often_what_was_said(hardened_folder: Path) -> None:
+    folder = hardened_folder
 
     card = read_hardened_card(folder)
     assert card
     assert card.pictures == 24
     against_plain = next(row for row in card.robustness if row.attacked == "plain")
     assert against_plain.changed_hardened < against_plain.changed_plain
-    assert "written to" in capsys.readouterr().out
     captioner, _ = load(folder)
     hardened = load_hardened(folder, captioner)
     assert hardened
@@ -128,9 +140,7 @@ def test_mistake_is_told_in_a_line(
 
 
 def test_attacks_of_another_strength_are_not_taken_for_its_own(
-    data: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+    data: Path, hardened_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(data, folder, "--epochs", "1", "--pictures", "2", "--dev-pictures", "2") == 0
-
-    assert run(data, folder, "--steps", "1") == 2
+    assert run(data, hardened_folder, "--steps", "1") == 2
     assert "holds the attacks of another run" in capsys.readouterr().err

@@ -50,14 +50,13 @@ def test_measures_everything_and_writes_a_report_and_a_plot(
 def test_a_run_that_was_stopped_goes_on(
     arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert main([*arguments, "--methods", "gradcam"]) == 0
-    whole = json.loads((tmp_path / "out" / "report.json").read_text())
-    monkeypatch.setattr("inference.faithfulness.__main__.draw", _interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        main([*arguments, "--methods", "gradcam"])
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr("inference.faithfulness.__main__.draw", _interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            main([*arguments, "--methods", "gradcam"])
     journal = tmp_path / "out" / "measured.jsonl"
     lines = journal.read_text().splitlines(keepends=True)
+    measured = [json.loads(line) for line in lines[1:]]
     marked = lines[1].replace('"caption": "', '"caption": "measured before: ')
     journal.write_text(lines[0] + marked)
 
@@ -65,7 +64,7 @@ def test_a_run_that_was_stopped_goes_on(
 
     again = json.loads((tmp_path / "out" / "report.json").read_text())
     assert again["pictures"][0]["caption"].startswith("measured before: ")
-    assert again["pictures"][1:] == whole["pictures"][1:]
+    assert again["pictures"][1:] == measured[1:]
 
 
 def _interrupted(*_: object) -> None:
