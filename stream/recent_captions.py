@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from stream.broadcast import Broadcast
 from stream.caption_event import CaptionEvent
 
-_ROOM = 500
+_ROOM = 200
 
 
 class RecentCaptions:
