@@ -18,7 +18,7 @@ PARTS: tuple[Part, ...] = ("engine", "feed", "viewer")
 BACK_S = 5.0
 """What captions may take to be back."""
 _GIVE_UP_S = 60.0
-_PAUSES_S = (1.0, 5.0)
+_PAUSES_S = (0.2, 2.0)
 """Between all being well and the next that is killed."""
 _CAMERA_GONE_S = (0.2, 2.0)
 _POLL_S = 0.05

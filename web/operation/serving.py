@@ -19,6 +19,7 @@ from web.locks.certificate import Certificate, certificate_of, server_context
 from web.locks.connections import Connections
 from web.locks.limits import LIMITS
 from web.locks.names import addresses, certificate_names
+from web.operation.memory import give_back
 from web.operation.notify import notify, watchdog_interval_s
 from web.operation.reloading import Reloading
 from web.settings import ServerSettings
@@ -78,7 +79,7 @@ async def serve(
         _spare_collector()
         _announce(settings, door.getsockname()[1], certificate)
         reloading = Reloading(app, settings, reread, context, stop)
-        async with _beside(reloading.run(), _renew(settings, context), _heartbeat()):
+        async with _beside(reloading.run(), _renew(settings, context), _heartbeat(), give_back()):
             notify("READY=1", "STATUS=Serving")
             await stop.wait()
         logger.info("stopping")
