@@ -75,7 +75,7 @@ def running(*arguments: str, program: Sequence[str] = ("server.py",)) -> Iterato
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
-    """One server for all tests that leave it as it is."""
+    """One server for all tests that leave it as it is, or wait until it is so again."""
     with running("--port", "0") as server:
         # The first time that TensorFlow is imported after installing it is compiled: a minute.
         while not server.ready():

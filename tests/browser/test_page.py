@@ -137,22 +137,23 @@ async def test_another_source_is_chosen_without_reloading(server: Server, page: 
     await captioned(page)
 
 
-async def test_a_killed_captioner_pauses_captions_and_not_the_video(page: Page) -> None:
-    with running("--port", "0") as server:
-        await page.goto(server.url)
-        await page.click("#start-camera")
-        await captioned(page)
-        (engine,) = psutil.Process(server.process.pid).children()
-        os.kill(engine.pid, signal.SIGKILL)
-        await state(page, "paused")
-        video = "document.querySelector('#returned-video')"
-        before = await page.evaluate(f"() => {video}.currentTime")
-        await page.wait_for_function(f"() => {video}.currentTime > {before} + 1")
-        seq = int(str(await page.locator("#caption").get_attribute("data-seq")))
-        await state(page, "live", 60_000)
-        await page.wait_for_function(
-            f"() => Number(document.querySelector('#caption').dataset.seq) > {seq}", timeout=SOON
-        )
+async def test_a_killed_captioner_pauses_captions_and_not_the_video(
+    server: Server, page: Page
+) -> None:
+    await page.goto(server.url)
+    await page.click("#start-camera")
+    await captioned(page)
+    (engine,) = psutil.Process(server.process.pid).children()
+    os.kill(engine.pid, signal.SIGKILL)
+    await state(page, "paused")
+    video = "document.querySelector('#returned-video')"
+    before = await page.evaluate(f"() => {video}.currentTime")
+    await page.wait_for_function(f"() => {video}.currentTime > {before} + 1")
+    seq = int(str(await page.locator("#caption").get_attribute("data-seq")))
+    await state(page, "live", 60_000)
+    await page.wait_for_function(
+        f"() => Number(document.querySelector('#caption').dataset.seq) > {seq}", timeout=SOON
+    )
 
 
 async def test_a_restarted_server_is_found_again_by_itself(page: Page) -> None:
