@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from inference.caption import Caption
 from inference.engine import Engine, EngineState, EngineUnavailable
 from inference.engine_process import EngineProcess, EngineTiming, LoadFailed
+from inference.explanations.target import Target
 from inference.standby import Standby
+from models.vocabulary import END
 from tests.inference.conftest import photographs
 from web.settings import DEFAULT_CAPTIONER
 
@@ -162,18 +164,21 @@ async def test_all_that_wait_are_told_when_the_process_dies(mortal_engine: Engin
     assert {type(answer) for answer in answers} == {EngineUnavailable}
 
 
-async def test_stopping_answers_who_still_waits() -> None:
-    engine = Engine(DEFAULT_CAPTIONER, SOON, explains=False)
+async def test_stopping_answers_who_still_waits(saved: Path) -> None:
+    engine = Engine(saved, SOON, explains=False)
     engine.start()
     await engine.wait_loaded()
     assert engine.pid
     os.kill(engine.pid, signal.SIGSTOP)
+    explaining = asyncio.create_task(engine.explain(PICTURE, (END,), "rise", Target("caption")))
     asked = await ask(engine, list(photographs(64)), [None] * 6)
 
     await engine.stop()
 
     answers = await asyncio.gather(*asked, return_exceptions=True)
     assert {type(answer) for answer in answers} == {EngineUnavailable}
+    with pytest.raises(EngineUnavailable, match="stopped"):
+        await explaining
 
 
 async def test_an_int8_encoder_that_is_not_there_is_told(folder: Path) -> None:
@@ -213,9 +218,11 @@ async def until_standby(engine: Engine) -> None:
             await asyncio.sleep(0.02)
 
 
-async def test_a_process_on_standby_takes_over_at_once_and_another_takes_its_place() -> None:
+async def test_a_process_on_standby_takes_over_at_once_and_another_takes_its_place(
+    saved: Path,
+) -> None:
     before = {child.pid for child in psutil.Process().children()}
-    engine = Engine(DEFAULT_CAPTIONER, SOON, explains=False, standby=True)
+    engine = Engine(saved, SOON, explains=False, standby=True)
     engine.start()
     await engine.wait_loaded()
     first = engine.pid
@@ -234,10 +241,8 @@ async def test_a_process_on_standby_takes_over_at_once_and_another_takes_its_pla
     assert {child.pid for child in psutil.Process().children()} == before
 
 
-async def test_a_process_that_hangs_is_ended_and_replaced() -> None:
-    engine = Engine(
-        DEFAULT_CAPTIONER, EngineTiming(answer_s=0.5, first_pause_s=0.05), explains=False
-    )
+async def test_a_process_that_hangs_is_ended_and_replaced(saved: Path) -> None:
+    engine = Engine(saved, EngineTiming(answer_s=0.5, first_pause_s=0.05), explains=False)
     engine.start()
     await engine.wait_loaded()
     assert engine.pid

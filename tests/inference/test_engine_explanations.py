@@ -178,10 +178,10 @@ async def test_no_more_than_so_many_and_live_ones_leave_room(engine: Engine) -> 
     assert (await engine.explain(PICTURE, tokens, "gradcam", SENTENCE, live=True)).map
 
 
-async def test_all_are_told_when_the_process_dies_and_it_comes_back_without_them() -> None:
-    engine = Engine(DEFAULT_CAPTIONER, EngineTiming(first_pause_s=0.05), explains=False)
-    engine.start()
-    await engine.wait_loaded()
+async def test_all_are_told_when_the_process_dies_and_it_comes_back_without_them(
+    mortal_engine: Engine,
+) -> None:
+    engine = mortal_engine
     tokens = await tokens_of(engine)
     analysis = engine.analyse("adversarial", PICTURE, tokens, {})
     tasks: list[asyncio.Task[Any]] = [begin(engine, tokens) for _ in range(3)]
@@ -197,11 +197,6 @@ async def test_all_are_told_when_the_process_dies_and_it_comes_back_without_them
     await engine.wait_ready()
     assert engine.jobs == 0
     assert (await begin(engine, tokens, "gradcam")).map
-    last = begin(engine, tokens)
-    await asyncio.sleep(0)
-    await engine.stop()
-    with pytest.raises(EngineUnavailable, match="stopped"):
-        await last
 
 
 async def test_a_process_that_hangs_in_an_explanation_is_ended_and_one_that_rests_is_not() -> None:
