@@ -6,6 +6,7 @@ feed's camera and viewers are killed at random: captions have to be back each ti
 
 import argparse
 import asyncio
+import contextlib
 import json
 import sys
 from collections.abc import Sequence
@@ -21,28 +22,30 @@ _RESULTS = Path(__file__).parent / "results.json"
 
 
 async def soak(
+    report: Report,
     seconds: float,
     kills: int,
     seed: int,
     program: Sequence[str] = ("server.py",),
     parts: Sequence[Part] = PARTS,
-) -> Report:
+) -> None:
     """Run a server.
 
     Args:
+        report: Takes what is found; whoever cancels this has in it what was found until then.
         seconds: With viewers who come and go, and nothing else; 0 to leave that out.
         kills: How many parts are then killed.
         seed: Of all that is left to chance.
         program: As `RunningServer.started` takes it.
         parts: What may be killed.
     """
-    report = Report()
     async with Scene.begun(program) as scene:
         audience = Audience(scene.server.url, FEEDS, seed)
+        report.visits = audience.visits
         visiting = asyncio.create_task(audience.run())
         try:
             if seconds:
-                report.take_samples(await _wait(seconds, scene, audience))
+                await _wait(seconds, scene, audience, report)
             if kills:
                 killing = Kills(scene, audience, seed)
                 report.recoveries = killing.recoveries
@@ -50,18 +53,18 @@ async def soak(
         finally:
             visiting.cancel()
             await asyncio.gather(visiting, return_exceptions=True)
-        report.visits = audience.visits
-        report.log_errors = [line for line in scene.server.log.splitlines() if _tells(line)]
-    return report
+            report.log_errors = [line for line in scene.server.log.splitlines() if _tells(line)]
 
 
-async def _wait(seconds: float, scene: Scene, audience: Audience) -> Samples:
+async def _wait(seconds: float, scene: Scene, audience: Audience, report: Report) -> None:
     samples = Samples()
     sampling = asyncio.create_task(sample(scene.server, audience, samples))
-    await asyncio.sleep(seconds)
-    sampling.cancel()
-    await asyncio.gather(sampling, return_exceptions=True)
-    return samples
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        sampling.cancel()
+        await asyncio.gather(sampling, return_exceptions=True)
+        report.take_samples(samples)
 
 
 def _tells(line: str) -> bool:
@@ -77,7 +80,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="of what is left to chance")
     parser.add_argument("--out", type=Path, default=_RESULTS, metavar="JSON", help="to write")
     options = parser.parse_args()
-    report = asyncio.run(soak(60 * options.minutes, options.kills, options.seed))
+    report = Report()
+    # Who ends it early is told what was found until then.
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(soak(report, 60 * options.minutes, options.kills, options.seed))
     print("\n".join(report.lines()))
     options.out.write_text(json.dumps(report.to_json(), indent=1) + "\n", encoding="utf-8")
     print(f"All of it: {options.out}")

@@ -1,5 +1,7 @@
 """The soak in short: `make soak` runs it for an hour, with the captioner, and kills 200 times."""
 
+import asyncio
+
 import numpy as np
 import pytest
 
@@ -14,7 +16,8 @@ from tests.soak.sampling import Samples
 async def test_visits_feeds_and_kills_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sampling, "PERIOD_S", 0.5)
     monkeypatch.setattr(kills, "_PAUSES_S", (0.1, 0.5))
-    report = await soak(5, 2, seed=3, program=SCRIPTED, parts=("feed", "viewer"))
+    report = Report()
+    await soak(report, 5, 2, seed=3, program=SCRIPTED, parts=("feed", "viewer"))
 
     assert report.visits
     assert report.visits.viewers + report.visits.readers > 1
@@ -25,6 +28,24 @@ async def test_visits_feeds_and_kills_parts(monkeypatch: pytest.MonkeyPatch) -> 
     assert {"server memory, MB", "server threads", "server descriptors"} <= set(report.trends)
     assert 50 < report.trends["server memory, MB"].mean < 1000
     assert "caption age, ms" in report.trends
+    assert not report.log_errors
+
+
+async def test_one_that_is_ended_early_tells_what_it_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sampling, "PERIOD_S", 0.1)
+    report = Report()
+    soaking = asyncio.create_task(soak(report, 3600, 200, seed=3, program=SCRIPTED))
+    async with asyncio.timeout(60):
+        while not (report.visits and report.visits.readers):
+            await asyncio.sleep(0.1)
+    await asyncio.sleep(1)
+    soaking.cancel()
+    await asyncio.gather(soaking, return_exceptions=True)
+
+    assert soaking.cancelled()
+    assert "server threads" in report.trends
     assert not report.log_errors
 
 
