@@ -123,6 +123,10 @@ class EngineProcess:
         if self.lives:
             self._kill()
             await self._process.wait()
+        # That its pipe broke is no news; asyncio logs it as an error unless somebody hears of it.
+        with contextlib.suppress(OSError):
+            async with asyncio.timeout(self._timing.stop_s):
+                await self._process.stdin.wait_closed()
 
     def _kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):
