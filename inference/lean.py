@@ -13,7 +13,7 @@ def load_keras() -> None:
     nothing here uses, and does without where they are not. They can be imported afterwards.
     """
     missing = [name for name in _FOR_OTHERS if name not in sys.modules]
-    # What `import` takes for a module that is not there (importlib, "The import system", 5.3.1).
+    # What `import` takes for a module that is not there (Python's reference, section 5.3.1).
     sys.modules.update(dict.fromkeys(missing))  # type: ignore[arg-type]
     try:
         importlib.import_module("keras")

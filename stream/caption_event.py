@@ -46,6 +46,11 @@ class CaptionEvent:
             wait_ms=captioned.wait_ms,
         )
 
+    @property
+    def id(self) -> str:
+        """No other caption has it, of this stream or another, before a restart or after it."""
+        return f"{self.stream}-{round(1e3 * self.captured)}"
+
     def age_ms(self) -> float:
         """How old the picture is now, in milliseconds; never negative, whatever clocks do."""
         return max(0.0, (time.time() - self.captured) * 1e3)

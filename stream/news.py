@@ -32,8 +32,8 @@ def news_of(
         publications: All streams.
         stream: The one that is followed, which counts this reader as a viewer; all when None.
         room: How much may wait for the reader; of more the oldest is lost.
-        last: The caption that the reader had last, as `name_of` names it: those since come first.
-            Where it is not known, the newest of each stream does.
+        last: The id of the caption that the reader had last: those since come first. Where it is
+            not known, the newest of each stream does.
     """
     door: Broadcast[News] = Broadcast()
     signals: dict[str, Signal] = {}

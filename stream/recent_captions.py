@@ -10,22 +10,17 @@ _ROOM = 200
 
 
 class RecentCaptions:
-    """The last so many captions, each with a name of its own."""
+    """The last so many captions."""
 
     def __init__(self, captions: Broadcast[CaptionEvent]) -> None:
         """Keep what is told from now on."""
         self._events: deque[CaptionEvent] = deque(maxlen=_ROOM)
         captions.listen(self._events.append)
 
-    def after(self, name: str) -> Sequence[CaptionEvent] | None:
-        """Return what came after the caption of that name; None if it is not here any more."""
+    def after(self, id_: str) -> Sequence[CaptionEvent] | None:
+        """Return what came after the caption of that id; None if it is not here any more."""
         events = list(self._events)
         for index in reversed(range(len(events))):
-            if name_of(events[index]) == name:
+            if events[index].id == id_:
                 return events[index + 1 :]
         return None
-
-
-def name_of(event: CaptionEvent) -> str:
-    """Name a caption: no other has that name, before a restart or after it."""
-    return f"{event.stream}-{round(1e3 * event.captured)}"

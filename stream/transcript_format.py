@@ -87,11 +87,15 @@ def check_writable(path: Path) -> None:
     Raises:
         OSError: If it could not be.
     """
-    if path.exists():
-        path.open("r+b").close()
-    elif not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
-        missing = errno.EACCES if path.parent.is_dir() else errno.ENOENT
-        raise OSError(missing, os.strerror(missing), str(path))
+    if path.is_dir():
+        problem = errno.EISDIR
+    elif not path.parent.is_dir():
+        problem = errno.ENOENT
+    elif not os.access(path if path.exists() else path.parent, os.W_OK):
+        problem = errno.EACCES
+    else:
+        return
+    raise OSError(problem, os.strerror(problem), str(path))
 
 
 def _words(line: TranscriptLine) -> str:

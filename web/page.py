@@ -6,7 +6,7 @@ from aiohttp import web
 
 from web.keys import SETTINGS
 
-_STATIC = Path(__file__).parent / "static"
+STATIC = Path(__file__).parent / "static"
 
 _POLICY = "; ".join(
     [
@@ -40,7 +40,7 @@ compared anew, which RFC 6797 (12.1) would not let anyone do."""
 
 def page_routes() -> list[web.AbstractRouteDef]:
     """`/`, which is one of several pages, and everything under `/static/`."""
-    return [web.get("/", _index), web.static("/static", _STATIC)]
+    return [web.get("/", _index), web.static("/static", STATIC)]
 
 
 async def security_headers(request: web.Request, response: web.StreamResponse) -> None:
@@ -53,4 +53,4 @@ async def security_headers(request: web.Request, response: web.StreamResponse) -
 
 async def _index(request: web.Request) -> web.FileResponse:
     view = next(iter(request.query), "")
-    return web.FileResponse(_STATIC / _VIEWS.get(view, "index.html"))
+    return web.FileResponse(STATIC / _VIEWS.get(view, "index.html"))

@@ -1,4 +1,5 @@
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -93,11 +94,14 @@ def test_whether_a_file_can_be_written_is_told_and_costs_nothing(tmp_path: Path)
     kept, new = tmp_path / "kept.vtt", tmp_path / "new.vtt"
     kept.write_text("of another day")
 
-    check_writable(kept)
-    check_writable(new)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    for path in (kept, new, pipe):
+        check_writable(path)
 
     assert kept.read_text() == "of another day"
-    assert list(tmp_path.iterdir()) == [kept]
+    assert sorted(tmp_path.iterdir()) == [kept, pipe]
     for nowhere in (tmp_path, kept / "below.vtt", tmp_path / "none" / "x.vtt"):
         with pytest.raises(OSError, match=nowhere.name):
             check_writable(nowhere)

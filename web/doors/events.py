@@ -10,7 +10,6 @@ from stream.caption_json import feed_caption_json
 from stream.captioned_stream import CaptionedStream
 from stream.news import News, news_of
 from stream.publications import NoSuchStream
-from stream.recent_captions import name_of
 from web.doors.feeds import NAME, find, no_such
 from web.doors.readers import READERS, ROOM, TooManyReaders, follow, too_many
 from web.keys import PUBLICATIONS
@@ -63,7 +62,7 @@ async def _tell(request: web.Request, stream: CaptionedStream | None) -> web.Str
 def _event(news: News, *, ends: bool) -> str | None:
     if isinstance(news, CaptionEvent):
         body = feed_caption_json(news)
-        return f"id: {name_of(news)}\n{_written('caption', body)}"
+        return f"id: {news.id}\n{_written('caption', body)}"
     if news.signal is None and ends:
         return None
     signal = news.signal.to_json() if news.signal else None

@@ -1,14 +1,14 @@
 """`/login`, `/logout` and `/api/me`: a browser shows its token once, and a cookie from then on."""
 
 import json
-from pathlib import Path
 
 from aiohttp import web
 
 from web.errors import error
 from web.locks.access import ACCESS, ROLE, TooManyFailures, public, too_many_failures
+from web.page import STATIC
 
-_PAGE = Path(__file__).parent.parent / "static" / "login.html"
+_PAGE = STATIC / "login.html"
 _NO_STORE = {"Cache-Control": "no-store"}
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import ctypes
-import sys
 from collections.abc import Callable
 
 _PERIOD_S = 60.0
@@ -23,7 +22,5 @@ async def give_back() -> None:
 
 def _trim() -> Callable[[int], int] | None:
     """The C library's `malloc_trim`, of which others than glibc know nothing."""
-    if not sys.platform.startswith("linux"):
-        return None
     trim: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
     return trim
