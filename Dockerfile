@@ -38,5 +38,5 @@ ENV PATH=/venv/bin:$PATH \
 VOLUME ["/var/cache/sightline", "/var/lib/sightline"]
 EXPOSE 4200/tcp
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=30s --timeout=5s --start-period=120s CMD ["python", "-m", "web.operation.probe"]
+HEALTHCHECK --interval=30s --timeout=5s --start-period=120s CMD ["python", "-m", "web.probe"]
 ENTRYPOINT ["python", "-m", "server"]

@@ -16,19 +16,23 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from inference.captioning import QuantizedError, read_int8
 from inference.engine import Engine, EngineUnavailable
-from inference.lean import load_keras
-from inference.quantized import QuantizedError, read_int8
-from inference.quiet import quiet
+from inference.startup import load_keras, quiet
+from stream.captioning import (
+    WebVtt,
+    check_writable,
+    json_line,
+    lasts_on,
+    line_for_people,
+    transcribe,
+)
 from stream.history import HistoryError
-from stream.outlets.mqtt import MqttMissing
+from stream.publishing.sinks import MqttMissing
 from stream.sources import Source, SourceError, open_source, read_image
-from stream.transcript import transcribe
-from stream.transcript_format import WebVtt, check_writable, json_line, lasts_on, line_for_people
-from web.locks.certificate import CertificateError
-from web.locks.exposure import check_exposure, warn_of_readers
-from web.operation.log import log_to_stderr, secrets_in
-from web.operation.serving import serve
+from web.security import CertificateError, check_exposure, warn_of_readers
+from web.service import log_to_stderr, secrets_in
+from web.service.serving import serve
 from web.settings import ServerSettings, SettingsError, read_settings
 
 _INTERRUPTED = 130

@@ -17,17 +17,15 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from inference.lite_encoder import LiteEncoder, converter, lite_encoder
-from inference.quantized import Int8Card, sha256, write_int8
-from inference.quiet import quiet
-from inference.threads import encoder_threads
+from inference.captioning import Int8Card, sha256, write_int8
+from inference.captioning.lite_encoder import LiteEncoder, converter, lite_encoder
+from inference.startup import encoder_threads, quiet
 from models.captioner import Captioner
+from models.checkpoint import DEFAULT, Card, ReleaseError, load
 from models.datasets import DatasetError, Example, open_dataset
-from models.evaluate import Searcher, caption_grids
-from models.metrics import score
-from models.pictures import squeeze
-from models.release import DEFAULT, Card, ReleaseError, load
-from models.weights_digest import weights_sha256
+from models.digests import weights_sha256
+from models.evaluation import Searcher, caption_grids, score
+from models.preprocessing import squeeze
 
 _WANTED_LOSS = 0.01
 _BATCH = 50
@@ -67,7 +65,7 @@ def quantize(folder: Path, data: Path, split: str, calibration: int) -> Int8Card
 
     Raises:
         models.datasets.DatasetError: If the data set cannot be read.
-        models.release.ReleaseError: If the folder holds no captioner.
+        models.checkpoint.ReleaseError: If the folder holds no captioner.
         OSError: If the folder cannot be written.
         ValueError: If no image is to calibrate.
     """

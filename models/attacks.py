@@ -16,18 +16,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
+
+
 Norm = Literal["linf", "l2"]
 """The largest absolute value; or the root of the sum of squares, over pixels and channels."""
+
+
 Gradient = Callable[[Array], Array]
 """Of z, at pixels."""
 
+
 WHITE = 255.0
+
+
 _TINY = 1e-12
+
+
 _STEP = 2.5
 """PGD's step, times epsilon over the number of steps: far enough to reach the border from anywhere
 inside and to move along it (Madry et al.)."""
+
+
 _LENGTHENINGS = 30
 """Of noise, at most; two or three do unless most pixels are black or white."""
+
+
 _EXACT, _ROUNDING = 1e-5, 2e-5
 """How near noise comes to its norm, relatively and in grey levels, which single precision does not
 tell apart any finer near white."""

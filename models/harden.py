@@ -2,7 +2,8 @@
 
 Pictures of the training split are attacked so that the captioner would not say what it says of
 them (L-inf, PGD, at strengths drawn from a range), and a copy of the decoder learns to say it all
-the same, the encoder as it is: see `models.hardening`. What it differs by is written beside the
+the same, the encoder as it is: see `models.hardening.training`. What it differs by is written
+beside the
 captioner (`hardened.npz`), with how often an attack on the pictures of the development split
 changes what either decoder says, and their CIDEr, clean and attacked. The run's folder keeps what
 was computed: a stopped run goes on where it was.
@@ -16,13 +17,13 @@ from pathlib import Path
 
 import keras
 
-from models.attacked_grids import Strength, attacked_grids
+from models.checkpoint import DEFAULT, ReleaseError, load
 from models.datasets import DatasetError, open_dataset
-from models.hardened import HardenedCard, copy_decoder, save_hardened
-from models.hardening import harden
-from models.release import DEFAULT, ReleaseError, load
-from models.robustness import Contest
-from models.weights_digest import weights_sha256
+from models.digests import weights_sha256
+from models.hardening import HardenedCard, copy_decoder, save_hardened
+from models.hardening.attacked_grids import Strength, attacked_grids
+from models.hardening.robustness import Contest
+from models.hardening.training import harden
 
 _DEV_PICTURES = 300
 """By which the epoch is chosen."""

@@ -1,23 +1,23 @@
-"""The analyses of a server: so many at once, each for so long; what they found is kept a while."""
+"""Why there is no answer to what a client asked for.
+
+The analyses of a server: so many at once, each for so long; what they found is kept a while.
+"""
 
 import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from enum import StrEnum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.analysed import Analysed, AnalysisKind
-from inference.engine import EngineUnavailable
-from inference.step import Step
-from stream import messages
-from stream.caption_service import CaptionService
-from stream.kept_frames import KeptFrame
-from stream.refused import Refused, refusing
+from inference.engine import Analysed, AnalysisKind, Busy, CaptionService, EngineUnavailable
+from inference.progress import Step, estimate_left_s
+from stream.captioning import KeptFrame
 from stream.settings import StreamSettings
 
 _TOKEN_BYTES = 16
@@ -25,6 +25,39 @@ _MOST_KEPT = 16
 _MOST_KEPT_BYTES = 64 * 2**20
 
 logger = logging.getLogger(__name__)
+
+
+class Refused(Exception):
+    """There is no answer: the message is for people, the code is the protocol's."""
+
+    def __init__(self, code: str, message: str) -> None:
+        """Refuse with one of the codes of `error`."""
+        super().__init__(message)
+        self.code = code
+
+
+@asynccontextmanager
+async def refusing(code: str, most_s: float) -> AsyncIterator[None]:
+    """Do what the engine may refuse, for so long and no longer.
+
+    Args:
+        code: Of what cannot be done, and of what takes too long.
+        most_s: How long it may take.
+
+    Raises:
+        Refused: Whatever the reason.
+    """
+    try:
+        async with asyncio.timeout(most_s):
+            yield
+    except TimeoutError as problem:
+        raise Refused(code, f"it took longer than {most_s:g} s") from problem
+    except EngineUnavailable as problem:
+        raise Refused("captioner-paused", str(problem)) from problem
+    except Busy as problem:
+        raise Refused("busy", f"{problem}: ask again in a few seconds") from problem
+    except ValueError as problem:
+        raise Refused(code, str(problem)) from problem
 
 
 class AnalysisState(StrEnum):
@@ -99,7 +132,7 @@ class Analysis:
         """Return how far it is: `done`, `doing` and `left_s` of the schema."""
         done, elapsed_s = self._step.done, time.monotonic() - self._begun
         runs = self.state is AnalysisState.RUNNING
-        left_s = messages.left_s(done, elapsed_s) if runs else None
+        left_s = estimate_left_s(done, elapsed_s) if runs else None
         return {"done": done, "doing": self._step.doing, "left_s": left_s}
 
     def _end(self, state: AnalysisState, step: Step) -> None:

@@ -8,6 +8,7 @@ from typing import Generic, Self, TypeVar
 
 Event = TypeVar("Event")
 
+
 logger = logging.getLogger(__name__)
 
 

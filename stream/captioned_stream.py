@@ -1,28 +1,33 @@
-"""A stream of pictures that is captioned and annotated, whoever feeds it and whoever watches."""
+"""Whether pictures come, since when, and why not.
+
+A stream of pictures that is captioned and annotated, whoever feeds it and whoever watches.
+"""
 
 import asyncio
 import time
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from inference.engine import EngineState
-from inference.explanations.map import Map
-from stream.annotated_track import AnnotatedTrack
+from inference.explanations import Map
 from stream.broadcast import Broadcast
-from stream.caption_event import CaptionEvent
-from stream.counts import StreamTotals
-from stream.doubt import worded
-from stream.intake import Intake
-from stream.kept_frames import KeptFrames
-from stream.live_maps import LiveMaps
-from stream.overlay import Subtitle
-from stream.recent_pictures import RecentPictures
-from stream.sampler import Sampler
-from stream.shared_video import SharedVideo
-from stream.signal import Signal, SignalState
-from stream.stream_captioner import CaptionedFrame
-from stream.surroundings import Surroundings
+from stream.captioning import (
+    CaptionedFrame,
+    CaptionEvent,
+    KeptFrames,
+    LiveExplanation,
+    LiveMaps,
+    RecentPictures,
+    Sampler,
+    worded,
+)
+from stream.context import Surroundings
+from stream.counters import StreamTotals
+from stream.sources import Intake
+from stream.video import AnnotatedTrack, SharedVideo, Subtitle
 
 _STALE_INTERVALS = 3
 _STALE_S = 3.0
@@ -31,6 +36,37 @@ _NOTICES = {
     EngineState.PAUSED: "Captions are paused",
     EngineState.READY: None,
 }
+
+
+class SignalState(StrEnum):
+    """Whether pictures come."""
+
+    CONNECTING = "connecting"
+    """Not yet: the source is being opened, and nothing has failed so far."""
+    LIVE = "live"
+    """They come."""
+    LOST = "lost"
+    """They should come and do not; it is tried again and again."""
+    ENDED = "ended"
+    """The source is over, and no more will come."""
+    IDLE = "idle"
+    """Nobody watches, so none are asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """The state of a stream's pictures."""
+
+    state: SignalState
+    since: float = field(default_factory=time.time)
+    """When it began, in seconds since the Unix epoch; of a lost signal, when the last picture
+    came."""
+    message: str = ""
+    """Why, for people; holds no credentials."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Give it as the values of JSON."""
+        return {"state": self.state.value, "since": round(self.since, 3), "message": self.message}
 
 
 class CaptionedStream:
@@ -59,8 +95,8 @@ class CaptionedStream:
         self.intake, self.pictures = Intake(), RecentPictures()
         self.captions: Broadcast[CaptionEvent] = Broadcast()
         """Told each caption as it comes."""
-        self.explanations: Broadcast[dict[str, Any]] = Broadcast()
-        """Told each saliency that comes by itself, as the data channel's message."""
+        self.explanations: Broadcast[LiveExplanation] = Broadcast()
+        """Publishes each saliency map that was computed without a request."""
         self.signals: Broadcast[Signal] = Broadcast()
         """Told each change of the signal."""
         self.viewers = 0

@@ -1,6 +1,20 @@
-"""What bounds a live session; every number can be set."""
+"""What bounds a live session; every number can be set.
 
-from pydantic import BaseModel, ConfigDict, Field
+A secret that stands in a file of its own, and not in the configuration.
+
+What a host is, by its name or address.
+
+What a stream that can be watched may be called: it stands in addresses and topics.
+"""
+
+import ipaddress
+import re
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 
 
 class StreamSettings(BaseModel):
@@ -40,3 +54,59 @@ class StreamSettings(BaseModel):
     """How long an analysis may take."""
     analysis_kept_s: float = Field(900, gt=0)
     """How long what it found is kept."""
+
+
+def read_secret(value: object) -> SecretStr:
+    """Read the secret that a setting names the file of.
+
+    Args:
+        value: The file's path.
+
+    Raises:
+        ValueError: If it is no path, or the file cannot be read or is empty.
+    """
+    if not isinstance(value, str | Path):
+        raise ValueError("give the path of a file that holds the secret and nothing else")
+    try:
+        text = Path(value).expanduser().read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as problem:
+        raise ValueError(f"the secret cannot be read: {problem}") from problem
+    if not text:
+        raise ValueError(f"{value} is empty: write the secret into it")
+    return SecretStr(text)
+
+
+SecretInFile = Annotated[SecretStr, BeforeValidator(read_secret)]
+"""Set as a path; its value is what the file held when the settings were read."""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or address is one of the loopback's (RFC 6761, section 6.3)."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def is_address(host: str) -> bool:
+    """Whether it is an IP address."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def check_stream_name(name: str) -> str:
+    """Return the name.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"{name[:60]!r} is no name: use 1 to 40 of a-z, 0-9, _ and -, a letter or digit first"
+        )
+    return name

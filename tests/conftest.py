@@ -10,10 +10,10 @@ import aiortc  # noqa: F401
 import pytest
 import pytest_asyncio
 
-from inference.engine import Engine
-from inference.engine_process import EngineTiming
-from stream.ice import MediaAddresses
-from web.settings import DEFAULT_CAPTIONER
+from inference.engine.engine import Engine
+from inference.engine.process import EngineTiming
+from stream.ice.addresses import MediaAddresses
+from web.settings.server import DEFAULT_CAPTIONER
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -23,10 +23,10 @@ import skimage
 from aiohttp import ClientSession
 from aiortc import RTCSessionDescription
 
-from stream.ice import MediaAddresses
+from stream.ice.addresses import MediaAddresses
 from tests.inference.report.reading import read
-from tests.peer import Peer
-from web.settings import DEFAULT_CAPTIONER
+from tests.support.peer import Peer
+from web.settings.server import DEFAULT_CAPTIONER
 
 ROOT = Path(__file__).parent.parent
 

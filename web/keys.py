@@ -2,17 +2,14 @@
 
 from aiohttp import web
 
-from inference.engine import Engine
-from stream.caption_service import CaptionService
-from stream.feeds.feeds import Feeds
+from inference.engine import CaptionService, Engine
+from stream.context import Surroundings
+from stream.feeds import Feeds
 from stream.history import History
-from stream.outlets.mqtt import Mqtt
-from stream.outlets.webhook import Webhook
-from stream.publications import Publications
-from stream.recent_spans import RecentSpans
-from stream.sessions import Sessions
-from stream.surroundings import Surroundings
-from web.locks.connections import Connections
+from stream.publishing import Publications, RecentSpans
+from stream.publishing.sinks import Mqtt, Webhook
+from stream.webrtc import Sessions
+from web.security import Connections
 from web.settings import ServerSettings
 
 SETTINGS = web.AppKey("settings", ServerSettings)

@@ -7,7 +7,6 @@ from aiohttp import web
 from web.keys import SETTINGS
 
 STATIC = Path(__file__).parent / "static"
-
 _POLICY = "; ".join(
     [
         "default-src 'none'",

@@ -1,30 +1,48 @@
-"""Each request from without: an id that all lines of the log about it carry, and its count."""
+"""Each request from without: an id that all lines of the log about it carry, and its count.
+
+Requests that expect something first (RFC 9110, section 10.1.1).
+
+aiohttp answers before any middleware, and repeats what was expected: it fails at what is no text.
+
+Requests that are no HTTP: aiohttp refuses them, and logs each as a failure of its own.
+"""
 
 import logging
 import re
 import secrets
 import time
 
-from aiohttp import web
+import aiohttp.web_urldispatcher
+from aiohttp import HttpVersion11, web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from stream.log_context import log_as
-from web.locks.client_address import address_of, is_within
-from web.locks.limits import LIMITS
+from stream.context import log_as
+from stream.rate_limit import RateLimit
+from web.security import LIMITS, address_of, is_within
 
 _HEADER = "X-Request-ID"
 _ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 _ID_BYTES = 8
 _GONE = 499
 """What is told when a client has gone before it was answered, as other servers do."""
+
 _UNKNOWN = "unknown"
 _METHODS = ("GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS", "PUT")
 _ALL_THE_TIME = ("/static", "/healthz", "/readyz", "/metrics")
 """Asked for so often that a line each would bury the others."""
+
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 logger = logging.getLogger(__name__)
+
+REGISTRY = web.AppKey("registry", CollectorRegistry)
+"""What is measured of an application."""
+
+_REQUEST_ID = web.RequestKey("request id", str)
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_TOLD_PER_S = 1 / 60
 
 
 class RequestMetrics:
@@ -52,10 +70,7 @@ class RequestMetrics:
         self._seconds.labels(route).observe(seconds)
 
 
-REGISTRY = web.AppKey("registry", CollectorRegistry)
-"""What is measured of an application."""
 REQUEST_METRICS = web.AppKey("request metrics", RequestMetrics)
-_REQUEST_ID = web.RequestKey("request id", str)
 
 
 @web.middleware
@@ -103,3 +118,46 @@ def _id_of(request: web.Request) -> str:
     given = request.headers.get(_HEADER, "")
     trusted = is_within(request.remote or "", request.app[LIMITS].settings.proxies)
     return given if trusted and _ID.fullmatch(given) else secrets.token_hex(_ID_BYTES)
+
+
+async def _meet(request: web.Request) -> None:
+    if request.version != HttpVersion11:
+        return
+    if request.headers.get("Expect", "").lower() != "100-continue":
+        raise web.HTTPExpectationFailed(text="nothing but 100-continue can be expected")
+    await request.writer.write(_CONTINUE)
+    # As aiohttp has it: the answer itself has not begun.
+    request.writer.output_size = 0
+
+
+def meet_expectations() -> None:
+    """Let every route that is made from now on answer what a request expects."""
+    aiohttp.web_urldispatcher._default_expect_handler = _meet
+
+
+class UnreadableRequests(logging.Filter):
+    """Has the log tell of them in a line, a few a minute: anybody may send any number."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        super().__init__()
+        self._told = RateLimit(_TOLD_PER_S)
+        self._count = 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let everything else pass as it is."""
+        problem = record.exc_info[1] if record.exc_info else None
+        if not isinstance(problem, HttpProcessingError | web.RequestPayloadError):
+            return True
+        self._count += 1
+        record.levelno, record.levelname = logging.INFO, "INFO"
+        record.msg, record.args = "a request could not be read (%d so far)", (self._count,)
+        record.exc_info = record.exc_text = None
+        return self._told.take()
+
+
+def mute_unreadable() -> None:
+    """Filter what aiohttp logs in this process."""
+    logger = logging.getLogger("aiohttp.server")
+    if not any(isinstance(each, UnreadableRequests) for each in logger.filters):
+        logger.addFilter(UnreadableRequests())

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from inference.explanations.objective import Objective
 from inference.explanations.subject import Subject
-from models.vocabulary import END, PAD, SPECIAL_WORDS, Vocabulary
+from models.language import END, PAD, SPECIAL_WORDS, Vocabulary
 
 Grid = NDArray[np.float32]
 """[rows, columns, channels]"""

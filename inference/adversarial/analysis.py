@@ -1,4 +1,9 @@
-"""The adversarial analysis of one picture and its caption, all of it."""
+"""The adversarial analysis of one picture and its caption, all of it.
+
+What an adversarial analysis is expected to take.
+
+The pictures of an adversarial analysis.
+"""
 
 from collections.abc import Generator, Sequence
 from functools import cached_property
@@ -8,33 +13,45 @@ from numpy.typing import NDArray
 
 from inference.adversarial.aims import ChangeCaption
 from inference.adversarial.attack import Attack, Found
-from inference.adversarial.curve import curve
-from inference.adversarial.drawing import pictures
+from inference.adversarial.comparison import Headline, Saying, compare, telling
+from inference.adversarial.curve import curve, noise_of
 from inference.adversarial.findings import (
     AdversarialFindings,
+    AdversarialParams,
     Curve,
     Keyword,
     Regions,
     Smallest,
     WordFindings,
 )
-from inference.adversarial.headline import Headline, compare, telling
-from inference.adversarial.keywords import KeywordAim, attack_keyword, keyword_aims
-from inference.adversarial.noisy import noise_of
-from inference.adversarial.params import AdversarialParams
-from inference.adversarial.parts import parts
-from inference.adversarial.progress import Progress
-from inference.adversarial.saying import Saying
-from inference.adversarial.word_attacks import WordAttacks, attack_word, is_object
-from inference.captioning import CaptionModel
+from inference.adversarial.word_attacks import (
+    KeywordAim,
+    WordAttacks,
+    attack_keyword,
+    attack_word,
+    is_object,
+    keyword_aims,
+    outline,
+)
+from inference.captioning.model import CaptionModel
+from inference.explanations.live import live_maps
+from inference.explanations.rendering import paint
 from inference.explanations.subject import Subject
-from inference.segments import segment
-from inference.step import Step
+from inference.progress import Part, PartProgress, Step
+from inference.segmentation import segment
 from models.attacks import Norm
+from models.captioner import BeamCaption
 
 _NORMS: tuple[Norm, ...] = ("linf", "l2")
+
 _Found = dict[tuple[str, Norm], Found | None]
 """What changes the caption, by attack and norm."""
+
+_LOOK_S, _PASS_S = 0.025, 0.09
+"""To encode a picture and to search for its caption; to go back to the pixels as well."""
+
+_GREY, _ROOM = 128.0, 120.0
+"""What stands for no change, and the grey levels that the largest change is magnified to."""
 
 
 def analyse(
@@ -71,7 +88,7 @@ def analyse(
     if not subject.words:
         raise ValueError("a caption without words cannot be attacked")
     aims = keyword_aims(subject, params)
-    progress = Progress(parts(subject, params, len(aims)))
+    progress = PartProgress(parts(subject, params, len(aims)))
     work = _Analysis(subject, params)
     follow = progress.follow
 
@@ -221,3 +238,74 @@ class _Analysis:
             )
             for place, (text, word) in enumerate(zip(texts, words, strict=True))
         )
+
+
+def parts(subject: Subject, params: AdversarialParams, keywords: int) -> dict[str, Part]:
+    """List the parts in their order, with the seconds and slices that were measured of them.
+
+    Args:
+        subject: The picture and its caption.
+        params: What is asked.
+        keywords: How many words are to be said or lost.
+    """
+    words = subject.model.captioner.vocabulary.decode(subject.words)
+    objects = sum(map(is_object, words))
+    steps, draws = params.steps, params.draws
+    segments = len(words) * params.segments
+    return {
+        "ready": Part("Getting ready", 0.3, 5),
+        "caption": _part("Searching for the smallest change of the caption", 20, 5 * steps),
+        "words": _part(
+            "Searching for the smallest change of each word",
+            13 * len(words) + segments // 4,
+            4 * steps * objects / 2 + len(words),
+        ),
+        "keywords": _part("Attacking a word wherever it stands", 8, 3 * steps * keywords),
+        "shown": _part("Attacking until something else is said", 4, 2 * steps),
+        "curve": Part(
+            "Comparing with random noise",
+            16 * _PASS_S + 8 * (1 + draws) * _LOOK_S,
+            24 + 4 * draws,
+        ),
+        "noise": _part("Comparing with random noise", draws / 2, 0),
+        "pictures": _part("Drawing pictures", 3, 0),
+    }
+
+
+def _part(doing: str, looks: float, passes: float) -> Part:
+    return Part(doing, looks * _LOOK_S + passes * _PASS_S, looks + passes)
+
+
+def pictures(
+    subject: Subject, perturbation: NDArray[np.float32], labels: NDArray[np.int32]
+) -> tuple[dict[str, NDArray[np.uint8]], float]:
+    """Draw all of them; see `AdversarialFindings.pictures`.
+
+    The attacked picture is rounded to whole grey levels to be drawn, and so is no picture that
+    fools the captioner if the perturbation is finer than that.
+
+    Args:
+        subject: The picture and its caption.
+        perturbation: [1, S, S, 3].
+        labels: [S, S]: the segment of each pixel.
+
+    Returns:
+        RGB pictures, uint8 [S, S, 3], by name; and how much the perturbation is magnified.
+    """
+    model, clean = subject.model, subject.pixels
+    changed = clean + perturbation[0]
+    attacked = np.rint(changed).astype(np.uint8)
+    magnified = _ROOM / max(float(np.abs(perturbation).max()), 1e-6)
+    grid = model.encode_pixels(changed[None])
+    found = BeamCaption(*(part[0] for part in model.search(grid)))
+    (before,) = live_maps(model.graphs, subject.grid[None], [subject.told])
+    (after,) = live_maps(model.graphs, grid, [found])
+    drawn = {
+        "clean": clean,
+        "attacked": attacked,
+        "perturbation": np.rint(_GREY + magnified * perturbation[0]).astype(np.uint8),
+        "map-before": paint(clean, before.caption),
+        "map-after": paint(attacked, after.caption),
+        "regions": outline(clean, labels),
+    }
+    return drawn, magnified

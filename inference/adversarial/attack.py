@@ -3,9 +3,12 @@
 What they find is an upper bound: the perturbation found does reach the aim, and was seen to, but a
 smaller one may too. The gradient leads to the nearest place where the aim is reached only as far as
 the captioner is linear, and whether it is reached need not grow with epsilon.
+
+The search for the smallest size at which something holds, whatever it is.
 """
 
-from collections.abc import Generator
+import math
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,7 +17,6 @@ from numpy.typing import NDArray
 
 from inference.adversarial.aims import Aim, Sight
 from inference.adversarial.findings import Smallest
-from inference.adversarial.search import smallest
 from inference.explanations.subject import Subject
 from models.attacks import Norm, fgsm, norms, pgd
 
@@ -22,16 +24,25 @@ Array = NDArray[np.float32]
 
 _LEAST = 1 / 256
 """Grey levels, about the smallest epsilon that is tried in L-inf."""
+
 _FIRST = 0.5
 """Grey levels, from where the search with one step starts in L-inf."""
+
 _L2_SHARE = 0.4
 """Of the length of an L-inf perturbation: about what L2 needs for the same."""
+
 _PGD_SHARE = 0.6
 """Of the epsilon of one step: about what several need."""
+
 _LINE_STRIDE = 1.19
 _PGD_STRIDE = 1.6
+
 _FINE, _COARSE = 1.1, 1.25
 """How near the search comes to what fails: where a trial is a look, and where it is many."""
+
+Trial = Callable[[float], Generator[None, None, float | None]]
+"""Tries a size: returns the size at which it was seen to hold, which may be smaller still than the
+one that was asked for; or None. Yields before each part of the work, so that others get a turn."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -225,3 +236,57 @@ def _keep(best: list[Found], found: Found | None) -> float | None:
     if not best or found.epsilon < best[0].epsilon:
         best[:] = [found]
     return found.epsilon
+
+
+def smallest(
+    holds: Trial,
+    start: float,
+    least: float,
+    most: float,
+    *,
+    known: float | None = None,
+    stride: float = 2.0,
+    ratio: float = 1.1,
+) -> Generator[None, None, float | None]:
+    """Search by bisection, in the logarithm of the size.
+
+    From `start` it walks up while it does not hold, and down while it does, until it knows a size
+    of each kind; then it halves what lies between. Where it holds at one size and not at a larger
+    one, what is found holds, but need not be the smallest.
+
+    Args:
+        holds: What is asked of each size.
+        start: The first size that is tried.
+        least: Smaller ones are not tried; above 0.
+        most: Larger ones are not tried.
+        known: A size at which it is known to hold, if there is one: larger ones are not tried.
+        stride: By what each step of the walk multiplies or divides; above 1.
+        ratio: How far the smallest size at which it holds may be above a size at which it does
+            not; above 1.
+
+    Yields:
+        Whenever `holds` does.
+
+    Returns:
+        A size at which it was seen to hold; None if there was none up to `most`.
+    """
+    fails: float | None = None
+    above = known
+    while True:
+        if above is not None and (above <= least or (fails is not None and above <= fails * ratio)):
+            return above
+        if fails is not None and above is None and fails >= most:
+            return None
+        size = min(max(_next(start, fails, above, stride), least), most)
+        seen = yield from holds(size)
+        if seen is None:
+            fails = size
+        else:
+            above = min(seen, size)
+
+
+def _next(start: float, fails: float | None, above: float | None, stride: float) -> float:
+    """The size to try, given the largest that failed and the smallest that held."""
+    if fails is None:
+        return start if above is None else min(start, above / stride)
+    return fails * stride if above is None else math.sqrt(fails * above)

@@ -1,20 +1,27 @@
-"""How much of a caption changes as a perturbation grows: of the attack, and of random noise."""
+"""How much of a caption changes as a perturbation grows: of the attack, and of random noise.
+
+What is said of pictures with random noise: the control, without which no attack tells much.
+"""
 
 from collections.abc import Generator
 from itertools import islice
 
 import numpy as np
+from numpy.typing import NDArray
 
 from inference.adversarial.attack import Attack
+from inference.adversarial.comparison import Said, Saying
 from inference.adversarial.findings import Curve
-from inference.adversarial.noisy import noise_of
-from inference.adversarial.saying import Said, Saying
-from models.attacks import Norm, norms
+from models.attacks import Norm, noise, norms
 
 _POINTS = 8
+
 _STEPS, _OF = 2, 4
 """Steps of PGD at each point of the curve, of the length of one of so many: small ones, as they go
 on where the last point's have led."""
+
+_AT_ONCE = 2
+"""Noisy pictures between two yields."""
 
 
 def curve(
@@ -62,4 +69,40 @@ def curve(
         noise_changed_most=tuple(float(each.changes.max()) for each in noisy),
         noise_log_prob=tuple(float(each.log_probs.mean()) for each in noisy),
         draws=draws,
+    )
+
+
+def noise_of(
+    pixels: NDArray[np.float32],
+    saying: Saying,
+    epsilon: float,
+    norm: Norm,
+    draws: int,
+    random: np.random.Generator,
+) -> Generator[None, None, Said]:
+    """Draw noise that has a norm, and tell what is said.
+
+    Args:
+        pixels: The clean picture, [1, S, S, 3].
+        saying: How to tell.
+        epsilon: The norm, after the cut to the range of pixels.
+        norm: Which.
+        draws: How many.
+        random: From where.
+
+    Yields:
+        Before every few pictures.
+
+    Returns:
+        What is said of all of them.
+    """
+    parts: list[Said] = []
+    for first in range(0, draws, _AT_ONCE):
+        yield
+        clean = np.repeat(pixels, min(_AT_ONCE, draws - first), axis=0)
+        parts.append(saying.of(clean + noise(random, clean, epsilon, norm)))
+    return Said(
+        captions=[caption for part in parts for caption in part.captions],
+        changes=np.concatenate([part.changes for part in parts]),
+        log_probs=np.concatenate([part.log_probs for part in parts]),
     )

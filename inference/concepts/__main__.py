@@ -5,8 +5,8 @@ import sys
 from collections.abc import Sequence
 
 from inference.concepts import discover_command, fit_command
+from models.checkpoint import ReleaseError
 from models.datasets import DatasetError
-from models.release import ReleaseError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -8,18 +8,18 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.captioning import CaptionModel
+from inference.captioning.model import CaptionModel
 from inference.concepts.factors import factorise
-from inference.concepts.findings import ConceptFindings, Factors
-from inference.concepts.from_bank import from_bank
-from inference.concepts.from_frames import from_frames
-from inference.concepts.params import ConceptParams
-from inference.concepts.sought import asked
+from inference.concepts.findings import ConceptFindings, ConceptParams, Factors
+from inference.concepts.word_concepts import asked, from_bank, from_frames
 from inference.explanations.subject import Subject
-from inference.step import Step, retold
+from inference.progress import Step, retold
 
 Work = Generator[Step, None, ConceptFindings]
+
+
 _Result = TypeVar("_Result")
+
 
 _SHARES = {"bank": 0.3, "frames": 0.97}
 """Of the time that the concepts take; the rest goes into the grid's own parts."""

@@ -1,4 +1,10 @@
-"""The concept bank: of words that a captioner says, the concepts that were found for them offline.
+"""How much of each concept a picture has, where, and what that adds to words.
+
+A concept is a direction v in the space of the grid's channels (Kim et al., Interpretability Beyond
+Feature Attribution: Quantitative Testing with Concept Activation Vectors, ICML 2018). Shapes
+below: K concepts, C channels, W words.
+
+The concept bank: of words that a captioner says, the concepts that were found for them offline.
 
 It lies in the captioner's folder as `concepts.npz` and holds, for each concept, its direction (half
 precision), its statistics, how much of it other pictures have, and a generated picture (WebP): no
@@ -12,22 +18,86 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from inference.concepts.scoring import Directions
-from models.weights_digest import weights_sha256
+from models.digests import weights_sha256
 
+Array = NDArray[np.float32]
+
+_TINY = 1e-6
 FILE = "concepts.npz"
 FORMAT = 1
 ENOUGH_SCENES = 40
 """Fewer are too few for a test."""
 
 _FIT = "`python -m inference.concepts fit --data DIR`"
+_NUMBERS = {
+    "number": np.int16,
+    "mean": np.float32,
+    "deviation": np.float32,
+    "tcav": np.float32,
+    "tcav_random": np.float32,
+    "p": np.float64,
+    "accuracy": np.float32,
+    "scenes": np.int32,
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Directions:
+    """Concepts, and how much of each other pictures have."""
+
+    vectors: Array
+    """[K, C], of length 1 each."""
+    means: Array
+    """[K], of A . v over the cells of other pictures."""
+    deviations: Array
+    """[K], the standard deviation of that; above 0."""
+
+
+class Scores(NamedTuple):
+    """Of concepts in one picture."""
+
+    cells: Array
+    """[K, rows, columns]: how much of each there is, in standard deviations above the mean over
+    other pictures' cells."""
+    presence: Array
+    """[K]: the most of any cell."""
+    support: Array
+    """[W, K]: what each adds to each word's logit, by the gradient: the sum over the cells of how
+    much more of it there is than the mean, times the slope of the logit along it."""
+
+
+def background(vectors: Array, grids: Array) -> Directions:
+    """Measure how much of each concept pictures have that were not chosen for it.
+
+    Args:
+        vectors: [K, C], of any length but 0.
+        grids: Of those pictures, [B, rows, columns, C].
+    """
+    units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    found = grids.reshape(-1, grids.shape[-1]) @ units.T
+    return Directions(units, found.mean(axis=0), np.maximum(found.std(axis=0), _TINY))
+
+
+def score(grid: Array, gradients: Array, directions: Directions) -> Scores:
+    """Hold a picture against concepts: one matrix product for all of them.
+
+    Args:
+        grid: A, [rows, columns, C].
+        gradients: Of each word's logit at the grid, dz/dA, [W, rows, columns, C].
+        directions: The concepts.
+    """
+    along = np.concatenate([grid[None], gradients]) @ directions.vectors.T
+    above, slopes = along[0] - directions.means, along[1:]
+    cells = np.moveaxis(above / directions.deviations, -1, 0)
+    support = np.einsum("rck,wrck->wk", above, slopes)
+    return Scores(cells, cells.max(axis=(1, 2)), support)
 
 
 class BankError(ValueError):
@@ -200,18 +270,6 @@ def decoded_picture(picture: bytes) -> NDArray[np.uint8]:
     """Decode what `encoded_picture` made: uint8 [h, w, 3]."""
     with Image.open(io.BytesIO(picture)) as opened:
         return np.asarray(opened.convert("RGB"), np.uint8)
-
-
-_NUMBERS = {
-    "number": np.int16,
-    "mean": np.float32,
-    "deviation": np.float32,
-    "tcav": np.float32,
-    "tcav_random": np.float32,
-    "p": np.float64,
-    "accuracy": np.float32,
-    "scenes": np.int32,
-}
 
 
 def _from_arrays(arrays: dict[str, NDArray[Any]]) -> Bank:

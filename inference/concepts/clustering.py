@@ -1,6 +1,12 @@
-"""k-means in slices, so that other work comes between."""
+"""k-means in slices, so that other work comes between.
+
+Which clusters of segments may be concepts: those that many pictures have, or that are large.
+
+The rules of Ghorbani et al., Towards Automatic Concept-based Explanations, NeurIPS 2019.
+"""
 
 from collections.abc import Generator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -8,10 +14,18 @@ from numpy.typing import NDArray
 
 CLUSTERS = 25
 """As in Ghorbani et al., NeurIPS 2019."""
+
 _ITERATIONS = 40
 """At most; a few points may change sides for long, which moves the centres no more."""
+
 _AT_ONCE = 8000
 """Points that are compared with a centre or with all in a slice, about."""
+
+MOST = 40
+"""Segments of a concept: those nearest the centre of its cluster."""
+
+FEWEST = 12
+"""With fewer, a linear classifier tells one segment from others rather than a concept."""
 
 
 class Clusters(NamedTuple):
@@ -85,3 +99,49 @@ def _squares(points: NDArray[np.float32], centres: NDArray[np.float32]) -> NDArr
     products = (points @ centres.T).astype(np.float64)
     found = lengths[:, None] - 2 * products + (centres.astype(np.float64) ** 2).sum(axis=1)
     return np.asarray(np.maximum(found, 0), np.float64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cluster:
+    """Segments that look alike to the captioner."""
+
+    members: NDArray[np.intp]
+    """At most `MOST`, the nearest to the centre first: places among the patches."""
+    size: int
+    """Segments in all."""
+    pictures: int
+    """In which there are some."""
+    dropped: str
+    """Why it can be no concept, for people; empty if it may be one."""
+
+
+def prune(clusters: Clusters, owners: NDArray[np.intp], pictures: int) -> list[Cluster]:
+    """Judge clusters.
+
+    Args:
+        clusters: Of P patches.
+        owners: The picture of each patch, [P].
+        pictures: In which concepts are sought, all of them.
+
+    Returns:
+        All clusters, those of most pictures first.
+    """
+    found = []
+    for label in range(clusters.labels.max() + 1):
+        places = np.flatnonzero(clusters.labels == label)
+        nearest = places[np.argsort(clusters.distances[places], kind="stable")]
+        has = len(np.unique(owners[places]))
+        dropped = _why_dropped(len(places), has, pictures)
+        found.append(Cluster(nearest[:MOST], len(places), has, dropped))
+    return sorted(found, key=lambda each: (each.pictures, each.size), reverse=True)
+
+
+def _why_dropped(size: int, has: int, pictures: int) -> str:
+    common = has > pictures / 2
+    rather = has > pictures / 4 and size > pictures
+    large = size > 2 * pictures
+    if not (common or rather or large):
+        return f"only {has} of {pictures} pictures have it"
+    if size < FEWEST:
+        return f"it has only {size} segments"
+    return ""

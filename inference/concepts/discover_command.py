@@ -13,16 +13,15 @@ from typing import Any
 
 from tqdm import tqdm
 
-from inference.captioning import CaptionModel
+from inference.captioning.model import CaptionModel
 from inference.concepts.discovery import Concept, Discovery, discover
 from inference.concepts.footage import read_footage
-from inference.concepts.patch_cache import FolderCache, MemoryCache
-from inference.explanations.sheet import Tile, draw_sheet
-from inference.quiet import quiet
-from inference.report.output_folder import output_folder
-from inference.step import Step
-from inference.threads import use_one_thread
-from models.release import DEFAULT
+from inference.concepts.patches import FolderCache, MemoryCache
+from inference.explanations.rendering import Tile, draw_sheet
+from inference.output_folder import output_folder
+from inference.progress import Step
+from inference.startup import quiet, use_one_thread
+from models.checkpoint import DEFAULT
 
 FILE = "concepts.json"
 
@@ -54,7 +53,7 @@ def discover_concepts(options: argparse.Namespace) -> None:
     Raises:
         OSError: If a folder cannot be written to.
         ValueError: If the source, the word or an option is none.
-        models.release.ReleaseError: If the captioner cannot be loaded.
+        models.checkpoint.ReleaseError: If the captioner cannot be loaded.
     """
     if not options.every > 0:
         raise ValueError(f"--every is {options.every:g}: more than 0 s are needed")

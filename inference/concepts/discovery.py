@@ -1,4 +1,8 @@
-"""ACE: concepts of a word, discovered in pictures (Ghorbani et al., NeurIPS 2019).
+"""Pictures with what the captioner says of them.
+
+The stages of ACE, each as work in slices that yields what part of it is done.
+
+ACE: concepts of a word, discovered in pictures (Ghorbani et al., NeurIPS 2019).
 
 Pictures of which the captioner says the word are cut into segments; segments that look alike to it
 are concepts, if enough pictures have them; and the word's logit is tested for leaning on them
@@ -11,28 +15,48 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.captioning import CaptionModel
-from inference.concepts.captioned import Captioned, caption_pictures
-from inference.concepts.clustering import CLUSTERS, k_means
-from inference.concepts.course import Course
+from inference.captioning import features
+from inference.captioning.model import CaptionModel
+from inference.concepts.clustering import CLUSTERS, Cluster, k_means, prune
 from inference.concepts.findings import Evidence
-from inference.concepts.patch_cache import MemoryCache, PatchCache
-from inference.concepts.patches import Patches
-from inference.concepts.pruning import Cluster, prune
-from inference.concepts.scenes import scenes
-from inference.concepts.sensitivity import of_scenes
-from inference.concepts.stages import ENOUGH_OTHERS, cut, draw, examine_all, slopes_of, spread
-from inference.concepts.statistics import DRAWS, ENOUGH_SCENES, Tested, verdicts
-from inference.steadiness import features
-from inference.step import Step
-from models.pictures import squeeze
-from models.vocabulary import SPECIAL_WORDS
+from inference.concepts.footage import scenes
+from inference.concepts.patches import (
+    MemoryCache,
+    PatchCache,
+    Patches,
+    fingerprint,
+    gathered,
+    patches_of,
+    random_patches,
+)
+from inference.concepts.tcav import (
+    DRAWS,
+    ENOUGH_SCENES,
+    RandomSets,
+    Tested,
+    examine,
+    of_scenes,
+    random_sets,
+    slope,
+    verdicts,
+)
+from inference.progress import Course, Step, within
+from models.language import END, PAD, SPECIAL_WORDS
+from models.preprocessing import squeeze
 
 Array = NDArray[np.float32]
+
 Pictures = Sequence[NDArray[np.uint8]]
+
+Random = tuple[RandomSets, Array]
+"""The random sets, and random patches that are in none."""
+
+ENOUGH_OTHERS = 10
+"""Pictures that do not say the word; with fewer, random patches come from all segments."""
 
 _SHOWN = 10
 """Segments of a concept that are cut out, to be looked at."""
+
 _CAPTION_S, _SLOPE_S, _PICTURE_S, _PATCH_S, _CLUSTERING_S, _TEST_S = (
     0.03,
     0.016,
@@ -42,6 +66,94 @@ _CAPTION_S, _SLOPE_S, _PICTURE_S, _PATCH_S, _CLUSTERING_S, _TEST_S = (
     0.4,
 )
 """What each stage costs, of a picture; `_PATCH_S` of a patch, and `_TEST_S` of a cluster."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Captioned:
+    """A picture's grid and caption."""
+
+    grid: NDArray[np.float32]
+    """[rows, columns, C]."""
+    tokens: tuple[int, ...]
+    """Of the caption that the search found, its end left out."""
+
+    def place(self, word: int) -> int | None:
+        """Where a word is said first; None if it is not."""
+        return self.tokens.index(word) if word in self.tokens else None
+
+
+def caption_pictures(
+    model: CaptionModel, pictures: Sequence[NDArray[np.uint8]]
+) -> Generator[float, None, list[Captioned]]:
+    """Caption pictures, RGB uint8 [S, S, 3] of the captioner's own size; yields what is done."""
+    captioned: list[Captioned] = []
+    for pixels in pictures:
+        yield len(captioned) / len(pictures)
+        grids = model.encode_pixels(pixels[None])
+        said = model.search(grids).tokens[0]
+        words = tuple(int(token) for token in said if token not in (END, PAD))
+        captioned.append(Captioned(grids[0], words))
+    return captioned
+
+
+def spread(places: Sequence[int], most: int) -> list[int]:
+    """Choose so many, evenly: the frames of a video's beginning are no better than others."""
+    chosen = np.unique(np.linspace(0, len(places) - 1, min(most, len(places))).round().astype(int))
+    return [places[each] for each in chosen]
+
+
+def slopes_of(
+    model: CaptionModel, captioned: Sequence[Captioned], said: Sequence[int], token: int
+) -> Generator[float, None, Array]:
+    """Differentiate the word's logit in each picture that says it: [N, C]."""
+    slopes: list[Array] = []
+    for place in said:
+        yield len(slopes) / len(said)
+        each = captioned[place]
+        slopes.append(slope(model, each.grid, each.tokens, each.tokens.index(token)))
+    return np.array(slopes, np.float32)
+
+
+def cut(
+    model: CaptionModel, pixels: Pictures, sought: Sequence[int], cache: PatchCache
+) -> Generator[float, None, Patches]:
+    """Cut pictures [S, S, 3] into patches, which bear the numbers of `sought`."""
+    encoder = fingerprint(model)
+    parts = []
+    for number, place in enumerate(sought):
+        work = patches_of(model, pixels[place], place, cache, encoder)
+        parts.append((yield from within(number / len(sought), 1 / len(sought), work)))
+    return gathered(parts)
+
+
+def draw(
+    model: CaptionModel, others: Pictures, own: Patches, count: int, rng: np.random.Generator
+) -> Generator[float, None, Random]:
+    """Draw random patches of other pictures, or of the word's own if there are too few."""
+    if len(others) < ENOUGH_OTHERS:
+        drawn = rng.permutation(own.activations)[:count]
+    else:
+        drawn = yield from random_patches(model, others, count, rng)
+    half = len(drawn) // 2
+    return random_sets(drawn[:half]), drawn[half:]
+
+
+def examine_all(
+    slopes: Array,
+    patches: Patches,
+    kept: Sequence[Cluster],
+    random: Random,
+    draws: int,
+    rng: np.random.Generator,
+) -> Generator[float, None, list[Tested]]:
+    """Examine what the word's logit makes of each cluster."""
+    sets, others = random
+    tested = []
+    for number, cluster in enumerate(kept):
+        concept = patches.activations[cluster.members]
+        work = examine(slopes, concept, others, sets, rng, draws)
+        tested.append((yield from within(number / len(kept), 1 / len(kept), work)))
+    return tested
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,23 +15,35 @@ from numpy.typing import NDArray
 from sklearn.decomposition import non_negative_factorization
 from sklearn.exceptions import ConvergenceWarning
 
-from inference.adversarial.word_diff import kept_places, word_diff
+from inference.adversarial import kept_places
+from inference.adversarial.word_diff import word_diff
 from inference.concepts.findings import Component, Factors
-from inference.explanations.map import Map
+from inference.explanations import Map
 from inference.explanations.subject import Subject
-from models.content_words import content_words
-from models.vocabulary import tokenize
+from models.language import tokenize
+from models.language.content_words import content_words
 
 Array = NDArray[np.float32]
 
+
 SILU_FLOOR = 0.2785
 """SiLU is nowhere below minus this (Elfwing et al., 2018: -0.278)."""
+
+
 _CELLS_AT_ONCE = 1_600
 """Cells times iterations between two breaks: some 40 ms of 1,280 channels."""
+
+
 _MOST_ITERATIONS = 120
+
+
 _ENOUGH = 1e-4
 """Less than this share of the error gained by an iteration ends the search."""
+
+
 _WORDS = 3
+
+
 _LOSS = 0.1
 """Nats that a word has to lose without a part to be named."""
 

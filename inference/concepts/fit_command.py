@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from inference.captioning import CaptionModel
+from inference.captioning.model import CaptionModel
 from inference.concepts.bank import (
     ENOUGH_SCENES,
     FILE,
@@ -22,14 +22,12 @@ from inference.concepts.bank import (
     read_bank,
     write_bank,
 )
-from inference.concepts.fit import Fitting, Sizes
-from inference.concepts.patch_cache import FolderCache, MemoryCache
-from inference.concepts.survey import Survey, choose_words, survey
-from inference.quiet import quiet
-from inference.threads import use_one_thread
+from inference.concepts.fit import Fitting, Sizes, Survey, choose_words, survey
+from inference.concepts.patches import FolderCache, MemoryCache
+from inference.startup import quiet, use_one_thread
+from models.checkpoint import DEFAULT
 from models.datasets import Dataset, open_dataset
-from models.release import DEFAULT
-from models.weights_digest import weights_sha256
+from models.digests import weights_sha256
 
 _SEED = 0
 
@@ -82,7 +80,7 @@ def fit(options: argparse.Namespace) -> None:
 
     Raises:
         models.datasets.DatasetError: If the data set cannot be read.
-        models.release.ReleaseError: If the folder holds no captioner.
+        models.checkpoint.ReleaseError: If the folder holds no captioner.
         OSError: If the folder, or that of the cache, cannot be written.
         ValueError: If there are too few pictures, or the captioner does not say a word that is
             asked for.

@@ -1,15 +1,20 @@
-"""Pictures to seek concepts in: a folder of them, or the frames of a video file."""
+"""Pictures to seek concepts in: a folder of them, or the frames of a video file.
 
-from collections.abc import Iterator
+Which frames of a video show the same scene, and so are one sample and not several.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import av
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse.csgraph import connected_components
 
-from models.datasets.base import DatasetError, decode_image
-from models.pictures import squeeze
+from inference.captioning import CUT, Features
+from models.datasets import DatasetError, decode_image
+from models.preprocessing import squeeze
 
 _ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 
@@ -83,3 +88,22 @@ def _frames(file: Path, side: int, every: float, most: int) -> Iterator[NDArray[
             due_s, taken = frame.time + every, taken + 1
             if taken == most:
                 return
+
+
+def scenes(frames: Sequence[Features]) -> NDArray[np.int32]:
+    """Group frames into scenes.
+
+    Frames that are nearer than a cut to each other are of one scene, and so are those that others
+    join: a view that slowly changes is one scene, and so is one that is cut away from and back to.
+
+    Args:
+        frames: `inference.captioning.steadiness.features` of each, one at least.
+
+    Returns:
+        int32 [N]: the scene of each frame, from 0, none left out.
+    """
+    vectors = np.array(frames, np.float64)
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    units = vectors / np.where(norms > 0, norms, 1)
+    _, labels = connected_components(1 - units @ units.T < CUT, directed=False)
+    return np.asarray(labels, np.int32)

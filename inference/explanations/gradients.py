@@ -1,13 +1,25 @@
-"""Gradients of a captioner: of logits to the grid, and from there to the pixels."""
+"""Gradients of a captioner: of logits to the grid, and from there to the pixels.
+
+What methods compute again and again, compiled: once for each captioner, when first used.
+"""
 
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
-from models.decoder import Decoder, State
-from models.tags import Tagger
-from models.vocabulary import PAD, START
+from inference.explanations.direct_cam import Cams, attention, direct_cams
+from inference.explanations.objective import Objective, Terms, objective_gradient
+from models.calibration import Tagger
+from models.captioner import Captioner, Decoder, State
+from models.graph import graph
+from models.language import END, PAD, START
+
+Array = NDArray[np.float32]
+
+Tokens = NDArray[np.int32]
 
 
 def caption_logits(
@@ -67,7 +79,8 @@ def caption_gradient(
 
 
 def tag_gradient(tagger: Tagger, grid: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
-    """Differentiate the log-odds of a tag, of that index in `models.tags.kinds`, to the grid.
+    """Differentiate the log-odds of a tag, of that index in `models.calibration.tags.kinds`, to
+    the grid.
 
     The grid is float32 [1, rows, columns, channels], and so is dz/dA.
     """
@@ -92,3 +105,109 @@ def pixel_gradient(encoder: keras.Model, pixels: tf.Tensor, grid_gradient: tf.Te
         tape.watch(pixels)
         grid = encoder(pixels, training=False)
     return tape.gradient(grid, pixels, output_gradients=grid_gradient)
+
+
+class Graphs:
+    """The graphs of one captioner; arrays in, arrays out."""
+
+    def __init__(self, captioner: Captioner, tagger: Tagger | None) -> None:
+        """Take the parts, whose weights may go on changing; nothing is compiled yet."""
+        encoder, decoder = captioner.encoder, captioner.decoder
+        grid = encoder.output_shape[1:]
+        grids, one_grid = (tf.TensorSpec((count, *grid), tf.float32) for count in (None, 1))
+        words, rows_of_words = (
+            tf.TensorSpec((None,) * rank, tf.int32, name=f"words{rank}") for rank in (1, 2)
+        )
+        hidden = tf.TensorSpec((None, None, decoder.config.width), tf.float32)
+        pixels = tf.TensorSpec((1, *encoder.input_shape[1:]), tf.float32)
+
+        self._cams = graph(
+            lambda *inputs: direct_cams(decoder, *inputs),
+            input_signature=[grids, hidden, rows_of_words, rows_of_words],
+        )
+        self._cam = {name: _one_of(self._cams, name) for name in Cams._fields}
+        self._attention = graph(
+            lambda *inputs: attention(decoder, *inputs), input_signature=[grids, hidden]
+        )
+        self._logits = graph(
+            lambda *inputs: caption_logits(decoder, *inputs),
+            input_signature=[grids, words, words, words],
+        )
+        self._gradient = graph(
+            lambda *inputs: caption_gradient(decoder, *inputs),
+            input_signature=[one_grid, words, words, words],
+        )
+        self._pixel_gradient = graph(
+            lambda *inputs: pixel_gradient(encoder, *inputs), input_signature=[pixels, one_grid]
+        )
+        self._attack = graph(
+            lambda *inputs: objective_gradient(decoder, *inputs),
+            input_signature=[one_grid, words, words, tf.TensorSpec((), tf.int32)],
+        )
+        self._tag_logits = self._tag_gradient = None
+        if tagger:
+            self._tag_logits = graph(tagger.logits, input_signature=[grids])
+            self._tag_gradient = graph(
+                lambda *inputs: tag_gradient(tagger, *inputs),
+                input_signature=[one_grid, tf.TensorSpec((), tf.int32)],
+            )
+        self._shapes = (1, *encoder.input_shape[1:]), (1, *grid)
+
+    def warm_up(self) -> None:
+        """Compile the ways to the pixels, which takes seconds, before somebody waits for it."""
+        pixels, grid = (np.zeros(shape, np.float32) for shape in self._shapes)
+        words = np.array([END], np.int32)
+        self.caption_gradient(grid[0], words, Terms(words, words))
+        self.attack_gradient(grid[0], Objective(words, words))
+        self.pixel_gradient(pixels[0], grid[0])
+
+    def direct_cams(self, grids: Array, hidden: Array, terms: Terms) -> Cams:
+        """See `direct_cams`: terms [B, T] each; arrays [B, T, rows, columns]."""
+        return Cams(*map(np.asarray, self._cams(grids, hidden, *terms)))
+
+    def direct_cam(self, name: str, grids: Array, hidden: Array, terms: Terms) -> Array:
+        """Compute one field of `direct_cams` alone, which costs less."""
+        return np.asarray(self._cam[name](grids, hidden, *terms))
+
+    def attention(self, grids: Array, hidden: Array) -> Array:
+        """See `attention`: grids [B, ...], hidden [B, T, W]; [B, T, rows, columns]."""
+        return np.asarray(self._attention(grids, hidden))
+
+    def caption_logits(self, grids: Array, tokens: Tokens, terms: Terms) -> Array:
+        """See `caption_logits`: grids [B, ...], tokens and terms [T]; z [B]."""
+        return np.asarray(self._logits(grids, tokens, *terms))
+
+    def caption_gradient(self, grid: Array, tokens: Tokens, terms: Terms) -> Array:
+        """See `caption_gradient`: of one grid [rows, columns, channels]."""
+        return np.asarray(self._gradient(grid[None], tokens, *terms)[0])
+
+    def attack_gradient(self, grid: Array, raised: Objective) -> Array:
+        """See `objective_gradient`: of one grid [rows, columns, channels]."""
+        tokens, lowered, word = raised
+        return np.asarray(self._attack(grid[None], tokens, lowered, np.int32(word))[0])
+
+    def tag_logits(self, grids: Array) -> Array:
+        """See `Tagger.logits`: grids [B, ...]; [B, len(kinds())]."""
+        return np.asarray(_present(self._tag_logits)(grids))
+
+    def tag_gradient(self, grid: Array, index: int) -> Array:
+        """See `tag_gradient`: of one grid [rows, columns, channels]."""
+        return np.asarray(_present(self._tag_gradient)(grid[None], np.int32(index))[0])
+
+    def pixel_gradient(self, pixels: Array, grid_gradient: Array) -> Array:
+        """See `pixel_gradient`: pixels [S, S, 3], gradient [rows, columns, channels]."""
+        return np.asarray(self._pixel_gradient(pixels[None], grid_gradient[None])[0])
+
+
+def _one_of(cams: Any, name: str) -> Any:
+    """The graph of one field: what only the others need is not computed."""
+    return graph(
+        lambda *inputs: getattr(cams.python_function(*inputs), name),
+        input_signature=cams.input_signature,
+    )
+
+
+def _present(graph: Any) -> Any:
+    if graph is None:
+        raise ValueError("this captioner knows no tags")
+    return graph

@@ -6,12 +6,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.explanations.graphs import Graphs
-from inference.explanations.map import Map
-from inference.explanations.maps import CaptionMaps
-from inference.explanations.terms import Terms
-from models.beam_search import BeamCaption
-from models.vocabulary import END, PAD
+from inference.explanations.gradients import Graphs
+from inference.explanations.map import CaptionMaps, Map
+from inference.explanations.objective import Terms
+from models.captioner import BeamCaption
+from models.language import END, PAD
 
 LIVE: Literal["gradcam", "hirescam", "readcam"] = "readcam"
 """The method, a field of `Cams`."""

@@ -5,10 +5,9 @@ from collections.abc import Generator
 from typing import ClassVar
 
 from inference.explanations.map import Map
-from inference.explanations.method_card import MethodCard
 from inference.explanations.score import Score, score
 from inference.explanations.subject import Subject
-from inference.explanations.target import Kind, Target
+from inference.explanations.target import Kind, MethodCard, Target
 
 Work = Generator[float, None, Map]
 """A method at work: it yields how much of it is done, in 0..1, about every 50 ms (a pass through

@@ -6,12 +6,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.explanations.direct import Cams
+from inference.explanations.direct_cam import Cams
+from inference.explanations.objective import Terms, terms
 from inference.explanations.subject import Subject
 from inference.explanations.target import Target
-from inference.explanations.terms import Terms, terms
-from models.reliability import logistic
-from models.tags import kinds
+from models.calibration import kinds, logistic
 
 Array = NDArray[np.float32]
 

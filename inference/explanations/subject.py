@@ -6,10 +6,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.captioning import CaptionModel
-from models.beam_search import BeamCaption
-from models.pictures import squeeze
-from models.vocabulary import END, SPECIAL_WORDS
+from inference.captioning.model import CaptionModel
+from models.captioner import BeamCaption
+from models.language import END, SPECIAL_WORDS
+from models.preprocessing import squeeze
 
 
 @dataclass(frozen=True, eq=False)

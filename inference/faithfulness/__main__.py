@@ -17,20 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from inference.captioning import CaptionModel
+from inference.captioning.model import CaptionModel
 from inference.explanations.methods import METHODS
-from inference.faithfulness.journal import Journal
-from inference.faithfulness.measurement import Said, caption, measure
-from inference.faithfulness.plot import draw
+from inference.faithfulness.measurement import Journal, Said, caption, measure
 from inference.faithfulness.randomisation import KerasEncoded, Similarity, randomise
-from inference.faithfulness.report import Measurements
+from inference.faithfulness.report import Measurements, draw
 from inference.faithfulness.stability import VideoError, pan, read_video, stability
-from inference.quiet import quiet
-from inference.threads import use_one_thread
+from inference.startup import quiet, use_one_thread
+from models.checkpoint import DEFAULT, ReleaseError
 from models.datasets import DatasetError, open_dataset
-from models.pictures import squeeze
-from models.release import DEFAULT, ReleaseError
-from models.weights_digest import weights_sha256
+from models.digests import weights_sha256
+from models.preprocessing import squeeze
 
 _METHODS = "readcam,gradcam,gradcam-total,hirescam,attention"
 _RANDOMISED_PICTURES = 12

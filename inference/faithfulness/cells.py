@@ -1,4 +1,7 @@
-"""The cells of a picture: the squares that the encoder's grid divides it into."""
+"""The cells of a picture: the squares that the encoder's grid divides it into.
+
+In which order the cells of a picture are blanked: by a map, at random, from the centre.
+"""
 
 from dataclasses import dataclass
 
@@ -6,11 +9,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.explanations.hiding import cells_of_pixels
-from inference.explanations.map import Map
+from inference.explanations import Map
+from inference.explanations.masking import cells_of_pixels
 
 _BLUR = 1 / 12
 """Standard deviation of the blur, as part of the picture's side: larger than a cell."""
+
+Order = NDArray[np.intp]
+"""Every cell once, the first to be blanked first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +57,27 @@ def blurred(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(
         cv2.GaussianBlur(picture, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE), np.uint8
     )
+
+
+def by_importance(values: NDArray[np.floating], random: np.random.Generator) -> Order:
+    """The most important cells first; equal ones, as the zeros of Grad-CAM are, in random order.
+
+    Args:
+        values: [cells].
+        random: Breaks the ties.
+    """
+    return np.lexsort((random.permutation(len(values)), -values))
+
+
+def at_random(cells: Cells, random: np.random.Generator) -> Order:
+    """Any order."""
+    return random.permutation(len(cells))
+
+
+def from_centre(cells: Cells, random: np.random.Generator) -> Order:
+    """By a Gaussian around the picture's centre, where photographers put what they mean."""
+    rows, columns = (
+        (np.arange(count) + 0.5) / count - 0.5 for count in (cells.rows, cells.columns)
+    )
+    distances = np.round(rows[:, None] ** 2 + columns[None, :] ** 2, 12)
+    return by_importance(np.exp(-distances.reshape(-1) / 2), random)

@@ -5,6 +5,8 @@ for a word given the words before it, at the cells of the encoder's grid. Deleti
 picture's mean colour; insertion begins with a heavily blurred picture, which is kinder to the
 encoder than a blank one. A true map makes a small area under the first curve and a large one under
 the second.
+
+Word disappearance: what a caption still says when the most important cells are blanked.
 """
 
 from collections.abc import Sequence
@@ -13,15 +15,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.captioning import CaptionModel
-from inference.faithfulness.cells import Cells, blank, blurred
-from inference.faithfulness.orders import Order
-from models.vocabulary import END
+from inference.captioning.model import CaptionModel
+from inference.explanations.masking import BLANKED
+from inference.faithfulness.cells import Cells, Order, blank, blurred
+from models.language import END
+from models.language.content_words import content_words
 
 STEPS = 9
-
 _BATCH = 64
 """Pictures whose words are told together."""
+
+SHARE = BLANKED
+"""Of the picture's cells that are blanked: as in the check that people see."""
+
+_CAPTION_BATCH = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,3 +112,37 @@ def _told(
         np.where(cells.pixels(each), picture, other) for each in kept.reshape(orders * steps, -1)
     ]
     return probabilities(model, mixed, tokens).reshape(orders, steps, -1)
+
+
+def top(order: Order) -> NDArray[np.bool_]:
+    """Choose the first `SHARE` of the cells, as bool [cells]."""
+    chosen = np.zeros(len(order), bool)
+    chosen[order[: round(SHARE * len(order))]] = True
+    return chosen
+
+
+def captions_without(
+    model: CaptionModel, picture: NDArray[np.uint8], orders: Sequence[Order], cells: Cells
+) -> list[str]:
+    """Caption a picture anew where the first cells of each order have its mean colour.
+
+    Args:
+        model: The captioner.
+        picture: RGB, uint8 [side, side, 3], of the captioner's size.
+        orders: Those of the cells.
+        cells: The picture's.
+
+    Returns:
+        What the search finds for each order, sure or not.
+    """
+    said = []
+    for start in range(0, len(orders), _CAPTION_BATCH):
+        regions = [cells.pixels(top(order)) for order in orders[start : start + _CAPTION_BATCH]]
+        grids = model.encode([np.where(region, blank(picture), picture) for region in regions])
+        said += [model.text(tokens) for tokens in model.search(grids).tokens]
+    return said
+
+
+def is_gone(word: str, caption: str) -> bool:
+    """Whether a caption no longer says a content word in any of its forms."""
+    return content_words(word).isdisjoint(content_words(caption))

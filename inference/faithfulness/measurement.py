@@ -1,24 +1,29 @@
-"""The measurements of one picture: each word of its caption, by each method and baseline."""
+"""The measurements of one picture: each word of its caption, by each method and baseline.
 
+What was measured so far, so that a run that was stopped goes on where it was.
+"""
+
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.captioning import CaptionModel
+from inference.captioning.model import CaptionModel
+from inference.explanations import Target
 from inference.explanations.methods import METHODS
 from inference.explanations.subject import Subject
-from inference.explanations.target import Target
-from inference.faithfulness.cells import Cells
-from inference.faithfulness.curves import area, curves
-from inference.faithfulness.disappearance import captions_without, is_gone
-from inference.faithfulness.orders import Order, at_random, by_importance, from_centre
-from inference.faithfulness.word_kinds import WordKind, word_kind
-from inference.step import finish
-from models.vocabulary import END, PAD
+from inference.faithfulness.cells import Cells, Order, at_random, by_importance, from_centre
+from inference.faithfulness.curves import area, captions_without, curves, is_gone
+from inference.progress import finish
+from inference.word_kinds import WordKind, word_kind
+from models.language import END, PAD
 
 RANDOM, CENTRE = "random", "centre"
+
 RANDOM_ORDERS = 5
 """The random baseline is the mean of so many orders."""
 
@@ -166,3 +171,44 @@ def _points(curve: NDArray[np.float64]) -> list[float]:
 
 def _rounded(value: float) -> float:
     return round(float(value), 5)
+
+
+class Journal:
+    """A file of measured pictures in their order, one a line, under a line that says of what run.
+
+    The last line may be cut off: that picture is measured again.
+    """
+
+    def __init__(self, path: Path, run: dict[str, Any]) -> None:
+        """Go on with the file if it is of the same run, and begin it anew otherwise.
+
+        Args:
+            path: The file.
+            run: All that decides what is measured, as JSON values.
+
+        Raises:
+            OSError: If the file cannot be read or written.
+        """
+        self._path = path
+        heading, self.pictures = _read(path)
+        if heading != run:
+            self.pictures = []
+        lines = [run, *map(asdict, self.pictures)]
+        path.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
+
+    def add(self, picture: MeasuredPicture) -> None:
+        """Note the next picture."""
+        self.pictures.append(picture)
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(f"{json.dumps(asdict(picture))}\n")
+
+
+def _read(path: Path) -> tuple[Any, list[MeasuredPicture]]:
+    if not path.is_file():
+        return None, []
+    heading, *lines = path.read_text(encoding="utf-8").splitlines(keepends=True) or ["null\n"]
+    whole = [json.loads(line) for line in lines if line.endswith("\n")]
+    return json.loads(heading), [
+        MeasuredPicture(each["caption"], tuple(MeasuredWord(**word) for word in each["words"]))
+        for each in whole
+    ]

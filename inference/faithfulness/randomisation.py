@@ -15,10 +15,10 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from inference.captioning import CaptionModel
+from inference.captioning.model import CaptionModel
 from inference.faithfulness.measurement import Said, object_maps
+from models.calibration import rank_correlation
 from models.graph import graph
-from models.reliability import rank_correlation
 
 TRAINED = "trained"
 """The stage at which no weight is random: maps are compared with themselves."""
@@ -52,7 +52,7 @@ class KerasEncoded(CaptionModel):
         """Load the captioner.
 
         Raises:
-            models.release.ReleaseError: If the folder holds no captioner that can be run.
+            models.checkpoint.ReleaseError: If the folder holds no captioner that can be run.
         """
         self._graph: Callable[[Any], Any] | None = None
         super().__init__(folder)

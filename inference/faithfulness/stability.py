@@ -13,12 +13,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.captioning import CaptionModel
-from inference.faithfulness.disappearance import top
+from inference.captioning.model import CaptionModel
+from inference.faithfulness.cells import by_importance
+from inference.faithfulness.curves import top
 from inference.faithfulness.measurement import Said, object_maps
-from inference.faithfulness.orders import by_importance
 from inference.faithfulness.randomisation import correlation
-from models.pictures import squeeze
+from models.preprocessing import squeeze
 
 PAN_FRAMES = 4
 """Of each photograph."""

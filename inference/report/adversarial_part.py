@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 
-from inference.adversarial.findings import AdversarialFindings
+from inference.adversarial import AdversarialFindings
 from inference.report.adversarial_summary import adversarial_summary
 from inference.report.captions_part import captions_part
 from inference.report.embedded import figure

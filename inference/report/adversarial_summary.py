@@ -1,12 +1,6 @@
 """What an adversarial analysis found, in a few sentences."""
 
-from inference.adversarial.findings import (
-    AdversarialFindings,
-    Curve,
-    Keyword,
-    Smallest,
-    WordFindings,
-)
+from inference.adversarial import AdversarialFindings, Curve, Keyword, Smallest, WordFindings
 from inference.report.wording import (
     HARDLY_SEEN,
     UNSEEN,

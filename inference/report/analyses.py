@@ -6,10 +6,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.adversarial.findings import AdversarialFindings
-from inference.captioning import CaptionModel
-from inference.concepts.findings import ConceptFindings
-from inference.report.progress import Progress, followed
+from inference.adversarial import AdversarialFindings
+from inference.captioning.model import CaptionModel
+from inference.concepts import ConceptFindings
+from inference.progress import ProgressPrinter, followed
 
 ANALYSES: Final = ("adversarial", "ace")
 """By name: how easily the captioner is fooled, and in what concepts it thinks."""
@@ -28,7 +28,7 @@ def analyse_picture(
     picture: NDArray[np.uint8],
     tokens: tuple[int, ...],
     names: tuple[str, ...],
-    progress: Progress,
+    progress: ProgressPrinter,
 ) -> Analyses:
     """Analyse a caption, as a page asks for it if it chooses nothing.
 
@@ -42,15 +42,15 @@ def analyse_picture(
     adversarial = concepts = None
     # Not above: what they compute with takes seconds to load.
     if "adversarial" in names:
+        from inference.adversarial import AdversarialParams
         from inference.adversarial.analysis import analyse as attack
-        from inference.adversarial.params import AdversarialParams
 
         progress.begin("how easily it is fooled")
         work = attack(model, picture, tokens, AdversarialParams())
         adversarial = followed(work, progress)
     if "ace" in names:
+        from inference.concepts import ConceptParams
         from inference.concepts.analysis import analyse as find_concepts
-        from inference.concepts.params import ConceptParams
 
         progress.begin("in what concepts it thinks")
         concepts = followed(find_concepts(model, picture, tokens, ConceptParams()), progress)

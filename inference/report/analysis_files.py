@@ -6,12 +6,12 @@ from collections.abc import Generator
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.adversarial.findings import AdversarialFindings
-from inference.caption import Caption
-from inference.concepts.findings import ConceptFindings
+from inference.adversarial import AdversarialFindings
+from inference.captioning import Caption
+from inference.concepts import ConceptFindings
+from inference.progress import Step
 from inference.report.document import Captioner, Document
 from inference.report.page import page
-from inference.step import Step
 
 HTML, JSON = "report.html", "report.json"
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from inference.adversarial.findings import AdversarialFindings, Attacked, Edit, WordFindings
+from inference.adversarial import AdversarialFindings, Attacked, Edit, WordFindings
 from inference.report.markup import Markup, element, join
 from inference.report.wording import amount, attack_name, counted, share
 

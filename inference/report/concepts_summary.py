@@ -1,6 +1,6 @@
 """What an analysis of concepts found, in a few sentences."""
 
-from inference.concepts.findings import ConceptFindings, ConceptInFrame, Factors, WordConcepts
+from inference.concepts import ConceptFindings, ConceptInFrame, Factors, WordConcepts
 from inference.report.wording import counted, listed, quoted, share, signed
 
 _PRESENT = 1.0

@@ -8,21 +8,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.caption import Caption, Tag, Timing, Word
-from inference.captioning import CaptionModel
-from inference.explanations.blanking import blank_check
-from inference.explanations.check import Check
-from inference.explanations.map import Map
+from inference.captioning import Caption, Tag, Timing, Word
+from inference.captioning.decoding import Reader
+from inference.captioning.model import CaptionModel
+from inference.explanations import Check, Map, Target
+from inference.explanations.masking import blank_check
 from inference.explanations.method import Method
 from inference.explanations.methods import METHODS
 from inference.explanations.subject import Subject
-from inference.explanations.target import Target
-from inference.faithfulness.word_kinds import word_kind
-from inference.reading import Reader
-from inference.report.progress import Progress, followed
-from models.beam_search import BeamCaption
-from models.release import Card
-from models.vocabulary import PAD
+from inference.progress import ProgressPrinter, followed
+from inference.word_kinds import word_kind
+from models.captioner import BeamCaption
+from models.checkpoint import Card
+from models.language import PAD
 
 WHOLE = "whole caption"
 
@@ -114,7 +112,7 @@ def explain_picture(
     model: CaptionModel,
     picture: NDArray[np.uint8],
     methods: Sequence[str],
-    progress: Progress,
+    progress: ProgressPrinter,
 ) -> Contents:
     """Caption a picture and explain what is said.
 
@@ -163,7 +161,10 @@ def explain_picture(
 
 
 def _explained(
-    subject: Subject, method: Method, targets: Sequence[tuple[Target, str]], progress: Progress
+    subject: Subject,
+    method: Method,
+    targets: Sequence[tuple[Target, str]],
+    progress: ProgressPrinter,
 ) -> Explained:
     begun = time.perf_counter()
     explanations = []
@@ -190,7 +191,7 @@ def _targets(
 
 
 def _checks(
-    subject: Subject, explained: Sequence[Explained], checker: Method, progress: Progress
+    subject: Subject, explained: Sequence[Explained], checker: Method, progress: ProgressPrinter
 ) -> dict[int, Check]:
     progress.begin("whether the maps are true")
     (own,) = (each.explanations for each in explained if each.method is checker)

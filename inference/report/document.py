@@ -6,14 +6,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.adversarial.findings import AdversarialFindings
-from inference.caption import Caption
-from inference.concepts.findings import ConceptFindings
+from inference.adversarial import AdversarialFindings
+from inference.captioning import Caption
+from inference.concepts import ConceptFindings
 from inference.report.methods_part import Maps
 
 
 class Captioner(Protocol):
-    """What a report says of the captioner: part of `models.release.Card`, which needs Keras."""
+    """What a report says of the captioner: part of `models.checkpoint.Card`, which needs Keras."""
 
     @property
     def name(self) -> str:
@@ -48,7 +48,8 @@ class Document:
         Returns:
             - `image`: `file`, `width`, `height`.
             - `captioner`: `name`, `licence` and `data` of the model card.
-            - `caption`: `text`, `confidence`, `fallback` and `guess` as in `inference.caption`.
+            - `caption`: `text`, `confidence`, `fallback` and `guess` as in
+              `inference.captioning.caption`.
             - `adversarial`: see `AdversarialFindings.to_json`; null without.
             - `ace`: see `ConceptFindings.to_json`; null without.
         """

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from inference.caption import Caption
+from inference.captioning import Caption
 from inference.report import adversarial_part, concepts_part, methods_part
 from inference.report.document import Document
 from inference.report.embedded import embedded

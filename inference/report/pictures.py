@@ -4,9 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from PIL import Image
 
-from inference.caption import Caption
-from inference.explanations.painting import paint
-from inference.explanations.sheet import Tile, draw_sheet
+from inference.captioning import Caption
+from inference.explanations.rendering import Tile, draw_sheet, paint
 from inference.report.contents import Contents, Explained, Explanation
 from inference.report.embedded import fitted
 from inference.report.methods_part import Maps

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.adversarial.findings import AdversarialFindings, Regions
+from inference.adversarial import AdversarialFindings, Regions
 from inference.report.embedded import figure
 from inference.report.markup import Content, Markup, element, join
 from inference.report.tables import Column, table

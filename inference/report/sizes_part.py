@@ -1,6 +1,6 @@
 """The smallest changes of the whole caption, what more of them does, and words on demand."""
 
-from inference.adversarial.findings import AdversarialFindings, Curve, Keyword, Smallest
+from inference.adversarial import AdversarialFindings, Curve, Keyword, Smallest
 from inference.report.charts import Series, line_chart, side_by_side
 from inference.report.markup import Markup, element, join
 from inference.report.tables import Column, table

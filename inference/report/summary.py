@@ -1,7 +1,7 @@
 """What an analysis found, in a few sentences for people."""
 
-from inference.adversarial.findings import AdversarialFindings
-from inference.concepts.findings import ConceptFindings
+from inference.adversarial import AdversarialFindings
+from inference.concepts import ConceptFindings
 from inference.report.adversarial_summary import adversarial_summary
 from inference.report.concepts_summary import concepts_summary
 

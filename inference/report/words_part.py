@@ -1,6 +1,6 @@
 """How firmly each word stands: the smallest changes that flip it, and its log-probability."""
 
-from inference.adversarial.findings import AdversarialFindings, Smallest, WordFindings
+from inference.adversarial import AdversarialFindings, Smallest, WordFindings
 from inference.report.charts import Form, Series, row_chart, side_by_side
 from inference.report.markup import Content, Markup, element, join
 from inference.report.tables import Column, table

@@ -7,19 +7,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.captioning import CaptionModel
+from inference.captioning import Precision
+from inference.captioning.model import CaptionModel
 from inference.explanations.methods import METHODS
-from inference.quantized import Precision
-from inference.quiet import quiet
+from inference.output_folder import output_folder
+from inference.progress import ProgressPrinter
 from inference.report.analyses import ANALYSES, Analyses, analyse_picture
 from inference.report.analysis_files import HTML, JSON
 from inference.report.contents import Contents, explain_picture, method_file
 from inference.report.document import Document
-from inference.report.output_folder import output_folder
 from inference.report.page import page
 from inference.report.pictures import method_sheets, painted_maps, words_sheet
-from inference.report.progress import Progress
-from inference.threads import use_one_thread
+from inference.startup import quiet, use_one_thread
 
 SHEET = "sheet.png"
 
@@ -50,7 +49,7 @@ def write_report(
     Raises:
         OSError: If the folder cannot be written to.
         ValueError: If no method and no analysis has one of the names.
-        models.release.ReleaseError: If the captioner cannot be loaded.
+        models.checkpoint.ReleaseError: If the captioner cannot be loaded.
     """
     chosen = check_names(only)
     methods = [each for each in chosen if each in METHODS]
@@ -61,7 +60,7 @@ def write_report(
         use_one_thread()
         with quiet():
             model = CaptionModel(captioner, precision)
-        progress = Progress(tell, len(chosen) + checks)
+        progress = ProgressPrinter(tell, len(chosen) + checks)
         contents = explain_picture(model, picture, methods, progress)
         found = Analyses()
         if contents.words:

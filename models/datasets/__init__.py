@@ -4,10 +4,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from models.datasets import coco, flickr8k, flickr30k, pack
-from models.datasets.base import Dataset, DatasetError, Example
-from models.datasets.together import Together
+from models.datasets.base import Dataset, DatasetError, Example, Together, decode_image
 
-__all__ = ["Dataset", "DatasetError", "Example", "open_dataset", "open_together"]
+__all__ = [
+    "Dataset",
+    "DatasetError",
+    "Example",
+    "Together",
+    "decode_image",
+    "open_dataset",
+    "open_together",
+]
 
 
 def open_together(folders: Sequence[Path]) -> Dataset:

@@ -1,4 +1,7 @@
-"""A source that is kept coming in for as long as it is wanted, whatever becomes of it."""
+"""Whether anybody wants pictures.
+
+A source that is kept coming in for as long as it is wanted, whatever becomes of it.
+"""
 
 import asyncio
 import logging
@@ -6,32 +9,78 @@ import time
 import traceback
 from collections.abc import Callable
 
-from stream.feeds.demand import Demand
-from stream.feeds.pauses import Pauses
+from stream.captioned_stream import Signal, SignalState
 from stream.feeds.reception import Reception
 from stream.feeds.settings import FeedSettings
-from stream.frame import Frame
-from stream.intake import Intake
-from stream.signal import Signal, SignalState
-from stream.sources import Source, SourceError, open_source
-from stream.sources.paced import PacedSource
-from stream.yuv import blank, planes
+from stream.rate_limit import Pauses
+from stream.sources import Intake, PacedSource, Source, SourceError, open_source
+from stream.video import Frame, blank, planes
+
+GRACE_S = 10.0
+"""How long after the last watcher has gone pictures are still wanted: a page that is loaded anew
+finds them coming."""
 
 ANSWER_S = 15.0
 """How long a source may take to its first picture before its signal counts as lost. It is waited
 for on: there is never a second connection to it."""
+
 SLACK_S = 2.0
 """How much longer than a source itself would tell a silent one is borne with."""
+
 SETTLED_S = 2.0
 """A source that lived for so long is tried again without delay when it is lost."""
+
 AGAIN_S = 1.0
 """How often the last picture is shown again while none come."""
 
 _TICK_S = 0.5
 _DARK_SIZE = 640, 360
+
 _BLACK, _GREY = 16, 128
 
 logger = logging.getLogger(__name__)
+
+
+class Demand:
+    """Told who watches, tells whether to go on; on the event loop."""
+
+    def __init__(self, *, always: bool, grace_s: float = GRACE_S) -> None:
+        """Begin with nobody.
+
+        Args:
+            always: Whether pictures are wanted even when nobody watches.
+            grace_s: How long one who has gone still counts, in seconds.
+        """
+        self._always, self._grace_s = always, grace_s
+        self._wanted, self._unwanted = asyncio.Event(), asyncio.Event()
+        self.tell(watched=False)
+
+    def tell(self, *, watched: bool) -> None:
+        """Say whether someone watches now."""
+        if watched or self._always:
+            self._wanted.set()
+            self._unwanted.clear()
+        else:
+            self._wanted.clear()
+            self._unwanted.set()
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether pictures are wanted, the time of grace not counted."""
+        return self._wanted.is_set()
+
+    async def wanted(self) -> None:
+        """Wait until someone watches."""
+        await self._wanted.wait()
+
+    async def unwanted(self) -> None:
+        """Wait until nobody has watched for the time of grace."""
+        while True:
+            await self._unwanted.wait()
+            try:
+                await asyncio.wait_for(self._wanted.wait(), self._grace_s)
+            except TimeoutError:
+                return
 
 
 class Camera:

@@ -1,23 +1,27 @@
-"""A feed: a camera of the configuration, captioned whether or not anyone looks."""
+"""A feed: a camera of the configuration, captioned whether or not anyone looks.
+
+All feeds of the configuration.
+"""
 
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import NamedTuple
 
-from stream.captioned_stream import CaptionedStream
-from stream.feeds.camera import Camera
-from stream.feeds.demand import Demand
-from stream.feeds.pauses import Pauses
+from stream.captioned_stream import CaptionedStream, Signal, SignalState
+from stream.context import Surroundings, log_as
+from stream.feeds.camera import Camera, Demand
 from stream.feeds.settings import FeedSettings
-from stream.log_context import log_as
-from stream.publications import NameTaken, Publications
-from stream.signal import Signal, SignalState
-from stream.surroundings import Surroundings
+from stream.publishing import NameTaken, Publications
+from stream.rate_limit import Pauses
 
 _NAME_TAKEN_S = 10.0
 
 logger = logging.getLogger(__name__)
+
+STOP_S = 8.0
+"""How long feeds are waited for when they are stopped."""
 
 
 class Feed:
@@ -94,3 +98,55 @@ def _clock(instant: float) -> str:
     then, now = time.localtime(instant), time.localtime()
     today = then[:3] == now[:3]
     return time.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M", then)
+
+
+class _Running(NamedTuple):
+    feed: Feed
+    task: "asyncio.Task[None]"
+
+
+class Feeds:
+    """Runs the feeds that it is told, and no others: no source is ever named by a client."""
+
+    def __init__(self, shared: Surroundings, publications: Publications) -> None:
+        """Start with none; each one that runs is published."""
+        self._shared, self._publications = shared, publications
+        self._running: dict[str, _Running] = {}
+        self._changing = asyncio.Lock()
+
+    def __iter__(self) -> Iterator[Feed]:
+        return iter([running.feed for running in self._running.values()])
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    async def reload(self, settings: Mapping[str, FeedSettings]) -> None:
+        """Run these feeds: start new ones, stop those that are gone, and change the others.
+
+        A feed whose settings stay the same is left alone, and so are its viewers; any other
+        begins anew.
+        """
+        async with self._changing:
+            await self._stop(
+                [
+                    name
+                    for name, running in self._running.items()
+                    if settings.get(name) != running.feed.settings
+                ]
+            )
+            for name, wanted in settings.items():
+                if name not in self._running:
+                    feed = Feed(name, wanted, self._shared, self._publications)
+                    task = asyncio.create_task(feed.run(), name=f"feed {name}")
+                    self._running[name] = _Running(feed, task)
+
+    async def close(self) -> None:
+        """Stop all; returns within a bounded time, whatever hangs."""
+        await self.reload({})
+
+    async def _stop(self, names: list[str]) -> None:
+        tasks = [self._running.pop(name).task for name in names]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=STOP_S)

@@ -13,12 +13,12 @@ from pydantic import (
     model_validator,
 )
 
-from stream.sources import SourceError
-from stream.sources.url import split_address
-from stream.stream_name import check_stream_name
+from stream.settings import check_stream_name
+from stream.sources import SourceError, split_address
 
 FeedName = Annotated[str, AfterValidator(check_stream_name)]
 """The name of a feed in the configuration."""
+
 
 _SOURCE_BYTES = 4096
 

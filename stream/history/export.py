@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from stream import webvtt
+from stream.captioning import webvtt
 from stream.history.span import Span
 
 _SHORTEST_S = 1.0

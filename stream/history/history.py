@@ -1,4 +1,7 @@
-"""The history of all feeds' captions, beside the event loop."""
+"""Where captions are kept, and for how long.
+
+The history of all feeds' captions, beside the event loop.
+"""
 
 import asyncio
 import contextlib
@@ -8,26 +11,46 @@ import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
 from stream.broadcast import Broadcast, Subscription
-from stream.caption_event import CaptionEvent
+from stream.captioning import CaptionEvent
 from stream.history.database import HistoryError
-from stream.history.reading import MOST_SPANS, Reading
-from stream.history.settings import HistorySettings
+from stream.history.search import MOST_SPANS, Reading, Wanted
 from stream.history.span import Span
 from stream.history.store import Store
-from stream.history.wanted import Wanted
 
 _ROOM = 1000
 """Captions that wait to be written; of more the oldest are lost."""
+
 _NOTE_EVERY_S = 10.0
 _RETAIN_EVERY_S = 60.0
 _MOST_QUESTIONS = 16
 _CLOSE_S = 5.0
-
 T = TypeVar("T")
+
 logger = logging.getLogger(__name__)
+
+
+class HistorySettings(BaseModel):
+    """Settings of the history; without a path there is none."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: Path | None = None
+    """The SQLite file; its folder must exist. Captions are kept in it, pictures never."""
+    days: float = Field(90, gt=0, le=36_500)
+    """Captions older than so many days are deleted."""
+    megabytes: float = Field(500, ge=1, le=1_000_000)
+    """The oldest captions are deleted when the file would be larger (1 MB is 1,000,000 bytes)."""
+
+    @field_validator("path")
+    @classmethod
+    def _of_home(cls, path: Path | None) -> Path | None:
+        return path and path.expanduser()
 
 
 class HistoryBusy(RuntimeError):

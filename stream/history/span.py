@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
-from inference.caption import Caption, Tag
-from stream.caption_event import CaptionEvent
-from stream.doubt import in_one_line
+from inference.captioning import Caption, Tag
+from stream.captioning import CaptionEvent, in_one_line
 
 LONGEST_S = 600.0
 """A caption that stands for longer goes on in another span, so that a moment is in a span that

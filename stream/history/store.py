@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from stream.caption_event import CaptionEvent
+from stream.captioning import CaptionEvent
 from stream.history.database import open_database
+from stream.history.search import Wanted
 from stream.history.span import COLUMNS, OpenSpans, Span
-from stream.history.wanted import Wanted
 
 _CHUNK = 500
 """Spans deleted in one transaction."""

@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 
 from stream.sources.source import Source, SourceError, SourceFrame
-from stream.yuv import Plane, blank, planes
+from stream.video import Plane, blank, planes
 
 SHOT_S = 6.0
 """How long each photograph is on, in seconds."""

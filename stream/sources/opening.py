@@ -4,9 +4,9 @@ import stat
 from pathlib import Path
 
 from stream.sources.demo import DemoSource
-from stream.sources.device import DeviceSource
 from stream.sources.file import FileSource
 from stream.sources.image import ImageSource, is_image
+from stream.sources.reader import DeviceSource
 from stream.sources.source import Source, SourceError
 from stream.sources.url import UrlSource
 

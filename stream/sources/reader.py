@@ -3,22 +3,32 @@
 A read from a camera or a network peer blocks until something arrives, and FFmpeg offers no way to
 end it from another thread. So a thread of its own reads, and hands over through one slot: the
 caller never waits longer than it wants to, whatever the peer does.
+
+A camera of this machine as a source, through Video4Linux2.
 """
 
+import errno
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import av
 from av.container import InputContainer
 
-from stream.sources.decoding import find_video, read_pictures
-from stream.sources.media_time import MediaTime
+from stream.sources.decoding import MediaTime, find_video, read_pictures
 from stream.sources.source import Source, SourceError, SourceFrame
 
 CLOSE_WAIT_S = 1.0
 """How long closing waits for the reading thread. One that is stuck in a read ends by itself, and
 frees the container, when its read times out."""
+
+OPTIONS = {
+    # AVFMT_FLAG_NONBLOCK: a camera that delivers nothing must not hold the reader for ever. The
+    # flag has no name among FFmpeg's options.
+    "fflags": "+4",
+    "fpsprobesize": "0",
+}
 
 
 class _Silence(Exception):
@@ -162,3 +172,48 @@ class ReaderSource(Source):
             self._container.close()
         else:
             thread.join(CLOSE_WAIT_S)
+
+
+class DeviceSource(ReaderSource):
+    """A camera at a device file such as `/dev/video0`."""
+
+    def __init__(
+        self, path: Path, *, open_timeout_s: float = 5.0, read_timeout_s: float = 10.0
+    ) -> None:
+        """Open the camera.
+
+        Args:
+            path: the device file.
+            open_timeout_s: how long to wait for the camera to start, in seconds.
+            read_timeout_s: how long to wait for each picture, in seconds.
+
+        Raises:
+            SourceError: the camera is absent, in use, not permitted or no camera.
+        """
+        try:
+            container = av.open(
+                str(path),
+                format="v4l2",
+                options=OPTIONS,
+                timeout=(open_timeout_s, read_timeout_s),
+            )
+        except av.FFmpegError as error:
+            raise SourceError(f"{path} {_reason(error, open_timeout_s)}") from error
+        super().__init__(container, str(path), live=True, read_timeout_s=read_timeout_s)
+
+
+def _reason(error: av.FFmpegError, open_timeout_s: float) -> str:
+    cameras = ", ".join(sorted(str(path) for path in Path("/dev").glob("video*")))
+    match error.errno:
+        case errno.ENOENT | errno.ENXIO:
+            return f"is not there: connect the camera, or choose of: {cameras or 'none found'}"
+        case errno.EBUSY:
+            return "is in use by another program: close that program"
+        case errno.EACCES | errno.EPERM:
+            return "may not be opened by this user: add the user to the group `video`"
+        case errno.ENOTTY | errno.ENODEV | errno.EINVAL:
+            # A camera often has a second device file, which gives no pictures.
+            return f"is no camera that sends pictures: choose of: {cameras or 'none found'}"
+        case _ if isinstance(error, av.error.ExitError):
+            return f"sent no picture within {open_timeout_s:g} s: unplug it and plug it in again"
+    return f"cannot be opened as a camera ({error.strerror})"

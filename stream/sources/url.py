@@ -18,7 +18,6 @@ from stream.sources.reader import ReaderSource
 from stream.sources.source import SourceError
 
 SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "udp")
-
 SEGMENTED = {"hls", "dash"}
 """Formats of which every piece holds some seconds of video (RFC 8216, ISO/IEC 23009-1)."""
 

@@ -15,7 +15,7 @@ from tests.bench.figures import Figure
 from tests.bench.machine import facts, load_average
 from tests.bench.plan import Plan
 from tests.bench.table import table
-from web.settings import DEFAULT_CAPTIONER
+from web.settings.server import DEFAULT_CAPTIONER
 
 Bench = Callable[[Plan], Awaitable[dict[str, Any]]]
 

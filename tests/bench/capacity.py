@@ -16,7 +16,7 @@ from tests.bench.child import Child, ChildError
 from tests.bench.counting_peer import RECEIVES_BPS
 from tests.bench.machine import cpu_seconds, load_average
 from tests.bench.plan import Plan
-from tests.running_server import RunningServer, ServerFailed
+from tests.support.running_server import RunningServer, ServerFailed
 
 MOST = 24
 """Sessions."""

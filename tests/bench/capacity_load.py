@@ -9,7 +9,7 @@ import asyncio
 import dataclasses
 from typing import Any
 
-from stream.ice import MediaAddresses
+from stream.ice.addresses import MediaAddresses
 from tests.bench.encoded_footage import encode_footage
 from tests.bench.footage import footage_path
 from tests.bench.orders import Order, run_until_dismissed, say

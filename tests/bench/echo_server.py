@@ -6,7 +6,7 @@ from typing import Any
 from aiohttp import web
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
-from stream.ice import MediaAddresses
+from stream.ice.addresses import MediaAddresses
 from tests.bench.serving import HOST, serve
 
 

@@ -12,16 +12,16 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tf_keras_vis.gradcam import Gradcam
 
-from inference.captioning import CaptionModel
+from inference.captioning.model import CaptionModel
+from inference.captioning.steadiness import View
+from inference.captioning.stream_captions import follow
 from inference.explanations.live import live_maps
 from inference.explanations.methods import METHODS
 from inference.explanations.subject import Subject
 from inference.explanations.target import Target
-from inference.following import follow
-from inference.steadiness import View
-from inference.step import finish
-from inference.threads import use_one_thread
-from models.beam_search import BeamCaption
+from inference.progress import finish
+from inference.startup import use_one_thread
+from models.captioner.beam_search import BeamCaption
 from tests.bench.machine import cpu_seconds, load_average
 from tests.bench.model_rounds import pictures_of_footage
 from tests.bench.orders import run_until_dismissed, say

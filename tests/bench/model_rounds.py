@@ -12,11 +12,11 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from inference.captioning import CaptionModel
-from inference.lite_encoder import LiteEncoder
-from inference.quantized import QuantizedError, read_int8
-from inference.threads import encoder_threads, use_one_thread
-from models.pictures import squeeze
+from inference.captioning.int8 import QuantizedError, read_int8
+from inference.captioning.lite_encoder import LiteEncoder
+from inference.captioning.model import CaptionModel
+from inference.startup import encoder_threads, use_one_thread
+from models.preprocessing import squeeze
 from tests.bench.footage import footage_path, read_footage
 from tests.bench.machine import cpu_seconds, load_average
 from tests.bench.orders import run_until_dismissed, say

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from models.beam_search import beam_search
-from models.release import load
-from models.vocabulary import END, sentence
+from models.captioner.beam_search import beam_search
+from models.checkpoint import load
+from models.language.vocabulary import END, sentence
 
 
 class PlainCaptioner:

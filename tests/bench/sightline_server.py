@@ -5,14 +5,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from stream.frame import Frame
-from stream.intake import Intake
+from stream.sources.intake import Intake
+from stream.video.frame import Frame
 from tests.bench.client import TICKS
 from tests.bench.frame_number import read
 from tests.bench.serving import HOST, serve
 from web.app import create_app
 from web.keys import ENGINE, SESSIONS
-from web.settings import read_settings
+from web.settings.server import read_settings
 
 
 class FirstPictures:

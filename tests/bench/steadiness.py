@@ -15,17 +15,18 @@ import av
 import cv2
 import numpy as np
 
-from inference.caption import Caption
-from inference.engine import Engine, EngineUnavailable
-from models.content_words import content_words
-from models.pictures import squeeze
-from stream.frame import Frame
-from stream.stream_captioner import StreamCaptioner
+from inference.captioning.caption import Caption
+from inference.engine.engine import Engine
+from inference.engine.service import EngineUnavailable
+from models.language.content_words import content_words
+from models.preprocessing import squeeze
+from stream.captioning.stream_captioner import StreamCaptioner
+from stream.video.frame import Frame
 from tests.bench.child import ChildError
 from tests.bench.figures import Figure, Target
 from tests.bench.footage import footage_path, read_footage
 from tests.bench.plan import Plan
-from tests.camera import HEIGHT, PHOTOGRAPHS, WIDTH, Camera, Picture, photograph
+from tests.support.camera import HEIGHT, PHOTOGRAPHS, WIDTH, Camera, Picture, photograph
 
 CAMERAS = {
     "fixed": Camera(rate=2, bitrate=100_000),

@@ -8,7 +8,7 @@ from tests.bench.capacity_level import Level
 from tests.bench.capacity_load import RATE
 from tests.bench.child import Child
 from tests.bench.figures import Summary
-from tests.running_server import SCRIPTED, RunningServer
+from tests.support.running_server import SCRIPTED, RunningServer
 
 
 def level(sessions: int, *, returned: float = 1.0, age_s: float = 0.3, cost: float = 0.2) -> Level:

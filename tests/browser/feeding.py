@@ -8,13 +8,12 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from playwright.async_api import Page
 
-from stream.captioned_stream import CaptionedStream
-from stream.signal import Signal, SignalState
+from stream.captioned_stream import CaptionedStream, Signal, SignalState
 from tests.browser.showing import HOST
-from tests.captions import ScriptedCaptions, sure
+from tests.support.captions import ScriptedCaptions, sure
 from web.app import create_app
 from web.keys import PUBLICATIONS, SESSIONS
-from web.settings import ServerSettings
+from web.settings.server import ServerSettings
 
 HALL = {"source": "demo", "title": "The hall", "interval_s": 0.25, "explanations": "none"}
 YARD = {**HALL, "title": "The yard"}

@@ -15,7 +15,6 @@ from inference.adversarial.findings import (
     Smallest,
     WordFindings,
 )
-from inference.analysed import Analysed
 from inference.concepts.findings import (
     ConceptFindings,
     ConceptInFrame,
@@ -23,6 +22,7 @@ from inference.concepts.findings import (
     Verdict,
     WordConcepts,
 )
+from inference.engine.service import Analysed
 from tests.browser.showing import spot
 
 REPORT = "A report with all its figures"

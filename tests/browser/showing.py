@@ -11,18 +11,16 @@ from aiohttp.test_utils import TestServer
 from numpy.typing import NDArray
 from playwright.async_api import Page
 
-from inference.caption import Caption
-from inference.conversation import Progress
-from inference.explained import Explained
-from inference.explanations.map import Map
-from inference.explanations.maps import CaptionMaps
-from inference.explanations.method_card import MethodCard
-from inference.explanations.target import Target
-from inference.step import Step
+from inference.captioning.caption import Caption
+from inference.engine.connection import Progress
+from inference.engine.service import Explained
+from inference.explanations.map import CaptionMaps, Map
+from inference.explanations.target import MethodCard, Target
+from inference.progress import Step
 from stream.settings import StreamSettings
-from tests.captions import ScriptedCaptions
+from tests.support.captions import ScriptedCaptions
 from web.app import create_app
-from web.settings import ServerSettings
+from web.settings.server import ServerSettings
 
 HOST = "127.0.0.1"
 SOON = 90_000

@@ -11,10 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from playwright.async_api import Locator, Page, expect
 
-from inference.analysed import Analysed, AnalysisKind
-from inference.conversation import Progress
-from inference.engine import EngineUnavailable
-from inference.explained import Busy
+from inference.engine.connection import Progress
+from inference.engine.service import Analysed, AnalysisKind, Busy, EngineUnavailable
 from tests.browser.found import REPORT, analysed, attack_findings, concept_findings
 from tests.browser.showing import (
     SOON,
@@ -24,7 +22,7 @@ from tests.browser.showing import (
     showing,
     spot,
 )
-from tests.captions import sure
+from tests.support.captions import sure
 
 DOG = mapped(sure("A dog runs"), spot(0, 0, 0.5), spot(4, 4, 2.0), spot(8, 8))
 SUMMARY = ("The caption gives way to 1.5 grey levels.", "Its dog is fragile.")

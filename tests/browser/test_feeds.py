@@ -4,10 +4,10 @@ import re
 
 from playwright.async_api import Page, expect
 
+from stream.captioned_stream import SignalState
 from stream.feeds.settings import FeedSettings
-from stream.signal import SignalState
 from tests.browser.feeding import HALL, YARD, feeding, fits
-from tests.captions import sure
+from tests.support.captions import sure
 from web.keys import FEEDS, PUBLICATIONS, SURROUNDINGS
 
 RECORD_NOTES = """() => {

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from playwright.async_api import Locator, Page, expect
 
-from inference.explained import Busy
+from inference.engine.service import Busy
 from inference.explanations.target import Target
 from tests.browser.showing import (
     ExplainedCaptions,
@@ -19,7 +19,7 @@ from tests.browser.showing import (
     spot,
     told,
 )
-from tests.captions import objects_only, sure
+from tests.support.captions import objects_only, sure
 
 SPOTS = (spot(0, 0, 0.5), spot(4, 4, 2.0), spot(8, 8))
 DOG = mapped(sure("A dog runs", dog=0.92), *SPOTS)

@@ -22,7 +22,7 @@ from tests.browser.showing import (
     spot,
     told,
 )
-from tests.captions import ScriptedCaptions, objects_only, sure
+from tests.support.captions import ScriptedCaptions, objects_only, sure
 
 GREY = 128
 SPOTS = [(4, 7), (1, 1), (7, 4)]

@@ -14,9 +14,9 @@ import pytest
 from jsonschema import Draft202012Validator
 from playwright.async_api import Browser, Page, async_playwright, expect
 
-from stream.messages import SCHEMA_PATH
+from stream.data_channel.messages import SCHEMA_PATH
 from tests.browser.conftest import CHROMIUM, QUIET, Server, running
-from tests.running_server import SCRIPTED
+from tests.support.running_server import SCRIPTED
 
 SCHEMA = json.loads(SCHEMA_PATH.read_text())
 CLIENT_MESSAGE = Draft202012Validator({"$ref": "#/$defs/client", "$defs": SCHEMA["$defs"]})

@@ -6,7 +6,7 @@ from pathlib import Path
 from playwright.async_api import Page, expect
 
 from tests.browser.feeding import HALL, YARD, feeding, fits
-from tests.captions import sure
+from tests.support.captions import sure
 from web.keys import PUBLICATIONS
 
 

@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests.browser.showing import more_captions, say, showing, told
-from tests.captions import objects_only, shorter, sure
+from tests.support.captions import objects_only, shorter, sure
 
 GUESS = "A man in a blue shirt is sitting at a table"
 DOG = sure("A dog runs", dog=0.92, ball=0.81)

@@ -3,7 +3,7 @@
 import pytest
 from playwright.async_api import Page
 
-from tests.captions import ScriptedCaptions, sure
+from tests.support.captions import ScriptedCaptions, sure
 from tests.web.yard import DOG, serving
 
 SOON = 30_000

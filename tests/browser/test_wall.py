@@ -5,7 +5,7 @@ import re
 from playwright.async_api import Page, expect
 
 from tests.browser.feeding import HALL, YARD, Feeding, feeding, fits
-from tests.captions import sure
+from tests.support.captions import sure
 
 FEEDS = {"hall": HALL, "yard": YARD, "gate": {**HALL, "title": "The gate"}}
 PLAYING = "() => [...document.querySelectorAll('.wall-tile video')].filter(v => v.videoWidth > 0)"

@@ -7,11 +7,11 @@ from aiohttp.test_utils import TestServer
 from playwright.async_api import Page
 
 from stream.settings import StreamSettings
-from tests.captions import ScriptedCaptions, sure
-from tests.whip_encoder import encoder
+from tests.support.captions import ScriptedCaptions, sure
+from tests.support.whip_encoder import encoder
 from web.app import create_app
 from web.keys import PUBLICATIONS
-from web.settings import ServerSettings
+from web.settings.server import ServerSettings
 
 PLAYER = """
 async (path) => {

@@ -3,10 +3,10 @@
 import asyncio
 import time
 
-from stream.offer import Offer, OfferError
-from stream.publications import Publications
-from stream.session import Session
-from stream.surroundings import Surroundings
+from stream.context import Surroundings
+from stream.publishing.publications import Publications
+from stream.webrtc.offer import Offer, OfferError
+from stream.webrtc.session import Session
 from tests.fuzz.faults import Fault
 
 _SDP_BYTES = 65_536

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.bench.child import Child
-from tests.captions import ScriptedCaptions, sure
 from tests.fuzz.answering import Answering
 from tests.fuzz.asking import Asker
 from tests.fuzz.faults import FaultLog, holdings, settled
@@ -17,7 +16,8 @@ from tests.fuzz.messages import spoilt_message
 from tests.fuzz.requests import spoilt_request
 from tests.fuzz.sdps import real_offers, spoilt_sdp
 from tests.fuzz.speaking import Speaker
-from tests.live import surrounded
+from tests.support.captions import ScriptedCaptions, sure
+from tests.support.live import surrounded
 
 _SOURCES = ("peer", "peer", "demo")
 _TOGETHER = 50

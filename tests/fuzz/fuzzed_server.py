@@ -20,12 +20,12 @@ from aiohttp import web
 
 from stream.settings import StreamSettings
 from tests.bench.orders import Order, run_until_dismissed, say
-from tests.captions import ScriptedCaptions, sure
 from tests.fuzz.faults import FaultLog, holdings, settled
+from tests.support.captions import ScriptedCaptions, sure
 from web.app import create_app
-from web.locks.limits_settings import LimitsSettings
-from web.operation.serving import serve
-from web.settings import ServerSettings
+from web.service.serving import serve
+from web.settings.sections import LimitsSettings
+from web.settings.server import ServerSettings
 
 _PLENTY = 10_000_000
 _PAUSE_S = 0.05

@@ -9,7 +9,7 @@ from typing import Any, Self
 import aiohttp
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
-from stream.ice import MediaAddresses
+from stream.ice.addresses import MediaAddresses
 from tests.fuzz.faults import Fault
 
 _ANSWER_S = 10.0

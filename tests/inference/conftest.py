@@ -9,10 +9,10 @@ import pytest
 import skimage
 from numpy.typing import NDArray
 
-from models.beam_search import BeamConfig
-from models.captioner import Captioner
-from models.pictures import squeeze
-from models.release import Card, save
+from models.captioner.beam_search import BeamConfig
+from models.captioner.captioner import Captioner
+from models.checkpoint import Card, save
+from models.preprocessing import squeeze
 from tests.models.conftest import captioner, make_flickr8k
 
 __all__ = ["captioner", "make_flickr8k"]

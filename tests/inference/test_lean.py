@@ -5,7 +5,7 @@ import sys
 
 WORKS = """
 import sys
-from inference.lean import load_keras
+from inference.startup import load_keras
 load_keras()
 print(sorted({"keras", "matplotlib", "sklearn", "tensorflow"} & set(sys.modules)))
 import keras, numpy
@@ -17,7 +17,7 @@ print(sorted({"matplotlib", "sklearn"} & set(sys.modules)))
 """
 KEEPS = """
 import sys, sklearn
-from inference.lean import load_keras
+from inference.startup import load_keras
 load_keras()
 print(sys.modules["sklearn"] is sklearn, "matplotlib" in sys.modules)
 """

@@ -4,10 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inference.captioning import CaptionModel
+from inference.captioning.int8 import QuantizedError, read_int8
+from inference.captioning.model import CaptionModel
 from inference.quantize import main
-from inference.quantized import QuantizedError, read_int8
-from models.release import load, save
+from models.checkpoint import load, save
 from tests.inference.conftest import SIDE, photographs
 from tests.models.conftest import MakeFlickr8k
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.captioner import Captioner, CaptionerConfig
-from models.decoder import Decoder, DecoderConfig
-from models.pretrained import assign
-from models.vocabulary import SPECIAL_WORDS, Vocabulary
+from models.captioner.captioner import Captioner, CaptionerConfig
+from models.captioner.decoder import Decoder, DecoderConfig
+from models.encoders.pretrained import assign
+from models.language.vocabulary import SPECIAL_WORDS, Vocabulary
 from tests.models.oracle.encoder import made_state
 
 CHANNELS = 12

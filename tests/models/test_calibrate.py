@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from models import calibrate
-from models.beam_search import BeamConfig
-from models.captioner import Captioner
-from models.release import Card, load, save
+from models.captioner.beam_search import BeamConfig
+from models.captioner.captioner import Captioner
+from models.checkpoint import Card, load, save
 from tests.models.conftest import MakeFlickr8k
 
 TEXTS = ("a red dog runs", "a ball on grass", "the dog's ball", "a dog on red grass")

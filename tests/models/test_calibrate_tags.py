@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.beam_search import BeamConfig
-from models.calibrate_tags import blank_pictures, main
-from models.captioner import Captioner
+from models.calibrate_tags import main
+from models.calibration.fit_tags import blank_pictures
+from models.calibration.tags import TagCalibration, Tagger
+from models.captioner.beam_search import BeamConfig
+from models.captioner.captioner import Captioner
+from models.checkpoint import Card, ReleaseError, load, read_card, save, write_card
 from models.datasets import open_dataset
-from models.pictures import squeeze
-from models.release import Card, ReleaseError, load, read_card, save, write_card
-from models.tags import TagCalibration, Tagger
+from models.preprocessing import squeeze
 from tests.models.conftest import MakeFlickr8k
 
 BEAM = BeamConfig(width=2, max_length=6, length_power=0.7)

@@ -7,15 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.beam_search import BeamConfig, beam_search
-from models.captioner import Captioner
+from models.captioner.beam_search import BeamConfig, beam_search
+from models.captioner.captioner import Captioner
+from models.checkpoint import Card, save
 from models.datasets import open_dataset
-from models.evaluate import Searcher, caption_grids, main
-from models.language import describe
-from models.metrics import score
-from models.pictures import squeeze
-from models.release import Card, save
-from models.vocabulary import sentence
+from models.evaluate import main
+from models.evaluation.captions import Searcher, caption_grids
+from models.evaluation.metrics import score
+from models.language.content_words import describe
+from models.language.vocabulary import sentence
+from models.preprocessing import squeeze
 from tests.models.conftest import MakeFlickr8k
 
 BEAM = BeamConfig(width=2, max_length=6, length_power=0.7, alternatives=0, blocked_ngram=0)

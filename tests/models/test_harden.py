@@ -9,14 +9,14 @@ import pytest
 from numpy.typing import NDArray
 
 from models import harden
-from models.attacked_grids import CaptionAttack, Strength, attacked_grids, pictures
 from models.attacks import noise
-from models.beam_search import BeamConfig
-from models.captioner import Captioner
+from models.captioner.beam_search import BeamConfig
+from models.captioner.captioner import Captioner
+from models.captioner.teacher_forcing import tell
+from models.checkpoint import Card, load, save
 from models.datasets import open_dataset
-from models.hardened import load_hardened, read_hardened_card
-from models.release import Card, load, save
-from models.teacher_forcing import tell
+from models.hardening.attacked_grids import CaptionAttack, Strength, attacked_grids, pictures
+from models.hardening.hardened_decoder import load_hardened, read_hardened_card
 from tests.models.conftest import MakeFlickr8k
 
 BEAM = BeamConfig(width=2, max_length=6)

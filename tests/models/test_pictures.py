@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from models.pictures import squeeze
+from models.preprocessing import squeeze
 
 
 def test_whole_picture_is_squeezed_into_the_square() -> None:

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from models import evaluate, train
-from models.release import load
-from models.vocabulary import SPECIAL_WORDS
+from models.checkpoint import load
+from models.language.vocabulary import SPECIAL_WORDS
 from tests.models.conftest import MakeFlickr8k
 
 # Dropout is off because a run that goes on draws other dropout than one that never stopped.

@@ -11,9 +11,9 @@ import cv2
 import pytest
 
 from models import train
+from models.checkpoint import load
 from models.datasets.flickr30k import hash_split
-from models.release import load
-from models.vocabulary import SPECIAL_WORDS
+from models.language.vocabulary import SPECIAL_WORDS
 from tests.models.conftest import picture
 
 CONFIG = """

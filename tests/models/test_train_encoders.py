@@ -8,16 +8,16 @@ import keras
 import numpy as np
 import pytest
 
-from inference.engine import Engine
+from inference.engine.engine import Engine
 from models import train
-from models.captioner import Captioner
+from models.captioner.captioner import Captioner
+from models.checkpoint import load
 from models.datasets import Dataset, open_dataset
-from models.encoders import make_encoder
-from models.evaluate import caption_images
-from models.pretrained import assign, load_pretrained
-from models.release import load
-from models.training_config import TrainingConfig
-from models.vocabulary import tokenize
+from models.encoders.pretrained import assign, load_pretrained
+from models.encoders.registry import make_encoder
+from models.evaluation.captions import caption_images
+from models.language.vocabulary import tokenize
+from models.training.config import TrainingConfig
 from tests.models.conftest import MakeFlickr8k, picture
 from tests.models.oracle.encoder import made_state
 

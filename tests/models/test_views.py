@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.views import is_mirrored, look
+from models.preprocessing import is_mirrored, look
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 from tests.network.trial import BACK_S, STALL_S, Trial
-from tests.running_server import SCRIPTED
+from tests.support.running_server import SCRIPTED
 
 LOSS = 0.05
 LEAST_PICTURES = 0.6

@@ -12,7 +12,7 @@ from typing import Any
 from tests.bench.child import Child
 from tests.bench.client import RATE
 from tests.network.bad_line import BadLine
-from tests.running_server import RunningServer
+from tests.support.running_server import RunningServer
 
 SERVER, CLIENT = "10.77.0.2", "10.77.0.1"
 STALL_S = 3.0

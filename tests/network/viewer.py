@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import ClientError, ClientSession
 
-from stream.prompt_jitter import deliver_promptly
+from stream.webrtc.jitter_buffer import deliver_promptly
 from tests.bench.client import HEIGHT, WIDTH, Camera, Client
 from tests.bench.footage import footage_path, read_footage
 from tests.bench.orders import Order, run_until_dismissed, say

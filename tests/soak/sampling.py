@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import psutil
 
-from tests.running_server import RunningServer
 from tests.soak.audience import Audience
+from tests.support.running_server import RunningServer
 
 TRIVIAL = {
     "server memory, MB": 4.0,

@@ -3,13 +3,13 @@
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 
-from stream.ice import MediaAddresses
+from stream.ice.addresses import MediaAddresses
 from tests.bench.capacity_load import HEIGHT, INTERVAL_S, RATE, SENDS_BPS, WIDTH
 from tests.bench.encoded_footage import encode_footage
 from tests.bench.footage import footage_path
 from tests.bench.replayed_camera import ReplayedCamera
-from tests.rtsp_camera import RtspCamera
-from tests.running_server import RunningServer
+from tests.support.rtsp_camera import RtspCamera
+from tests.support.running_server import RunningServer
 
 CAMERA, PUBLISHED = "ball", "door"
 FEEDS = ("demo", "street", CAMERA, PUBLISHED)

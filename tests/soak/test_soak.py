@@ -5,12 +5,12 @@ import asyncio
 import numpy as np
 import pytest
 
-from tests.running_server import SCRIPTED
 from tests.soak import kills, sampling
 from tests.soak.__main__ import soak
 from tests.soak.kills import Recoveries
 from tests.soak.report import Report
 from tests.soak.sampling import Samples
+from tests.support.running_server import SCRIPTED
 
 
 async def test_visits_feeds_and_kills_parts(monkeypatch: pytest.MonkeyPatch) -> None:

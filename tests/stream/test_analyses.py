@@ -9,19 +9,16 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from inference.analysed import Analysed
-from inference.engine import EngineUnavailable
-from inference.explained import Busy
+from inference.engine.service import Analysed, Busy, EngineUnavailable
 from stream import analyses as bounds
-from stream.analyses import Analyses, Analysis, AnalysisGone, AnalysisState
-from stream.frame import Frame
-from stream.kept_frames import KeptFrame
-from stream.refused import Refused
+from stream.analyses import Analyses, Analysis, AnalysisGone, AnalysisState, Refused
+from stream.captioning.kept_frames import KeptFrame
+from stream.captioning.stream_captioner import CaptionedFrame
 from stream.settings import StreamSettings
-from stream.stream_captioner import CaptionedFrame
-from stream.yuv import blank
-from tests.captions import ScriptedCaptions, sure
-from tests.stream.test_sessions import SCHEMA
+from stream.video.frame import Frame
+from stream.video.yuv import blank
+from tests.stream.webrtc.test_sessions import SCHEMA
+from tests.support.captions import ScriptedCaptions, sure
 
 TOLD = Draft202012Validator({"$ref": "#/$defs/analysis", "$defs": SCHEMA["$defs"]})
 CAPTION = sure("A dog")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stream.hosts import is_address, is_loopback
+from stream.settings import is_address, is_loopback
 
 
 @pytest.mark.parametrize(

@@ -6,15 +6,15 @@ from collections.abc import Iterable
 
 import pytest
 
-from inference.steadiness import Followed, View
-from stream import load, load_step
-from stream.load import Load
-from stream.load_step import LoadStep, Pressure, Shedding
-from stream.offer import Offer
-from stream.sessions import ServerFull
-from tests.captions import ScriptedCaptions, sure
-from tests.live import serving
-from tests.peer import Peer
+from inference.captioning.steadiness import Followed, View
+from stream import load
+from stream import load as load_step
+from stream.load import Load, LoadStep, Pressure, Shedding
+from stream.webrtc.offer import Offer
+from stream.webrtc.sessions import ServerFull
+from tests.support.captions import ScriptedCaptions, sure
+from tests.support.live import serving
+from tests.support.peer import Peer
 
 HIGH, MIDDLING, LOW = Pressure(1.0, 0.0), Pressure(0.5, 0.0), Pressure(0.1, 0.0)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from stream.secret_file import SecretInFile
+from stream.settings import SecretInFile
 
 SECRET = "correct horse"
 

@@ -7,7 +7,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from stream.settings import StreamSettings
 from web.app import create_app
-from web.settings import ServerSettings
+from web.settings.server import ServerSettings
 
 
 @pytest_asyncio.fixture(scope="session")

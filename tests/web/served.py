@@ -11,9 +11,9 @@ from pathlib import Path
 
 from aiohttp import ClientError, ClientSession
 
-from tests.captions import ScriptedCaptions, sure
-from web.operation.serving import serve
-from web.settings import read_settings
+from tests.support.captions import ScriptedCaptions, sure
+from web.service.serving import serve
+from web.settings.server import read_settings
 
 
 class Served:

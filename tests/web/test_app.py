@@ -9,7 +9,7 @@ from aiortc import RTCSessionDescription
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.peer import Peer
+from tests.support.peer import Peer
 
 Client = TestClient[Any, Any]
 

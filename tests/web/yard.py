@@ -8,11 +8,11 @@ from typing import Any
 from aiohttp.test_utils import TestClient, TestServer
 
 from stream.captioned_stream import CaptionedStream
-from stream.publications import Publications
-from tests.captions import ScriptedCaptions, sure
+from stream.publishing.publications import Publications
+from tests.support.captions import ScriptedCaptions, sure
 from web.app import create_app
 from web.keys import PUBLICATIONS
-from web.settings import ServerSettings
+from web.settings.server import ServerSettings
 
 Client = TestClient[Any, Any]
 YARD = {"source": "demo", "title": "Back yard", "interval_s": 0.5}

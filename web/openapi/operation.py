@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stream.history.wanted import LATEST
+from stream.history import LATEST
 
 Json = dict[str, Any]
 

@@ -11,17 +11,16 @@ import pytest
 from inference.adversarial.aims import ChangeCaption
 from inference.adversarial.analysis import analyse
 from inference.adversarial.attack import Attack
-from inference.adversarial.findings import AdversarialFindings
-from inference.adversarial.headline import compare
-from inference.adversarial.params import AdversarialParams
+from inference.adversarial.comparison import compare
+from inference.adversarial.findings import AdversarialFindings, AdversarialParams
 from inference.adversarial.word_diff import kept_places, word_diff
-from inference.captioning import CaptionModel
-from inference.decoding import Decoding
+from inference.captioning.decoding import Decoding
+from inference.captioning.model import CaptionModel
 from inference.explanations.subject import Subject
-from inference.step import Step, finish
+from inference.progress import Step, finish
 from models.attacks import noise
-from models.hardened import copy_decoder
-from models.vocabulary import END, sentence
+from models.hardening.hardened_decoder import copy_decoder
+from models.language.vocabulary import END, sentence
 from tests.inference.conftest import photographs
 from tests.inference.explanations.conftest import SIDE
 

@@ -9,12 +9,12 @@ import tensorflow as tf
 
 from inference.adversarial.aims import ChangeCaption, FlipWord, LoseWord, SayWord
 from inference.adversarial.attack import Array, Attack, Found
-from inference.captioning import CaptionModel
+from inference.captioning.model import CaptionModel
 from inference.explanations.subject import Subject
-from inference.step import finish
+from inference.progress import finish
 from models.attacks import Norm, fgsm, norms
-from models.beam_search import silencing
-from models.vocabulary import END
+from models.captioner.beam_search import silencing
+from models.language.vocabulary import END
 from tests.inference.explanations.plain import WordLogits, pixels_to_words
 
 NORMS: tuple[Norm, ...] = ("linf", "l2")

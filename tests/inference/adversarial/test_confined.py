@@ -6,11 +6,11 @@ from numpy.typing import NDArray
 
 from inference.adversarial.aims import ChangeCaption, FlipWord
 from inference.adversarial.attack import Attack
-from inference.adversarial.noisy import noise_of
-from inference.adversarial.regions import flipping_segments, outline
-from inference.adversarial.saying import Said, Saying
+from inference.adversarial.comparison import Said, Saying
+from inference.adversarial.curve import noise_of
+from inference.adversarial.word_attacks import flipping_segments, outline
 from inference.explanations.subject import Subject
-from inference.step import finish
+from inference.progress import finish
 from models.attacks import Norm, norms
 
 EPSILON = 8.0

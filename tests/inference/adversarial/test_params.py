@@ -4,7 +4,7 @@ import sys
 import pytest
 from pydantic import ValidationError
 
-from inference.adversarial.params import AdversarialParams
+from inference.adversarial.findings import AdversarialParams
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_the_choices_are_json() -> None:
 
 def test_who_only_asks_needs_no_tensorflow() -> None:
     code = (
-        "import sys, inference.adversarial.params, inference.adversarial.findings; "
+        "import sys, inference.adversarial.findings, inference.adversarial.findings; "
         "sys.exit('tensorflow' in sys.modules)"
     )
 

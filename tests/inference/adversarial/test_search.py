@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.adversarial.search import smallest
-from inference.step import finish
+from inference.adversarial.attack import smallest
+from inference.progress import finish
 
 LEAST, MOST = 0.01, 100.0
 

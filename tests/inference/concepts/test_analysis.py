@@ -5,23 +5,22 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from inference.captioning import CaptionModel
+from inference.captioning.model import CaptionModel
 from inference.concepts.analysis import analyse
 from inference.concepts.bank import (
     About,
     Bank,
     BankConcept,
     FittedWord,
+    background,
     encoded_picture,
     write_bank,
 )
-from inference.concepts.findings import ConceptFindings
-from inference.concepts.params import ConceptParams
-from inference.concepts.scoring import background
+from inference.concepts.findings import ConceptFindings, ConceptParams
 from inference.explanations.subject import Subject
-from inference.faithfulness.word_kinds import word_kind
-from inference.step import Step
-from models.weights_digest import weights_sha256
+from inference.progress import Step
+from inference.word_kinds import word_kind
+from models.digests import weights_sha256
 from tests.inference.conftest import photographs
 from tests.inference.explanations.conftest import SIDE
 

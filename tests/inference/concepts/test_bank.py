@@ -17,8 +17,8 @@ from inference.concepts.bank import (
     read_bank,
     write_bank,
 )
-from inference.concepts.from_bank import evidence_of
-from models.weights_digest import weights_sha256
+from inference.concepts.word_concepts import evidence_of
+from models.digests import weights_sha256
 
 CHANNELS = 1280
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.covariance import LedoitWolf
 
-from inference.concepts.cavs import RandomSets, cavs, random_sets, shrunk
+from inference.concepts.tcav import RandomSets, cavs, random_sets, shrunk
 
 
 def test_the_covariance_is_that_of_ledoit_and_wolf() -> None:

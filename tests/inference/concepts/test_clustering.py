@@ -1,9 +1,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.concepts.clustering import Clusters, k_means
-from inference.concepts.pruning import MOST, prune
-from inference.step import finish
+from inference.concepts.clustering import MOST, Clusters, k_means, prune
+from inference.progress import finish
 
 
 def blobs(count: int, size: int) -> NDArray[np.float32]:

@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from inference.captioning import CaptionModel
+from inference.captioning.model import CaptionModel
 from inference.concepts.__main__ import main
-from inference.concepts.captioned import caption_pictures
-from inference.concepts.discovery import Discovery, DiscoveryParams, discover
-from inference.concepts.sensitivity import slope
-from inference.explanations.terms import Terms
-from inference.step import Step, finish
-from models.vocabulary import PAD
+from inference.concepts.discovery import Discovery, DiscoveryParams, caption_pictures, discover
+from inference.concepts.tcav import slope
+from inference.explanations.objective import Terms
+from inference.progress import Step, finish
+from models.language.vocabulary import PAD
 from tests.inference.conftest import photographs
 from tests.inference.explanations.conftest import SIDE
 

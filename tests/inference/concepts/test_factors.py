@@ -3,8 +3,8 @@ import pytest
 
 from inference.concepts.factors import SILU_FLOOR, agreement, explained, factorise, lifted, nmf
 from inference.explanations.subject import Subject
-from inference.step import finish
-from models.vocabulary import PAD
+from inference.progress import finish
+from models.language.vocabulary import PAD
 
 
 def test_planted_parts_are_recovered() -> None:

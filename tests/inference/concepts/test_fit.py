@@ -6,10 +6,10 @@ import pytest
 
 from inference.concepts.__main__ import main
 from inference.concepts.bank import FILE, decoded_picture, read_bank
-from inference.concepts.pictures import SIDE
-from inference.concepts.survey import Survey, choose_words
-from models.pictures import squeeze
-from models.vocabulary import SPECIAL_WORDS
+from inference.concepts.fit import Survey, choose_words
+from inference.concepts.visualisation import SIDE
+from models.language.vocabulary import SPECIAL_WORDS
+from models.preprocessing import squeeze
 from tests.models.conftest import MakeFlickr8k, picture
 
 PICTURES = 60

@@ -4,12 +4,21 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from inference.captioning import CaptionModel
-from inference.concepts.patch_cache import CachedPicture, FolderCache, MemoryCache, PatchCache
-from inference.concepts.patches import AT_ONCE, Patches, fingerprint, gathered, patches_of
-from inference.concepts.sampling import random_patches
-from inference.segments import RESOLUTIONS, distinct, patch, segment
-from inference.step import finish
+from inference.captioning.model import CaptionModel
+from inference.concepts.patches import (
+    AT_ONCE,
+    CachedPicture,
+    FolderCache,
+    MemoryCache,
+    PatchCache,
+    Patches,
+    fingerprint,
+    gathered,
+    patches_of,
+    random_patches,
+)
+from inference.progress import finish
+from inference.segmentation import RESOLUTIONS, distinct, patch, segment
 from tests.inference.conftest import photographs
 from tests.inference.explanations.conftest import SIDE
 

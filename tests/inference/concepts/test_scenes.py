@@ -1,7 +1,7 @@
 import numpy as np
 
-from inference.concepts.scenes import scenes
-from inference.concepts.sensitivity import of_scenes
+from inference.concepts.footage import scenes
+from inference.concepts.tcav import of_scenes
 
 
 def test_frames_that_resemble_each_other_are_one_scene() -> None:

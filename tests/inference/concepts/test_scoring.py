@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from inference.concepts.scoring import Directions, background, score
+from inference.concepts.bank import Directions, background, score
 
 CHANNELS = 20
 

@@ -5,10 +5,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import binom
 
-from inference.concepts.cavs import Cavs, random_sets
-from inference.concepts.statistics import LEVEL, examine, holm, verdicts
-from inference.concepts.statistics import Tested as Found
-from inference.step import finish
+from inference.concepts.tcav import LEVEL, Cavs, examine, holm, random_sets, verdicts
+from inference.concepts.tcav import Tested as Found
+from inference.progress import finish
 
 CHANNELS, SCENES = 32, 60
 

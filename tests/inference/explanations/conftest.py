@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inference.captioning import CaptionModel
+from inference.captioning.model import CaptionModel
+from inference.captioning.steadiness import View
+from inference.captioning.stream_captions import follow
 from inference.explanations.subject import Subject
-from inference.following import follow
-from inference.steadiness import View
-from models.captioner import Captioner
-from models.release import save
-from models.tags import TagCalibration
-from models.vocabulary import END
+from models.calibration.tags import TagCalibration
+from models.captioner.captioner import Captioner
+from models.checkpoint import save
+from models.language.vocabulary import END
 from tests.inference.conftest import CARD, photographs
 
 SIDE = 128

@@ -9,8 +9,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from inference.explanations.subject import Subject
-from models.decoder import Decoder, State
-from models.vocabulary import START
+from models.captioner.decoder import Decoder, State
+from models.language.vocabulary import START
 
 Logits = Callable[[tf.Tensor], tf.Tensor]
 

@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 
 from inference.explanations.live import LIVE, live_maps
-from inference.explanations.maps import CaptionMaps
+from inference.explanations.map import CaptionMaps
 from inference.explanations.methods import METHODS
 from inference.explanations.subject import Subject
 from inference.explanations.target import Target
-from inference.step import finish
-from models.beam_search import BeamCaption
-from models.vocabulary import END, PAD
+from inference.progress import finish
+from models.captioner.beam_search import BeamCaption
+from models.language.vocabulary import END, PAD
 
 
 def test_maps_of_captions_together_are_each_words_own(subjects: list[Subject]) -> None:

@@ -4,10 +4,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from inference.caption import Caption, Timing
-from inference.explanations.map import Map
-from inference.explanations.maps import CaptionMaps
-from tests.captions import sure
+from inference.captioning.caption import Caption, Timing
+from inference.explanations.map import CaptionMaps, Map
+from tests.support.captions import sure
 
 
 @pytest.mark.parametrize(("sent", "expected"), [(9, 9), (65, 65), (66, 33), (260, 65), (480, 60)])

@@ -7,8 +7,8 @@ import tensorflow as tf
 from inference.adversarial.aims import lowering
 from inference.explanations.objective import Objective
 from inference.explanations.subject import Subject
-from models.beam_search import silencing
-from models.vocabulary import PAD
+from models.captioner.beam_search import silencing
+from models.language.vocabulary import PAD
 from tests.inference.explanations.plain import gradient_at_grid
 
 

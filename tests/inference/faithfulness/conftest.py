@@ -8,8 +8,8 @@ import pytest
 import skimage
 from numpy.typing import NDArray
 
-from inference.captioning import CaptionModel
-from models.release import DEFAULT
+from inference.captioning.model import CaptionModel
+from models.checkpoint import DEFAULT
 
 CORNER = 5
 """Rows and columns of the grid that the thing fills, in the lower right corner."""

@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from inference.captioning import CaptionModel
-from inference.faithfulness.cells import Cells, blurred
+from inference.captioning.model import CaptionModel
+from inference.faithfulness.cells import Cells, at_random, blurred, by_importance
 from inference.faithfulness.curves import area, curves, probabilities, shares
 from inference.faithfulness.measurement import caption, cells_of
-from inference.faithfulness.orders import at_random, by_importance
-from inference.faithfulness.word_kinds import word_kind
-from models.vocabulary import END
+from inference.word_kinds import word_kind
+from models.language.vocabulary import END
 from tests.inference.conftest import SIDE, photographs
 from tests.inference.faithfulness.conftest import planted
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from inference.faithfulness.intervals import Interval, mean_interval
+from inference.faithfulness.summary import Interval, mean_interval
 
 
 def test_the_interval_is_that_of_the_standard_error() -> None:

@@ -1,7 +1,6 @@
 from pathlib import Path
 
-from inference.faithfulness.journal import Journal
-from inference.faithfulness.measurement import MeasuredPicture, MeasuredWord
+from inference.faithfulness.measurement import Journal, MeasuredPicture, MeasuredWord
 
 RUN = {"methods": ["gradcam"], "limit": 3}
 WORD = MeasuredWord("dog", "object", 0.5, {"gradcam": [0.5, 0.1]}, {"gradcam": [0.1, 0.5]}, {})

@@ -1,7 +1,6 @@
 import numpy as np
 
-from inference.faithfulness.cells import Cells
-from inference.faithfulness.orders import at_random, by_importance, from_centre
+from inference.faithfulness.cells import Cells, at_random, by_importance, from_centre
 
 CELLS = Cells(5, 5, 50)
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from inference.captioning import CaptionModel
+from inference.captioning.model import CaptionModel
 from inference.faithfulness.measurement import caption, object_maps
 from inference.faithfulness.randomisation import (
     TRAINED,
@@ -12,7 +12,7 @@ from inference.faithfulness.randomisation import (
     randomise,
     shuffle,
 )
-from models.release import DEFAULT
+from models.checkpoint import DEFAULT
 from tests.inference.conftest import photographs
 
 METHODS = ["gradcam", "hirescam"]

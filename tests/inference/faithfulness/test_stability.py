@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inference.captioning import CaptionModel
+from inference.captioning.model import CaptionModel
 from inference.faithfulness.measurement import Said, caption
 from inference.faithfulness.stability import (
     PAN_FRAMES,

@@ -4,7 +4,7 @@ import pytest
 from inference.faithfulness.curves import STEPS
 from inference.faithfulness.measurement import MeasuredPicture, MeasuredWord
 from inference.faithfulness.summary import mean_curves, summarise
-from inference.faithfulness.word_kinds import WordKind
+from inference.word_kinds import WordKind
 
 NAMES = ("gradcam", "random", "centre")
 

@@ -15,7 +15,7 @@ from inference.adversarial.findings import (
     Smallest,
     WordFindings,
 )
-from inference.caption import Caption, Fallback, Tag, Timing
+from inference.captioning.caption import Caption, Fallback, Tag, Timing
 from inference.concepts.findings import (
     Component,
     ConceptFindings,

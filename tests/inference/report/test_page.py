@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference.adversarial.findings import AdversarialFindings
-from inference.caption import Caption
+from inference.captioning.caption import Caption
 from inference.concepts.findings import ConceptFindings
-from inference.explanations.sheet import Tile
+from inference.explanations.rendering.sheet import Tile
 from inference.report.analysis_files import analysis_files
 from inference.report.document import Document
 from inference.report.methods_part import Maps

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.decoder import Decoder
+from models.captioner.decoder import Decoder
 
 Array = NDArray[np.float64]
 

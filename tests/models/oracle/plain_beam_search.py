@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from models.beam_search import BeamConfig
-from models.vocabulary import END, PAD, START, UNKNOWN
+from models.captioner.beam_search import BeamConfig
+from models.language.vocabulary import END, PAD, START, UNKNOWN
 from tests.models.oracle.numpy_decoder import Array, NumpyDecoder, NumpyState
 
 NEVER_SAID = (PAD, START, UNKNOWN)

@@ -12,17 +12,16 @@ from pathlib import Path
 import cv2
 import pytest
 
+from stream.captioned_stream import Signal, SignalState
 from stream.feeds import camera
-from stream.feeds.camera import Camera
-from stream.feeds.demand import Demand
-from stream.feeds.pauses import Pauses
+from stream.feeds.camera import Camera, Demand
 from stream.feeds.settings import FeedSettings
-from stream.intake import Intake
-from stream.signal import Signal, SignalState
-from tests.loop_pauses import HELD_UP_S, loop_pauses
+from stream.rate_limit import Pauses
+from stream.sources.intake import Intake
 from tests.stream.sources import servers
 from tests.stream.sources.clips import is_open, pixels, write_clip
 from tests.stream.sources.servers import WebServer, free_port, silent_server
+from tests.support.loop_pauses import HELD_UP_S, loop_pauses
 
 
 class Watched:

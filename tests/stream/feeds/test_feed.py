@@ -12,16 +12,15 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from stream.caption_event import CaptionEvent
-from stream.captioned_stream import CaptionedStream
+from stream.captioned_stream import CaptionedStream, Signal, SignalState
+from stream.captioning.event import CaptionEvent
 from stream.feeds.feed import Feed
 from stream.feeds.settings import FeedSettings
-from stream.publications import Publications
-from stream.signal import Signal, SignalState
-from tests.captions import ScriptedCaptions, sure
-from tests.live import surrounded
-from tests.loop_pauses import HELD_UP_S, loop_pauses
-from tests.rtsp_camera import RtspCamera
+from stream.publishing.publications import Publications
+from tests.support.captions import ScriptedCaptions, sure
+from tests.support.live import surrounded
+from tests.support.loop_pauses import HELD_UP_S, loop_pauses
+from tests.support.rtsp_camera import RtspCamera
 
 LOGIN = "anna:secret42"
 

@@ -7,14 +7,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from stream.captioned_stream import CaptionedStream
-from stream.feeds.feeds import Feeds
+from stream.captioned_stream import CaptionedStream, SignalState
+from stream.feeds.feed import Feeds
 from stream.feeds.settings import FeedSettings
-from stream.publications import Publications
-from stream.signal import SignalState
-from tests.captions import ScriptedCaptions, sure
-from tests.live import surrounded
+from stream.publishing.publications import Publications
 from tests.stream.sources.servers import silent_server
+from tests.support.captions import ScriptedCaptions, sure
+from tests.support.live import surrounded
 
 
 def feeds(**sources: dict[str, Any] | str) -> dict[str, FeedSettings]:

@@ -10,9 +10,9 @@ import pytest
 
 from stream.feeds import reception as module
 from stream.feeds.reception import Reception
-from stream.frame import Frame
 from stream.sources import Source, SourceError, SourceFrame, open_source
-from tests.loop_pauses import HELD_UP_S, loop_pauses
+from stream.video.frame import Frame
+from tests.support.loop_pauses import HELD_UP_S, loop_pauses
 
 
 class Stuck(Source):

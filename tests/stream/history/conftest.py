@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.history.reading import Reading
+from stream.history.search import Reading
 from stream.history.store import Store
 
 

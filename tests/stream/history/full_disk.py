@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 from stream.broadcast import Broadcast
-from stream.caption_event import CaptionEvent
+from stream.captioning.event import CaptionEvent
 from stream.history import History, HistorySettings, Wanted
-from tests.captions import shorter
-from tests.events import event
+from tests.support.captions import shorter
+from tests.support.events import event
 
 
 async def say(captions: Broadcast[CaptionEvent], history: History, first: int, count: int) -> None:

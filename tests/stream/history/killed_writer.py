@@ -10,7 +10,7 @@ from itertools import count
 from pathlib import Path
 
 from stream.history.store import Store
-from tests.events import event
+from tests.support.events import event
 
 
 def write(path: Path, begin: int) -> None:

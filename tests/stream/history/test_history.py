@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest_asyncio
 
 from stream.broadcast import Broadcast
-from stream.caption_event import CaptionEvent
+from stream.captioning.event import CaptionEvent
 from stream.history import History, HistorySettings, Wanted
-from stream.history.reading import MOST_SPANS
-from tests.events import event
+from stream.history.search import MOST_SPANS
+from tests.support.events import event
 
 Captions = Broadcast[CaptionEvent]
 

@@ -7,8 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from stream.history.reading import Reading
-from stream.history.wanted import Wanted
+from stream.history.search import Reading, Wanted
 
 ROOT = Path(__file__).parent.parent.parent.parent
 KILLS = 100

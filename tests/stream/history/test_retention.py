@@ -2,11 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from stream.history.reading import Reading
+from stream.history.search import Reading, Wanted
 from stream.history.store import Store
-from stream.history.wanted import Wanted
-from tests.captions import shorter
-from tests.events import NOON, event
+from tests.support.captions import shorter
+from tests.support.events import NOON, event
 
 DAY_S = 86_400.0
 WORDS = ("dog", "cat", "man", "street", "canoe", "snow", "jacket", "ball", "tree", "bird")

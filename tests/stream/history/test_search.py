@@ -6,11 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.history.reading import Reading
+from stream.history.search import BadQuery, Reading, Wanted, match_of
 from stream.history.store import Store
-from stream.history.wanted import BadQuery, Wanted, match_of
-from tests.captions import objects_only, sure
-from tests.events import NOON, event
+from tests.support.captions import objects_only, sure
+from tests.support.events import NOON, event
 
 
 @pytest.fixture(autouse=True)

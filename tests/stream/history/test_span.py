@@ -1,11 +1,10 @@
 from dataclasses import replace
 
-from stream.history.reading import Reading
+from stream.history.search import Reading, Wanted
 from stream.history.span import GAP_S, LONGEST_S, Span
 from stream.history.store import Store
-from stream.history.wanted import Wanted
-from tests.captions import objects_only, shorter, sure
-from tests.events import NOON, event
+from tests.support.captions import objects_only, shorter, sure
+from tests.support.events import NOON, event
 
 ALL = Wanted()
 DOG = sure("A dog runs", dog=0.9)

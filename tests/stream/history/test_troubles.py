@@ -10,7 +10,7 @@ import pytest
 
 from stream.history import History, HistoryError, HistorySettings
 from stream.history.store import Store
-from tests.events import event
+from tests.support.events import event
 
 ROOT = Path(__file__).parent.parent.parent.parent
 

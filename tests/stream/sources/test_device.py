@@ -8,7 +8,7 @@ from typing import NoReturn
 import av
 import pytest
 
-from stream.sources.device import DeviceSource
+from stream.sources.reader import DeviceSource
 from stream.sources.source import SourceError
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from stream.sources import open_source, paced
-from stream.sources.paced import PacedSource
+from stream.sources import file as paced
+from stream.sources import open_source
+from stream.sources.file import PacedSource
 from tests.stream.sources.clips import write_clip
 
 

@@ -1,0 +1,73 @@
+"""Saliency: the pixels that would change the answer most if they changed a little.
+
+SmoothGrad: saliency without what changes from one grey level to the next.
+"""
+
+from typing import ClassVar
+
+import numpy as np
+
+from inference.explanations import Kind, Map
+from inference.explanations.method import Method, Work
+from inference.explanations.score import Score
+from inference.explanations.subject import Subject
+
+_SEED = 0
+
+
+class Saliency(Method):
+    """The maximum over the channels of |dz/dx|, x the pixels: [S, S], S the encoder's own size.
+
+    The gradient is total: it runs through all that was read before.
+    """
+
+    name = "saliency"
+    title = "Saliency"
+    paper = (
+        "Simonyan et al., Deep Inside Convolutional Networks: Visualising Image Classification "
+        "Models and Saliency Maps, ICLR workshop 2014"
+    )
+    cost = "one pass through the encoder and the decoder, and back"
+    unit = "logit per grey level"
+    kinds: ClassVar[frozenset[Kind]] = frozenset({"word", "contrast", "caption", "tag"})
+
+    def _work(self, subject: Subject, score: Score) -> Work:
+        at_grid = score.gradient(subject.grid)
+        yield 0.2
+        pixels = subject.pixels.astype(np.float32)
+        at_pixels = subject.model.graphs.pixel_gradient(pixels, at_grid)
+        return Map(np.abs(at_pixels).max(axis=-1))
+
+
+class SmoothGrad(Method):
+    """The maximum over the channels of |mean of dz/dx over noisy copies of the picture|: [S, S].
+
+    The noise is the same each time: Gaussian, of a standard deviation that is a share of the range
+    of the picture's values.
+    """
+
+    name = "smoothgrad"
+    title = "SmoothGrad"
+    paper = "Smilkov et al., SmoothGrad: removing noise by adding noise, 2017"
+    unit = "logit per grey level"
+    kinds: ClassVar[frozenset[Kind]] = frozenset({"word", "contrast", "caption", "tag"})
+    slow = True
+    cost = "20 passes through the encoder and the decoder, and back"
+
+    def __init__(self, copies: int = 20, noise: float = 0.15) -> None:
+        """Choose the number of noisy copies, and the share of the range."""
+        self._copies, self._noise = copies, noise
+
+    def _work(self, subject: Subject, score: Score) -> Work:
+        model, pixels = subject.model, subject.pixels.astype(np.float32)
+        random = np.random.default_rng(_SEED)
+        deviation = self._noise * float(np.ptp(pixels))
+        total = np.zeros_like(pixels)
+        for copy in range(self._copies):
+            noise = random.standard_normal(pixels.shape, np.float32)
+            noisy = pixels + np.float32(deviation) * noise
+            at_grid = score.gradient(model.encode_pixels(noisy[None])[0])
+            yield (copy + 0.2) / self._copies
+            total += model.graphs.pixel_gradient(noisy, at_grid)
+            yield (copy + 1) / self._copies
+        return Map(np.abs(total / self._copies).max(axis=-1))

@@ -1,0 +1,9 @@
+"""TODO."""
+
+from models.training.config import TrainingConfig
+from models.training.run import Run
+
+__all__ = [
+    "Run",
+    "TrainingConfig",
+]

@@ -1,0 +1,11 @@
+"""TODO."""
+
+from stream.data_channel.channel import LABEL
+from stream.data_channel.client import Client
+from stream.data_channel.messages import SCHEMA_PATH
+
+__all__ = [
+    "LABEL",
+    "SCHEMA_PATH",
+    "Client",
+]

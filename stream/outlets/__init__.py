@@ -1,1 +1,0 @@
-"""Captions as other programs are sent them: a webhook, and MQTT."""

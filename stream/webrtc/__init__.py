@@ -1,0 +1,15 @@
+"""TODO."""
+
+from stream.webrtc.offer import InputKind, Offer, OfferError
+from stream.webrtc.session import Session
+from stream.webrtc.sessions import ServerFull, SessionGone, Sessions
+
+__all__ = [
+    "InputKind",
+    "Offer",
+    "OfferError",
+    "ServerFull",
+    "Session",
+    "SessionGone",
+    "Sessions",
+]

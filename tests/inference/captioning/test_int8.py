@@ -1,0 +1,69 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from inference.captioning.int8 import Int8Card, QuantizedError, read_int8, sha256, write_int8
+
+MODEL = b"an encoder"
+CARD = Int8Card(
+    weights_sha256=sha256(b"weights"),
+    encoder_sha256=sha256(MODEL),
+    calibration_images=200,
+    split="dev",
+    images=1000,
+    cider_float32=0.5371,
+    cider_int8=0.532,
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "weights.npz").write_bytes(b"weights")
+    write_int8(tmp_path, MODEL, CARD)
+    return tmp_path
+
+
+def test_what_was_written_is_read_back(folder: Path) -> None:
+    assert read_int8(folder) == (MODEL, CARD)
+    assert CARD.cider_loss == pytest.approx(0.0051)
+    assert json.loads((folder / "encoder-int8.json").read_text())["cider_loss"] == 0.0051
+
+
+@pytest.mark.parametrize("missing", ["encoder-int8.tflite", "encoder-int8.json"])
+def test_a_missing_one_is_told_with_how_to_make_it(folder: Path, missing: str) -> None:
+    (folder / missing).unlink()
+
+    with pytest.raises(QuantizedError, match=r"no int8 encoder: .*inference\.quantize --data"):
+        read_int8(folder)
+
+
+@pytest.mark.parametrize("changed", ["weights.npz", "encoder-int8.tflite"])
+def test_what_does_not_belong_together_is_not_used(folder: Path, changed: str) -> None:
+    (folder / changed).write_bytes(b"others")
+
+    with pytest.raises(QuantizedError, match="does not belong to its weights"):
+        read_int8(folder)
+
+
+@pytest.mark.parametrize("card", ["", "[]", "{}", '{"cider_loss": 0}'])
+def test_a_damaged_card_is_told(folder: Path, card: str) -> None:
+    (folder / "encoder-int8.json").write_text(card)
+
+    with pytest.raises(QuantizedError, match="cannot be read"):
+        read_int8(folder)
+
+
+def test_missing_weights_are_told(folder: Path) -> None:
+    (folder / "weights.npz").unlink()
+
+    with pytest.raises(QuantizedError, match="weights cannot be read"):
+        read_int8(folder)
+
+
+def test_an_encoder_of_other_weights_is_not_used_even_if_it_is_whole(folder: Path) -> None:
+    write_int8(folder, MODEL, replace(CARD, weights_sha256=sha256(b"other weights")))
+
+    with pytest.raises(QuantizedError, match="does not belong"):
+        read_int8(folder)

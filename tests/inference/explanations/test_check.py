@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+
+from inference.explanations.map import Check, Map
+from inference.explanations.masking import blank_check, top_cells
+from inference.explanations.score import score
+from inference.explanations.subject import Subject
+from inference.explanations.target import Target
+from inference.progress import finish
+
+
+def test_what_is_blanked_is_the_top_of_the_map(subject: Subject) -> None:
+    values = np.zeros((4, 4), np.float32)
+    values[1, 2], values[1, 3], values[2, 2] = 3, 2, 1
+    check = finish(blank_check(subject, Map(values), 1))
+
+    hidden = subject.pixels.astype(np.float32)
+    for row, column in ((1, 2), (1, 3), (2, 2)):
+        hidden[row * 32 :, column * 32 :][:32, :32] = subject.mean_colour
+    grids = np.stack([subject.grid, subject.model.encode_pixels(hidden[None])[0]])
+    whole, without = score(subject, Target("word", 1)).probabilities(grids)
+    assert check.share == pytest.approx(3 / 16, abs=1e-4)
+    assert check.prob == pytest.approx(whole, abs=2e-4)
+    assert check.blanked == pytest.approx(without, abs=2e-4)
+    lowest, median, highest = check.random
+    assert lowest <= median <= highest
+    assert lowest < highest
+
+
+def test_the_check_is_the_same_each_time_and_tells_how_far_it_is(subject: Subject) -> None:
+    values = np.random.default_rng(0).random((64, 64)).astype(np.float32)
+    works = [blank_check(subject, Map(values), 0) for _ in range(2)]
+
+    done = list(works[0])
+    assert done == sorted(done)
+    assert done[-1] == 1
+    assert finish(works[1]) == finish(blank_check(subject, Map(values), 0))
+
+
+def test_a_word_that_is_not_there_cannot_be_checked(subject: Subject) -> None:
+    with pytest.raises(ValueError, match="none at 30"):
+        blank_check(subject, Map(np.zeros((4, 4), np.float32)), 30)
+
+
+def test_the_top_is_a_fifth_whatever_the_map_is_like() -> None:
+    fine = np.zeros((90, 90), np.float32)
+    fine[20:30, 40:50] = 1
+    assert top_cells(Map(fine), (9, 9))[2, 4]
+    for values in (fine, np.zeros((9, 9), np.float32), np.eye(2, dtype=np.float32)):
+        assert top_cells(Map(values), (9, 9)).sum() == 16
+    flat = top_cells(Map(np.zeros((9, 9), np.float32)), (9, 9))
+    assert flat[5:].any()
+
+
+def test_checks_survive_their_json_form() -> None:
+    check = Check(0.2, 0.9, 0.3, (0.5, 0.6, 0.7))
+
+    assert Check.from_json(check.to_json()) == check

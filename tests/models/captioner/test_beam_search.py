@@ -1,0 +1,251 @@
+"""Beam search against a plain one, an exhaustive one and reckoning by hand."""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from models.captioner.beam_search import BeamCaption, BeamConfig, beam_search
+from models.captioner.decoder import Decoder
+from models.language.vocabulary import END, PAD, START, UNKNOWN
+from tests.models.conftest import CHANNELS, SMALL, MakeDecoder, random_grids
+from tests.models.oracle.numpy_decoder import NumpyDecoder
+from tests.models.oracle.plain_beam_search import exhaustive_search, plain_beam_search
+
+BALL = 7
+
+
+def search(decoder: Decoder, grids: NDArray[np.float32], config: BeamConfig) -> BeamCaption:
+    return BeamCaption(*(np.asarray(part) for part in beam_search(decoder, grids, config)))
+
+
+def words(tokens: NDArray[np.int32]) -> list[int]:
+    """The tokens up to the end, which stays; what follows must be padding."""
+    said: list[int] = tokens.tolist()
+    length = said.index(END) + 1 if END in said else len(said)
+    assert set(said[length:]) <= {PAD}
+    return said[:length]
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    ("width", "ngram"), [(1, 0), (1, 2), (2, 2), (3, 0), (3, 1), (3, 2), (3, 3), (4, 2)]
+)
+def test_caption_is_a_plain_searchs(
+    make_decoder: MakeDecoder, seed: int, width: int, ngram: int
+) -> None:
+    decoder, grids = make_decoder(seed), random_grids(3, seed)
+    config = BeamConfig(width, max_length=7, length_power=0.7, blocked_ngram=ngram, alternatives=3)
+
+    found = search(decoder, grids, config)
+
+    for image, grid in enumerate(grids):
+        plain = plain_beam_search(NumpyDecoder(decoder, grid), config)[0]
+        assert words(found.tokens[image]) == plain.tokens
+        length = len(plain.tokens)
+        np.testing.assert_allclose(found.log_probs[image, :length], plain.log_probs, atol=1e-3)
+        assert not found.log_probs[image, length:].any()
+        told = [[word for _, word in step[:3]] for step in plain.likeliest]
+        told_log_probs = [[log_prob for log_prob, _ in step[:3]] for step in plain.likeliest]
+        assert found.alternative_tokens[image, :length].tolist() == told
+        np.testing.assert_allclose(
+            found.alternative_log_probs[image, :length], told_log_probs, atol=1e-3
+        )
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
+def test_temperature_changes_what_is_told_and_not_what_is_found(
+    make_decoder: MakeDecoder, temperature: float
+) -> None:
+    decoder, grids = make_decoder(4), random_grids(3, 4)
+    config = BeamConfig(3, max_length=7, alternatives=3, temperature=temperature)
+
+    found = search(decoder, grids, config)
+
+    for image, grid in enumerate(grids):
+        plain = plain_beam_search(NumpyDecoder(decoder, grid), config)[0]
+        assert words(found.tokens[image]) == plain.tokens
+        length = len(plain.tokens)
+        for log_probs, expected in (
+            (found.log_probs, plain.told_log_probs),
+            (found.search_log_probs, plain.log_probs),
+            (
+                found.alternative_log_probs,
+                [[log_prob for log_prob, _ in step[:3]] for step in plain.likeliest],
+            ),
+        ):
+            np.testing.assert_allclose(log_probs[image, :length], expected, atol=1e-3)
+        assert not found.search_log_probs[image, length:].any()
+
+
+@pytest.mark.parametrize("width", [1, 3, 4])
+def test_scores_are_what_the_beam_ranks_by(make_decoder: MakeDecoder, width: int) -> None:
+    decoder, grids = make_decoder(2), random_grids(3, 2)
+    config = BeamConfig(width, max_length=7, length_power=0.7, temperature=2.0)
+
+    found = search(decoder, grids, config)
+
+    for image, grid in enumerate(grids):
+        beam = plain_beam_search(NumpyDecoder(decoder, grid), config)
+        expected = [hypothesis.rank(config.length_power) for hypothesis in beam]
+        np.testing.assert_allclose(found.scores[image], expected, atol=1e-3)
+
+
+def test_some_of_those_captions_end_and_some_do_not(make_decoder: MakeDecoder) -> None:
+    config = BeamConfig(3, max_length=7)
+
+    ended = [
+        END in tokens
+        for seed in range(3)
+        for tokens in search(make_decoder(seed), random_grids(3, seed), config).tokens
+    ]
+
+    assert set(ended) == {True, False}
+
+
+@pytest.mark.parametrize("length_power", [0.0, 0.7, 1.5])
+def test_a_beam_that_holds_everything_finds_the_best(
+    make_decoder: MakeDecoder, length_power: float
+) -> None:
+    decoder, grids = make_decoder(3, vocabulary_size=7), random_grids(2)
+    # Of 3 words and the end, 40 captions of 3 words at most can be made.
+    config = BeamConfig(40, max_length=3, length_power=length_power, alternatives=0)
+
+    found = search(decoder, grids, config)
+
+    for image, grid in enumerate(grids):
+        best = exhaustive_search(NumpyDecoder(decoder, grid), config)
+        assert words(found.tokens[image]) == best.tokens
+        np.testing.assert_allclose(found.log_probs[image].sum(), sum(best.log_probs), atol=1e-3)
+
+
+def test_width_1_says_the_likeliest_word_each_time(make_decoder: MakeDecoder) -> None:
+    decoder, grids = make_decoder(1), random_grids(1)
+
+    said = words(search(decoder, grids, BeamConfig(1, max_length=6, blocked_ngram=0)).tokens[0])
+
+    memory = decoder.remember(grids)
+    state, before = decoder.start(memory, 1), START
+    for word in said:
+        step = decoder.step(np.array([[before]]), state, memory)
+        logits = np.array(step.logits)[0, 0]
+        logits[[PAD, START, UNKNOWN]] = -np.inf
+        assert word == logits.argmax()
+        state, before = step.state, word
+
+
+def test_caption_does_not_depend_on_the_neighbours(make_decoder: MakeDecoder) -> None:
+    decoder, grids = make_decoder(2), random_grids(5)
+    config = BeamConfig(3, max_length=7)
+
+    together = search(decoder, grids, config)
+
+    assert len({tuple(tokens) for tokens in together.tokens.tolist()}) > 1
+    for image in range(5):
+        alone = search(decoder, grids[image : image + 1], config)
+        assert alone.tokens[0].tolist() == together.tokens[image].tolist()
+        np.testing.assert_allclose(alone.log_probs[0], together.log_probs[image], atol=1e-4)
+
+
+@pytest.mark.parametrize("width", [1, 3])
+def test_special_words_are_never_said_or_told(make_decoder: MakeDecoder, width: int) -> None:
+    decoder = make_decoder(0)
+    bias = np.asarray(decoder.word_bias).copy()
+    bias[[PAD, START, UNKNOWN]] = 50
+    decoder.word_bias.assign(bias)
+
+    found = search(decoder, random_grids(4), BeamConfig(width, max_length=7, alternatives=4))
+
+    for image in range(4):
+        said = words(found.tokens[image])
+        assert not {PAD, START, UNKNOWN} & set(said)
+        assert not np.isin(
+            found.alternative_tokens[image, : len(said)], [PAD, START, UNKNOWN]
+        ).any()
+        # What is said of a word's probability leaves the unsayable out.
+        assert np.exp(found.alternative_log_probs[image, : len(said)]).sum(axis=-1).min() > 0.4
+
+
+@pytest.mark.parametrize("width", [1, 3])
+def test_hidden_states_are_those_that_each_word_was_told_from(
+    make_decoder: MakeDecoder, width: int
+) -> None:
+    for seed in range(3):
+        decoder, grids = make_decoder(seed), random_grids(3, seed)
+        found = search(decoder, grids, BeamConfig(width, max_length=7))
+        recited = decoder.recite(grids, found.tokens[:, None]).read[:, 0]
+
+        said = found.tokens != PAD
+        expected = np.asarray(recited)[..., : decoder.config.width][said]
+        np.testing.assert_allclose(found.hidden[said], expected, atol=1e-4)
+
+
+def decoder_of_a_coin(ball: float) -> Decoder:
+    """Make a decoder that says ball or the end, always with the same probability."""
+    decoder = Decoder(replace(SMALL, vocabulary_size=BALL + 1))
+    decoder.build_for(CHANNELS)
+    decoder.set_weights([np.zeros(weight.shape) for weight in decoder.weights])
+    bias = np.full(BALL + 1, -50.0)
+    bias[BALL], bias[END] = math.log(ball), math.log(1 - ball)
+    decoder.word_bias.assign(bias)
+    return decoder
+
+
+# By hand, with 0.6 for a ball, 0.4 for the end and four words at most: the end at once has
+# log 0.4 = -0.92, four balls have 4 log 0.6 = -2.04. Over the square root of their lengths they
+# are -0.92 and -1.02, over their lengths -0.92 and -0.51.
+@pytest.mark.parametrize(
+    ("length_power", "expected"),
+    [(0.0, [END]), (0.5, [END]), (1.0, [BALL] * 4)],
+)
+def test_length_power_makes_long_captions_rank_higher(
+    length_power: float, expected: list[int]
+) -> None:
+    config = BeamConfig(4, max_length=4, length_power=length_power, blocked_ngram=0, alternatives=2)
+
+    found = search(decoder_of_a_coin(0.6), random_grids(1), config)
+
+    assert words(found.tokens[0]) == expected
+    log_prob = math.log(0.4 if expected == [END] else 0.6)
+    np.testing.assert_allclose(found.log_probs[0, : len(expected)], log_prob, atol=1e-5)
+    assert found.alternative_tokens[0, 0].tolist() == [BALL, END]
+    np.testing.assert_allclose(
+        found.alternative_log_probs[0, 0], [math.log(0.6), math.log(0.4)], atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(("ngram", "balls"), [(0, 6), (1, 1), (2, 2), (3, 3), (6, 6), (9, 6)])
+def test_the_same_words_in_a_row_are_not_said_twice(ngram: int, balls: int) -> None:
+    config = BeamConfig(2, max_length=6, length_power=1.0, blocked_ngram=ngram)
+
+    found = search(decoder_of_a_coin(0.9), random_grids(1), config)
+
+    assert words(found.tokens[0]).count(BALL) == balls
+    # What is told of a word is what the decoder thinks, whatever the search forbids.
+    np.testing.assert_allclose(found.log_probs[0, :balls], math.log(0.9), atol=1e-5)
+
+
+def test_nothing_is_told_when_no_alternative_is_asked_for(make_decoder: MakeDecoder) -> None:
+    found = search(make_decoder(), random_grids(2), BeamConfig(2, max_length=5, alternatives=0))
+
+    assert found.alternative_tokens.shape == found.alternative_log_probs.shape == (2, 5, 0)
+    assert found.tokens.shape == found.log_probs.shape == (2, 5)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"width": 0},
+        {"max_length": 0},
+        {"blocked_ngram": -1},
+        {"alternatives": -1},
+        {"temperature": 0.0},
+        {"temperature": math.nan},
+    ],
+)
+def test_numbers_that_make_no_search_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="a beam search needs"):
+        BeamConfig(**wrong)

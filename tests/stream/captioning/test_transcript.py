@@ -1,0 +1,106 @@
+import asyncio
+import os
+import signal
+import time
+from pathlib import Path
+
+import av
+import pytest
+
+from inference.engine.engine import Engine
+from stream.captioning.transcript import WebVtt, json_line, line_for_people, transcribe
+from stream.sources import SourceError, open_source
+
+
+async def test_a_recorded_source_is_captioned_by_its_own_time(
+    engine: Engine, footage: Path
+) -> None:
+    with open_source(str(footage)) as source:
+        lines = [line async for line in transcribe(source, engine, 2.5)]
+
+    assert [round(line.position_s, 1) for line in lines] == [0.0, 2.5, 5.0, 7.5]
+    assert all(line.captioned.caption.words for line in lines)
+
+
+async def test_a_live_source_is_captioned_by_the_clock(engine: Engine) -> None:
+    begun = time.monotonic()
+    positions = []
+    with open_source("demo") as source:
+        lines = transcribe(source, engine, 0.3)
+        async for line in lines:
+            positions.append(line.position_s)
+            if len(positions) == 4:
+                break
+        await lines.aclose()
+
+    assert positions[0] == 0
+    assert positions == sorted(set(positions))
+    assert positions[-1] <= time.monotonic() - begun
+
+
+async def test_no_picture_is_lost_when_the_engine_dies(
+    mortal_engine: Engine, footage: Path
+) -> None:
+    positions, starts = [], mortal_engine.starts
+    with open_source(str(footage)) as source:
+        async for line in transcribe(source, mortal_engine, 2.5):
+            positions.append(round(line.position_s, 1))
+            if len(positions) == 2:
+                assert mortal_engine.pid
+                os.kill(mortal_engine.pid, signal.SIGKILL)
+
+    assert positions == [0.0, 2.5, 5.0, 7.5]
+    assert mortal_engine.starts == starts + 1
+
+
+async def test_a_source_that_breaks_off_says_so_after_its_captions(
+    engine: Engine, footage: Path, tmp_path: Path
+) -> None:
+    whole = tmp_path / "whole.mkv"
+    with av.open(str(footage)) as read, av.open(str(whole), "w") as write:
+        video = write.add_stream_from_template(read.streams.video[0])
+        for packet in read.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = video
+                write.mux(packet)
+    broken = tmp_path / "broken.mkv"
+    broken.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+
+    lines = []
+    with open_source(str(broken)) as source, pytest.raises(SourceError):
+        async for line in transcribe(source, engine, 1):
+            lines.append(line)
+    assert lines
+
+
+async def test_a_line_is_written_for_people_and_for_programs(
+    engine: Engine, footage: Path, tmp_path: Path
+) -> None:
+    subtitles = tmp_path / "bikes.vtt"
+    with open_source(str(footage)) as source, WebVtt(subtitles, 4) as vtt:
+        lines = []
+        async for line in transcribe(source, engine, 4):
+            lines.append(line)
+            vtt.add(line)
+    texts = [line.captioned.caption.text for line in lines]
+
+    assert line_for_people(lines[1]).startswith(f"  0:04.0  {texts[1]}  (")
+    assert f'"text": "{texts[1]}"' in json_line(1, lines[1])
+    assert subtitles.read_text() == (
+        f"WEBVTT\n\n00:00:00.000 --> 00:00:04.000\n{texts[0]}\n"
+        f"\n00:00:04.000 --> 00:00:08.000\n{texts[1]}\n"
+        f"\n00:00:08.000 --> 00:00:12.000\n{texts[2]}\n"
+    )
+
+
+async def test_giving_up_ends_the_source_and_its_threads(engine: Engine) -> None:
+    with open_source("demo") as source:
+        lines = transcribe(source, engine, 0.3)
+        taking = asyncio.create_task(anext(lines))
+        await asyncio.sleep(0.2)
+        taking.cancel()
+        await asyncio.gather(taking, return_exceptions=True)
+        await lines.aclose()
+        before = time.monotonic()
+        assert list(source.frames()) == []
+        assert time.monotonic() - before < 5

@@ -1,1 +1,0 @@
-"""Tests of what captions are sent to."""

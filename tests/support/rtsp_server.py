@@ -1,0 +1,64 @@
+"""A camera: GStreamer's RTSP server with a moving ball, in H.264.
+
+Run it with Debian's own Python, which has the bindings of GStreamer:
+
+    /usr/bin/python3 tests/rtsp_server.py PORT
+
+Port 0 takes a free one. It writes the port, and serves `rtsp://127.0.0.1:PORT/live` until its
+standard input ends. With `CAMERA_LOGIN=user:password` in the environment it asks for that.
+"""
+
+import os
+import sys
+import threading
+from typing import Any
+
+import gi  # type: ignore[import-not-found]
+from gi.repository import GLib, Gst, GstRtspServer  # type: ignore[import-not-found]
+
+gi.require_version("Gst", "1.0")
+
+
+gi.require_version("GstRtspServer", "1.0")
+
+
+PIPELINE = (
+    "( videotestsrc is-live=true pattern=ball ! video/x-raw,width=320,height=240,framerate=15/1 "
+    "! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=15 "
+    "! rtph264pay name=pay0 pt=96 )"
+)
+
+
+def main() -> None:
+    """Serve until standard input ends."""
+    Gst.init(None)
+    server = GstRtspServer.RTSPServer()
+    server.set_address("127.0.0.1")
+    server.set_service(sys.argv[1])
+    factory = GstRtspServer.RTSPMediaFactory()
+    factory.set_launch(PIPELINE)
+    factory.set_shared(True)
+    if login := os.environ.get("CAMERA_LOGIN"):
+        ask_for(login, server, factory)
+    server.get_mount_points().add_factory("/live", factory)
+    server.attach(None)
+    print(server.get_bound_port(), flush=True)
+    loop = GLib.MainLoop()
+    threading.Thread(target=lambda: (sys.stdin.read(), loop.quit()), daemon=True).start()
+    loop.run()
+
+
+def ask_for(login: str, server: Any, factory: Any) -> None:
+    """Admit only who knows the login (HTTP basic authentication, RFC 7617)."""
+    auth, token = GstRtspServer.RTSPAuth(), GstRtspServer.RTSPToken()
+    token.set_string("media.factory.role", "guest")
+    auth.add_basic(GstRtspServer.RTSPAuth.make_basic(*login.split(":")), token)
+    server.set_auth(auth)
+    permissions = GstRtspServer.RTSPPermissions()
+    permissions.add_permission_for_role("guest", "media.factory.access", True)
+    permissions.add_permission_for_role("guest", "media.factory.construct", True)
+    factory.set_permissions(permissions)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""The server with a captioner that says one thing: at once, and at no cost.
+
+`python -m tests.support.scripted_server --port N --config FILE [--host ADDRESS]`.
+"""
+
+import argparse
+import asyncio
+from pathlib import Path
+
+from tests.support.captions import ScriptedCaptions, sure
+from web.service.log import log_to_stderr
+from web.service.serving import serve
+from web.settings.server import read_settings
+
+
+def main() -> None:
+    """Serve until SIGINT or SIGTERM comes."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--config", type=Path)
+    options = parser.parse_args()
+    settings = read_settings(options.config, {"host": options.host, "port": options.port})
+    log_to_stderr(settings.log)
+    captions = ScriptedCaptions(sure("A dog runs across the grass"))
+    asyncio.run(serve(settings, lambda: settings, captions))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,295 @@
+"""Standard programs' doors: FFmpeg publishes by WHIP, players watch by WHEP."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import pytest_asyncio
+from aiohttp import ClientResponse, web
+from aiohttp.test_utils import TestClient, TestServer
+from aiortc import RTCSessionDescription
+
+from stream.ice.servers import IceSettings
+from stream.settings import StreamSettings
+from tests.support.captions import ScriptedCaptions, sure
+from tests.support.peer import Peer
+from tests.support.whip_encoder import encoder
+from web.app import create_app
+from web.settings.sections import AccessSettings
+from web.settings.server import ServerSettings
+
+ADMIN, VIEWER = "a" * 20, "v" * 20
+SDP = "application/sdp"
+FRAGMENT = "application/trickle-ice-sdpfrag"
+STUN = "stun:127.0.0.1:9"
+Client = TestClient[web.Request, web.Application]
+
+
+@asynccontextmanager
+async def serving(**settings: Any) -> AsyncIterator[Client]:
+    app = create_app(
+        ServerSettings(
+            access=AccessSettings(admin_token=ADMIN, viewer_token=VIEWER),
+            stream=StreamSettings(**{"interval_s": 0.25, **settings}),
+        ),
+        ScriptedCaptions(sure("A man rides a bicycle")),
+    )
+    async with TestClient(TestServer(app)) as client:
+        yield client
+
+
+@pytest_asyncio.fixture
+async def client() -> AsyncIterator[Client]:
+    async with serving() as client:
+        yield client
+
+
+def bearer(token: str, **headers: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}", **headers}
+
+
+async def post(client: Client, path: str, sdp: str, token: str = ADMIN) -> ClientResponse:
+    headers = bearer(token, **{"Content-Type": SDP, "Accept": SDP})
+    return await client.post(path, data=sdp, headers=headers)
+
+
+async def begin(client: Client, peer: Peer, path: str, token: str = ADMIN) -> ClientResponse:
+    response = await post(client, path, (await peer.offer()).sdp, token)
+    assert response.status == 201, await response.text()
+    await peer.accept(RTCSessionDescription(await response.text(), "answer"))
+    return response
+
+
+async def feeds(client: Client) -> list[dict[str, Any]]:
+    response = await client.get("/api/feeds", headers=bearer(VIEWER))
+    found: list[dict[str, Any]] = (await response.json())["feeds"]
+    return found
+
+
+async def first_caption(client: Client) -> dict[str, Any]:
+    """Wait for the caption of the only feed."""
+    async with asyncio.timeout(20):
+        while True:
+            for feed in await feeds(client):
+                if feed["caption"]:
+                    caption: dict[str, Any] = feed["caption"]
+                    return caption
+            await asyncio.sleep(0.1)
+
+
+async def code(response: ClientResponse) -> tuple[int, str]:
+    return response.status, (await response.json())["error"]["code"]
+
+
+async def test_ffmpeg_publishes_and_a_player_watches(
+    client: Client, footage: Path, tmp_path: Path
+) -> None:
+    url = str(client.make_url("/whip/street"))
+    async with Peer(None, channel=False) as player:
+        async with encoder(url, ADMIN, footage, tmp_path):
+            caption = await first_caption(client)
+            assert caption["text"] == "A man rides a bicycle"
+            assert caption["frame"]["width"] == 320
+
+            await begin(client, player, "/whep/street", VIEWER)
+            await player.until(lambda: len(player.pictures) > 10)
+            first, last = player.pictures[0].to_ndarray(), player.pictures[-1].to_ndarray()
+            assert (player.pictures[-1].width, player.pictures[-1].height) == (320, 240)
+            # It moves, and carries the caption: white type on a dark band.
+            assert np.abs(first[:160].astype(int) - last[:160]).mean() > 2
+            band = last[222:234]
+            assert np.percentile(band, 99) > 180 and np.median(band) < 110
+            assert [feed["viewers"] for feed in await feeds(client)] == [1]
+        # FFmpeg ends its session by DELETE.
+        assert await feeds(client) == []
+        await player.until(lambda: player.connection.connectionState == "closed")
+
+
+async def test_a_session_that_is_begun_has_an_address_and_is_ended_there(
+    client: Client, footage: Path
+) -> None:
+    async with Peer(footage, channel=False) as source:
+        begun = await begin(client, source, "/whip/street")
+        assert begun.headers["Content-Type"] == SDP
+        assert re.fullmatch(r"/whip/street/[\w-]{20,}", begun.headers["Location"])
+        assert re.fullmatch(r'"[!#-~]+"', begun.headers["ETag"])
+        assert begun.headers["Accept-Patch"] == FRAGMENT
+        answer = await begun.text()
+        assert "a=candidate:" in answer and "a=recvonly" in answer
+
+        assert await code(await post(client, "/whip/street", source_sdp(source))) == (
+            409,
+            "name-taken",
+        )
+        there = begun.headers["Location"]
+        elsewhere = there.replace("street", "garden"), there.replace("whip", "whep")
+        for path in elsewhere:
+            assert (await client.delete(path, headers=bearer(ADMIN))).status == 404
+        assert (await client.delete(there, headers=bearer(ADMIN))).status == 200
+        assert (await client.delete(there, headers=bearer(ADMIN))).status == 404
+        assert await feeds(client) == []
+    async with Peer(footage, channel=False) as again:
+        await begin(client, again, "/whip/street")
+
+
+def source_sdp(peer: Peer) -> str:
+    text: str = peer.connection.localDescription.sdp
+    return text
+
+
+async def test_who_publishes_is_an_admin_and_who_watches_shows_a_token(client: Client) -> None:
+    async with Peer(None, channel=False) as peer:
+        sdp = (await peer.offer()).sdp
+    for path, token, expected in (
+        ("/whip/street", VIEWER, (403, "not-allowed")),
+        ("/whip/street", "w" * 20, (401, "no-token")),
+        ("/whep/street", "w" * 20, (401, "no-token")),
+        ("/whep/street", VIEWER, (404, "not-found")),
+    ):
+        assert await code(await post(client, path, sdp, token)) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "body", "expected"),
+    [
+        ("/whip/street", {"Content-Type": "application/json"}, "{}", (415, "bad-type")),
+        ("/whip/street", {"Accept": "text/html"}, "v=0", (406, "bad-accept")),
+        ("/whip/street", {}, "", (400, "no-offer")),
+        ("/whip/street", {}, "nonsense", (400, "bad-sdp")),
+        ("/whip/street", {}, b"\xff\xfe", (400, "bad-request")),
+        ("/whip/The%20Street", {}, "v=0", (400, "bad-request")),
+        ("/whip/street", {}, "v=0" + 70_000 * "x", (413, "too-large")),
+        ("/whep/street", {}, "", (400, "no-offer")),
+    ],
+)
+async def test_an_offer_that_cannot_be_answered_is_refused_with_a_reason(
+    client: Client, path: str, headers: dict[str, str], body: str | bytes, expected: tuple[int, str]
+) -> None:
+    sent = bearer(ADMIN, **{"Content-Type": SDP, **headers})
+    assert await code(await client.post(path, data=body, headers=sent)) == expected
+
+
+async def test_an_encoder_is_told_which_codecs_there_are(client: Client, footage: Path) -> None:
+    async with Peer(footage, channel=False) as source:
+        sdp = (await source.offer()).sdp.replace("VP8/90000", "AV1/90000")
+        sdp = re.sub("profile-level-id=[0-9a-f]{6}", "profile-level-id=64001f", sdp)
+        refused = await post(client, "/whip/street", sdp)
+    assert await code(refused) == (400, "no-codec")
+    assert "H.264 in Baseline" in await refused.text()
+
+
+async def test_what_is_reserved_is_refused_and_what_can_be_done_is_told(client: Client) -> None:
+    for method in ("GET", "HEAD", "PUT"):
+        refused = await client.request(method, "/whip/street", headers=bearer(ADMIN))
+        assert refused.status == 405
+        assert refused.headers["Allow"] == "OPTIONS,POST"
+    assert (await client.get("/whep/street/abc", headers=bearer(ADMIN))).status == 405
+    for door in ("/whip", "/whep"):
+        told = await client.options(f"{door}/street")
+        assert (told.status, told.headers["Accept-Post"]) == (204, SDP)
+        assert (await client.options(f"{door}/street/abc")).headers["Accept-Patch"] == FRAGMENT
+
+
+async def test_a_page_of_another_site_may_watch_with_a_token(client: Client) -> None:
+    origin = {"Origin": "https://player.example.org"}
+    asked = {**origin, "Access-Control-Request-Method": "POST"}
+    allowed = await client.options("/whep/street", headers=asked)
+    assert allowed.status == 204
+    assert "POST" in allowed.headers["Access-Control-Allow-Methods"]
+    async with Peer(None, channel=False) as peer:
+        sdp = (await peer.offer()).sdp
+    headers = bearer(VIEWER, **origin, **{"Content-Type": SDP})
+    answered = await client.post("/whep/street", data=sdp, headers=headers)
+    assert answered.status == 404
+    assert answered.headers["Access-Control-Allow-Origin"] == "*"
+
+
+async def test_a_full_server_asks_to_come_again(footage: Path) -> None:
+    async with serving(sessions=1, viewers=1) as client, Peer(footage, channel=False) as source:
+        await begin(client, source, "/whip/street")
+        async with Peer(None, channel=False) as one, Peer(None, channel=False) as two:
+            await begin(client, one, "/whep/street", VIEWER)
+            refused = await post(client, "/whep/street", (await two.offer()).sdp)
+            assert await code(refused) == (503, "server-full")
+            assert int(refused.headers["Retry-After"]) > 0
+        refused = await post(client, "/whip/garden", source_sdp(source))
+        assert await code(refused) == (503, "server-full")
+
+
+def fragment(sdp: str, *lines: str) -> str:
+    """A fragment for the connection of an offer."""
+    kept = re.findall(r"^a=(?:ice-ufrag|ice-pwd):.*$", sdp, re.M)[:2]
+    mid = re.findall(r"^a=mid:.*$", sdp, re.M)[:1]
+    return "\r\n".join([*map(str.strip, [*kept, "m=video 9 UDP/TLS/RTP/SAVPF 0", *mid]), *lines])
+
+
+async def test_candidates_may_come_later(client: Client, footage: Path) -> None:
+    """The client is told no address of the server: it is the server that must reach the client."""
+    async with Peer(footage, channel=False) as source:
+        offer = (await source.offer()).sdp
+        lines = offer.splitlines()
+        late = [line for line in lines if line.startswith("a=candidate:")]
+        bare = [line for line in lines if not line.startswith(("a=candidate:", "a=end-of-"))]
+        begun = await post(client, "/whip/street", "\r\n".join(bare) + "\r\n")
+        answer = re.sub(r"a=(candidate:|end-of-candidates).*\r\n", "", await begun.text())
+        await source.accept(RTCSessionDescription(answer, "answer"))
+
+        patch = bearer(ADMIN, **{"Content-Type": FRAGMENT, "If-Match": begun.headers["ETag"]})
+        there, body = begun.headers["Location"], fragment(offer, *late, "a=end-of-candidates")
+        assert (await client.patch(there, data=body, headers=patch)).status == 204
+        await source.until(lambda: source.connection.connectionState == "connected")
+        await first_caption(client)
+
+
+async def test_a_patch_that_does_not_fit_is_refused_with_a_reason(
+    client: Client, footage: Path
+) -> None:
+    async with Peer(footage, channel=False) as source:
+        begun = await begin(client, source, "/whip/street")
+        offer, there, tag = source_sdp(source), begun.headers["Location"], begun.headers["ETag"]
+        candidate = "a=candidate:1 1 udp 1 127.0.0.1 {} typ host"
+        many = [candidate.format(port) for port in range(2000, 2033)]
+        restart = fragment(offer).replace("a=ice-ufrag:", "a=ice-ufrag:x")
+        for match, kind, body, expected in (
+            (None, FRAGMENT, fragment(offer), (428, "no-if-match")),
+            ('"other"', FRAGMENT, fragment(offer), (412, "other-etag")),
+            (tag, SDP, fragment(offer), (415, "bad-type")),
+            ("*", FRAGMENT, restart, (422, "no-ice-restart")),
+            (tag, FRAGMENT, "", (400, "bad-fragment")),
+            (tag, FRAGMENT, fragment(offer, "a=candidate:1 x"), (400, "bad-fragment")),
+            (tag, FRAGMENT, fragment(offer, *many, *many), (400, "bad-fragment")),
+        ):
+            headers = bearer(ADMIN, **{"Content-Type": kind})
+            if match:
+                headers["If-Match"] = match
+            refused = await client.patch(there, data=body, headers=headers)
+            assert await code(refused) == expected
+        headers = bearer(ADMIN, **{"Content-Type": FRAGMENT, "If-Match": f'"x", {tag}'})
+        for status in (204, 400):
+            taken = await client.patch(there, data=fragment(offer, *many), headers=headers)
+            assert taken.status == status
+
+
+async def test_ice_servers_are_told_before_and_with_the_answer(footage: Path) -> None:
+    app = create_app(
+        ServerSettings(
+            ice=IceSettings(
+                turn=("turn:127.0.0.1:9?transport=tcp",), turn_username="me", turn_password="p"
+            )
+        ),
+        ScriptedCaptions(sure("A man")),
+    )
+    async with TestClient(TestServer(app)) as client, Peer(footage, channel=False) as source:
+        told = await (await client.get("/api/ice")).json()
+        urls = ["turn:127.0.0.1:9?transport=tcp"]
+        assert told == {"ice_servers": [{"urls": urls, "username": "me", "credential": "p"}]}
+        begun = await begin(client, source, "/whip/street")
+        assert begun.headers.getall("Link") == [
+            f'<{urls[0]}>; rel="ice-server"; username="me"; credential="p"; '
+            'credential-type="password"'
+        ]

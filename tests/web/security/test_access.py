@@ -1,0 +1,158 @@
+"""The lock: tokens, cookies, roles, and how often a wrong token may be shown."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+from pydantic import ValidationError
+
+from web.errors import error_middleware
+from web.routes import login
+from web.security.access import ACCESS, ROLE, Access, Role, access_middleware, admin_only, public
+from web.settings.sections import AccessSettings
+
+ADMIN, VIEWER = "a" * 20, "v" * 20
+Client = TestClient[web.Request, web.Application]
+
+
+@admin_only
+async def _administer(request: web.Request) -> web.Response:
+    return web.json_response({"role": (request[ROLE] or Role.VIEWER).label})
+
+
+async def _watch(request: web.Request) -> web.Response:
+    return web.json_response({"role": (request[ROLE] or Role.VIEWER).label})
+
+
+@public
+async def _anyone(request: web.Request) -> web.Response:
+    return web.Response(text="alive")
+
+
+@asynccontextmanager
+async def serving(**settings: Any) -> AsyncIterator[Client]:
+    app = web.Application(middlewares=[error_middleware, access_middleware])
+    app[ACCESS] = Access(AccessSettings(**settings))
+    app.add_routes(login.routes())
+    app.add_routes([web.get("/admin", _administer), web.get("/", _watch), web.get("/x", _anyone)])
+    async with TestClient(TestServer(app)) as client:
+        yield client
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+async def statuses(client: Client, **headers: str) -> list[int]:
+    """Of what everyone, a viewer and an admin may reach."""
+    return [(await client.get(path, headers=headers)).status for path in ("/x", "/", "/admin")]
+
+
+async def test_each_role_reaches_what_it_may_and_no_more() -> None:
+    async with serving(admin_token=ADMIN, viewer_token=VIEWER) as client:
+        assert await statuses(client) == [200, 401, 401]
+        assert await statuses(client, **bearer("w" * 20)) == [200, 401, 401]
+        assert await statuses(client, **bearer(VIEWER)) == [200, 200, 403]
+        assert await statuses(client, **bearer(ADMIN)) == [200, 200, 200]
+        assert (await client.get("/nothing")).status == 404
+
+
+async def test_without_tokens_everyone_who_can_reach_it_may_everything() -> None:
+    async with serving() as client:
+        assert await statuses(client) == [200, 200, 200]
+        assert await (await client.get("/api/me")).json() == {"role": "admin", "tokens": False}
+
+
+async def test_an_open_server_with_an_admin_lets_everyone_watch() -> None:
+    async with serving(admin_token=ADMIN, open=True) as client:
+        assert await statuses(client) == [200, 200, 403]
+        assert await statuses(client, **bearer(ADMIN)) == [200, 200, 200]
+
+
+async def test_a_browser_logs_in_once_and_out_again() -> None:
+    async with serving(admin_token=ADMIN, viewer_token=VIEWER) as client:
+        refused = await client.post("/login", json={"token": "w" * 20})
+        assert refused.status == 401
+        assert not refused.cookies
+        let_in = await client.post("/login", json={"token": VIEWER})
+        assert await let_in.json() == {"role": "viewer"}
+        cookie = let_in.cookies["sightline"]
+        assert cookie["httponly"]
+        assert cookie["samesite"] == "Strict"
+        assert VIEWER not in str(cookie)
+
+        assert await statuses(client) == [200, 200, 403]
+        assert await (await client.get("/api/me")).json() == {"role": "viewer", "tokens": True}
+        assert (await client.post("/logout")).status == 204
+        assert await statuses(client, Cookie=f"sightline={cookie.value}") == [200, 401, 401]
+
+
+async def test_a_token_that_is_changed_logs_out_who_came_by_it() -> None:
+    async with serving(admin_token=ADMIN, viewer_token=VIEWER) as client:
+        await client.post("/login", json={"token": VIEWER})
+        access = client.server.app[ACCESS]  # type: ignore[attr-defined]
+        access.configure(AccessSettings(admin_token=ADMIN, viewer_token=VIEWER, open=True))
+        assert await statuses(client) == [200, 200, 403]
+        access.configure(AccessSettings(admin_token=ADMIN, viewer_token="u" * 20))
+        assert await statuses(client) == [200, 401, 401]
+
+
+async def test_an_api_is_told_what_it_lacks_and_a_browser_is_led_to_the_log_in() -> None:
+    async with serving(admin_token=ADMIN) as client:
+        async with client.get("/") as told:
+            assert (await told.json())["error"]["code"] == "no-token"
+            assert told.headers["WWW-Authenticate"].startswith("Bearer ")
+        page = {"Accept": "text/html,*/*;q=0.8"}
+        async with client.get("/", headers=page, allow_redirects=False) as led:
+            assert (led.status, led.headers["Location"]) == (303, "/login")
+        async with client.get("/admin?a=/b&c", headers=page, allow_redirects=False) as led:
+            assert led.headers["Location"] == "/login?next=/admin?a%3D/b%26c"
+
+
+async def test_who_guesses_is_made_to_wait() -> None:
+    async with serving(admin_token=ADMIN) as client:
+        guesses = [await client.post("/login", json={"token": f"{n:020}"}) for n in range(10)]
+        assert {guess.status for guess in guesses} == {401}
+        async with client.post("/login", json={"token": ADMIN}) as refused:
+            assert refused.status == 429
+            assert int(refused.headers["Retry-After"]) > 0
+        assert (await client.get("/", headers=bearer(ADMIN))).status == 429
+
+
+@pytest.mark.parametrize("body", [b"", b"[", b"[]", b'{"token": 1}', b'"' + b"[" * 9000])
+async def test_a_log_in_that_is_none_is_refused(body: bytes) -> None:
+    async with serving(admin_token=ADMIN) as client:
+        assert (await client.post("/login", data=body)).status == 400
+
+
+def test_a_token_comes_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text(f"{ADMIN}\n")
+    settings = AccessSettings.model_validate({"admin_token_file": str(file)})
+
+    assert settings.admin == ADMIN
+    assert ADMIN not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"admin_token": "short"}, "openssl rand"),
+        ({"admin_token": "with a space in its middle"}, "without spaces"),
+        ({"admin_token_file": "/nowhere/token"}, "/nowhere/token"),
+        ({"admin_token_file": 5}, "path"),
+        ({"admin_token": ADMIN, "viewer_token": ADMIN}, "must differ"),
+        ({"hosts": ["https://camera.example"]}, "without port"),
+    ],
+)
+def test_wrong_tokens_are_told_without_showing_them(wrong: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        AccessSettings.model_validate(wrong)
+
+    (problem,) = refused.value.errors(include_input=False)
+    assert told in problem["msg"]
+    assert "a space in its middle" not in problem["msg"]

@@ -1,0 +1,47 @@
+"""Every setting is in SETTINGS.md, and nothing else is."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from stream.feeds.settings import FeedSettings
+from web.settings.server import ServerSettings
+
+DOCUMENT = (Path(__file__).parents[3] / "web" / "SETTINGS.md").read_text(encoding="utf-8")
+
+
+def tables() -> Iterator[tuple[str, type[BaseModel]]]:
+    yield "", ServerSettings
+    yield "feeds.NAME", FeedSettings
+    for name, field in ServerSettings.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield name, field.annotation
+
+
+def told() -> dict[str, set[str]]:
+    """The names in the first column of each part's table."""
+    parts = re.split(r"^## `\[(.+)\]`$", DOCUMENT, flags=re.M)
+    named = dict(zip(["", *parts[1::2]], parts[::2], strict=True))
+    return {
+        name: {
+            key
+            for row in re.findall(r"^\| (`.*?) \|", text, re.M)
+            for key in re.findall(r"`(\w+)`", row)
+        }
+        for name, text in named.items()
+    }
+
+
+def test_every_setting_is_told_and_nothing_else() -> None:
+    known = {
+        name: {
+            key
+            for key in model.model_fields
+            if name or key not in {"feeds", *dict(tables()).keys()}
+        }
+        for name, model in tables()
+    }
+
+    assert told() == known

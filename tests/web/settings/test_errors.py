@@ -1,0 +1,92 @@
+import tomllib
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from web.settings.errors import Position, line_of, toml_positions
+
+TEXT = '''# A comment with [brackets] and 'quotes
+port = 4200  # and one after
+
+title = """
+[not.a.table]
+key = 1
+"""
+[stream]  # a table
+sessions = 8
+  beam_width=3
+[feeds."front door"]
+source = "rtsp://user:pass#word@camera/\\"=x"
+a.b . 'c' = 1
+list = [
+  "one # two", # three
+  [ "]" ],
+  { x = 1 },
+]
+last = true
+[[webhook]]
+url = '\\'
+'''
+
+
+@pytest.mark.parametrize(
+    ("place", "line"),
+    [
+        (("port",), 2),
+        (("title",), 4),
+        (("stream",), 8),
+        (("stream", "sessions"), 9),
+        (("stream", "beam_width"), 10),
+        (("feeds", "front door"), 11),
+        (("feeds", "front door", "source"), 12),
+        (("feeds", "front door", "a", "b", "c"), 13),
+        (("feeds", "front door", "list"), 14),
+        (("feeds", "front door", "last"), 19),
+        (("webhook",), 20),
+        (("webhook", "url"), 21),
+    ],
+)
+def test_finds_the_line_of_every_table_and_key(place: Position, line: int) -> None:
+    tomllib.loads(TEXT)
+
+    assert toml_positions(TEXT)[place] == line
+
+
+def test_what_has_no_line_has_that_of_what_is_around_it() -> None:
+    found = toml_positions(TEXT)
+
+    assert line_of(found, ("feeds", "front door", "list", "2", "x")) == 14
+    assert line_of(found, ("stream", "missing")) == 8
+    assert line_of(found, ("host",)) is None
+
+
+VALUES = st.one_of(
+    st.integers(-9, 9).map(str),
+    st.sampled_from(["true", "1.5e3", "1979-05-27T07:32:00Z", "[]", "{}", "{ a = ']' }"]),
+    st.text("ab#=[]{}'\n \t", max_size=8).map(lambda text: f'"""{text}"""'),
+    st.text('ab#=[]{}"\\ ', max_size=8).map(lambda text: f"'{text}'"),
+    st.text("ab#=[]{}'", max_size=4).map(lambda text: f'[\n "{text}", # {text}\n]'),
+)
+
+
+@given(st.lists(st.tuples(st.booleans(), VALUES), max_size=8))
+def test_finds_every_key_of_any_file(statements: list[tuple[bool, str]]) -> None:
+    lines, table = [""], ""
+    expected: dict[Position, int] = {}
+    for number, (begins_table, value) in enumerate(statements):
+        at = "\n".join(lines).count("\n") + 2
+        if begins_table:
+            table = f"t{number}"
+            expected[(table,)] = at
+            lines.append(f"[ {table} ] # x")
+        else:
+            name = f"k{number}"
+            expected[(table, name) if table else (name,)] = at
+            lines.append(f"{name} = {value}")
+    text = "\n".join(lines)
+    read: dict[str, Any] = tomllib.loads(text)
+
+    assert toml_positions(text) == expected
+    assert set(read) == {place[0] for place in expected}

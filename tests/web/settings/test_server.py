@@ -1,0 +1,142 @@
+import traceback
+from pathlib import Path
+
+import pytest
+
+from web.settings.server import SettingsError, read_settings
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SIGHTLINE_HOST", "SIGHTLINE_PORT", "SIGHTLINE_STREAM__SESSIONS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_the_defaults_are_safe() -> None:
+    settings = read_settings(None, {})
+
+    assert (settings.host, settings.port) == ("127.0.0.1", 4200)
+    assert settings.stream.interval_s == 1.0
+    assert settings.precision == "float32"
+
+
+def test_the_command_line_goes_before_the_environment_and_that_before_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "sightline.toml"
+    file.write_text("port = 1001\nhost = '::1'\n[stream]\nsessions = 3\nidle_s = 9\n")
+    monkeypatch.setenv("SIGHTLINE_PORT", "1002")
+    monkeypatch.setenv("SIGHTLINE_STREAM__SESSIONS", "4")
+    settings = read_settings(file, {"port": 1003})
+
+    assert (settings.port, settings.host) == (1003, "::1")
+    assert (settings.stream.sessions, settings.stream.idle_s) == (4, 9)
+    assert read_settings(file, {}).port == 1002
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("port = 70000", "'port'"),
+        ("port = ", "no TOML"),
+        ("host = 'camera.example'", "'host': .* IPv4 or IPv6"),
+        ("colour = 1", "'colour'"),
+        ("precision = 'int4'", "'precision'"),
+        ("[stream]\nsessions = 0", "'stream.webrtc.sessions'"),
+        ("[stream]\nsesions = 2", "'stream.sesions'"),
+        ("[stream]\nexplanation_share = 1.1", "'stream.explanation_share'"),
+        ("[stream]\ninterval_s = 'often'", "'stream.interval_s'"),
+    ],
+)
+def test_a_mistake_is_named(tmp_path: Path, text: str, told: str) -> None:
+    file = tmp_path / "sightline.toml"
+    file.write_text(text)
+
+    with pytest.raises(SettingsError, match=told):
+        read_settings(file, {})
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"none\.toml cannot be read"):
+        read_settings(tmp_path / "none.toml", {})
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "port = 1\n\n[stream]\nsessions = 0",
+            r"sightline.toml, line 4: setting 'stream.webrtc.sessions'",
+        ),
+        ("[stream]\nsesions = 2", r"line 2: .*no such setting; did you mean 'sessions'\?"),
+        ("# nothing\n[strem]\nsessions = 2", r"line 2: setting 'strem': .*'stream'"),
+        ("port = 1\nport = 2", r"sightline.toml is no TOML: .*line 2"),
+        ("[access]\n\nadmin_token = 'short'", r"line 3: setting 'access.admin_token': a token has"),
+        ("[limits]\nproxies = [\n '10.0.0.1',\n 'x']", r"line 2: setting 'limits.proxies.1'"),
+        ("[https]\ncertificate = 'c.pem'", r"line 1: setting 'https': give both"),
+    ],
+)
+def test_the_line_of_a_mistake_is_named(tmp_path: Path, text: str, told: str) -> None:
+    file = tmp_path / "sightline.toml"
+    file.write_text(text)
+
+    with pytest.raises(SettingsError, match=told):
+        read_settings(file, {})
+
+
+def test_every_mistake_is_named_with_where_it_was_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "sightline.toml"
+    file.write_text("colour = 1\n[stream]\nsessions = 3\nidle_s = -1\n")
+    monkeypatch.setenv("SIGHTLINE_STREAM__SESSIONS", "0")
+
+    with pytest.raises(SettingsError) as refused:
+        read_settings(file, {"port": 99999})
+
+    told = str(refused.value)
+    assert "command line: setting 'port'" in told
+    assert "environment, SIGHTLINE_STREAM__SESSIONS: setting 'stream.webrtc.sessions'" in told
+    assert f"{file}, line 1: setting 'colour'" in told
+    assert f"{file}, line 4: setting 'stream.idle_s'" in told
+    assert len(told.splitlines()) == 4
+
+
+def test_a_secret_is_not_repeated(tmp_path: Path) -> None:
+    file = tmp_path / "sightline.toml"
+    file.write_text("[access]\nadmin_token = 'my secret token with spaces'\n")
+
+    with pytest.raises(SettingsError) as refused:
+        read_settings(file, {})
+
+    assert "my secret" not in str(refused.value)
+    assert refused.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    "feed",
+    [
+        "[feeds.door]\nsource = 'rtps://anna:secret42@camera'",
+        "[feeds.door]\nsorce = 'rtsp://anna:secret42@camera'",
+        "[feeds]\ndoor = 'rtsp://anna:secret42@camera'",
+        "[feeds.door]\nsource = ['rtsp://anna:secret42@camera']",
+    ],
+)
+def test_a_wrong_feed_is_refused_without_its_password_even_in_a_trace(
+    tmp_path: Path, feed: str
+) -> None:
+    file = tmp_path / "sightline.toml"
+    file.write_text(feed)
+    with pytest.raises(SettingsError, match=r"line [12].*feeds\.door") as refusal:
+        read_settings(file, {})
+    assert "secret42" not in "".join(traceback.format_exception(refusal.value))
+
+
+def test_a_feed_may_get_its_address_from_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "sightline.toml"
+    file.write_text("[feeds.door]\ntitle = 'Front door'\n")
+    monkeypatch.setenv("SIGHTLINE_FEEDS__DOOR__SOURCE", "rtsp://anna:secret42@camera")
+    door = read_settings(file, {}).feeds["door"]
+    assert (door.title, door.read_source()) == ("Front door", "rtsp://anna:secret42@camera")

@@ -1,0 +1,54 @@
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import aiomqtt
+
+from tests.stream.publishing.sinks.broker import PASSWORD, USER, Broker
+from tests.stream.publishing.sinks.receiver import KEY, receiving
+from tests.web.yard import serving
+from web.keys import HISTORY
+
+
+async def test_one_caption_goes_through_all_doors(tmp_path: Path) -> None:
+    broker = Broker(tmp_path)
+    await asyncio.to_thread(broker.start)
+    try:
+        async with receiving() as (receiver, server):
+            settings: dict[str, Any] = {
+                "history": {"path": tmp_path / "history.sqlite"},
+                "webhook": {"url": str(server.make_url("/hook")), "secret": KEY.decode()},
+                "mqtt": {
+                    "host": "127.0.0.1",
+                    "port": broker.port,
+                    "user": USER,
+                    "password": PASSWORD,
+                },
+            }
+            async with serving(**settings) as client:
+                assert client.app
+                history = client.app[HISTORY]
+                await receiver.until(lambda: receiver.taken and history.spans)
+                published = await retained(broker, "sightline/yard/caption")
+                found = await (await client.get("/api/history/search?q=dogs")).json()
+                listed = await (await client.get("/api/feeds/yard")).json()
+    finally:
+        broker.stop()
+    told = (receiver.taken[0], published, found["spans"][0], listed["caption"])
+    assert {(each["feed"], each["said"]) for each in told} == {("yard", "A dog runs")}
+    assert receiver.taken[0]["seq"] == published["seq"]
+    assert listed["history"]
+
+
+async def retained(broker: Broker, topic: str) -> dict[str, object]:
+    """What a topic holds, once it does."""
+    async with (
+        asyncio.timeout(10),
+        aiomqtt.Client("127.0.0.1", broker.port, username=USER, password=PASSWORD) as client,
+    ):
+        await client.subscribe(topic, qos=1)
+        message = await anext(aiter(client.messages))
+        assert isinstance(message.payload, bytes)
+        body: dict[str, object] = json.loads(message.payload)
+        return body

@@ -1,1 +1,0 @@
-"""What sessions and programs come through: WebRTC, captions, feeds, the history."""

@@ -1,1 +1,0 @@
-"""The server run as a service: its life, its health, its log and its metrics."""
