@@ -10,8 +10,9 @@ from inference.adversarial.findings import (
     Regions,
     Smallest,
     WordFindings,
+    diff_words,
+    kept_places,
 )
-from inference.adversarial.word_diff import kept_places
 
 __all__ = [
     "AdversarialFindings",
@@ -23,5 +24,6 @@ __all__ = [
     "Regions",
     "Smallest",
     "WordFindings",
+    "diff_words",
     "kept_places",
 ]

@@ -34,8 +34,8 @@ from inference.adversarial.word_attacks import (
     outline,
 )
 from inference.captioning.model import CaptionModel
+from inference.explanations import paint
 from inference.explanations.live import live_maps
-from inference.explanations.rendering import paint
 from inference.explanations.subject import Subject
 from inference.progress import Part, PartProgress, Step
 from inference.segmentation import segment

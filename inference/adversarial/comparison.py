@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from inference.adversarial.aims import ChangeCaption, words_of
 from inference.adversarial.attack import Array, Attack, Found
-from inference.adversarial.findings import Attacked
-from inference.adversarial.word_diff import edit_count, kept_places, word_diff
+from inference.adversarial.findings import Attacked, diff_words, edit_count, kept_places
 from inference.explanations.subject import Subject
 from models.attacks import Norm, norms
 from models.language.content_words import content_words
@@ -100,19 +99,19 @@ def compare(
     said = words_of(model.search(grids[1:]).tokens[0])
     told = model.retell(grids[1:], [subject.tokens])
     before = vocabulary.decode(subject.words)
-    diff = word_diff(before, vocabulary.decode(said))
-    by_itself = kept_places(word_diff(before, vocabulary.decode(usual.found)))
+    diff = diff_words(before, vocabulary.decode(said))
+    by_itself = kept_places(diff_words(before, vocabulary.decode(usual.found)))
     hardened: list[NDArray[np.int32]] = []
     log_probs_hardened = None
     fragile: frozenset[int] = frozenset()
-    hardened_diff = word_diff((), ())
+    hardened_diff = diff_words((), ())
     if model.hardened:
         yield
         hardened = list(model.hardened.search(grids).tokens)
         yield
         retold = model.hardened.retell(grids[1:], [subject.tokens])
         log_probs_hardened = np.asarray(retold.log_probs[0, : len(subject.words)])
-        hardened_diff = word_diff(before, vocabulary.decode(words_of(hardened[1])))
+        hardened_diff = diff_words(before, vocabulary.decode(words_of(hardened[1])))
         fragile = (by_itself & kept_places(hardened_diff)) - kept_places(diff)
     attacked = Attacked(
         attack="pgd",
@@ -173,5 +172,5 @@ class Saying:
 
 def _share(before: tuple[int, ...], after: tuple[int, ...]) -> float:
     # Tokens serve as words: each is another.
-    edits = word_diff([str(token) for token in before], [str(token) for token in after])
+    edits = diff_words([str(token) for token in before], [str(token) for token in after])
     return min(1.0, edit_count(edits) / max(1, len(before)))

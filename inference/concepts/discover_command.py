@@ -17,7 +17,7 @@ from inference.captioning.model import CaptionModel
 from inference.concepts.discovery import Concept, Discovery, discover
 from inference.concepts.footage import read_footage
 from inference.concepts.patches import FolderCache, MemoryCache
-from inference.explanations.rendering import Tile, draw_sheet
+from inference.explanations import Tile, draw_sheet
 from inference.output_folder import output_folder
 from inference.progress import Step
 from inference.startup import quiet, use_one_thread

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from sklearn.decomposition import non_negative_factorization
 from sklearn.exceptions import ConvergenceWarning
 
-from inference.adversarial import kept_places
-from inference.adversarial.word_diff import word_diff
+from inference.adversarial import diff_words, kept_places
 from inference.concepts.findings import Component, Factors
 from inference.explanations import Map
 from inference.explanations.subject import Subject
@@ -161,7 +160,7 @@ def explained(grid: Array, made: Array) -> float:
 def agreement(before: str, after: str) -> float:
     """Tell the share of a caption's words that another says too, in the same order: in 0..1."""
     words = tokenize(before)
-    kept = kept_places(word_diff(words, tokenize(after)))
+    kept = kept_places(diff_words(words, tokenize(after)))
     return len(kept) / len(words) if words else 1.0
 
 

@@ -79,10 +79,9 @@ def caption_gradient(
 
 
 def tag_gradient(tagger: Tagger, grid: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
-    """Differentiate the log-odds of a tag, of that index in `models.calibration.tags.kinds`, to
-    the grid.
+    """Differentiate a tag's log-odds with respect to the grid.
 
-    The grid is float32 [1, rows, columns, channels], and so is dz/dA.
+    `index` is the tag's place in `models.calibration.tags.kinds`. The grid is float32 [1, rows, columns, channels], and so is dz/dA.
     """
     with tf.GradientTape() as tape:
         tape.watch(grid)

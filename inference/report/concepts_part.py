@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.concepts import ConceptFindings, ConceptInFrame, Factors, Verdict, WordConcepts
-from inference.explanations.rendering import paint
+from inference.explanations import paint
 from inference.report.charts import bar
 from inference.report.concepts_summary import concepts_summary
 from inference.report.embedded import SMALL, figure, fitted

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from inference.explanations.rendering import Tile
+from inference.explanations import Tile
 from inference.report.embedded import figure
 from inference.report.markup import Markup, element, join
 

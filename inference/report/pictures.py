@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from PIL import Image
 
 from inference.captioning import Caption
-from inference.explanations.rendering import Tile, draw_sheet, paint
+from inference.explanations import Tile, draw_sheet, paint
 from inference.report.contents import Contents, Explained, Explanation
 from inference.report.embedded import fitted
 from inference.report.methods_part import Maps

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from models.datasets import coco, flickr8k, flickr30k, pack
+from models.datasets import coco, flickr, pack
 from models.datasets.base import Dataset, DatasetError, Example, Together, decode_image
 
 __all__ = [
@@ -51,14 +51,14 @@ def open_dataset(folder: Path) -> Dataset:
         raise DatasetError(f"{folder}: no such folder; pass the folder of a data set")
     if (folder / pack.CAPTIONS_FILE).is_file():
         return pack.PackDataset(folder)
-    if (folder / flickr8k.CAPTIONS_FILE).is_file():
-        return flickr8k.Flickr8kDataset(folder)
-    if (folder / flickr30k.CAPTIONS_FILE).is_file():
-        return flickr30k.Flickr30kDataset(folder)
+    if (folder / flickr.FLICKR8K_CAPTIONS).is_file():
+        return flickr.Flickr8kDataset(folder)
+    if (folder / flickr.FLICKR30K_CAPTIONS).is_file():
+        return flickr.Flickr30kDataset(folder)
     if any(folder.glob(coco.CAPTIONS_PATTERN)):
         return coco.CocoDataset(folder)
     raise DatasetError(
         f"{folder}: no data set of a known layout; looked in it for {pack.CAPTIONS_FILE} (packed), "
-        f"{flickr8k.CAPTIONS_FILE} (Flickr8k), {flickr30k.CAPTIONS_FILE} (Flickr30k) and "
+        f"{flickr.FLICKR8K_CAPTIONS} (Flickr8k), {flickr.FLICKR30K_CAPTIONS} (Flickr30k) and "
         f"{coco.CAPTIONS_PATTERN} (COCO)"
     )

@@ -9,8 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from models.datasets.base import DatasetError, Example
-from models.datasets.image_folder import ImageFolderDataset
+from models.datasets.base import DatasetError, Example, ImageFolderDataset
 
 CAPTIONS_PATTERN = "annotations/captions_*.json"
 _CAPTIONS_NAME = re.compile(r"captions_((?P<split>[a-z]+)\d*)\.json")

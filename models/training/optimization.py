@@ -21,8 +21,7 @@ class CaptionLoss(keras.losses.Loss):  # type: ignore[misc]  # Keras has no type
         self._smoothing = smoothing
 
     def call(self, targets: KerasTensor, logits: KerasTensor) -> KerasTensor:
-        """Nats: `models.training.batches.targets` [B, K, T, 2] and logits [B, K, T, V] to a
-        scalar."""
+        """Compute the loss in nats from targets [B, K, T, 2] and logits [B, K, T, V]."""
         tokens, weights = ops.cast(targets[..., 0], "int32"), targets[..., 1]
         log_probs = ops.log_softmax(logits)
         said = ops.take_along_axis(log_probs, tokens[..., None], axis=-1)[..., 0]

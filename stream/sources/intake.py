@@ -8,7 +8,7 @@ import av
 from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 
-from stream.sources import Source, SourceError
+from stream.sources.source import Source, SourceError
 from stream.video import Frame, Slot
 
 

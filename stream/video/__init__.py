@@ -1,12 +1,11 @@
 """TODO."""
 
 from stream.video.annotated_track import AnnotatedTrack
-from stream.video.frame import Frame, Slot
+from stream.video.frame import Frame, Plane, Slot, blank, converted, planes
 from stream.video.overlay import Subtitle
 from stream.video.shared_track import SharedVideo
 from stream.video.viewer_track import ViewerTrack, send_shared
 from stream.video.vp8 import encode_lightly
-from stream.video.yuv import Plane, blank, converted, planes
 
 __all__ = [
     "AnnotatedTrack",

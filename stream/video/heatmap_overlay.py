@@ -11,9 +11,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.explanations import Map
-from inference.explanations.rendering import COLOURS, OPACITIES, levels_of
-from stream.video.yuv import Mixture, blank, converted, planes
+from inference.explanations import COLOURS, OPACITIES, Map, levels_of
+from stream.video.frame import Mixture, blank, converted, planes
 
 CACHED = 2
 """Renderings kept: the present map, and the one before while frames of both are around."""

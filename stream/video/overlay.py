@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from stream.video.frame import Mixture, blank, converted, planes
 from stream.video.typesetting import Paragraph, typeset
-from stream.video.yuv import Mixture, blank, converted, planes
 
 Coverage = NDArray[np.float32]
 """How much of each sample something covers, float32 [rows, width] from 0 to 1."""

@@ -21,7 +21,7 @@ from av.frame import Frame
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
 
-from stream.video.yuv import blank, converted, planes
+from stream.video.frame import blank, converted, planes
 
 VideoPacket: TypeAlias = "av.Packet[av.VideoStream]"
 

@@ -24,7 +24,7 @@ from aiortc import (
 from aiortc.mediastreams import MediaStreamError
 
 from stream.ice.addresses import MediaAddresses
-from stream.video.yuv import blank, planes
+from stream.video.frame import blank, planes
 from tests.bench.footage import footage_path, read_footage
 from tests.bench.frame_number import paint, read
 from tests.bench.orders import run_until_dismissed, say

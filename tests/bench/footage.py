@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 import cv2
 
-from stream.video.yuv import blank, planes
+from stream.video.frame import blank, planes
 
 
 def footage_path() -> Path:

@@ -7,7 +7,7 @@ few blocks change from one picture to the next, and the parity of each fourth bi
 import av
 import numpy as np
 
-from stream.video.yuv import planes
+from stream.video.frame import planes
 
 BITS = 16
 PARITY_BITS = 4

@@ -8,7 +8,7 @@ import pytest
 from aiortc.codecs.vpx import Vp8Decoder, Vp8Encoder, vp8_depayload
 from aiortc.jitterbuffer import JitterFrame
 
-from stream.video.yuv import blank, planes
+from stream.video.frame import blank, planes
 from tests.bench.footage import read_footage
 from tests.bench.frame_number import BITS, SIDE, WIDTH, paint, read
 

@@ -12,7 +12,7 @@ import pytest
 
 from models import train
 from models.checkpoint import load
-from models.datasets.flickr30k import hash_split
+from models.datasets.flickr import hash_split
 from models.language.vocabulary import SPECIAL_WORDS
 from tests.models.conftest import picture
 

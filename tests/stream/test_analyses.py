@@ -15,8 +15,7 @@ from stream.analyses import Analyses, Analysis, AnalysisGone, AnalysisState, Ref
 from stream.captioning.kept_frames import KeptFrame
 from stream.captioning.stream_captioner import CaptionedFrame
 from stream.settings import StreamSettings
-from stream.video.frame import Frame
-from stream.video.yuv import blank
+from stream.video.frame import Frame, blank
 from tests.stream.webrtc.test_sessions import SCHEMA
 from tests.support.captions import ScriptedCaptions, sure
 

@@ -12,8 +12,12 @@ from inference.adversarial.aims import ChangeCaption
 from inference.adversarial.analysis import analyse
 from inference.adversarial.attack import Attack
 from inference.adversarial.comparison import compare
-from inference.adversarial.findings import AdversarialFindings, AdversarialParams
-from inference.adversarial.word_diff import kept_places, word_diff
+from inference.adversarial.findings import (
+    AdversarialFindings,
+    AdversarialParams,
+    diff_words,
+    kept_places,
+)
 from inference.captioning.decoding import Decoding
 from inference.captioning.model import CaptionModel
 from inference.explanations.subject import Subject
@@ -209,7 +213,7 @@ def test_words_that_f_loses_and_g_keeps_are_fragile(asked: Subject) -> None:
                 hardened.search(grid).tokens[0],
             )
         )
-        kept, kept_hardened = (kept_places(word_diff(before, words)) for words in after)
+        kept, kept_hardened = (kept_places(diff_words(before, words)) for words in after)
         assert found.fragile == kept_hardened - kept
         assert found.attacked.epsilon == pytest.approx(epsilon, abs=1e-3)
         said = found.attacked.attacked, found.attacked.hardened

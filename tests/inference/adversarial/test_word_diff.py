@@ -1,8 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.adversarial.findings import Edit
-from inference.adversarial.word_diff import edit_count, kept_places, word_diff
+from inference.adversarial.findings import Edit, diff_words, edit_count, kept_places
 
 CAPTIONS = st.lists(st.sampled_from(["a", "dog", "cat", "runs", "grass"]), max_size=8)
 
@@ -11,7 +10,7 @@ def test_each_word_is_kept_substituted_inserted_or_deleted() -> None:
     before = ["a", "dog", "runs", "through", "the", "grass"]
     after = ["a", "small", "cat", "runs", "through", "grass"]
 
-    assert word_diff(before, after) in (
+    assert diff_words(before, after) in (
         (
             Edit("kept", "a", "a"),
             Edit("substituted", "dog", "small"),
@@ -35,7 +34,7 @@ def test_each_word_is_kept_substituted_inserted_or_deleted() -> None:
 
 @given(CAPTIONS, CAPTIONS)
 def test_the_edits_lead_from_one_to_the_other(before: list[str], after: list[str]) -> None:
-    edits = word_diff(before, after)
+    edits = diff_words(before, after)
 
     assert [edit.before for edit in edits if edit.kind != "inserted"] == before
     assert [edit.after for edit in edits if edit.kind != "deleted"] == after
@@ -45,18 +44,18 @@ def test_the_edits_lead_from_one_to_the_other(before: list[str], after: list[str
 
 @given(CAPTIONS, CAPTIONS)
 def test_there_are_as_few_as_a_plain_recursion_finds(before: list[str], after: list[str]) -> None:
-    assert edit_count(word_diff(before, after)) == distance(tuple(before), tuple(after))
-    assert edit_count(word_diff(after, before)) == edit_count(word_diff(before, after))
+    assert edit_count(diff_words(before, after)) == distance(tuple(before), tuple(after))
+    assert edit_count(diff_words(after, before)) == edit_count(diff_words(before, after))
 
 
 @given(CAPTIONS)
 def test_a_caption_is_kept_by_itself(caption: list[str]) -> None:
-    assert kept_places(word_diff(caption, caption)) == frozenset(range(len(caption)))
+    assert kept_places(diff_words(caption, caption)) == frozenset(range(len(caption)))
 
 
 @given(CAPTIONS, CAPTIONS)
 def test_what_is_kept_is_there_in_both(before: list[str], after: list[str]) -> None:
-    kept = sorted(kept_places(word_diff(before, after)))
+    kept = sorted(kept_places(diff_words(before, after)))
 
     rest = iter(after)
     assert all(before[place] in rest for place in kept)

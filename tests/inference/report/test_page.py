@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from inference.adversarial.findings import AdversarialFindings
 from inference.captioning.caption import Caption
 from inference.concepts.findings import ConceptFindings
-from inference.explanations.rendering.sheet import Tile
+from inference.explanations.rendering import Tile
 from inference.report.analysis_files import analysis_files
 from inference.report.document import Document
 from inference.report.methods_part import Maps

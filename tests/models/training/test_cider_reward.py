@@ -5,7 +5,7 @@ import pytest
 from pycocoevalcap.cider.cider import Cider
 
 from models.language.vocabulary import END, PAD
-from models.training.cider_reward import CiderD, trim
+from models.training.self_critical import CiderD, trim
 
 Captions = list[list[int]]
 

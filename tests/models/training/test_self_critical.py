@@ -8,11 +8,10 @@ import pytest
 from models.datasets import Example
 from models.language.vocabulary import PAD, Vocabulary
 from models.training.batches import TrainingSet
-from models.training.cider_reward import CiderD, trim
 from models.training.config import TrainingConfig
 from models.training.learner import Learner
 from models.training.optimization import CaptionLoss, SlowerFor
-from models.training.self_critical import SelfCriticalBatches
+from models.training.self_critical import CiderD, SelfCriticalBatches, trim
 from tests.models.conftest import WORDS, MakeDecoder, random_grids
 
 CAPTIONS = ("a dog runs", "a red ball on grass", "grass", "a dog's red ball")

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from inference.engine.engine import Engine
 from inference.engine.service import EngineUnavailable, Explained
 from inference.explanations.map import Map
-from inference.explanations.rendering.painting import COLOURS
+from inference.explanations.rendering import COLOURS
 from stream.captioning.kept_frames import KEPT, FrameGone
 from stream.captioning.stream_captioner import CaptionedFrame
-from stream.video.yuv import planes
+from stream.video.frame import planes
 from stream.webrtc.sessions import SessionGone
 from tests.stream.webrtc.test_sessions import SERVER_MESSAGE, connect, until_empty
 from tests.support.captions import ScriptedCaptions, sure

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from stream.sources.demo import SHOT_S, SHOTS, DemoSource, Window
-from stream.video.yuv import planes
+from stream.video.frame import planes
 
 
 def luma(frame: av.VideoFrame) -> NDArray[np.float32]:

@@ -9,7 +9,7 @@ import psutil
 import pytest
 from av.video.reformatter import Interpolation
 
-from stream.video.yuv import converted
+from stream.video.frame import converted
 
 
 def picture(width: int, height: int, seed: int = 0) -> av.VideoFrame:

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from inference.explanations.map import Map
-from inference.explanations.rendering.painting import COLOURS, OPACITIES
+from inference.explanations.rendering import COLOURS, OPACITIES
+from stream.video.frame import planes
 from stream.video.heatmap_overlay import HeatOverlay
-from stream.video.yuv import planes
 from tests.stream.video.test_overlay import flat, noise
 
 SIZES = [(32, 24), (320, 240), (641, 481), (640, 479), (1, 1), (1080, 1920)]

@@ -11,8 +11,8 @@ from aiortc import RTCRtpSender
 from aiortc.codecs import get_encoder
 from aiortc.codecs.vpx import Vp8Encoder, vp8_depayload
 
+from stream.video.frame import planes
 from stream.video.vp8 import LiveVp8Encoder, encode_lightly
-from stream.video.yuv import planes
 from tests.bench.footage import footage_path, read_footage
 
 RATE = 15

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from stream.video.frame import blank, planes
 from stream.video.overlay import CaptionOverlay, Subtitle
-from stream.video.yuv import blank, planes
 
 CAPTION = Subtitle("a man in a red shirt is climbing a wall of rock")
 LONG = Subtitle("a brown dog runs through shallow water near a crowded beach " * 20)

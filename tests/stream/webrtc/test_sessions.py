@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator
 from inference.captioning.caption import Caption
 from inference.engine.engine import Engine
 from stream.data_channel.messages import SCHEMA_PATH
-from stream.video.yuv import planes
+from stream.video.frame import planes
 from stream.webrtc.offer import Offer, OfferError
 from stream.webrtc.sessions import ServerFull, Sessions
 from tests.support.captions import ScriptedCaptions, objects_only, sure

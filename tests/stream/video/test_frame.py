@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.video.yuv import blank, planes
+from stream.video.frame import blank, planes
 
 
 @settings(deadline=None)

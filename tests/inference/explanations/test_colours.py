@@ -4,15 +4,9 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
-from inference.explanations.rendering.painting import (
-    ANCHORS,
-    COLOURS,
-    LEVELS,
-    MOST_OPAQUE,
-    OPACITIES,
-)
+from inference.explanations.rendering import ANCHORS, COLOURS, LEVELS, MOST_OPAQUE, OPACITIES
 
-RAMP_OF_THE_PAGE = Path(__file__).parents[4] / "web" / "static" / "ramp.js"
+RAMP_OF_THE_PAGE = Path(__file__).parents[3] / "web" / "static" / "ramp.js"
 
 
 def test_the_page_has_the_same_ramp() -> None:

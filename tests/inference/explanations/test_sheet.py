@@ -3,8 +3,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inference.explanations.rendering.painting import COLOURS
-from inference.explanations.rendering.sheet import Tile, draw_sheet
+from inference.explanations.rendering import COLOURS, Tile, draw_sheet
 
 RED, GREEN = (250, 0, 0), (0, 250, 0)
 

@@ -1,7 +1,7 @@
 import numpy as np
 
 from inference.explanations.map import Map
-from inference.explanations.rendering.painting import COLOURS, MOST_OPAQUE, paint
+from inference.explanations.rendering import COLOURS, MOST_OPAQUE, paint
 
 PICTURE = np.full((90, 180, 3), 100, np.uint8)
 
