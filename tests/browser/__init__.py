@@ -1,1 +1,1 @@
-"""Tests of browser."""
+"""Tests of the pages in Chromium, with a real server."""

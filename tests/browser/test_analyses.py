@@ -11,20 +11,30 @@ import numpy as np
 from numpy.typing import NDArray
 from playwright.async_api import Locator, Page, expect
 
-from inference.engine.connection import Progress
-from inference.engine.service import Analysed, AnalysisKind, Busy, EngineUnavailable
-from tests.browser.found import REPORT, analysed, attack_findings, concept_findings
-from tests.browser.showing import (
+from inference.engine.service import AnalysisKind, AnalysisResult, EngineBusy, EngineUnavailable
+from inference.progress import ProgressCallback
+from tests.support.captions import confident_caption
+from tests.support.page.sample_findings import (
+    REPORT,
+    analysis_result,
+    attack_findings,
+    concept_findings,
+)
+from tests.support.page.scripted_page import (
     SOON,
     ExplainedCaptions,
-    mapped,
+    cell_map,
     more_captions,
-    showing,
-    spot,
+    show_page,
+    with_maps,
 )
-from tests.support.captions import sure
 
-DOG = mapped(sure("A dog runs"), spot(0, 0, 0.5), spot(4, 4, 2.0), spot(8, 8))
+DOG = with_maps(
+    confident_caption("A dog runs"),
+    cell_map(0, 0, 0.5),
+    cell_map(4, 4, 2.0),
+    cell_map(8, 8),
+)
 SUMMARY = ("The caption gives way to 1.5 grey levels.", "Its dog is fragile.")
 
 RECORD_STATUS = """() => {
@@ -42,24 +52,24 @@ class AnalysedCaptions(ExplainedCaptions):
 
     def __init__(self) -> None:
         super().__init__(DOG)
-        self.report = analysed(attack_findings(), *SUMMARY)
-        self.concepts = analysed(concept_findings(), "Concept dog-1 speaks for “dog”.")
+        self.report = analysis_result(attack_findings(), *SUMMARY)
+        self.concepts = analysis_result(concept_findings(), "Concept dog-1 speaks for “dog”.")
         self.problem: Exception | None = None
 
     async def analyse(
         self,
         kind: AnalysisKind,
-        picture: NDArray[np.uint8],
+        image: NDArray[np.uint8],
         tokens: tuple[int, ...],
         params: Mapping[str, Any],
         frames: Sequence[NDArray[np.uint8]] = (),
-        progress: Progress | None = None,
-    ) -> Analysed:
+        progress: ProgressCallback | None = None,
+    ) -> AnalysisResult:
         """Find it, once it is told to go on."""
         if self.problem:
             raise self.problem
         try:
-            found = await super().analyse(kind, picture, tokens, params, frames, progress)
+            found = await super().analyse(kind, image, tokens, params, frames, progress)
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
@@ -69,7 +79,7 @@ class AnalysedCaptions(ExplainedCaptions):
 @asynccontextmanager
 async def freezing(page: Page, captions: AnalysedCaptions) -> AsyncIterator[None]:
     """Have the page show a caption, and freeze it."""
-    async with showing(page, captions):
+    async with show_page(page, captions):
         await freeze(page)
         yield
         if await page.locator("#frozen").is_visible():
@@ -79,7 +89,7 @@ async def freezing(page: Page, captions: AnalysedCaptions) -> AsyncIterator[None
 async def freeze(page: Page) -> None:
     """Open the frozen view, whose picture has come."""
     await page.click("#freeze")
-    await expect(page.locator(".panel").first).to_have_attribute("data-state", "shown")
+    await expect(page.locator(".map-panel").first).to_have_attribute("data-state", "shown")
     await page.evaluate(RECORD_STATUS)
 
 
@@ -101,14 +111,14 @@ async def ended(page: Page, section: Locator, state: str) -> None:
 
 async def test_an_attack_is_followed_and_its_three_captions_stand_side_by_side(page: Page) -> None:
     captions = AnalysedCaptions()
-    captions.may_finish.clear()
+    captions.finish_analyses.clear()
     async with freezing(page, captions):
         words = "(list) => [...list.options].map(({ value }) => value)"
         assert await page.locator("#attack-lose-words").evaluate(words) == ["a", "dog", "runs"]
         assert await page.locator("#attack-say-words").evaluate(words) == ["thing"]
         await page.fill("#attack-say", " Cat ")
         await page.fill("#attack-lose", "dog")
-        await page.locator("#attack-norms").get_by_text("little in").click()
+        await page.locator("#attack-norms").get_by_text("total").click()
         await begin_attack(page)
         part = attack(page)
         await expect(part.locator(".work p")).to_have_text(
@@ -116,36 +126,38 @@ async def test_an_attack_is_followed_and_its_three_captions_stand_side_by_side(p
         )
         bar = part.get_by_role("progressbar", name="How easily is it fooled?")
         assert await bar.get_attribute("value") == "0.5"
-        assert captions.analysed == [
+        assert captions.analyses == [
             ("adversarial", {"norm": "l2", "say": "cat", "lose": "dog"}, 0)
         ]
         await expect(page.locator("#attack-form")).to_be_hidden()
         await more_captions(page)
 
-        captions.may_finish.set()
+        captions.finish_analyses.set()
         await ended(page, part, "done")
         assert await part.locator(".summary > li").all_inner_texts() == list(SUMMARY)
-        sayings = part.locator(".saying")
+        sayings = part.locator(".caption-card")
         assert await sayings.locator("h4").all_inner_texts() == [
-            "What it says",
-            "What it says of the attacked picture",
-            "What the hardened model says of it",
+            "Original caption",
+            "After the attack",
+            "Hardened model after the attack",
             "Made to say “cat”",
-            "Nothing made it lose “dog”",
+            "Could not make it drop “dog”",
         ]
         await expect(sayings.nth(0).locator("mark")).to_have_text("dog (fragile)")
-        await expect(sayings.nth(1)).to_contain_text("at most 1.5 grey levels of 255 a pixel")
+        await expect(sayings.nth(1)).to_contain_text("at most 1.5 of 255 grey levels per pixel")
         await expect(sayings.nth(1).locator(".diff")).to_have_text(
-            "a gone: dog new: cat runs new: fast"
+            "a removed: dog added: cat runs added: fast"
         )
-        await expect(sayings.nth(2).locator(".diff")).to_have_text("a dog gone: runs")
+        await expect(sayings.nth(2).locator(".diff")).to_have_text("a dog removed: runs")
         # Told by their form, too: struck out, framed, a wavy line.
         assert await styles(part.locator("del"), "textDecorationLine") == ["line-through"] * 2
         assert await styles(part.locator("ins"), "borderTopStyle") == ["solid"] * 2
         assert await styles(part.locator("mark"), "textDecorationStyle") == ["wavy"]
-        await expect(sayings.nth(0)).to_contain_text("On fragile features rests “dog”.")
+        await expect(sayings.nth(0)).to_contain_text("“dog” depends on fragile features.")
         await expect(sayings.nth(3)).to_contain_text("a cat sits")
-        await expect(sayings.nth(4)).to_contain_text("up to a change of at most 16 grey levels")
+        await expect(sayings.nth(4)).to_contain_text(
+            "with a change of at most 16 of 255 grey levels"
+        )
 
 
 async def styles(marks: Locator, name: str) -> list[str]:
@@ -162,18 +174,18 @@ async def test_the_report_is_seen_in_place_opened_and_downloaded(page: Page) -> 
         await ended(page, attack(page), "done")
         frame = attack(page).locator("iframe")
         await expect(frame).to_have_attribute("sandbox", "")
-        await expect(frame).to_have_attribute("title", "The report: How easily is it fooled?")
+        await expect(frame).to_have_attribute("title", "Report: How easily is it fooled?")
         await frame.scroll_into_view_if_needed()
         await expect(frame.content_frame.locator("h1")).to_have_text(REPORT)
 
         async with page.context.expect_page() as opening:
-            await page.get_by_role("link", name="Open the report").click()
+            await page.get_by_role("link", name="Open report").click()
         report = await opening.value
         await expect(report.locator("h1")).to_have_text(REPORT)
         await report.close()
 
         async with page.expect_download() as downloading:
-            await page.get_by_role("link", name="Download the figures").click()
+            await page.get_by_role("link", name="Download data").click()
         download = await downloading.value
         assert download.suggested_filename == "report.json"
         assert "adversarial" in (await download.path()).read_text()
@@ -193,30 +205,30 @@ async def test_concepts_speak_for_or_against_each_word_and_lie_over_the_picture(
             "▼ Concept dog-2: opposes it",
             "? Concept dog-3: not enough evidence",
         ]
-        await expect(concepts.nth(0)).to_contain_text("Here it adds 0.82 to the word")
-        await expect(concepts.nth(1)).to_contain_text("Here it takes 0.31 off the word")
+        await expect(concepts.nth(0)).to_contain_text("Adds 0.82 to the word")
+        await expect(concepts.nth(1)).to_contain_text("Subtracts 0.31 from the word")
         await expect(concepts.nth(0)).to_contain_text("in 83% of 54 scenes, 50% by chance")
         await expect(concepts.nth(0).get_by_role("img")).to_have_attribute(
-            "aria-label", re.compile("^Where concept dog-1 is: mostly a small spot in the left")
+            "aria-label", re.compile("^Location of concept dog-1: mostly a small spot in the left")
         )
         await expect(part.locator(".map[data-painted=true]")).to_have_count(3)
         seen = (
             "(all) => all.map((canvas) => canvas.getContext('2d').getImageData(9, 9, 1, 1).data[3])"
         )
-        pictures = part.locator(".pane canvas:first-child")
+        pictures = part.locator(".map-image canvas:first-child")
         assert await pictures.evaluate_all(seen) == [255] * 3
         # The frozen picture keeps its shape, though the captioner saw it as a square.
-        assert await part.locator(".pane").first.evaluate(SHAPE) == 4 / 3
+        assert await part.locator(".map-image").first.evaluate(SHAPE) == 4 / 3
         await expect(part.locator(".word-concepts").nth(1)).to_contain_text("knows no “runs”")
         await expect(part).to_contain_text("6 scenes are too few for a test.")
 
-        await part.get_by_role("button", name="Ask again").click()
-        await part.get_by_text("the last pictures of this stream").click()
-        await expect(page.locator("#concept-pictures")).to_have_text(re.compile(r"^\d+ pictures?"))
+        await part.get_by_role("button", name="Run again").click()
+        await part.get_by_text("recent frames of this stream").click()
+        await expect(page.locator("#concept-pictures")).to_have_text(re.compile(r"^\d+ frames?"))
         await page.select_option("#concept-word", "dog")
         await page.click("#concepts-form button")
         await ended(page, part, "done")
-        assert [(kind, params) for kind, params, _ in captions.analysed] == [
+        assert [(kind, params) for kind, params, _ in captions.analyses] == [
             ("ace", {"scope": "bank"}),
             ("ace", {"scope": "frames", "word": "dog"}),
         ]
@@ -224,15 +236,15 @@ async def test_concepts_speak_for_or_against_each_word_and_lie_over_the_picture(
 
 async def test_an_analysis_is_cancelled_at_once_and_can_be_begun_again(page: Page) -> None:
     captions = AnalysedCaptions()
-    captions.may_finish.clear()
+    captions.finish_analyses.clear()
     async with freezing(page, captions):
         await begin_attack(page)
         await attack(page).get_by_role("button", name="Cancel").click()
-        await expect(attack(page).locator(".message")).to_have_text("Cancelled.")
+        await expect(attack(page).locator(".analysis-message")).to_have_text("Cancelled.")
         await more_captions(page)
         assert captions.cancelled == 1
         await begin_attack(page)
-        await expect(attack(page).locator(".message")).to_be_hidden()
+        await expect(attack(page).locator(".analysis-message")).to_be_hidden()
         await page.keyboard.press("Escape")
         await page.locator("#kept").get_by_role("button", name="Cancel").click()
         await expect(page.locator("#kept")).to_be_hidden()
@@ -243,8 +255,8 @@ async def test_an_analysis_is_cancelled_at_once_and_can_be_begun_again(page: Pag
 async def test_what_keeps_an_analysis_from_being_made_is_told_in_plain_words(page: Page) -> None:
     captions = AnalysedCaptions()
     problems = {
-        "The captioner is paused and comes back by itself. Try again then.": EngineUnavailable(""),
-        "Too many analyses are under way: ask again in a few seconds.": Busy(
+        "The captioner is paused. Try again when captions resume.": EngineUnavailable(""),
+        "Too many analyses are under way; try again in a few seconds.": EngineBusy(
             "too many analyses are under way"
         ),
         "12 pictures are needed, and there are 3.": ValueError(
@@ -255,7 +267,7 @@ async def test_what_keeps_an_analysis_from_being_made_is_told_in_plain_words(pag
         section = page.locator("#concepts")
         for text, captions.problem in problems.items():
             await section.locator("form button").click()
-            await expect(section.locator(".message")).to_have_text(text, timeout=SOON)
+            await expect(section.locator(".analysis-message")).to_have_text(text, timeout=SOON)
             await expect(section.locator("form")).to_be_visible()
         await page.keyboard.press("Escape")
         # It was told of, and is no news on the page.
@@ -264,7 +276,7 @@ async def test_what_keeps_an_analysis_from_being_made_is_told_in_plain_words(pag
 
 async def test_more_than_the_server_takes_at_once_are_refused(page: Page) -> None:
     captions = AnalysedCaptions()
-    captions.may_finish.clear()
+    captions.finish_analyses.clear()
     async with freezing(page, captions):
         await begin_attack(page)
         await page.click("#concepts-form button")
@@ -273,8 +285,8 @@ async def test_more_than_the_server_takes_at_once_are_refused(page: Page) -> Non
         await more_captions(page)
         await freeze(page)
         await page.click("#attack-form button")
-        await expect(attack(page).locator(".message")).to_have_text(
-            "Other analyses are under way on the server. Try again in a moment.", timeout=SOON
+        await expect(attack(page).locator(".analysis-message")).to_have_text(
+            "Other analyses are running on the server. Try again in a moment.", timeout=SOON
         )
         await page.keyboard.press("Escape")
         await expect(page.locator("#kept li")).to_have_count(2)
@@ -284,12 +296,12 @@ async def test_a_picture_that_has_gone_is_told(page: Page) -> None:
     async with freezing(page, AnalysedCaptions()):
         await page.evaluate("() => document.querySelector('#stop').click()")
         await page.click("#attack-form button")
-        await expect(attack(page).locator(".message")).to_contain_text("no connection any more")
+        await expect(attack(page).locator(".analysis-message")).to_contain_text("Not connected")
 
 
 async def test_it_is_asked_and_read_by_keyboard_and_told_sparingly(page: Page) -> None:
     captions = AnalysedCaptions()
-    captions.may_finish.clear()
+    captions.finish_analyses.clear()
     async with freezing(page, captions):
         await page.focus("#attack-say")
         await page.keyboard.type("cat")
@@ -299,37 +311,37 @@ async def test_it_is_asked_and_read_by_keyboard_and_told_sparingly(page: Page) -
         await expect(attack(page).locator(".work")).to_contain_text("Looking closely", timeout=SOON)
         # Some words on how far it is, of which only the first is told.
         await more_captions(page, 12)
-        captions.may_finish.set()
+        captions.finish_analyses.set()
         await ended(page, attack(page), "done")
-        found = page.get_by_role("group", name="How easily is it fooled? What was found")
+        found = page.get_by_role("group", name="How easily is it fooled? Results")
         await expect(found).to_be_focused()
         told = await page.evaluate("() => window.statuses")
         assert [text for text in told if "fooled" in text] == [
-            "How easily is it fooled? Asking the server.",
+            "How easily is it fooled? Starting…",
             f"How easily is it fooled? {' '.join(SUMMARY)}",
         ]
         await expect(found.get_by_role("link").first).to_be_visible()
         await page.keyboard.press("Tab")
-        await expect(page.get_by_role("link", name="Open the report")).to_be_focused()
+        await expect(page.get_by_role("link", name="Open report")).to_be_focused()
 
 
 async def test_an_analysis_goes_on_when_the_view_is_left(page: Page) -> None:
     captions = AnalysedCaptions()
-    captions.may_finish.clear()
+    captions.finish_analyses.clear()
     async with freezing(page, captions):
         await begin_attack(page)
         await page.keyboard.press("Escape")
         kept = page.locator("#kept")
         await expect(kept).to_contain_text("How easily is it fooled? “A dog runs”")
         await expect(kept).to_contain_text("50%")
-        captions.may_finish.set()
-        await expect(kept).to_contain_text("The answer is there.", timeout=SOON)
-        await expect(page.locator("#kept-news")).to_contain_text("The answer is there.")
+        captions.finish_analyses.set()
+        await expect(kept).to_contain_text("Done", timeout=SOON)
+        await expect(page.locator("#kept-news")).to_contain_text("Done")
         await kept.get_by_role("button", name="Show").click()
         await expect(page.locator("#frozen-heading")).to_have_text("A dog runs")
         await expect(page.locator("#frozen-body")).to_be_hidden()
         await expect(page.locator("#concepts")).to_be_hidden()
-        await expect(attack(page).locator(".saying")).to_have_count(5)
+        await expect(attack(page).locator(".caption-card")).to_have_count(5)
         await page.keyboard.press("Escape")
         await kept.get_by_role("button", name="Dismiss").click()
         await expect(kept).to_be_hidden()
@@ -337,16 +349,16 @@ async def test_an_analysis_goes_on_when_the_view_is_left(page: Page) -> None:
 
 async def test_the_end_of_the_connection_does_not_end_an_analysis(page: Page) -> None:
     captions = AnalysedCaptions()
-    captions.may_finish.clear()
+    captions.finish_analyses.clear()
     async with freezing(page, captions):
         await begin_attack(page)
         await page.evaluate("() => document.querySelector('#stop').click()")
         await expect(page.locator("html")).to_have_attribute("data-state", "idle")
         await more_asked(page)
         await expect(attack(page)).to_have_attribute("data-state", "running")
-        captions.may_finish.set()
+        captions.finish_analyses.set()
         await ended(page, attack(page), "done")
-        await expect(attack(page).locator(".saying")).to_have_count(5)
+        await expect(attack(page).locator(".caption-card")).to_have_count(5)
         assert captions.cancelled == 0
 
 
@@ -358,19 +370,19 @@ async def more_asked(page: Page) -> None:
 
 async def test_a_reload_takes_an_analysis_up_again_and_cancels_it(page: Page) -> None:
     captions = AnalysedCaptions()
-    captions.may_finish.clear()
+    captions.finish_analyses.clear()
     async with freezing(page, captions):
         await begin_attack(page)
         await page.reload()
         kept = page.locator("#kept")
         await expect(kept).to_contain_text("50%", timeout=SOON)
-        captions.may_finish.set()
-        await expect(kept).to_contain_text("The answer is there.", timeout=SOON)
+        captions.finish_analyses.set()
+        await expect(kept).to_contain_text("Done", timeout=SOON)
         # What was found outlives another reload, until it is dismissed.
         await page.reload()
-        await expect(kept).to_contain_text("The answer is there.", timeout=SOON)
+        await expect(kept).to_contain_text("Done", timeout=SOON)
         await kept.get_by_role("button", name="Show").click()
-        await expect(attack(page).locator(".saying")).to_have_count(5)
+        await expect(attack(page).locator(".caption-card")).to_have_count(5)
         assert await attack(page).locator(".summary > li").all_inner_texts() == list(SUMMARY)
         await page.keyboard.press("Escape")
         async with page.expect_response(lambda response: response.request.method == "DELETE"):
@@ -381,7 +393,7 @@ async def test_a_reload_takes_an_analysis_up_again_and_cancels_it(page: Page) ->
 
 async def test_a_running_analysis_can_be_cancelled_after_a_reload(page: Page) -> None:
     captions = AnalysedCaptions()
-    captions.may_finish.clear()
+    captions.finish_analyses.clear()
     async with freezing(page, captions):
         await begin_attack(page)
         await page.reload()
@@ -409,30 +421,32 @@ async def test_what_the_server_has_forgotten_is_not_offered_after_a_reload(page:
 async def test_what_a_captioner_lacks_is_told(page: Page) -> None:
     captions = AnalysedCaptions()
     captions.info = replace(captions.info, hardened=False, concepts=False)
-    captions.report = analysed(attack_findings(hardened=False), *SUMMARY)
+    captions.report = analysis_result(attack_findings(hardened=False), *SUMMARY)
     async with freezing(page, captions):
         await expect(page.locator("#attack-lack")).to_contain_text("no hardened model")
-        await expect(page.locator("#concepts-lack")).to_contain_text("no bank of concepts")
-        await expect(page.get_by_role("radio", name="the shipped bank")).to_be_disabled()
-        await expect(page.get_by_role("radio", name="the last pictures")).to_be_checked()
+        await expect(page.locator("#concepts-lack")).to_contain_text("no built-in concepts")
+        await expect(page.get_by_role("radio", name="built-in concepts")).to_be_disabled()
+        await expect(page.get_by_role("radio", name="recent frames")).to_be_checked()
         await page.click("#attack-form button")
         await ended(page, attack(page), "done")
-        await expect(attack(page).locator(".saying").nth(2)).to_contain_text("no hardened model")
+        await expect(attack(page).locator(".caption-card").nth(2)).to_contain_text(
+            "no hardened model"
+        )
 
 
 async def test_nothing_is_cut_off_on_a_small_screen(page: Page) -> None:
     await page.set_viewport_size({"width": 360, "height": 740})
     wider = "(dialog) => dialog.scrollWidth - dialog.clientWidth"
     captions = AnalysedCaptions()
-    captions.may_finish.clear()
+    captions.finish_analyses.clear()
     async with freezing(page, captions):
         frozen = page.locator("#frozen")
-        await page.get_by_text("the last pictures of this stream").click()
+        await page.get_by_text("recent frames of this stream").click()
         assert await frozen.evaluate(wider) <= 0
         await begin_attack(page)
         await page.click("#concepts-form button")
         assert await frozen.evaluate(wider) <= 0
-        captions.may_finish.set()
+        captions.finish_analyses.set()
         for part in ("attack", "concepts"):
             await ended(page, page.locator(f"#{part}"), "done")
             await expect(page.locator(f"#{part} iframe")).to_have_count(1)

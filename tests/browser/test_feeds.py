@@ -6,9 +6,9 @@ from playwright.async_api import Page, expect
 
 from stream.captioned_stream import SignalState
 from stream.feeds.settings import FeedSettings
-from tests.browser.feeding import HALL, YARD, feeding, fits
-from tests.support.captions import sure
-from web.keys import FEEDS, PUBLICATIONS, SURROUNDINGS
+from tests.support.captions import confident_caption
+from tests.support.page.feed_page import HALL, YARD, assert_fits, serve_feeds
+from web.keys import FEEDS, PUBLICATIONS, STREAM_CONTEXT
 
 RECORD_NOTES = """() => {
   window.told = [];
@@ -28,17 +28,17 @@ async def watching(page: Page, title: str = "The hall") -> None:
 async def test_feeds_are_listed_with_what_they_say_and_whether_they_live(page: Page) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    async with feeding(feeds={"hall": HALL, "yard": YARD}) as here:
+    async with serve_feeds(feeds={"hall": HALL, "yard": YARD}) as here:
         await page.goto(here.url)
         hall = page.get_by_role("link", name="The hall", exact=True)
         await expect(hall).to_have_accessible_description(
             re.compile("^Live A dog runs (.+ ago|just now)")
         )
-        here.captions.says = sure("A cat <b>sits</b>")
+        here.captions.caption = confident_caption("A cat <b>sits</b>")
         await expect(hall).to_contain_text("A cat <b>sits</b>")
         here.signal("hall", SignalState.LOST)
         await expect(hall).to_contain_text("No signal since")
-        await fits(page, "/")
+        await assert_fits(page, "/")
 
         here.app[PUBLICATIONS].remove(here.stream("yard"))
         await expect(page.get_by_role("link", name="The yard")).to_have_count(0)
@@ -46,7 +46,7 @@ async def test_feeds_are_listed_with_what_they_say_and_whether_they_live(page: P
 
 
 async def test_without_feeds_there_is_no_list_of_them(page: Page) -> None:
-    async with feeding(feeds={}) as here:
+    async with serve_feeds(feeds={}) as here:
         async with page.expect_response("**/api/feeds"):
             await page.goto(here.url)
         await expect(page.locator("#feeds")).to_be_hidden()
@@ -55,32 +55,32 @@ async def test_without_feeds_there_is_no_list_of_them(page: Page) -> None:
 
 
 async def test_a_feed_is_watched_at_its_address_and_only_looked_at(page: Page) -> None:
-    async with feeding() as here:
+    async with serve_feeds() as here:
         await page.goto(f"{here.url}/?feed=hall")
         await watching(page)
         await page.reload()
         await watching(page)
 
         assert await page.title() == "The hall · Sightline"
-        await expect(page.get_by_label("A caption every")).to_be_disabled()
+        await expect(page.get_by_label("Caption interval")).to_be_disabled()
         await expect(page.locator("#picture-overlay")).to_be_disabled()
-        reason = re.compile("set by the server for all who watch it")
+        reason = re.compile("^Set by the server")
         await expect(page.locator("#interval")).to_have_accessible_description(reason)
-        await page.get_by_label("Explanations").select_option("none")
-        await expect(page.locator("#confirmation")).to_contain_text("without maps")
-        await page.get_by_label("Explanations").select_option("all")
-        fewer = "This feed comes with fewer maps now; word maps for none, pixel maps for none."
+        await page.get_by_label("Heat maps").select_option("none")
+        await expect(page.locator("#confirmation")).to_have_text("Saved")
+        await page.get_by_label("Heat maps").select_option("all")
+        fewer = "This feed has fewer maps right now. Word maps: none. Pixel maps: none."
         await expect(page.locator("#about-explanations")).to_have_text(fewer)
         await expect(page.locator("#publishing")).to_be_hidden()
 
         await page.click("#freeze")
         await expect(page.locator("#frozen-heading")).to_contain_text("A dog runs")
         await page.click("#leave-frozen")
-        await fits(page, "/?feed=hall")
+        await assert_fits(page, "/?feed=hall")
 
 
 async def test_back_leads_to_the_start_and_forward_to_the_feed(page: Page) -> None:
-    async with feeding() as here:
+    async with serve_feeds() as here:
         await page.goto(here.url)
         await page.get_by_role("link", name="The hall").click()
         await watching(page)
@@ -98,7 +98,7 @@ async def test_back_leads_to_the_start_and_forward_to_the_feed(page: Page) -> No
 
 
 async def test_a_lost_signal_is_said_once_and_so_is_its_return(page: Page) -> None:
-    async with feeding() as here:
+    async with serve_feeds() as here:
         await page.goto(f"{here.url}/?feed=hall")
         await watching(page)
         await page.evaluate(RECORD_NOTES)
@@ -119,41 +119,41 @@ async def test_a_lost_signal_is_said_once_and_so_is_its_return(page: Page) -> No
 async def test_a_feed_that_is_set_up_anew_goes_on_and_one_that_is_gone_is_explained(
     page: Page,
 ) -> None:
-    async with feeding() as here:
+    async with serve_feeds() as here:
         await page.goto(f"{here.url}/?feed=attic")
-        await expect(page.locator("#overlay")).to_contain_text("This feed is not there")
-        await page.get_by_role("button", name="To the start").click()
+        await expect(page.locator("#overlay")).to_contain_text("Feed not found")
+        await page.get_by_role("button", name="Home").click()
         await page.get_by_role("link", name="The hall").click()
         await watching(page)
         await here.app[FEEDS].reload({"hall": FeedSettings(**{**HALL, "title": "The new hall"})})
         await watching(page, "The new hall")
         await here.app[FEEDS].reload({})
-        await expect(page.locator("#overlay")).to_contain_text("This feed is not there")
+        await expect(page.locator("#overlay")).to_contain_text("Feed not found")
 
 
 async def test_what_a_busy_server_leaves_out_is_said_calmly(page: Page) -> None:
-    async with feeding() as here:
+    async with serve_feeds() as here:
         await page.goto(f"{here.url}/?feed=hall")
         await watching(page)
         load = page.locator("#load")
         await expect(load).to_be_hidden()
         for _ in range(200):
-            here.app[SURROUNDINGS].load.count_caption(60.0, 1.0)
-        await expect(load).to_have_text("The server is busy: saliency is left out.", timeout=8000)
+            here.app[STREAM_CONTEXT].load.count_caption(60.0, 1.0)
+        await expect(load).to_have_text("The server is busy. Saliency maps are off.", timeout=8000)
         assert await load.get_attribute("role") == "status"
 
 
 async def test_a_server_that_asks_to_wait_is_asked_again_later(page: Page) -> None:
     refusal = {"error": {"code": "too-many-requests", "message": "too many requests"}}
-    async with feeding() as here:
+    async with serve_feeds() as here:
         await page.route(
             "**/offer",
             lambda route: route.fulfill(status=429, headers={"Retry-After": "2"}, json=refusal),
             times=1,
         )
         await page.goto(f"{here.url}/?feed=hall")
-        await expect(page.locator("#overlay")).to_contain_text("Too much was asked at once")
-        await expect(page.locator("#overlay-countdown")).to_contain_text("Next try in 2 s")
+        await expect(page.locator("#overlay")).to_contain_text("Too many requests")
+        await expect(page.locator("#overlay-countdown")).to_contain_text("Retrying in 2 s")
         await watching(page)
 
 
@@ -161,6 +161,6 @@ async def test_a_phone_is_told_that_its_camera_needs_https(page: Page) -> None:
     await page.add_init_script(
         "Object.defineProperty(navigator, 'mediaDevices', { value: undefined });"
     )
-    async with feeding() as here:
+    async with serve_feeds() as here:
         await page.goto(here.url)
         await expect(page.locator("#about-camera")).to_contain_text("--https")

@@ -5,19 +5,19 @@ from pathlib import Path
 
 from playwright.async_api import Page, expect
 
-from tests.browser.feeding import HALL, YARD, feeding, fits
-from tests.support.captions import sure
+from tests.support.captions import confident_caption
+from tests.support.page.feed_page import HALL, YARD, assert_fits, serve_feeds
 from web.keys import PUBLICATIONS
 
 
 async def test_what_was_seen_is_found_by_a_question(page: Page, tmp_path: Path) -> None:
-    async with feeding(history={"path": tmp_path / "history.db"}) as here:
+    async with serve_feeds(history={"path": tmp_path / "history.db"}) as here:
         await page.goto(here.url)
         listed = page.get_by_role("link", name="The hall")
         await expect(listed).to_contain_text("A dog runs")
-        here.captions.says = sure("A cat sits <img src=x onerror='window.ran = 1'>")
+        here.captions.caption = confident_caption("A cat sits <img src=x onerror='window.ran = 1'>")
         await expect(listed).to_contain_text("A cat sits")
-        here.captions.says = sure("A bus stops")
+        here.captions.caption = confident_caption("A bus stops")
         await expect(listed).to_contain_text("A bus stops")
 
         await page.goto(f"{here.url}/?history")
@@ -27,12 +27,12 @@ async def test_what_was_seen_is_found_by_a_question(page: Page, tmp_path: Path) 
         await expect(page.locator("#found h3")).to_have_count(1)
         assert await page.evaluate("() => window.ran") is None
 
-        await page.get_by_label("What was seen").fill("when was there a dog?")
+        await page.get_by_label("Search captions").fill("when was there a dog?")
         await page.keyboard.press("Enter")
         await expect(found).to_have_count(1)
         await expect(found).to_contain_text(re.compile(r"\d:\d\d:\d\d.*A dog runs.*The hall"))
         await expect(found.locator("mark")).to_have_text("dog")
-        await expect(page.locator("#found-count")).to_have_text("1 passage, the newest first.")
+        await expect(page.locator("#found-count")).to_have_text("1 result, newest first")
         await page.reload()
         await expect(found).to_have_count(1)
 
@@ -44,28 +44,28 @@ async def test_what_was_seen_is_found_by_a_question(page: Page, tmp_path: Path) 
         assert "A bus" not in exported.read_text()
         await page.go_back()
         await expect(found).to_have_count(3)
-        await fits(page, "/?history")
+        await assert_fits(page, "/?history")
 
 
 async def test_the_timeline_is_gone_through_by_keyboard(page: Page, tmp_path: Path) -> None:
-    async with feeding(history={"path": tmp_path / "history.db"}) as here:
+    async with serve_feeds(history={"path": tmp_path / "history.db"}) as here:
         await page.goto(here.url)
         listed = page.get_by_role("link", name="The hall")
         await expect(listed).to_contain_text("A dog runs")
         await page.wait_for_timeout(2500)
-        here.captions.says = sure("A bus stops")
+        here.captions.caption = confident_caption("A bus stops")
         await expect(listed).to_contain_text("A bus stops")
         await page.wait_for_timeout(500)
 
         await page.goto(f"{here.url}/?history")
         bars = page.get_by_role("toolbar", name="Timeline").get_by_role("button")
-        await expect(bars.first).to_have_accessible_name(re.compile(r": \d+ captions?, mostly"))
+        await expect(bars.first).to_have_accessible_name(re.compile(r": \d+ captions?, mostly:"))
         assert await page.locator("#bars [tabindex='0']").count() == 1
         await bars.first.focus()
         await page.keyboard.press("ArrowRight")
         await expect(bars.nth(1)).to_be_focused()
         await page.keyboard.press("Home")
-        await expect(page.locator("#bar-detail")).to_contain_text(re.compile("mostly .*dog"))
+        await expect(page.locator("#bar-detail")).to_contain_text(re.compile("mostly: .*dog"))
         await page.keyboard.press("Enter")
         found = page.locator("#found li")
         await expect(found).to_have_count(1)
@@ -75,17 +75,17 @@ async def test_the_timeline_is_gone_through_by_keyboard(page: Page, tmp_path: Pa
 
 
 async def test_a_history_that_is_off_says_how_to_turn_it_on(page: Page) -> None:
-    async with feeding() as here:
+    async with serve_feeds() as here:
         await page.goto(f"{here.url}/?history")
-        await expect(page.get_by_role("heading", name="The history is off")).to_be_visible()
+        await expect(page.get_by_role("heading", name="History is off")).to_be_visible()
         await expect(page.get_by_text("[history]")).to_be_visible()
         await expect(page.locator("#history")).to_be_hidden()
-        await fits(page, "/?history, off")
+        await assert_fits(page, "/?history, off")
 
 
 async def test_an_admin_deletes_what_is_shown_when_asked_twice(page: Page, tmp_path: Path) -> None:
     feeds = {"hall": HALL, "yard": YARD}
-    async with feeding(feeds=feeds, history={"path": tmp_path / "history.db"}) as here:
+    async with serve_feeds(feeds=feeds, history={"path": tmp_path / "history.db"}) as here:
         await page.goto(here.url)
         for title in ("The hall", "The yard"):
             await expect(page.get_by_role("link", name=title)).to_contain_text("A dog runs")
@@ -95,24 +95,24 @@ async def test_an_admin_deletes_what_is_shown_when_asked_twice(page: Page, tmp_p
         await page.goto(f"{here.url}/?history")
         found = page.locator("#found li")
         await expect(found).to_have_count(2)
-        await page.get_by_label("What was seen").fill("dog")
+        await page.get_by_label("Search captions").fill("dog")
         await page.keyboard.press("Enter")
-        delete = page.get_by_role("button", name="Delete …")
+        delete = page.get_by_role("button", name="Delete…")
         await expect(delete).to_be_hidden()
-        await page.get_by_label("What was seen").fill("")
+        await page.get_by_label("Search captions").fill("")
         await page.get_by_label("Feed").select_option("hall")
         await expect(found).to_have_count(1)
 
         await delete.click()
-        dialog = page.get_by_role("dialog", name="Delete it?")
-        await expect(dialog).to_contain_text("of hall is deleted for good")
-        await fits(page, "/?history, deleting")
+        dialog = page.get_by_role("dialog", name="Delete these captions?")
+        await expect(dialog).to_contain_text("captions of hall")
+        await assert_fits(page, "/?history, deleting")
         await page.keyboard.press("Escape")
         await expect(dialog).to_be_hidden()
         await expect(found).to_have_count(1)
         await delete.click()
-        await dialog.get_by_role("button", name="Delete it").click()
-        await expect(page.get_by_text("1 passage is deleted.")).to_be_visible()
+        await dialog.get_by_role("button", name="Delete", exact=True).click()
+        await expect(page.get_by_text("1 result deleted.")).to_be_visible()
         await expect(found).to_have_count(0)
         await page.get_by_label("Feed").select_option("All")
         await expect(found).to_have_count(1)
@@ -121,11 +121,11 @@ async def test_an_admin_deletes_what_is_shown_when_asked_twice(page: Page, tmp_p
 
 async def test_a_viewer_cannot_delete(page: Page, tmp_path: Path) -> None:
     access = {"admin_token": "a" * 24, "viewer_token": "v" * 24}
-    async with feeding(access=access, history={"path": tmp_path / "history.db"}) as here:
+    async with serve_feeds(access=access, history={"path": tmp_path / "history.db"}) as here:
         await page.goto(f"{here.url}/login")
         await page.get_by_label("Token").fill("v" * 24)
         await page.keyboard.press("Enter")
         await expect(page.get_by_role("link", name="The hall")).to_contain_text("A dog runs")
         await page.goto(f"{here.url}/?history")
         await expect(page.locator("#found li")).not_to_have_count(0)
-        await expect(page.get_by_role("button", name="Delete …")).to_be_hidden()
+        await expect(page.get_by_role("button", name="Delete…")).to_be_hidden()

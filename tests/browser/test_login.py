@@ -2,7 +2,7 @@
 
 from playwright.async_api import Page, expect
 
-from tests.browser.feeding import feeding, fits
+from tests.support.page.feed_page import assert_fits, serve_feeds
 
 ADMIN, VIEWER = "admin-" * 4, "viewer-" * 4
 TOKENS = {"admin_token": ADMIN, "viewer_token": VIEWER}
@@ -15,12 +15,12 @@ async def log_in(page: Page, token: str) -> None:
 
 
 async def test_a_viewer_is_offered_feeds_and_nothing_else(page: Page) -> None:
-    async with feeding(access=TOKENS) as here:
+    async with serve_feeds(access=TOKENS) as here:
         await page.goto(f"{here.url}/?feed=hall")
         await expect(page.get_by_label("Token")).to_be_focused()
-        await fits(page, "/login")
+        await assert_fits(page, "/login")
         await log_in(page, "a wrong one, surely")
-        await expect(page.get_by_role("alert")).to_have_text("That is no token of this server.")
+        await expect(page.get_by_role("alert")).to_have_text("Wrong token.")
         await log_in(page, VIEWER)
         await expect(page.locator("#state")).to_have_text("Watching: The hall")
         assert page.url == f"{here.url}/?feed=hall"
@@ -35,7 +35,7 @@ async def test_a_viewer_is_offered_feeds_and_nothing_else(page: Page) -> None:
 
 
 async def test_an_admin_is_offered_all_until_the_login_ends(page: Page) -> None:
-    async with feeding(access=TOKENS) as here:
+    async with serve_feeds(access=TOKENS) as here:
         await page.goto(here.url)
         await log_in(page, ADMIN)
         await expect(page.locator("#account")).to_contain_text("Admin")
@@ -48,7 +48,7 @@ async def test_an_admin_is_offered_all_until_the_login_ends(page: Page) -> None:
 
 
 async def test_no_other_site_is_led_to_after_the_login(page: Page) -> None:
-    async with feeding(access=TOKENS) as here:
+    async with serve_feeds(access=TOKENS) as here:
         await page.goto(f"{here.url}/login?next=//127.0.0.1:9/")
         await log_in(page, ADMIN)
         await expect(page.locator("#account")).to_contain_text("Admin")

@@ -11,25 +11,28 @@ from numpy.typing import NDArray
 from playwright.async_api import Page, expect
 
 from inference.explanations.map import Map
-from tests.browser.showing import (
+from tests.support.captions import ScriptedCaptions, confident_caption, tags_fallback
+from tests.support.page.scripted_page import (
     CELLS,
     ExplainedCaptions,
-    mapped,
+    announcements,
+    cell_map,
     more_captions,
-    say,
-    serving,
-    showing,
-    spot,
-    told,
+    serve_page,
+    show_caption,
+    show_page,
+    with_maps,
 )
-from tests.support.captions import ScriptedCaptions, objects_only, sure
 
 GREY = 128
 SPOTS = [(4, 7), (1, 1), (7, 4)]
 """Row and column of the one cell that each word of the caption looks at."""
 
 
-DOG = mapped(sure("A dog runs", dog=0.92, ball=0.81), *(spot(*cell) for cell in SPOTS))
+DOG = with_maps(
+    confident_caption("A dog runs", dog=0.92, ball=0.81),
+    *(cell_map(*cell) for cell in SPOTS),
+)
 
 
 def grey_picture(path: Path, width: int, height: int) -> Path:
@@ -67,7 +70,7 @@ async def test_a_words_map_lies_over_the_region_that_the_grid_says(
     page: Page, tmp_path: Path, width: int, height: int
 ) -> None:
     picture = grey_picture(tmp_path / "grey.png", width, height)
-    async with showing(page, DOG, picture):
+    async with show_page(page, DOG, picture):
         for window in ((1280, 900), (820, 1000), (360, 740)):
             await page.set_viewport_size({"width": window[0], "height": window[1]})
             await page.mouse.move(2, 2)
@@ -101,7 +104,7 @@ async def test_a_words_map_lies_over_the_region_that_the_grid_says(
 
 
 async def test_a_map_is_pointed_at_focused_or_tapped_and_goes_again(page: Page) -> None:
-    async with showing(page, DOG):
+    async with show_page(page, DOG):
         canvas, detail = page.locator("#map"), page.locator("#word-detail")
         await expect(canvas).to_be_hidden()
         await page.hover("#caption .word >> nth=1")
@@ -113,8 +116,7 @@ async def test_a_map_is_pointed_at_focused_or_tapped_and_goes_again(page: Page) 
         await page.keyboard.press("ArrowRight")
         await expect(canvas).to_be_visible()
         await expect(detail).to_have_text(
-            "“dog” 85% sure; otherwise thing 5%. "
-            "What spoke for it: mostly a small spot in the left third, top."
+            "“dog” 85%. Runners-up: thing 5%. Based on: mostly a small spot in the left third, top."
         )
         # A screen reader has it with the word itself.
         await expect(page.locator("#caption .word").nth(0)).to_have_attribute(
@@ -122,7 +124,7 @@ async def test_a_map_is_pointed_at_focused_or_tapped_and_goes_again(page: Page) 
         )
         await page.keyboard.press("Shift+Tab")
         await expect(page.locator("#certainty")).to_be_focused()
-        await expect(detail).to_contain_text("The caption as a whole. What spoke for it:")
+        await expect(detail).to_contain_text("Whole caption. Based on:")
         await expect(canvas).to_be_visible()
         await page.locator("#certainty").blur()
         await expect(canvas).to_be_hidden()
@@ -136,8 +138,13 @@ async def test_a_map_is_pointed_at_focused_or_tapped_and_goes_again(page: Page) 
 
 
 async def test_the_legend_tells_the_method_the_peak_and_the_strength(page: Page) -> None:
-    words = mapped(sure("A dog runs"), spot(4, 1, 0.5), spot(4, 4, 2.0), spot(0, 8, 1.0))
-    async with showing(page, words):
+    words = with_maps(
+        confident_caption("A dog runs"),
+        cell_map(4, 1, 0.5),
+        cell_map(4, 4, 2.0),
+        cell_map(0, 8, 1.0),
+    )
+    async with show_page(page, words):
         legend = page.locator("#map-legend")
         await page.hover("#caption .word >> nth=0")
         await expect(legend).to_contain_text("Grad-CAM")
@@ -155,19 +162,19 @@ async def test_the_legend_tells_the_method_the_peak_and_the_strength(page: Page)
 
 
 async def test_nothing_is_drawn_when_there_is_no_map_and_the_reason_is_told(page: Page) -> None:
-    async with showing(page, replace(DOG, maps=None)) as captions:
+    async with show_page(page, replace(DOG, maps=None)) as captions:
         detail = page.locator("#word-detail")
         await page.focus("#caption .word")
         await expect(detail).to_contain_text("No map")
         await expect(page.locator("#map")).to_be_hidden()
         await expect(page.locator("#map-legend")).to_be_hidden()
 
-        await say(page, captions, DOG)
+        await show_caption(page, captions, DOG)
         await expect(page.locator("#map")).to_be_visible()
         await page.select_option("#explanations", "none")
-        await expect(page.locator("#confirmation")).to_contain_text("without maps")
+        await expect(page.locator("#confirmation")).to_have_text("Saved")
         await page.focus("#caption .word")
-        await expect(detail).to_contain_text("No map: explanations are switched off")
+        await expect(detail).to_contain_text("No map: maps are turned off")
         await expect(page.locator("#map")).to_be_hidden()
 
 
@@ -179,38 +186,41 @@ async def test_a_busy_captioner_is_owned_up_to(page: Page) -> None:
           const message = parse(text, ...rest);
           if (message?.type === 'stats') {
             message.settings.explanations = 'all';
-            message.explanations = { gradcam_every: 1, saliency_every: 4 };
+            message.explanations = { words_every: 1, saliency_every: 4 };
           }
           return message;
         };
         """
     )
-    async with showing(page, DOG):
+    async with show_page(page, DOG):
         await expect(page.locator("#about-explanations")).to_have_text(
-            "Explanations are thinned: the captioner is busy; pixel maps for every 4th caption."
+            "Fewer maps, because the captioner is busy. Pixel maps: every 4th caption."
         )
 
 
 async def test_maps_and_overlay_are_set_and_confirmed_by_the_server(page: Page) -> None:
-    async with showing(page, DOG):
+    async with show_page(page, DOG):
         confirmation = page.locator("#confirmation")
-        await page.select_option("#picture-overlay", "saliency")
-        await expect(confirmation).to_contain_text("over its picture it draws the pixels")
-        await page.select_option("#explanations", "all")
-        await expect(confirmation).to_contain_text("with maps of words and pixels")
-        await page.select_option("#picture-overlay", "none")
-        await expect(confirmation).to_contain_text("it draws nothing")
+        for control, value in (
+            ("#picture-overlay", "saliency"),
+            ("#explanations", "all"),
+            ("#picture-overlay", "none"),
+        ):
+            await page.select_option(control, value)
+            await expect(confirmation).to_have_text("Saving…")
+            await expect(confirmation).to_have_text("Saved")
+            await expect(page.locator(control)).to_have_value(value)
 
 
 async def test_an_object_is_asked_for_when_it_is_tapped(page: Page) -> None:
     captions = ExplainedCaptions(DOG)
-    captions.heat = spot(4, 1)
-    async with showing(page, captions):
+    captions.heat_map = cell_map(4, 1)
+    async with show_page(page, captions):
         chip = page.locator("#object-list button", has_text="ball")
         await chip.click()
         await expect(page.locator("#map")).to_be_visible()
         await expect(page.locator("#word-detail")).to_have_text(
-            "The object “ball”. What spoke for it: mostly a small spot in the left third, centre."
+            "Object “ball”. Based on: mostly a small spot in the left third, centre."
         )
         # A word that is pointed at goes first.
         await page.hover("#caption .word >> nth=2")
@@ -222,27 +232,27 @@ async def test_an_object_is_asked_for_when_it_is_tapped(page: Page) -> None:
 
         await chip.click()
         await expect(page.locator("#map")).to_be_visible()
-        await say(page, captions, replace(DOG, tags=()))
+        await show_caption(page, captions, replace(DOG, tags=()))
         await expect(page.locator("#map")).to_be_hidden()
 
 
 async def test_an_object_in_the_place_of_a_word_is_asked_for_too(page: Page) -> None:
-    objects = ExplainedCaptions(objects_only("A man at a desk", laptop=0.93, desk=0.81))
-    async with showing(page, objects):
+    objects = ExplainedCaptions(tags_fallback("A man at a desk", laptop=0.93, desk=0.81))
+    async with show_page(page, objects):
         word = page.locator("#caption .word").nth(1)
         await word.hover()
-        await expect(page.locator("#word-detail")).to_contain_text("Tap it to see where.")
+        await expect(page.locator("#word-detail")).to_contain_text("Select it to see where.")
         await word.click()
         await expect(page.locator("#map")).to_be_visible()
-        await expect(page.locator("#word-detail")).to_contain_text("all over the picture")
+        await expect(page.locator("#word-detail")).to_contain_text("all over the frame")
 
 
 async def test_maps_make_screen_readers_no_noise(page: Page) -> None:
-    async with showing(page, DOG):
+    async with show_page(page, DOG):
         await page.focus("#caption .word")
         await page.keyboard.press("ArrowRight")
         await more_captions(page, 6)
-        assert len(await told(page)) == 1
+        assert len(await announcements(page)) == 1
 
 
 def thirds(*strong: tuple[int, int]) -> Map:
@@ -256,16 +266,16 @@ def thirds(*strong: tuple[int, int]) -> Map:
 WHERE = {
     "mostly the left third, centre": thirds((1, 0)),
     "mostly the left third, top": thirds((0, 0)),
-    "mostly the right third, from top to bottom": thirds((0, 2), (1, 2), (2, 2)),
-    "mostly the bottom, from left to right": thirds((2, 0), (2, 1), (2, 2)),
+    "mostly the right third, full height": thirds((0, 2), (1, 2), (2, 2)),
+    "mostly the bottom, full width": thirds((2, 0), (2, 1), (2, 2)),
     "mostly the left and right thirds, centre": thirds((1, 0), (1, 2)),
     "mostly the middle and right thirds, centre and bottom": thirds((1, 1), (1, 2), (2, 1), (2, 2)),
-    "all over the picture": Map(np.ones((9, 9), np.float32)),
-    "all over the picture, most in the right third, centre": Map(
-        np.ones((9, 9), np.float32) + spot(4, 7).values * 20
+    "all over the frame": Map(np.ones((9, 9), np.float32)),
+    "all over the frame, strongest in the right third, centre": Map(
+        np.ones((9, 9), np.float32) + cell_map(4, 7).values * 20
     ),
-    "nowhere in particular": Map(np.zeros((9, 9), np.float32)),
-    "mostly a small spot in the middle third, bottom": spot(8, 4),
+    "no particular region": Map(np.zeros((9, 9), np.float32)),
+    "mostly a small spot in the middle third, bottom": cell_map(8, 4),
     "mostly the middle third, centre": Map(
         np.pad(np.ones((3, 3), np.float32), 3) + np.float32(0.02)
     ),
@@ -273,13 +283,13 @@ WHERE = {
 
 
 async def test_where_a_map_is_strong_is_told_in_words(page: Page) -> None:
-    async with serving(ScriptedCaptions(DOG)) as url:
+    async with serve_page(ScriptedCaptions(DOG)) as url:
         await page.goto(url)
         texts = await page.evaluate(
             """async (maps) => {
-              const { readMap } = await import('/static/map.js');
-              const { whereText } = await import('/static/whereabouts.js');
-              return maps.map((map) => whereText(readMap(map)));
+              const { readHeatMap } = await import('/static/js/heatmaps/heat_map.js');
+              const { locationText } = await import('/static/js/heatmaps/map_location.js');
+              return maps.map((map) => locationText(readHeatMap(map)));
             }""",
             [each.to_json() for each in WHERE.values()],
         )
@@ -288,22 +298,22 @@ async def test_where_a_map_is_strong_is_told_in_words(page: Page) -> None:
 
 MALFORMED = [
     {"shape": [9, 9], "data": "", "peak": 1},
-    {"shape": [9, 8], "data": spot(0, 0).to_json()["data"], "peak": 1},
-    {"shape": [9], "data": spot(0, 0).to_json()["data"], "peak": 1},
+    {"shape": [9, 8], "data": cell_map(0, 0).to_json()["data"], "peak": 1},
+    {"shape": [9], "data": cell_map(0, 0).to_json()["data"], "peak": 1},
     {"shape": [66, 66], "data": "A" * 5808, "peak": 1},
     {"shape": [9, 9], "data": "!" * 108, "peak": 1},
-    {"shape": [9, 9], "data": spot(0, 0).to_json()["data"], "peak": -1},
-    {"shape": [9, 9], "data": spot(0, 0).to_json()["data"], "peak": "1"},
+    {"shape": [9, 9], "data": cell_map(0, 0).to_json()["data"], "peak": -1},
+    {"shape": [9, 9], "data": cell_map(0, 0).to_json()["data"], "peak": "1"},
     None,
 ]
 
 
 async def test_malformed_maps_are_dropped_and_the_caption_is_not(page: Page) -> None:
-    async with serving(ScriptedCaptions(DOG)) as url:
+    async with serve_page(ScriptedCaptions(DOG)) as url:
         await page.goto(url)
-        good = spot(4, 4).to_json()
+        good = cell_map(4, 4).to_json()
         read = """async (maps) => {
-          const { readMessage } = await import('/static/protocol.js');
+          const { readMessage } = await import('/static/js/session/messages.js');
           const word = { text: 'dog', prob: 1, alternatives: [] };
           const caption = { type: 'caption', seq: 1, text: 'Dog', words: [word], maps };
           return readMessage(JSON.stringify(caption));

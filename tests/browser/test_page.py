@@ -16,7 +16,7 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 
 from stream.data_channel.messages import SCHEMA_PATH
 from tests.browser.conftest import CHROMIUM, QUIET, Server, running
-from tests.support.running_server import SCRIPTED
+from tests.support.servers.server_process import SCRIPTED
 
 SCHEMA = json.loads(SCHEMA_PATH.read_text())
 CLIENT_MESSAGE = Draft202012Validator({"$ref": "#/$defs/client", "$defs": SCHEMA["$defs"]})
@@ -113,7 +113,7 @@ async def test_the_demo_needs_no_camera_and_the_interval_changes_live(
     await page.click("#start-demo")
     await captioned(page)
     await page.locator("#interval").fill("0.25")
-    await expect(page.locator("#confirmation")).to_contain_text("0.25 s", timeout=SOON)
+    await expect(page.locator("#confirmation")).to_have_text("Saved", timeout=SOON)
     await page.click("#stop")
     await state(page, "idle")
 
@@ -273,7 +273,7 @@ async def test_it_works_by_keyboard_alone(server: Server, page: Page) -> None:
     await captioned(page)
     await page.focus("#caption .word")
     await page.keyboard.press("ArrowRight")
-    await expect(page.locator("#word-detail")).to_contain_text("sure")
+    await expect(page.locator("#word-detail")).to_contain_text("%")
     await page.focus("#stop")
     await page.keyboard.press("Enter")
     await state(page, "idle")
@@ -298,17 +298,17 @@ async def test_a_caption_is_frozen_explained_contrasted_and_checked(
     await page.click("#start-demo")
     await page.locator("#caption .word[aria-description]").first.hover(timeout=SOON)
     await expect(page.locator("#map")).to_be_visible(timeout=SOON)
-    await expect(page.locator("#map-legend")).to_contain_text("Grad-CAM")
+    await expect(page.locator("#map-legend")).to_contain_text("Word map")
     await page.click("#freeze")
-    panel = page.locator(".panel").first
-    await expect(panel.locator(".where")).not_to_be_empty()
+    panel = page.locator(".map-panel").first
+    await expect(panel.locator(".map-location")).not_to_be_empty()
     await expect(page.locator("#check-sentence")).to_have_text(
-        re.compile(r"goes from .*%; with a random region of equal size: .*%\)"), timeout=SOON
+        re.compile(r"goes from .*%\. With a random region of the same size .*%\)"), timeout=SOON
     )
 
     await page.locator("#rivals .pick").nth(1).click()
     await expect(panel.get_by_role("img")).to_have_attribute(
-        "aria-label", re.compile("and not “.+” by Grad-CAM"), timeout=SOON
+        "aria-label", re.compile("instead of “.+” by Word map"), timeout=SOON
     )
     await page.click(".method:text('RISE')")
     await expect(panel.get_by_role("progressbar")).to_have_attribute(
@@ -321,7 +321,7 @@ async def test_a_caption_is_frozen_explained_contrasted_and_checked(
     # The picture is the server's own, and all of it was drawn.
     assert await page.evaluate(
         """() => {
-          const canvas = document.querySelector('.panel canvas');
+          const canvas = document.querySelector('.map-panel canvas');
           const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
           return data.every((value, at) => at % 4 < 3 || value === 255);
         }"""
@@ -356,8 +356,8 @@ async def test_how_easily_it_is_fooled_is_asked_and_reported(server: Server, pag
     await expect(part).to_have_attribute("data-state", "done", timeout=LONG)
 
     assert 2 <= await part.locator(".summary > li").count() <= 4
-    await expect(part.locator(".saying .diff").first).to_be_visible()
-    words = await part.locator(".saying .diff").first.evaluate(SEEN_WORDS)
+    await expect(part.locator(".caption-card .diff").first).to_be_visible()
+    words = await part.locator(".caption-card .diff").first.evaluate(SEEN_WORDS)
     assert len(words) > 1
     body = part.locator("iframe").content_frame.locator("body")
     await expect(body).to_contain_text(" ".join(words), ignore_case=True, timeout=SOON)
@@ -371,9 +371,10 @@ async def test_maps_are_drawn_into_the_returned_video_when_asked_for(
     await page.goto(server.url)
     await page.click("#start-demo")
     await captioned(page)
-    for overlay, told in (("gradcam", "what spoke for the caption"), ("none", "nothing")):
+    for overlay in ("words", "none"):
         await page.select_option("#picture-overlay", overlay)
-        await expect(page.locator("#confirmation")).to_contain_text(told, timeout=SOON)
+        await expect(page.locator("#confirmation")).to_have_text("Saved", timeout=SOON)
+        await expect(page.locator("#picture-overlay")).to_have_value(overlay)
 
 
 async def test_closing_the_page_frees_the_session(server: Server, browser: Browser) -> None:

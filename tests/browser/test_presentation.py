@@ -6,38 +6,40 @@ from dataclasses import replace
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.browser.showing import more_captions, say, showing, told
-from tests.support.captions import objects_only, shorter, sure
+from tests.support.captions import confident_caption, shorter_fallback, tags_fallback
+from tests.support.page.scripted_page import announcements, more_captions, show_caption, show_page
 
 GUESS = "A man in a blue shirt is sitting at a table"
-DOG = sure("A dog runs", dog=0.92, ball=0.81)
-OBJECTS = objects_only(GUESS, laptop=0.93, desk=0.81)
-BEGINNING = shorter("A man in a blue shirt", GUESS, laptop=0.93)
+DOG = confident_caption("A dog runs", dog=0.92, ball=0.81)
+OBJECTS = tags_fallback(GUESS, laptop=0.93, desk=0.81)
+BEGINNING = shorter_fallback("A man in a blue shirt", GUESS, laptop=0.93)
 
 
 async def height(page: Page) -> float:
     """Of the place where the caption stands."""
     found: float = await page.evaluate(
-        "() => document.querySelector('.reading').getBoundingClientRect().height"
+        "() => document.querySelector('.caption-panel').getBoundingClientRect().height"
     )
     return found
 
 
 async def test_objects_are_shown_with_how_sure_they_are_or_not_at_all(page: Page) -> None:
-    async with showing(page, DOG) as captions:
+    async with show_page(page, DOG) as captions:
         chips = page.locator("#object-list > li")
         assert await chips.all_inner_texts() == ["dog 92%", "ball 81%"]
-        await expect(page.get_by_role("list", name="Sure of")).to_be_visible()
+        await expect(page.get_by_role("list", name="Objects")).to_be_visible()
         with_objects = await height(page)
 
-        await say(page, captions, replace(DOG, tags=()))
+        await show_caption(page, captions, replace(DOG, tags=()))
         await expect(page.locator("#objects")).to_be_hidden()
         assert await height(page) == with_objects
 
 
 async def test_objects_keep_their_places_while_their_probabilities_change(page: Page) -> None:
-    async with showing(page, DOG) as captions:
-        await say(page, captions, sure("A dog runs", tree=0.97, ball=0.94, dog=0.88))
+    async with show_page(page, DOG) as captions:
+        await show_caption(
+            page, captions, confident_caption("A dog runs", tree=0.97, ball=0.94, dog=0.88)
+        )
 
         chips = page.locator("#object-list > li")
         assert await chips.all_inner_texts() == ["dog 88%", "ball 94%", "tree 97%"]
@@ -48,52 +50,52 @@ async def test_objects_keep_their_places_while_their_probabilities_change(page: 
     [
         (0.91, "Sure, 91%"),
         (0.72, "Fairly sure, 72%"),
-        (0.45, "Half sure, 45%"),
-        (0.2, "Hardly sure, 20%"),
+        (0.45, "Unsure, 45%"),
+        (0.2, "Very unsure, 20%"),
     ],
 )
 async def test_confidence_is_told_in_words_and_numbers(
     page: Page, confidence: float, told: str
 ) -> None:
-    async with showing(page, sure("A dog runs", confidence)):
+    async with show_page(page, confident_caption("A dog runs", confidence)):
         await expect(page.locator("#certainty")).to_have_text(told)
 
 
 async def test_a_doubtful_caption_gives_way_to_the_objects(page: Page) -> None:
-    async with showing(page, OBJECTS):
-        await expect(page.locator("#lead")).to_have_text("Not sure. Perhaps:")
+    async with show_page(page, OBJECTS):
+        await expect(page.locator("#lead")).to_have_text("Not sure. Possibly:")
         words = page.locator("#caption .word")
         assert await words.all_inner_texts() == ["laptop", "desk"]
         assert await words.first.get_attribute("aria-label") == "laptop, 93% sure"
         await expect(page.locator("#caption")).to_have_text("laptop, desk")
-        await expect(page.locator("#sentence")).to_have_text("Not sure. Perhaps: laptop, desk")
+        await expect(page.locator("#sentence")).to_have_text("Not sure. Possibly: laptop, desk")
         await expect(page.locator("#certainty")).to_have_text("Not sure, 31%")
         # They are the caption now, and need not stand beside it too.
         await expect(page.locator("#objects")).to_be_hidden()
 
 
 async def test_a_doubtful_caption_gives_way_to_its_beginning(page: Page) -> None:
-    async with showing(page, BEGINNING) as captions:
-        await expect(page.locator("#lead")).to_have_text("Not sure. Perhaps:")
+    async with show_page(page, BEGINNING) as captions:
+        await expect(page.locator("#lead")).to_have_text("Not sure. Possibly:")
         await expect(page.locator("#caption")).to_have_text("a man in a blue shirt")
         await expect(page.locator("#objects")).to_contain_text("laptop 93%")
 
-        await say(page, captions, sure("A man in a blue shirt"))
+        await show_caption(page, captions, confident_caption("A man in a blue shirt"))
         await expect(page.locator("#lead")).to_be_hidden()
         await expect(page.locator("#doubt")).to_be_hidden()
         await expect(page.locator("#caption")).to_have_text("A man in a blue shirt")
 
 
 async def test_a_doubt_with_nothing_left_to_say_is_owned_up_to(page: Page) -> None:
-    async with showing(page, replace(objects_only(GUESS), text="")):
+    async with show_page(page, replace(tags_fallback(GUESS), text="")):
         await expect(page.locator("#lead")).to_have_text("Not sure.")
-        assert await told(page) == ["Not sure."]
+        assert await announcements(page) == ["Not sure."]
 
 
 async def test_the_guess_is_opened_by_keyboard_and_the_focus_never_lost(page: Page) -> None:
-    async with showing(page, OBJECTS) as captions:
+    async with show_page(page, OBJECTS) as captions:
         toggle, guess = page.locator("#show-guess"), page.locator("#guess")
-        assert "Not sure enough" in await toggle.inner_text()
+        assert "Show best guess" in await toggle.inner_text()
         await expect(guess).to_be_hidden()
         await page.focus("#caption .word")
         # A pointer that rests elsewhere does not draw the tabulator there.
@@ -103,55 +105,55 @@ async def test_the_guess_is_opened_by_keyboard_and_the_focus_never_lost(page: Pa
         await expect(toggle).to_have_attribute("aria-expanded", "true")
         await expect(guess).to_have_text(f"“{GUESS}”")
 
-        await say(page, captions, DOG)
+        await show_caption(page, captions, DOG)
         await expect(toggle).to_be_focused()
         await expect(guess).to_have_text("")
         await page.keyboard.press("Tab")
         await expect(toggle).to_be_hidden()
 
-        await say(page, captions, BEGINNING)
+        await show_caption(page, captions, BEGINNING)
         await expect(guess).to_have_text(f"“{GUESS}”")
 
 
 async def test_a_guess_opened_by_pointer_leaves_nothing_behind(page: Page) -> None:
-    async with showing(page, OBJECTS) as captions:
+    async with show_page(page, OBJECTS) as captions:
         await page.click("#show-guess")
         await expect(page.locator("#guess")).to_be_visible()
-        await say(page, captions, DOG)
+        await show_caption(page, captions, DOG)
         await expect(page.locator("#doubt")).to_be_hidden()
 
 
 async def test_earlier_captions_show_doubt_and_keeps_the_guess(page: Page) -> None:
-    async with showing(page, OBJECTS) as captions:
-        await say(page, captions, DOG)
+    async with show_page(page, OBJECTS) as captions:
+        await show_caption(page, captions, DOG)
         rows = page.locator("#earlier > li")
         assert await rows.locator(".words").all_inner_texts() == [
             "A dog runs",
-            "Not sure. Perhaps: laptop, desk",
+            "Not sure. Possibly: laptop, desk",
         ]
         await rows.locator("summary").click()
-        await expect(rows.nth(1)).to_contain_text(f"It may be “{GUESS}”")
+        await expect(rows.nth(1)).to_contain_text(f"Best guess: “{GUESS}”")
 
 
 async def test_a_screen_reader_is_told_of_doubt_and_once_of_objects(page: Page) -> None:
-    async with showing(page, DOG) as captions:
+    async with show_page(page, DOG) as captions:
         # The caption itself speaks of the dog.
-        assert await told(page) == ["A dog runs. Also sure of: ball 81 percent"]
-        await say(page, captions, sure("A dog is running", ball=0.78))
-        await say(page, captions, DOG)
-        await say(page, captions, sure("A dog runs", tree=0.7, ball=0.78))
+        assert await announcements(page) == ["A dog runs. Objects: ball 81 percent"]
+        await show_caption(page, captions, confident_caption("A dog is running", ball=0.78))
+        await show_caption(page, captions, DOG)
+        await show_caption(page, captions, confident_caption("A dog runs", tree=0.7, ball=0.78))
         await page.wait_for_function("() => window.told.length > 1", timeout=10_000)
-        await say(page, captions, sure("A dog runs", lamp=0.9))
+        await show_caption(page, captions, confident_caption("A dog runs", lamp=0.9))
         await page.wait_for_function("() => window.told.length > 2", timeout=10_000)
         # Told already, and the caption still means the same.
-        captions.says = sure("A dog runs", tree=0.7, ball=0.78)
+        captions.caption = confident_caption("A dog runs", tree=0.7, ball=0.78)
         await more_captions(page, 20)
-        await say(page, captions, OBJECTS)
+        await show_caption(page, captions, OBJECTS)
         await page.wait_for_function("() => window.told.length > 3", timeout=10_000)
-        assert (await told(page))[1:] == [
-            "Also sure of: tree 70 percent",
-            "Also sure of: lamp 90 percent",
-            "Not sure. Perhaps: laptop, desk",
+        assert (await announcements(page))[1:] == [
+            "Objects: tree 70 percent",
+            "Objects: lamp 90 percent",
+            "Not sure. Possibly: laptop, desk",
         ]
 
 
@@ -165,52 +167,52 @@ async def test_the_voice_says_captions_and_doubt_but_no_objects(page: Page) -> N
         };
         """
     )
-    async with showing(page, DOG) as captions:
+    async with show_page(page, DOG) as captions:
         await page.check("#speak")
-        await say(page, captions, BEGINNING)
+        await show_caption(page, captions, BEGINNING)
         await page.wait_for_function("() => window.spoken.length > 1", timeout=10_000)
 
         assert await page.evaluate("() => window.spoken") == [
             "A dog runs",
-            "Not sure. Perhaps: a man in a blue shirt",
+            "Not sure. Possibly: a man in a blue shirt",
         ]
 
 
 async def test_an_equal_caption_is_no_news(page: Page) -> None:
-    async with showing(page, DOG):
+    async with show_page(page, DOG):
         await more_captions(page, 20)
 
-        assert len(await told(page)) == 1
+        assert len(await announcements(page)) == 1
         rows = page.locator("#earlier > li")
         await expect(rows).to_have_count(1)
         assert re.search(r"\d\d times$", await rows.inner_text())
 
 
 async def test_a_kept_caption_stays_fresh_and_is_no_news(page: Page) -> None:
-    async with showing(page, DOG) as captions:
+    async with show_page(page, DOG) as captions:
         repeats = page.locator("#earlier .repeats")
-        await say(page, captions, replace(DOG, kept=True))
+        await show_caption(page, captions, replace(DOG, kept=True))
         counted = await repeats.inner_text()
         await more_captions(page, 12)
 
         await expect(page.locator("#age")).to_have_text(
-            re.compile(r"^0\.\d s ago, the same for ([2-9]|\d\d) s$")
+            re.compile(r"^0\.\d s ago, unchanged for ([2-9]|\d\d) s$")
         )
         await expect(page.locator("#screen")).to_have_attribute("data-age", "fresh")
         await expect(page.locator("#earlier > li")).to_have_count(1)
         assert await repeats.inner_text() == counted
-        assert len(await told(page)) == 1
+        assert len(await announcements(page)) == 1
 
 
 async def test_nothing_is_cut_off_on_a_small_screen(page: Page) -> None:
     await page.set_viewport_size({"width": 360, "height": 740})
-    long = sure(
+    long = confident_caption(
         "Two young women in brightly coloured dresses are standing next to a table with food",
         **{"dining table": 0.97, "coffee mug": 0.9, "person": 0.8, "laptop": 0.8, "lamp": 0.7},
     )
-    async with showing(page, long) as captions:
+    async with show_page(page, long) as captions:
         for caption in (long, DOG, OBJECTS, BEGINNING, replace(DOG, kept=True)):
-            await say(page, captions, caption)
+            await show_caption(page, captions, caption)
             wider = "() => document.documentElement.scrollWidth - innerWidth"
             assert await page.evaluate(wider) <= 0
             # The caption itself is all in view: it needs no scrolling.

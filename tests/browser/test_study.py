@@ -7,22 +7,22 @@ from dataclasses import replace
 
 from playwright.async_api import Locator, Page, expect
 
-from inference.engine.service import Busy
+from inference.engine.service import EngineBusy
 from inference.explanations.target import Target
-from tests.browser.showing import (
+from tests.support.captions import confident_caption, tags_fallback
+from tests.support.page.scripted_page import (
     ExplainedCaptions,
-    mapped,
+    announcements,
+    cell_map,
     more_captions,
-    say,
-    serving,
-    showing,
-    spot,
-    told,
+    serve_page,
+    show_caption,
+    show_page,
+    with_maps,
 )
-from tests.support.captions import objects_only, sure
 
-SPOTS = (spot(0, 0, 0.5), spot(4, 4, 2.0), spot(8, 8))
-DOG = mapped(sure("A dog runs", dog=0.92), *SPOTS)
+SPOTS = (cell_map(0, 0, 0.5), cell_map(4, 4, 2.0), cell_map(8, 8))
+DOG = with_maps(confident_caption("A dog runs", dog=0.92), *SPOTS)
 SOON = 60_000
 
 # How much of a canvas is drawn on, and how much of a picture is seen.
@@ -36,7 +36,7 @@ DRAWN = """(canvas) => {
 @asynccontextmanager
 async def freezing(page: Page, captions: ExplainedCaptions) -> AsyncIterator[None]:
     """Have the page show a caption, and freeze it."""
-    async with showing(page, captions):
+    async with show_page(page, captions):
         await page.click("#freeze")
         await expect(page.locator("#frozen")).to_be_visible()
         yield
@@ -58,7 +58,7 @@ async def test_every_word_has_a_tile_with_its_map_and_the_exact_picture(page: Pa
             "a 95%",
             "dog 85%",
             "runs 75%",
-            "the whole",
+            "caption",
             "dog 92%",
         ]
         for index in range(5):
@@ -66,15 +66,15 @@ async def test_every_word_has_a_tile_with_its_map_and_the_exact_picture(page: Pa
             await expect(canvases.nth(1)).to_have_attribute("data-painted", "true")
             assert 0 < await canvases.nth(1).evaluate(DRAWN) <= 1
         await page.wait_for_function(
-            f"() => ({DRAWN})(document.querySelector('.panel canvas')) === 1", timeout=SOON
+            f"() => ({DRAWN})(document.querySelector('.map-panel canvas')) === 1", timeout=SOON
         )
         # The object was asked for; the maps of the words came with the caption.
         assert captions.targets == [("gradcam", Target("tag", text="dog"))]
         # The study begins with the word of the strongest map, which has the focus.
         await expect(tiles.nth(1)).to_be_focused()
         await expect(tiles.nth(1)).to_have_attribute("aria-checked", "true")
-        panel = page.locator(".panel").first
-        await expect(panel.locator(".where")).to_have_text(
+        panel = page.locator(".map-panel").first
+        await expect(panel.locator(".map-location")).to_have_text(
             "Mostly a small spot in the middle third, centre."
         )
         await expect(panel.get_by_role("img")).to_have_attribute(
@@ -85,21 +85,21 @@ async def test_every_word_has_a_tile_with_its_map_and_the_exact_picture(page: Pa
 async def test_a_map_is_checked_in_words_and_as_bars(page: Page) -> None:
     async with freezing(page, ExplainedCaptions(DOG)):
         await expect(page.locator("#check-sentence")).to_have_text(
-            "With the top 20% of the map blanked, “dog” goes from 90% to 10%; "
-            "with a random region of equal size: 80% (70% to 90%)."
+            "With the top 20% of the map blanked, “dog” goes from 90% to 10%. "
+            "With a random region of the same size blanked, it goes to 80% (70% to 90%)."
         )
         await expect(page.locator("#check-bars > div")).to_have_count(3)
-        await tile(page, "the whole").click()
-        await expect(page.locator("#check-sentence")).to_contain_text("Words are checked")
+        await tile(page, "whole caption").click()
+        await expect(page.locator("#check-sentence")).to_contain_text("Only words can be checked")
         await expect(page.locator("#check-bars > div")).to_have_count(0)
 
 
 async def test_why_this_word_and_not_another_is_asked(page: Page) -> None:
     captions = ExplainedCaptions(DOG)
     async with freezing(page, captions):
-        await page.get_by_role("button", name="not “thing” 5%").click()
-        await expect(page.locator(".panel").first.get_by_role("img")).to_have_attribute(
-            "aria-label", re.compile("“dog” and not “thing”")
+        await page.get_by_role("button", name="instead of “thing” 5%").click()
+        await expect(page.locator(".map-panel").first.get_by_role("img")).to_have_attribute(
+            "aria-label", re.compile("“dog” instead of “thing”")
         )
         assert captions.targets[-1] == ("gradcam", Target("contrast", 1, "thing"))
         # Attention answers no such question.
@@ -109,7 +109,7 @@ async def test_why_this_word_and_not_another_is_asked(page: Page) -> None:
 async def test_two_methods_are_seen_side_by_side(page: Page) -> None:
     async with freezing(page, ExplainedCaptions(DOG)):
         await page.select_option("#beside", "gradcam-total")
-        panels = page.locator(".panel:visible")
+        panels = page.locator(".map-panel:visible")
         await expect(panels).to_have_count(2)
         await expect(panels.nth(0)).to_contain_text("Grad-CAM")
         await expect(panels.nth(1)).to_contain_text("Grad-CAM, total")
@@ -117,14 +117,14 @@ async def test_two_methods_are_seen_side_by_side(page: Page) -> None:
         await page.click(".method:text('Attention')")
         await expect(panels.nth(0)).to_have_attribute("data-state", "shown")
         await expect(page.locator("#about-method")).to_contain_text("another paper")
-        await expect(page.locator("#reading-title")).to_contain_text("no explanation")
+        await expect(page.locator("#reading-title")).to_contain_text("not why")
 
 
 async def test_a_long_method_tells_its_progress_and_can_be_cancelled(page: Page) -> None:
     captions = ExplainedCaptions(DOG)
     async with freezing(page, captions):
         await page.click(".method:text('RISE')")
-        panel = page.locator(".panel").first
+        panel = page.locator(".map-panel").first
         await expect(panel).to_have_attribute("data-state", "working")
         await expect(panel).to_contain_text(re.compile(r"RISE: 40%, (about \d+ s|less.*) left"))
         assert await panel.get_by_role("progressbar").get_attribute("value") == "0.4"
@@ -137,7 +137,7 @@ async def test_a_long_method_tells_its_progress_and_can_be_cancelled(page: Page)
         await tile(page, "runs").click()
         asked = len(captions.targets)
         await expect(panel).to_contain_text("400 passes")
-        await panel.get_by_role("button", name="Compute it for “runs”").click()
+        await panel.get_by_role("button", name="Compute for “runs”").click()
         await expect(panel).to_have_attribute("data-state", "working")
         assert captions.targets[asked:] == [("rise", Target("word", 2))]
         await page.keyboard.press("Escape")
@@ -146,16 +146,16 @@ async def test_a_long_method_tells_its_progress_and_can_be_cancelled(page: Page)
 
 
 async def test_it_is_studied_by_keyboard_and_left_by_escape(page: Page) -> None:
-    async with showing(page, ExplainedCaptions(DOG)):
+    async with show_page(page, ExplainedCaptions(DOG)):
         await page.focus("#freeze")
         await page.keyboard.press("Enter")
         await expect(page.locator(".tile").nth(1)).to_be_focused()
         await page.keyboard.press("ArrowRight")
         await expect(tile(page, "runs")).to_be_focused()
-        await expect(page.locator("#chosen")).to_have_text("“runs”, 75% sure")
+        await expect(page.locator("#chosen")).to_have_text("“runs” 75%")
         await expect(page.locator("#frozen-status")).to_contain_text("With the top 20%")
         await page.keyboard.press("Tab")
-        await expect(page.get_by_role("button", name="at all")).to_be_focused()
+        await expect(page.get_by_role("button", name="overall")).to_be_focused()
         await page.keyboard.press("Escape")
         await expect(page.locator("#frozen")).to_be_hidden()
         await expect(page.locator("#freeze")).to_be_focused()
@@ -164,22 +164,22 @@ async def test_it_is_studied_by_keyboard_and_left_by_escape(page: Page) -> None:
 async def test_captions_go_on_behind_and_nothing_is_announced_meanwhile(page: Page) -> None:
     captions = ExplainedCaptions(DOG)
     async with freezing(page, captions):
-        before = await told(page)
-        await say(page, captions, sure("Two children play in the snow"))
+        before = await announcements(page)
+        await show_caption(page, captions, confident_caption("Two children play in the snow"))
         await expect(page.locator("#frozen-heading")).to_have_text("A dog runs")
         await page.wait_for_timeout(4_500)
-        assert await told(page) == before
+        assert await announcements(page) == before
         await page.keyboard.press("Escape")
         await page.wait_for_function("() => window.told.length > 1", timeout=SOON)
-        assert (await told(page))[-1] == "Two children play in the snow"
+        assert (await announcements(page))[-1] == "Two children play in the snow"
 
 
 async def test_leaving_lets_the_picture_go(page: Page) -> None:
     pictures: list[str] = []
     page.on("request", lambda request: pictures.append(request.url))
-    async with showing(page, ExplainedCaptions(DOG)):
+    async with show_page(page, ExplainedCaptions(DOG)):
         await page.click("#freeze")
-        await expect(page.locator(".panel").first).to_have_attribute("data-state", "shown")
+        await expect(page.locator(".map-panel").first).to_have_attribute("data-state", "shown")
         await more_captions(page, 6)
         (picture,) = [url for url in pictures if "/pictures/" in url]
         get = "async (url) => (await fetch(url)).status"
@@ -199,18 +199,18 @@ async def test_captions_without_maps_are_asked_about_when_they_are_frozen(page: 
 
 
 async def test_a_caption_of_objects_alone_can_be_studied(page: Page) -> None:
-    objects = objects_only("A man at a desk", laptop=0.93, desk=0.81)
+    objects = tags_fallback("A man at a desk", laptop=0.93, desk=0.81)
     async with freezing(page, ExplainedCaptions(objects)):
         await expect(page.locator(".tile")).to_have_count(3)
         await tile(page, "object desk").click()
-        await expect(page.locator("#chosen")).to_have_text("The object “desk”, 81% sure")
-        await expect(page.locator(".panel").first).to_have_attribute("data-state", "shown")
+        await expect(page.locator("#chosen")).to_have_text("Object “desk” 81%")
+        await expect(page.locator(".map-panel").first).to_have_attribute("data-state", "shown")
 
 
 async def test_a_busy_captioner_can_be_asked_again(page: Page) -> None:
     class BusyOnce(ExplainedCaptions):
         async def check(self, *_: object, **__: object) -> object:  # type: ignore[override]
-            raise Busy("too many explanations are under way")
+            raise EngineBusy("too many explanations are under way")
 
     async with freezing(page, BusyOnce(DOG)):
         await expect(page.locator("#check-sentence")).to_contain_text("busy")
@@ -219,7 +219,7 @@ async def test_a_busy_captioner_can_be_asked_again(page: Page) -> None:
 
 async def test_what_is_there_stays_readable_when_the_connection_is_lost(page: Page) -> None:
     captions = ExplainedCaptions(DOG)
-    async with serving(captions) as url:
+    async with serve_page(captions) as url:
         await page.goto(url)
         await page.click("#start-camera")
         await more_captions(page)
@@ -229,17 +229,21 @@ async def test_what_is_there_stays_readable_when_the_connection_is_lost(page: Pa
         "connection was lost", timeout=SOON
     )
     await tile(page, "runs").click()
-    await expect(page.locator(".panel .where").first).to_contain_text("the right third, bottom")
-    await expect(page.locator("#check-sentence")).to_contain_text("no connection")
+    await expect(page.locator(".map-panel .map-location").first).to_contain_text(
+        "the right third, bottom"
+    )
+    await expect(page.locator("#check-sentence")).to_contain_text("Not connected")
     await page.keyboard.press("Escape")
     await expect(page.locator("#frozen")).to_be_hidden()
 
 
 async def test_nothing_is_cut_off_on_a_small_screen(page: Page) -> None:
     await page.set_viewport_size({"width": 360, "height": 740})
-    long = sure("Two young women in brightly coloured dresses are standing next to a table")
+    long = confident_caption(
+        "Two young women in brightly coloured dresses are standing next to a table"
+    )
     async with freezing(page, ExplainedCaptions(replace(long, tags=DOG.tags))):
-        await expect(page.locator(".panel").first).to_have_attribute("data-state", "shown")
+        await expect(page.locator(".map-panel").first).to_have_attribute("data-state", "shown")
         wider = "(dialog) => dialog.scrollWidth - dialog.clientWidth"
         assert await page.locator("#frozen").evaluate(wider) <= 0
         await expect(page.locator("#leave-frozen")).to_be_in_viewport()

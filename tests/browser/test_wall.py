@@ -4,8 +4,8 @@ import re
 
 from playwright.async_api import Page, expect
 
-from tests.browser.feeding import HALL, YARD, Feeding, feeding, fits
-from tests.support.captions import sure
+from tests.support.captions import confident_caption
+from tests.support.page.feed_page import HALL, YARD, FeedServer, assert_fits, serve_feeds
 
 FEEDS = {"hall": HALL, "yard": YARD, "gate": {**HALL, "title": "The gate"}}
 PLAYING = "() => [...document.querySelectorAll('.wall-tile video')].filter(v => v.videoWidth > 0)"
@@ -18,7 +18,7 @@ RECORD_ANNOUNCEMENTS = """() => {
 }"""
 
 
-async def viewers(page: Page, here: Feeding, count: int) -> None:
+async def viewers(page: Page, here: FeedServer, count: int) -> None:
     """Wait until so many videos are sent."""
     for _ in range(100):
         if here.viewers == count:
@@ -28,20 +28,20 @@ async def viewers(page: Page, here: Feeding, count: int) -> None:
 
 
 async def test_all_feeds_play_with_their_captions_and_announce_nothing(page: Page) -> None:
-    async with feeding(feeds=FEEDS) as here:
+    async with serve_feeds(feeds=FEEDS) as here:
         await page.goto(f"{here.url}/?wall")
         await page.evaluate(RECORD_ANNOUNCEMENTS)
         hall = page.get_by_role("article", name="The hall")
         await expect(hall).to_contain_text("A dog runs")
         await expect(hall).to_contain_text(re.compile(r"Live · (\d+ s ago|just now)"))
         await page.wait_for_function(f"() => ({PLAYING})().length === 3")
-        here.captions.says = sure("A cat sits")
+        here.captions.caption = confident_caption("A cat sits")
         await expect(hall).to_contain_text("A cat sits")
         assert await page.evaluate("() => window.told") == []
 
-        await page.get_by_label("Announce the captions of").select_option("The yard")
+        await page.get_by_label("Announce captions of").select_option("The yard")
         await expect(page.locator("#announcement")).to_have_text("A cat sits")
-        await fits(page, "/?wall")
+        await assert_fits(page, "/?wall")
         await page.get_by_role("link", name="The yard").click()
         await expect(page.locator("#state")).to_have_text("Watching: The yard")
         await viewers(page, here, 1)
@@ -51,7 +51,7 @@ async def test_all_feeds_play_with_their_captions_and_announce_nothing(page: Pag
 
 async def test_only_what_is_in_view_plays(page: Page) -> None:
     await page.set_viewport_size({"width": 375, "height": 500})
-    async with feeding(feeds=FEEDS) as here:
+    async with serve_feeds(feeds=FEEDS) as here:
         await page.goto(f"{here.url}/?wall")
         await page.wait_for_function(f"() => ({PLAYING})().length === 1")
         assert here.viewers == here.stream("hall").viewers == 1

@@ -3,8 +3,8 @@
 import pytest
 from playwright.async_api import Page
 
-from tests.support.captions import ScriptedCaptions, sure
-from tests.web.yard import DOG, serving
+from tests.support.captions import ScriptedCaptions, confident_caption
+from tests.support.servers.feed_app import DOG, serve_feeds
 
 SOON = 30_000
 PLAY = """() => {
@@ -35,13 +35,13 @@ SHOWN = """text => [...document.querySelector('#player').textTracks[0].activeCue
 @pytest.mark.parametrize("follow", ["false", "true"])
 async def test_subtitles_show_over_a_video_that_plays(page: Page, follow: str) -> None:
     captions = ScriptedCaptions(DOG)
-    async with serving(captions) as client:
+    async with serve_feeds(captions) as client:
         await page.goto(str(client.make_url("/")))
         await page.evaluate(PLAY)
         await page.wait_for_timeout(600)
         await page.evaluate(ADD_TRACK, follow)
         await page.wait_for_function(SHOWN, arg="A dog runs", timeout=SOON)
         if follow == "true":
-            captions.says = sure("A cat sits", cat=0.9)
+            captions.caption = confident_caption("A cat sits", cat=0.9)
             await page.wait_for_function(SHOWN, arg="A cat sits", timeout=SOON)
         await page.goto("about:blank")

@@ -7,8 +7,8 @@ from aiohttp.test_utils import TestServer
 from playwright.async_api import Page
 
 from stream.settings import StreamSettings
-from tests.support.captions import ScriptedCaptions, sure
-from tests.support.whip_encoder import encoder
+from tests.support.captions import ScriptedCaptions, confident_caption
+from tests.support.whip_encoder import whip_encoder
 from web.app import create_app
 from web.keys import PUBLICATIONS
 from web.settings.server import ServerSettings
@@ -70,13 +70,14 @@ async def test_chromium_plays_what_ffmpeg_publishes(
     page: Page, footage: Path, tmp_path: Path
 ) -> None:
     app = create_app(
-        ServerSettings(stream=StreamSettings(interval_s=0.25)), ScriptedCaptions(sure("A man"))
+        ServerSettings(stream=StreamSettings(interval_s=0.25)),
+        ScriptedCaptions(confident_caption("A man")),
     )
     async with TestServer(app) as server:
         await page.goto(str(server.make_url("/")))
-        async with encoder(str(server.make_url("/whip/street")), "none", footage, tmp_path):
+        async with whip_encoder(str(server.make_url("/whip/street")), "none", footage, tmp_path):
             async with asyncio.timeout(20):
-                while not any(stream.newest for stream in app[PUBLICATIONS].all()):
+                while not any(stream.latest_caption for stream in app[PUBLICATIONS].all()):
                     await asyncio.sleep(0.1)
             begun = await page.evaluate(PLAYER, "/whep/street")
             await page.wait_for_function(

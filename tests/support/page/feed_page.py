@@ -1,4 +1,4 @@
-"""The page over a server with feeds, whose captioner says what a test tells it to."""
+"""A server with feeds and a scripted captioner, for tests of the page."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,49 +9,49 @@ from aiohttp.test_utils import TestServer
 from playwright.async_api import Page
 
 from stream.captioned_stream import CaptionedStream, Signal, SignalState
-from tests.browser.showing import HOST
-from tests.support.captions import ScriptedCaptions, sure
+from tests.support.captions import ScriptedCaptions, confident_caption
+from tests.support.page.scripted_page import HOST
 from web.app import create_app
 from web.keys import PUBLICATIONS, SESSIONS
 from web.settings.server import ServerSettings
 
 HALL = {"source": "demo", "title": "The hall", "interval_s": 0.25, "explanations": "none"}
 YARD = {**HALL, "title": "The yard"}
-DOG = sure("A dog runs", dog=0.92)
+DOG = confident_caption("A dog runs", dog=0.92)
 WIDER = "() => document.documentElement.scrollWidth - innerWidth"
 
 
-class Feeding:
-    """A server with feeds of the demo."""
+class FeedServer:
+    """A running server with demo feeds."""
 
     def __init__(self, url: str, app: web.Application, captions: ScriptedCaptions) -> None:
         self.url, self.app, self.captions = url, app, captions
 
     def stream(self, name: str) -> CaptionedStream:
-        """What is watched under this name."""
+        """Return the stream that is published under a name."""
         return self.app[PUBLICATIONS].find(name)
 
     @property
     def viewers(self) -> int:
-        """How many watch, all feeds together."""
+        """Number of viewers of all feeds."""
         return self.app[SESSIONS].viewers
 
     def signal(self, name: str, state: SignalState, message: str = "") -> None:
-        """Have a feed lose its signal, or find it again."""
+        """Set a feed's signal."""
         self.stream(name).signal = Signal(state, 1_700_000_000.0, message)
 
 
 @asynccontextmanager
-async def feeding(**settings: Any) -> AsyncIterator[Feeding]:
-    """Serve the page with these settings; with one feed, `hall`, unless they say otherwise."""
+async def serve_feeds(**settings: Any) -> AsyncIterator[FeedServer]:
+    """Serve the page with these settings; by default with one feed, `hall`."""
     captions = ScriptedCaptions(DOG)
     app = create_app(ServerSettings(**{"feeds": {"hall": HALL}, **settings}), captions)
     async with TestServer(app, host=HOST) as server:
-        yield Feeding(str(server.make_url("")).rstrip("/"), app, captions)
+        yield FeedServer(str(server.make_url("")).rstrip("/"), app, captions)
 
 
-async def fits(page: Page, path: str) -> None:
-    """See that nothing is cut off on a phone, in whichever colours."""
+async def assert_fits(page: Page, path: str) -> None:
+    """Assert that nothing is cut off at a phone's width, in dark and forced colours too."""
     await page.set_viewport_size({"width": 375, "height": 812})
     await page.emulate_media(color_scheme="dark", forced_colors="active")
     assert await page.evaluate(WIDER) <= 0, path

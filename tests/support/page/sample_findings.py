@@ -1,4 +1,4 @@
-"""What analyses find, as a test has them find it: reports with all that the page shows of them."""
+"""Sample findings of analyses, with everything that the page shows of them."""
 
 import json
 from typing import Any
@@ -7,12 +7,12 @@ import numpy as np
 
 from inference.adversarial.findings import (
     AdversarialFindings,
-    Attacked,
+    AttackedCaption,
     Curve,
-    Edit,
-    Keyword,
+    KeywordAttack,
     Regions,
-    Smallest,
+    SmallestPerturbation,
+    WordEdit,
     WordFindings,
 )
 from inference.concepts.findings import (
@@ -22,15 +22,15 @@ from inference.concepts.findings import (
     Verdict,
     WordConcepts,
 )
-from inference.engine.service import Analysed
-from tests.browser.showing import spot
+from inference.engine.service import AnalysisResult
+from tests.support.page.scripted_page import cell_map
 
 REPORT = "A report with all its figures"
 _HTML = f"<!doctype html><html lang=en><title>Report</title><h1>{REPORT}</h1></html>".encode()
 
 
-def _smallest(epsilon: float | None) -> Smallest:
-    return Smallest("pgd", "linf", epsilon, 16.0, "a cat sits" if epsilon else "")
+def _smallest(epsilon: float | None) -> SmallestPerturbation:
+    return SmallestPerturbation("pgd", "linf", epsilon, 16.0, "a cat sits" if epsilon else "")
 
 
 def _word(text: str, index: int, *, fragile: bool) -> WordFindings:
@@ -42,24 +42,24 @@ def _word(text: str, index: int, *, fragile: bool) -> WordFindings:
 
 def attack_findings(*, hardened: bool = True) -> AdversarialFindings:
     """The dog of "a dog runs" becomes a cat; the hardened model keeps it."""
-    attacked = Attacked(
+    attacked = AttackedCaption(
         attack="pgd",
         norm="linf",
         epsilon=1.5,
         clean="a dog runs",
         attacked="a cat runs fast",
         diff=(
-            Edit("kept", "a", "a"),
-            Edit("substituted", "dog", "cat"),
-            Edit("kept", "runs", "runs"),
-            Edit("inserted", "", "fast"),
+            WordEdit("kept", "a", "a"),
+            WordEdit("substituted", "dog", "cat"),
+            WordEdit("kept", "runs", "runs"),
+            WordEdit("inserted", "", "fast"),
         ),
         hardened_clean="a dog runs" if hardened else None,
         hardened="a dog" if hardened else None,
         hardened_diff=(
-            Edit("kept", "a", "a"),
-            Edit("kept", "dog", "dog"),
-            Edit("deleted", "runs", ""),
+            WordEdit("kept", "a", "a"),
+            WordEdit("kept", "dog", "dog"),
+            WordEdit("deleted", "runs", ""),
         )
         if hardened
         else (),
@@ -73,7 +73,10 @@ def attack_findings(*, hardened: bool = True) -> AdversarialFindings:
         attacked=attacked,
         curve=Curve("linf", "pgd", (), (), (), (), (), (), 4),
         regions=Regions(4.0, np.zeros((8, 8), np.int32), 1),
-        keywords=(Keyword("say", "cat", _smallest(1.5)), Keyword("lose", "dog", _smallest(None))),
+        keywords=(
+            KeywordAttack("say", "cat", _smallest(1.5)),
+            KeywordAttack("lose", "dog", _smallest(None)),
+        ),
         took_s=1.0,
     )
 
@@ -84,7 +87,7 @@ def _concept(number: int, verdict: Verdict, support: float) -> ConceptInFrame:
     else:
         evidence = Evidence(0.83, 0.5, 0.002, 54, verdict)
     return ConceptInFrame(
-        f"dog-{number}", 2.4, support, spot(number, number), evidence, f"dog-{number}"
+        f"dog-{number}", 2.4, support, cell_map(number, number), evidence, f"dog-{number}"
     )
 
 
@@ -102,8 +105,10 @@ def concept_findings() -> ConceptFindings:
     return ConceptFindings("bank", 100, 54, words, None, 1.0, ("6 scenes are too few for a test.",))
 
 
-def analysed(findings: AdversarialFindings | ConceptFindings, *summary: str) -> Analysed:
-    """The report on one kind of findings."""
+def analysis_result(
+    findings: AdversarialFindings | ConceptFindings, *summary: str
+) -> AnalysisResult:
+    """Return the engine's result for findings."""
     is_attack = isinstance(findings, AdversarialFindings)
     report: dict[str, Any] = {
         "image": {"file": "", "width": 260, "height": 260},
@@ -111,4 +116,4 @@ def analysed(findings: AdversarialFindings | ConceptFindings, *summary: str) -> 
         "ace": None if is_attack else findings.to_json(),
     }
     files = {"report.html": _HTML, "report.json": json.dumps(report).encode()}
-    return Analysed(files, summary, 1.0)
+    return AnalysisResult(files, summary, 1.0)

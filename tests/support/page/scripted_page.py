@@ -1,4 +1,4 @@
-"""The page over a real session, whose captioner says what a test tells it to."""
+"""The page in a real session with a scripted captioner."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from playwright.async_api import Page
 
 from inference.captioning.caption import Caption
-from inference.engine.connection import Progress
-from inference.engine.service import Explained
+from inference.engine.service import ExplanationResult
 from inference.explanations.map import CaptionMaps, Map
 from inference.explanations.target import MethodCard, Target
-from inference.progress import Step
+from inference.progress import Progress, ProgressCallback
 from stream.settings import StreamSettings
 from tests.support.captions import ScriptedCaptions
 from web.app import create_app
@@ -36,15 +35,15 @@ RECORD_ANNOUNCEMENTS = """() => {
 CELLS = 9
 
 
-def spot(row: int, column: int, peak: float = 1.0) -> Map:
-    """A map of one cell among 9x9."""
+def cell_map(row: int, column: int, peak: float = 1.0) -> Map:
+    """Return a 9x9 map with one cell set."""
     values = np.zeros((CELLS, CELLS), np.float32)
     values[row, column] = peak
     return Map(values)
 
 
-def mapped(caption: Caption, *maps: Map) -> Caption:
-    """A caption that comes with these maps of its words."""
+def with_maps(caption: Caption, *maps: Map) -> Caption:
+    """Return the caption with these maps of its words."""
     whole = Map(np.sum([each.values for each in maps], axis=0))
     return replace(caption, maps=CaptionMaps("gradcam", maps, whole))
 
@@ -74,52 +73,52 @@ class ExplainedCaptions(ScriptedCaptions):
 
     async def explain(
         self,
-        picture: NDArray[np.uint8],
+        image: NDArray[np.uint8],
         tokens: tuple[int, ...],
         method: str,
         target: Target,
-        progress: Progress | None = None,
+        progress: ProgressCallback | None = None,
         *,
         live: bool = False,
-    ) -> Explained:
+    ) -> ExplanationResult:
         """Explain at once; but RISE makes progress and never ends."""
         self.targets.append((method, target))
         try:
             while method == "rise":
                 await asyncio.sleep(0.2)
                 if progress:
-                    progress(Step(0.4, ""))
+                    progress(Progress(0.4, ""))
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
-        return Explained(self.heat, self.took_ms)
+        return ExplanationResult(self.heat_map, self.took_ms)
 
 
 @asynccontextmanager
-async def serving(captions: ScriptedCaptions) -> AsyncIterator[str]:
-    """Serve the page and its sessions as `web.app` does, and tell the address."""
+async def serve_page(captions: ScriptedCaptions) -> AsyncIterator[str]:
+    """Serve the page and its sessions; yield the URL."""
     app = create_app(ServerSettings(stream=StreamSettings(interval_s=0.25)), captions)
     async with TestServer(app, host=HOST) as server:
         yield str(server.make_url("/"))
 
 
 @asynccontextmanager
-async def showing(
-    page: Page, says: Caption | ScriptedCaptions, picture: Path | None = None
+async def show_page(
+    page: Page, caption: Caption | ScriptedCaptions, image: Path | None = None
 ) -> AsyncIterator[ScriptedCaptions]:
-    """Have the page show a caption, and then whatever the service is told to say.
+    """Open the page, start a session and wait for its captions.
 
     Args:
-        page: Empty as yet.
-        says: The caption, or the service.
-        picture: What the page plays, the camera if None.
+        page: A blank page.
+        caption: The caption, or the service that returns it.
+        image: The file to open; the camera if None.
     """
-    captions = says if isinstance(says, ScriptedCaptions) else ScriptedCaptions(says)
-    async with serving(captions) as url:
+    captions = caption if isinstance(caption, ScriptedCaptions) else ScriptedCaptions(caption)
+    async with serve_page(captions) as url:
         await page.goto(url)
         await page.evaluate(RECORD_ANNOUNCEMENTS)
-        if picture:
-            await page.set_input_files("#file", str(picture))
+        if image:
+            await page.set_input_files("#file", str(image))
         else:
             await page.click("#start-camera")
         await more_captions(page)
@@ -129,19 +128,19 @@ async def showing(
 
 
 async def more_captions(page: Page, count: int = 3) -> None:
-    """Wait for some more captions."""
+    """Wait for `count` more captions."""
     seq = "() => Number(document.querySelector('#caption').dataset.seq ?? 0)"
     before = await page.evaluate(seq)
     await page.wait_for_function(f"{seq} >= {before} + {count}", timeout=SOON)
 
 
-async def say(page: Page, captions: ScriptedCaptions, caption: Caption) -> None:
-    """Say something else, and wait until the page shows it."""
-    captions.says = caption
+async def show_caption(page: Page, captions: ScriptedCaptions, caption: Caption) -> None:
+    """Change the caption, and wait until the page shows it."""
+    captions.caption = caption
     await more_captions(page)
 
 
-async def told(page: Page) -> list[str]:
-    """All that screen readers were told, in order."""
+async def announcements(page: Page) -> list[str]:
+    """Return all announcements to screen readers, in order."""
     texts: list[str] = await page.evaluate("() => window.told")
     return texts

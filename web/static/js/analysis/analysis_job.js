@@ -1,61 +1,76 @@
 // @ts-check
-/** One analysis of a picture: asked for, and followed to its end whatever the connection does. */
-
-import { dropAnalysis, fetchFigures, fetchStatus } from './analysis_status.js';
-import { analysisRefusalText, GONE_TEXT, reasonText } from './analysis_texts.js';
-import { Refusal } from './questions.js';
-
-/** @typedef {import('./protocol.js').Advance} Advance */
-/** @typedef {import('./protocol.js').AnalysisKind} AnalysisKind */
-/** @typedef {import('./questions.js').Questions} Questions */
 /**
- * Which caption an analysis is about.
+ * An analysis that runs on the server: started over the data channel, followed to its end, and
+ * polled by its path when the connection is lost or the page was reloaded.
+ */
+
+import { asObject, asString, asStrings, oneOf, pathOrNull } from '../common/json.js';
+import { readJobProgress } from '../session/explanation_messages.js';
+import { RequestError } from '../session/requests.js';
+import { analysisErrorText, JOB_GONE, reasonText } from './analysis_text.js';
+
+/** @typedef {import('../session/explanation_messages.js').AnalysisKind} AnalysisKind */
+/** @typedef {import('../session/explanation_messages.js').JobProgress} JobProgress */
+/** @typedef {import('../session/requests.js').Requests} Requests */
+/**
+ * The caption and the frame that an analysis is about.
  *
- * @typedef {object} About
+ * @typedef {object} Subject
  * @property {string} stream
  * @property {number} seq
- * @property {string} caption  As it is said to people.
- * @property {number} taken    When its picture was taken, in milliseconds since 1970.
+ * @property {string} caption  As shown to the user.
+ * @property {number} taken    When the frame was captured, in milliseconds since 1970.
  */
-/** @typedef {{summary: string[], report: string, data: string}} Found  Paths of this server. */
+/** @typedef {{summary: string[], report: string, data: string}} Results  Paths on the server. */
+/**
+ * @typedef {object} JobStatus
+ * @property {'running' | 'done' | 'failed' | 'cancelled'} state
+ * @property {JobProgress} progress
+ * @property {string} message        Why it failed or was cancelled; else empty.
+ * @property {string[]} summary
+ * @property {string | null} report  Path of an HTML page; null until it is done.
+ * @property {string | null} data    Path of JSON; null until it is done.
+ */
 
-/** Refusals of the channel alone: they say nothing of an analysis that was begun. */
-const OF_THE_CHANNEL = new Set(['unconnected', 'silent', 'busy']);
-const PAUSE_MS = 1_000;
-const LONGEST_PAUSE_MS = 8_000;
+const STATES = /** @type {const} */ (['running', 'done', 'failed', 'cancelled']);
+const NOT_FOUND = 404;
+const RESPONSE_TIMEOUT_MS = 10_000;
+/** Errors of the data channel only: an analysis that has started goes on. */
+const CHANNEL_ERRORS = new Set(['unconnected', 'silent', 'busy']);
+const POLL_MS = 1_000;
+const MAX_POLL_MS = 8_000;
 
-export class Analysis {
+export class AnalysisJob {
   /** @type {'running' | 'done' | 'ended'} */
   state = 'running';
-  /** @type {Advance} */
-  advance = { done: 0, left_s: null, doing: '' };
-  /** Whether the server has not answered for a while. */
-  isOutOfTouch = false;
-  /** Why it ended with nothing found, for people. */
+  /** @type {JobProgress} */
+  progress = { done: 0, left_s: null, doing: '' };
+  /** Whether the last poll failed. */
+  isUnreachable = false;
+  /** Why it ended without results, for the user. */
   message = '';
-  /** Whether the server has forgotten it before it was told of its end here. */
+  /** Whether the server dropped it before its end was known here. */
   isGone = false;
-  /** @type {Found | null} */
-  found = null;
-  /** That it is about, as long as this page has it. @type {HTMLImageElement | null} */
-  picture = null;
-  /** Whether it is followed by asking for it, and not by the channel. */
+  /** @type {Results | null} */
+  results = null;
+  /** The analysed frame, as long as the page has it. @type {HTMLImageElement | null} */
+  image = null;
   #isPolled = false;
   #path;
   #onChange;
-  #given = new AbortController();
+  #dropped = new AbortController();
   /** @type {unknown} */
-  #figures = null;
+  #report = null;
 
   /**
    * @param {AnalysisKind} kind
-   * @param {About} about
-   * @param {string | null} path  Where the server tells of it; null until it has begun.
-   * @param {(analysis: Analysis) => void} onChange
+   * @param {Subject} subject
+   * @param {string | null} path  On the server; null until it has started.
+   * @param {(job: AnalysisJob) => void} onChange
    */
-  constructor(kind, about, path, onChange) {
+  constructor(kind, subject, path, onChange) {
     this.kind = kind;
-    this.about = about;
+    this.subject = subject;
     this.#path = path;
     this.#onChange = onChange;
   }
@@ -65,58 +80,57 @@ export class Analysis {
   }
 
   /**
-   * Asks for it, and follows it to its end.
+   * Starts it, and follows it to its end.
    *
-   * @param {Questions} questions
+   * @param {Requests} requests
    * @param {object} params
    */
-  async begin(questions, params) {
-    const question = { seq: this.about.seq, kind: this.kind, params };
+  async start(requests, params) {
+    const request = { seq: this.subject.seq, kind: this.kind, params };
     try {
-      const found = await questions.analyze(question, this.#given.signal, (progress) => {
+      const result = await requests.analyze(request, this.#dropped.signal, (progress) => {
         this.#path ??= progress.analysis;
-        this.advance = progress;
+        this.progress = progress;
         this.#onChange(this);
       });
-      this.#path = found.analysis;
-      this.#finish(found);
-    } catch (problem) {
-      if (!(problem instanceof Refusal)) throw problem;
-      if (this.#given.signal.aborted) return;
-      // The server goes on without us: we ask it how far it is.
-      if (OF_THE_CHANNEL.has(problem.code) && this.#path !== null) await this.takeUp();
-      else this.#end(analysisRefusalText(problem));
+      this.#path = result.analysis;
+      this.#finish(result);
+    } catch (error) {
+      if (!(error instanceof RequestError)) throw error;
+      if (this.#dropped.signal.aborted) return;
+      if (CHANNEL_ERRORS.has(error.code) && this.#path !== null) await this.poll();
+      else this.#end(analysisErrorText(error));
     }
   }
 
-  /** Follows one that was begun before, by its path. */
-  async takeUp() {
-    const { signal } = this.#given;
+  /** Follows it to its end by polling its path. */
+  async poll() {
+    const { signal } = this.#dropped;
     this.#isPolled = true;
-    let pause = PAUSE_MS;
+    let pause = POLL_MS;
     while (!signal.aborted && this.state === 'running') {
       try {
-        await this.#ask();
-        pause = PAUSE_MS;
+        this.#applyStatus(await fetchStatus(this.#path ?? '', signal));
+        pause = POLL_MS;
       } catch {
         if (signal.aborted) return;
-        this.isOutOfTouch = true;
-        pause = Math.min(2 * pause, LONGEST_PAUSE_MS);
+        this.isUnreachable = true;
+        pause = Math.min(2 * pause, MAX_POLL_MS);
         this.#onChange(this);
       }
       if (this.state === 'running') await sleep(pause, signal);
     }
   }
 
-  async #ask() {
-    const status = await fetchStatus(/** @type {string} */ (this.#path), this.#given.signal);
-    if (this.#given.signal.aborted) return;
-    this.isOutOfTouch = false;
+  /** @param {JobStatus | null} status */
+  #applyStatus(status) {
+    if (this.#dropped.signal.aborted) return;
+    this.isUnreachable = false;
     if (status === null) {
       this.isGone = true;
-      this.#end(GONE_TEXT);
+      this.#end(JOB_GONE);
     } else if (status.state === 'running') {
-      this.advance = status.advance;
+      this.progress = status.progress;
       this.#onChange(this);
     } else if (status.state === 'done') {
       const { summary, report, data } = status;
@@ -126,32 +140,32 @@ export class Analysis {
     }
   }
 
-  /** Whether the server still has what was found. */
-  async isKept() {
-    const status = await fetchStatus(this.#path ?? '', this.#given.signal).catch(() => null);
+  /** @returns {Promise<boolean>}  Whether the server still has the report. */
+  async hasReport() {
+    const status = await fetchStatus(this.#path ?? '', this.#dropped.signal).catch(() => null);
     return status !== null;
   }
 
-  /** All figures that were found, as the server wrote them; null if they are gone. */
-  async figures() {
-    const { signal } = this.#given;
-    this.#figures ??= await fetchFigures(this.found?.data ?? '', signal).catch(() => null);
-    return this.#figures;
+  /** @returns {Promise<unknown>}  The report's JSON; null if the server no longer has it. */
+  async report() {
+    const { signal } = this.#dropped;
+    this.#report ??= await fetchReport(this.results?.data ?? '', signal).catch(() => null);
+    return this.#report;
   }
 
-  /** Gives it up, or forgets what was found; the server is told. */
+  /** Cancels it, or deletes its results, here and on the server. */
   drop() {
-    this.#given.abort();
+    this.#dropped.abort();
     if (this.#path !== null && (this.#isPolled || this.state !== 'running')) {
-      dropAnalysis(this.#path);
+      deleteJob(this.#path);
     }
     if (this.state === 'running') this.#end('Cancelled.');
   }
 
-  /** @param {Found} found */
+  /** @param {Results} results */
   #finish({ summary, report, data }) {
     this.state = 'done';
-    this.found = { summary, report, data };
+    this.results = { summary, report, data };
     this.#onChange(this);
   }
 
@@ -161,6 +175,58 @@ export class Analysis {
     this.message = message;
     this.#onChange(this);
   }
+}
+
+/**
+ * @param {string} path
+ * @param {AbortSignal} signal
+ * @returns {Promise<JobStatus | null>}  Null if the server has no such job. Rejects if it does not
+ *   answer.
+ */
+async function fetchStatus(path, signal) {
+  const response = await fetchJob(path, signal);
+  if (response.status === NOT_FOUND) return null;
+  if (!response.ok) throw new Error(`HTTP status ${response.status}`);
+  return readStatus(await response.json());
+}
+
+/**
+ * @param {string} path
+ * @param {AbortSignal} signal
+ * @returns {Promise<unknown>}  JSON; null if it is gone. Rejects if the server does not answer.
+ */
+async function fetchReport(path, signal) {
+  const response = await fetchJob(path, signal);
+  return response.ok ? response.json() : null;
+}
+
+/** @param {string} path @param {AbortSignal} signal */
+function fetchJob(path, signal) {
+  return fetch(path, {
+    signal: AbortSignal.any([signal, AbortSignal.timeout(RESPONSE_TIMEOUT_MS)]),
+  });
+}
+
+/** @param {string} path */
+async function deleteJob(path) {
+  // If the request fails, the server drops the job by itself later.
+  await fetch(path, { method: 'DELETE' }).catch(() => {});
+}
+
+/** @param {unknown} value @returns {JobStatus} */
+function readStatus(value) {
+  const status = asObject(value);
+  const files = asObject(status.files);
+  const [report, data] = [pathOrNull(files['report.html']), pathOrNull(files['report.json'])];
+  const state = oneOf(status.state, STATES, 'failed');
+  return {
+    state: state === 'done' && (report === null || data === null) ? 'failed' : state,
+    progress: readJobProgress(status),
+    message: asString(status.message),
+    summary: asStrings(status.summary),
+    report,
+    data,
+  };
 }
 
 /**

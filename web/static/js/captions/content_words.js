@@ -1,6 +1,10 @@
 // @ts-check
-/** Whether two captions mean the same to a listener: the same content words, inflected or not. */
+/**
+ * Content words of a caption, stemmed. Two captions with the same ones say the same thing, so that
+ * the second need not be announced. `content_words` in `models` has the same word lists.
+ */
 
+/** Function words, which do not change what a caption says. */
 const STOP_WORDS = new Set(
   (
     'a an the this that these those some any other another ' +
@@ -32,15 +36,16 @@ const IRREGULAR = new Map([
 /**
  * @param {string} one
  * @param {string} other
+ * @returns {boolean}  Whether both have the same content words.
  */
-export function sameMeaning(one, other) {
+export function haveSameContent(one, other) {
   const [words, others] = [contentWords(one), contentWords(other)];
   return words.size === others.size && [...words].every((word) => others.has(word));
 }
 
 /**
  * @param {string} caption
- * @returns {Set<string>}  Stems of the words that carry meaning.
+ * @returns {Set<string>}  Stems.
  */
 export function contentWords(caption) {
   const words = caption.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [];
@@ -48,7 +53,8 @@ export function contentWords(caption) {
 }
 
 /**
- * A crude stem: "rides", "riding" and "ride" become one; so do "carries" and "carrying".
+ * Reduces a word to a crude stem: "rides", "riding" and "ride" become one; so do "carries" and
+ * "carrying".
  *
  * @param {string} word
  */

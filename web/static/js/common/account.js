@@ -1,60 +1,61 @@
 // @ts-check
-/** Who has logged in, what that lets them do, and how they log out. */
+/** The user's role in the page header, with links to log in and out. */
 
-import { make } from './element.js';
-import { getJson, Refused } from './json_request.js';
-import { oneOf, text } from './json.js';
-import { loginAddress } from './route.js';
+import { createButton, createElement } from './dom.js';
+import { getJson, HttpError } from './http.js';
+import { asString, oneOf } from './json.js';
+import { loginUrl } from './routes.js';
 
 /** @typedef {'admin' | 'viewer' | 'nobody'} Role */
 
 const ROLES = /** @type {const} */ (['admin', 'viewer']);
 /** @type {Record<Role, string>} */
-const NAMES = { admin: 'Admin', viewer: 'Viewer', nobody: 'Not logged in' };
+const ROLE_LABELS = { admin: 'Admin', viewer: 'Viewer', nobody: 'Not logged in' };
 
 /**
- * @param {HTMLElement} place  Where it is shown, if there is anything to log in to.
- * @returns {Promise<Role>}  Admin where the server has no tokens; nobody when a login has ended.
+ * Gets the user's role, and shows it unless the server has no tokens to log in with.
+ *
+ * @param {HTMLElement} container
+ * @returns {Promise<Role>}  Admin if the server has no tokens; nobody after a login has expired.
  */
-export async function showAccount(place) {
+export async function showAccount(container) {
   try {
     const { role: value, tokens } = await getJson('/api/me');
-    const role = oneOf(text(value), ROLES, /** @type {Role} */ ('nobody'));
-    if (tokens === true) show(place, role);
+    const role = oneOf(asString(value), ROLES, /** @type {Role} */ ('nobody'));
+    if (tokens === true) render(container, role);
     return role;
-  } catch (problem) {
-    if (!(problem instanceof Refused)) throw problem;
-    // The server does not answer, which is told elsewhere; it refuses what may not be.
+  } catch (error) {
+    if (!(error instanceof HttpError)) throw error;
+    // The page reports an unreachable server elsewhere, and the server enforces the role anyway.
     return 'admin';
   }
 }
 
 /**
- * @param {HTMLElement} place
+ * @param {HTMLElement} container
  * @param {Role} role
  */
-function show(place, role) {
-  place.replaceChildren(make('span', 'role', NAMES[role]));
+function render(container, role) {
+  container.replaceChildren(createElement('span', 'role', ROLE_LABELS[role]));
   if (role === 'admin') {
-    place.append(logOutButton());
+    container.append(logOutButton());
   } else if (role === 'viewer') {
-    place.append(loginLink('Log in as admin'), logOutButton());
+    container.append(loginLink('Log in as admin'), logOutButton());
   } else {
-    place.append(loginLink('Log in'));
+    container.append(loginLink('Log in'));
   }
-  place.hidden = false;
+  container.hidden = false;
 }
 
 /** @param {string} label */
 export function loginLink(label) {
-  const link = make('a', '', label);
-  link.href = loginAddress();
+  const link = createElement('a', '', label);
+  link.href = loginUrl();
   return link;
 }
 
 function logOutButton() {
-  const button = make('button', 'quiet', 'Log out');
-  button.type = 'button';
+  const button = createButton('Log out', 'link-button');
   button.addEventListener('click', async () => {
     await fetch('/logout', { method: 'POST' }).catch(() => {});
     location.assign('/login');

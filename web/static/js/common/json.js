@@ -1,71 +1,91 @@
 // @ts-check
-/** Values of JSON that somebody else wrote, read as what they should be. */
+/** Readers for untrusted JSON: each returns a value of the expected type, or a default. */
 
-/** @typedef {Record<string, unknown>} Json */
+/** @typedef {Record<string, unknown>} JsonObject */
 
-/** @param {unknown} value @returns {value is Json} */
+/** @param {unknown} value @returns {value is JsonObject} */
 export function isObject(value) {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** @param {unknown} value @returns {Json} */
-export function object(value) {
+/** @param {unknown} value @returns {JsonObject}  Empty if it is not an object. */
+export function asObject(value) {
   return isObject(value) ? value : {};
 }
 
-/** @param {unknown} value @returns {unknown[]} */
-export function list(value) {
+/** @param {unknown} value @returns {unknown[]}  Empty if it is not an array. */
+export function asArray(value) {
   return Array.isArray(value) ? value : [];
 }
 
-/** @param {unknown} value */
-export function text(value) {
+/** @param {unknown} value @returns {string}  Empty if it is not a string. */
+export function asString(value) {
   return typeof value === 'string' ? value : '';
 }
 
-/** @param {unknown} value @returns {string[]}  What is text in a list. */
-export function texts(value) {
-  return list(value).filter((each) => typeof each === 'string');
+/** @param {unknown} value @returns {string[]}  The strings of an array. */
+export function asStrings(value) {
+  return asArray(value).filter((each) => typeof each === 'string');
 }
 
-/** @param {unknown} value  A path of this server and of no other, or null. */
-export function pathOrNull(value) {
-  return typeof value === 'string' && /^\/(?![/\\])[!-~]*$/.test(value) ? value : null;
+/** @param {unknown} value @param {number} fallback */
+export function asNumber(value, fallback) {
+  return numberOrNull(value) ?? fallback;
 }
 
-/** @param {unknown} value @param {number} otherwise */
-export function number(value, otherwise) {
-  return typeof value === 'number' && Number.isFinite(value) ? value : otherwise;
-}
-
-/** @param {unknown} value */
+/** @param {unknown} value @returns {number | null}  Null if it is not a finite number. */
 export function numberOrNull(value) {
   return typeof value === 'number' && Number.isFinite(value) ? value : null;
 }
 
-/** @param {unknown} value  Of something that is counted from 0. */
+/** @param {unknown} value @returns {number | null}  Null if it is not an integer of 0 or more. */
 export function countOrNull(value) {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : null;
 }
 
-/** @param {unknown} value */
-export function probability(value) {
-  return Math.min(1, Math.max(0, number(value, 0)));
+/** @param {unknown} value @returns {number}  Clamped to [0, 1]; 0 if it is not a number. */
+export function asProbability(value) {
+  return Math.min(1, Math.max(0, asNumber(value, 0)));
 }
 
-/** @param {unknown} value @param {[number, number]} otherwise @returns {[number, number]} */
-export function range(value, otherwise) {
-  const [low, high] = list(value).map((bound) => number(bound, NaN));
-  return low > 0 && high >= low ? [low, high] : otherwise;
+/**
+ * @param {unknown} value  A pair: the lowest and the highest value.
+ * @param {[number, number]} fallback  Used unless 0 < lowest <= highest.
+ * @returns {[number, number]}
+ */
+export function asRange(value, fallback) {
+  const [low = NaN, high = NaN] = asArray(value).map((bound) => asNumber(bound, NaN));
+  return low > 0 && high >= low ? [low, high] : fallback;
 }
 
 /**
  * @template {string} T
  * @param {unknown} value
  * @param {readonly T[]} choices
- * @param {T} otherwise
+ * @param {T} fallback
  * @returns {T}
  */
-export function oneOf(value, choices, otherwise) {
-  return choices.find((choice) => choice === value) ?? otherwise;
+export function oneOf(value, choices, fallback) {
+  return choices.find((choice) => choice === value) ?? fallback;
+}
+
+/**
+ * @param {unknown} value
+ * @returns {string | null}  Null unless it is an absolute path on this server. Browsers read a
+ *   second slash, or a backslash in its place, as the start of another host.
+ */
+export function pathOrNull(value) {
+  return typeof value === 'string' && /^\/(?![/\\])[!-~]*$/.test(value) ? value : null;
+}
+
+/**
+ * @param {string} text
+ * @returns {unknown}  Null if it is not valid JSON.
+ */
+export function parseJson(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
 }

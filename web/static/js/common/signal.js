@@ -1,29 +1,22 @@
 // @ts-check
-/** Whether pictures come, since when, and why not. */
+/** A feed's signal: whether frames arrive, since when, and why not. */
 
-import { number, object, oneOf, text } from './json.js';
+import { timeText } from './format.js';
+import { asNumber, asObject, asString, oneOf } from './json.js';
 
-/** @typedef {'connecting' | 'live' | 'lost' | 'ended' | 'idle'} SignalState */
+/** @typedef {typeof STATES[number]} SignalState */
 /** @typedef {{state: SignalState, since: Date, message: string}} Signal */
 
 const STATES = /** @type {const} */ (['connecting', 'live', 'lost', 'ended', 'idle']);
-const CLOCK = new Intl.DateTimeFormat(undefined, { timeStyle: 'short' });
-const DATE = new Intl.DateTimeFormat(undefined, {
-  weekday: 'short',
-  day: 'numeric',
-  month: 'short',
-  hour: 'numeric',
-  minute: '2-digit',
-});
 
-/** @param {unknown} value @returns {Signal | null} */
+/** @param {unknown} value @returns {Signal | null}  Null if it is malformed. */
 export function readSignal(value) {
-  const { state, since, message } = object(value);
+  const { state, since, message } = asObject(value);
   if (typeof state !== 'string') return null;
   return {
     state: oneOf(state, STATES, 'connecting'),
-    since: new Date(number(since, 0) * 1000),
-    message: text(message),
+    since: new Date(asNumber(since, 0) * 1000),
+    message: asString(message),
   };
 }
 
@@ -36,21 +29,12 @@ export function signalText({ state, since }) {
     case 'live':
       return 'Live';
     case 'lost':
-      return `No signal since ${clockText(since)}`;
+      return `No signal since ${timeText(since)}`;
     case 'ended':
       return 'Ended';
     case 'idle':
-      return 'Waiting for a viewer';
+      return 'Starts when watched';
     case 'connecting':
       return 'Connecting';
   }
-}
-
-/**
- * @param {Date} time
- * @returns {string}  With its day, if that is not today.
- */
-export function clockText(time) {
-  const isToday = time.toDateString() === new Date().toDateString();
-  return (isToday ? CLOCK : DATE).format(time);
 }

@@ -1,56 +1,55 @@
 // @ts-check
-/** Something that can be watched: a feed, or a session that somebody shares. */
+/** A feed, or a published session: its title, signal, viewers and newest caption. */
 
-import { readCaption } from './caption_message.js';
-import { number, object, text } from './json.js';
-import { readSignal } from './signal.js';
+import { readCaption } from '../captions/caption.js';
+import { asNumber, asObject, asString } from '../common/json.js';
+import { readSignal } from '../common/signal.js';
 
-/** @typedef {import('./caption_message.js').Caption} Caption */
-/** @typedef {import('./signal.js').Signal} Signal */
+/** @typedef {import('../captions/caption.js').Caption} Caption */
+/** @typedef {import('../common/signal.js').Signal} Signal */
 /**
- * @typedef {object} WatchableFeed
+ * @typedef {object} Feed
  * @property {string} name
  * @property {string} title
- * @property {boolean} isSession  Whether it is a session that somebody shares.
  * @property {Signal} signal
  * @property {number} viewers
  * @property {number} intervalS   Seconds between captions.
  * @property {Caption | null} caption  The newest.
- * @property {Date | null} taken       When its picture was taken, by this device's clock.
+ * @property {Date | null} capturedAt  When its frame was captured, by this device's clock.
  */
 
-/** @param {unknown} value @returns {WatchableFeed[]}  One, or none when it is malformed. */
+/** @param {unknown} value @returns {Feed[]}  One, or none if it is malformed. */
 export function readFeed(value) {
-  const feed = object(value);
-  const name = text(feed.name);
+  const feed = asObject(value);
+  const name = asString(feed.name);
   const signal = readSignal(feed.signal);
   if (name === '' || !signal) return [];
-  const caption = readCaption(object(feed.caption));
+  const caption = readCaption(asObject(feed.caption));
   return [
     {
       name,
-      title: text(feed.title) || name,
-      isSession: feed.kind === 'session',
+      title: asString(feed.title) || name,
       signal,
-      viewers: Math.max(0, number(feed.viewers, 0)),
-      intervalS: number(feed.interval_s, 2),
+      viewers: Math.max(0, asNumber(feed.viewers, 0)),
+      intervalS: asNumber(feed.interval_s, 2),
       caption,
-      taken: caption && takenAt(caption),
+      capturedAt: caption && captureTime(caption),
     },
   ];
 }
 
 /**
- * The server's clock may be another: the age is what counts.
+ * Returns when a caption's frame was captured. It is computed from its age, because the server's
+ * clock may differ from this device's.
  *
- * @param {Caption} caption  That has just come.
+ * @param {Caption} caption  One that has just arrived.
  */
-export function takenAt({ age_ms }) {
+export function captureTime({ age_ms }) {
   return new Date(Date.now() - age_ms);
 }
 
-/** @param {number} count @returns {string}  Such as "2 watch"; empty for nobody. */
+/** @param {number} count @returns {string}  Empty for none. */
 export function viewersText(count) {
   if (count === 0) return '';
-  return count === 1 ? '1 watches' : `${count} watch`;
+  return count === 1 ? '1 viewer' : `${count} viewers`;
 }

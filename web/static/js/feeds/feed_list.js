@@ -1,17 +1,17 @@
 // @ts-check
-/** The feeds as links: what each is called, whether it has a signal, and what it said last. */
+/** The list of feeds on the live page: links with each feed's signal, viewers and last caption. */
 
-import { roughAgeText } from './age.js';
-import { said } from './doubt.js';
-import { make } from './element.js';
+import { captionText } from '../captions/caption.js';
+import { createElement, setText } from '../common/dom.js';
+import { roughAgeText } from '../common/format.js';
+import { feedUrl } from '../common/routes.js';
+import { signalText } from '../common/signal.js';
 import { viewersText } from './feed.js';
-import { addressOf } from './route.js';
-import { signalText } from './signal.js';
 
-/** @typedef {import('./feed.js').WatchableFeed} WatchableFeed */
+/** @typedef {import('./feed.js').Feed} Feed */
 /**
  * @typedef {object} Row
- * @property {WatchableFeed} feed
+ * @property {Feed} feed
  * @property {HTMLElement} item
  * @property {HTMLAnchorElement} link
  * @property {HTMLElement} name
@@ -24,25 +24,25 @@ import { signalText } from './signal.js';
 const TICK_MS = 1_000;
 
 export class FeedList {
-  #parts;
-  #onChosen;
+  #elements;
+  #onOpen;
   /** @type {Map<string, Row>} */
   #rows = new Map();
   #current = '';
 
   /**
-   * @param {object} parts
-   * @param {HTMLElement} parts.section  Hidden as long as there is nothing to watch.
-   * @param {HTMLElement} parts.list
-   * @param {(feed: WatchableFeed) => void} onChosen
+   * @param {object} elements
+   * @param {HTMLElement} elements.section  Hidden while there are no feeds.
+   * @param {HTMLElement} elements.list
+   * @param {(feed: Feed) => void} onOpen
    */
-  constructor(parts, onChosen) {
-    this.#parts = parts;
-    this.#onChosen = onChosen;
+  constructor(elements, onOpen) {
+    this.#elements = elements;
+    this.#onOpen = onOpen;
     setInterval(() => this.#tick(), TICK_MS);
   }
 
-  /** @param {WatchableFeed[]} feeds */
+  /** @param {Feed[]} feeds */
   show(feeds) {
     const names = new Set(feeds.map(({ name }) => name));
     for (const [name, { item }] of this.#rows) {
@@ -51,90 +51,87 @@ export class FeedList {
       this.#rows.delete(name);
     }
     for (const feed of feeds) this.update(feed);
-    this.#parts.section.hidden = feeds.length === 0;
+    this.#elements.section.hidden = feeds.length === 0;
   }
 
-  /** @param {WatchableFeed} feed */
+  /** @param {Feed} feed */
   update(feed) {
-    const row = this.#rows.get(feed.name) ?? this.#add(feed);
+    const row = this.#rows.get(feed.name) ?? this.#addRow(feed);
     row.feed = feed;
     row.item.dataset.signal = feed.signal.state;
     setText(row.name, feed.title);
     setText(row.signal, signalText(feed.signal));
-    setText(row.words, wordsOf(feed));
-    setText(row.age, feed.taken ? roughAgeText(feed.taken) : '');
+    setText(row.words, lastCaption(feed));
+    setText(row.age, feed.capturedAt ? roughAgeText(feed.capturedAt) : '');
     setText(row.viewers, viewersText(feed.viewers));
   }
 
-  /** @param {string} name  Of the one that is watched; empty for none. */
+  /** @param {string} name  Of the watched feed; empty for none. */
   set current(name) {
     this.#current = name;
-    for (const [other, row] of this.#rows) mark(row, other === name);
+    for (const [other, { link }] of this.#rows) markCurrent(link, other === name);
   }
 
-  /** @param {string} name  Of the one whose link is to have the focus. */
+  /** Focuses the link of a feed. @param {string} name */
   focus(name) {
     this.#rows.get(name)?.link.focus();
   }
 
-  /** @param {WatchableFeed} feed */
-  #add(feed) {
-    const parts = ['name', 'signal', 'words', 'age', 'viewers'].map((part) => make('span', part));
-    const [name, signal, words, age, viewers] = parts;
-    words.lang = 'en';
-    parts.forEach((part, index) => (part.id = `feed-${feed.name}-${index}`));
-    const link = make(
+  /** @param {Feed} feed */
+  #addRow(feed) {
+    const name = createElement('span', 'name');
+    const signal = createElement('span', 'signal');
+    const words = createElement('span', 'words');
+    const age = createElement('span', 'age');
+    const viewers = createElement('span', 'viewers');
+    const link = createElement(
       'a',
       'feed',
       name,
-      make('span', 'feed-facts', viewers, age),
-      make('span', 'feed-line', signal, words),
+      createElement('span', 'feed-facts', viewers, age),
+      createElement('span', 'feed-line', signal, words),
     );
-    const about = [signal, words, age, viewers];
-    link.href = addressOf(feed.name);
+    words.lang = 'en';
+    for (const part of [name, signal, words, age, viewers]) {
+      part.id = `feed-${feed.name}-${part.className}`;
+    }
+    const describedBy = [signal, words, age, viewers].map(({ id }) => id);
+    link.href = feedUrl(feed.name);
     link.setAttribute('aria-labelledby', name.id);
-    link.setAttribute('aria-describedby', about.map(({ id }) => id).join(' '));
-    const item = make('li', '', link);
+    link.setAttribute('aria-describedby', describedBy.join(' '));
+    const item = createElement('li', '', link);
     const row = { feed, item, link, name, signal, words, age, viewers };
     link.addEventListener('click', (event) => {
-      // Another tab or window may be asked for, which is the browser's business.
+      // Leave clicks that open a new tab or window to the browser.
       if (event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
       event.preventDefault();
-      this.#onChosen(row.feed);
+      this.#onOpen(row.feed);
     });
     this.#rows.set(feed.name, row);
-    this.#parts.list.append(item);
-    mark(row, feed.name === this.#current);
+    this.#elements.list.append(item);
+    markCurrent(link, feed.name === this.#current);
     return row;
   }
 
   #tick() {
     if (document.hidden) return;
     for (const { feed, age } of this.#rows.values()) {
-      setText(age, feed.taken ? roughAgeText(feed.taken) : '');
+      setText(age, feed.capturedAt ? roughAgeText(feed.capturedAt) : '');
     }
   }
 }
 
-/** @param {WatchableFeed} feed */
-function wordsOf({ caption, signal }) {
+/** @param {Feed} feed */
+function lastCaption({ caption, signal }) {
   if (caption === null) return '';
-  return signal.state === 'live' ? said(caption) : `Last: ${said(caption)}`;
+  return signal.state === 'live' ? captionText(caption) : `Last: ${captionText(caption)}`;
 }
 
 /**
- * @param {Row} row
+ * @param {HTMLAnchorElement} link
  * @param {boolean} isCurrent
  */
-function mark({ link }, isCurrent) {
+function markCurrent(link, isCurrent) {
   if (isCurrent) link.setAttribute('aria-current', 'page');
   else link.removeAttribute('aria-current');
-}
-
-/**
- * @param {HTMLElement} element
- * @param {string} text
- */
-function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text;
 }

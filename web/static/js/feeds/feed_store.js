@@ -1,48 +1,43 @@
 // @ts-check
-/** All that can be watched, kept current while the page is seen. */
+/** All feeds of the server, kept up to date by polling and server-sent events. */
 
-import { pauseAfter, requestedPause } from './backoff.js';
-import { readCaption } from './caption_message.js';
-import { readFeed, takenAt } from './feed.js';
-import { list, object, text } from './json.js';
-import { getJson, Refused } from './json_request.js';
-import { readSignal } from './signal.js';
+import { readCaption } from '../captions/caption.js';
+import { getJson, HttpError, retryDelay } from '../common/http.js';
+import { asArray, asObject, asString, parseJson } from '../common/json.js';
+import { readSignal } from '../common/signal.js';
+import { captureTime, readFeed } from './feed.js';
 
-/** @typedef {import('./feed.js').WatchableFeed} WatchableFeed */
-/** @typedef {import('./json.js').Json} Json */
+/** @typedef {import('../common/json.js').JsonObject} JsonObject */
+/** @typedef {import('./feed.js').Feed} Feed */
 /**
- * @typedef {object} FeedsListener
- * @property {(feeds: WatchableFeed[]) => void} onFeeds  What there is to watch, or its signals.
- * @property {(feed: WatchableFeed) => void} onCaption   It said something.
- * @property {() => void} [onLoggedOut]  Nothing is told any more before somebody logs in.
+ * @typedef {object} FeedListener
+ * @property {(feeds: Feed[]) => void} onFeeds    The feeds or their signals have changed.
+ * @property {(feed: Feed) => void} onCaption     A feed has a new caption.
+ * @property {() => void} [onLoggedOut]           The server requires a login.
  */
 
-/** What the events do not tell, such as how many watch, is looked up this often. */
-const LOOK_MS = 10_000;
+/** What the events do not include, such as the number of viewers, is polled. */
+const POLL_MS = 10_000;
 
-export class Feeds {
+/** Runs while the page is visible: browsers allow few connections per server. */
+export class FeedStore {
   #listener;
-  /** @type {Map<string, WatchableFeed>} */
+  /** @type {Map<string, Feed>} */
   #feeds = new Map();
   /** @type {EventSource | null} */
   #events = null;
   #failures = 0;
-  #runs = false;
+  #isStarted = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
 
-  /** @param {FeedsListener} listener */
+  /** @param {FeedListener} listener */
   constructor(listener) {
     this.#listener = listener;
-    document.addEventListener('visibilitychange', () => this.#follow());
-    addEventListener('pagehide', () => this.#rest());
-    addEventListener('pageshow', ({ persisted }) => persisted && this.#follow());
-    addEventListener('online', () => this.#follow());
-  }
-
-  /** @returns {WatchableFeed[]} */
-  get all() {
-    return [...this.#feeds.values()];
+    document.addEventListener('visibilitychange', () => this.#resume());
+    addEventListener('pagehide', () => this.#pause());
+    addEventListener('pageshow', ({ persisted }) => persisted && this.#resume());
+    addEventListener('online', () => this.#resume());
   }
 
   /** @param {string} name */
@@ -51,97 +46,88 @@ export class Feeds {
   }
 
   start() {
-    this.#runs = true;
-    this.#follow();
+    this.#isStarted = true;
+    this.#resume();
   }
 
-  /** Listens where the page is seen: a browser has few connections, and others want them. */
-  #follow() {
-    if (!this.#runs || document.hidden) {
-      this.#rest();
+  /** Polls now and subscribes, or pauses if the page is hidden. */
+  #resume() {
+    if (!this.#isStarted || document.hidden) {
+      this.#pause();
       return;
     }
     clearTimeout(this.#timer);
-    this.#look();
+    this.#poll();
   }
 
-  #rest() {
+  #pause() {
     clearTimeout(this.#timer);
     this.#events?.close();
     this.#events = null;
   }
 
-  async #look() {
-    /** @type {number} */
-    let pauseMs = LOOK_MS;
+  async #poll() {
+    let delayMs = POLL_MS;
     try {
       const { feeds } = await getJson('/api/feeds');
       this.#failures = 0;
-      this.#take(list(feeds).flatMap(readFeed));
-      if (!document.hidden) this.#listen();
-    } catch (problem) {
-      if (!(problem instanceof Refused)) throw problem;
-      this.#rest();
-      if (problem.status === 401) {
+      this.#setFeeds(asArray(feeds).flatMap(readFeed));
+      if (!document.hidden) this.#subscribe();
+    } catch (error) {
+      if (!(error instanceof HttpError)) throw error;
+      this.#pause();
+      if (error.status === 401) {
         this.#listener.onLoggedOut?.();
         return;
       }
       this.#failures += 1;
-      const { retryAfterS } = problem;
-      const seconds =
-        retryAfterS === undefined ? pauseAfter(this.#failures) : requestedPause(retryAfterS);
-      pauseMs = seconds * 1000;
+      delayMs = 1000 * retryDelay(this.#failures, error.retryAfterS);
     }
     clearTimeout(this.#timer);
-    if (!document.hidden) this.#timer = setTimeout(() => this.#look(), pauseMs);
+    if (!document.hidden) this.#timer = setTimeout(() => this.#poll(), delayMs);
   }
 
-  #listen() {
-    // One that the browser has given up is not opened again by itself, as after an HTTP error.
+  #subscribe() {
+    // After an HTTP error the browser closes an event source for good.
     if (this.#events && this.#events.readyState !== EventSource.CLOSED) return;
     const events = new EventSource('/api/events');
-    events.addEventListener('caption', ({ data }) => this.#hearCaption(parsed(data)));
-    events.addEventListener('signal', ({ data }) => this.#hearSignal(parsed(data)));
+    events.addEventListener('caption', ({ data }) => this.#onCaption(asObject(parseJson(data))));
+    events.addEventListener('signal', ({ data }) => this.#onSignal(asObject(parseJson(data))));
     this.#events = events;
   }
 
-  /** @param {WatchableFeed[]} feeds */
-  #take(feeds) {
+  /** @param {Feed[]} feeds */
+  #setFeeds(feeds) {
     this.#feeds = new Map(feeds.map((feed) => [feed.name, feed]));
-    this.#listener.onFeeds(this.all);
+    this.#notify();
   }
 
-  /** @param {Json} data */
-  #hearCaption(data) {
-    const feed = this.#feeds.get(text(data.feed));
-    const caption = readCaption(data);
+  #notify() {
+    this.#listener.onFeeds([...this.#feeds.values()]);
+  }
+
+  /** @param {JsonObject} event */
+  #onCaption(event) {
+    const feed = this.#feeds.get(asString(event.feed));
+    const caption = readCaption(event);
     if (!feed || !caption) return;
     feed.caption = caption;
-    feed.taken = takenAt(caption);
+    feed.capturedAt = captureTime(caption);
     this.#listener.onCaption(feed);
   }
 
-  /** @param {Json} data */
-  #hearSignal(data) {
-    const feed = this.#feeds.get(text(data.feed));
-    const signal = readSignal(data.signal);
+  /** @param {JsonObject} event  Without a signal when the feed was removed. */
+  #onSignal(event) {
+    const feed = this.#feeds.get(asString(event.feed));
+    const signal = readSignal(event.signal);
     if (feed && signal) {
       feed.signal = signal;
-      this.#listener.onFeeds(this.all);
+      this.#notify();
     } else if (feed) {
       this.#feeds.delete(feed.name);
-      this.#listener.onFeeds(this.all);
+      this.#notify();
     } else if (signal) {
-      this.#follow();
+      this.#resume();
     }
-  }
-}
-
-/** @param {string} data @returns {Json} */
-function parsed(data) {
-  try {
-    return object(JSON.parse(data));
-  } catch {
-    return {};
   }
 }

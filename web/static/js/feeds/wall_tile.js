@@ -1,97 +1,94 @@
 // @ts-check
-/** One feed on the wall: its video or its newest picture, its name, its caption, its age. */
+/** A feed on the wall: its video or its last frame, title, caption, age, signal and viewers. */
 
-import { roughAgeText, staleAfter } from './age.js';
-import { said } from './doubt.js';
-import { make } from './element.js';
+import { captionText } from '../captions/caption.js';
+import { createElement, setText } from '../common/dom.js';
+import { roughAgeText, staleAfter } from '../common/format.js';
+import { feedUrl } from '../common/routes.js';
+import { signalText } from '../common/signal.js';
+import { FeedInput } from '../session/inputs.js';
+import { Session } from '../session/session.js';
 import { viewersText } from './feed.js';
-import { WatchedFeed } from './inputs.js';
-import { addressOf } from './route.js';
-import { Session } from './session.js';
-import { signalText } from './signal.js';
 
-/** @typedef {import('./feed.js').WatchableFeed} WatchableFeed */
+/** @typedef {import('./feed.js').Feed} Feed */
 
-/** A picture is fetched this often at most. */
-const PICTURE_MS = 2_000;
+/** A tile without video fetches a frame this often at most. */
+const FRAME_MS = 2_000;
 
 export class WallTile {
   #feed;
-  #video = make('video', '');
-  #picture = make('img', '');
-  #title = make('a', '');
-  #words = make('p', 'words');
-  #facts = make('p', 'facts');
+  #video = createElement('video', '');
+  #image = createElement('img', '');
+  #title = createElement('a', '');
+  #words = createElement('p', 'words');
+  #facts = createElement('p', 'facts');
   /** @type {Session | null} */
   #session = null;
-  #isSeen = false;
-  #picturedSeq = -1;
-  #picturedAt = -Infinity;
+  #isInView = false;
+  #frameSeq = -1;
+  #frameFetchedAt = -Infinity;
   item;
 
-  /** @param {WatchableFeed} feed */
+  /** @param {Feed} feed */
   constructor(feed) {
     this.#feed = feed;
     this.#prepareMedia();
-    this.#title.href = addressOf(feed.name);
+    this.#title.href = feedUrl(feed.name);
     this.#words.lang = 'en';
-    const heading = make('h2', '', this.#title);
+    const heading = createElement('h2', '', this.#title);
     heading.id = `tile-${feed.name}`;
-    const stage = make('div', 'wall-stage', this.#picture, this.#video);
-    const article = make('article', 'wall-tile', stage, heading, this.#words, this.#facts);
+    const article = createElement(
+      'article',
+      'wall-tile',
+      createElement('div', 'wall-stage', this.#image, this.#video),
+      heading,
+      this.#words,
+      this.#facts,
+    );
     article.setAttribute('aria-labelledby', heading.id);
-    this.item = make('li', '', article);
+    this.item = createElement('li', '', article);
   }
 
-  get name() {
-    return this.#feed.name;
-  }
-
-  /** @param {WatchableFeed} feed */
+  /** @param {Feed} feed */
   show(feed) {
     this.#feed = feed;
     this.item.dataset.signal = feed.signal.state;
     setText(this.#title, feed.title);
-    setText(this.#words, feed.caption ? said(feed.caption) : 'No caption yet.');
+    setText(this.#words, feed.caption ? captionText(feed.caption) : 'No caption yet.');
     this.item.toggleAttribute('data-silent', feed.caption === null);
     this.tick();
-    this.#showPicture();
+    this.#updateFrame();
   }
 
-  /** Tells how old the caption is by now. */
+  /** Updates the caption's age. */
   tick() {
-    const { taken, intervalS, viewers, signal } = this.#feed;
-    const age = taken ? roughAgeText(taken) : '';
-    const isStale = taken !== null && Date.now() - taken.getTime() > 1000 * staleAfter(intervalS);
+    const { capturedAt, intervalS, viewers, signal } = this.#feed;
+    const age = capturedAt ? roughAgeText(capturedAt) : '';
+    const isStale =
+      capturedAt !== null && Date.now() - capturedAt.getTime() > 1000 * staleAfter(intervalS);
     this.item.dataset.age = isStale ? 'stale' : 'fresh';
-    setText(
-      this.#facts,
-      [signalText(signal), isStale ? `${age}, out of date` : age, viewersText(viewers)]
-        .filter((fact) => fact !== '')
-        .join(' · '),
-    );
+    const facts = [signalText(signal), isStale ? `${age}, out of date` : age, viewersText(viewers)];
+    setText(this.#facts, facts.filter((fact) => fact !== '').join(' · '));
   }
 
-  /** @param {boolean} seen  Whether it is in view. */
-  set isSeen(seen) {
-    this.#isSeen = seen;
-    this.#showPicture();
+  /** @param {boolean} inView */
+  set isInView(inView) {
+    this.#isInView = inView;
+    this.#updateFrame();
   }
 
-  get isSeen() {
-    return this.#isSeen;
+  get isInView() {
+    return this.#isInView;
   }
 
-  /** Shows the video, until it is stopped. */
+  /** Plays the feed's video until it is stopped. */
   play() {
     if (this.#session) return;
-    const session = new Session(new WatchedFeed(this.name), {
-      onConnecting() {},
-      onLive: () => {},
+    const session = new Session(new FeedInput(this.#feed.name), {
       onReconnecting: () => this.#showVideo(null),
       onProblem: () => this.#showVideo(null),
       onMessage: ({ type }) => {
-        // Words come by another way already, and their maps are not shown here.
+        // Captions come by server-sent events, and the wall shows no maps.
         if (type === 'hello') session.send({ type: 'configure', explanations: 'none' });
       },
       onVideo: (stream) => this.#showVideo(stream),
@@ -106,24 +103,24 @@ export class WallTile {
     this.#showVideo(null);
   }
 
-  /** Reconnects at once, if it waits to. */
-  tryNow() {
-    this.#session?.tryNow();
+  /** Ends the delay before the next reconnection. */
+  retryNow() {
+    this.#session?.retryNow();
   }
 
   #prepareMedia() {
-    const [video, picture] = [this.#video, this.#picture];
+    const [video, image] = [this.#video, this.#image];
     video.muted = video.autoplay = video.playsInline = true;
-    // What it shows is told by the caption below it.
+    // The caption below is its text alternative.
     video.setAttribute('aria-hidden', 'true');
-    video.hidden = picture.hidden = true;
+    video.hidden = image.hidden = true;
     video.addEventListener('loadeddata', () => {
       video.hidden = false;
-      picture.hidden = true;
+      image.hidden = true;
     });
-    picture.alt = '';
-    picture.addEventListener('load', () => (picture.hidden = !video.hidden));
-    picture.addEventListener('error', () => (picture.hidden = true));
+    image.alt = '';
+    image.addEventListener('load', () => (image.hidden = !video.hidden));
+    image.addEventListener('error', () => (image.hidden = true));
   }
 
   /** @param {MediaStream | null} stream */
@@ -132,24 +129,18 @@ export class WallTile {
     video.srcObject = stream;
     if (stream) video.play().catch(() => {});
     else video.hidden = true;
-    this.#showPicture();
+    this.#updateFrame();
   }
 
-  #showPicture() {
-    const { caption } = this.#feed;
-    if (!this.#isSeen || !this.#video.hidden || caption === null) return;
+  /** Fetches the newest caption's frame, unless the video plays or the tile is out of view. */
+  #updateFrame() {
+    const { caption, name } = this.#feed;
+    if (!this.#isInView || !this.#video.hidden || caption === null) return;
     const now = performance.now();
-    if (caption.seq === this.#picturedSeq || now - this.#picturedAt < PICTURE_MS) return;
-    this.#picturedSeq = caption.seq;
-    this.#picturedAt = now;
-    this.#picture.src = `/api/feeds/${this.name}/picture?${new URLSearchParams({ seq: String(caption.seq) })}`;
+    if (caption.seq === this.#frameSeq || now - this.#frameFetchedAt < FRAME_MS) return;
+    this.#frameSeq = caption.seq;
+    this.#frameFetchedAt = now;
+    const query = new URLSearchParams({ seq: String(caption.seq) });
+    this.#image.src = `/api/feeds/${name}/picture?${query}`;
   }
-}
-
-/**
- * @param {HTMLElement} element
- * @param {string} text
- */
-function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text;
 }

@@ -1,65 +1,78 @@
 // @ts-check
-/** A map: how much each place of the picture mattered, as a grid over the whole picture. */
+/** A heat map: how much each cell of a grid over the frame contributed, with its value range. */
 
-import { list, number, object } from './json.js';
+import { asArray, asNumber, asObject } from '../common/json.js';
 
 /**
- * @typedef {object} PictureMap
+ * @typedef {object} HeatMap
  * @property {number} rows
  * @property {number} columns
- * @property {Uint8Array} levels  Row after row; 255 is the peak.
+ * @property {Uint8Array} levels  Row by row; 255 is the peak.
  * @property {number} peak        The largest value, in the method's unit.
  */
 
-const MOST_CELLS_A_SIDE = 65;
-/** A map of more cells a side is of pixels: a few of them stand out by far. */
-const MOST_COARSE_CELLS = 24;
-const SHOWN_SHARE = 0.99;
+const MAX_CELLS_PER_SIDE = 65;
+/** A map with more cells per side is of pixels, a few of which are far above the rest. */
+const MAX_COARSE_CELLS = 24;
+const TOP_PERCENTILE = 0.99;
 
 /**
  * @param {unknown} value
- * @returns {PictureMap | null}  Null when it is malformed.
+ * @returns {HeatMap | null}  Null if it is malformed.
  */
-export function readMap(value) {
-  const { shape, data, peak } = object(value);
-  const [rows, columns] = list(shape).map((side) => number(side, NaN));
-  if (list(shape).length !== 2 || !isSide(rows) || !isSide(columns)) return null;
+export function readHeatMap(value) {
+  const { shape, data, peak } = asObject(value);
+  if (asArray(shape).length !== 2) return null;
+  const [rows = NaN, columns = NaN] = asArray(shape).map((side) => asNumber(side, NaN));
+  if (!isSide(rows) || !isSide(columns)) return null;
   if (typeof peak !== 'number' || !(peak >= 0) || peak === Infinity) return null;
   const levels = readBytes(data, rows * columns);
   return levels && { rows, columns, levels, peak };
 }
 
-/** Whether a map is of pixels, not of regions. @param {PictureMap} map */
+/** @param {HeatMap} map @returns {boolean}  Whether it is of pixels rather than regions. */
 export function isFine({ rows, columns }) {
-  return Math.max(rows, columns) > MOST_COARSE_CELLS;
+  return Math.max(rows, columns) > MAX_COARSE_CELLS;
 }
 
 /**
- * The level at which the colours end: the peak, but the 99th percentile of a map of pixels
- * (Smilkov et al., "SmoothGrad", 2017), or a few of them would leave nothing to see of the rest.
+ * Returns the level that the top of the colour scale stands for: the peak, or the 99th percentile
+ * of a map of pixels (Smilkov et al., "SmoothGrad", 2017), since a few outliers would leave the
+ * rest too dark to see.
  *
- * @param {PictureMap} map
+ * @param {HeatMap} map
  */
 export function topLevel(map) {
   if (!isFine(map)) return 255;
   const sorted = map.levels.slice().sort();
-  return Math.max(1, sorted[Math.floor(SHOWN_SHARE * (sorted.length - 1))]);
+  return Math.max(1, sorted[Math.floor(TOP_PERCENTILE * (sorted.length - 1))] ?? 1);
 }
 
-/** @param {PictureMap} map */
+/** @param {HeatMap} map @returns {boolean}  Whether it is zero everywhere. */
 export function isBlank({ peak, levels }) {
   return peak === 0 || levels.every((level) => level === 0);
 }
 
+/**
+ * @param {HeatMap} map
+ * @param {HeatMap[]} words  The maps of all words, by the same method.
+ * @returns {number | null}  The map's peak relative to the strongest word's, 0 to 1; null if there
+ *   is none.
+ */
+export function relativeStrength(map, words) {
+  const strongest = Math.max(0, ...words.map(({ peak }) => peak));
+  return strongest === 0 ? null : Math.min(1, map.peak / strongest);
+}
+
 /** @param {number} side */
 function isSide(side) {
-  return Number.isInteger(side) && side >= 1 && side <= MOST_CELLS_A_SIDE;
+  return Number.isInteger(side) && side >= 1 && side <= MAX_CELLS_PER_SIDE;
 }
 
 /**
  * @param {unknown} data  Base64.
  * @param {number} count
- * @returns {Uint8Array | null}  Null unless it is so many bytes.
+ * @returns {Uint8Array | null}  Null unless it is exactly `count` bytes.
  */
 function readBytes(data, count) {
   if (typeof data !== 'string' || data.length !== 4 * Math.ceil(count / 3)) return null;

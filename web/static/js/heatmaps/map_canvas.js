@@ -1,41 +1,42 @@
 // @ts-check
-/** A canvas that a map is painted on, as large as the picture that it lies over is shown. */
+/** Canvases that heat maps are painted on: over the live video, or over a still image. */
 
-import { contour } from './contour.js';
-import { isBlank, isFine, topLevel } from './map.js';
-import { RAMP } from './ramp.js';
-import { upsample } from './upsampling.js';
+import { createElement } from '../common/dom.js';
+import { COLORMAP } from './colormap.js';
+import { isBlank, isFine, topLevel } from './heat_map.js';
+import { contour, upsample } from './scalar_field.js';
 
-/** @typedef {import('./map.js').PictureMap} PictureMap */
+/** @typedef {import('./heat_map.js').HeatMap} HeatMap */
+/** @typedef {import('./scalar_field.js').ScalarField} ScalarField */
+/** @typedef {{width: number, height: number}} Size */
 
-/** Points along the longer side; between them the browser interpolates. */
+/** Points along the longer side; the browser interpolates between them. */
 const FIELD_POINTS = 192;
 const CONTOUR_LEVEL = 0.5;
-/** Widths in CSS pixels on a picture of this length and longer; thinner on a smaller one. */
-const USUAL_LENGTH = 400;
+/** Contour lines are thinner on a frame whose longer side has fewer CSS pixels. */
+const FULL_WIDTH_LENGTH = 400;
 const DARK_LINE = { width: 4, style: 'rgb(10 12 13 / 70%)' };
 const LIGHT_LINE = { width: 1.75, style: 'rgb(246 245 239 / 95%)' };
 
-const NOTHING = { width: 0, height: 0 };
-
+/** Paints one heat map on a canvas that covers a frame. */
 export class MapCanvas {
   #canvas;
-  #shape;
-  /** @type {PictureMap | null} */
+  #frameSize;
+  /** @type {HeatMap | null} */
   #map = null;
 
   /**
-   * @param {HTMLCanvasElement} canvas  Its box is the picture's, and its `object-fit` is `contain`
-   *   too: so it lies over exactly what the picture covers of the box.
-   * @param {() => {width: number, height: number}} shape  Of the picture, in any unit.
+   * @param {HTMLCanvasElement} canvas  Has the same box as the frame and `object-fit: contain` too,
+   *   so that it covers exactly what the frame covers.
+   * @param {() => Size} frameSize  In any unit.
    */
-  constructor(canvas, shape) {
+  constructor(canvas, frameSize) {
     this.#canvas = canvas;
-    this.#shape = shape;
+    this.#frameSize = frameSize;
     new ResizeObserver(() => this.paint()).observe(canvas);
   }
 
-  /** @param {PictureMap | null} map  None clears the canvas. */
+  /** @param {HeatMap | null} map  Null clears the canvas. */
   set map(map) {
     if (map === this.#map) return;
     this.#map = map;
@@ -43,41 +44,42 @@ export class MapCanvas {
   }
 
   /**
-   * @param {DOMRect} place  On the page.
-   * @returns {number}  The highest value of the cells that lie under it, 0 to 1.
+   * @param {DOMRect} rect  In the viewport.
+   * @returns {number}  The highest value of the cells under it, 0 to 1.
    */
-  highestUnder(place) {
+  maxUnder(rect) {
     if (this.#map === null) return 0;
     const { rows, columns, levels } = this.#map;
-    const { width, height } = this.#shown;
+    const { width, height } = this.#displayedSize;
     const box = this.#canvas.getBoundingClientRect();
     const left = box.left + (box.width - width) / 2;
     const top = box.top + (box.height - height) / 2;
-    const from = ((place.left - left) / width) * columns - 1;
-    const to = ((place.right - left) / width) * columns;
-    return levels.reduce((highest, level, at) => {
+    const firstColumn = ((rect.left - left) / width) * columns - 1;
+    const lastColumn = ((rect.right - left) / width) * columns;
+    const firstRow = ((rect.top - top) / height) * rows - 1;
+    const lastRow = ((rect.bottom - top) / height) * rows;
+    return levels.reduce((max, level, at) => {
       const [row, column] = [Math.floor(at / columns), at % columns];
       const isUnder =
-        column > from &&
-        column < to &&
-        row > ((place.top - top) / height) * rows - 1 &&
-        row < ((place.bottom - top) / height) * rows;
-      return isUnder ? Math.max(highest, level / 255) : highest;
+        column > firstColumn && column < lastColumn && row > firstRow && row < lastRow;
+      return isUnder ? Math.max(max, level / 255) : max;
     }, 0);
   }
 
-  /** How large the picture is shown, in CSS pixels: as `object-fit: contain` has it. */
-  get #shown() {
+  /** The frame's size on the page in CSS pixels, by `object-fit: contain`. @returns {Size} */
+  get #displayedSize() {
     const { clientWidth, clientHeight } = this.#canvas;
-    const { width, height } = this.#shape();
-    const fit = Math.min(clientWidth / width, clientHeight / height);
-    return Number.isFinite(fit) ? { width: width * fit, height: height * fit } : NOTHING;
+    const { width, height } = this.#frameSize();
+    const scale = Math.min(clientWidth / width, clientHeight / height);
+    return Number.isFinite(scale)
+      ? { width: width * scale, height: height * scale }
+      : { width: 0, height: 0 };
   }
 
-  /** Paints anew, for the picture or its place may have another shape. */
+  /** Repaints the map, after the frame's or the canvas's size has changed. */
   paint() {
     const canvas = this.#canvas;
-    const { width, height } = this.#shown;
+    const { width, height } = this.#displayedSize;
     canvas.dataset.painted = 'false';
     if (this.#map === null || isBlank(this.#map) || width === 0) {
       canvas.width = canvas.height = 1;
@@ -85,16 +87,52 @@ export class MapCanvas {
     }
     canvas.width = Math.max(1, Math.round(width * devicePixelRatio));
     canvas.height = Math.max(1, Math.round(height * devicePixelRatio));
-    paint(canvas, this.#map);
+    paintMap(canvas, this.#map);
     canvas.dataset.painted = 'true';
+  }
+}
+
+/** A still image with a heat map over it. */
+export class MappedImage {
+  element = createElement('div', 'map-image');
+  #canvas = createElement('canvas', '');
+  #mapCanvas;
+
+  /**
+   * @param {Size} size  Of the image; only the aspect ratio counts.
+   * @param {number} maxLength  The most pixels that the longer side is drawn with.
+   */
+  constructor(size, maxLength) {
+    const map = createElement('canvas', 'map');
+    const scale = Math.min(1, maxLength / Math.max(size.width, size.height));
+    this.#canvas.width = Math.max(1, Math.round(size.width * scale));
+    this.#canvas.height = Math.max(1, Math.round(size.height * scale));
+    this.element.style.setProperty('--shape', String(size.width / size.height));
+    this.element.append(this.#canvas, map);
+    this.#mapCanvas = new MapCanvas(map, () => size);
+  }
+
+  /** @param {HTMLImageElement | null} image */
+  set image(image) {
+    const { width, height } = this.#canvas;
+    const context = this.#canvas.getContext('2d');
+    if (!context) return;
+    context.imageSmoothingQuality = 'high';
+    if (image) context.drawImage(image, 0, 0, width, height);
+    else context.clearRect(0, 0, width, height);
+  }
+
+  /** @param {HeatMap | null} map */
+  set map(map) {
+    this.#mapCanvas.map = map;
   }
 }
 
 /**
  * @param {HTMLCanvasElement} canvas
- * @param {PictureMap} map
+ * @param {HeatMap} map
  */
-function paint(canvas, map) {
+function paintMap(canvas, map) {
   const context = canvas.getContext('2d');
   if (!context) return;
   const { width, height } = canvas;
@@ -107,26 +145,27 @@ function paint(canvas, map) {
   );
   context.imageSmoothingQuality = 'high';
   context.drawImage(coloured(field), 0, 0, width, height);
-  // Around single pixels it would hide them.
+  // Contour lines around single pixels would hide them.
   if (isFine(map)) return;
   const line = contour(field, CONTOUR_LEVEL, width, height);
   context.lineCap = context.lineJoin = 'round';
-  const fine = Math.min(1, Math.max(width, height) / devicePixelRatio / USUAL_LENGTH);
+  const length = Math.max(width, height) / devicePixelRatio;
+  const widthScale = Math.max(0.5, Math.min(1, length / FULL_WIDTH_LENGTH));
   for (const { width: cssPixels, style } of [DARK_LINE, LIGHT_LINE]) {
-    context.lineWidth = cssPixels * Math.max(0.5, fine) * devicePixelRatio;
+    context.lineWidth = cssPixels * widthScale * devicePixelRatio;
     context.strokeStyle = style;
     context.stroke(line);
   }
 }
 
-/** @param {import('./upsampling.js').Field} field */
+/** @param {ScalarField} field */
 function coloured({ width, height, values }) {
-  const canvas = document.createElement('canvas');
+  const canvas = createElement('canvas', '');
   [canvas.width, canvas.height] = [width, height];
   const image = new ImageData(width, height);
   values.forEach((value, at) => {
     const step = 4 * Math.round(255 * value);
-    image.data.set(RAMP.subarray(step, step + 4), 4 * at);
+    image.data.set(COLORMAP.subarray(step, step + 4), 4 * at);
   });
   canvas.getContext('2d')?.putImageData(image, 0, 0);
   return canvas;

@@ -1,107 +1,110 @@
 // @ts-check
-/** Where a map is strong, in words: "mostly the left third, centre". */
+/** Describes in words where a heat map is strong: "mostly the left third, centre". */
 
-import { isBlank } from './map.js';
+import { isBlank } from './heat_map.js';
 
-/** @typedef {import('./map.js').PictureMap} PictureMap */
+/** @typedef {import('./heat_map.js').HeatMap} HeatMap */
+/** @typedef {0 | 1 | 2} Third  Of the width from the left, or of the height from the top. */
+/** @typedef {[string, string, string]} ThirdNames */
 
-const ACROSS = ['left', 'middle', 'right'];
-const DOWN = ['top', 'centre', 'bottom'];
-/** One third is said to have it if it has this share of the map, two if they have that. */
-const ONE_THIRD_HAS = 0.55;
-const TWO_THIRDS_HAVE = 0.8;
-/** One of nine places stands out if it has so many times what is usual. */
+/** @type {ThirdNames} */
+const COLUMN_NAMES = ['left', 'middle', 'right'];
+/** @type {ThirdNames} */
+const ROW_NAMES = ['top', 'centre', 'bottom'];
+/** The least share of the map's sum with which one third, or two together, are named. */
+const ONE_THIRD_SHARE = 0.55;
+const TWO_THIRDS_SHARE = 0.8;
+/** One of nine regions stands out if its mean is this many times the map's mean. */
 const STANDS_OUT = 1.4;
-/** What covers less of the picture than this, as much as half the peak, is a small spot. */
+/** A map whose cells of half the peak or more cover less than this share is a small spot. */
 const SMALL_SPOT = 0.04;
 
 /**
- * @param {PictureMap} map
- * @returns {string}  Fits after "what spoke for it:".
+ * @param {HeatMap} map
+ * @returns {string}  Fits after a colon.
  */
-export function whereText(map) {
-  if (isBlank(map)) return 'nowhere in particular';
+export function locationText(map) {
+  if (isBlank(map)) return 'no particular region';
   const { rows, columns } = map;
-  const across = mainThirds(thirds(map, columns, (at) => at % columns));
-  const down = mainThirds(thirds(map, rows, (at) => Math.floor(at / columns)));
-  if (across.length === 3 && down.length === 3) return `all over the picture${mostOf(map)}`;
+  const across = mainThirds(shareOfThirds(map, columns, (at) => at % columns));
+  const down = mainThirds(shareOfThirds(map, rows, (at) => Math.floor(at / columns)));
+  if (across.length === 3 && down.length === 3) return `all over the frame${strongestText(map)}`;
   const isSpot = across.length === 1 && down.length === 1 && isSmall(map);
-  return `mostly ${isSpot ? 'a small spot in ' : ''}${place(across, down)}`;
+  return `mostly ${isSpot ? 'a small spot in ' : ''}${thirdsText(across, down)}`;
 }
 
 /**
- * @param {number[]} across  Which thirds, from the left.
- * @param {number[]} down    Which thirds, from the top.
+ * @param {Third[]} across
+ * @param {Third[]} down
  */
-function place(across, down) {
-  const [columns, rows] = [names(across, ACROSS), names(down, DOWN)];
-  if (across.length === 3) return `the ${rows}, from left to right`;
+function thirdsText(across, down) {
+  const columns = across.map((third) => COLUMN_NAMES[third]).join(' and ');
+  const rows = down.map((third) => ROW_NAMES[third]).join(' and ');
+  if (across.length === 3) return `the ${rows}, full width`;
   const noun = across.length === 1 ? 'third' : 'thirds';
-  return `the ${columns} ${noun}, ${down.length === 3 ? 'from top to bottom' : rows}`;
+  return `the ${columns} ${noun}, ${down.length === 3 ? 'full height' : rows}`;
 }
 
 /**
- * @param {number[]} which
- * @param {string[]} all
- */
-function names(which, all) {
-  return which.map((third) => all[third]).join(' and ');
-}
-
-/**
- * How much of the map each third has; a cell that lies in two thirds counts for both in part.
+ * Returns each third's share of the map's sum. A cell that lies in two thirds counts in part for
+ * both.
  *
- * @param {PictureMap} map
+ * @param {HeatMap} map
  * @param {number} length  Cells along the side that is divided.
- * @param {(at: number) => number} along  Where on that side a cell is.
- * @returns {number[]}
+ * @param {(at: number) => number} positionOf  Of a cell along that side.
+ * @returns {[number, number, number]}
  */
-function thirds({ levels }, length, along) {
+function shareOfThirds({ levels }, length, positionOf) {
+  /** @type {[number, number, number]} */
   const sums = [0, 0, 0];
   levels.forEach((level, at) => {
-    const [from, to] = [(3 * along(at)) / length, (3 * (along(at) + 1)) / length];
-    for (let third = 0; third < 3; third++) {
+    const [from, to] = [(3 * positionOf(at)) / length, (3 * (positionOf(at) + 1)) / length];
+    for (const third of /** @type {Third[]} */ ([0, 1, 2])) {
       const overlap = Math.min(to, third + 1) - Math.max(from, third);
       if (overlap > 0) sums[third] += (level * overlap) / (to - from);
     }
   });
   const total = sums[0] + sums[1] + sums[2];
-  return sums.map((sum) => sum / total);
+  return [sums[0] / total, sums[1] / total, sums[2] / total];
 }
 
 /**
- * @param {number[]} shares
- * @returns {number[]}  The fewest thirds that have most of it, in order.
+ * @param {[number, number, number]} shares
+ * @returns {Third[]}  The fewest thirds that hold most of the map, in order.
  */
 function mainThirds(shares) {
-  const order = [0, 1, 2].sort((one, other) => shares[other] - shares[one]);
-  if (shares[order[0]] >= ONE_THIRD_HAS) return [order[0]];
-  if (shares[order[0]] + shares[order[1]] >= TWO_THIRDS_HAVE) return order.slice(0, 2).sort();
-  return [0, 1, 2];
+  const [first, second, third] = /** @type {[Third, Third, Third]} */ (
+    [0, 1, 2].sort((one, other) => (shares[other] ?? 0) - (shares[one] ?? 0))
+  );
+  if (shares[first] >= ONE_THIRD_SHARE) return [first];
+  if (shares[first] + shares[second] >= TWO_THIRDS_SHARE) return [first, second].sort();
+  return [first, second, third].sort();
 }
 
 /**
- * @param {PictureMap} map  One that is strong all over the picture.
- * @returns {string}  Where it is strongest, if one of nine places stands out.
+ * @param {HeatMap} map
+ * @returns {string}  Where it is strongest, if one of nine regions stands out; else empty.
  */
-function mostOf({ rows, columns, levels }) {
-  const sums = new Array(9).fill(0);
-  const counts = new Array(9).fill(0);
+function strongestText({ rows, columns, levels }) {
+  const sums = Array.from({ length: 9 }, () => ({ sum: 0, count: 0 }));
   levels.forEach((level, at) => {
     const row = Math.floor((3 * (Math.floor(at / columns) + 0.5)) / rows);
     const column = Math.floor((3 * ((at % columns) + 0.5)) / columns);
-    sums[3 * row + column] += level;
-    counts[3 * row + column] += 1;
+    const region = sums[3 * row + column];
+    if (!region) return;
+    region.sum += level;
+    region.count += 1;
   });
-  const means = sums.map((sum, at) => (counts[at] === 0 ? 0 : sum / counts[at]));
+  const means = sums.map(({ sum, count }) => (count === 0 ? 0 : sum / count));
   const strongest = Math.max(...means);
-  const usual = levels.reduce((sum, level) => sum + level, 0) / levels.length;
-  if (strongest < STANDS_OUT * usual) return '';
+  const mean = levels.reduce((sum, level) => sum + level, 0) / levels.length;
+  if (strongest < STANDS_OUT * mean) return '';
   const at = means.indexOf(strongest);
-  return `, most in ${place([at % 3], [Math.floor(at / 3)])}`;
+  const [column, row] = /** @type {[Third, Third]} */ ([at % 3, Math.floor(at / 3)]);
+  return `, strongest in ${thirdsText([column], [row])}`;
 }
 
-/** @param {PictureMap} map */
+/** @param {HeatMap} map */
 function isSmall({ levels }) {
   return levels.filter((level) => level >= 128).length / levels.length < SMALL_SPOT;
 }

@@ -1,70 +1,67 @@
 // @ts-check
-/** Deleting what is kept: of a feed, of a time, or all of it; asked once more before it is done. */
+/** The button and the confirmation dialog that delete captions from the history. */
 
-import { element } from './element.js';
-import { deleteJson } from './json_request.js';
-import { countOrNull } from './json.js';
-import { deletionAddress } from './past_query.js';
+import { getElement } from '../common/dom.js';
+import { deleteJson } from '../common/http.js';
+import { countOrNull } from '../common/json.js';
+import { deletionUrl } from './history_api.js';
 
-/** @typedef {import('./past_query.js').Sought} Sought */
+/** @typedef {import('./history_api.js').Query} Query */
 
 const TIME = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
 
-export class PastDeletion {
-  #button = element('delete', HTMLButtonElement);
-  #dialog = element('deletion', HTMLDialogElement);
-  #question = element('deletion-question');
-  #mayDelete = false;
-  /** @type {Sought} */
-  #wanted = { words: '', feed: '', from: '', to: '' };
+export class DeleteDialog {
+  #button = getElement('delete', HTMLButtonElement);
+  #dialog = getElement('deletion', HTMLDialogElement);
+  #question = getElement('deletion-question');
+  /** @type {Query} */
+  #query = { words: '', feed: '', from: '', to: '' };
   #title = '';
+  /** Whether the user is an admin. */
+  isAllowed = false;
 
   /**
-   * @param {(count: number) => void} onDeleted  Told how many passages are gone.
-   * @param {(problem: unknown) => void} onProblem
+   * @param {(count: number) => void} onDeleted  Called with the number of deleted results.
+   * @param {(error: unknown) => void} onError
    */
-  constructor(onDeleted, onProblem) {
-    this.#button.addEventListener('click', () => this.#ask());
-    for (const [id, answer] of [['deletion-yes', 'delete'], ['deletion-no', 'keep']]) {
-      element(id).addEventListener('click', () => this.#dialog.close(answer));
-    }
+  constructor(onDeleted, onError) {
+    this.#button.addEventListener('click', () => this.#open());
+    getElement('deletion-yes').addEventListener('click', () => this.#dialog.close('delete'));
+    getElement('deletion-no').addEventListener('click', () => this.#dialog.close('keep'));
     this.#dialog.addEventListener('close', async () => {
       if (this.#dialog.returnValue !== 'delete') return;
       try {
-        const { deleted } = await deleteJson(deletionAddress(this.#wanted));
+        const { deleted } = await deleteJson(deletionUrl(this.#query));
         onDeleted(countOrNull(deleted) ?? 0);
-      } catch (problem) {
-        onProblem(problem);
+      } catch (error) {
+        onError(error);
       }
     });
   }
 
-  /** @param {boolean} mayDelete  Whether who looks is an admin. */
-  allow(mayDelete) {
-    this.#mayDelete = mayDelete;
-  }
-
   /**
-   * @param {Sought} wanted  What is shown: what was found by words cannot be deleted by them.
+   * Shows the button if the results of a query can be deleted: those of a word search cannot.
+   *
+   * @param {Query} query
    * @param {string} title  Of the feed; empty for all feeds.
-   * @param {boolean} isAny  Whether there is anything.
+   * @param {boolean} hasResults
    */
-  offer(wanted, title, isAny) {
-    this.#wanted = wanted;
+  update(query, title, hasResults) {
+    this.#query = query;
     this.#title = title;
-    this.#button.hidden = !this.#mayDelete || !isAny || wanted.words.trim() !== '';
+    this.#button.hidden = !this.isAllowed || !hasResults || query.words.trim() !== '';
   }
 
-  #ask() {
-    const { from, to } = this.#wanted;
+  #open() {
+    const { from, to } = this.#query;
     const times = [
       from === '' ? '' : ` from ${TIME.format(new Date(from))}`,
       to === '' ? '' : ` until ${TIME.format(new Date(to))}`,
     ].join('');
-    const whose = this.#title === '' ? 'all feeds' : this.#title;
+    const feeds = this.#title === '' ? 'all feeds' : this.#title;
     this.#question.textContent =
-      `Everything that was said of ${whose}${times} is deleted for good. ` +
-      'Who wants to keep it can take it along first.';
+      `This permanently deletes the captions of ${feeds}${times}. ` +
+      'Export first if you need a copy.';
     this.#dialog.returnValue = 'keep';
     this.#dialog.showModal();
   }

@@ -1,48 +1,48 @@
 // @ts-check
-/** What was found in the history: the newest first, by days, with when and how long. */
+/** The search results: captions by day, the newest first, with their times and feeds. */
 
-import { make } from './element.js';
-import { contentWords } from './meaning.js';
+import { contentWords } from '../captions/content_words.js';
+import { createElement } from '../common/dom.js';
+import { timeRange } from '../common/format.js';
 
-/** @typedef {import('./past_message.js').Span} Span */
+/** @typedef {import('./history_api.js').Span} Span */
 
 const DAY = new Intl.DateTimeFormat(undefined, { dateStyle: 'full' });
-const CLOCK = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium' });
 
-export class PastResults {
-  #place;
+export class SearchResults {
+  #container;
   #day = '';
   /** @type {HTMLElement | null} */
   #list = null;
 
-  /** @param {HTMLElement} place */
-  constructor(place) {
-    this.#place = place;
+  /** @param {HTMLElement} container */
+  constructor(container) {
+    this.#container = container;
   }
 
   clear() {
-    this.#place.replaceChildren();
+    this.#container.replaceChildren();
     this.#day = '';
     this.#list = null;
   }
 
   /**
-   * @param {Span[]} spans  Older than those that are shown.
-   * @param {string} words  That were looked for.
+   * @param {Span[]} spans  Older than those that are shown already.
+   * @param {string} words  The words that were searched for.
    * @param {(feed: string) => string} titleOf
    */
   add(spans, words, titleOf) {
-    const sought = contentWords(words);
+    const stems = contentWords(words);
     for (const span of spans) {
       this.#listOf(DAY.format(span.from)).append(
-        make(
+        createElement(
           'li',
           '',
-          make('span', 'times', ...timeRange(span)),
+          createElement('span', 'times', ...timeRange(span.from, span.to)),
           ' ',
-          wordsOf(span, sought),
+          wordsElement(span, stems),
           ' ',
-          make('span', 'feed-of-span', titleOf(span.feed)),
+          createElement('span', 'result-feed', titleOf(span.feed)),
         ),
       );
     }
@@ -52,8 +52,8 @@ export class PastResults {
   #listOf(day) {
     if (this.#list === null || day !== this.#day) {
       this.#day = day;
-      this.#list = make('ol', '');
-      this.#place.append(make('h3', '', day), this.#list);
+      this.#list = createElement('ol', '');
+      this.#container.append(createElement('h3', '', day), this.#list);
     }
     return this.#list;
   }
@@ -61,36 +61,26 @@ export class PastResults {
 
 /**
  * @param {Span} span
- * @param {Set<string>} sought  Stems.
+ * @param {Set<string>} stems
  */
-function wordsOf({ said, guess }, sought) {
-  const words = make('span', 'words', ...marked(said, sought));
+function wordsElement({ text, guess }, stems) {
+  const words = createElement('span', 'words', ...highlighted(text, stems));
   words.lang = 'en';
-  if (guess !== '') words.append(' ', make('span', 'guess-of-span', ...marked(`(it may be “${guess}”)`, sought)));
+  if (guess !== '') {
+    const parts = highlighted(`(best guess: “${guess}”)`, stems);
+    words.append(' ', createElement('span', 'result-guess', ...parts));
+  }
   return words;
 }
 
 /**
  * @param {string} text
- * @param {Set<string>} sought
- * @returns {(string | HTMLElement)[]}  Words that were looked for stand out.
+ * @param {Set<string>} stems
+ * @returns {(string | HTMLElement)[]}  The text with words of these stems highlighted.
  */
-function marked(text, sought) {
+function highlighted(text, stems) {
   return text.split(/([\p{L}\p{N}]+)/u).map((part, index) => {
-    const isSought = index % 2 === 1 && [...contentWords(part)].some((stem) => sought.has(stem));
-    return isSought ? make('mark', '', part) : part;
+    const isMatch = index % 2 === 1 && [...contentWords(part)].some((stem) => stems.has(stem));
+    return isMatch ? createElement('mark', '', part) : part;
   });
-}
-
-/** @param {Span} span */
-function timeRange({ from, to }) {
-  const [first, last] = [timeElement(from), timeElement(to)];
-  return first.textContent === last.textContent ? [first] : [first, ' – ', last];
-}
-
-/** @param {Date} time */
-function timeElement(time) {
-  const element = make('time', '', CLOCK.format(time));
-  element.dateTime = time.toISOString();
-  return element;
 }

@@ -1,20 +1,25 @@
 // @ts-check
-/** How much was said when: a bar for each part of the time, which narrows the search to it. */
+/** The timeline: a bar chart of captions over time, whose bars narrow the search. */
 
-import { make } from './element.js';
+import { createButton, createElement, indexAfterKey, setTabStop } from '../common/dom.js';
 
-/** @typedef {import('./past_message.js').Bucket} Bucket */
-/** @typedef {import('./past_message.js').Timeline} Timeline */
+/** @typedef {import('./history_api.js').Bucket} Bucket */
+/** @typedef {import('./history_api.js').TimelineData} TimelineData */
 
 const DAY_MS = 86_400_000;
 const MINUTE_MS = 60_000;
-const SECOND = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
-const MINUTE = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
-const DAY = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium' });
+const TO_THE_SECOND = new Intl.DateTimeFormat(undefined, {
+  dateStyle: 'medium',
+  timeStyle: 'medium',
+});
+const TO_THE_MINUTE = new Intl.DateTimeFormat(undefined, {
+  dateStyle: 'medium',
+  timeStyle: 'short',
+});
+const TO_THE_DAY = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium' });
 
-export class PastBars {
-  #parts;
-  #onChosen;
+export class Timeline {
+  #elements;
   /** @type {HTMLButtonElement[]} */
   #buttons = [];
   /** @type {Bucket[]} */
@@ -22,67 +27,64 @@ export class PastBars {
   #summary = '';
 
   /**
-   * @param {object} parts
-   * @param {HTMLElement} parts.bars
-   * @param {HTMLElement} parts.detail  About the bar that is pointed at, or all of them.
-   * @param {HTMLElement} parts.from
-   * @param {HTMLElement} parts.to
-   * @param {(bucket: Bucket) => void} onChosen
+   * @param {object} elements
+   * @param {HTMLElement} elements.bars
+   * @param {HTMLElement} elements.detail  About the bar under the pointer, or all of them.
+   * @param {HTMLElement} elements.from
+   * @param {HTMLElement} elements.to
+   * @param {(bucket: Bucket) => void} onSelect
    */
-  constructor(parts, onChosen) {
-    this.#parts = parts;
-    this.#onChosen = onChosen;
-    const { bars } = parts;
+  constructor(elements, onSelect) {
+    this.#elements = elements;
+    const { bars } = elements;
     bars.addEventListener('keydown', (event) => this.#moveFocus(event));
-    bars.addEventListener('pointerover', ({ target }) => this.#tell(target));
-    bars.addEventListener('focusin', ({ target }) => this.#tell(target));
-    bars.addEventListener('pointerleave', () => this.#tell(document.activeElement));
-    bars.addEventListener('focusout', () => this.#tell(null));
+    bars.addEventListener('pointerover', ({ target }) => this.#showDetail(target));
+    bars.addEventListener('focusin', ({ target }) => this.#showDetail(target));
+    bars.addEventListener('pointerleave', () => this.#showDetail(document.activeElement));
+    bars.addEventListener('focusout', () => this.#showDetail(null));
     bars.addEventListener('click', ({ target }) => {
       const bucket = this.#bucketOf(target);
-      if (bucket && bucket.captions > 0) onChosen(bucket);
+      if (bucket && bucket.captions > 0) onSelect(bucket);
     });
   }
 
-  /** @param {Timeline} timeline */
+  /** @param {TimelineData} timeline */
   show({ buckets, from, to }) {
-    const { bars, from: start, to: end } = this.#parts;
+    const { bars, from: start, to: end } = this.#elements;
     const hadFocus = bars.contains(document.activeElement);
-    const most = Math.max(1, ...buckets.map(({ captions }) => captions));
+    const max = Math.max(1, ...buckets.map(({ captions }) => captions));
     const total = buckets.reduce((sum, { captions }) => sum + captions, 0);
     this.#buckets = buckets;
-    this.#buttons = buckets.map((bucket) => newBar(bucket, bucket.captions / most));
+    this.#buttons = buckets.map((bucket) => createBar(bucket, bucket.captions / max));
     bars.replaceChildren(...this.#buttons);
-    this.#summary = total === 0 ? '' : `${captionsText(total)} in all.`;
-    start.textContent = buckets.length === 0 ? '' : MINUTE.format(from);
-    end.textContent = buckets.length === 0 ? '' : MINUTE.format(to);
-    this.#setTabStop(Math.max(0, buckets.findIndex(({ captions }) => captions > 0)));
+    this.#summary = total === 0 ? '' : `${captionsText(total)} in total`;
+    start.textContent = total === 0 ? '' : TO_THE_MINUTE.format(from);
+    end.textContent = total === 0 ? '' : TO_THE_MINUTE.format(to);
+    setTabStop(
+      this.#buttons,
+      Math.max(
+        0,
+        buckets.findIndex(({ captions }) => captions > 0),
+      ),
+    );
     if (hadFocus) this.#buttons.find(({ tabIndex }) => tabIndex === 0)?.focus();
-    this.#tell(document.activeElement);
-  }
-
-  /** @param {number} stop */
-  #setTabStop(stop) {
-    this.#buttons.forEach((button, index) => (button.tabIndex = index === stop ? 0 : -1));
+    this.#showDetail(document.activeElement);
   }
 
   /** @param {KeyboardEvent} event */
   #moveFocus(event) {
-    const at = this.#buttons.findIndex((button) => button === event.target);
-    const last = this.#buttons.length - 1;
-    const targets = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: last };
-    const target = targets[/** @type {keyof typeof targets} */ (event.key)];
-    if (at < 0 || target === undefined) return;
+    const index = this.#buttons.findIndex((button) => button === event.target);
+    const next = indexAfterKey(event.key, index, this.#buttons.length);
+    if (index < 0 || next === null) return;
     event.preventDefault();
-    const next = Math.min(last, Math.max(0, target));
-    this.#setTabStop(next);
-    this.#buttons[next].focus();
+    setTabStop(this.#buttons, next);
+    this.#buttons[next]?.focus();
   }
 
   /** @param {EventTarget | null} target */
-  #tell(target) {
+  #showDetail(target) {
     const bucket = this.#bucketOf(target);
-    this.#parts.detail.textContent = bucket ? bucketText(bucket) : this.#summary;
+    this.#elements.detail.textContent = bucket ? bucketText(bucket) : this.#summary;
   }
 
   /** @param {EventTarget | null} target */
@@ -93,22 +95,23 @@ export class PastBars {
 
 /**
  * @param {Bucket} bucket
- * @param {number} share  Of the highest.
+ * @param {number} share  Of the highest bar.
  */
-function newBar(bucket, share) {
-  const bar = make('i', '');
+function createBar(bucket, share) {
+  const bar = createElement('i', '');
   bar.style.setProperty('--share', share.toFixed(3));
-  const button = make('button', '', bar);
-  button.type = 'button';
+  const button = createButton('', '');
+  button.append(bar);
   button.setAttribute('aria-label', bucketText(bucket));
   return button;
 }
 
 /** @param {Bucket} bucket */
 function bucketText({ from, to, captions, words }) {
-  const lastsMs = to.getTime() - from.getTime();
-  const format = lastsMs >= DAY_MS ? DAY : lastsMs >= MINUTE_MS ? MINUTE : SECOND;
-  const most = captions > 0 && words.length > 0 ? `, mostly ${words.join(', ')}` : '';
+  const lengthMs = to.getTime() - from.getTime();
+  const format =
+    lengthMs >= DAY_MS ? TO_THE_DAY : lengthMs >= MINUTE_MS ? TO_THE_MINUTE : TO_THE_SECOND;
+  const most = captions > 0 && words.length > 0 ? `, mostly: ${words.join(', ')}` : '';
   return `${format.formatRange(from, to)}: ${captionsText(captions)}${most}`;
 }
 

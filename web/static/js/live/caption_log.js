@@ -1,13 +1,11 @@
 // @ts-check
-/** The captions so far: newest first, equal neighbours folded into one row, bounded. */
+/** The log of recent captions: newest first, equal neighbours in one row, limited in length. */
 
-import { said } from './doubt.js';
+import { captionText } from '../captions/caption.js';
+import { createElement } from '../common/dom.js';
+import { timeElement, timeRange } from '../common/format.js';
 
-/** @typedef {import('./protocol.js').Caption} Caption */
-
-const MOST_ROWS = 200;
-const CLOCK = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium' });
-
+/** @typedef {import('../captions/caption.js').Caption} Caption */
 /**
  * @typedef {object} Row
  * @property {string} text
@@ -18,7 +16,9 @@ const CLOCK = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium' });
  * @property {HTMLElement} repeats
  */
 
-export class EarlierView {
+const MAX_ROWS = 200;
+
+export class CaptionLog {
   #list;
   #onCount;
   /** Newest first. @type {Row[]} */
@@ -26,7 +26,7 @@ export class EarlierView {
 
   /**
    * @param {HTMLElement} list
-   * @param {(rows: number) => void} onCount  Told whenever the number of rows has changed.
+   * @param {(rows: number) => void} onCount  Called when the number of rows has changed.
    */
   constructor(list, onCount) {
     this.#list = list;
@@ -35,21 +35,21 @@ export class EarlierView {
 
   /**
    * @param {Caption} caption
-   * @param {Date} time  When the picture was taken.
+   * @param {Date} time  When its frame was captured.
    */
   add(caption, time) {
     const newest = this.#rows[0];
-    if (newest?.text === said(caption)) {
+    if (newest?.text === captionText(caption)) {
       newest.times.replaceChildren(...timeRange(newest.first, time));
       if (caption.kept) return;
       newest.count += 1;
       newest.repeats.textContent = `${newest.count} times`;
       return;
     }
-    const row = newRow(caption, time);
+    const row = createRow(caption, time);
     this.#rows.unshift(row);
     this.#list.prepend(row.item);
-    for (const oldest of this.#rows.splice(MOST_ROWS)) oldest.item.remove();
+    for (const oldest of this.#rows.splice(MAX_ROWS)) oldest.item.remove();
     this.#onCount(this.#rows.length);
   }
 
@@ -65,47 +65,30 @@ export class EarlierView {
  * @param {Date} time
  * @returns {Row}
  */
-function newRow(caption, time) {
-  const text = said(caption);
-  const item = document.createElement('li');
-  const [times, words, repeats] = ['times', 'words', 'repeats'].map((name) => {
-    const part = document.createElement('div');
-    part.className = name;
-    return part;
-  });
-  times.append(timeElement(time));
-  words.append(caption.guess === '' ? text : withGuess(text, caption.guess));
-  item.append(times, ' ', words, ' ', repeats);
+function createRow(caption, time) {
+  const text = captionText(caption);
+  const times = createElement('div', 'times', timeElement(time));
+  const words = createElement(
+    'div',
+    'words',
+    caption.guess === '' ? text : withGuess(text, caption.guess),
+  );
+  const repeats = createElement('div', 'repeats');
+  const item = createElement('li', '', times, ' ', words, ' ', repeats);
   return { text, first: time, count: 1, item, times, repeats };
 }
 
 /**
+ * Returns a disclosure with the full caption below its likely part.
+ *
  * @param {string} text
- * @param {string} guess  The whole caption, shown on demand.
+ * @param {string} guess
  */
 function withGuess(text, guess) {
-  const [details, summary, line] = ['details', 'summary', 'p'].map((tag) =>
-    document.createElement(tag),
+  return createElement(
+    'details',
+    '',
+    createElement('summary', '', text),
+    createElement('p', '', `Best guess: “${guess}”`),
   );
-  summary.textContent = text;
-  line.textContent = `It may be “${guess}”`;
-  details.append(summary, line);
-  return details;
-}
-
-/**
- * @param {Date} first
- * @param {Date} last
- */
-function timeRange(first, last) {
-  const [from, to] = [timeElement(first), timeElement(last)];
-  return from.textContent === to.textContent ? [from] : [from, ' – ', to];
-}
-
-/** @param {Date} time */
-function timeElement(time) {
-  const element = document.createElement('time');
-  element.dateTime = time.toISOString();
-  element.textContent = CLOCK.format(time);
-  return element;
 }

@@ -1,65 +1,80 @@
 // @ts-check
-/** The newest caption: its words with their certainty, and its age, which ticks. */
+/** The newest caption: its words underlined by probability, its confidence, and its age. */
 
-import { ageText, durationText, staleAfter } from './age.js';
-import { certaintyBand, confidenceText, percent } from './certainty.js';
-import { said, worded } from './doubt.js';
-import { whereText } from './whereabouts.js';
+import { captionText, confidenceBand, confidenceText, splitCaption } from '../captions/caption.js';
+import { createButton, getElement, indexAfterKey, setTabStop } from '../common/dom.js';
+import { ageText, durationText, percent, staleAfter } from '../common/format.js';
+import { locationText } from '../heatmaps/map_location.js';
 
-/** @typedef {import('./protocol.js').Caption} Caption */
-/** @typedef {import('./protocol.js').Word} Word */
+/** @typedef {import('../captions/caption.js').Caption} Caption */
+/** @typedef {import('../captions/caption.js').Word} Word */
+/** @typedef {import('../heatmaps/heat_map.js').HeatMap} HeatMap */
 
 const TICK_MS = 100;
-/** Captions longer than this are set smaller, so that they fit the same place. */
+/** Captions with more characters are set smaller, so that they fit. */
 const LONG_CAPTION = 90;
 const VERY_LONG_CAPTION = 170;
 
+const HELD_BACK = 'Show best guess';
+const NOTHING_HELD_BACK = 'No other guess for this caption';
+
+export function captionViewElements() {
+  return {
+    prefix: getElement('lead'),
+    words: getElement('caption'),
+    sentence: getElement('sentence'),
+    age: getElement('age'),
+    ageLine: getElement('sightline'),
+    confidence: getElement('certainty'),
+    panel: getElement('screen'),
+    guess: {
+      row: getElement('doubt'),
+      toggle: getElement('show-guess'),
+      text: getElement('guess'),
+    },
+  };
+}
+
 export class CaptionView {
-  #parts;
+  #elements;
   #guess;
-  #objects;
-  #looking;
+  #tags;
+  #mapOverlay;
   /** @type {Caption | null} */
   #caption = null;
-  /** Time of capture on the clock of performance.now(). */
+  /** On the clock of `performance.now()`. */
   #capturedAt = 0;
-  /** The same of the first picture that this caption was kept for. */
-  #standsSince = 0;
+  /** When the first frame was captured that this caption describes. */
+  #unchangedSince = 0;
   #staleAfterS = staleAfter(1);
   /** @type {HTMLButtonElement[]} */
-  #words = [];
+  #buttons = [];
+  /** The word under the pointer or with the focus; negative for none. */
   #inspected = -1;
   #lastInspected = -1;
 
   /**
-   * @param {object} parts
-   * @param {HTMLElement} parts.lead      Owns up to a doubt, before the words.
-   * @param {HTMLElement} parts.caption   Holds the words.
-   * @param {HTMLElement} parts.sentence  The caption as one plain sentence, for screen readers.
-   * @param {HTMLElement} parts.age
-   * @param {HTMLElement} parts.sightline The line that is as long as the caption is old.
-   * @param {HTMLElement} parts.certainty Of the caption as a whole; a button.
-   * @param {HTMLElement} parts.panel     Carries the states: data-age, data-empty, data-unsure.
-   * @param {import('./doubt.js').GuessView} guess
-   * @param {import('./objects.js').ObjectsView} objects
-   * @param {import('./looking.js').Looking} looking
+   * @param {ReturnType<typeof captionViewElements>} elements
+   * @param {import('./tag_list.js').TagList} tags
+   * @param {import('./map_overlay.js').MapOverlay} mapOverlay
    */
-  constructor(parts, guess, objects, looking) {
-    this.#parts = parts;
-    this.#guess = guess;
-    this.#objects = objects;
-    this.#looking = looking;
-    parts.caption.addEventListener('keydown', (event) => this.#moveFocus(event));
-    parts.caption.addEventListener('pointerover', (event) => this.#inspect(event.target));
-    parts.caption.addEventListener('focusin', (event) => this.#inspect(event.target));
-    parts.caption.addEventListener('click', (event) => this.#choose(event.target));
-    parts.caption.addEventListener('pointerleave', () => this.#inspect(document.activeElement));
-    parts.caption.addEventListener('focusout', () => this.#inspect(null));
+  constructor(elements, tags, mapOverlay) {
+    this.#elements = elements;
+    this.#guess = new GuessDisclosure(elements.guess);
+    this.#tags = tags;
+    this.#mapOverlay = mapOverlay;
+    const { words, confidence } = elements;
+    words.addEventListener('keydown', (event) => this.#moveFocus(event));
+    words.addEventListener('pointerover', (event) => this.#inspect(event.target));
+    words.addEventListener('focusin', (event) => this.#inspect(event.target));
+    words.addEventListener('click', (event) => this.#select(event.target));
+    words.addEventListener('pointerleave', () => this.#inspect(document.activeElement));
+    words.addEventListener('focusout', () => this.#inspect(null));
     for (const type of ['pointerenter', 'focus', 'click']) {
-      parts.certainty.addEventListener(type, () => looking.point({ kind: 'caption' }));
+      confidence.addEventListener(type, () => mapOverlay.inspect({ kind: 'caption' }));
     }
     for (const type of ['pointerleave', 'blur']) {
-      parts.certainty.addEventListener(type, () => this.#pointAtInspected());
+      confidence.addEventListener(type, () => this.#showInspectedMap());
     }
     setInterval(() => this.#tick(), TICK_MS);
     this.clear();
@@ -67,182 +82,215 @@ export class CaptionView {
 
   /**
    * @param {Caption} caption
-   * @param {number} capturedAt  Time of the frame on the clock of performance.now().
-   * @param {number} intervalS   Seconds between captions, which decide when one is stale.
+   * @param {number} capturedAt  When its frame was captured, on the clock of `performance.now()`.
+   * @param {number} intervalS   Seconds between captions, from which it follows when one is stale.
    */
   show(caption, capturedAt, intervalS) {
     if (caption.text !== this.#caption?.text) this.#lastInspected = this.#inspected;
-    if (!caption.kept || caption.text !== this.#caption?.text) this.#standsSince = capturedAt;
+    if (!caption.kept || caption.text !== this.#caption?.text) this.#unchangedSince = capturedAt;
     this.#caption = caption;
     this.#capturedAt = capturedAt;
     this.#staleAfterS = staleAfter(intervalS);
-    this.#setWords(wordsOf(caption), caption.fallback === 'tags' ? ', ' : ' ');
-    this.#words.forEach((button, index) => setPlace(button, caption.maps?.words[index]));
-    const { panel, caption: words, lead, sentence, certainty } = this.#parts;
-    sentence.textContent = this.said;
-    lead.textContent = worded(caption).lead;
-    certainty.textContent = confidenceText(caption);
-    setPlace(certainty, caption.maps?.caption);
+    this.#setWords(shownWords(caption), caption.fallback === 'tags' ? ', ' : ' ');
+    this.#buttons.forEach((button, index) => describeMap(button, caption.maps?.words[index]));
+    const { panel, words, prefix, sentence, confidence } = this.#elements;
+    sentence.textContent = this.text;
+    prefix.textContent = splitCaption(caption).prefix;
+    confidence.textContent = confidenceText(caption);
+    describeMap(confidence, caption.maps?.caption);
     words.dataset.seq = String(caption.seq);
     words.dataset.length = lengthClass(caption.text);
     panel.toggleAttribute('data-unsure', caption.fallback !== null);
     delete panel.dataset.empty;
     this.#guess.show(caption.guess);
-    this.#objects.show(caption.fallback === 'tags' ? [] : caption.tags);
-    this.#looking.show(caption);
+    this.#tags.show(caption.fallback === 'tags' ? [] : caption.tags);
+    this.#mapOverlay.show(caption);
     this.#markInspected();
     this.#tick();
   }
 
-  /** What is shown. */
   get caption() {
     return this.#caption;
   }
 
-  /** When its picture was taken. */
-  get taken() {
+  /** When the caption's frame was captured. */
+  get capturedAt() {
     return new Date(Date.now() - (performance.now() - this.#capturedAt));
   }
 
-  /** The word of this caption that was pointed at last; negative if none was. */
+  /** The index of the caption's word that was inspected last; negative for none. */
   get lastInspected() {
     return this.#lastInspected;
   }
 
-  /** What is shown, in one line; empty before the first caption. */
-  get said() {
-    return this.#caption ? said(this.#caption) : '';
+  /** The caption in one line; empty before the first one. */
+  get text() {
+    return this.#caption ? captionText(this.#caption) : '';
   }
 
   clear() {
-    const { panel, lead, sentence, certainty, caption, age } = this.#parts;
+    const { panel, prefix, sentence, confidence, words, age } = this.#elements;
     this.#caption = null;
     this.#inspected = -1;
     this.#setWords([], ' ');
     this.#guess.show('');
-    this.#objects.show([]);
-    sentence.textContent = certainty.textContent = age.textContent = lead.textContent = '';
-    delete caption.dataset.seq;
+    this.#tags.show([]);
+    for (const element of [sentence, confidence, age, prefix]) element.textContent = '';
+    delete words.dataset.seq;
     delete panel.dataset.age;
     delete panel.dataset.unsure;
     panel.dataset.empty = '';
-    this.#looking.show(null);
+    this.#mapOverlay.show(null);
   }
 
   #tick() {
     if (this.#caption === null) return;
     const now = performance.now();
     const seconds = Math.max(0, now - this.#capturedAt) / 1000;
-    const { panel, age, sightline } = this.#parts;
-    const stale = seconds > this.#staleAfterS;
-    const stands = durationText((now - this.#standsSince) / 1000);
-    const remark = stale ? ', out of date' : this.#caption.kept ? `, the same for ${stands}` : '';
+    const { panel, age, ageLine } = this.#elements;
+    const isStale = seconds > this.#staleAfterS;
+    const unchanged = durationText((now - this.#unchangedSince) / 1000);
+    const remark = isStale
+      ? ', out of date'
+      : this.#caption.kept
+        ? `, unchanged for ${unchanged}`
+        : '';
     age.textContent = `${ageText(seconds)}${remark}`;
-    panel.dataset.age = stale ? 'stale' : 'fresh';
-    sightline.style.setProperty('--age', Math.min(1, seconds / this.#staleAfterS).toFixed(3));
+    panel.dataset.age = isStale ? 'stale' : 'fresh';
+    ageLine.style.setProperty('--age', Math.min(1, seconds / this.#staleAfterS).toFixed(3));
   }
 
   /**
-   * Words are replaced in place, so that the focus and the pointer stay on theirs.
+   * Replaces words in place, so that the focus and the pointer stay where they are.
    *
    * @param {Word[]} words
-   * @param {string} gap  What stands between them.
+   * @param {string} separator
    */
-  #setWords(words, gap) {
-    const focused = this.#focused;
-    while (this.#words.length < words.length) this.#addButton();
-    if (focused >= words.length) this.#words[words.length - 1]?.focus();
-    for (const surplus of this.#words.splice(words.length)) {
+  #setWords(words, separator) {
+    const focused = this.#focusedIndex;
+    while (this.#buttons.length < words.length) this.#addButton();
+    if (focused >= words.length) this.#buttons[words.length - 1]?.focus();
+    for (const surplus of this.#buttons.splice(words.length)) {
       surplus.nextSibling?.remove();
       surplus.remove();
     }
-    words.forEach((word, index) => {
-      const button = this.#words[index];
+    this.#buttons.forEach((button, index) => {
+      const word = words[index];
+      if (!word) return;
       if (word.text !== button.textContent) fadeIn(button);
       setWord(button, word);
       const next = words[index + 1]?.text;
-      const rest = next === undefined || next.startsWith("'") ? '' : gap;
-      if (button.nextSibling) button.nextSibling.textContent = rest;
+      const gap = next === undefined || next.startsWith("'") ? '' : separator;
+      if (button.nextSibling) button.nextSibling.textContent = gap;
     });
     this.#inspected = Math.min(this.#inspected, words.length - 1);
     this.#setTabStop();
   }
 
   #addButton() {
-    const button = document.createElement('button');
-    button.type = 'button';
-    button.className = 'word';
-    this.#words.push(button);
-    this.#parts.caption.append(button, ' ');
+    const button = createButton('', 'word');
+    this.#buttons.push(button);
+    this.#elements.words.append(button, ' ');
   }
 
-  /**
-   * One word is in the order of the tabulator, the others are reached by arrow keys. A pointer that
-   * is over another one must not draw the tabulator there.
-   */
+  /** Puts the focused word, or else the inspected one, into the tab order. */
   #setTabStop() {
-    const stop = this.#focused < 0 ? Math.max(0, this.#inspected) : this.#focused;
-    this.#words.forEach((button, index) => (button.tabIndex = index === stop ? 0 : -1));
+    const focused = this.#focusedIndex;
+    setTabStop(this.#buttons, focused < 0 ? Math.max(0, this.#inspected) : focused);
   }
 
-  /** Which of the words has the focus; negative if none has. */
-  get #focused() {
-    return this.#words.findIndex((button) => button === document.activeElement);
+  /** The index of the word that has the focus; negative for none. */
+  get #focusedIndex() {
+    return this.#buttons.findIndex((button) => button === document.activeElement);
   }
 
   /** @param {KeyboardEvent} event */
   #moveFocus(event) {
-    const at = this.#words.findIndex((button) => button === event.target);
-    const last = this.#words.length - 1;
-    const targets = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: last };
-    const target = targets[/** @type {keyof typeof targets} */ (event.key)];
-    if (at < 0 || target === undefined) return;
+    const index = this.#buttons.findIndex((button) => button === event.target);
+    const next = indexAfterKey(event.key, index, this.#buttons.length);
+    if (index < 0 || next === null) return;
     event.preventDefault();
-    this.#words[Math.min(last, Math.max(0, target))].focus();
+    this.#buttons[next]?.focus();
   }
 
   /** @param {EventTarget | null} target */
   #inspect(target) {
-    const index = this.#words.findIndex((button) => button === target);
-    if (index < 0 && target === this.#parts.caption) return;
+    const index = this.#buttons.findIndex((button) => button === target);
+    // Between two words the pointer is over the container: keep the last word.
+    if (index < 0 && target === this.#elements.words) return;
     this.#inspected = index;
     if (index >= 0) {
       this.#lastInspected = index;
       this.#setTabStop();
     }
     this.#markInspected();
-    this.#pointAtInspected();
+    this.#showInspectedMap();
   }
 
-  /** An object that stands in the place of a word is asked for only when it is chosen. */
-  #choose(/** @type {EventTarget | null} */ target) {
+  /**
+   * Inspects a word. If it is a tag, its map is requested now.
+   *
+   * @param {EventTarget | null} target
+   */
+  #select(target) {
     this.#inspect(target);
-    const object = this.#caption?.fallback === 'tags' && this.#caption.tags[this.#inspected];
-    if (object) this.#looking.object = object.text;
+    const tag = this.#caption?.fallback === 'tags' && this.#caption.tags[this.#inspected];
+    if (tag) this.#mapOverlay.tag = tag.text;
   }
 
-  #pointAtInspected() {
+  #showInspectedMap() {
     const index = this.#inspected;
-    this.#looking.point(index < 0 ? null : { kind: 'word', index });
+    this.#mapOverlay.inspect(index < 0 ? null : { kind: 'word', index });
   }
 
   #markInspected() {
-    this.#words.forEach((button, index) =>
+    this.#buttons.forEach((button, index) =>
       button.toggleAttribute('data-inspected', index === this.#inspected),
     );
   }
 }
 
+/** Shows on demand the full caption whose confidence is too low. */
+class GuessDisclosure {
+  #elements;
+  #guess = '';
+
+  /**
+   * @param {object} elements
+   * @param {HTMLElement} elements.row
+   * @param {HTMLElement} elements.toggle  A button; it keeps its state from caption to caption.
+   * @param {HTMLElement} elements.text
+   */
+  constructor(elements) {
+    this.#elements = elements;
+    elements.toggle.addEventListener('click', () => {
+      const isOpen = elements.text.hidden;
+      elements.text.hidden = !isOpen;
+      elements.toggle.setAttribute('aria-expanded', String(isOpen));
+    });
+    elements.toggle.addEventListener('blur', () => this.show(this.#guess));
+  }
+
+  /** @param {string} guess  Empty for none. */
+  show(guess) {
+    const { row, toggle, text } = this.#elements;
+    this.#guess = guess;
+    // A keyboard user on the button must not lose the focus to a caption without a guess.
+    row.hidden = guess === '' && !toggle.matches(':focus-visible');
+    toggle.textContent = guess === '' ? NOTHING_HELD_BACK : HELD_BACK;
+    text.textContent = guess === '' ? '' : `“${guess}”`;
+  }
+}
+
 /**
- * The words of a caption as its sentence has them, the first perhaps with a capital; or the
- * objects that are left to say.
+ * Returns the words to show: those of the caption with its capitalisation, or the tags.
  *
  * @param {Caption} caption
  * @returns {Word[]}
  */
-function wordsOf(caption) {
+function shownWords(caption) {
   if (caption.fallback === 'tags') return caption.tags.map((tag) => ({ ...tag, alternatives: [] }));
-  const { text } = worded(caption);
+  const { text } = splitCaption(caption);
   return caption.words.map((word, index) =>
     index === 0 ? { ...word, text: text.slice(0, word.text.length) } : word,
   );
@@ -254,19 +302,19 @@ function wordsOf(caption) {
  */
 function setWord(button, word) {
   button.textContent = word.text;
-  button.dataset.certainty = certaintyBand(word.prob);
+  button.dataset.certainty = confidenceBand(word.prob);
   button.style.setProperty('--sure', word.prob.toFixed(2));
   button.setAttribute('aria-label', `${word.text}, ${percent(word.prob)} sure`);
 }
 
 /**
- * What its map shows, for those who do not see it.
+ * Describes an element's map in words, for screen readers.
  *
  * @param {HTMLElement} element
- * @param {import('./map.js').PictureMap | undefined} map
+ * @param {HeatMap | undefined} map
  */
-function setPlace(element, map) {
-  if (map) element.setAttribute('aria-description', `what spoke for it: ${whereText(map)}`);
+function describeMap(element, map) {
+  if (map) element.setAttribute('aria-description', `based on: ${locationText(map)}`);
   else element.removeAttribute('aria-description');
 }
 

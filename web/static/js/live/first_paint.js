@@ -1,5 +1,5 @@
 // @ts-check
-/** Runs before anything is painted: whoever opens a feed by its address sees no start page first. */
+/** A classic script, run before the first paint, so that a feed's URL shows no start page first. */
 
 if (new URLSearchParams(location.search).has('feed')) {
   document.documentElement.dataset.state = 'connecting';

@@ -1,211 +1,217 @@
 // @ts-check
-/** Puts the page together: one session at a time, where it comes from, and the state of it all. */
+/** The live page: one session at a time, its input, and the page's state. */
 
-import { showAccount } from './account.js';
-import { Camera, onCamerasChanged } from './camera.js';
-import { canConnect } from './connection.js';
-import { element } from './element.js';
-import { FeedList } from './feed_list.js';
-import { Feeds } from './feeds.js';
-import { OwnFile } from './file.js';
-import { WatchedFeed } from './inputs.js';
-import { LiveView } from './live_view.js';
-import { feedListParts, publishingParts, stageParts } from './page_parts.js';
+import { showAccount } from '../common/account.js';
+import { getElement } from '../common/dom.js';
+import { feedInUrl, openLogin, pushFeedUrl } from '../common/routes.js';
+import { FeedList } from '../feeds/feed_list.js';
+import { FeedStore } from '../feeds/feed_store.js';
+import { CameraInput, onCamerasChanged } from '../session/camera_input.js';
+import { FileInput } from '../session/file_input.js';
+import { DemoInput, FeedInput } from '../session/inputs.js';
+import { isWebRtcSupported } from '../session/peer_connection.js';
+import { Problem } from '../session/problems.js';
+import { Session } from '../session/session.js';
 import { PageState } from './page_state.js';
-import { Problem } from './problems.js';
-import { Publishing } from './publishing.js';
-import { addressedFeed, goToLogin, showAddressOf } from './route.js';
-import { Session } from './session.js';
-import { Sources } from './sources.js';
-import { Stage } from './stage.js';
-import { StageNotes } from './stage_notes.js';
+import { SessionView } from './session_view.js';
+import { ShareForm, shareFormElements } from './share_form.js';
+import { SourcePicker } from './source_picker.js';
+import { StreamStatus } from './stream_status.js';
+import { VideoStage, videoStageElements } from './video_stage.js';
 
-/** @typedef {import('./inputs.js').Input} Input */
-/** @typedef {import('./problems.js').Action} Action */
-/** @typedef {import('./protocol.js').Captioner} Captioner */
-/** @typedef {import('./protocol.js').ServerMessage} ServerMessage */
+/** @typedef {import('../common/account.js').Role} Role */
+/** @typedef {import('../session/inputs.js').Input} Input */
+/** @typedef {import('../session/messages.js').Captioner} Captioner */
+/** @typedef {import('../session/messages.js').ServerMessage} ServerMessage */
+/** @typedef {import('../session/problems.js').Action} Action */
+/** @typedef {import('./page_state.js').State} State */
 
-const stopButton = element('stop', HTMLButtonElement);
-const video = element('returned-video', HTMLVideoElement);
+const stopButton = getElement('stop', HTMLButtonElement);
+const video = getElement('returned-video', HTMLVideoElement);
 
-const sources = new Sources(start, (muted) => {
-  notes.cameraIsMuted = muted;
+const sources = new SourcePicker(start, (muted) => {
+  status.isCameraMuted = muted;
 });
 const pageState = new PageState({
-  line: element('state'),
+  label: getElement('state'),
   stop: stopButton,
   sources: sources.buttons,
 });
-const live = new LiveView(
+const view = new SessionView(
   video,
   (message) => session?.send(message) ?? false,
   () => session?.delayMs ?? 0,
 );
-const stage = new Stage(stageParts(video), act, () => session?.tryNow());
-const notes = new StageNotes(stage);
-const feedList = new FeedList(feedListParts(), ({ name, title }) => start(sources.feed(name, title)));
-const feeds = new Feeds({
+const stage = new VideoStage(videoStageElements(video), act, () => session?.retryNow());
+const status = new StreamStatus(stage);
+const feedList = new FeedList(
+  { section: getElement('feeds'), list: getElement('feed-list') },
+  ({ name, title }) => start(new FeedInput(name, title)),
+);
+const feeds = new FeedStore({
   onFeeds: (all) => feedList.show(all),
   onCaption: (feed) => feedList.update(feed),
   onLoggedOut: () => session ?? fail(new Problem('logged-out')),
 });
-const publishing = new Publishing(publishingParts(), publish, (name) => !!feeds.find(name));
+const shareForm = new ShareForm(shareFormElements(), publish, (name) => !!feeds.find(name));
 
 /** @type {Session | null} */
 let session = null;
 /** The input of the session, or of the last one that ended by itself. @type {Input | null} */
 let input = null;
-/** @type {import('./account.js').Role} */
+/** @type {Role} */
 let role = 'admin';
 
 /** @param {Input} chosen */
 function start(chosen) {
   session?.stop();
-  live.loseTouch();
-  live.clear();
-  stage.empty();
-  notes.clear();
+  view.disconnect();
+  view.clear();
+  stage.clear();
+  status.clear();
   input = chosen;
-  session = newSession(chosen);
-  showWhatIsWatched();
+  session = createSession(chosen);
+  showWatchedFeed();
   if (pageState.current === 'idle') scrollTo(0, 0);
   setState('connecting');
   session.run();
 }
 
 /** @param {Input} chosen */
-function newSession(chosen) {
-  const own = new Session(chosen, {
+function createSession(chosen) {
+  const created = new Session(chosen, {
     onConnecting(step) {
-      if (own !== session) return;
-      if (pageState.current === 'reconnecting') stage.showTrying();
+      if (created !== session) return;
+      if (pageState.current === 'reconnecting') stage.showRetrying();
       else showProgress(step);
     },
     onLive() {
-      if (own !== session) return;
-      keepingFocus(() => stage.clear());
+      if (created !== session) return;
+      keepFocus(() => stage.hideOverlay());
       setState('live');
-      sources.showCameras(input);
-      showPublishing();
+      sources.updateCameras(input);
+      updateShareForm();
     },
     onReconnecting(problem, retryAt) {
-      if (own !== session) return;
-      live.loseTouch();
+      if (created !== session) return;
+      view.disconnect();
       setState('reconnecting', problem);
       stage.showRetry(problem, retryAt);
-      stage.note('');
+      stage.showNote('');
     },
     onProblem(problem) {
-      if (own === session) fail(problem);
+      if (created === session) fail(problem);
     },
     onMessage(message) {
-      if (own === session) receive(message);
+      if (created === session) receive(message);
     },
     onVideo(stream) {
-      if (own === session) stage.play(stream);
+      if (created === session) stage.play(stream);
     },
   });
-  return own;
+  return created;
 }
 
 function stop() {
-  const ended = input;
+  const stopped = input;
   session?.stop();
   session = null;
   input = null;
-  live.loseTouch();
-  live.clear();
-  stage.empty();
-  live.quiet();
-  notes.clear();
+  view.disconnect();
+  view.clear();
+  stage.clear();
+  view.stopSpeech();
+  status.clear();
   setState('idle');
-  showWhatIsWatched();
-  showPublishing();
-  if (ended instanceof WatchedFeed) feedList.focus(ended.name);
-  else sources.focus(ended);
+  showWatchedFeed();
+  updateShareForm();
+  if (stopped instanceof FeedInput) feedList.focus(stopped.name);
+  else sources.focus(stopped);
 }
 
-/** @param {Problem} problem  One that only the visitor can mend. */
+/** Ends the session with a problem that only the user can solve. @param {Problem} problem */
 function fail(problem) {
-  if (problem.code === 'name-taken' && isOwn(input)) {
+  if (problem.code === 'name-taken' && isPublishable(input)) {
     input.publish = '';
     start(input);
-    publishing.refuse(problem.detail);
+    shareForm.showError(problem.detail);
     return;
   }
   session = null;
-  live.loseTouch();
+  view.disconnect();
   setState('problem', problem);
-  stage.note('');
+  stage.showNote('');
   stage.showProblem(problem);
-  live.quiet();
-  sources.showCameras(input);
-  showPublishing();
+  view.stopSpeech();
+  sources.updateCameras(input);
+  updateShareForm();
 }
 
-/** Says in the address and in the list which feed it is, if it is one. */
-function showWhatIsWatched() {
-  const name = input instanceof WatchedFeed ? input.name : '';
-  feedList.current = name;
-  showAddressOf(name);
+/** The watched feed's name; empty if the input is not a feed. */
+function watchedFeed() {
+  return input instanceof FeedInput ? input.name : '';
 }
 
-/** Goes where the address has gone to, as by the button that goes back. */
-function followAddress() {
-  const [name, watched] = [addressedFeed(), input instanceof WatchedFeed ? input.name : ''];
-  if (name === watched) return;
+/** Shows in the URL and in the list which feed is watched. */
+function showWatchedFeed() {
+  feedList.current = watchedFeed();
+  pushFeedUrl(watchedFeed());
+}
+
+/** Starts what the URL names, after the user went back or forward. */
+function openUrl() {
+  const name = feedInUrl();
+  if (name === watchedFeed()) return;
   if (name === '') stop();
-  else start(sources.feed(name, feeds.find(name)?.title));
+  else start(new FeedInput(name, feeds.find(name)?.title));
 }
 
-/** @param {string} name  Under which others may watch from now on; empty for no more. */
+/** @param {string} name  The name to publish the session under; empty to stop publishing. */
 function publish(name) {
-  if (!isOwn(input) || session === null) return;
+  if (!isPublishable(input) || session === null) return;
   input.publish = name;
-  live.loseTouch();
+  view.disconnect();
   setState('connecting');
-  session.renew();
+  session.reconnect();
 }
 
-function showPublishing() {
-  const mayShare = pageState.isLive && role === 'admin';
-  publishing.show(mayShare && isOwn(input) ? input.publish : null);
+function updateShareForm() {
+  const mayPublish = pageState.isLive && role === 'admin';
+  shareForm.show(mayPublish && isPublishable(input) ? input.publish : null);
 }
 
 /**
- * Whether it sends pictures of the visitor's own, which others may be let watch.
- *
  * @param {Input | null} candidate
- * @returns {candidate is Camera | OwnFile}
+ * @returns {candidate is CameraInput | FileInput}  Whether it sends the user's own video.
  */
-function isOwn(candidate) {
-  return candidate instanceof Camera || candidate instanceof OwnFile;
+function isPublishable(candidate) {
+  return candidate instanceof CameraInput || candidate instanceof FileInput;
 }
 
 /** @param {ServerMessage} message */
 function receive(message) {
-  const watched = input instanceof WatchedFeed ? input : null;
+  const watched = input instanceof FeedInput ? input : null;
   if (watched && message.type === 'hello' && message.watching) {
     watched.label = message.watching.title;
   }
-  live.hear(message);
+  view.receive(message);
   if (message.type === 'stats') {
-    publishing.viewers = message.viewers;
-    notes.signal = watched && message.signal;
+    shareForm.viewers = message.viewers;
+    status.signal = watched && message.signal;
   }
   if (message.type === 'hello' || message.type === 'stats') showCaptioner(message.captioner);
 }
 
 /** @param {Captioner} captioner */
 function showCaptioner(captioner) {
-  notes.captioner = captioner;
+  status.captioner = captioner;
   setState(captioner.state === 'paused' ? 'paused' : 'live');
 }
 
 /** @param {'input' | 'server'} step */
 function showProgress(step) {
   if (step === 'server') {
-    stage.showProgress('Connecting', 'Finding a way to the server for the video.');
+    stage.showProgress('Connecting', 'Setting up video with the server.');
   } else if (input?.kind === 'camera') {
     stage.showProgress('Opening the camera', 'If your browser asks, choose “Allow”.');
   } else if (input?.kind === 'file') {
@@ -214,74 +220,62 @@ function showProgress(step) {
 }
 
 /**
- * @param {import('./page_state.js').State} state
+ * @param {State} state
  * @param {Problem} [problem]
  */
 function setState(state, problem) {
-  pageState.set(state, input, notes.captioner, problem);
-  notes.areShown = pageState.isLive;
+  pageState.set(state, input, status.captioner, problem);
+  status.isShown = pageState.isLive;
 }
 
-/** @param {Action} action */
+/** Carries out an action that a problem offers. @param {Action} action */
 function act(action) {
   switch (action) {
     case 'file':
-      sources.askForFile();
+      sources.openFileDialog();
       break;
     case 'login':
-      goToLogin();
+      openLogin();
       break;
     case 'start':
       stop();
       break;
     case 'camera':
-      keepingFocus(() => start(sources.camera()));
+      keepFocus(() => start(sources.camera()));
       break;
     default:
-      keepingFocus(() => start(action === 'demo' || input === null ? sources.demo() : input));
+      keepFocus(() => start(action === 'demo' || input === null ? new DemoInput() : input));
   }
 }
 
 /**
- * The buttons over the picture go when they have done their work: a focus that was on one of
- * them goes on to the button that stops.
+ * Moves the focus to the stop button if a change removes the overlay button that has it.
  *
  * @param {() => void} change
  */
-function keepingFocus(change) {
-  const wasOver = element('overlay').contains(document.activeElement);
+function keepFocus(change) {
+  const wasInOverlay = getElement('overlay').contains(document.activeElement);
   change();
-  if (wasOver) stopButton.focus();
+  if (wasInOverlay) stopButton.focus();
 }
 
-async function prepareForRole() {
-  role = await showAccount(element('account'));
+async function applyRole() {
+  role = await showAccount(getElement('account'));
   if (role === 'viewer') {
     sources.offerFeedsOnly();
-    element('analyses').hidden = true;
+    getElement('analyses').hidden = true;
   }
-  showPublishing();
+  updateShareForm();
 }
 
-function preparePage() {
-  setState('idle');
-  if (!canConnect()) {
-    sources.disable();
-    fail(new Problem('no-webrtc'));
-  }
-}
-
-function listenToVisitor() {
+function addListeners() {
   stopButton.addEventListener('click', stop);
-  addEventListener('popstate', followAddress);
-}
-
-function listenToDevice() {
-  onCamerasChanged(() => sources.showCameras(input));
-  video.addEventListener('loadeddata', () => notes.show());
-  addEventListener('online', () => session?.tryNow());
+  addEventListener('popstate', openUrl);
+  onCamerasChanged(() => sources.updateCameras(input));
+  video.addEventListener('loadeddata', () => status.update());
+  addEventListener('online', () => session?.retryNow());
   document.addEventListener('visibilitychange', () => {
-    if (!document.hidden) session?.tryNow();
+    if (!document.hidden) session?.retryNow();
   });
   addEventListener('pagehide', () => session?.stop());
   addEventListener('pageshow', ({ persisted }) => {
@@ -291,11 +285,14 @@ function listenToDevice() {
   });
 }
 
-preparePage();
-prepareForRole();
-listenToVisitor();
-listenToDevice();
-if (canConnect()) {
+setState('idle');
+if (!isWebRtcSupported()) {
+  sources.disable();
+  fail(new Problem('no-webrtc'));
+}
+applyRole();
+addListeners();
+if (isWebRtcSupported()) {
   feeds.start();
-  followAddress();
+  openUrl();
 }

@@ -1,14 +1,15 @@
 // @ts-check
-/** The state that all can see: on the root element, in the title, beside the name. */
+/** The state of the page: in data attributes of the root element, the title and the header. */
+
+import { setText } from '../common/dom.js';
 
 /** @typedef {'idle' | 'connecting' | 'live' | 'paused' | 'reconnecting' | 'problem'} State */
-/** @typedef {import('./inputs.js').Input} Input */
-/** @typedef {Exclude<Input['kind'], 'feed'>} OwnKind */
-/** @typedef {import('./problems.js').Problem} Problem */
-/** @typedef {import('./protocol.js').Captioner} Captioner */
+/** @typedef {import('../session/inputs.js').Input} Input */
+/** @typedef {import('../session/messages.js').Captioner} Captioner */
+/** @typedef {import('../session/problems.js').Problem} Problem */
 
 /** @type {Record<State, string>} */
-const TEXTS = {
+const STATE_LABELS = {
   idle: 'Ready',
   connecting: 'Connecting',
   live: 'Live',
@@ -20,16 +21,17 @@ const TEXTS = {
 const root = document.documentElement;
 
 export class PageState {
-  #parts;
+  #elements;
 
   /**
-   * @param {object} parts
-   * @param {HTMLElement} parts.line
-   * @param {HTMLElement} parts.stop  The button that stops.
-   * @param {Record<OwnKind, HTMLElement>} parts.sources  The buttons that start.
+   * @param {object} elements
+   * @param {HTMLElement} elements.label
+   * @param {HTMLElement} elements.stop  The button that stops the session.
+   * @param {Record<Exclude<Input['kind'], 'feed'>, HTMLElement>} elements.sources
+   *   The buttons that start one.
    */
-  constructor(parts) {
-    this.#parts = parts;
+  constructor(elements) {
+    this.#elements = elements;
   }
 
   get current() {
@@ -47,16 +49,15 @@ export class PageState {
    * @param {Problem} [problem]
    */
   set(state, input, captioner, problem) {
-    const { line, stop, sources } = this.#parts;
+    const { label, stop, sources } = this.#elements;
     const source = state === 'idle' ? undefined : input?.kind;
     root.dataset.state = state;
     setData('problem', problem?.code);
     setData('source', source);
     setData('captioner', this.isLive ? captioner.state : undefined);
-    const live = source === 'feed' ? 'Watching' : 'Live';
-    const text = state === 'live' ? `${live}: ${input?.label}` : TEXTS[state];
-    if (line.textContent !== text) line.textContent = text;
-    const title = state === 'live' && source === 'feed' ? input?.label : TEXTS[state];
+    const verb = source === 'feed' ? 'Watching' : 'Live';
+    setText(label, state === 'live' ? `${verb}: ${input?.label}` : STATE_LABELS[state]);
+    const title = state === 'live' && source === 'feed' ? input?.label : STATE_LABELS[state];
     document.title = state === 'idle' ? 'Sightline' : `${title} · Sightline`;
     stop.textContent = state === 'problem' ? 'Close' : 'Stop';
     for (const [kind, button] of Object.entries(sources)) {
@@ -68,7 +69,7 @@ export class PageState {
 
 /**
  * @param {string} name  Of a data attribute of the root element.
- * @param {string | undefined} value  None takes the attribute away.
+ * @param {string | undefined} value  Undefined removes the attribute.
  */
 function setData(name, value) {
   if (value === undefined) delete root.dataset[name];

@@ -1,68 +1,63 @@
 // @ts-check
-/**
- * How to caption and what to explain: asked of the server, shown as it confirms it. What a feed
- * sets for all who watch it is shown, and cannot be changed here.
- */
+/** The settings of captions and maps: sent to the server, and shown as it confirms them. */
 
-/** @typedef {import('./protocol.js').Hello} Hello */
-/** @typedef {import('./protocol.js').Settings} Settings */
+import { getElement } from '../common/dom.js';
+import { sentence } from '../common/format.js';
 
-/** @type {Record<Settings['explanations'], string>} */
-const WITH_MAPS = {
-  all: 'with maps of words and pixels',
-  gradcam: 'with maps of words',
-  none: 'without maps',
-};
-/** @type {Record<Settings['overlay'], string>} */
-const OVERLAYS = {
-  none: 'nothing',
-  gradcam: 'what spoke for the caption',
-  saliency: 'the pixels that mattered',
-};
-/** While a slider moves, the server hears of it this often at most. */
-const QUIET_MS = 200;
-/** A wish that the server has not taken up by then was refused. */
-const PATIENCE_MS = 4_000;
+/** @typedef {import('../session/messages.js').Hello} Hello */
+/** @typedef {import('../session/messages.js').Settings} Settings */
 
-export class SettingsView {
-  #parts;
+/** Delay before a change is sent: a slider fires many. */
+const DEBOUNCE_MS = 200;
+/** A change that the server has not confirmed by then was rejected. */
+const CONFIRMATION_TIMEOUT_MS = 4_000;
+
+export function settingsFormElements() {
+  return {
+    interval: getElement('interval', HTMLInputElement),
+    intervalText: getElement('interval-text'),
+    beamWidth: getElement('beam-width', HTMLSelectElement),
+    overlay: getElement('picture-overlay', HTMLSelectElement),
+    explanations: getElement('explanations', HTMLSelectElement),
+    confirmation: getElement('confirmation'),
+    readOnlyReason: getElement('settings-reason'),
+  };
+}
+
+export class SettingsForm {
+  #elements;
   #configure;
-  /** What the visitor chose; kept for the next connection. @type {Partial<Settings>} */
-  #chosen = {};
+  /** The user's changes, which are sent again after a reconnection. @type {Partial<Settings>} */
+  #changes = {};
   /** @type {Settings} */
   #confirmed = { interval_s: 1, beam_width: 3, overlay: 'none', explanations: 'none' };
-  #waiting = false;
-  /** Whether it is a feed's stream, whose captions are not this visitor's to set. */
-  #watches = false;
+  #isPending = false;
+  /** Whether the stream is a feed, most of whose settings are the server's. */
+  #isFeed = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #sending;
+  #debounce;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #giveUp;
+  #timeout;
 
   /**
-   * @param {object} parts
-   * @param {HTMLInputElement} parts.interval
-   * @param {HTMLElement} parts.intervalText
-   * @param {HTMLSelectElement} parts.beam
-   * @param {HTMLSelectElement} parts.overlay
-   * @param {HTMLSelectElement} parts.explanations
-   * @param {HTMLElement} parts.confirmation
-   * @param {HTMLElement} parts.reason  Says why some cannot be set.
-   * @param {(settings: Partial<Settings>) => void} configure  Asks the server.
+   * @param {ReturnType<typeof settingsFormElements>} elements
+   * @param {(settings: Partial<Settings>) => void} configure  Sends settings to the server.
    */
-  constructor(parts, configure) {
-    this.#parts = parts;
+  constructor(elements, configure) {
+    this.#elements = elements;
     this.#configure = configure;
-    parts.interval.addEventListener('input', () =>
-      this.#choose({ interval_s: Number(parts.interval.value) }),
+    const { interval, beamWidth, overlay, explanations } = elements;
+    interval.addEventListener('input', () => this.#change({ interval_s: Number(interval.value) }));
+    beamWidth.addEventListener('change', () =>
+      this.#change({ beam_width: Number(beamWidth.value) }),
     );
-    parts.beam.addEventListener('change', () =>
-      this.#choose({ beam_width: Number(parts.beam.value) }),
+    overlay.addEventListener('change', () =>
+      this.#change({ overlay: /** @type {Settings['overlay']} */ (overlay.value) }),
     );
-    for (const name of /** @type {const} */ (['overlay', 'explanations'])) {
-      parts[name].addEventListener('change', () => this.#choose({ [name]: parts[name].value }));
-    }
-    this.#showChosen();
+    explanations.addEventListener('change', () =>
+      this.#change({ explanations: /** @type {Settings['explanations']} */ (explanations.value) }),
+    );
+    this.#showValues();
   }
 
   /** Seconds between captions, as the server last confirmed. */
@@ -70,86 +65,96 @@ export class SettingsView {
     return this.#confirmed.interval_s;
   }
 
-  /** What comes with each caption, as the server last confirmed. */
-  get explanations() {
-    return this.#confirmed.explanations;
-  }
-
-  /** @param {Hello} hello  A new connection: what it allows, and our choice for it to take up. */
-  greet({ settings, limits, watching }) {
-    const { interval, beam } = this.#parts;
-    this.#setOwner(watching !== null);
-    const [least, most] = limits.interval_s;
-    interval.min = String(least);
-    interval.max = String(most);
+  /**
+   * Applies the limits of a new connection, and sends the user's changes again.
+   *
+   * @param {Hello} hello
+   */
+  start({ settings, limits, watching }) {
+    const { interval, beamWidth } = this.#elements;
+    this.#setReadOnly(watching !== null);
+    const [shortest, longest] = limits.interval_s;
+    interval.min = String(shortest);
+    interval.max = String(longest);
     const [narrowest, widest] = limits.beam_width;
     const widths = Array.from({ length: widest - narrowest + 1 }, (_, index) => narrowest + index);
-    beam.replaceChildren(...widths.map((width) => new Option(String(width))));
+    beamWidth.replaceChildren(...widths.map((width) => new Option(String(width))));
     this.#confirmed = settings;
-    this.#showChosen();
-    if (!this.#isConfirmed()) this.#ask();
-    else this.#showConfirmation();
+    this.#showValues();
+    this.#elements.confirmation.textContent = '';
+    if (!this.#isConfirmed()) this.#sendChanges();
   }
 
-  /** @param {Settings} settings  What the server works with. */
+  /** @param {Settings} settings  In effect on the server. */
   confirm(settings) {
     this.#confirmed = settings;
-    if (this.#waiting && !this.#isConfirmed()) return;
-    this.#settle();
+    if (this.#isPending && !this.#isConfirmed()) return;
+    this.#settle('Saved');
   }
 
-  /** @param {string} message  Why the server refused what was asked. */
-  refuse(message) {
-    this.#settle();
-    this.#parts.confirmation.textContent = `The server refused: ${message}`;
+  /** @param {string} message  An error of the server, which rejects a pending change. */
+  showError(message) {
+    if (this.#isPending) this.#settle(`Not saved: ${message}`);
+    else this.#elements.confirmation.textContent = sentence(message);
   }
 
-  /** @param {Partial<Settings>} choice */
-  #choose(choice) {
-    Object.assign(this.#chosen, choice);
-    this.#showChosen();
-    clearTimeout(this.#sending);
-    this.#sending = setTimeout(() => this.#ask(), QUIET_MS);
-    this.#waiting = true;
+  /** @param {Partial<Settings>} change */
+  #change(change) {
+    Object.assign(this.#changes, change);
+    this.#showValues();
+    this.#showPending();
+    clearTimeout(this.#debounce);
+    this.#debounce = setTimeout(() => this.#sendChanges(), DEBOUNCE_MS);
   }
 
-  #ask() {
-    this.#waiting = true;
-    this.#parts.confirmation.textContent = 'Asking the server…';
-    this.#configure(this.#wishes);
-    clearTimeout(this.#giveUp);
-    this.#giveUp = setTimeout(() => this.#settle(), PATIENCE_MS);
+  #sendChanges() {
+    this.#showPending();
+    this.#configure(this.#ownChanges);
+    clearTimeout(this.#timeout);
+    this.#timeout = setTimeout(
+      () => this.#settle('Not saved: the server did not confirm the change.'),
+      CONFIRMATION_TIMEOUT_MS,
+    );
   }
 
-  /** Shows what the server works with, whether or not it was asked for. */
-  #settle() {
-    clearTimeout(this.#giveUp);
-    this.#waiting = false;
-    if (!this.#isConfirmed()) this.#chosen = {};
-    this.#showChosen();
-    this.#showConfirmation();
+  #showPending() {
+    this.#isPending = true;
+    this.#elements.confirmation.textContent = 'Saving…';
   }
 
-  /** What was chosen, of that which is this visitor's to choose. */
-  get #wishes() {
-    const { explanations } = this.#chosen;
-    if (!this.#watches) return this.#chosen;
+  /**
+   * Shows the settings in effect, and drops changes that were not accepted.
+   *
+   * @param {string} result  Shown if a change was pending.
+   */
+  #settle(result) {
+    clearTimeout(this.#timeout);
+    if (this.#isPending) this.#elements.confirmation.textContent = result;
+    this.#isPending = false;
+    if (!this.#isConfirmed()) this.#changes = {};
+    this.#showValues();
+  }
+
+  /** The changes that the user may make to this stream. */
+  get #ownChanges() {
+    const { explanations } = this.#changes;
+    if (!this.#isFeed) return this.#changes;
     return explanations === undefined ? {} : { explanations };
   }
 
-  /** @param {boolean} watches */
-  #setOwner(watches) {
-    const { interval, beam, overlay, reason } = this.#parts;
-    this.#watches = watches;
-    for (const control of [interval, beam, overlay]) {
-      control.disabled = watches;
-      describe(control, reason, watches);
+  /** @param {boolean} isFeed */
+  #setReadOnly(isFeed) {
+    const { interval, beamWidth, overlay, readOnlyReason } = this.#elements;
+    this.#isFeed = isFeed;
+    for (const control of [interval, beamWidth, overlay]) {
+      control.disabled = isFeed;
+      toggleDescription(control, readOnlyReason, isFeed);
     }
-    reason.hidden = !watches;
+    readOnlyReason.hidden = !isFeed;
   }
 
   #isConfirmed() {
-    const { interval_s, ...wanted } = { ...this.#confirmed, ...this.#wishes };
+    const { interval_s, ...wanted } = { ...this.#confirmed, ...this.#ownChanges };
     return (
       Math.abs(interval_s - this.#confirmed.interval_s) < 1e-6 &&
       wanted.beam_width === this.#confirmed.beam_width &&
@@ -158,35 +163,31 @@ export class SettingsView {
     );
   }
 
-  #showChosen() {
-    const { interval, intervalText, beam, overlay, explanations } = this.#parts;
-    const shown = { ...this.#confirmed, ...this.#wishes };
+  #showValues() {
+    const { interval, intervalText, beamWidth, overlay, explanations } = this.#elements;
+    const shown = { ...this.#confirmed, ...this.#ownChanges };
     interval.value = String(shown.interval_s);
     intervalText.textContent = secondsText(shown.interval_s);
     interval.setAttribute('aria-valuetext', secondsText(shown.interval_s));
-    beam.value = String(shown.beam_width);
+    beamWidth.value = String(shown.beam_width);
     overlay.value = shown.overlay;
     explanations.value = shown.explanations;
-  }
-
-  #showConfirmation() {
-    const { interval_s, beam_width, overlay, explanations } = this.#confirmed;
-    this.#parts.confirmation.textContent =
-      `The server captions every ${secondsText(interval_s)}, beam width ${beam_width}, ` +
-      `${WITH_MAPS[explanations]}; over its picture it draws ${OVERLAYS[overlay]}.`;
   }
 }
 
 /**
+ * Adds an element to those that describe a control, or removes it.
+ *
  * @param {HTMLElement} control
- * @param {HTMLElement} text
+ * @param {HTMLElement} description
  * @param {boolean} applies
  */
-function describe(control, text, applies) {
+function toggleDescription(control, description, applies) {
   const others = (control.getAttribute('aria-describedby') ?? '')
     .split(' ')
-    .filter((id) => id !== '' && id !== text.id);
-  control.setAttribute('aria-describedby', [...(applies ? [text.id] : []), ...others].join(' '));
+    .filter((id) => id !== '' && id !== description.id);
+  const ids = applies ? [description.id, ...others] : others;
+  control.setAttribute('aria-describedby', ids.join(' '));
 }
 
 /** @param {number} seconds */

@@ -1,16 +1,18 @@
 // @ts-check
-/** The figures under "More": which model, how fast, how much of it reached this page. */
+/** The table of the model's and the stream's figures: frame rates, latency, captions sent. */
 
-/** @typedef {import('./protocol.js').Caption} Caption */
-/** @typedef {import('./protocol.js').Hello} Hello */
-/** @typedef {import('./protocol.js').Stats} Stats */
+import { createElement } from '../common/dom.js';
 
-export class FiguresView {
+/** @typedef {import('../captions/caption.js').Caption} Caption */
+/** @typedef {import('../session/messages.js').Hello} Hello */
+/** @typedef {import('../session/messages.js').Stats} Stats */
+
+export class StatsTable {
   #list;
   /** @type {Map<string, HTMLElement>} */
   #values = new Map();
 
-  /** @param {HTMLElement} list  A description list. */
+  /** @param {HTMLElement} list  A `<dl>`. */
   constructor(list) {
     this.#list = list;
   }
@@ -25,39 +27,32 @@ export class FiguresView {
 
   /** @param {Caption} caption */
   showCaption({ kept, total_ms }) {
-    if (!kept && total_ms !== null) this.#set('Time to caption', `${Math.round(total_ms)} ms`);
+    if (!kept && total_ms !== null) this.#set('Caption latency', `${Math.round(total_ms)} ms`);
   }
 
   /** @param {Stats} stats */
   showStats({ frames, captions }) {
-    this.#set('Frames in, out', `${rate(frames.fps_in)}, ${rate(frames.fps_out)} a second`);
-    this.#set('Frames replaced', String(frames.replaced));
+    const [fpsIn, fpsOut] = [frames.fps_in.toFixed(1), frames.fps_out.toFixed(1)];
+    this.#set('Frame rate in, out', `${fpsIn}, ${fpsOut} fps`);
+    this.#set('Frames dropped', String(frames.replaced));
     this.#set('Captions sent', String(captions.sent));
   }
 
   /**
    * @param {string} term
-   * @param {string} value  Nothing is shown for an empty one.
+   * @param {string} value  An empty one is not shown.
    */
   #set(term, value) {
-    if (value === '') return;
-    this.#valueOf(term).textContent = value;
+    if (value !== '') this.#valueOf(term).textContent = value;
   }
 
   /** @param {string} term */
   #valueOf(term) {
     const known = this.#values.get(term);
     if (known) return known;
-    const [pair, name, value] = ['div', 'dt', 'dd'].map((tag) => document.createElement(tag));
-    name.textContent = term;
-    pair.append(name, value);
-    this.#list.append(pair);
+    const value = createElement('dd', '');
+    this.#list.append(createElement('div', '', createElement('dt', '', term), value));
     this.#values.set(term, value);
     return value;
   }
-}
-
-/** @param {number} framesPerSecond */
-function rate(framesPerSecond) {
-  return framesPerSecond.toFixed(1);
 }

@@ -1,111 +1,116 @@
 // @ts-check
-/** The one thing that is worth a line over the picture: why it stands still, or has no caption. */
+/** The note over the video: why it stands still or has no captions. */
 
-import { clockText } from './signal.js';
+import { timeText } from '../common/format.js';
 
-/** @typedef {import('./protocol.js').Captioner} Captioner */
-/** @typedef {import('./protocol.js').Signal} Signal */
-/** @typedef {import('./stage.js').Stage} Stage */
+/** @typedef {import('../common/signal.js').Signal} Signal */
+/** @typedef {import('../session/messages.js').Captioner} Captioner */
+/** @typedef {import('./video_stage.js').VideoStage} VideoStage */
 
-/** So long it is said that the signal is back. */
-const GLAD_MS = 4_000;
+/** How long the return of a feed's signal is shown. */
+const RECOVERED_MS = 4_000;
 /** @type {Captioner} */
 const READY = { state: 'ready', message: '' };
 
-export class StageNotes {
+/** Shows the most important status of the stream: camera, then signal, then captioner. */
+export class StreamStatus {
   #stage;
-  #areShown = false;
-  #cameraIsMuted = false;
+  #isShown = false;
+  #isCameraMuted = false;
   #captioner = READY;
   /** @type {Signal | null} */
   #signal = null;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #glad;
+  /**
+   * Runs while the return of the signal is shown.
+   *
+   * @type {ReturnType<typeof setTimeout> | undefined}
+   */
+  #recovered;
 
-  /** @param {Stage} stage */
+  /** @param {VideoStage} stage */
   constructor(stage) {
     this.#stage = stage;
   }
 
-  /** Forgets the session. */
+  /** Resets the status, before another session. */
   clear() {
-    this.#cameraIsMuted = false;
+    this.#isCameraMuted = false;
     this.#captioner = READY;
     this.#signal = null;
-    this.#endGladness();
+    this.#clearRecovered();
   }
 
-  /** @param {boolean} shown  Whether there is a live picture to which they apply. */
-  set areShown(shown) {
-    this.#areShown = shown;
-    this.show();
+  /** @param {boolean} shown  Whether the session is live. */
+  set isShown(shown) {
+    this.#isShown = shown;
+    this.update();
   }
 
   /** @param {boolean} muted */
-  set cameraIsMuted(muted) {
-    this.#cameraIsMuted = muted;
-    this.show();
+  set isCameraMuted(muted) {
+    this.#isCameraMuted = muted;
+    this.update();
   }
 
   /** @param {Captioner} captioner */
   set captioner(captioner) {
     this.#captioner = captioner;
-    this.show();
+    this.update();
   }
 
   get captioner() {
     return this.#captioner;
   }
 
-  /** @param {Signal | null} signal  Of the feed that is watched; null without one. */
+  /** @param {Signal | null} signal  Of the watched feed; null if there is none. */
   set signal(signal) {
-    const isBack = this.#signal?.state === 'lost' && signal?.state === 'live';
-    if (signal?.state !== this.#signal?.state) this.#endGladness();
+    const hasRecovered = this.#signal?.state === 'lost' && signal?.state === 'live';
+    if (signal?.state !== this.#signal?.state) this.#clearRecovered();
     this.#signal = signal;
-    if (isBack) {
-      this.#glad = setTimeout(() => {
-        this.#endGladness();
-        this.show();
-      }, GLAD_MS);
+    if (hasRecovered) {
+      this.#recovered = setTimeout(() => {
+        this.#clearRecovered();
+        this.update();
+      }, RECOVERED_MS);
     }
-    this.show();
+    this.update();
   }
 
-  /** To be called when there is a picture at last, too. */
-  show() {
-    if (this.#areShown) this.#stage.note(this.#text());
+  /** Updates the note. Call it when the first frame has arrived, too. */
+  update() {
+    if (this.#isShown) this.#stage.showNote(this.#text());
   }
 
   #text() {
-    if (this.#cameraIsMuted) {
-      return 'The camera sends no picture: it is covered, or another program has it.';
+    if (this.#isCameraMuted) {
+      return 'The camera sends no video. It may be covered, or in use by another program.';
     }
-    const lack = this.#signal && lackText(this.#signal);
-    if (lack) return lack;
+    const noFrames = this.#signal && noFramesText(this.#signal);
+    if (noFrames) return noFrames;
     if (this.#captioner.state === 'paused') {
-      return 'Captions are paused and come back by themselves. The picture goes on.';
+      return 'Captions are paused and will resume automatically. The video goes on.';
     }
     if (this.#captioner.state === 'starting') {
-      return 'The captioner is starting. The picture is live already.';
+      return 'The captioner is starting. The video is already live.';
     }
-    if (this.#glad !== undefined) return 'The signal is back.';
-    return this.#stage.hasPicture ? '' : 'Waiting for the first picture.';
+    if (this.#recovered !== undefined) return 'The signal is back.';
+    return this.#stage.hasFrame ? '' : 'Waiting for the first frame…';
   }
 
-  #endGladness() {
-    clearTimeout(this.#glad);
-    this.#glad = undefined;
+  #clearRecovered() {
+    clearTimeout(this.#recovered);
+    this.#recovered = undefined;
   }
 }
 
 /**
  * @param {Signal} signal
- * @returns {string}  Why no pictures come; empty if they do.
+ * @returns {string}  Why the feed has no frames; empty if it has.
  */
-function lackText({ state, since, message }) {
+function noFramesText({ state, since, message }) {
   switch (state) {
     case 'lost':
-      return `No signal since ${clockText(since)}. It is tried again and again. ${message}`.trim();
+      return `No signal since ${timeText(since)}. Reconnecting… ${message}`.trim();
     case 'ended':
       return `This feed has ended. ${message}`.trim();
     case 'connecting':

@@ -1,78 +1,71 @@
 // @ts-check
-/** The objects that are surely in the picture, beside its caption; one of them may be chosen. */
+/** The tags of a caption, with their probabilities. One of them can be selected. */
 
-import { percent } from './certainty.js';
+import { createButton, createElement } from '../common/dom.js';
+import { percent } from '../common/format.js';
 
-/** @typedef {import('./protocol.js').Tag} Tag */
+/** @typedef {import('../captions/caption.js').Tag} Tag */
+/** @typedef {{element: HTMLElement, button: HTMLButtonElement, share: HTMLElement}} Item */
 
-/** @param {Tag[]} tags  For the ear, such as "dog 92 percent, ball 81 percent". */
-export function objectsText(tags) {
-  const told = tags.map(({ text, prob }) => `${text} ${percent(prob).replace('%', ' percent')}`);
-  return told.join(', ');
-}
-
-export class ObjectsView {
+export class TagList {
   #row;
   #list;
-  #onChosen;
-  /** In the order of the list. @type {Map<string, HTMLElement>} */
+  #onSelect;
+  /** By name, in the order of the list. @type {Map<string, Item>} */
   #items = new Map();
   /** @type {string | null} */
-  #chosen = null;
+  #selected = null;
 
   /**
-   * @param {object} parts
-   * @param {HTMLElement} parts.row
-   * @param {HTMLElement} parts.list
-   * @param {(name: string | null) => void} onChosen  Also told when what was chosen has gone.
+   * @param {object} elements
+   * @param {HTMLElement} elements.row
+   * @param {HTMLElement} elements.list
+   * @param {(name: string | null) => void} onSelect  Called with null when the selected tag is
+   *   deselected or gone.
    */
-  constructor({ row, list }, onChosen) {
+  constructor({ row, list }, onSelect) {
     this.#row = row;
     this.#list = list;
-    this.#onChosen = onChosen;
+    this.#onSelect = onSelect;
     row.addEventListener('keydown', ({ key }) => {
-      if (key === 'Escape') this.#choose(null);
+      if (key === 'Escape') this.#select(null);
     });
   }
 
-  /** @param {Tag[]} tags  Those that were there before keep their places. */
+  /** @param {Tag[]} tags  Those that are listed already keep their places. */
   show(tags) {
     const names = new Set(tags.map(({ text }) => text));
-    for (const [name, item] of this.#items) {
+    for (const [name, { element }] of this.#items) {
       if (names.has(name)) continue;
-      item.remove();
+      element.remove();
       this.#items.delete(name);
     }
-    for (const { text, prob } of tags) {
-      const share = this.#itemOf(text).querySelector('span');
-      if (share) share.textContent = percent(prob);
-    }
+    for (const { text, prob } of tags) this.#itemOf(text).share.textContent = percent(prob);
     this.#row.hidden = tags.length === 0;
-    if (this.#chosen !== null && !names.has(this.#chosen)) this.#choose(null);
+    if (this.#selected !== null && !names.has(this.#selected)) this.#select(null);
   }
 
   /** @param {string | null} name */
-  #choose(name) {
-    this.#chosen = name;
-    for (const [known, item] of this.#items) {
-      item.firstElementChild?.setAttribute('aria-pressed', String(known === name));
+  #select(name) {
+    this.#selected = name;
+    for (const [other, { button }] of this.#items) {
+      button.setAttribute('aria-pressed', String(other === name));
     }
-    this.#onChosen(name);
+    this.#onSelect(name);
   }
 
   /** @param {string} name */
   #itemOf(name) {
     const known = this.#items.get(name);
     if (known) return known;
-    const [item, button, share] = ['li', 'button', 'span'].map((tag) =>
-      document.createElement(tag),
-    );
-    button.setAttribute('type', 'button');
+    const share = createElement('span', '');
+    const button = createButton(name, '');
+    button.append(' ', share);
     button.setAttribute('aria-pressed', 'false');
-    button.append(name, ' ', share);
-    button.addEventListener('click', () => this.#choose(this.#chosen === name ? null : name));
-    item.append(button);
-    this.#list.append(item);
+    button.addEventListener('click', () => this.#select(this.#selected === name ? null : name));
+    const element = createElement('li', '', button);
+    const item = { element, button, share };
+    this.#list.append(element);
     this.#items.set(name, item);
     return item;
   }

@@ -1,74 +1,81 @@
 // @ts-check
-/** The returned video, and what is said over it: progress, problems, short notes. */
+/** The video with its overlays: progress, problems with their actions, and a one-line note. */
 
-/** @typedef {import('./problems.js').Action} Action */
-/** @typedef {import('./problems.js').Problem} Problem */
+import { createButton, getElement, setText } from '../common/dom.js';
+
+/** @typedef {import('../session/problems.js').Action} Action */
+/** @typedef {import('../session/problems.js').Problem} Problem */
 
 /** @type {Record<Action, string>} */
 const ACTION_LABELS = {
   retry: 'Try again',
   continue: 'Continue',
   camera: 'Use the camera',
-  demo: 'Watch the demo',
+  demo: 'Play the demo',
   file: 'Choose a file',
   login: 'Log in',
-  start: 'To the start',
+  start: 'Home',
 };
-/** The stage follows the shape of the picture between these, so that the caption stays in view. */
-const NARROWEST = 4 / 3;
-const WIDEST = 2.2;
+/** The stage takes the video's aspect ratio within these limits, so that the caption is in view. */
+const MIN_ASPECT_RATIO = 4 / 3;
+const MAX_ASPECT_RATIO = 2.2;
 const COUNTDOWN_TICK_MS = 250;
 
-export class Stage {
-  #parts;
+/** @param {HTMLVideoElement} video */
+export function videoStageElements(video) {
+  return {
+    video,
+    frame: getElement('stage'),
+    note: getElement('note'),
+    overlay: getElement('overlay'),
+    title: getElement('overlay-title'),
+    advice: getElement('overlay-advice'),
+    detail: getElement('overlay-detail'),
+    countdown: getElement('overlay-countdown'),
+    actions: getElement('overlay-actions'),
+  };
+}
+
+export class VideoStage {
+  #elements;
   #onAction;
-  #onTryNow;
+  #onRetryNow;
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #countdown;
 
   /**
-   * @param {object} parts
-   * @param {HTMLVideoElement} parts.video
-   * @param {HTMLElement} parts.frame      Holds the video and what lies over it.
-   * @param {HTMLElement} parts.note       A line over the picture.
-   * @param {HTMLElement} parts.overlay
-   * @param {HTMLElement} parts.title
-   * @param {HTMLElement} parts.advice
-   * @param {HTMLElement} parts.detail
-   * @param {HTMLElement} parts.countdown
-   * @param {HTMLElement} parts.actions
+   * @param {ReturnType<typeof videoStageElements>} elements
    * @param {(action: Action) => void} onAction
-   * @param {() => void} onTryNow
+   * @param {() => void} onRetryNow
    */
-  constructor(parts, onAction, onTryNow) {
-    this.#parts = parts;
+  constructor(elements, onAction, onRetryNow) {
+    this.#elements = elements;
     this.#onAction = onAction;
-    this.#onTryNow = onTryNow;
-    parts.video.addEventListener('resize', () => this.#fit());
+    this.#onRetryNow = onRetryNow;
+    elements.video.addEventListener('resize', () => this.#setAspectRatio());
   }
 
   /** @param {MediaStream} stream */
   play(stream) {
-    const { video } = this.#parts;
+    const { video } = this.#elements;
     video.srcObject = stream;
     video.play().catch(() => {});
   }
 
-  get hasPicture() {
-    return this.#parts.video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA;
+  get hasFrame() {
+    return this.#elements.video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA;
   }
 
-  /** Takes the picture away. */
-  empty() {
-    this.#parts.video.srcObject = null;
-    this.note('');
-    this.clear();
+  /** Removes the video and all overlays. */
+  clear() {
+    this.#elements.video.srcObject = null;
+    this.showNote('');
+    this.hideOverlay();
   }
 
-  /** @param {string} text  A short line over the picture; empty for none. */
-  note(text) {
-    const { note } = this.#parts;
-    if (note.textContent !== text) note.textContent = text;
+  /** Shows a one-line note over the video. @param {string} text  Empty for none. */
+  showNote(text) {
+    setText(this.#elements.note, text);
   }
 
   /**
@@ -76,60 +83,49 @@ export class Stage {
    * @param {string} advice
    */
   showProgress(title, advice) {
-    this.#cover('progress', title, advice, '');
+    this.#showOverlay('progress', title, advice, '');
   }
 
   /** @param {Problem} problem */
   showProblem(problem) {
     const { title, advice, actions } = problem.explanation;
-    this.#cover('problem', title, advice, problem.detail);
-    this.#parts.actions.replaceChildren(
-      ...actions.map((action, index) => {
-        const button = newButton(ACTION_LABELS[action], index === 0);
-        button.dataset.action = action;
-        button.addEventListener('click', () => this.#onAction(action));
-        return button;
-      }),
+    this.#showOverlay('problem', title, advice, problem.detail);
+    this.#elements.actions.replaceChildren(
+      ...actions.map((action, index) =>
+        actionButton(ACTION_LABELS[action], action, index === 0, () => this.#onAction(action)),
+      ),
     );
   }
 
   /**
    * @param {Problem} problem
-   * @param {number} retryAt  Milliseconds of the wall clock.
+   * @param {number} retryAt  In milliseconds since 1970.
    */
   showRetry(problem, retryAt) {
     const { title, advice } = problem.explanation;
-    const { actions, countdown } = this.#parts;
-    const wasFocused = actions.contains(document.activeElement);
-    const tryNow = this.#tryNowButton();
-    this.#cover('problem', title, advice, problem.detail);
-    actions.replaceChildren(tryNow);
-    if (wasFocused) tryNow.focus();
+    const { actions, countdown } = this.#elements;
+    const hadFocus = actions.contains(document.activeElement);
+    const button = actionButton('Retry now', 'try-now', true, this.#onRetryNow);
+    this.#showOverlay('problem', title, advice, problem.detail);
+    actions.replaceChildren(button);
+    if (hadFocus) button.focus();
     const tick = () => {
       const seconds = Math.ceil((retryAt - Date.now()) / 1000);
-      countdown.textContent = seconds > 0 ? `Next try in ${seconds} s` : 'Trying now…';
+      countdown.textContent = seconds > 0 ? `Retrying in ${seconds} s` : 'Retrying…';
     };
     tick();
     this.#countdown = setInterval(tick, COUNTDOWN_TICK_MS);
   }
 
-  /** Says that the pause is over and the next attempt runs. */
-  showTrying() {
+  /** Ends the countdown: the next attempt has begun. */
+  showRetrying() {
     clearInterval(this.#countdown);
-    this.#parts.countdown.textContent = 'Trying now…';
+    this.#elements.countdown.textContent = 'Retrying…';
   }
 
-  /** Uncovers the picture. */
-  clear() {
+  hideOverlay() {
     clearInterval(this.#countdown);
-    this.#parts.overlay.hidden = true;
-  }
-
-  #tryNowButton() {
-    const button = newButton('Try now', true);
-    button.dataset.action = 'try-now';
-    button.addEventListener('click', () => this.#onTryNow());
-    return button;
+    this.#elements.overlay.hidden = true;
   }
 
   /**
@@ -138,44 +134,36 @@ export class Stage {
    * @param {string} advice
    * @param {string} detail
    */
-  #cover(kind, title, advice, detail) {
-    const { overlay, countdown, actions, ...parts } = this.#parts;
+  #showOverlay(kind, title, advice, detail) {
+    const { overlay, countdown, actions, ...elements } = this.#elements;
     clearInterval(this.#countdown);
     overlay.dataset.kind = kind;
     overlay.hidden = false;
     countdown.textContent = '';
     actions.replaceChildren();
-    setText(parts.title, title);
-    setText(parts.advice, advice);
-    setText(parts.detail, detail);
+    setText(elements.title, title);
+    setText(elements.advice, advice);
+    setText(elements.detail, detail);
   }
 
-  #fit() {
-    const { video, frame } = this.#parts;
+  #setAspectRatio() {
+    const { video, frame } = this.#elements;
     if (video.videoWidth === 0) return;
-    const shape = video.videoWidth / video.videoHeight;
-    frame.style.setProperty('--shape', String(Math.min(WIDEST, Math.max(NARROWEST, shape))));
+    const ratio = video.videoWidth / video.videoHeight;
+    const clamped = Math.min(MAX_ASPECT_RATIO, Math.max(MIN_ASPECT_RATIO, ratio));
+    frame.style.setProperty('--shape', String(clamped));
   }
-}
-
-/**
- * Texts in a live region are set only when they differ, or they would be read again.
- *
- * @param {HTMLElement} element
- * @param {string} text
- */
-function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text;
 }
 
 /**
  * @param {string} label
- * @param {boolean} primary
+ * @param {string} action
+ * @param {boolean} isPrimary
+ * @param {() => void} onClick
  */
-function newButton(label, primary) {
-  const button = document.createElement('button');
-  button.type = 'button';
-  button.className = primary ? 'button primary' : 'button';
-  button.textContent = label;
+function actionButton(label, action, isPrimary, onClick) {
+  const button = createButton(label, isPrimary ? 'button primary' : 'button');
+  button.dataset.action = action;
+  button.addEventListener('click', onClick);
   return button;
 }

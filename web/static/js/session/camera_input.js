@@ -1,17 +1,18 @@
 // @ts-check
-/** A camera of this device, and the list of those that it has. */
+/** A camera of this device as an input, and the list of its cameras. */
 
 import { peerRequest } from './inputs.js';
 import { Problem } from './problems.js';
 
-/** @typedef {import('./inputs.js').Feed} Feed */
 /** @typedef {import('./inputs.js').Input} Input */
+/** @typedef {import('./inputs.js').InputVideo} InputVideo */
+/** @typedef {import('./problems.js').ProblemCode} ProblemCode */
 
 /** @implements {Input} */
-export class Camera {
+export class CameraInput {
   kind = /** @type {const} */ ('camera');
   label = 'Camera';
-  /** The name under which others may watch; empty for none. */
+  /** The name to publish the session under; empty for none. */
   publish = '';
   /** @type {Promise<Problem>} */
   ended = new Promise(() => {});
@@ -21,10 +22,10 @@ export class Camera {
   #onMuted;
 
   /**
-   * @param {string} deviceId  As enumerateDevices gives it; empty for the default camera.
+   * @param {string} deviceId  From `enumerateDevices`; empty for the default camera.
    * @param {(muted: boolean) => void} onMuted
-   *   Told when the camera stops or resumes sending pictures without having ended, as by a
-   *   shutter or a call on a phone.
+   *   Called when the camera stops or resumes sending frames without ending, for example because
+   *   of a shutter or a phone call.
    */
   constructor(deviceId, onMuted) {
     this.#deviceId = deviceId;
@@ -35,21 +36,21 @@ export class Camera {
     return peerRequest(this.publish);
   }
 
-  /** The camera in use, which may be another than was asked for; empty when none is. */
+  /** The id of the camera in use, which may differ from the requested one. */
   get deviceId() {
     return this.#track?.getSettings().deviceId ?? this.#deviceId;
   }
 
   /**
    * @param {AbortSignal} signal
-   * @returns {Promise<Feed>}
+   * @returns {Promise<InputVideo>}
    */
   async open(signal) {
     if (this.#track?.readyState !== 'live') {
-      const track = await askForCamera(this.#deviceId);
+      const track = await requestCamera(this.#deviceId);
       if (signal.aborted) track.stop();
       signal.throwIfAborted();
-      this.#adopt(track);
+      this.#useTrack(track);
     }
     const { width = 0, height = 0 } = this.#track?.getSettings() ?? {};
     return { track: this.#track, longestSide: Math.max(width, height) };
@@ -61,7 +62,7 @@ export class Camera {
   }
 
   /** @param {MediaStreamTrack} track */
-  #adopt(track) {
+  #useTrack(track) {
     this.#track = track;
     this.label = track.label || 'Camera';
     this.ended = new Promise((resolve) => {
@@ -72,38 +73,51 @@ export class Camera {
   }
 }
 
-/** Browsers hide cameras from pages that came over plain http from another machine. */
-export function cameraIsHidden() {
-  return navigator.mediaDevices?.getUserMedia === undefined;
+/**
+ * Returns whether the browser can give this page a camera: `mediaDevices` exists in secure
+ * contexts only (HTTPS, or localhost).
+ */
+export function isCameraAvailable() {
+  return mediaDevices() !== null;
 }
 
 /**
- * The cameras by name; names are known only once a camera has been allowed.
+ * Lists the cameras. Browsers give no labels until a camera has been allowed.
  *
  * @returns {Promise<{deviceId: string, label: string}[]>}
  */
 export async function listCameras() {
-  const devices = (await navigator.mediaDevices?.enumerateDevices().catch(() => [])) ?? [];
+  const devices =
+    (await mediaDevices()
+      ?.enumerateDevices()
+      .catch(() => [])) ?? [];
   return devices
     .filter(({ kind, deviceId }) => kind === 'videoinput' && deviceId !== '')
     .map(({ deviceId, label }, index) => ({ deviceId, label: label || `Camera ${index + 1}` }));
 }
 
-/** @param {() => void} listener  Called when a camera was plugged in or out. */
+/** @param {() => void} listener  Called when a camera was connected or disconnected. */
 export function onCamerasChanged(listener) {
-  navigator.mediaDevices?.addEventListener('devicechange', listener);
+  mediaDevices()?.addEventListener('devicechange', listener);
+}
+
+/** @returns {MediaDevices | null}  Null outside secure contexts. */
+function mediaDevices() {
+  const { mediaDevices: devices } = /** @type {Partial<Navigator>} */ (navigator);
+  return typeof devices?.getUserMedia === 'function' ? devices : null;
 }
 
 /**
  * @param {string} deviceId
  * @returns {Promise<MediaStreamTrack>}
  */
-async function askForCamera(deviceId) {
-  if (cameraIsHidden()) {
+async function requestCamera(deviceId) {
+  const devices = mediaDevices();
+  if (devices === null) {
     throw new Problem('camera-insecure', { detail: `This page: ${location.origin}` });
   }
   /** @type {MediaTrackConstraints} */
-  const wanted = {
+  const constraints = {
     width: { ideal: 640 },
     height: { ideal: 480 },
     frameRate: { ideal: 30 },
@@ -112,27 +126,32 @@ async function askForCamera(deviceId) {
       : { deviceId: { exact: deviceId } }),
   };
   try {
-    return await firstTrack(wanted);
+    return await firstTrack(devices, constraints);
   } catch (error) {
     if (!(error instanceof DOMException) || error.name !== 'OverconstrainedError') {
       throw cameraProblem(error);
     }
   }
   try {
-    return await firstTrack(true);
+    return await firstTrack(devices, true);
   } catch (error) {
     throw cameraProblem(error);
   }
 }
 
-/** @param {MediaTrackConstraints | true} video */
-async function firstTrack(video) {
-  const stream = await navigator.mediaDevices.getUserMedia({ video, audio: false });
-  return stream.getVideoTracks()[0];
+/**
+ * @param {MediaDevices} devices
+ * @param {MediaTrackConstraints | true} video
+ * @returns {Promise<MediaStreamTrack>}
+ */
+async function firstTrack(devices, video) {
+  const [track] = (await devices.getUserMedia({ video, audio: false })).getVideoTracks();
+  if (!track) throw new DOMException('The stream has no video track.', 'NotFoundError');
+  return track;
 }
 
 /**
- * @param {unknown} error  What getUserMedia rejected with.
+ * @param {unknown} error  From `getUserMedia`.
  * @returns {Problem}
  */
 function cameraProblem(error) {
@@ -142,8 +161,9 @@ function cameraProblem(error) {
 }
 
 /**
- * @param {string} name
+ * @param {string} name  Of the DOMException.
  * @param {string} message
+ * @returns {ProblemCode}
  */
 function problemCode(name, message) {
   switch (name) {

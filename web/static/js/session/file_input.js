@@ -1,32 +1,34 @@
 // @ts-check
-/** A video or an image of the visitor's own: played or drawn here and captured as a stream. */
+/** A video or image file as an input: played in the browser and captured as a stream. */
 
+import { createElement } from '../common/dom.js';
 import { peerRequest } from './inputs.js';
 import { Problem } from './problems.js';
 
-/** @typedef {import('./inputs.js').Feed} Feed */
 /** @typedef {import('./inputs.js').Input} Input */
+/** @typedef {import('./inputs.js').InputVideo} InputVideo */
+/** @typedef {{video: InputVideo, release: () => void}} Capture */
 /**
  * @typedef {HTMLVideoElement &
  *   Partial<Record<'captureStream' | 'mozCaptureStream', () => MediaStream>>} CapturableVideo
  */
 
-const IMAGE_FRAMES_PER_SECOND = 10;
-const VIDEO_FRAMES_PER_SECOND = 25;
-/** Canvases are no larger than this on the longer side. */
-const LONGEST_SIDE = 1280;
-const LOADING_LIMIT_MS = 15_000;
+const IMAGE_FPS = 10;
+const VIDEO_FPS = 25;
+/** Canvases have at most this many pixels on the longer side. */
+const MAX_SIDE = 1280;
+const LOAD_TIMEOUT_MS = 15_000;
 
 /** @implements {Input} */
-export class OwnFile {
+export class FileInput {
   kind = /** @type {const} */ ('file');
-  /** The name under which others may watch; empty for none. */
+  /** The name to publish the session under; empty for none. */
   publish = '';
   /** @type {Promise<Problem>} */
   ended = new Promise(() => {});
   #file;
-  /** @type {Feed | null} */
-  #feed = null;
+  /** @type {InputVideo | null} */
+  #video = null;
   /** @type {() => void} */
   #release = () => {};
 
@@ -42,42 +44,43 @@ export class OwnFile {
 
   /**
    * @param {AbortSignal} signal
-   * @returns {Promise<Feed>}
+   * @returns {Promise<InputVideo>}
    */
   async open(signal) {
-    if (this.#feed?.track?.readyState === 'live') return this.#feed;
+    if (this.#video?.track?.readyState === 'live') return this.#video;
     this.close();
-    const { feed, release } = await this.#capture();
+    const { video, release } = await capture(this.#file);
     if (signal.aborted) release();
     signal.throwIfAborted();
-    this.#feed = feed;
+    this.#video = video;
     this.#release = release;
     this.ended = new Promise((resolve) => {
-      const ended = () => resolve(new Problem('file-unplayable', { detail: this.label }));
-      feed.track?.addEventListener('ended', ended);
+      const onEnded = () => resolve(new Problem('file-unplayable', { detail: this.label }));
+      video.track?.addEventListener('ended', onEnded);
     });
-    return feed;
+    return video;
   }
 
   close() {
     this.#release();
     this.#release = () => {};
-    this.#feed = null;
-  }
-
-  async #capture() {
-    const file = this.#file;
-    if (file.size === 0) throw new Problem('file-unplayable', { detail: `${file.name} is empty.` });
-    if (file.type.startsWith('image/')) return captureImage(file);
-    if (file.type === '') return captureImage(file).catch(() => captureVideo(file));
-    return captureVideo(file);
+    this.#video = null;
   }
 }
 
-/** @typedef {{feed: Feed, release: () => void}} Capture */
+/**
+ * @param {File} file
+ * @returns {Promise<Capture>}
+ */
+async function capture(file) {
+  if (file.size === 0) throw new Problem('file-unplayable', { detail: `${file.name} is empty.` });
+  if (file.type.startsWith('image/')) return captureImage(file);
+  if (file.type === '') return captureImage(file).catch(() => captureVideo(file));
+  return captureVideo(file);
+}
 
 /**
- * An image drawn again and again, so that frames flow.
+ * Captures an image that is redrawn continually, so that frames keep coming.
  *
  * @param {File} file
  * @returns {Promise<Capture>}
@@ -90,9 +93,7 @@ async function captureImage(file) {
   } catch (error) {
     throw new Problem('file-unplayable', { detail: file.name, cause: error });
   }
-  return captureCanvas(image, image.width, image.height, IMAGE_FRAMES_PER_SECOND, () =>
-    image.close(),
-  );
+  return captureCanvas(image, image.width, image.height, IMAGE_FPS, () => image.close());
 }
 
 /**
@@ -100,7 +101,7 @@ async function captureImage(file) {
  * @returns {Promise<Capture>}
  */
 async function captureVideo(file) {
-  const video = /** @type {CapturableVideo} */ (document.createElement('video'));
+  const video = /** @type {CapturableVideo} */ (createElement('video', ''));
   const url = URL.createObjectURL(file);
   const onVisible = () => {
     if (!document.hidden) video.play().catch(() => {});
@@ -120,11 +121,11 @@ async function captureVideo(file) {
   document.addEventListener('visibilitychange', onVisible);
   const { videoWidth: width, videoHeight: height } = video;
   const stream = video.captureStream?.() ?? video.mozCaptureStream?.();
-  if (!stream) return captureCanvas(video, width, height, VIDEO_FRAMES_PER_SECOND, release);
+  if (!stream) return captureCanvas(video, width, height, VIDEO_FPS, release);
   const track = await videoTrack(stream);
-  for (const sound of stream.getAudioTracks()) sound.stop();
+  for (const audio of stream.getAudioTracks()) audio.stop();
   return {
-    feed: { track, longestSide: Math.max(width, height) },
+    video: { track, longestSide: Math.max(width, height) },
     release: () => {
       track.stop();
       release();
@@ -141,16 +142,16 @@ async function startPlaying(video, url, name) {
   video.muted = true;
   video.loop = true;
   video.playsInline = true;
-  const playing = new Promise((resolve, reject) => {
-    const refuse = () => {
+  const loaded = new Promise((resolve, reject) => {
+    const fail = () => {
       reject(new Problem('file-unplayable', { detail: name, cause: video.error }));
     };
-    video.onerror = refuse;
+    video.onerror = fail;
     video.onloadeddata = resolve;
-    setTimeout(refuse, LOADING_LIMIT_MS);
+    setTimeout(fail, LOAD_TIMEOUT_MS);
   });
   video.src = url;
-  await playing;
+  await loaded;
   video.onerror = video.onloadeddata = null;
   if (video.videoWidth === 0) throw new Problem('file-without-picture', { detail: name });
   try {
@@ -161,13 +162,13 @@ async function startPlaying(video, url, name) {
 }
 
 /**
- * The picture of a captured stream; some browsers add it a moment later.
+ * Returns the video track of a captured stream. Some browsers add it a moment later.
  *
  * @param {MediaStream} stream
  * @returns {Promise<MediaStreamTrack>}
  */
 async function videoTrack(stream) {
-  const track = stream.getVideoTracks()[0];
+  const [track] = stream.getVideoTracks();
   if (track) return track;
   return new Promise((resolve) => {
     stream.addEventListener('addtrack', (event) => {
@@ -177,38 +178,38 @@ async function videoTrack(stream) {
 }
 
 /**
- * @param {CanvasImageSource} picture
+ * @param {CanvasImageSource} source
  * @param {number} width
  * @param {number} height
- * @param {number} framesPerSecond
- * @param {() => void} releasePicture
- * @returns {Capture}
+ * @param {number} fps
+ * @param {() => void} releaseSource
+ * @returns {Promise<Capture>}
  */
-function captureCanvas(picture, width, height, framesPerSecond, releasePicture) {
-  const scale = Math.min(1, LONGEST_SIDE / Math.max(width, height));
-  const canvas = document.createElement('canvas');
+async function captureCanvas(source, width, height, fps, releaseSource) {
+  const scale = Math.min(1, MAX_SIDE / Math.max(width, height));
+  const canvas = createElement('canvas', '');
   canvas.width = evenSide(width * scale);
   canvas.height = evenSide(height * scale);
   const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
   context.fillStyle = 'white';
   const draw = () => {
     context.fillRect(0, 0, canvas.width, canvas.height);
-    context.drawImage(picture, 0, 0, canvas.width, canvas.height);
+    context.drawImage(source, 0, 0, canvas.width, canvas.height);
   };
   draw();
-  const track = canvas.captureStream(framesPerSecond).getVideoTracks()[0];
-  const timer = setInterval(draw, 1000 / framesPerSecond);
+  const track = await videoTrack(canvas.captureStream(fps));
+  const timer = setInterval(draw, 1000 / fps);
   return {
-    feed: { track, longestSide: Math.max(canvas.width, canvas.height) },
+    video: { track, longestSide: Math.max(canvas.width, canvas.height) },
     release: () => {
       clearInterval(timer);
       track.stop();
-      releasePicture();
+      releaseSource();
     },
   };
 }
 
-/** Chroma is halved on the way, so an odd side would lose a row. @param {number} side */
+/** Rounds a side to an even length: chroma has half the resolution. @param {number} side */
 function evenSide(side) {
   return Math.max(2, 2 * Math.round(side / 2));
 }

@@ -1,44 +1,44 @@
 // @ts-check
-/** Where pictures come from: what every input offers, and those that live on the server. */
+/** What a session captions: the interface of every input, and the inputs on the server's side. */
 
 /** @typedef {import('./problems.js').Problem} Problem */
 /**
- * What an input hands to a connection.
+ * The video that an input sends to the server.
  *
- * @typedef {object} Feed
- * @property {MediaStreamTrack | null} track  Null when the server has the pictures itself.
- * @property {number} longestSide             Pixels of the longer side, 0 when unknown.
+ * @typedef {object} InputVideo
+ * @property {MediaStreamTrack | null} track  Null if the server has the video itself.
+ * @property {number} longestSide             In pixels; 0 if unknown.
  */
 /**
- * What the server is asked for: where it takes its pictures from, and whether others may watch.
+ * What the page requests of the server: whose video to caption, and whether to publish it.
  *
- * @typedef {object} Request
+ * @typedef {object} SourceRequest
  * @property {'peer' | 'demo' | 'feed'} source
  * @property {string} [feed]     The name of the feed to watch.
- * @property {string} [publish]  The name under which others may watch.
+ * @property {string} [publish]  The name to publish the session under.
  */
 /**
- * A camera, a file, the demo or a feed. It may be opened again after it was closed, and an open one
- * that still delivers is handed out again as it is, so that a reconnection asks nobody.
+ * A camera, a file, the demo or a feed. It can be opened again after it was closed. While it is
+ * open, `open` returns the same track, so that reconnecting asks for no permission.
  *
  * @typedef {object} Input
  * @property {'camera' | 'demo' | 'file' | 'feed'} kind
- * @property {string} label  For the reader.
- * @property {Request} request
- * @property {(signal: AbortSignal) => Promise<Feed>} open  Rejects with a Problem.
+ * @property {string} label  For the user.
+ * @property {SourceRequest} request
+ * @property {(signal: AbortSignal) => Promise<InputVideo>} open  Rejects with a Problem.
  * @property {() => void} close
  * @property {Promise<Problem>} ended  Resolves when the open input stops by itself.
  */
 
-/** The moving picture that the server makes. @implements {Input} */
-export class Demo {
+/** The server's sample video. @implements {Input} */
+export class DemoInput {
   kind = /** @type {const} */ ('demo');
   label = 'Demo';
   request = { source: /** @type {const} */ ('demo') };
   /** @type {Promise<Problem>} */
   ended = new Promise(() => {});
 
-  /** @returns {Promise<Feed>} */
+  /** @returns {Promise<InputVideo>} */
   async open() {
     return { track: null, longestSide: 0 };
   }
@@ -46,15 +46,15 @@ export class Demo {
   close() {}
 }
 
-/** A stream of the server that many may watch. @implements {Input} */
-export class WatchedFeed {
+/** A feed of the server, or a published session. @implements {Input} */
+export class FeedInput {
   kind = /** @type {const} */ ('feed');
   /** @type {Promise<Problem>} */
   ended = new Promise(() => {});
 
   /**
    * @param {string} name
-   * @param {string} [label]  The name until it is known.
+   * @param {string} [label]  The feed's title, if it is known.
    */
   constructor(name, label = name) {
     this.name = name;
@@ -62,7 +62,7 @@ export class WatchedFeed {
     this.request = { source: /** @type {const} */ ('feed'), feed: name };
   }
 
-  /** @returns {Promise<Feed>} */
+  /** @returns {Promise<InputVideo>} */
   async open() {
     return { track: null, longestSide: 0 };
   }
@@ -71,10 +71,10 @@ export class WatchedFeed {
 }
 
 /**
- * What a peer that sends its own pictures asks for.
+ * Returns the request of an input that sends its own video.
  *
- * @param {string} publish  The name under which others may watch; empty for none.
- * @returns {Request}
+ * @param {string} publish  The name to publish the session under; empty for none.
+ * @returns {SourceRequest}
  */
 export function peerRequest(publish) {
   return publish === '' ? { source: 'peer' } : { source: 'peer', publish };

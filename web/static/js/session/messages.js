@@ -1,13 +1,46 @@
 // @ts-check
-/** What the server tells of itself: what it can do, what is set, how it keeps up. */
+/**
+ * The messages of the data channel "captions": JSON text, one object per message. They are
+ * validated here, so that the rest of the page can rely on every field. A message that is
+ * malformed or of an unknown type is dropped.
+ *
+ * This module reads the messages about the session: hello, stats, error and pong.
+ */
 
-import { countOrNull, list, number, numberOrNull, object, oneOf, range, text } from './json.js';
-import { readSignal } from './signal.js';
+import { readCaption } from '../captions/caption.js';
+import {
+  asArray,
+  asNumber,
+  asObject,
+  asRange,
+  asString,
+  countOrNull,
+  isObject,
+  numberOrNull,
+  oneOf,
+  parseJson,
+} from '../common/json.js';
+import { readSignal } from '../common/signal.js';
+import {
+  readChecked,
+  readExplanation,
+  readFrozen,
+  readProgress,
+  readResult,
+  TARGET_KINDS,
+} from './explanation_messages.js';
 
-/** @typedef {import('./json.js').Json} Json */
-/** @typedef {import('./signal.js').Signal} Signal */
-/** @typedef {'none' | 'gradcam' | 'saliency'} Overlay  Over the picture of the returned video. */
-/** @typedef {'all' | 'gradcam' | 'none'} Explanations  What comes with each caption. */
+/** @typedef {import('../captions/caption.js').Caption} Caption */
+/** @typedef {import('../common/json.js').JsonObject} JsonObject */
+/** @typedef {import('../common/signal.js').Signal} Signal */
+/** @typedef {import('./explanation_messages.js').Checked} Checked */
+/** @typedef {import('./explanation_messages.js').Explanation} Explanation */
+/** @typedef {import('./explanation_messages.js').Frozen} Frozen */
+/** @typedef {import('./explanation_messages.js').Progress} Progress */
+/** @typedef {import('./explanation_messages.js').Result} Result */
+/** @typedef {import('./explanation_messages.js').TargetKind} TargetKind */
+/** @typedef {typeof OVERLAYS[number]} Overlay  The heat map drawn into the returned video. */
+/** @typedef {typeof EXPLANATIONS[number]} Explanations  The heat maps that come with captions. */
 /**
  * @typedef {object} Settings
  * @property {number} interval_s
@@ -17,9 +50,8 @@ import { readSignal } from './signal.js';
  */
 /** @typedef {{state: 'starting' | 'ready' | 'paused', message: string}} Captioner */
 /** @typedef {{interval_s: [number, number], beam_width: [number, number]}} Limits */
-/** @typedef {'word' | 'contrast' | 'caption' | 'tag'} Kind  Of what is explained. */
 /**
- * A way to explain a caption.
+ * An explanation method.
  *
  * @typedef {object} Method
  * @property {string} name
@@ -27,7 +59,7 @@ import { readSignal } from './signal.js';
  * @property {string} paper
  * @property {string} cost
  * @property {string} unit  Of the maps' values.
- * @property {Kind[]} kinds
+ * @property {TargetKind[]} kinds
  */
 /**
  * @typedef {object} Model
@@ -35,10 +67,11 @@ import { readSignal } from './signal.js';
  * @property {string} encoder
  * @property {string} licence
  * @property {number | null} cider  CIDEr on the development split.
- * @property {Method[]} methods     The first is the one of the maps that come with captions.
- * @property {boolean} hardened     Whether it has a decoder that was hardened against attacks.
- * @property {boolean} concepts     Whether it has a bank of concepts.
+ * @property {Method[]} methods     First the method of the maps that come with captions.
+ * @property {boolean} hardened     Whether it has a decoder hardened against adversarial attacks.
+ * @property {boolean} concepts     Whether it has built-in concepts.
  */
+/** @typedef {{feed: string, title: string}} WatchedFeed */
 /**
  * @typedef {object} Hello
  * @property {'hello'} type
@@ -47,14 +80,18 @@ import { readSignal } from './signal.js';
  * @property {Settings} settings
  * @property {Limits} limits
  * @property {Captioner} captioner
- * @property {Watching | null} watching  Null when the stream is this session's own.
+ * @property {WatchedFeed | null} watching  Null if the stream is this session's own.
  */
-/** @typedef {{feed: string, title: string}} Watching  The feed that is watched. */
 /**
- * What the server does without because it has too much to do: 0 for nothing, 1 for saliency, 2
- * for Grad-CAM too, 3 with fewer captions too, 4 without new sessions.
+ * What the server has switched off under load: 0 for nothing, 1 for saliency, 2 for word maps too,
+ * 3 with fewer captions too, 4 without new sessions too.
  *
  * @typedef {{step: number, message: string}} Load
+ */
+/**
+ * One caption in so many comes with a map; 0 for none.
+ *
+ * @typedef {{words_every: number, saliency_every: number}} MapRates
  */
 /**
  * @typedef {object} Stats
@@ -64,123 +101,160 @@ import { readSignal } from './signal.js';
  * @property {{received: number, returned: number, replaced: number, fps_in: number,
  *   fps_out: number}} frames
  * @property {{sent: number, replaced: number}} captions
- * @property {Thinning} explanations
- * @property {number} pictures  Of this stream, in which concepts would be sought now.
+ * @property {MapRates} explanations
+ * @property {number} pictures  Frames of this stream that a concept analysis can use.
  * @property {Signal | null} signal
- * @property {number} viewers   How many watch this stream.
+ * @property {number} viewers
  * @property {Load} load
  */
+/** @typedef {{type: 'error', code: string, id: number | null, message: string}} ServerError */
+/** @typedef {{type: 'pong', id: number}} Pong */
 /**
- * With every how many captions maps come now; 0 for none.
- *
- * @typedef {{gradcam_every: number, saliency_every: number}} Thinning
+ * @typedef {Hello | Caption | Frozen | Progress | Explanation | Checked | Result | Stats
+ *   | ServerError | Pong} ServerMessage
  */
 
-const OVERLAYS = /** @type {const} */ (['none', 'gradcam', 'saliency']);
-const EXPLANATIONS = /** @type {const} */ (['all', 'gradcam', 'none']);
-export const KINDS = /** @type {const} */ (['word', 'contrast', 'caption', 'tag']);
+const OVERLAYS = /** @type {const} */ (['none', 'words', 'saliency']);
+const EXPLANATIONS = /** @type {const} */ (['all', 'words', 'none']);
 
-/** @param {Json} message @returns {Hello | null} */
-export function readHello(message) {
+/** @type {Map<unknown, (message: JsonObject) => ServerMessage | null>} */
+const READERS = new Map(
+  /** @type {[unknown, (message: JsonObject) => ServerMessage | null][]} */ ([
+    ['hello', readHello],
+    ['caption', readCaption],
+    ['frozen', readFrozen],
+    ['progress', readProgress],
+    ['explanation', readExplanation],
+    ['checked', readChecked],
+    ['result', readResult],
+    ['stats', readStats],
+    ['error', readError],
+    ['pong', readPong],
+  ]),
+);
+
+/**
+ * @param {unknown} data  From the data channel.
+ * @returns {ServerMessage | null}  Null if it is malformed or of an unknown type.
+ */
+export function readMessage(data) {
+  if (typeof data !== 'string') return null;
+  const message = parseJson(data);
+  if (!isObject(message)) return null;
+  return READERS.get(message.type)?.(message) ?? null;
+}
+
+/** @param {JsonObject} message @returns {Hello | null} */
+function readHello(message) {
   const settings = readSettings(message.settings);
-  const limits = object(message.limits);
+  const limits = asObject(message.limits);
   if (!settings) return null;
   return {
     type: 'hello',
-    stream: text(message.stream),
-    model: readModel(object(message.model)),
+    stream: asString(message.stream),
+    model: readModel(asObject(message.model)),
     settings,
     limits: {
-      interval_s: range(limits.interval_s, [0.25, 10]),
-      beam_width: range(limits.beam_width, [settings.beam_width, settings.beam_width]),
+      interval_s: asRange(limits.interval_s, [0.25, 10]),
+      beam_width: asRange(limits.beam_width, [settings.beam_width, settings.beam_width]),
     },
     captioner: readCaptioner(message.captioner),
-    watching: readWatching(message.watching),
+    watching: readWatchedFeed(message.watching),
   };
 }
 
-/** @param {Json} message @returns {Stats | null} */
-export function readStats(message) {
+/** @param {JsonObject} message @returns {Stats | null} */
+function readStats(message) {
   const settings = readSettings(message.settings);
   if (!settings) return null;
-  const frames = object(message.frames);
-  const captions = object(message.captions);
-  const explanations = object(message.explanations);
+  const frames = asObject(message.frames);
+  const captions = asObject(message.captions);
+  const explanations = asObject(message.explanations);
+  const load = asObject(message.load);
   return {
     type: 'stats',
     captioner: readCaptioner(message.captioner),
     settings,
     frames: {
-      received: number(frames.received, 0),
-      returned: number(frames.returned, 0),
-      replaced: number(frames.replaced, 0),
-      fps_in: number(frames.fps_in, 0),
-      fps_out: number(frames.fps_out, 0),
+      received: asNumber(frames.received, 0),
+      returned: asNumber(frames.returned, 0),
+      replaced: asNumber(frames.replaced, 0),
+      fps_in: asNumber(frames.fps_in, 0),
+      fps_out: asNumber(frames.fps_out, 0),
     },
-    captions: { sent: number(captions.sent, 0), replaced: number(captions.replaced, 0) },
+    captions: { sent: asNumber(captions.sent, 0), replaced: asNumber(captions.replaced, 0) },
     explanations: {
-      gradcam_every: countOrNull(explanations.gradcam_every) ?? 0,
+      words_every: countOrNull(explanations.words_every) ?? 0,
       saliency_every: countOrNull(explanations.saliency_every) ?? 0,
     },
     pictures: countOrNull(message.pictures) ?? 0,
     signal: readSignal(message.signal),
     viewers: countOrNull(message.viewers) ?? 0,
-    load: readLoad(message.load),
+    load: { step: countOrNull(load.step) ?? 0, message: asString(load.message) },
   };
 }
 
-/** @param {unknown} value @returns {Load} */
-function readLoad(value) {
-  const { step, message } = object(value);
-  return { step: countOrNull(step) ?? 0, message: text(message) };
+/** @param {JsonObject} message @returns {ServerError} */
+function readError(message) {
+  return {
+    type: 'error',
+    code: asString(message.code),
+    id: countOrNull(message.id),
+    message: asString(message.message),
+  };
 }
 
-/** @param {unknown} value @returns {Watching | null} */
-function readWatching(value) {
-  const { feed, title } = object(value);
+/** @param {JsonObject} message @returns {Pong} */
+function readPong(message) {
+  return { type: 'pong', id: asNumber(message.id, 0) };
+}
+
+/** @param {unknown} value @returns {WatchedFeed | null} */
+function readWatchedFeed(value) {
+  const { feed, title } = asObject(value);
   if (typeof feed !== 'string') return null;
-  return { feed, title: text(title) || feed };
+  return { feed, title: asString(title) || feed };
 }
 
-/** @param {Json} model @returns {Model} */
+/** @param {JsonObject} model @returns {Model} */
 function readModel(model) {
   return {
-    name: text(model.name),
-    encoder: text(model.encoder),
-    licence: text(model.licence),
-    cider: numberOrNull(object(model.dev).cider),
-    methods: list(model.methods).flatMap(readMethod),
+    name: asString(model.name),
+    encoder: asString(model.encoder),
+    licence: asString(model.licence),
+    cider: numberOrNull(asObject(model.dev).cider),
+    methods: asArray(model.methods).flatMap(readMethod),
     hardened: model.hardened === true,
     concepts: model.concepts === true,
   };
 }
 
-/** @param {unknown} value @returns {Method[]}  One, or none when it is malformed. */
+/** @param {unknown} value @returns {Method[]}  One, or none if it is malformed. */
 function readMethod(value) {
-  const method = object(value);
-  const name = text(method.name);
+  const method = asObject(value);
+  const name = asString(method.name);
   if (name === '') return [];
   return [
     {
       name,
-      title: text(method.title) || name,
-      paper: text(method.paper),
-      cost: text(method.cost),
-      unit: text(method.unit),
-      kinds: KINDS.filter((kind) => list(method.kinds).includes(kind)),
+      title: asString(method.title) || name,
+      paper: asString(method.paper),
+      cost: asString(method.cost),
+      unit: asString(method.unit),
+      kinds: TARGET_KINDS.filter((kind) => asArray(method.kinds).includes(kind)),
     },
   ];
 }
 
 /** @param {unknown} value @returns {Settings | null} */
 function readSettings(value) {
-  const settings = object(value);
-  const interval = number(settings.interval_s, NaN);
-  const beam = number(settings.beam_width, NaN);
-  if (!(interval > 0 && beam > 0)) return null;
+  const settings = asObject(value);
+  const interval = asNumber(settings.interval_s, NaN);
+  const beamWidth = asNumber(settings.beam_width, NaN);
+  if (!(interval > 0 && beamWidth > 0)) return null;
   return {
     interval_s: interval,
-    beam_width: beam,
+    beam_width: beamWidth,
     overlay: oneOf(settings.overlay, OVERLAYS, 'none'),
     explanations: oneOf(settings.explanations, EXPLANATIONS, 'none'),
   };
@@ -188,10 +262,9 @@ function readSettings(value) {
 
 /** @param {unknown} value @returns {Captioner} */
 function readCaptioner(value) {
-  const captioner = object(value);
-  const state = captioner.state;
+  const { state, message } = asObject(value);
   return {
     state: state === 'starting' || state === 'paused' ? state : 'ready',
-    message: text(captioner.message),
+    message: asString(message),
   };
 }

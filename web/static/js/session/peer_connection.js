@@ -1,95 +1,97 @@
 // @ts-check
-/** One peer connection to the server, from the offer to its loss. */
+/** One WebRTC connection to the server: video both ways, and the data channel of the messages. */
 
-import { negotiate } from './offer.js';
+import { readMessage } from './messages.js';
 import { Problem } from './problems.js';
-import { readMessage } from './protocol.js';
+import { negotiate } from './signaling.js';
 
-/** @typedef {import('./protocol.js').ServerMessage} ServerMessage */
-/** @typedef {import('./inputs.js').Feed} Feed */
-/** @typedef {import('./inputs.js').Request} Request */
+/** @typedef {import('./messages.js').ServerMessage} ServerMessage */
+/** @typedef {import('./inputs.js').InputVideo} InputVideo */
+/** @typedef {import('./inputs.js').SourceRequest} SourceRequest */
+/** @typedef {import('./problems.js').ProblemCode} ProblemCode */
 /**
  * @typedef {object} ConnectionListener
  * @property {(message: ServerMessage) => void} onMessage
  * @property {(stream: MediaStream) => void} onVideo
  */
 
-const BEAT_MS = 1_000;
-const BEATS_A_PING = 2;
-const SILENCE_LIMIT_MS = 8_000;
-const FIRST_MESSAGE_LIMIT_MS = 10_000;
-/** Timers that stood still for longer than this mean that the device slept. */
+const HEARTBEAT_MS = 1_000;
+const HEARTBEATS_PER_PING = 2;
+const SILENCE_TIMEOUT_MS = 8_000;
+const FIRST_MESSAGE_TIMEOUT_MS = 10_000;
+/** A heartbeat that is late by more than this means that the device was asleep. */
 const SLEEP_MS = 5_000;
-/** After a sleep the server gets this long to show that it still knows us. */
-const GRACE_AFTER_SLEEP_MS = 3_000;
-/** Larger pictures are scaled down before they are sent; the captioner sees 260 pixels. */
-const LONGEST_SIDE = 1280;
-const MOST_BITS_PER_SECOND = 2_500_000;
+/** Time for the server to send something after the device has woken up. */
+const WAKE_UP_TIMEOUT_MS = 3_000;
+/** Larger video is scaled down before it is sent; the captioner takes 260 x 260 pixels. */
+const MAX_SIDE = 1280;
+const MAX_BITRATE = 2_500_000;
 
-export class Connection {
+export class PeerConnection {
   #peer;
   #channel;
   #listener;
   /** @type {(problem: Problem) => void} */
-  #settle = () => {};
-  /** Time of the last message; the clock of the wall, for it goes on while the device sleeps. */
+  #resolveLost = () => {};
+  /** Wall-clock time of the last message: unlike other clocks it runs while the device sleeps. */
   #lastMessage = Date.now();
-  #lastBeat = Date.now();
-  #beats = 0;
-  #greeted = false;
-  #slept = false;
-  /** @type {Map<number, number>} */
+  #lastHeartbeat = Date.now();
+  #heartbeats = 0;
+  #hasHello = false;
+  #wasAsleep = false;
+  /** When each ping was sent. @type {Map<number, number>} */
   #pings = new Map();
   #roundTripMs = 0;
   /** @type {ReturnType<typeof setInterval> | undefined} */
-  #heart;
+  #heartbeatTimer;
 
   /**
-   * Resolves when the connection is gone, with the reason.
+   * Resolves when the connection is lost, with the reason.
    *
    * @type {Promise<Problem>}
    */
-  lost = new Promise((resolve) => (this.#settle = resolve));
+  lost = new Promise((resolve) => (this.#resolveLost = resolve));
 
   /**
-   * @param {Feed} feed
+   * @param {InputVideo} video
    * @param {RTCIceServer[]} iceServers
    * @param {ConnectionListener} listener
    */
-  constructor(feed, iceServers, listener) {
+  constructor(video, iceServers, listener) {
     this.#listener = listener;
-    const peer = newPeer(iceServers);
+    const peer = createPeer(iceServers);
     this.#peer = peer;
     this.#channel = peer.createDataChannel('captions', { ordered: true });
     this.#channel.onmessage = (event) => this.#receive(event.data);
     this.#channel.onclose = () => this.#lose('server-lost');
     peer.onconnectionstatechange = () => {
       if (peer.connectionState === 'failed') {
-        this.#lose(this.#greeted ? 'server-lost' : 'no-path');
+        this.#lose(this.#hasHello ? 'server-lost' : 'no-path');
       }
     };
     peer.ontrack = ({ track, streams }) => listener.onVideo(streams[0] ?? new MediaStream([track]));
-    addVideo(peer, feed);
+    addVideo(peer, video);
   }
 
   /**
-   * @param {Request} request
+   * @param {SourceRequest} request
    * @param {AbortSignal} signal
+   * @throws {Problem}
    */
   async open(request, signal) {
     await negotiate(this.#peer, request, signal);
-    this.#lastMessage = this.#lastBeat = Date.now();
-    this.#heart = setInterval(() => this.#beat(), BEAT_MS);
+    this.#lastMessage = this.#lastHeartbeat = Date.now();
+    this.#heartbeatTimer = setInterval(() => this.#heartbeat(), HEARTBEAT_MS);
   }
 
-  /** Half the time that a ping takes to come back: how old a message is when it arrives. */
+  /** The age of a message when it arrives: half the round trip time. */
   get delayMs() {
     return this.#roundTripMs / 2;
   }
 
   /**
    * @param {object} message  `type` first.
-   * @returns {boolean}  Whether it could be sent.
+   * @returns {boolean}  Whether the data channel was open.
    */
   send(message) {
     if (this.#channel.readyState !== 'open') return false;
@@ -98,7 +100,7 @@ export class Connection {
   }
 
   close() {
-    clearInterval(this.#heart);
+    clearInterval(this.#heartbeatTimer);
     this.#channel.onclose = this.#channel.onmessage = null;
     this.#peer.onconnectionstatechange = this.#peer.ontrack = null;
     this.#peer.close();
@@ -107,57 +109,56 @@ export class Connection {
   /** @param {unknown} data */
   #receive(data) {
     this.#lastMessage = Date.now();
-    this.#slept = false;
+    this.#wasAsleep = false;
     const message = readMessage(data);
     if (message === null) return;
-    if (message.type === 'hello') this.#greeted = true;
-    if (message.type === 'pong') this.#measure(message.id);
+    if (message.type === 'hello') this.#hasHello = true;
+    if (message.type === 'pong') this.#measureRoundTrip(message.id);
     else this.#listener.onMessage(message);
   }
 
   /** @param {number} id */
-  #measure(id) {
+  #measureRoundTrip(id) {
     const sent = this.#pings.get(id);
     if (sent !== undefined) this.#roundTripMs = performance.now() - sent;
     this.#pings.clear();
   }
 
-  #beat() {
+  #heartbeat() {
     const now = Date.now();
-    if (now - this.#lastBeat > SLEEP_MS) {
-      this.#slept = true;
+    if (now - this.#lastHeartbeat > SLEEP_MS) {
+      this.#wasAsleep = true;
       this.#lastMessage = Math.max(
         this.#lastMessage,
-        now - SILENCE_LIMIT_MS + GRACE_AFTER_SLEEP_MS,
+        now - SILENCE_TIMEOUT_MS + WAKE_UP_TIMEOUT_MS,
       );
     }
-    this.#lastBeat = now;
-    const limit = this.#greeted ? SILENCE_LIMIT_MS : FIRST_MESSAGE_LIMIT_MS;
-    if (now - this.#lastMessage > limit) {
-      this.#lose(this.#slept ? 'device-slept' : this.#greeted ? 'server-lost' : 'no-path');
-    } else if (this.#slept || this.#beats % BEATS_A_PING === 0) {
-      this.#pings.set(this.#beats, performance.now());
-      this.send({ type: 'ping', id: this.#beats });
+    this.#lastHeartbeat = now;
+    const timeout = this.#hasHello ? SILENCE_TIMEOUT_MS : FIRST_MESSAGE_TIMEOUT_MS;
+    if (now - this.#lastMessage > timeout) {
+      this.#lose(this.#wasAsleep ? 'device-slept' : this.#hasHello ? 'server-lost' : 'no-path');
+    } else if (this.#wasAsleep || this.#heartbeats % HEARTBEATS_PER_PING === 0) {
+      this.#pings.set(this.#heartbeats, performance.now());
+      this.send({ type: 'ping', id: this.#heartbeats });
     }
-    this.#beats += 1;
+    this.#heartbeats += 1;
   }
 
-  /** @param {string} code */
+  /** @param {ProblemCode} code */
   #lose(code) {
     this.close();
-    this.#settle(new Problem(code));
+    this.#resolveLost(new Problem(code));
   }
 }
 
-/** @returns {boolean} */
-export function canConnect() {
+export function isWebRtcSupported() {
   return (
     typeof RTCPeerConnection === 'function' && 'createDataChannel' in RTCPeerConnection.prototype
   );
 }
 
 /** @param {RTCIceServer[]} iceServers */
-function newPeer(iceServers) {
+function createPeer(iceServers) {
   try {
     return new RTCPeerConnection({ iceServers });
   } catch (error) {
@@ -167,16 +168,16 @@ function newPeer(iceServers) {
 
 /**
  * @param {RTCPeerConnection} peer
- * @param {Feed} feed
+ * @param {InputVideo} video
  */
-function addVideo(peer, feed) {
-  const transceiver = feed.track
-    ? peer.addTransceiver(feed.track, {
+function addVideo(peer, { track, longestSide }) {
+  const transceiver = track
+    ? peer.addTransceiver(track, {
         direction: 'sendrecv',
         sendEncodings: [
           {
-            maxBitrate: MOST_BITS_PER_SECOND,
-            scaleResolutionDownBy: Math.max(1, feed.longestSide / LONGEST_SIDE),
+            maxBitrate: MAX_BITRATE,
+            scaleResolutionDownBy: Math.max(1, longestSide / MAX_SIDE),
           },
         ],
       })
@@ -185,14 +186,14 @@ function addVideo(peer, feed) {
 }
 
 /**
- * Asks for VP8 first: the server encodes every returned picture, and VP8 costs it a quarter of
- * what H.264 does.
+ * Puts VP8 first: the server encodes every frame that it returns, and VP8 takes a quarter of the
+ * time of H.264.
  *
  * @param {RTCRtpTransceiver} transceiver
  */
 function preferVp8(transceiver) {
   const codecs = globalThis.RTCRtpReceiver?.getCapabilities?.('video')?.codecs;
-  if (!codecs || !transceiver.setCodecPreferences) return;
+  if (!codecs || !('setCodecPreferences' in transceiver)) return;
   const isVp8 = (/** @type {{mimeType: string}} */ codec) =>
     codec.mimeType.toLowerCase() === 'video/vp8';
   transceiver.setCodecPreferences([

@@ -1,166 +1,204 @@
 // @ts-check
-/** What is asked of the server under a number, until it is answered, refused or given up. */
+/** Requests over the data channel, each matched to its response by an id. */
 
-/** @typedef {import('./protocol.js').AnalysisKind} AnalysisKind */
-/** @typedef {import('./protocol.js').Checked} Checked */
-/** @typedef {import('./protocol.js').Explanation} Explanation */
-/** @typedef {import('./protocol.js').Progress} Progress */
-/** @typedef {import('./protocol.js').Result} Result */
-/** @typedef {import('./protocol.js').ServerMessage} ServerMessage */
-/** @typedef {import('./protocol.js').Target} Target */
+/** @typedef {import('./explanation_messages.js').AnalysisKind} AnalysisKind */
+/** @typedef {import('./explanation_messages.js').Checked} Checked */
+/** @typedef {import('./explanation_messages.js').Explanation} Explanation */
+/** @typedef {import('./explanation_messages.js').Progress} Progress */
+/** @typedef {import('./explanation_messages.js').Result} Result */
+/** @typedef {import('./explanation_messages.js').Target} Target */
+/** @typedef {import('./messages.js').ServerMessage} ServerMessage */
+/** @typedef {Explanation | Checked | Result} ResponseMessage */
 /**
- * @typedef {object} Waiting
+ * @typedef {object} PendingRequest
  * @property {object | null} unsent  The message, until it is sent.
- * @property {(answer: any) => void} resolve
- * @property {(refusal: Refusal) => void} reject
+ * @property {(response: ResponseMessage) => void} resolve
+ * @property {(error: RequestError) => void} reject
  * @property {(progress: Progress) => void} onProgress
- * @property {ReturnType<typeof setTimeout>} [patience]
+ * @property {ReturnType<typeof setTimeout>} [timeout]
  */
 
-/** So long may the server say nothing of a question before it is taken for lost. */
-const PATIENCE_MS = 30_000;
-/** Between two questions, as the server takes only so many messages a second. */
-const GAP_MS = 150;
+/** A request fails when the server sends neither progress nor a response for this long. */
+const TIMEOUT_MS = 30_000;
+/** Between two requests: the server limits the rate of messages. */
+const MIN_GAP_MS = 150;
 
-export class Refusal extends Error {
+/** @type {Record<string, string>} */
+const ERROR_TEXTS = {
+  busy: 'The captioner is busy with other requests.',
+  'captioner-paused': 'Captions are paused and will resume automatically.',
+  gone: 'The server no longer has this frame.',
+  unconnected: 'Not connected.',
+  silent: 'The server did not respond.',
+  cancelled: 'Cancelled.',
+};
+const PERMANENT_ERRORS = new Set(['gone', 'unconnected', 'cannot-explain']);
+
+/** A request that failed. */
+export class RequestError extends Error {
   /**
-   * @param {string} code  One of the protocol's, or `unconnected` or `silent`.
-   * @param {string} [message]  The server's own.
+   * @param {string} code  One of the protocol's; or `unconnected`, `silent` or `cancelled`.
+   * @param {string} [message]  The server's.
    */
   constructor(code, message = '') {
     super(message);
+    this.name = 'RequestError';
     this.code = code;
   }
 }
 
-export class Questions {
+/**
+ * @param {unknown} error
+ * @returns {{text: string, canRetry: boolean}}  What to show the user.
+ */
+export function requestErrorText(error) {
+  if (!(error instanceof RequestError)) throw error;
+  const text = ERROR_TEXTS[error.code] ?? (error.message || 'The request failed.');
+  return { text, canRetry: !PERMANENT_ERRORS.has(error.code) };
+}
+
+/** Sends requests one at a time, and resolves or rejects each by its response. */
+export class Requests {
   #send;
-  #next = 0;
-  /** @type {Map<number, Waiting>} */
-  #waiting = new Map();
+  #nextId = 0;
+  /** @type {Map<number, PendingRequest>} */
+  #pending = new Map();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #gap;
 
-  /** @param {(message: object) => boolean} send  Tells whether it could be sent. */
+  /** @param {(message: object) => boolean} send  Returns whether the data channel was open. */
   constructor(send) {
     this.#send = send;
   }
 
   /**
-   * @param {{seq: number, method: string, of: Target}} question
+   * @param {{seq: number, method: string, of: Target}} params
    * @param {AbortSignal} signal
    * @param {(progress: Progress) => void} [onProgress]
-   * @returns {Promise<Explanation>}  Rejects with a Refusal.
+   * @returns {Promise<Explanation>}  Rejects with a RequestError.
    */
-  explain(question, signal, onProgress) {
-    return this.#ask('explain', question, signal, onProgress);
+  async explain(params, signal, onProgress) {
+    const response = await this.#request('explain', params, signal, onProgress);
+    return expectType(response, 'explanation');
   }
 
   /**
-   * @param {{seq: number, method: string, index: number}} question
+   * @param {{seq: number, method: string, index: number}} params
    * @param {AbortSignal} signal
-   * @returns {Promise<Checked>}  Rejects with a Refusal.
+   * @returns {Promise<Checked>}  Rejects with a RequestError.
    */
-  check(question, signal) {
-    return this.#ask('check', question, signal);
+  async check(params, signal) {
+    return expectType(await this.#request('check', params, signal), 'checked');
   }
 
   /**
-   * @param {{seq: number, kind: AnalysisKind, params: object}} question
+   * @param {{seq: number, kind: AnalysisKind, params: object}} params
    * @param {AbortSignal} signal
    * @param {(progress: Progress) => void} onProgress
-   * @returns {Promise<Result>}  Rejects with a Refusal.
+   * @returns {Promise<Result>}  Rejects with a RequestError.
    */
-  analyze(question, signal, onProgress) {
-    return this.#ask('analyze', question, signal, onProgress);
+  async analyze(params, signal, onProgress) {
+    return expectType(await this.#request('analyze', params, signal, onProgress), 'result');
   }
 
   /**
    * @param {ServerMessage} message
-   * @returns {boolean}  Whether it was of a question.
+   * @returns {boolean}  Whether it was a response, progress or an error of a request.
    */
-  hear(message) {
+  receive(message) {
     if (!('id' in message) || message.id === null || message.type === 'pong') return false;
-    const waiting = this.#waiting.get(message.id);
-    if (!waiting) return true;
+    const pending = this.#pending.get(message.id);
+    if (!pending) return true;
     if (message.type === 'progress') {
-      clearTimeout(waiting.patience);
-      waiting.patience = this.#startPatience(message.id);
-      waiting.onProgress(message);
+      clearTimeout(pending.timeout);
+      pending.timeout = this.#startTimeout(message.id);
+      pending.onProgress(message);
       return true;
     }
-    this.#forget(message.id);
-    if (message.type === 'error') waiting.reject(new Refusal(message.code, message.message));
-    else waiting.resolve(message);
+    this.#remove(message.id);
+    if (message.type === 'error') pending.reject(new RequestError(message.code, message.message));
+    else pending.resolve(message);
     return true;
   }
 
-  /** Gives up all, as the connection is gone. */
-  abandon() {
-    for (const id of [...this.#waiting.keys()]) this.#refuse(id, 'unconnected');
+  /** Rejects all requests, after the connection was lost. */
+  rejectAll() {
+    for (const id of [...this.#pending.keys()]) this.#reject(id, 'unconnected');
   }
 
   /**
    * @param {'explain' | 'check' | 'analyze'} type
-   * @param {object} question
+   * @param {object} params
    * @param {AbortSignal} signal
    * @param {(progress: Progress) => void} [onProgress]
-   * @returns {Promise<any>}
+   * @returns {Promise<ResponseMessage>}
    */
-  #ask(type, question, signal, onProgress = () => {}) {
-    const id = this.#next++;
+  #request(type, params, signal, onProgress = () => {}) {
+    const id = this.#nextId++;
     return new Promise((resolve, reject) => {
       if (signal.aborted) {
-        reject(new Refusal('cancelled'));
+        reject(new RequestError('cancelled'));
         return;
       }
-      const unsent = { type, id, ...question };
-      this.#waiting.set(id, { unsent, resolve, reject, onProgress });
+      const unsent = { type, id, ...params };
+      this.#pending.set(id, { unsent, resolve, reject, onProgress });
       signal.addEventListener('abort', () => this.#cancel(id));
       this.#sendNext();
     });
   }
 
-  /** Sends what was asked first, unless the last question was sent just now. */
+  /** Sends the oldest unsent request, unless the last one was sent just now. */
   #sendNext() {
     if (this.#gap !== undefined) return;
-    for (const [id, waiting] of this.#waiting) {
-      if (waiting.unsent === null) continue;
-      const message = waiting.unsent;
-      waiting.unsent = null;
-      waiting.patience = this.#startPatience(id);
+    for (const [id, pending] of this.#pending) {
+      if (pending.unsent === null) continue;
+      const message = pending.unsent;
+      pending.unsent = null;
+      pending.timeout = this.#startTimeout(id);
       this.#gap = setTimeout(() => {
         this.#gap = undefined;
         this.#sendNext();
-      }, GAP_MS);
-      if (!this.#send(message)) this.#refuse(id, 'unconnected');
+      }, MIN_GAP_MS);
+      if (!this.#send(message)) this.#reject(id, 'unconnected');
       return;
     }
   }
 
   /** @param {number} id */
   #cancel(id) {
-    const waiting = this.#waiting.get(id);
-    if (!waiting) return;
-    if (waiting.unsent === null) this.#send({ type: 'cancel', id });
-    this.#refuse(id, 'cancelled');
+    const pending = this.#pending.get(id);
+    if (!pending) return;
+    if (pending.unsent === null) this.#send({ type: 'cancel', id });
+    this.#reject(id, 'cancelled');
   }
 
   /** @param {number} id @param {string} code */
-  #refuse(id, code) {
-    const waiting = this.#waiting.get(id);
-    this.#forget(id);
-    waiting?.reject(new Refusal(code));
+  #reject(id, code) {
+    const pending = this.#pending.get(id);
+    this.#remove(id);
+    pending?.reject(new RequestError(code));
   }
 
   /** @param {number} id */
-  #forget(id) {
-    clearTimeout(this.#waiting.get(id)?.patience);
-    this.#waiting.delete(id);
+  #remove(id) {
+    clearTimeout(this.#pending.get(id)?.timeout);
+    this.#pending.delete(id);
   }
 
   /** @param {number} id */
-  #startPatience(id) {
-    return setTimeout(() => this.#refuse(id, 'silent'), PATIENCE_MS);
+  #startTimeout(id) {
+    return setTimeout(() => this.#reject(id, 'silent'), TIMEOUT_MS);
   }
+}
+
+/**
+ * @template {ResponseMessage['type']} T
+ * @param {ResponseMessage} response
+ * @param {T} type
+ * @returns {Extract<ResponseMessage, {type: T}>}
+ * @throws {RequestError}  If the server sent another type.
+ */
+function expectType(response, type) {
+  if (response.type !== type) throw new RequestError('unexpected');
+  return /** @type {Extract<ResponseMessage, {type: T}>} */ (response);
 }

@@ -1,42 +1,43 @@
 // @ts-check
-/** Keeps one input connected to the server until it is stopped: attempts, losses, pauses. */
+/** A session: keeps one input connected to the server, and reconnects until it is stopped. */
 
-import { pauseAfter, requestedPause } from './backoff.js';
-import { Connection } from './connection.js';
-import { iceServers } from './ice.js';
+import { retryDelay } from '../common/http.js';
+import { PeerConnection } from './peer_connection.js';
 import { Problem, problemFrom } from './problems.js';
+import { fetchIceServers } from './signaling.js';
 
 /** @typedef {import('./inputs.js').Input} Input */
-/** @typedef {import('./protocol.js').ServerMessage} ServerMessage */
+/** @typedef {import('./messages.js').ServerMessage} ServerMessage */
+/** @typedef {import('./problems.js').ProblemCode} ProblemCode */
 /**
  * @typedef {object} SessionListener
- * @property {(step: 'input' | 'server') => void} onConnecting  What is being waited for.
- * @property {() => void} onLive
+ * @property {(step: 'input' | 'server') => void} [onConnecting]  What it is waiting for.
+ * @property {() => void} [onLive]
  * @property {(problem: Problem, retryAt: number) => void} onReconnecting
- *   `retryAt` in milliseconds of the wall clock.
- * @property {(problem: Problem) => void} onProblem  The session has ended by itself.
+ *   `retryAt` in milliseconds since 1970.
+ * @property {(problem: Problem) => void} onProblem  The session has ended.
  * @property {(message: ServerMessage) => void} onMessage
  * @property {(stream: MediaStream) => void} onVideo
  */
 
-/** Errors after which the server ends the session. */
-const ENDINGS = ['session-ended', 'source-ended', 'server-stopping'];
-/** A connection that lived this long is counted as a success. */
-const STEADY_MS = 10_000;
+/** Error codes with which the server ends the session. */
+const ENDING_CODES = /** @type {const} */ (['session-ended', 'source-ended', 'server-stopping']);
+/** A connection that lasted this long resets the retry delay. */
+const STABLE_MS = 10_000;
 
 export class Session {
   #listener;
   #stopped = new AbortController();
-  /** @type {Connection | null} */
+  /** @type {PeerConnection | null} */
   #connection = null;
   #failures = 0;
   #liveSince = 0;
-  /** The name under which others could watch so far; empty for none. */
-  #published = '';
+  /** The name that the session was published under; empty for none. */
+  #publishedName = '';
   /** @type {() => void} */
-  #endPause = () => {};
+  #endDelay = () => {};
   /** @type {(problem: Problem) => void} */
-  #end = () => {};
+  #endAttempt = () => {};
 
   /**
    * @param {Input} input
@@ -47,12 +48,12 @@ export class Session {
     this.#listener = listener;
   }
 
-  /** Half the round trip to the server, in milliseconds. */
+  /** The age of a message when it arrives, in milliseconds. */
   get delayMs() {
     return this.#connection?.delayMs ?? 0;
   }
 
-  /** Runs until the session is stopped or ends by a problem that no attempt can mend. */
+  /** Runs until the session is stopped, or ends with a problem that a retry cannot solve. */
   async run() {
     const signal = this.#stopped.signal;
     while (!signal.aborted) {
@@ -66,57 +67,59 @@ export class Session {
         this.#listener.onProblem(problem);
         return;
       }
-      await this.#pause(problem);
+      await this.#delay(problem);
     }
   }
 
   /** Ends the session and releases the input. */
   stop() {
     this.#stopped.abort();
-    this.#endPause();
-    this.#end(new Problem('session-ended'));
+    this.#endDelay();
+    this.#endAttempt(new Problem('session-ended'));
     this.#connection?.close();
     this.#connection = null;
     this.input.close();
   }
 
-  /** Connects anew, with what the input asks for now; the input stays open. */
-  renew() {
-    this.#end(new Problem('renewed'));
-    this.#endPause();
+  /** Reconnects with the input's current request; the input stays open. */
+  reconnect() {
+    this.#endAttempt(new Problem('renewed'));
+    this.#endDelay();
   }
 
-  /** Ends the pause between two attempts. */
-  tryNow() {
-    this.#endPause();
+  /** Ends the delay between two attempts. */
+  retryNow() {
+    this.#endDelay();
   }
 
   /**
    * @param {object} message
-   * @returns {boolean}  Whether it could be sent.
+   * @returns {boolean}  Whether the data channel was open.
    */
   send(message) {
     return this.#connection?.send(message) ?? false;
   }
 
   /**
-   * One connection from its beginning to its end.
+   * Runs one connection from its beginning to its end.
    *
    * @param {AbortSignal} signal
    * @returns {Promise<Problem>}  Why it ended.
    */
   async #attempt(signal) {
-    this.#listener.onConnecting('input');
-    const feed = await this.input.open(signal);
+    this.#listener.onConnecting?.('input');
+    const video = await this.input.open(signal);
     signal.throwIfAborted();
-    this.#listener.onConnecting('server');
-    const servers = await iceServers(signal);
-    const connection = new Connection(feed, servers, {
+    this.#listener.onConnecting?.('server');
+    const iceServers = await fetchIceServers(signal);
+    const connection = new PeerConnection(video, iceServers, {
       onMessage: (message) => this.#receive(message),
       onVideo: (stream) => this.#listener.onVideo(stream),
     });
     this.#connection = connection;
-    const ended = /** @type {Promise<Problem>} */ (new Promise((resolve) => (this.#end = resolve)));
+    const ended = /** @type {Promise<Problem>} */ (
+      new Promise((resolve) => (this.#endAttempt = resolve))
+    );
     await connection.open(this.input.request, signal);
     return Promise.race([connection.lost, this.input.ended, ended]);
   }
@@ -125,46 +128,44 @@ export class Session {
   #receive(message) {
     if (message.type === 'hello') {
       this.#liveSince = Date.now();
-      this.#published = this.input.request.publish ?? '';
-      this.#listener.onLive();
+      this.#publishedName = this.input.request.publish ?? '';
+      this.#listener.onLive?.();
     }
     if (message.type === 'error') {
-      if (ENDINGS.includes(message.code)) {
-        this.#end(new Problem(this.#endingOf(message.code), { detail: message.message }));
+      const code = ENDING_CODES.find((ending) => ending === message.code);
+      if (code) {
+        this.#endAttempt(new Problem(this.#problemCode(code), { detail: message.message }));
         return;
       }
     }
     this.#listener.onMessage(message);
   }
 
-  /** @param {string} code  One of the endings. */
-  #endingOf(code) {
-    const mayGoOn = code === 'source-ended' && this.input.kind === 'feed';
-    return mayGoOn ? 'feed-interrupted' : code;
+  /** @param {typeof ENDING_CODES[number]} code @returns {ProblemCode} */
+  #problemCode(code) {
+    return code === 'source-ended' && this.input.kind === 'feed' ? 'feed-interrupted' : code;
   }
 
   /**
-   * Whether the name is taken by this very session, whose loss the server has not noticed yet.
+   * Returns whether the name is taken by this session itself: the server has not noticed yet that
+   * the previous connection was lost.
    *
    * @param {Problem} problem
    */
   #isOwnName({ code }) {
-    return code === 'name-taken' && this.#published === this.input.request.publish;
+    return code === 'name-taken' && this.#publishedName === this.input.request.publish;
   }
 
-  /** @param {Problem} problem */
-  async #pause(problem) {
-    const steady = this.#liveSince > 0 && Date.now() - this.#liveSince > STEADY_MS;
-    this.#failures = steady ? 1 : this.#failures + 1;
+  /** Waits before the next attempt. @param {Problem} problem */
+  async #delay(problem) {
+    const wasStable = this.#liveSince > 0 && Date.now() - this.#liveSince > STABLE_MS;
+    this.#failures = wasStable ? 1 : this.#failures + 1;
     this.#liveSince = 0;
-    const seconds =
-      problem.retryAfterS === undefined
-        ? pauseAfter(this.#failures)
-        : requestedPause(problem.retryAfterS);
-    this.#listener.onReconnecting(problem, Date.now() + seconds * 1000);
+    const delayMs = 1000 * retryDelay(this.#failures, problem.retryAfterS);
+    this.#listener.onReconnecting(problem, Date.now() + delayMs);
     await new Promise((resolve) => {
-      const timer = setTimeout(resolve, seconds * 1000);
-      this.#endPause = () => {
+      const timer = setTimeout(resolve, delayMs);
+      this.#endDelay = () => {
         clearTimeout(timer);
         resolve(undefined);
       };

@@ -1,21 +1,47 @@
 // @ts-check
-/** The exchange of session descriptions with the server: `POST /offer`. */
+/** Signaling over HTTP: the server's ICE servers, and the exchange of offer and answer. */
 
+import { getJson, parseRetryAfter } from '../common/http.js';
+import { asArray, asObject, asString, asStrings, parseJson } from '../common/json.js';
 import { Problem } from './problems.js';
-import { retryAfterSeconds } from './backoff.js';
 
-/** @typedef {import('./inputs.js').Request} Request */
+/** @typedef {import('./inputs.js').SourceRequest} SourceRequest */
 
-const GATHERING_LIMIT_MS = 2_000;
-const ANSWER_LIMIT_MS = 10_000;
+const GATHERING_TIMEOUT_MS = 2_000;
+const ANSWER_TIMEOUT_MS = 10_000;
+const ICE_URL = /^(stun|stuns|turn|turns):/;
 
 /**
- * Makes the offer, sends it, and applies the answer. There is no trickle: the offer waits for
- * its candidates, though not long, since those of this machine come first.
- *
- * @param {RTCPeerConnection} peer  With its transceiver and data channel already made.
- * @param {Request} request
  * @param {AbortSignal} signal
+ * @returns {Promise<RTCIceServer[]>}  Empty if the request fails: a direct connection may work.
+ */
+export async function fetchIceServers(signal) {
+  try {
+    const { ice_servers } = await getJson('/api/ice', signal);
+    return asArray(ice_servers).flatMap(readIceServer);
+  } catch {
+    signal.throwIfAborted();
+    return [];
+  }
+}
+
+/** @param {unknown} value @returns {RTCIceServer[]}  One, or none if it is malformed. */
+function readIceServer(value) {
+  const { urls, username, credential } = asObject(value);
+  const valid = [asString(urls), ...asStrings(urls)].filter((url) => ICE_URL.test(url));
+  if (valid.length === 0) return [];
+  if (typeof username !== 'string' || typeof credential !== 'string') return [{ urls: valid }];
+  return [{ urls: valid, username, credential }];
+}
+
+/**
+ * Creates an offer, posts it, and applies the answer. The offer waits for its ICE candidates (no
+ * trickle ICE), but not for long: host candidates come first.
+ *
+ * @param {RTCPeerConnection} peer  With its transceiver and data channel.
+ * @param {SourceRequest} request
+ * @param {AbortSignal} signal
+ * @throws {Problem}
  */
 export async function negotiate(peer, request, signal) {
   try {
@@ -25,7 +51,7 @@ export async function negotiate(peer, request, signal) {
   }
   await candidatesGathered(peer, signal);
   const { sdp, type } = /** @type {RTCSessionDescription} */ (peer.localDescription);
-  const answer = await post({ sdp, type, ...request }, signal);
+  const answer = await postOffer({ sdp, type, ...request }, signal);
   signal.throwIfAborted();
   try {
     await peer.setRemoteDescription(answer);
@@ -50,7 +76,7 @@ function candidatesGathered(peer, signal) {
     const check = () => {
       if (peer.iceGatheringState === 'complete') done();
     };
-    const timer = setTimeout(done, GATHERING_LIMIT_MS);
+    const timer = setTimeout(done, GATHERING_TIMEOUT_MS);
     peer.addEventListener('icegatheringstatechange', check);
     signal.addEventListener('abort', done);
     check();
@@ -58,55 +84,40 @@ function candidatesGathered(peer, signal) {
 }
 
 /**
- * @param {{sdp: string, type: string} & Request} offer
+ * @param {{sdp: string, type: string} & SourceRequest} offer
  * @param {AbortSignal} signal
  * @returns {Promise<RTCSessionDescriptionInit>}
  */
-async function post(offer, signal) {
+async function postOffer(offer, signal) {
   signal.throwIfAborted();
-  const abandon = new AbortController();
-  const onAbort = () => abandon.abort();
-  const timer = setTimeout(onAbort, ANSWER_LIMIT_MS);
-  signal.addEventListener('abort', onAbort);
   try {
     const response = await fetch('/offer', {
       method: 'POST',
       headers: { 'Content-Type': 'application/json' },
       body: JSON.stringify(offer),
-      signal: abandon.signal,
+      signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_TIMEOUT_MS)]),
     });
-    if (!response.ok) throw await refusal(response);
-    return await readAnswer(response);
+    const body = asObject(parseJson(await response.text()));
+    if (!response.ok) throw offerProblem(response, body.error);
+    if (typeof body.sdp !== 'string' || body.type !== 'answer') {
+      throw new Problem('server-failed', { detail: 'Its response has no session description.' });
+    }
+    return { sdp: body.sdp, type: 'answer' };
   } catch (error) {
     if (error instanceof Problem) throw error;
     throw new Problem('server-gone', { cause: error });
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener('abort', onAbort);
   }
 }
 
 /**
  * @param {Response} response
- * @returns {Promise<RTCSessionDescriptionInit>}
+ * @param {unknown} error  Of the response's body.
+ * @returns {Problem}
  */
-async function readAnswer(response) {
-  const answer = await jsonOrNull(response);
-  if (typeof answer?.sdp !== 'string' || answer.type !== 'answer') {
-    throw new Problem('server-failed', { detail: 'Its answer holds no session description.' });
-  }
-  return { sdp: answer.sdp, type: 'answer' };
-}
-
-/**
- * @param {Response} response
- * @returns {Promise<Problem>}
- */
-async function refusal(response) {
-  const body = await jsonOrNull(response);
-  const { code, message } = body?.error ?? {};
-  const detail = typeof message === 'string' ? message : `HTTP status ${response.status}`;
-  const retryAfterS = retryAfterSeconds(response.headers.get('Retry-After'));
+function offerProblem(response, error) {
+  const { code, message } = asObject(error);
+  const detail = asString(message) || `HTTP status ${response.status}`;
+  const retryAfterS = parseRetryAfter(response.headers.get('Retry-After'));
   if (code === 'not-available') return new Problem('not-available', { detail });
   switch (response.status) {
     case 401:
@@ -125,14 +136,4 @@ async function refusal(response) {
   }
   if (response.status >= 500) return new Problem('server-failed', { detail, retryAfterS });
   return new Problem('offer-refused', { detail });
-}
-
-/** @param {Response} response */
-async function jsonOrNull(response) {
-  const text = await response.text();
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }

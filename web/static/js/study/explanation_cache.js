@@ -1,61 +1,62 @@
 // @ts-check
-/** The maps that are known of one caption, and the asking for others. */
+/** The heat maps and checks of one caption: cached, and requested if they are missing. */
 
-import { Refusal } from './questions.js';
+import { RequestError } from '../session/requests.js';
 
-/** @typedef {import('./map.js').PictureMap} PictureMap */
-/** @typedef {import('./protocol.js').Caption} Caption */
-/** @typedef {import('./protocol.js').Checked} Checked */
-/** @typedef {import('./protocol.js').Progress} Progress */
-/** @typedef {import('./protocol.js').Target} Target */
+/** @typedef {import('../captions/caption.js').Caption} Caption */
+/** @typedef {import('../heatmaps/heat_map.js').HeatMap} HeatMap */
+/** @typedef {import('../session/explanation_messages.js').Checked} Checked */
+/** @typedef {import('../session/explanation_messages.js').Progress} Progress */
+/** @typedef {import('../session/explanation_messages.js').Target} Target */
+/** @typedef {import('../session/requests.js').Requests} Requests */
 
-/** A method that took no longer than this is asked again without being told to. */
-const QUICK_MS = 1_500;
+/** A method that took at most this long is run without the user's asking for it. */
+const FAST_MS = 1_500;
 
-export class Explained {
-  #questions;
-  /** @type {Map<string, PictureMap>} */
+export class ExplanationCache {
+  #requests;
+  #isConnected = true;
+  /** @type {Map<string, HeatMap>} */
   #maps = new Map();
-  #isCutOff = false;
   /** @type {Map<string, Checked>} */
   #checks = new Map();
-  /** By the name of the method. @type {Map<string, number>} */
+  /** The shortest time of each method. @type {Map<string, number>} */
   #tookMs = new Map();
 
   /**
-   * @param {import('./questions.js').Questions} questions
+   * @param {Requests} requests
    * @param {Caption} caption
-   * @param {string} live  The method of maps that come with captions: it is always quick.
+   * @param {string} liveMethod  The method of the maps that come with captions, which is fast.
    */
-  constructor(questions, caption, live) {
-    this.#questions = questions;
+  constructor(requests, caption, liveMethod) {
+    this.#requests = requests;
     this.caption = caption;
-    this.#tookMs.set(live, 0);
+    this.#tookMs.set(liveMethod, 0);
     if (caption.maps === null) return;
     const { method, words, caption: whole } = caption.maps;
     words.forEach((map, index) => this.#maps.set(keyOf(method, { kind: 'word', index }), map));
     this.#maps.set(keyOf(method, { kind: 'caption' }), whole);
   }
 
-  /** From now on the server knows nothing of the caption: nothing is asked any more. */
-  cutOff() {
-    this.#isCutOff = true;
+  /** Fails all further requests: the server has released the frame. */
+  disconnect() {
+    this.#isConnected = false;
   }
 
   /** @param {string} method @param {Target} target */
-  known(method, target) {
+  get(method, target) {
     return this.#maps.get(keyOf(method, target));
   }
 
   /** @param {string} method */
-  isQuick(method) {
-    return (this.#tookMs.get(method) ?? Infinity) <= QUICK_MS;
+  isFast(method) {
+    return (this.#tookMs.get(method) ?? Infinity) <= FAST_MS;
   }
 
-  /** @param {string} method  By which the maps of all words are known, or none is returned. */
-  ofAllWords(method) {
+  /** @param {string} method @returns {HeatMap[]}  One per word; empty unless all are cached. */
+  mapsOfAllWords(method) {
     const { words } = this.caption;
-    const maps = words.flatMap((_, index) => this.known(method, { kind: 'word', index }) ?? []);
+    const maps = words.flatMap((_, index) => this.get(method, { kind: 'word', index }) ?? []);
     return maps.length === words.length ? maps : [];
   }
 
@@ -64,14 +65,14 @@ export class Explained {
    * @param {Target} target
    * @param {AbortSignal} signal
    * @param {(progress: Progress) => void} [onProgress]
-   * @returns {Promise<PictureMap>}  Rejects with a Refusal.
+   * @returns {Promise<HeatMap>}  Rejects with a RequestError.
    */
-  async ask(method, target, signal, onProgress) {
-    const known = this.known(method, target);
-    if (known) return known;
-    if (this.#isCutOff) throw new Refusal('unconnected');
-    const question = { seq: this.caption.seq, method, of: target };
-    const { map, took_ms } = await this.#questions.explain(question, signal, onProgress);
+  async request(method, target, signal, onProgress) {
+    const cached = this.get(method, target);
+    if (cached) return cached;
+    if (!this.#isConnected) throw new RequestError('unconnected');
+    const params = { seq: this.caption.seq, method, of: target };
+    const { map, took_ms } = await this.#requests.explain(params, signal, onProgress);
     this.#maps.set(keyOf(method, target), map);
     this.#tookMs.set(method, Math.min(took_ms, this.#tookMs.get(method) ?? Infinity));
     return map;
@@ -81,14 +82,14 @@ export class Explained {
    * @param {string} method
    * @param {number} index  Of the word.
    * @param {AbortSignal} signal
-   * @returns {Promise<Checked>}  Rejects with a Refusal.
+   * @returns {Promise<Checked>}  Rejects with a RequestError.
    */
   async check(method, index, signal) {
     const key = keyOf(method, { kind: 'word', index });
-    const known = this.#checks.get(key);
-    if (known) return known;
-    if (this.#isCutOff) throw new Refusal('unconnected');
-    const checked = await this.#questions.check({ seq: this.caption.seq, method, index }, signal);
+    const cached = this.#checks.get(key);
+    if (cached) return cached;
+    if (!this.#isConnected) throw new RequestError('unconnected');
+    const checked = await this.#requests.check({ seq: this.caption.seq, method, index }, signal);
     this.#checks.set(key, checked);
     return checked;
   }

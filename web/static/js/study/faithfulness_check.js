@@ -1,48 +1,55 @@
 // @ts-check
-/** Whether a word's map is true: what blanking its region does, against blanking elsewhere. */
+/**
+ * The faithfulness check of a word's map: the word's probability after the top of the map is
+ * blanked, and after random regions of equal size are.
+ */
 
-import { percent } from './certainty.js';
+import { createElement } from '../common/dom.js';
+import { percent } from '../common/format.js';
 
-/** @typedef {import('./protocol.js').Checked} Checked */
+/** @typedef {import('../session/explanation_messages.js').Checked} Checked */
 
-export class CheckView {
-  #parts;
+export class FaithfulnessCheck {
+  #elements;
   /** @type {() => void} */
-  #act = () => {};
+  #onClick = () => {};
 
   /**
-   * @param {object} parts
-   * @param {HTMLElement} parts.sentence
-   * @param {HTMLElement} parts.bars
-   * @param {HTMLButtonElement} parts.button
+   * @param {object} elements
+   * @param {HTMLElement} elements.sentence
+   * @param {HTMLElement} elements.bars
+   * @param {HTMLButtonElement} elements.button
    */
-  constructor(parts) {
-    this.#parts = parts;
-    parts.button.addEventListener('click', () => this.#act());
+  constructor(elements) {
+    this.#elements = elements;
+    elements.button.addEventListener('click', () => this.#onClick());
   }
 
   /**
-   * @param {string} sentence  Why there is no result, or not yet.
-   * @param {string} [label]  Of the button that asks for one; none if it is empty.
-   * @param {() => void} [act]
+   * Shows why there is no result, or not yet.
+   *
+   * @param {string} text
+   * @param {string} [label]  Of a button that requests one; empty for none.
+   * @param {() => void} [onClick]
    */
-  say(sentence, label = '', act = () => {}) {
-    const { bars, button, ...parts } = this.#parts;
-    parts.sentence.textContent = sentence;
+  showMessage(text, label = '', onClick = () => {}) {
+    const { bars, button, sentence } = this.#elements;
+    sentence.textContent = text;
     bars.replaceChildren();
     button.hidden = label === '';
     button.textContent = label;
-    this.#act = act;
+    this.#onClick = onClick;
   }
 
   /** @param {string} word @param {Checked} checked */
-  show(word, checked) {
+  showResult(word, checked) {
     const { prob, blanked, random } = checked;
-    this.say(checkText(word, checked));
-    this.#parts.bars.replaceChildren(
-      bar('as it is', prob),
-      bar('region blanked', blanked),
-      bar('random region', random[1], [random[0], random[2]]),
+    const [lowest, median, highest] = random;
+    this.showMessage(checkText(word, checked));
+    this.#elements.bars.replaceChildren(
+      createBar('Original frame', prob),
+      createBar('Region blanked', blanked),
+      createBar('Random region', median, { lowest, highest }),
     );
   }
 }
@@ -51,31 +58,29 @@ export class CheckView {
 export function checkText(word, { share, prob, blanked, random: [lowest, median, highest] }) {
   return (
     `With the top ${percent(share)} of the map blanked, “${word}” goes from ${percent(prob)} to ` +
-    `${percent(blanked)}; with a random region of equal size: ${percent(median)} ` +
-    `(${percent(lowest)} to ${percent(highest)}).`
+    `${percent(blanked)}. With a random region of the same size blanked, it goes to ` +
+    `${percent(median)} (${percent(lowest)} to ${percent(highest)}).`
   );
 }
 
 /**
- * @param {string} name
- * @param {number} share
- * @param {[number, number]} [range]
+ * @param {string} label
+ * @param {number} share  0 to 1.
+ * @param {{lowest: number, highest: number}} [range]
  */
-function bar(name, share, range) {
-  const row = document.createElement('div');
-  const [label, track, value] = ['label', 'track', 'value'].map((part) => {
-    const element = document.createElement('span');
-    element.className = `bar-${part}`;
-    return element;
-  });
-  label.textContent = name;
-  value.textContent = percent(share);
+function createBar(label, share, range) {
+  const track = createElement('span', 'bar-track');
   track.style.setProperty('--share', String(share));
   if (range) {
     track.dataset.range = '';
-    track.style.setProperty('--lowest', String(range[0]));
-    track.style.setProperty('--highest', String(range[1]));
+    track.style.setProperty('--lowest', String(range.lowest));
+    track.style.setProperty('--highest', String(range.highest));
   }
-  row.append(label, track, value);
-  return row;
+  return createElement(
+    'div',
+    '',
+    createElement('span', 'bar-label', label),
+    track,
+    createElement('span', 'bar-value', percent(share)),
+  );
 }

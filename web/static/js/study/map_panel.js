@@ -1,131 +1,122 @@
 // @ts-check
-/** The large picture with one map, how it was made, and the work while it is being made. */
+/** A large frame with one heat map, its legend, and the progress while it is computed. */
 
-import { Legend, strengthText } from './legend.js';
-import { Pane } from './pane.js';
-import { whereText } from './whereabouts.js';
+import { createButton, createElement } from '../common/dom.js';
+import { timeLeftText } from '../common/format.js';
+import { MappedImage } from '../heatmaps/map_canvas.js';
+import { MapLegend, strengthText } from '../heatmaps/map_legend.js';
+import { locationText } from '../heatmaps/map_location.js';
 
-/** @typedef {import('./map.js').PictureMap} PictureMap */
-/** @typedef {import('./pane.js').Shape} Shape */
-/** @typedef {import('./protocol.js').Method} Method */
-/** @typedef {import('./protocol.js').Progress} Progress */
+/** @typedef {import('../heatmaps/heat_map.js').HeatMap} HeatMap */
+/** @typedef {import('../heatmaps/map_canvas.js').Size} Size */
+/** @typedef {import('../session/explanation_messages.js').Progress} Progress */
+/** @typedef {import('../session/messages.js').Method} Method */
 
-const LONGEST_SIDE = 1280;
+const MAX_SIDE = 1280;
 
-export class Panel {
-  element = document.createElement('figure');
-  #pane;
+export class MapPanel {
+  #image;
   #legend;
-  #where = document.createElement('p');
-  #work = document.createElement('div');
-  #remark = document.createElement('p');
-  #bar = document.createElement('progress');
-  #button = document.createElement('button');
+  #location = createElement('p', 'map-location');
+  #remark = createElement('p', '');
+  #bar = createElement('progress', '');
+  #button = createButton('', 'button');
+  #work = createElement('div', 'work', this.#remark, this.#bar, this.#button);
   /** @type {() => void} */
-  #act = () => {};
+  #onClick = () => {};
+  element;
 
-  /** @param {Shape} shape  Of the picture. */
-  constructor(shape) {
-    this.#pane = new Pane(shape, LONGEST_SIDE);
-    this.#pane.element.setAttribute('role', 'img');
-    const legend = document.createElement('div');
-    legend.className = 'legend-of-map';
-    this.#legend = new Legend(legend);
-    this.#where.className = 'where';
-    this.#work.className = 'work';
-    this.#button.type = 'button';
-    this.#button.className = 'button';
-    this.#button.addEventListener('click', () => this.#act());
-    this.#work.append(this.#remark, this.#bar, this.#button);
-    const caption = document.createElement('figcaption');
-    caption.append(legend, this.#where, this.#work);
-    this.element.className = 'panel';
-    this.element.append(this.#pane.element, caption);
+  /** @param {Size} size  Of the frame. */
+  constructor(size) {
+    this.#image = new MappedImage(size, MAX_SIDE);
+    this.#image.element.setAttribute('role', 'img');
+    const legend = createElement('div', 'legend-of-map');
+    this.#legend = new MapLegend(legend);
+    this.#button.addEventListener('click', () => this.#onClick());
+    const caption = createElement('figcaption', '', legend, this.#location, this.#work);
+    this.element = createElement('figure', 'map-panel', this.#image.element, caption);
   }
 
   /** @param {HTMLImageElement} image */
-  set picture(image) {
-    this.#pane.picture = image;
+  set image(image) {
+    this.#image.image = image;
   }
 
   /**
    * @param {Method} method
-   * @param {string} name  What is explained.
-   * @param {PictureMap} map
-   * @param {number | null} strength  Against the strongest word's, 0 to 1.
+   * @param {string} target  What the map explains.
+   * @param {HeatMap} map
+   * @param {number | null} strength  Relative to the strongest word, 0 to 1.
    */
-  showMap(method, name, map, strength) {
-    this.#pane.map = map;
+  showMap(method, target, map, strength) {
+    this.#image.map = map;
     this.#legend.show(method, map, strength);
-    const where = whereText(map);
-    this.#where.textContent = `${where[0].toUpperCase()}${where.slice(1)}.`;
+    const where = locationText(map);
+    this.#location.textContent = `${where.charAt(0).toUpperCase()}${where.slice(1)}.`;
     const share = strength === null ? '' : `; ${strengthText(strength)}`;
-    this.#label(`The picture with the map of ${name} by ${method.title}: ${where}${share}`);
+    this.#setLabel(`Frame with the map of ${target} by ${method.title}: ${where}${share}`);
     this.#work.hidden = true;
-    this.#where.hidden = false;
+    this.#location.hidden = false;
     this.element.dataset.state = 'shown';
   }
 
   /**
    * @param {Method} method
-   * @param {() => void} cancel
+   * @param {() => void} onCancel
    */
-  showWork(method, cancel) {
-    this.#clear(`The picture; ${method.title} is at work on it`);
+  showComputing(method, onCancel) {
+    this.#clearMap(`Frame without a map`);
     this.#bar.hidden = false;
     this.#bar.removeAttribute('value');
     this.#bar.setAttribute('aria-label', method.title);
-    this.#setWork(`${method.title} is at work.`, 'Cancel', cancel);
+    this.#showWork(`Computing ${method.title}…`, 'Cancel', onCancel);
     this.element.dataset.state = 'working';
   }
 
   /** @param {Method} method @param {Progress} progress */
   setProgress({ title }, { done, left_s }) {
     this.#bar.value = done;
-    const left = left_s === null ? '' : `, ${leftText(left_s)} left`;
+    const left = left_s === null ? '' : `, ${timeLeftText(left_s)} left`;
     this.#remark.textContent = `${title}: ${Math.round(done * 100)}%${left}.`;
   }
 
   /**
+   * Shows why there is no map, and a button that requests one.
+   *
    * @param {string} remark
    * @param {string} label  Of the button; empty for none.
-   * @param {() => void} act
+   * @param {() => void} onClick
    */
-  showOffer(remark, label, act) {
-    this.#clear('The picture');
+  showOffer(remark, label, onClick) {
+    this.#clearMap('Frame without a map');
     this.#bar.hidden = true;
-    this.#setWork(remark, label, act);
+    this.#showWork(remark, label, onClick);
     this.element.dataset.state = 'offered';
   }
 
   /** @param {string} label */
-  #clear(label) {
-    this.#pane.map = null;
+  #clearMap(label) {
+    this.#image.map = null;
     this.#legend.hide();
-    this.#where.hidden = true;
-    this.#label(label);
+    this.#location.hidden = true;
+    this.#setLabel(label);
   }
 
-  /** @param {string} text */
-  #label(text) {
-    this.#pane.element.setAttribute('aria-label', text);
+  /** @param {string} label */
+  #setLabel(label) {
+    this.#image.element.setAttribute('aria-label', label);
   }
 
   /**
    * @param {string} remark
    * @param {string} label
-   * @param {() => void} act
+   * @param {() => void} onClick
    */
-  #setWork(remark, label, act) {
+  #showWork(remark, label, onClick) {
     this.#work.hidden = false;
     this.#remark.textContent = remark;
     this.#button.hidden = label === '';
     this.#button.textContent = label;
-    this.#act = act;
+    this.#onClick = onClick;
   }
-}
-
-/** @param {number} seconds */
-function leftText(seconds) {
-  return seconds < 1 ? 'less than a second' : `about ${Math.ceil(seconds)} s`;
 }

@@ -1,105 +1,102 @@
 // @ts-check
-/** The choice of a method, and of another to see beside it. */
+/** The choice of an explanation method, and of a second one to compare it with. */
 
-/** @typedef {import('./protocol.js').Kind} Kind */
-/** @typedef {import('./protocol.js').Method} Method */
+import { createElement } from '../common/dom.js';
 
-/** Where a decoder reads is shown, and told apart from why it says what it says. */
-const READS_ONLY = 'attention';
+/** @typedef {import('../session/explanation_messages.js').TargetKind} TargetKind */
+/** @typedef {import('../session/messages.js').Method} Method */
+
+/** Attention is offered apart: it shows where the decoder looked, which explains nothing. */
+const ATTENTION = 'attention';
 
 export class MethodPicker {
-  #parts;
-  #onChosen;
+  #elements;
+  #onChange;
   /** @type {Method[]} */
   #methods = [];
-  #name = '';
+  #selectedName = '';
 
   /**
-   * @param {object} parts
-   * @param {HTMLElement} parts.explaining  Holds the methods that explain.
-   * @param {HTMLElement} parts.reading     Holds the one that does not.
-   * @param {HTMLElement} parts.readingSet  Around it.
-   * @param {HTMLElement} parts.about       About the one that is chosen.
-   * @param {HTMLSelectElement} parts.beside
-   * @param {() => void} onChosen
+   * @param {object} elements
+   * @param {HTMLElement} elements.explaining  For the radio buttons of methods that explain.
+   * @param {HTMLElement} elements.reading     For the one of attention.
+   * @param {HTMLElement} elements.readingSet
+   * @param {HTMLElement} elements.about       For facts about the selected method.
+   * @param {HTMLSelectElement} elements.beside
+   * @param {() => void} onChange
    */
-  constructor(parts, onChosen) {
-    this.#parts = parts;
-    this.#onChosen = onChosen;
-    parts.beside.addEventListener('change', onChosen);
+  constructor(elements, onChange) {
+    this.#elements = elements;
+    this.#onChange = onChange;
+    elements.beside.addEventListener('change', onChange);
   }
 
-  /** @param {Method[]} methods  The first is chosen. */
-  offer(methods) {
-    const { explaining, reading, readingSet, beside } = this.#parts;
+  /** @param {Method[]} methods  The first is selected. */
+  setMethods(methods) {
+    const { explaining, reading, readingSet, beside } = this.#elements;
     this.#methods = methods;
-    const explains = methods.filter(({ name }) => name !== READS_ONLY);
-    const reads = methods.filter(({ name }) => name === READS_ONLY);
-    explaining.replaceChildren(...explains.map((method) => this.#newChoice(method)));
-    reading.replaceChildren(...reads.map((method) => this.#newChoice(method)));
+    const explains = methods.filter(({ name }) => name !== ATTENTION);
+    const reads = methods.filter(({ name }) => name === ATTENTION);
+    explaining.replaceChildren(...explains.map((method) => this.#createRadio(method)));
+    reading.replaceChildren(...reads.map((method) => this.#createRadio(method)));
     readingSet.hidden = reads.length === 0;
     beside.replaceChildren(
-      new Option('nothing', ''),
+      new Option('None', ''),
       ...methods.map(({ name, title }) => new Option(title, name)),
     );
-    this.#setChosen(methods[0]?.name ?? '');
+    this.#select(methods[0]?.name ?? '');
   }
 
-  /** Lets only those be chosen that can explain such a target. @param {Kind} kind */
+  /** Disables the methods that cannot explain such a target. @param {TargetKind} kind */
   restrict(kind) {
     const able = this.#methods.filter(({ kinds }) => kinds.includes(kind));
     const isAble = (/** @type {string} */ name) => able.some((method) => method.name === name);
+    const { beside } = this.#elements;
     for (const radio of this.#radios) radio.disabled = !isAble(radio.value);
-    for (const option of this.#parts.beside.options) {
+    for (const option of beside.options) {
       option.disabled = option.value !== '' && !isAble(option.value);
     }
-    if (this.#parts.beside.selectedOptions[0]?.disabled) this.#parts.beside.value = '';
-    if (!isAble(this.#name) && able.length > 0) this.#setChosen(able[0].name);
+    if (beside.selectedOptions[0]?.disabled) beside.value = '';
+    if (!isAble(this.#selectedName) && able[0]) this.#select(able[0].name);
   }
 
-  get chosen() {
-    return this.#methods.find(({ name }) => name === this.#name);
+  get selected() {
+    return this.#methods.find(({ name }) => name === this.#selectedName);
   }
 
-  /** What is to be seen beside it, if anything. */
-  get beside() {
-    const { value } = this.#parts.beside;
-    return value === this.#name ? undefined : this.#methods.find(({ name }) => name === value);
+  /** The method to compare with; undefined for none. */
+  get compared() {
+    const { value } = this.#elements.beside;
+    if (value === this.#selectedName) return undefined;
+    return this.#methods.find(({ name }) => name === value);
   }
 
   /** @param {string} name */
-  #setChosen(name) {
-    this.#name = name;
+  #select(name) {
+    this.#selectedName = name;
     for (const radio of this.#radios) radio.checked = radio.value === name;
-    const { chosen } = this;
-    const facts = chosen ? [chosen.paper, `Cost: ${chosen.cost}`] : [];
-    this.#parts.about.replaceChildren(
-      ...facts.map((fact) => {
-        const line = document.createElement('p');
-        line.textContent = fact;
-        return line;
-      }),
-    );
-    for (const option of this.#parts.beside.options) option.hidden = option.value === name;
+    const { selected } = this;
+    const facts = selected ? [selected.paper, `Cost: ${selected.cost}`] : [];
+    const { about, beside } = this.#elements;
+    about.replaceChildren(...facts.map((fact) => createElement('p', '', fact)));
+    for (const option of beside.options) option.hidden = option.value === name;
   }
 
   get #radios() {
-    const { explaining, reading } = this.#parts;
-    return [explaining, reading].flatMap((part) => [...part.querySelectorAll('input')]);
+    const { explaining, reading } = this.#elements;
+    return [explaining, reading].flatMap((group) => [...group.querySelectorAll('input')]);
   }
 
   /** @param {Method} method */
-  #newChoice({ name, title }) {
-    const [label, radio] = [document.createElement('label'), document.createElement('input')];
+  #createRadio({ name, title }) {
+    const radio = createElement('input', '');
     radio.type = 'radio';
     radio.name = 'method';
     radio.value = name;
     radio.addEventListener('change', () => {
-      this.#setChosen(name);
-      this.#onChosen();
+      this.#select(name);
+      this.#onChange();
     });
-    label.className = 'method';
-    label.append(radio, title);
-    return label;
+    return createElement('label', 'method', radio, title);
   }
 }

@@ -1,0 +1,1 @@
+"""Pages that browser tests open: scripted captions, feeds and analysis findings."""

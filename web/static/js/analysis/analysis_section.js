@@ -1,0 +1,218 @@
+// @ts-check
+/** One kind of analysis in the study dialog: its options, its progress, its results and report. */
+
+import { createButton, createElement, screenReaderText } from '../common/dom.js';
+import { detailedProgressText, TITLES } from './analysis_text.js';
+
+/** @typedef {import('../captions/caption.js').Caption} Caption */
+/** @typedef {import('../session/explanation_messages.js').AnalysisKind} AnalysisKind */
+/** @typedef {import('../session/messages.js').Model} Model */
+/** @typedef {import('./analysis_job.js').AnalysisJob} AnalysisJob */
+/** @typedef {'form' | AnalysisJob['state']} SectionState  `form` before an analysis is started. */
+/**
+ * @typedef {object} SectionElements
+ * @property {HTMLElement} section
+ * @property {HTMLFormElement} form
+ * @property {HTMLElement} limitation  For what the model cannot do.
+ */
+/**
+ * @typedef {object} Options
+ * @property {(caption: Caption, model: Model | null) => string} prepare
+ *   Fills the form, and returns what the model cannot do; empty for nothing.
+ * @property {object} params  The selected options.
+ */
+/**
+ * @typedef {object} Actions
+ * @property {(kind: AnalysisKind, params: object) => void} start
+ * @property {(job: AnalysisJob) => void} drop
+ * @property {(text: string) => void} announce  To screen readers.
+ */
+/**
+ * Renders a report's JSON.
+ *
+ * @typedef {(report: unknown, frame: HTMLImageElement | null) => HTMLElement[]} RenderResults
+ */
+
+/** Progress is announced to screen readers this often. */
+const ANNOUNCE_MS = 15_000;
+const REPORT_GONE = 'The server no longer has the report. These results stay.';
+
+export class AnalysisSection {
+  #elements;
+  #options;
+  #renderResults;
+  #actions;
+  #message = createElement('p', 'analysis-message');
+  #remark = createElement('p', '');
+  #bar = createElement('progress', '');
+  #cancel = createButton('Cancel', 'button');
+  #work = createElement('div', 'work', this.#remark, this.#bar, this.#cancel);
+  #again = createButton('Run again', 'link-button');
+  #results = createElement('div', 'results');
+  /** @type {AnalysisJob | null} */
+  #job = null;
+  /** Whether the frame is available for a new analysis. */
+  #canStart = false;
+  #announcedAt = -Infinity;
+
+  /**
+   * @param {AnalysisKind} kind
+   * @param {SectionElements} elements
+   * @param {Options} options
+   * @param {RenderResults} renderResults
+   * @param {Actions} actions
+   */
+  constructor(kind, elements, options, renderResults, actions) {
+    this.kind = kind;
+    this.#elements = elements;
+    this.#options = options;
+    this.#renderResults = renderResults;
+    this.#actions = actions;
+    this.#bar.setAttribute('aria-label', TITLES[kind]);
+    this.#results.tabIndex = -1;
+    this.#results.setAttribute('role', 'group');
+    this.#results.setAttribute('aria-label', `${TITLES[kind]} Results`);
+    elements.section.append(this.#message, this.#work, this.#again, this.#results);
+    elements.form.addEventListener('submit', (event) => {
+      event.preventDefault();
+      actions.start(kind, options.params);
+    });
+    this.#cancel.addEventListener('click', () => this.#job && actions.drop(this.#job));
+    this.#again.addEventListener('click', () => {
+      elements.form.hidden = false;
+      this.#again.hidden = true;
+      elements.form.querySelector('input')?.focus();
+    });
+  }
+
+  /**
+   * @param {Caption | null} caption  Null if its frame is gone.
+   * @param {Model | null} model
+   * @param {AnalysisJob | null} job  The one that exists already, if any.
+   */
+  open(caption, model, job) {
+    const { section, limitation } = this.#elements;
+    this.#canStart = caption !== null;
+    section.hidden = !this.#canStart && job === null;
+    limitation.textContent = caption ? this.#options.prepare(caption, model) : '';
+    this.#clear();
+    if (job) this.show(job);
+    else this.#setState('form');
+  }
+
+  /** @param {AnalysisJob} job  A new one, or one that has changed. */
+  show(job) {
+    const before = this.#elements.section.dataset.state;
+    if (job !== this.#job) this.#clear();
+    this.#job = job;
+    if (job.state === 'running') this.#showProgress(job);
+    if (job.state === 'done' && before !== 'done') this.#showResults(job);
+    if (job.state === 'ended') this.showMessage(job.message);
+    this.#setState(job.state);
+  }
+
+  /** @param {AnalysisJob} job */
+  shows(job) {
+    return job === this.#job;
+  }
+
+  /** Shows why there are no results. @param {string} message */
+  showMessage(message) {
+    this.#message.textContent = message;
+    this.#actions.announce(message);
+  }
+
+  /** Renders the results again, after the frame has arrived. */
+  refresh() {
+    if (this.#job?.state === 'done') this.#showResults(this.#job);
+  }
+
+  close() {
+    this.#clear();
+    delete this.#elements.section.dataset.state;
+  }
+
+  #clear() {
+    this.#job = null;
+    this.#message.textContent = '';
+    this.#results.replaceChildren();
+    this.#announcedAt = -Infinity;
+  }
+
+  /** @param {SectionState} state */
+  #setState(state) {
+    const { section, form } = this.#elements;
+    const focused = section.contains(document.activeElement) ? document.activeElement : null;
+    if (state !== section.dataset.state) {
+      form.hidden = !this.#canStart || state === 'running' || state === 'done';
+      this.#again.hidden = !this.#canStart || state !== 'done';
+      this.#work.hidden = state !== 'running';
+      section.dataset.state = state;
+    }
+    if (state === 'running') this.#message.textContent = '';
+    // If the focused element is hidden now, the focus moves to its successor.
+    if (focused?.closest('[hidden]')) this.#focusFor(state);
+  }
+
+  /** @param {SectionState} state */
+  #focusFor(state) {
+    if (state === 'running') this.#cancel.focus();
+    else if (state === 'done') this.#results.focus({ preventScroll: true });
+    else this.#elements.form.querySelector('button')?.focus();
+  }
+
+  /** @param {AnalysisJob} job */
+  #showProgress(job) {
+    const text = detailedProgressText(job);
+    this.#remark.textContent = text;
+    if (job.path === null) this.#bar.removeAttribute('value');
+    else this.#bar.value = job.progress.done;
+    if (performance.now() - this.#announcedAt < ANNOUNCE_MS) return;
+    this.#announcedAt = performance.now();
+    this.#actions.announce(`${TITLES[this.kind]} ${text}`);
+  }
+
+  /** @param {AnalysisJob} job */
+  async #showResults(job) {
+    if (job.results === null) return;
+    const { summary, report, data } = job.results;
+    const items = summary.map((line) => createElement('li', '', line));
+    const list = createElement('ul', 'summary', ...items);
+    const isFirst = this.#results.childElementCount === 0;
+    this.#results.replaceChildren(list);
+    if (isFirst) this.#actions.announce(`${TITLES[this.kind]} ${summary.join(' ')}`);
+    const [json, hasReport] = await Promise.all([job.report(), job.hasReport()]);
+    if (job !== this.#job || this.#results.firstElementChild !== list) return;
+    this.#results.append(
+      ...this.#renderResults(json, job.image),
+      ...(hasReport
+        ? reportElements(TITLES[this.kind], report, data)
+        : [createElement('p', 'about', REPORT_GONE)]),
+    );
+    this.#elements.section.dataset.shown = 'true';
+  }
+}
+
+/**
+ * Returns links to open and download a report, and the report itself in a frame.
+ *
+ * @param {string} title
+ * @param {string} report  Path of an HTML page.
+ * @param {string} data    Path of JSON.
+ */
+function reportElements(title, report, data) {
+  const open = createElement('a', 'button', 'Open report', screenReaderText(' (in a new tab)'));
+  open.href = report;
+  open.target = '_blank';
+  open.rel = 'noopener';
+  const download = createElement('a', 'button', 'Download data');
+  download.href = data;
+  download.download = 'report.json';
+  const frame = createElement('iframe', 'report');
+  // No scripts, no forms, an opaque origin.
+  frame.setAttribute('sandbox', '');
+  frame.title = `Report: ${title}`;
+  frame.loading = 'lazy';
+  frame.src = report;
+  return [createElement('p', 'actions', open, download), frame];
+}

@@ -1,0 +1,285 @@
+// @ts-check
+/** The adversarial analysis: its options, and its results with the captions word by word. */
+
+import { captionWords } from '../captions/caption.js';
+import { createElement, screenReaderText } from '../common/dom.js';
+import { asArray, asNumber, asObject, asString, numberOrNull, oneOf } from '../common/json.js';
+
+/** @typedef {import('../captions/caption.js').Caption} Caption */
+/** @typedef {import('../session/messages.js').Model} Model */
+/** @typedef {'linf' | 'l2'} Norm */
+/**
+ * One word of the alignment of two captions.
+ *
+ * @typedef {object} Edit
+ * @property {typeof EDIT_KINDS[number]} kind
+ * @property {string} before  Empty if it was inserted.
+ * @property {string} after   Empty if it was deleted.
+ */
+/** @typedef {{text: string, index: number, isFragile: boolean}} CaptionWord */
+/**
+ * @typedef {object} AttackReport
+ * @property {string} clean        The caption of the frame.
+ * @property {Edit[]} attacked     From that to the caption of the attacked frame.
+ * @property {Edit[] | null} hardened  The same by the hardened model; null if there is none.
+ * @property {number} epsilon      The size of the change, in grey levels.
+ * @property {Norm} norm
+ * @property {CaptionWord[]} words
+ * @property {KeywordAttack[]} keywords
+ */
+/**
+ * An attack that makes the caption contain or lose a word.
+ *
+ * @typedef {object} KeywordAttack
+ * @property {'say' | 'lose'} aim
+ * @property {string} word
+ * @property {number | null} epsilon  The smallest change that did it; null if none up to `largest`.
+ * @property {number} largest
+ * @property {Norm} norm
+ * @property {string} caption         The resulting caption.
+ */
+
+const EDIT_KINDS = /** @type {const} */ (['kept', 'substituted', 'inserted', 'deleted']);
+
+const NO_HARDENED_OPTION =
+  'This captioner has no hardened model to compare with. The attack works, but cannot show which ' +
+  'words depend on fragile features.';
+const NO_HARDENED_RESULT =
+  'This captioner has no hardened model to compare with, so fragile words cannot be shown.';
+
+/** The form: the norm of the change, a word to add, a word to remove. */
+export class AttackOptions {
+  #elements;
+
+  /**
+   * @param {object} elements
+   * @param {HTMLElement} elements.norms       Radio buttons.
+   * @param {HTMLInputElement} elements.say
+   * @param {HTMLElement} elements.sayWords    A `<datalist>`.
+   * @param {HTMLInputElement} elements.lose
+   * @param {HTMLElement} elements.loseWords
+   */
+  constructor(elements) {
+    this.#elements = elements;
+  }
+
+  /**
+   * @param {Caption} caption
+   * @param {Model | null} model
+   * @returns {string}  What the model cannot do; empty for nothing.
+   */
+  prepare(caption, model) {
+    const { say, sayWords, lose, loseWords } = this.#elements;
+    const own = captionWords(caption);
+    const alternatives = caption.words.flatMap((word) => word.alternatives.map(({ text }) => text));
+    const others = [...new Set(alternatives)].filter((word) => !own.includes(word));
+    say.value = lose.value = '';
+    loseWords.replaceChildren(...own.map((word) => new Option(word, word)));
+    sayWords.replaceChildren(...others.map((word) => new Option(word, word)));
+    return model?.hardened === false ? NO_HARDENED_OPTION : '';
+  }
+
+  get params() {
+    const { norms, say, lose } = this.#elements;
+    return {
+      norm: norms.querySelector('input:checked')?.getAttribute('value') ?? 'linf',
+      ...wordParam('say', say.value),
+      ...wordParam('lose', lose.value),
+    };
+  }
+}
+
+/** @param {string} name @param {string} value */
+function wordParam(name, value) {
+  const word = value.trim().toLowerCase();
+  return word === '' ? {} : { [name]: word };
+}
+
+/**
+ * @param {unknown} json  The report.
+ * @returns {HTMLElement[]}  None if it has no adversarial analysis.
+ */
+export function attackResults(json) {
+  const report = readReport(json);
+  if (report === null) return [];
+  const cards = [...captionCards(report), ...report.keywords.map(keywordCard)];
+  return [
+    createElement('div', 'caption-cards', ...cards),
+    createElement('p', 'about', legendText(report)),
+  ];
+}
+
+/** @param {unknown} json @returns {AttackReport | null} */
+function readReport(json) {
+  const report = asObject(asObject(json).adversarial);
+  const attacked = asObject(report.attacked);
+  if (typeof attacked.clean !== 'string') return null;
+  return {
+    clean: attacked.clean,
+    attacked: readDiff(attacked.diff),
+    hardened: typeof attacked.hardened === 'string' ? readDiff(attacked.hardened_diff) : null,
+    epsilon: asNumber(attacked.epsilon, 0),
+    norm: readNorm(attacked.norm),
+    words: asArray(report.words).map((value) => {
+      const { text, index, fragile } = asObject(value);
+      return { text: asString(text), index: asNumber(index, -1), isFragile: fragile === true };
+    }),
+    keywords: asArray(report.keywords).map(readKeyword),
+  };
+}
+
+/** @param {unknown} value @returns {Edit[]} */
+function readDiff(value) {
+  return asArray(value).map((edit) => {
+    const { kind, before, after } = asObject(edit);
+    return {
+      kind: oneOf(kind, EDIT_KINDS, 'kept'),
+      before: asString(before),
+      after: asString(after),
+    };
+  });
+}
+
+/** @param {unknown} value @returns {KeywordAttack} */
+function readKeyword(value) {
+  const { aim, word, smallest } = asObject(value);
+  const { epsilon, largest, norm, caption } = asObject(smallest);
+  return {
+    aim: aim === 'lose' ? 'lose' : 'say',
+    word: asString(word),
+    epsilon: numberOrNull(epsilon),
+    largest: asNumber(largest, 0),
+    norm: readNorm(norm),
+    caption: asString(caption),
+  };
+}
+
+/** @param {unknown} value @returns {Norm} */
+function readNorm(value) {
+  return value === 'l2' ? 'l2' : 'linf';
+}
+
+/**
+ * Returns the caption, the one after the attack, and the hardened model's.
+ *
+ * @param {AttackReport} report
+ */
+function captionCards({ clean, attacked, hardened, epsilon, norm, words }) {
+  const fragile = words.filter(({ isFragile }) => isFragile);
+  const remarks =
+    hardened === null ? [] : [createElement('p', 'remark', fragileWordsText(fragile))];
+  return [
+    createCard('Original caption', '', captionElement(clean, fragile), ...remarks),
+    createCard(
+      'After the attack',
+      `changed by ${sizeText(epsilon, norm)}`,
+      ...diffElements(attacked),
+    ),
+    hardened === null
+      ? createCard(
+          'Hardened model after the attack',
+          '',
+          createElement('p', 'about', NO_HARDENED_RESULT),
+        )
+      : createCard('Hardened model after the attack', '', ...diffElements(hardened)),
+  ];
+}
+
+/** @param {KeywordAttack} attack */
+function keywordCard({ aim, word, epsilon, largest, norm, caption }) {
+  const effect = `${aim === 'lose' ? 'drop' : 'say'} “${word}”`;
+  if (epsilon === null) {
+    return createCard(`Could not make it ${effect}`, `with a change of ${sizeText(largest, norm)}`);
+  }
+  const line = createElement('p', 'diff', caption);
+  line.lang = 'en';
+  return createCard(`Made to ${effect}`, `changed by ${sizeText(epsilon, norm)}`, line);
+}
+
+/**
+ * @param {string} title
+ * @param {string} remark
+ * @param {...HTMLElement} body
+ */
+function createCard(title, remark, ...body) {
+  return createElement(
+    'section',
+    'caption-card',
+    createElement('h4', '', title),
+    createElement('p', 'remark', remark),
+    ...body,
+  );
+}
+
+/**
+ * Returns the later caption with deleted words struck out and inserted words framed.
+ *
+ * @param {Edit[]} edits
+ */
+function diffElements(edits) {
+  const line = createElement('p', 'diff');
+  line.lang = 'en';
+  for (const { kind, before, after } of edits) {
+    if (kind === 'kept') {
+      line.append(after || before, ' ');
+      continue;
+    }
+    if (kind !== 'inserted') line.append(changeElement('del', 'removed', before), ' ');
+    if (kind !== 'deleted') line.append(changeElement('ins', 'added', after), ' ');
+  }
+  const isSame = edits.every(({ kind }) => kind === 'kept');
+  return isSame ? [line, createElement('p', 'remark', 'No change.')] : [line];
+}
+
+/**
+ * @param {'del' | 'ins'} tag
+ * @param {string} label  For screen readers.
+ * @param {string} word
+ */
+function changeElement(tag, label, word) {
+  return createElement(tag, '', screenReaderText(`${label}: `), word);
+}
+
+/**
+ * @param {string} caption
+ * @param {CaptionWord[]} fragile
+ */
+function captionElement(caption, fragile) {
+  const line = createElement('p', 'diff');
+  line.lang = 'en';
+  const indices = new Set(fragile.map(({ index }) => index));
+  caption.split(' ').forEach((word, index) => {
+    const shown = indices.has(index)
+      ? createElement('mark', 'fragile', word, screenReaderText(' (fragile)'))
+      : word;
+    line.append(shown, ' ');
+  });
+  return line;
+}
+
+/** @param {CaptionWord[]} fragile */
+function fragileWordsText(fragile) {
+  if (fragile.length === 0) return 'No word depends on fragile features alone.';
+  const names = [...new Set(fragile.map(({ text }) => `“${text}”`))];
+  return `${names.join(', ')} ${names.length === 1 ? 'depends' : 'depend'} on fragile features.`;
+}
+
+/** @param {AttackReport} report */
+function legendText({ words }) {
+  const fragile = words.some(({ isFragile }) => isFragile)
+    ? ' Wavy underline: fragile. The attack removes the word, but the hardened model keeps it.'
+    : '';
+  return `Struck out: removed by the attack. Framed: added.${fragile}`;
+}
+
+/**
+ * @param {number} epsilon  In grey levels.
+ * @param {Norm} norm
+ */
+function sizeText(epsilon, norm) {
+  const figure = epsilon < 10 ? Number(epsilon.toPrecision(2)) : Math.round(epsilon);
+  const unit = figure === 1 ? 'grey level' : 'grey levels';
+  return norm === 'linf'
+    ? `at most ${figure} of 255 grey levels per pixel`
+    : `${figure} ${unit} in total (L2)`;
+}

@@ -1,0 +1,249 @@
+// @ts-check
+/** The concept analysis: its options, and its results with the concepts of each word. */
+
+import { captionWords } from '../captions/caption.js';
+import { createElement, setText } from '../common/dom.js';
+import { percent } from '../common/format.js';
+import {
+  asArray,
+  asNumber,
+  asObject,
+  asString,
+  asStrings,
+  numberOrNull,
+  oneOf,
+} from '../common/json.js';
+import { readHeatMap } from '../heatmaps/heat_map.js';
+import { MappedImage } from '../heatmaps/map_canvas.js';
+import { locationText } from '../heatmaps/map_location.js';
+
+/** @typedef {import('../captions/caption.js').Caption} Caption */
+/** @typedef {import('../heatmaps/heat_map.js').HeatMap} HeatMap */
+/** @typedef {import('../heatmaps/map_canvas.js').Size} Size */
+/** @typedef {import('../session/messages.js').Model} Model */
+/** @typedef {typeof VERDICTS[number]} Verdict  Of the test over scenes. */
+/**
+ * @typedef {object} Concept
+ * @property {string} id               The word and a number, such as `dog-2`.
+ * @property {number} presence         In the frame, in standard deviations above the mean.
+ * @property {number} support          What it adds to the word's logit.
+ * @property {HeatMap | null} map      Where it is.
+ * @property {Verdict} verdict
+ * @property {number | null} tcav      Share of scenes in which more of it raises the word.
+ * @property {number | null} random    The same for random directions.
+ * @property {number | null} p         Corrected for multiple tests.
+ * @property {number} scenes
+ */
+/** @typedef {{text: string, concepts: Concept[], whyNone: string}} WordConcepts */
+/**
+ * @typedef {object} ConceptReport
+ * @property {WordConcepts[]} words
+ * @property {string[]} notes
+ * @property {Size} image
+ */
+
+const VERDICTS = /** @type {const} */ (['supports', 'opposes', 'no effect', 'not enough evidence']);
+/** @type {Record<Verdict, {sign: string, text: string}>} */
+const VERDICT_TEXTS = {
+  supports: { sign: '▲', text: 'supports it' },
+  opposes: { sign: '▼', text: 'opposes it' },
+  'no effect': { sign: '–', text: 'no measurable effect' },
+  'not enough evidence': { sign: '?', text: 'not enough evidence' },
+};
+const MAX_SIDE = 320;
+/** The presence from which a concept counts as being in the frame, in standard deviations. */
+const MIN_PRESENCE = 1;
+/** The report has the rest. */
+const MAX_CONCEPTS_PER_WORD = 4;
+
+const NO_BANK =
+  'This captioner has no built-in concepts. They can be learned from recent frames of this stream.';
+
+/** The form: where the concepts come from, and for which word they are learned. */
+export class ConceptOptions {
+  #elements;
+
+  /**
+   * @param {object} elements
+   * @param {HTMLElement} elements.scopes  Radio buttons.
+   * @param {HTMLElement} elements.frames  For the number of frames.
+   * @param {HTMLElement} elements.wordField
+   * @param {HTMLSelectElement} elements.word
+   */
+  constructor(elements) {
+    this.#elements = elements;
+    elements.scopes.addEventListener('change', () => this.#updateWordField());
+    this.#updateWordField();
+  }
+
+  /**
+   * @param {Caption} caption
+   * @param {Model | null} model
+   * @returns {string}  What the model cannot do; empty for nothing.
+   */
+  prepare(caption, model) {
+    const { word, scopes } = this.#elements;
+    const hasBank = model?.concepts !== false;
+    word.replaceChildren(
+      new Option('all content words', ''),
+      ...captionWords(caption).map((each) => new Option(`“${each}”`, each)),
+    );
+    for (const radio of scopes.querySelectorAll('input')) {
+      radio.checked = radio.value === (hasBank ? 'bank' : 'frames');
+      if (radio.value === 'bank') radio.disabled = !hasBank;
+    }
+    this.#updateWordField();
+    return hasBank ? '' : NO_BANK;
+  }
+
+  /** @param {number} count  Frames of the stream to learn concepts from. */
+  set frameCount(count) {
+    const text = count === 1 ? '1 frame so far' : `${count} frames so far`;
+    setText(this.#elements.frames, text);
+  }
+
+  get params() {
+    const scope = this.#scope;
+    return scope === 'bank' ? { scope } : { scope, word: this.#elements.word.value };
+  }
+
+  get #scope() {
+    return this.#elements.scopes.querySelector('input:checked')?.getAttribute('value') ?? 'bank';
+  }
+
+  #updateWordField() {
+    this.#elements.wordField.hidden = this.#scope !== 'frames';
+  }
+}
+
+/**
+ * @param {unknown} json  The report.
+ * @param {HTMLImageElement | null} frame  If the page still has it.
+ * @returns {HTMLElement[]}  None if it has no concept analysis.
+ */
+export function conceptResults(json, frame) {
+  const report = readReport(json);
+  if (report === null) return [];
+  // The captioner's own input is a square, into which the frame was resized.
+  const size = frame ? { width: frame.naturalWidth, height: frame.naturalHeight } : report.image;
+  return [
+    ...report.words.map((word) => wordElement(word, size, frame)),
+    ...report.notes.map((note) => createElement('p', 'about', note)),
+  ];
+}
+
+/** @param {unknown} json @returns {ConceptReport | null} */
+function readReport(json) {
+  const { ace, image } = asObject(json);
+  const report = asObject(ace);
+  if (!Array.isArray(report.words)) return null;
+  const { width, height } = asObject(image);
+  return {
+    words: report.words.map(readWord),
+    notes: asStrings(report.notes),
+    image: { width: Math.max(1, asNumber(width, 1)), height: Math.max(1, asNumber(height, 1)) },
+  };
+}
+
+/** @param {unknown} value @returns {WordConcepts} */
+function readWord(value) {
+  const word = asObject(value);
+  return {
+    text: asString(word.text),
+    concepts: asArray(word.concepts).map(readConcept),
+    whyNone: asString(word.why_none),
+  };
+}
+
+/** @param {unknown} value @returns {Concept} */
+function readConcept(value) {
+  const concept = asObject(value);
+  return {
+    id: asString(concept.id),
+    presence: asNumber(concept.presence, 0),
+    support: asNumber(concept.support, 0),
+    map: readHeatMap(concept.map),
+    verdict: oneOf(concept.verdict, VERDICTS, 'not enough evidence'),
+    tcav: numberOrNull(concept.tcav),
+    random: numberOrNull(concept.tcav_random),
+    p: numberOrNull(concept.p),
+    scenes: asNumber(concept.scenes, 0),
+  };
+}
+
+/**
+ * @param {WordConcepts} word
+ * @param {Size} size
+ * @param {HTMLImageElement | null} frame
+ */
+function wordElement({ text, concepts, whyNone }, size, frame) {
+  const heading = createElement('h4', '', `“${text}”`);
+  heading.lang = 'en';
+  if (concepts.length === 0) {
+    return createElement('section', 'word-concepts', heading, createElement('p', 'about', whyNone));
+  }
+  const shown = concepts.slice(0, MAX_CONCEPTS_PER_WORD);
+  const items = shown.map((concept) => conceptElement(concept, size, frame));
+  const section = createElement(
+    'section',
+    'word-concepts',
+    heading,
+    createElement('ul', '', ...items),
+  );
+  const rest = concepts.length - shown.length;
+  if (rest > 0) section.append(createElement('p', 'about', `${rest} more in the report.`));
+  return section;
+}
+
+/**
+ * @param {Concept} concept
+ * @param {Size} size
+ * @param {HTMLImageElement | null} frame
+ */
+function conceptElement(concept, size, frame) {
+  const { id, verdict, support, presence, map } = concept;
+  const { sign, text } = VERDICT_TEXTS[verdict];
+  const image = new MappedImage(size, MAX_SIDE);
+  image.image = frame;
+  image.map = map;
+  image.element.setAttribute('role', 'img');
+  const where = map === null ? 'nowhere' : locationText(map);
+  image.element.setAttribute('aria-label', `Location of concept ${id}: ${where}`);
+  const mark = createElement('span', 'verdict-sign', sign);
+  mark.setAttribute('aria-hidden', 'true');
+  const item = createElement(
+    'li',
+    'concept',
+    image.element,
+    createElement('p', 'verdict', mark, ` Concept ${id}: ${text}`),
+    createElement('p', '', supportText(support)),
+    createElement('p', 'about', presenceText(presence)),
+    createElement('p', 'about', evidenceText(concept)),
+  );
+  item.dataset.verdict = verdict;
+  return item;
+}
+
+/** @param {number} support */
+function supportText(support) {
+  const figure = Math.abs(support).toFixed(2);
+  if (figure === '0.00') return 'Does not change the word’s score here.';
+  return support > 0
+    ? `Adds ${figure} to the word’s score here.`
+    : `Subtracts ${figure} from the word’s score here.`;
+}
+
+/** @param {number} presence */
+function presenceText(presence) {
+  if (presence < MIN_PRESENCE) return 'Not clearly present in this frame.';
+  return `At its clearest, ${presence.toFixed(1)} standard deviations above average.`;
+}
+
+/** @param {Concept} concept */
+function evidenceText({ tcav, random, p, scenes }) {
+  if (tcav === null) return `Found in ${scenes} scenes.`;
+  const byChance = random === null ? '' : `, ${percent(random)} by chance`;
+  const pValue = p === null ? '' : `; p ${p < 0.001 ? '< 0.001' : `= ${p.toPrecision(1)}`}`;
+  const share = `${percent(tcav)} of ${scenes} scenes`;
+  return `More of it raises the word’s score in ${share}${byChance}${pValue}.`;
+}

@@ -1,0 +1,158 @@
+// @ts-check
+/** A caption: its fields, its text and its confidence as the page shows them. */
+
+import { readHeatMap } from '../heatmaps/heat_map.js';
+import { percent } from '../common/format.js';
+import {
+  asArray,
+  asNumber,
+  asObject,
+  asProbability,
+  asString,
+  numberOrNull,
+} from '../common/json.js';
+
+/** @typedef {import('../common/json.js').JsonObject} JsonObject */
+/** @typedef {import('../heatmaps/heat_map.js').HeatMap} HeatMap */
+/** @typedef {{text: string, prob: number}} Alternative */
+/** @typedef {{text: string, prob: number, alternatives: Alternative[]}} Word */
+/** @typedef {{text: string, prob: number}} Tag  An object in the frame, with its probability. */
+/**
+ * @typedef {object} CaptionMaps
+ * @property {string} method
+ * @property {HeatMap[]} words  One per word of the caption.
+ * @property {HeatMap} caption
+ */
+/**
+ * @typedef {object} Caption
+ * @property {'caption'} type
+ * @property {number} seq
+ * @property {string} text        The caption, or the likely part of it if there is a fallback.
+ * @property {number} confidence  Probability that the caption, or the guess, is mostly right.
+ * @property {Word[]} words       Of the text; empty if it only names the tags.
+ * @property {Tag[]} tags         By descending probability.
+ * @property {null | 'shorter' | 'tags'} fallback  What the text is if the confidence is too low.
+ * @property {string} guess       The caption with too low a confidence; empty without a fallback.
+ * @property {boolean} kept       Whether it repeats the last one because the scene has not changed.
+ * @property {CaptionMaps | null} maps  Null if they were not computed.
+ * @property {{width: number, height: number}} frame  In pixels.
+ * @property {number} age_ms      Age of the frame when the caption was sent.
+ * @property {number | null} total_ms  Time from the frame to the caption.
+ */
+
+/**
+ * Lowest confidence of each label for a caption as a whole.
+ *
+ * @type {[number, string][]}
+ */
+const CONFIDENCE_LABELS = [
+  [0.85, 'Sure'],
+  [0.6, 'Fairly sure'],
+  [0.4, 'Unsure'],
+  [0, 'Very unsure'],
+];
+
+/** @param {JsonObject} message @returns {Caption | null}  Null if it is malformed. */
+export function readCaption(message) {
+  if (typeof message.text !== 'string') return null;
+  const words = asArray(message.words).flatMap(readWord);
+  const { width, height } = asObject(message.frame);
+  return {
+    type: 'caption',
+    seq: asNumber(message.seq, 0),
+    text: message.text,
+    confidence: asProbability(message.confidence),
+    words,
+    tags: asArray(message.tags).flatMap(readScored),
+    fallback:
+      message.fallback === 'shorter' || message.fallback === 'tags' ? message.fallback : null,
+    guess: asString(message.guess),
+    kept: message.kept === true,
+    maps: readMaps(message.maps, words.length),
+    frame: { width: Math.max(0, asNumber(width, 0)), height: Math.max(0, asNumber(height, 0)) },
+    age_ms: Math.max(0, asNumber(message.age_ms, 0)),
+    total_ms: numberOrNull(asObject(message.timing_ms).total),
+  };
+}
+
+/**
+ * @param {unknown} value
+ * @param {number} count  Words of the caption.
+ * @returns {CaptionMaps | null}
+ */
+function readMaps(value, count) {
+  const { method, words, caption } = asObject(value);
+  const whole = readHeatMap(caption);
+  const maps = asArray(words).flatMap((map) => readHeatMap(map) ?? []);
+  if (typeof method !== 'string' || !whole) return null;
+  return asArray(words).length === count && maps.length === count
+    ? { method, words: maps, caption: whole }
+    : null;
+}
+
+/** @param {unknown} value @returns {Word[]}  One, or none if it is malformed. */
+function readWord(value) {
+  const { alternatives } = asObject(value);
+  return readScored(value).map((word) => ({
+    ...word,
+    alternatives: asArray(alternatives).flatMap(readScored),
+  }));
+}
+
+/**
+ * @param {unknown} value
+ * @returns {{text: string, prob: number}[]}  One, or none if it is malformed.
+ */
+function readScored(value) {
+  const { text, prob } = asObject(value);
+  return typeof text === 'string' ? [{ text, prob: asProbability(prob) }] : [];
+}
+
+/**
+ * Splits a caption's text into a prefix that admits low confidence and the rest.
+ *
+ * @param {Pick<Caption, 'fallback' | 'text'>} caption
+ * @returns {{prefix: string, text: string}}
+ */
+export function splitCaption({ fallback, text }) {
+  if (fallback === null) return { prefix: '', text };
+  if (text === '') return { prefix: 'Not sure.', text };
+  return { prefix: 'Not sure. Possibly:', text: text.charAt(0).toLowerCase() + text.slice(1) };
+}
+
+/**
+ * @param {Pick<Caption, 'fallback' | 'text'>} caption
+ * @returns {string}  The caption in one line.
+ */
+export function captionText(caption) {
+  const { prefix, text } = splitCaption(caption);
+  return `${prefix} ${text}`.trim();
+}
+
+/**
+ * @param {Pick<Caption, 'guess' | 'words'>} caption
+ * @returns {string[]}  The distinct words of the full caption, even if its confidence is too low.
+ */
+export function captionWords({ guess, words }) {
+  const all = guess === '' ? words.map(({ text }) => text) : guess.toLowerCase().split(/\s+/);
+  return [...new Set(all)];
+}
+
+/**
+ * @param {Pick<Caption, 'confidence' | 'fallback'>} caption
+ * @returns {string}  Such as "Fairly sure, 72%".
+ */
+export function confidenceText({ confidence, fallback }) {
+  const label = CONFIDENCE_LABELS.find(([lowest]) => confidence >= lowest)?.[1];
+  return `${fallback === null ? label : 'Not sure'}, ${percent(confidence)}`;
+}
+
+/**
+ * Returns how a word with this probability is underlined.
+ *
+ * @param {number} prob
+ */
+export function confidenceBand(prob) {
+  if (prob >= 0.6) return 'sure';
+  return prob >= 0.3 ? 'fair' : 'guess';
+}

@@ -1,0 +1,96 @@
+// @ts-check
+/** DOM helpers: look up and create elements, update text, move focus by arrow keys. */
+
+/**
+ * Returns the element with this id.
+ *
+ * @template {HTMLElement} [E=HTMLElement]
+ * @param {string} id
+ * @param {new () => E} [type]  The expected element class.
+ * @returns {E}
+ * @throws {Error}  If the page has no such element of that class.
+ */
+export function getElement(id, type) {
+  const found = document.getElementById(id);
+  if (!(found instanceof (type ?? HTMLElement))) throw new Error(`The page has no ${id}.`);
+  return /** @type {E} */ (found);
+}
+
+/**
+ * @template {keyof HTMLElementTagNameMap} K
+ * @param {K} tag
+ * @param {string} className  Empty for none.
+ * @param {...(Node | string)} children
+ * @returns {HTMLElementTagNameMap[K]}
+ */
+export function createElement(tag, className, ...children) {
+  const created = document.createElement(tag);
+  if (className !== '') created.className = className;
+  created.append(...children);
+  return created;
+}
+
+/**
+ * @param {string} label
+ * @param {string} className
+ */
+export function createButton(label, className) {
+  const button = createElement('button', className, label);
+  button.type = 'button';
+  return button;
+}
+
+/** Creates text that only screen readers get. @param {string} text */
+export function screenReaderText(text) {
+  return createElement('span', 'visually-hidden', text);
+}
+
+/**
+ * Sets an element's text only if it differs: screen readers announce every write to a live region.
+ *
+ * @param {HTMLElement} element
+ * @param {string | null} text
+ */
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/**
+ * Returns the index that an arrow key, Home or End moves the focus to in a group with one tab stop.
+ *
+ * @param {string} key  Of the keyboard event.
+ * @param {number} index  The item that has the focus.
+ * @param {number} count  Items in the group.
+ * @param {object} [options]
+ * @param {boolean} [options.vertical]  Whether the up and down arrows move the focus too.
+ * @returns {number | null}  Null for any other key.
+ */
+export function indexAfterKey(key, index, count, { vertical = false } = {}) {
+  const clamped = (/** @type {number} */ target) => Math.min(count - 1, Math.max(0, target));
+  switch (key) {
+    case 'ArrowLeft':
+      return clamped(index - 1);
+    case 'ArrowRight':
+      return clamped(index + 1);
+    case 'ArrowUp':
+      return vertical ? clamped(index - 1) : null;
+    case 'ArrowDown':
+      return vertical ? clamped(index + 1) : null;
+    case 'Home':
+      return 0;
+    case 'End':
+      return count - 1;
+    default:
+      return null;
+  }
+}
+
+/**
+ * Makes one item of a group the only one in the tab order.
+ *
+ * @param {HTMLElement[]} items
+ * @param {number} stop
+ */
+export function setTabStop(items, stop) {
+  items.forEach((item, index) => (item.tabIndex = index === stop ? 0 : -1));
+}

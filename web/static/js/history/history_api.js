@@ -1,0 +1,133 @@
+// @ts-check
+/** The history API: the query in the page's URL and in requests, and the responses. */
+
+import { asArray, asNumber, asObject, asString, asStrings, countOrNull } from '../common/json.js';
+
+/** @typedef {import('../common/json.js').JsonObject} JsonObject */
+/**
+ * What to search for. Times are local, as a `datetime-local` field has them; all may be empty.
+ *
+ * @typedef {{words: string, feed: string, from: string, to: string}} Query
+ */
+/**
+ * A period over which a feed's caption did not change.
+ *
+ * @typedef {object} Span
+ * @property {string} feed
+ * @property {Date} from
+ * @property {Date} to
+ * @property {string} text
+ * @property {string} guess  The full caption if its confidence was too low; else empty.
+ */
+/**
+ * One bar of the timeline.
+ *
+ * @typedef {object} Bucket
+ * @property {Date} from
+ * @property {Date} to
+ * @property {number} captions
+ * @property {string[]} words  The most frequent ones.
+ */
+/** @typedef {{spans: Span[], before: number | null}} SearchResult  `before`: the next page. */
+/** @typedef {{from: Date, to: Date, feeds: string[], buckets: Bucket[]}} TimelineData */
+
+const URL_KEYS = /** @type {const} */ ([
+  ['words', 'q'],
+  ['feed', 'feed'],
+  ['from', 'from'],
+  ['to', 'to'],
+]);
+
+/** @returns {Query}  From the page's URL. */
+export function queryInUrl() {
+  const params = new URLSearchParams(location.search);
+  const valueOf = (/** @type {string} */ key) => params.get(key) ?? '';
+  return {
+    words: valueOf('q'),
+    feed: valueOf('feed'),
+    from: valueOf('from'),
+    to: valueOf('to'),
+  };
+}
+
+/** Adds a browser history entry for a query unless its URL is open already. @param {Query} query */
+export function pushQueryUrl(query) {
+  const params = URL_KEYS.flatMap(([name, key]) =>
+    query[name] === '' ? [] : [`${key}=${encodeURIComponent(query[name])}`],
+  );
+  const url = `/?${['history', ...params].join('&')}`;
+  if (location.pathname + location.search !== url) history.pushState(null, '', url);
+}
+
+/**
+ * @param {'search' | 'timeline' | 'export'} resource
+ * @param {Query} query
+ * @param {Record<string, string | number>} params  Further ones.
+ * @returns {string}  The API's URL.
+ */
+export function apiUrl(resource, query, params) {
+  const all = apiParams(query);
+  for (const [name, value] of Object.entries(params)) all.set(name, String(value));
+  return `/api/history/${resource}?${all}`;
+}
+
+/**
+ * @param {Query} query
+ * @returns {string}  The API's URL to delete all captions that match.
+ */
+export function deletionUrl(query) {
+  const params = apiParams(query);
+  return `/api/history?${params.size > 0 ? params : 'all=true'}`;
+}
+
+/** @param {Query} query */
+function apiParams({ words, feed, from, to }) {
+  const params = new URLSearchParams();
+  if (words.trim() !== '') params.set('q', words);
+  if (feed !== '') params.set('feed', feed);
+  for (const [name, time] of Object.entries({ from, to })) {
+    const seconds = Date.parse(time) / 1000;
+    if (Number.isFinite(seconds)) params.set(name, String(seconds));
+  }
+  return params;
+}
+
+/**
+ * @param {Date} time
+ * @returns {string}  As a `datetime-local` field has it, in whole seconds.
+ */
+export function localTime(time) {
+  const padded = (/** @type {number} */ part) => String(part).padStart(2, '0');
+  const date = [time.getFullYear(), padded(time.getMonth() + 1), padded(time.getDate())].join('-');
+  const clock = [time.getHours(), time.getMinutes(), time.getSeconds()].map(padded).join(':');
+  return `${date}T${clock}`;
+}
+
+/** @param {JsonObject} body @returns {SearchResult} */
+export function readSearchResult(body) {
+  const spans = asArray(body.spans).flatMap((value) => {
+    const span = asObject(value);
+    const text = asString(span.said);
+    if (text === '') return [];
+    return [{ ...readPeriod(span), feed: asString(span.feed), text, guess: asString(span.guess) }];
+  });
+  return { spans, before: countOrNull(body.before) };
+}
+
+/** @param {JsonObject} body @returns {TimelineData} */
+export function readTimeline(body) {
+  const buckets = asArray(body.buckets).map((value) => {
+    const bucket = asObject(value);
+    return {
+      ...readPeriod(bucket),
+      captions: countOrNull(bucket.captions) ?? 0,
+      words: asArray(bucket.words).map((word) => asString(asObject(word).text)),
+    };
+  });
+  return { ...readPeriod(body), feeds: asStrings(body.feeds), buckets };
+}
+
+/** @param {JsonObject} value */
+function readPeriod({ from, to }) {
+  return { from: new Date(asNumber(from, 0) * 1000), to: new Date(asNumber(to, 0) * 1000) };
+}

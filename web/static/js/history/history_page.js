@@ -1,0 +1,227 @@
+// @ts-check
+/** The history page: searches the stored captions of all feeds by words, feed and time. */
+
+import { loginLink, showAccount } from '../common/account.js';
+import { getElement } from '../common/dom.js';
+import { sentence } from '../common/format.js';
+import { getJson, HttpError } from '../common/http.js';
+import { asArray } from '../common/json.js';
+import { readFeed } from '../feeds/feed.js';
+import { DeleteDialog } from './delete_dialog.js';
+import {
+  apiUrl,
+  localTime,
+  pushQueryUrl,
+  queryInUrl,
+  readSearchResult,
+  readTimeline,
+} from './history_api.js';
+import { SearchResults } from './search_results.js';
+import { Timeline } from './timeline.js';
+
+/** @typedef {import('./history_api.js').Query} Query */
+/** @typedef {import('./history_api.js').SearchResult} SearchResult */
+
+const EXPORT_FORMATS = /** @type {const} */ (['vtt', 'srt', 'csv', 'jsonl']);
+const PAGE_SIZE = 50;
+/** A bar must be wide enough for a finger. */
+const BAR_PX = 14;
+const MAX_BARS = 60;
+
+const form = getElement('sought', HTMLFormElement);
+const wordsField = getElement('words', HTMLInputElement);
+const feedSelect = getElement('feed', HTMLSelectElement);
+const fromField = getElement('from', HTMLInputElement);
+const toField = getElement('to', HTMLInputElement);
+const countLine = getElement('found-count');
+const olderButton = getElement('older', HTMLButtonElement);
+const allTimesButton = getElement('all-times', HTMLButtonElement);
+const errorLine = getElement('trouble');
+const deletedLine = getElement('deleted-news');
+
+/** Of the feeds, by name. @type {Map<string, string>} */
+const titles = new Map();
+const results = new SearchResults(getElement('found'));
+const timeline = new Timeline(
+  {
+    bars: getElement('bars'),
+    detail: getElement('bar-detail'),
+    from: getElement('axis-from'),
+    to: getElement('axis-to'),
+  },
+  (bucket) => {
+    fromField.value = localTime(bucket.from);
+    toField.value = localTime(new Date(1000 * Math.ceil(bucket.to.getTime() / 1000)));
+    search();
+  },
+);
+const deleteDialog = new DeleteDialog((count) => {
+  load();
+  deletedLine.textContent = `${resultsText(count)} deleted.`;
+}, showError);
+/** Aborts the requests of the last search. */
+let requests = new AbortController();
+let shownCount = 0;
+/** The cursor of the next page; null if there is none. @type {number | null} */
+let nextPage = null;
+
+/** @returns {Query}  From the form. */
+function currentQuery() {
+  return {
+    words: wordsField.value,
+    feed: feedSelect.value,
+    from: fromField.value,
+    to: toField.value,
+  };
+}
+
+function search() {
+  deletedLine.textContent = '';
+  pushQueryUrl(currentQuery());
+  load();
+}
+
+/** Loads the timeline and the first page of results. */
+async function load() {
+  requests.abort();
+  requests = new AbortController();
+  const { signal } = requests;
+  const query = currentQuery();
+  allTimesButton.hidden = query.from === '' && query.to === '';
+  for (const format of EXPORT_FORMATS) {
+    getElement(`export-${format}`, HTMLAnchorElement).href = apiUrl('export', query, { format });
+  }
+  try {
+    const [timelineBody, searchBody] = await Promise.all([
+      getJson(apiUrl('timeline', query, { buckets: barCount() }), signal),
+      getJson(apiUrl('search', query, { limit: PAGE_SIZE }), signal),
+    ]);
+    signal.throwIfAborted();
+    getElement('history').hidden = false;
+    errorLine.textContent = '';
+    const data = readTimeline(timelineBody);
+    updateFeedOptions(data.feeds);
+    timeline.show(data);
+    results.clear();
+    shownCount = 0;
+    addResults(readSearchResult(searchBody), query);
+  } catch (error) {
+    if (!signal.aborted) showError(error);
+  }
+}
+
+async function loadOlder() {
+  if (nextPage === null) return;
+  const { signal } = requests;
+  const query = currentQuery();
+  try {
+    const params = { limit: PAGE_SIZE, before: nextPage };
+    const body = await getJson(apiUrl('search', query, params), signal);
+    signal.throwIfAborted();
+    addResults(readSearchResult(body), query);
+  } catch (error) {
+    if (!signal.aborted) showError(error);
+  }
+}
+
+/**
+ * @param {SearchResult} found
+ * @param {Query} query
+ */
+function addResults({ spans, before }, query) {
+  results.add(spans, query.words, (name) => titles.get(name) ?? name);
+  shownCount += spans.length;
+  nextPage = before;
+  olderButton.hidden = nextPage === null;
+  countLine.textContent = countText(query);
+  deleteDialog.update(query, titles.get(query.feed) ?? query.feed, shownCount > 0);
+}
+
+/** @param {Query} query */
+function countText(query) {
+  if (shownCount > 0) {
+    const shown = resultsText(shownCount);
+    return nextPage === null ? `${shown}, newest first` : `Newest ${shown}`;
+  }
+  const isFiltered = Object.values(query).some((value) => value !== '');
+  return isFiltered ? 'No matches. Try another word, or all times.' : 'No captions yet.';
+}
+
+/** @param {number} count */
+function resultsText(count) {
+  return count === 1 ? '1 result' : `${count} results`;
+}
+
+/** @param {unknown} error */
+function showError(error) {
+  if (!(error instanceof HttpError)) throw error;
+  if (error.code === 'history-off') {
+    getElement('history-off').hidden = false;
+  } else if (error.status === 401) {
+    errorLine.replaceChildren('You are logged out. ', loginLink('Log in'));
+  } else {
+    getElement('history').hidden = false;
+    errorLine.textContent = sentence(error.message);
+  }
+}
+
+/** @param {string[]} names  Of all feeds in the history. */
+function updateFeedOptions(names) {
+  const selected = feedSelect.value;
+  const all = selected === '' || names.includes(selected) ? names : [...names, selected];
+  feedSelect.replaceChildren(
+    new Option('All', ''),
+    ...all.map((name) => new Option(titles.get(name) ?? name, name)),
+  );
+  feedSelect.value = selected;
+}
+
+async function loadTitles() {
+  try {
+    const { feeds } = await getJson('/api/feeds');
+    for (const { name, title } of asArray(feeds).flatMap(readFeed)) titles.set(name, title);
+  } catch (error) {
+    // Without titles, feeds are shown by name.
+    if (!(error instanceof HttpError)) throw error;
+  }
+}
+
+function barCount() {
+  const { clientWidth } = document.documentElement;
+  return Math.min(MAX_BARS, Math.max(1, Math.floor(clientWidth / BAR_PX)));
+}
+
+/** Fills the form from the page's URL. */
+function fillForm() {
+  const query = queryInUrl();
+  wordsField.value = query.words;
+  fromField.value = query.from;
+  toField.value = query.to;
+  if (![...feedSelect.options].some(({ value }) => value === query.feed)) {
+    feedSelect.append(new Option(titles.get(query.feed) ?? query.feed, query.feed));
+  }
+  feedSelect.value = query.feed;
+}
+
+form.addEventListener('submit', (event) => {
+  event.preventDefault();
+  search();
+});
+feedSelect.addEventListener('change', search);
+allTimesButton.addEventListener('click', () => {
+  fromField.value = toField.value = '';
+  wordsField.focus();
+  search();
+});
+olderButton.addEventListener('click', loadOlder);
+addEventListener('popstate', () => {
+  fillForm();
+  load();
+});
+getElement('zone').textContent =
+  `Times shown in ${Intl.DateTimeFormat().resolvedOptions().timeZone}.`;
+Promise.all([showAccount(getElement('account')), loadTitles()]).then(([role]) => {
+  deleteDialog.isAllowed = role === 'admin';
+  fillForm();
+  load();
+});

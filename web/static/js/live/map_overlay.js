@@ -1,0 +1,265 @@
+// @ts-check
+/**
+ * The heat map over the live video, for the word, the caption or the tag that is inspected, with
+ * its description below the caption.
+ */
+
+import { percent } from '../common/format.js';
+import { setText } from '../common/dom.js';
+import { relativeStrength } from '../heatmaps/heat_map.js';
+import { locationText } from '../heatmaps/map_location.js';
+import { RequestError } from '../session/requests.js';
+
+/** @typedef {import('../captions/caption.js').Caption} Caption */
+/** @typedef {import('../captions/caption.js').Word} Word */
+/** @typedef {import('../heatmaps/heat_map.js').HeatMap} HeatMap */
+/** @typedef {import('../session/explanation_messages.js').Explanation} Explanation */
+/** @typedef {import('../session/messages.js').MapRates} MapRates */
+/** @typedef {import('../session/messages.js').Method} Method */
+/** @typedef {import('../session/messages.js').Settings} Settings */
+/** @typedef {{kind: 'word', index: number} | {kind: 'caption'}} Inspected */
+/**
+ * @typedef {object} ShownMap
+ * @property {HeatMap} map
+ * @property {string} method
+ * @property {number | null} strength  Relative to the strongest word, 0 to 1.
+ */
+
+/** Why the map of a tag is missing. @type {Record<string, string>} */
+const ERROR_TEXTS = {
+  busy: 'The captioner is busy. Select it again in a moment.',
+  'captioner-paused': 'Captions are paused. Maps return with them.',
+  gone: 'Its frame is no longer available.',
+  unconnected: 'Not connected.',
+};
+
+export class MapOverlay {
+  #elements;
+  #requests;
+  /** @type {Caption | null} */
+  #caption = null;
+  /** @type {Inspected | null} */
+  #inspected = null;
+  /** The selected tag, whose map is requested again for each caption. @type {string | null} */
+  #tag = null;
+  /** @type {ShownMap | null} */
+  #tagMap = null;
+  #tagRemark = '';
+  /** @type {AbortController | null} */
+  #pending = null;
+  /** The newest saliency map of the caption. @type {Explanation | null} */
+  #saliency = null;
+  /** @type {Method[]} */
+  #methods = [];
+  /** @type {Settings['explanations']} */
+  #explanations = 'none';
+  #isFeed = false;
+  /** @type {MapRates} */
+  #rates = { words_every: 1, saliency_every: 1 };
+
+  /**
+   * @param {object} elements
+   * @param {import('../heatmaps/map_canvas.js').MapCanvas} elements.canvas  Over the video.
+   * @param {import('../heatmaps/map_legend.js').MapLegend} elements.legend
+   * @param {HTMLElement} elements.description
+   * @param {import('../session/requests.js').Requests} requests
+   */
+  constructor(elements, requests) {
+    this.#elements = elements;
+    this.#requests = requests;
+  }
+
+  /** @param {Method[]} methods */
+  set methods(methods) {
+    this.#methods = methods;
+  }
+
+  /**
+   * @param {Settings['explanations']} explanations
+   * @param {MapRates} rates
+   * @param {boolean} isFeed  Whether the stream is a feed.
+   */
+  configure(explanations, rates, isFeed) {
+    this.#isFeed = isFeed;
+    this.#explanations = explanations;
+    this.#rates = rates;
+    if (explanations !== 'all') this.#saliency = null;
+  }
+
+  /** @param {Caption | null} caption  The one on the page. */
+  show(caption) {
+    const isOther = caption?.seq !== this.#caption?.seq;
+    // A saliency map comes after its caption, and is not valid for another one.
+    if (caption?.text !== this.#caption?.text) this.#saliency = null;
+    this.#caption = caption;
+    if (caption === null) {
+      this.#inspected = null;
+      this.tag = null;
+    } else if (isOther && this.#tag !== null && !caption.kept) {
+      this.#requestTagMap(this.#tag);
+    }
+    this.#update();
+  }
+
+  /** @param {Explanation} explanation  A map that came without a request. */
+  receive(explanation) {
+    if (explanation.of.kind !== 'caption' || this.#explanations !== 'all') return;
+    this.#saliency = explanation;
+    if (this.#inspected?.kind === 'caption') this.#update();
+  }
+
+  /** @param {Inspected | null} inspected */
+  inspect(inspected) {
+    this.#inspected = inspected;
+    this.#update();
+  }
+
+  /** @param {string | null} name  The tag whose map is shown while no word is inspected. */
+  set tag(name) {
+    this.#tag = name;
+    this.#tagMap = null;
+    this.#tagRemark = '';
+    this.#pending?.abort();
+    this.#pending = null;
+    if (name !== null) this.#requestTagMap(name);
+    this.#update();
+  }
+
+  get tag() {
+    return this.#tag;
+  }
+
+  /** @param {string} name */
+  async #requestTagMap(name) {
+    if (this.#pending || !this.#caption) return;
+    const method = this.#methods.find(({ kinds }) => kinds.includes('tag'));
+    if (!method) {
+      this.#tagRemark = 'This model cannot locate objects.';
+      return;
+    }
+    if (this.#tagMap === null) this.#tagRemark = 'Computing its map…';
+    const pending = (this.#pending = new AbortController());
+    const of = { kind: /** @type {const} */ ('tag'), text: name };
+    const params = { seq: this.#caption.seq, method: method.name, of };
+    try {
+      const { map } = await this.#requests.explain(params, pending.signal);
+      if (this.#pending !== pending) return;
+      this.#tagMap = { map, method: method.name, strength: null };
+    } catch (error) {
+      if (this.#pending !== pending) return;
+      this.#tagMap = null;
+      const code = error instanceof RequestError ? error.code : '';
+      this.#tagRemark = ERROR_TEXTS[code] ?? 'Its map could not be computed.';
+    }
+    this.#pending = null;
+    this.#update();
+  }
+
+  #update() {
+    const { canvas, legend, description } = this.#elements;
+    const shown = this.#shownMap();
+    const method = this.#methods.find(({ name }) => name === shown?.method);
+    canvas.map = shown?.map ?? null;
+    if (shown) {
+      legend.show(method ?? { title: shown.method, unit: '' }, shown.map, shown.strength);
+      legend.avoid(canvas);
+    } else {
+      legend.hide();
+    }
+    const text = this.#describe(shown);
+    description.toggleAttribute('data-word', text !== '');
+    setText(description, text);
+  }
+
+  /** @returns {ShownMap | null} */
+  #shownMap() {
+    const [caption, inspected] = [this.#caption, this.#inspected];
+    if (caption === null) return null;
+    if (inspected === null) return this.#tagMap;
+    const { maps } = caption;
+    if (inspected.kind === 'caption') {
+      if (this.#saliency) return { ...this.#saliency, strength: null };
+      return maps && { map: maps.caption, method: maps.method, strength: null };
+    }
+    if (caption.fallback === 'tags') {
+      return caption.tags[inspected.index]?.text === this.#tag ? this.#tagMap : null;
+    }
+    const map = maps?.words[inspected.index];
+    return maps && map
+      ? { map, method: maps.method, strength: relativeStrength(map, maps.words) }
+      : null;
+  }
+
+  /** @param {ShownMap | null} shown */
+  #describe(shown) {
+    const [caption, inspected] = [this.#caption, this.#inspected];
+    if (caption === null) return '';
+    const where = shown && `Based on: ${locationText(shown.map)}.`;
+    const whereOrWhyNot = () =>
+      where ?? missingMapText(this.#explanations, this.#rates, this.#isFeed);
+    if (inspected?.kind === 'caption') return `Whole caption. ${whereOrWhyNot()}`;
+    if (inspected === null) {
+      if (this.#tag === null) return '';
+      return `Object “${this.#tag}”. ${where ?? this.#tagRemark}`.trim();
+    }
+    if (caption.fallback === 'tags') {
+      const tag = caption.tags[inspected.index];
+      const remark = tag?.text === this.#tag ? this.#tagRemark : 'Select it to see where.';
+      return tag ? `${wordText({ ...tag, alternatives: [] })}. ${where ?? remark}` : '';
+    }
+    const word = caption.words[inspected.index];
+    return word ? `${wordText(word)}. ${whereOrWhyNot()}` : '';
+  }
+}
+
+/** @param {Word} word */
+function wordText({ text, prob, alternatives }) {
+  const others = alternatives.map((other) => `${other.text} ${percent(other.prob)}`);
+  const runnersUp = others.length > 0 ? `. Runners-up: ${others.join(', ')}` : '';
+  return `“${text}” ${percent(prob)}${runnersUp}`;
+}
+
+/**
+ * @param {Settings['explanations']} explanations
+ * @param {MapRates} rates
+ * @param {boolean} isFeed
+ * @returns {string}  Why a caption has no maps of its words.
+ */
+function missingMapText(explanations, rates, isFeed) {
+  if (explanations === 'none') return 'No map: maps are turned off in the settings.';
+  return reducedMapsText(explanations, rates, isFeed) || 'No map for this caption.';
+}
+
+/**
+ * @param {Settings['explanations']} explanations  As requested.
+ * @param {MapRates} rates
+ * @param {boolean} isFeed  Whether the stream is a feed, whose maps the server sets.
+ * @returns {string}  Which maps come less often than requested; empty if none does.
+ */
+export function reducedMapsText(explanations, { words_every, saliency_every }, isFeed) {
+  const reduced = [];
+  if (explanations !== 'none' && words_every !== 1) {
+    reduced.push(`Word maps: ${rateText(words_every)}.`);
+  }
+  if (explanations === 'all' && saliency_every !== 1) {
+    reduced.push(`Pixel maps: ${rateText(saliency_every)}.`);
+  }
+  if (reduced.length === 0) return '';
+  const reason = isFeed
+    ? 'This feed has fewer maps right now.'
+    : 'Fewer maps, because the captioner is busy.';
+  return [reason, ...reduced].join(' ');
+}
+
+/** @param {number} every  One caption in so many has a map. */
+function rateText(every) {
+  if (every === 0) return 'none';
+  return every === 1 ? 'every caption' : `every ${ordinal(every)} caption`;
+}
+
+/** @param {number} count */
+function ordinal(count) {
+  const rule = new Intl.PluralRules('en', { type: 'ordinal' }).select(count);
+  const suffix = rule === 'one' ? 'st' : rule === 'two' ? 'nd' : rule === 'few' ? 'rd' : 'th';
+  return `${count}${suffix}`;
+}

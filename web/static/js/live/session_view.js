@@ -1,0 +1,201 @@
+// @ts-check
+/** What the page shows of the running session: captions, maps, settings and the frozen frame. */
+
+import { AnalysisNotices } from '../analysis/analysis_notices.js';
+import { AnalysisStore } from '../analysis/analysis_store.js';
+import { Announcer, Speech } from '../captions/announcer.js';
+import { captionText } from '../captions/caption.js';
+import { getElement, setText } from '../common/dom.js';
+import { MapCanvas } from '../heatmaps/map_canvas.js';
+import { MapLegend } from '../heatmaps/map_legend.js';
+import { Requests } from '../session/requests.js';
+import { StudyDialog, studyDialogElements } from '../study/study_dialog.js';
+import { CaptionLog } from './caption_log.js';
+import { CaptionView, captionViewElements } from './caption_view.js';
+import { MapOverlay, reducedMapsText } from './map_overlay.js';
+import { SettingsForm, settingsFormElements } from './settings_form.js';
+import { StatsTable } from './stats_table.js';
+import { TagList } from './tag_list.js';
+
+/** @typedef {import('../captions/caption.js').Caption} Caption */
+/** @typedef {import('../session/messages.js').Hello} Hello */
+/** @typedef {import('../session/messages.js').Method} Method */
+/** @typedef {import('../session/messages.js').ServerMessage} ServerMessage */
+/** @typedef {import('../session/messages.js').Stats} Stats */
+
+const explanationsHint = getElement('about-explanations').textContent;
+
+export class SessionView {
+  #send;
+  #delayMs;
+  #speech = new Speech();
+  #announcer = new Announcer(getElement('announcement'), this.#speech);
+  #requests = new Requests((message) => this.#send(message));
+  #mapOverlay;
+  #captions;
+  #analyses = new AnalysisStore(this.#requests, (job) => {
+    this.#notices.update(job, this.#study.analyses.update(job));
+  });
+  #study = new StudyDialog(studyDialogElements(), this.#requests, this.#analyses, () =>
+    this.#onStudyClosed(),
+  );
+  #notices = new AnalysisNotices(
+    {
+      section: getElement('kept'),
+      list: getElement('kept-list'),
+      announcement: getElement('kept-news'),
+    },
+    this.#analyses,
+    (subject) => this.#study.openResults(subject),
+  );
+  #log = new CaptionLog(getElement('earlier'), (rows) => {
+    getElement('earlier-section').hidden = rows === 0;
+  });
+  #stats = new StatsTable(getElement('figures'));
+  #settings = new SettingsForm(settingsFormElements(), (settings) =>
+    this.#send({ type: 'configure', ...settings }),
+  );
+  /** @type {Method[]} */
+  #methods = [];
+  #isFeed = false;
+  /** The stream's id. */
+  #stream = '';
+
+  /**
+   * @param {HTMLVideoElement} video
+   * @param {(message: object) => boolean} send  Returns whether the data channel was open.
+   * @param {() => number} delayMs  The age of a message when it arrives.
+   */
+  constructor(video, send, delayMs) {
+    this.#send = send;
+    this.#delayMs = delayMs;
+    const canvas = new MapCanvas(getElement('map', HTMLCanvasElement), () => ({
+      width: video.videoWidth,
+      height: video.videoHeight,
+    }));
+    const mapOverlay = new MapOverlay(
+      {
+        canvas,
+        legend: new MapLegend(getElement('map-legend')),
+        description: getElement('word-detail'),
+      },
+      this.#requests,
+    );
+    const tags = new TagList(
+      { row: getElement('objects'), list: getElement('object-list') },
+      (name) => {
+        mapOverlay.tag = name;
+      },
+    );
+    this.#mapOverlay = mapOverlay;
+    this.#captions = new CaptionView(captionViewElements(), tags, mapOverlay);
+    video.addEventListener('resize', () => canvas.paint());
+    this.#addListeners();
+    this.#analyses.resume();
+  }
+
+  clear() {
+    this.#captions.clear();
+    this.#announcer.reset();
+  }
+
+  /** Fails all pending requests: the connection is lost, and the frozen frame with it. */
+  disconnect() {
+    this.#requests.rejectAll();
+    if (this.#study.isOpen) this.#study.disconnect();
+  }
+
+  stopSpeech() {
+    this.#speech.stop();
+  }
+
+  /** @param {ServerMessage} message */
+  receive(message) {
+    if (this.#requests.receive(message)) return;
+    switch (message.type) {
+      case 'hello':
+        this.#start(message);
+        break;
+      case 'caption':
+        this.#showCaption(message);
+        break;
+      case 'stats':
+        this.#showStats(message);
+        break;
+      case 'frozen':
+        this.#study.showFrame(message);
+        break;
+      case 'explanation':
+        this.#mapOverlay.receive(message);
+        break;
+      case 'error':
+        if (message.code === 'gone') this.#study.showFrameGone();
+        else this.#settings.showError(message.message);
+        break;
+    }
+  }
+
+  /** @param {Hello} hello */
+  #start(hello) {
+    this.#settings.start(hello);
+    this.#stats.showModel(hello);
+    this.#stream = hello.stream;
+    this.#isFeed = hello.watching !== null;
+    this.#study.analyses.model = hello.model;
+    this.#mapOverlay.methods = this.#methods = hello.model.methods;
+  }
+
+  /** @param {Caption} caption */
+  #showCaption(caption) {
+    const ageMs = caption.age_ms + this.#delayMs();
+    this.#captions.show(caption, performance.now() - ageMs, this.#settings.intervalS);
+    this.#log.add(caption, new Date(Date.now() - ageMs));
+    this.#stats.showCaption(caption);
+    if (!this.#study.isOpen) this.#announcer.add(caption);
+  }
+
+  /** @param {Stats} stats */
+  #showStats(stats) {
+    const { explanations } = stats.settings;
+    this.#settings.confirm(stats.settings);
+    this.#stats.showStats(stats);
+    this.#study.analyses.frameCount = stats.pictures;
+    this.#mapOverlay.configure(explanations, stats.explanations, this.#isFeed);
+    const reduced = reducedMapsText(explanations, stats.explanations, this.#isFeed);
+    setText(getElement('about-explanations'), reduced || explanationsHint);
+    setText(getElement('load'), stats.load.message);
+  }
+
+  #freeze() {
+    const { caption, capturedAt, lastInspected } = this.#captions;
+    if (caption === null || this.#methods.length === 0) return;
+    const isSent = this.#send({ type: 'freeze', seq: caption.seq });
+    const subject = {
+      stream: this.#stream,
+      seq: caption.seq,
+      caption: captionText(caption),
+      taken: capturedAt.getTime(),
+    };
+    this.#study.open(caption, subject, this.#methods, lastInspected);
+    if (!isSent) this.#study.disconnect();
+  }
+
+  #onStudyClosed() {
+    this.#send({ type: 'release' });
+    if (this.#captions.caption) this.#announcer.add(this.#captions.caption);
+  }
+
+  #addListeners() {
+    const speak = getElement('speak', HTMLInputElement);
+    getElement('freeze').addEventListener('click', () => this.#freeze());
+    getElement('leave-frozen').addEventListener('click', () => this.#study.close());
+    getElement('clear-earlier').addEventListener('click', () => this.#log.clear());
+    speak.addEventListener('change', () => {
+      this.#speech.enabled = speak.checked;
+      this.#speech.say(this.#captions.text);
+    });
+    if (Speech.isAvailable) return;
+    speak.disabled = true;
+    getElement('about-speak').textContent = 'This browser has no speech synthesis.';
+  }
+}

@@ -1,0 +1,95 @@
+// @ts-check
+/** The form that publishes the session under a name, with its address and its viewers. */
+
+import { createElement, getElement, setText } from '../common/dom.js';
+import { feedUrl } from '../common/routes.js';
+import { viewersText } from '../feeds/feed.js';
+
+/** The names that the server accepts. */
+const NAME = /^[a-z0-9][a-z0-9_-]{0,39}$/;
+const NAME_RULE = 'Use 1 to 40 lowercase letters, digits, - or _. Start with a letter or digit.';
+
+export function shareFormElements() {
+  return {
+    section: getElement('publishing'),
+    form: getElement('publish', HTMLFormElement),
+    name: getElement('publish-name', HTMLInputElement),
+    error: getElement('publish-told'),
+    published: getElement('published'),
+    address: getElement('published-address'),
+    viewers: getElement('published-viewers'),
+    stop: getElement('unpublish'),
+  };
+}
+
+export class ShareForm {
+  #elements;
+  #onSubmit;
+  #isTaken;
+  #name = '';
+
+  /**
+   * @param {ReturnType<typeof shareFormElements>} elements
+   * @param {(name: string) => void} onSubmit  Called with the name; empty to stop sharing.
+   * @param {(name: string) => boolean} isTaken
+   */
+  constructor(elements, onSubmit, isTaken) {
+    this.#elements = elements;
+    this.#onSubmit = onSubmit;
+    this.#isTaken = isTaken;
+    elements.form.addEventListener('submit', (event) => {
+      event.preventDefault();
+      this.#submit();
+    });
+    elements.name.addEventListener('input', () => this.#setError(''));
+    elements.stop.addEventListener('click', () => {
+      onSubmit('');
+      elements.name.focus();
+    });
+  }
+
+  /**
+   * @param {string | null} name  The name that the session is published under, empty if it is not;
+   *   null if there is no session to publish.
+   */
+  show(name) {
+    const { section, form, published, address, stop } = this.#elements;
+    section.hidden = name === null;
+    const hadFocus = form.contains(document.activeElement);
+    this.#name = name ?? '';
+    form.hidden = this.#name !== '';
+    published.hidden = this.#name === '';
+    if (this.#name === '') return;
+    const link = createElement('a', '', new URL(feedUrl(this.#name), location.href).href);
+    link.href = feedUrl(this.#name);
+    link.target = '_blank';
+    address.replaceChildren(link);
+    this.#setError('');
+    if (hadFocus) stop.focus();
+  }
+
+  /** @param {number} count */
+  set viewers(count) {
+    setText(this.#elements.viewers, viewersText(count) || 'No viewers');
+  }
+
+  /** Shows why the name cannot be used. @param {string} message */
+  showError(message) {
+    this.#setError(message);
+    this.#elements.name.focus();
+  }
+
+  #submit() {
+    const name = this.#elements.name.value.trim().toLowerCase();
+    if (!NAME.test(name)) this.showError(NAME_RULE);
+    else if (this.#isTaken(name)) this.showError(`“${name}” is taken. Choose another name.`);
+    else this.#onSubmit(name);
+  }
+
+  /** @param {string} text  Empty for no error. */
+  #setError(text) {
+    const { name, error } = this.#elements;
+    setText(error, text);
+    name.setAttribute('aria-invalid', String(text !== ''));
+  }
+}

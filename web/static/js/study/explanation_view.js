@@ -1,0 +1,248 @@
+// @ts-check
+/**
+ * The explanation of one target in a frozen frame: its map by the selected method, beside another
+ * method's, against an alternative word, and with a faithfulness check.
+ */
+
+import { createButton } from '../common/dom.js';
+import { percent } from '../common/format.js';
+import { relativeStrength } from '../heatmaps/heat_map.js';
+import { locationText } from '../heatmaps/map_location.js';
+import { requestErrorText } from '../session/requests.js';
+import { checkText, FaithfulnessCheck } from './faithfulness_check.js';
+import { MapPanel } from './map_panel.js';
+import { MethodPicker } from './method_picker.js';
+
+/** @typedef {import('../heatmaps/map_canvas.js').Size} Size */
+/** @typedef {import('../session/explanation_messages.js').Target} Target */
+/** @typedef {import('../session/messages.js').Method} Method */
+/** @typedef {import('./explanation_cache.js').ExplanationCache} ExplanationCache */
+/** @typedef {import('./target_picker.js').TargetInfo} TargetInfo */
+/** @typedef {{selected: MapPanel, compared: MapPanel}} Panels */
+/**
+ * One frame with the target that is shown of it.
+ *
+ * @typedef {object} Shown
+ * @property {ExplanationCache} explanations
+ * @property {Panels} panels
+ * @property {TargetInfo | null} info
+ * @property {string | null} contrast  The alternative to contrast the word with, if any.
+ */
+
+const NO_CHECK = 'Only words can be checked, not objects, comparisons or the whole caption.';
+
+export class ExplanationView {
+  #elements;
+  #methods;
+  #check;
+  #announce;
+  /** @type {Shown | null} */
+  #shown = null;
+  /** Aborts the requests for the current target. */
+  #requests = new AbortController();
+
+  /**
+   * @param {object} elements
+   * @param {HTMLElement} elements.panels
+   * @param {HTMLElement} elements.chosen    For the target's name and probability.
+   * @param {HTMLElement} elements.rivals    For the alternatives to contrast the word with.
+   * @param {HTMLElement} elements.rivalSet
+   * @param {HTMLElement} elements.rivalTitle
+   * @param {ConstructorParameters<typeof MethodPicker>[0]} elements.methods
+   * @param {ConstructorParameters<typeof FaithfulnessCheck>[0]} elements.check
+   * @param {(text: string) => void} announce  To screen readers.
+   */
+  constructor(elements, announce) {
+    this.#elements = elements;
+    this.#announce = announce;
+    this.#methods = new MethodPicker(elements.methods, () => this.#update(true));
+    this.#check = new FaithfulnessCheck(elements.check);
+  }
+
+  /**
+   * @param {ExplanationCache} explanations
+   * @param {Method[]} methods
+   * @param {Size} size  Of the frame.
+   */
+  open(explanations, methods, size) {
+    const panels = { selected: new MapPanel(size), compared: new MapPanel(size) };
+    this.#shown = { explanations, panels, info: null, contrast: null };
+    this.#methods.setMethods(methods);
+    this.#elements.panels.replaceChildren(panels.selected.element, panels.compared.element);
+  }
+
+  /** Aborts pending requests and removes the maps. */
+  close() {
+    this.#requests.abort();
+    this.#shown = null;
+    this.#elements.panels.replaceChildren();
+  }
+
+  /** @param {HTMLImageElement} image */
+  set image(image) {
+    for (const panel of Object.values(this.#shown?.panels ?? {})) panel.image = image;
+  }
+
+  /** @param {TargetInfo} info */
+  set target(info) {
+    if (!this.#shown) return;
+    this.#shown.info = info;
+    this.#shown.contrast = null;
+    this.#elements.chosen.textContent = targetText(info);
+    this.#showAlternatives(info);
+    this.#update(false);
+  }
+
+  /** @param {TargetInfo} info */
+  #showAlternatives({ name, alternatives }) {
+    const { rivalSet, rivalTitle, rivals } = this.#elements;
+    rivalSet.hidden = alternatives.length === 0;
+    rivalTitle.textContent = `Why “${name}”?`;
+    const choices = [
+      { button: createButton('overall', 'pick'), contrast: null },
+      ...alternatives.map(({ text, prob }) => ({
+        button: createButton(`instead of “${text}” ${percent(prob)}`, 'pick'),
+        contrast: text,
+      })),
+    ];
+    const markPressed = (/** @type {string | null} */ pressed) => {
+      for (const { button, contrast } of choices) {
+        button.setAttribute('aria-pressed', String(contrast === pressed));
+      }
+    };
+    for (const { button, contrast } of choices) {
+      button.addEventListener('click', () => {
+        if (this.#shown) this.#shown.contrast = contrast;
+        markPressed(contrast);
+        this.#update(true);
+      });
+    }
+    markPressed(null);
+    rivals.replaceChildren(...choices.map(({ button }) => button));
+  }
+
+  /**
+   * Shows the maps of the current target.
+   *
+   * @param {boolean} computeSlow  Whether to run methods that are slow.
+   */
+  #update(computeSlow) {
+    if (!this.#shown?.info) return;
+    const { panels, info, contrast } = this.#shown;
+    const target = contrastTarget(info.target, contrast);
+    this.#requests.abort();
+    this.#requests = new AbortController();
+    this.#methods.restrict(target.kind);
+    const { selected, compared } = this.#methods;
+    panels.compared.element.hidden = compared === undefined;
+    this.#elements.panels.toggleAttribute('data-beside', compared !== undefined);
+    this.#check.showMessage(target.kind === 'word' ? 'The check follows the map.' : NO_CHECK);
+    if (selected) this.#showMap(panels.selected, selected, computeSlow);
+    else panels.selected.showOffer('This model has no method to explain it.', '', () => {});
+    if (compared) this.#showMap(panels.compared, compared, computeSlow);
+  }
+
+  /**
+   * @param {MapPanel} panel
+   * @param {Method} method
+   * @param {boolean} computeSlow
+   */
+  async #showMap(panel, method, computeSlow) {
+    if (!this.#shown?.info) return;
+    const { explanations, panels, info, contrast } = this.#shown;
+    const target = contrastTarget(info.target, contrast);
+    const name = targetName(info, contrast);
+    const { signal } = this.#requests;
+    const compute = () => this.#showMap(panel, method, true);
+    const cached = explanations.get(method.name, target);
+    if (!cached && !computeSlow && !explanations.isFast(method.name)) {
+      panel.showOffer(`${method.title}: ${method.cost}.`, `Compute for ${name}`, compute);
+      return;
+    }
+    const cancel = new AbortController();
+    try {
+      if (!cached) panel.showComputing(method, () => cancel.abort());
+      const map =
+        cached ??
+        (await explanations.request(
+          method.name,
+          target,
+          AbortSignal.any([signal, cancel.signal]),
+          (progress) => panel.setProgress(method, progress),
+        ));
+      if (signal.aborted) return;
+      const words = target.kind === 'word' ? explanations.mapsOfAllWords(method.name) : [];
+      panel.showMap(method, name, map, relativeStrength(map, words));
+      if (panel !== panels.selected) return;
+      this.#announce(`${name}: ${locationText(map)}.`);
+      if (target.kind === 'word' && target.index !== undefined) {
+        this.#offerCheck(method, info.name, target.index);
+      }
+    } catch (error) {
+      if (signal.aborted) return;
+      const { text, canRetry } = requestErrorText(error);
+      panel.showOffer(text, canRetry ? `Compute for ${name}` : '', compute);
+      this.#announce(text);
+    }
+  }
+
+  /**
+   * Checks the map of a word, or offers to if the method is slow.
+   *
+   * @param {Method} method
+   * @param {string} word
+   * @param {number} index  Of the word.
+   */
+  #offerCheck(method, word, index) {
+    const check = () => this.#runCheck(method, word, index);
+    if (this.#shown?.explanations.isFast(method.name)) check();
+    else this.#check.showMessage('The check computes the map again.', 'Check this map', check);
+  }
+
+  /**
+   * @param {Method} method
+   * @param {string} word
+   * @param {number} index
+   */
+  async #runCheck(method, word, index) {
+    if (!this.#shown) return;
+    const { signal } = this.#requests;
+    this.#check.showMessage('Blanking the region, then random regions of the same size…');
+    try {
+      const checked = await this.#shown.explanations.check(method.name, index, signal);
+      if (signal.aborted) return;
+      this.#check.showResult(word, checked);
+      this.#announce(checkText(word, checked));
+    } catch (error) {
+      if (signal.aborted) return;
+      const { text, canRetry } = requestErrorText(error);
+      this.#check.showMessage(text, canRetry ? 'Check this map' : '', () =>
+        this.#runCheck(method, word, index),
+      );
+    }
+  }
+}
+
+/**
+ * @param {Target} target
+ * @param {string | null} contrast
+ * @returns {Target}
+ */
+function contrastTarget(target, contrast) {
+  return contrast === null ? target : { ...target, kind: 'contrast', text: contrast };
+}
+
+/**
+ * @param {TargetInfo} info
+ * @param {string | null} contrast
+ */
+function targetName({ name, target }, contrast) {
+  if (target.kind === 'caption') return 'the whole caption';
+  return contrast === null ? `“${name}”` : `“${name}” instead of “${contrast}”`;
+}
+
+/** @param {TargetInfo} info */
+function targetText({ target, name, prob }) {
+  if (prob === null) return 'Whole caption';
+  return `${target.kind === 'tag' ? 'Object ' : ''}“${name}” ${percent(prob)}`;
+}

@@ -1,0 +1,171 @@
+// @ts-check
+/**
+ * The choice of what to explain in a frozen frame: each word, the caption and each tag as a radio
+ * button with a small heat map.
+ */
+
+import { confidenceBand } from '../captions/caption.js';
+import { createButton, createElement, indexAfterKey } from '../common/dom.js';
+import { percent } from '../common/format.js';
+import { MappedImage } from '../heatmaps/map_canvas.js';
+import { locationText } from '../heatmaps/map_location.js';
+
+/** @typedef {import('../captions/caption.js').Alternative} Alternative */
+/** @typedef {import('../captions/caption.js').Caption} Caption */
+/** @typedef {import('../heatmaps/heat_map.js').HeatMap} HeatMap */
+/** @typedef {import('../heatmaps/map_canvas.js').Size} Size */
+/** @typedef {import('../session/explanation_messages.js').Target} Target */
+/**
+ * A target with what the page shows of it.
+ *
+ * @typedef {object} TargetInfo
+ * @property {Target} target
+ * @property {string} name
+ * @property {number | null} prob  Null for the caption as a whole.
+ * @property {Alternative[]} alternatives  Of a word.
+ */
+/**
+ * @typedef {object} Tile
+ * @property {TargetInfo} info
+ * @property {HTMLButtonElement} button
+ * @property {MappedImage} image
+ * @property {HTMLElement} strength
+ */
+
+const MAX_SIDE = 320;
+
+/**
+ * @param {Caption} caption
+ * @returns {TargetInfo[]}  Its words, the caption as a whole, its tags.
+ */
+export function targetsOf({ words, tags }) {
+  return [
+    ...words.map(({ text, prob, alternatives }, index) => ({
+      target: { kind: /** @type {const} */ ('word'), index },
+      name: text,
+      prob,
+      alternatives,
+    })),
+    {
+      target: { kind: /** @type {const} */ ('caption') },
+      name: 'caption',
+      prob: null,
+      alternatives: [],
+    },
+    ...tags.map(({ text, prob }) => ({
+      target: { kind: /** @type {const} */ ('tag'), text },
+      name: text,
+      prob,
+      alternatives: [],
+    })),
+  ];
+}
+
+export class TargetPicker {
+  #group;
+  #onSelect;
+  /** @type {Tile[]} */
+  #tiles = [];
+
+  /**
+   * @param {HTMLElement} group
+   * @param {(target: TargetInfo) => void} onSelect
+   */
+  constructor(group, onSelect) {
+    this.#group = group;
+    this.#onSelect = onSelect;
+    group.addEventListener('keydown', (event) => this.#selectByKey(event));
+  }
+
+  /**
+   * @param {TargetInfo[]} targets
+   * @param {Size} size  Of the frame.
+   */
+  show(targets, size) {
+    this.#tiles = targets.map((info) => createTile(info, size));
+    for (const { info, button } of this.#tiles) {
+      button.addEventListener('click', () => this.select(info));
+    }
+    this.#group.replaceChildren(...this.#tiles.map(({ button }) => button));
+  }
+
+  /** @param {HTMLImageElement} image */
+  set image(image) {
+    for (const tile of this.#tiles) tile.image.image = image;
+  }
+
+  /** @param {number} index @param {HeatMap} map */
+  setMap(index, map) {
+    const tile = this.#tiles[index];
+    if (!tile) return;
+    tile.image.map = map;
+    tile.button.setAttribute('aria-description', `based on: ${locationText(map)}`);
+  }
+
+  /**
+   * @param {number} index
+   * @param {number | null} strength  Of its map relative to the strongest word's, 0 to 1.
+   */
+  setStrength(index, strength) {
+    this.#tiles[index]?.strength.style.setProperty('--strength', String(strength ?? 0));
+  }
+
+  clear() {
+    this.#tiles = [];
+    this.#group.replaceChildren();
+  }
+
+  /** @param {TargetInfo} selected */
+  select(selected) {
+    for (const { info, button } of this.#tiles) {
+      const isSelected = info.target === selected.target;
+      button.setAttribute('aria-checked', String(isSelected));
+      button.tabIndex = isSelected ? 0 : -1;
+    }
+    this.#onSelect(selected);
+  }
+
+  /** Focuses the selected tile. */
+  focus() {
+    const selected = this.#tiles.find(({ button }) => button.tabIndex === 0);
+    selected?.button.focus();
+    selected?.button.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+  }
+
+  /** @param {KeyboardEvent} event */
+  #selectByKey(event) {
+    const index = this.#tiles.findIndex(({ button }) => button === event.target);
+    const next = indexAfterKey(event.key, index, this.#tiles.length, { vertical: true });
+    const tile = next === null ? undefined : this.#tiles[next];
+    if (index < 0 || !tile) return;
+    event.preventDefault();
+    this.select(tile.info);
+    this.focus();
+  }
+}
+
+/**
+ * @param {TargetInfo} info
+ * @param {Size} size
+ * @returns {Tile}
+ */
+function createTile(info, size) {
+  const { target, name, prob } = info;
+  const image = new MappedImage(size, MAX_SIDE);
+  const strength = createElement('span', 'strength');
+  const label = createElement('span', 'tile-name', name);
+  const share = createElement('span', 'tile-share');
+  if (prob !== null) {
+    label.classList.add('sample');
+    label.dataset.certainty = confidenceBand(prob);
+    share.textContent = percent(prob);
+  }
+  const button = createButton('', 'tile');
+  button.append(image.element, strength, label, ' ', share);
+  button.dataset.kind = target.kind;
+  button.setAttribute('role', 'radio');
+  const probability = prob === null ? '' : `, ${percent(prob)} sure`;
+  const kind = { word: '', contrast: '', caption: 'whole ', tag: 'object ' }[target.kind];
+  button.setAttribute('aria-label', `${kind}${name}${probability}`);
+  return { info, button, image, strength };
+}
