@@ -1,32 +1,35 @@
-"""What a captioner says of a picture, and every explanation of it."""
+"""What a report contains: the caption of an image, its explanations and analyses."""
 
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.adversarial import AdversarialFindings
 from inference.captioning import Caption, Tag, Timing, Word
-from inference.captioning.decoding import Reader
+from inference.captioning.decoding import CaptionBuilder
 from inference.captioning.model import CaptionModel
+from inference.concepts import ConceptFindings
 from inference.explanations import Check, Map, Target
-from inference.explanations.masking import blank_check
+from inference.explanations.captioned_image import CaptionedImage
+from inference.explanations.masking import check_map
 from inference.explanations.method import Method
 from inference.explanations.methods import METHODS
-from inference.explanations.subject import Subject
-from inference.progress import ProgressPrinter, followed
+from inference.progress import ProgressPrinter, run_with_progress
 from inference.word_kinds import word_kind
 from models.captioner import BeamCaption
-from models.checkpoint import Card
+from models.checkpoint import ModelCard
 from models.language import PAD
 
-WHOLE = "whole caption"
+ANALYSES: Final = ("adversarial", "ace")
+"""Names of the analyses: how easily the captioner is fooled, and which concepts it uses."""
 
 
 def method_file(name: str) -> str:
-    """Name the picture of a method."""
+    """Return the file name of a method's sheet of maps."""
     return f"{name}.png"
 
 
@@ -34,14 +37,14 @@ def method_file(name: str) -> str:
 class Explanation:
     """One map."""
 
-    of: Target
+    target: Target
     title: str
     """The word or the tag, or "whole caption"."""
     map: Map
 
 
 @dataclass(frozen=True, slots=True)
-class Explained:
+class MethodMaps:
     """The maps of one method."""
 
     method: Method
@@ -51,39 +54,39 @@ class Explained:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What there is to report of a picture."""
+    """The caption of an image and its explanations."""
 
-    picture: NDArray[np.uint8]
+    image: NDArray[np.uint8]
     """RGB, uint8 [H, W, 3]."""
-    card: Card
+    card: ModelCard
     caption: Caption
-    """As it is said, which may be less than was found."""
+    """As shown: with low confidence, only the likely part."""
     words: tuple[Word, ...]
-    """Of all that was found."""
+    """Of the whole caption, whatever its confidence."""
     tokens: tuple[int, ...]
-    """Of these words and their end, as the search found them."""
-    methods: tuple[Explained, ...]
+    """Of these words and the end token."""
+    methods: tuple[MethodMaps, ...]
     checks: dict[int, Check]
-    """Of object words by their place: whether their regions matter, see `blank_check`."""
+    """For object words by index: whether their maps hold up, see `check_map`."""
     checked_by: str | None
-    """The method whose maps tell the regions; None if none of them explains words."""
+    """Name of the method whose maps are checked; None if none of them explains words."""
     checks_ms: float
 
     def to_json(self) -> dict[str, Any]:
-        """Return what there is to add to `Document.to_json`, as JSON values.
+        """Return what the JSON file has beyond `Document.to_json`, as JSON values.
 
         Returns:
-            - `words`, of all that was found: `text`, `prob`, `kind` (object, function or other),
-              `alternatives` (`text`, `prob`) and `check`, null but for objects: `share` of the
-              picture that was blanked, p(word) before (`prob`), after (`blanked`), and after as
-              much of other places was blanked (`random`: lowest, median, highest).
+            - `words` of the whole caption: `text`, `prob`, `kind` (object, function or other),
+              `alternatives` (`text`, `prob`) and `check`, null except for objects: `share` of the
+              image that was blanked, p(word) before (`prob`), after (`blanked`), and after an
+              equal area elsewhere was blanked (`random`: lowest, median, highest).
             - `tags`: `text`, `prob`.
-            - `checked_by`: the method whose maps told what to blank.
-            - `methods`: `name`, `title`, `paper`, `cost`, `unit`, the `file` that shows it,
+            - `checked_by`: the method whose maps chose what to blank.
+            - `methods`: `name`, `title`, `paper`, `cost`, `unit`, the `file` with its maps,
               `took_ms`, and `maps`: `of` (`kind` word, caption or tag, `index`, `text`), `shape`,
-              `data` (base64 of a byte a cell, row by row, 255 at the peak), `peak` (in the
-              method's unit) and `peak_at` (`x` and `y` of the middle of that cell, 0..1 from the
-              upper left).
+              `data` (base64 of one byte per cell, row by row, 255 at the peak), `peak` (in the
+              method's unit) and `peak_at` (`x` and `y` of that cell's centre, 0..1 from the top
+              left).
             - `timing_ms`: `encoder`, `decoder`, `explanations`, `checks`.
         """
         caption = self.caption
@@ -92,9 +95,9 @@ class Contents:
                 {
                     **asdict(word),
                     "kind": word_kind(word.text),
-                    "check": self.checks[place].to_json() if place in self.checks else None,
+                    "check": self.checks[index].to_json() if index in self.checks else None,
                 }
-                for place, word in enumerate(self.words)
+                for index, word in enumerate(self.words)
             ],
             "tags": [asdict(tag) for tag in caption.tags],
             "checked_by": self.checked_by,
@@ -108,79 +111,125 @@ class Contents:
         }
 
 
-def explain_picture(
+@dataclass(frozen=True, slots=True)
+class Analyses:
+    """Findings of the long analyses; None for those that were not run."""
+
+    adversarial: AdversarialFindings | None = None
+    concepts: ConceptFindings | None = None
+
+
+def explain_image(
     model: CaptionModel,
-    picture: NDArray[np.uint8],
+    image: NDArray[np.uint8],
     methods: Sequence[str],
     progress: ProgressPrinter,
 ) -> Contents:
-    """Caption a picture and explain what is said.
+    """Caption an image and explain the caption.
 
     Args:
         model: The captioner.
-        picture: RGB, uint8 [H, W, 3] of any size.
-        methods: Names of `METHODS`. The first that explains words is the one that
-            is checked.
-        progress: Told of each method, and of the checks if there are any, and how far it is.
+        image: RGB, uint8 [H, W, 3] of any size.
+        methods: Names of `METHODS`. The first one that explains words is checked.
+        progress: Reports each method, and the checks if there are any.
 
     Raises:
-        ValueError: If the picture is no such picture.
+        ValueError: If the array is not such an image.
     """
-    model.check(picture)
+    model.check(image)
     chosen = [METHODS[name] for name in methods]
-    begun = time.perf_counter()
-    grids = model.encode([picture])
+    started = time.perf_counter()
+    grids = model.encode([image])
     encoded = time.perf_counter()
     found = BeamCaption(*(part[0] for part in model.search(grids)))
     decoded = time.perf_counter()
-    timing = Timing(encoder=(encoded - begun) * 1e3, decoder=(decoded - encoded) * 1e3)
-    caption = model.read(found, grids[0], timing)
-    # Without doubt: also what was too doubtful to be said is explained.
-    whole = Reader(model.captioner.vocabulary, None).read(found, grids[0], (), timing)
+    timing = Timing(encoder=(encoded - started) * 1e3, decoder=(decoded - encoded) * 1e3)
+    caption = model.build_caption(found, grids[0], timing)
+    # Without a fallback: what the confidence is too low to show is explained too.
+    builder = CaptionBuilder(model.captioner.vocabulary, None)
+    whole = builder.build(found, grids[0], (), timing)
     tokens = tuple(int(token) for token in found.tokens[found.tokens != PAD])
-    subject = Subject(model, picture, tokens)
+    subject = CaptionedImage(model, image, tokens)
     explained = []
     for method in chosen:
         progress.begin(method.title)
         targets = list(_targets(method, whole.words, caption.tags))
-        explained.append(_explained(subject, method, targets, progress))
-    checker = next((method for method in chosen if "word" in method.kinds), None)
-    begun = time.perf_counter()
-    checks = _checks(subject, explained, checker, progress) if checker else {}
+        explained.append(_explain(subject, method, targets, progress))
+    checked = next((method for method in chosen if "word" in method.kinds), None)
+    started = time.perf_counter()
+    checks = _check(subject, explained, checked, progress) if checked else {}
     return Contents(
-        picture=picture,
+        image=image,
         card=model.card,
         caption=caption,
         words=whole.words,
         tokens=tokens,
         methods=tuple(explained),
         checks=checks,
-        checked_by=checker.name if checker else None,
-        checks_ms=(time.perf_counter() - begun) * 1e3,
+        checked_by=checked.name if checked else None,
+        checks_ms=(time.perf_counter() - started) * 1e3,
     )
 
 
-def _explained(
-    subject: Subject,
+def analyse_image(
+    model: CaptionModel,
+    image: NDArray[np.uint8],
+    tokens: tuple[int, ...],
+    names: tuple[str, ...],
+    progress: ProgressPrinter,
+) -> Analyses:
+    """Run analyses of a caption with default parameters.
+
+    Args:
+        model: The captioner that produced the caption.
+        image: RGB, uint8 [H, W, 3].
+        tokens: The caption's, with at least one word.
+        names: Of `ANALYSES`.
+        progress: Reports each analysis.
+    """
+    adversarial: AdversarialFindings | None = None
+    concepts: ConceptFindings | None = None
+    # Imported here: what they compute with takes seconds to load.
+    if "adversarial" in names:
+        from inference.adversarial import AdversarialParams
+        from inference.adversarial.analysis import analyse as analyse_robustness
+
+        progress.begin("adversarial analysis")
+        adversarial = run_with_progress(
+            analyse_robustness(model, image, tokens, AdversarialParams()), progress
+        )
+    if "ace" in names:
+        from inference.concepts import ConceptParams
+        from inference.concepts.analysis import analyse as analyse_concepts
+
+        progress.begin("concept analysis")
+        concepts = run_with_progress(
+            analyse_concepts(model, image, tokens, ConceptParams()), progress
+        )
+    return Analyses(adversarial, concepts)
+
+
+def _explain(
+    subject: CaptionedImage,
     method: Method,
     targets: Sequence[tuple[Target, str]],
     progress: ProgressPrinter,
-) -> Explained:
-    begun = time.perf_counter()
+) -> MethodMaps:
+    started = time.perf_counter()
     explanations = []
     for index, (target, title) in enumerate(targets):
         shares = index / len(targets), (index + 1) / len(targets)
-        found = followed(method.explain(subject, target), progress, *shares)
+        found = run_with_progress(method.explain(subject, target), progress, *shares)
         explanations.append(Explanation(target, title, found))
-    return Explained(method, tuple(explanations), (time.perf_counter() - begun) * 1e3)
+    return MethodMaps(method, tuple(explanations), (time.perf_counter() - started) * 1e3)
 
 
 def _targets(
     method: Method, words: Sequence[Word], tags: Sequence[Tag]
 ) -> Iterator[tuple[Target, str]]:
-    """What there is to explain, and what to call it: of slow methods, not every word."""
+    """Yield the targets to explain and their titles; for slow methods, not every word."""
     if words and "caption" in method.kinds:
-        yield Target("caption"), WHOLE
+        yield Target("caption"), "whole caption"
     if "word" in method.kinds:
         for index, word in enumerate(words):
             if not method.slow or word_kind(word.text) == "object":
@@ -190,28 +239,31 @@ def _targets(
             yield Target("tag", text=tag.text), tag.text
 
 
-def _checks(
-    subject: Subject, explained: Sequence[Explained], checker: Method, progress: ProgressPrinter
+def _check(
+    subject: CaptionedImage,
+    explained: Sequence[MethodMaps],
+    checked: Method,
+    progress: ProgressPrinter,
 ) -> dict[int, Check]:
-    progress.begin("whether the maps are true")
-    (own,) = (each.explanations for each in explained if each.method is checker)
+    progress.begin("check of the maps")
+    (explanations,) = (each.explanations for each in explained if each.method is checked)
     names = subject.model.captioner.vocabulary.words
     objects = {
-        each.of.index: each.map
-        for each in own
-        if each.of.kind == "word"
-        and each.of.index is not None
-        and word_kind(names[subject.tokens[each.of.index]]) == "object"
+        each.target.index: each.map
+        for each in explanations
+        if each.target.kind == "word"
+        and each.target.index is not None
+        and word_kind(names[subject.tokens[each.target.index]]) == "object"
     }
     checks = {}
     for number, (index, found) in enumerate(objects.items()):
         shares = number / len(objects), (number + 1) / len(objects)
-        checks[index] = followed(blank_check(subject, found, index), progress, *shares)
+        checks[index] = run_with_progress(check_map(subject, found, index), progress, *shares)
     return checks
 
 
-def _method_json(explained: Explained) -> dict[str, Any]:
-    method = explained.method
+def _method_json(maps: MethodMaps) -> dict[str, Any]:
+    method = maps.method
     return {
         "name": method.name,
         "title": method.title,
@@ -219,10 +271,10 @@ def _method_json(explained: Explained) -> dict[str, Any]:
         "cost": method.cost,
         "unit": method.unit,
         "file": method_file(method.name),
-        "took_ms": round(explained.took_ms, 1),
+        "took_ms": round(maps.took_ms, 1),
         "maps": [
-            {"of": each.of.to_json(), **each.map.to_json(), "peak_at": _peak_at(each.map)}
-            for each in explained.explanations
+            {"of": each.target.to_json(), **each.map.to_json(), "peak_at": _peak_at(each.map)}
+            for each in maps.explanations
         ],
     }
 

@@ -1,4 +1,4 @@
-"""What a report is made from."""
+"""The data that a report is made from."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -9,51 +9,62 @@ from numpy.typing import NDArray
 from inference.adversarial import AdversarialFindings
 from inference.captioning import Caption
 from inference.concepts import ConceptFindings
-from inference.report.methods_part import Maps
+from inference.explanations import Tile
 
 
 class Captioner(Protocol):
-    """What a report says of the captioner: part of `models.checkpoint.Card`, which needs Keras."""
+    """The part of `models.checkpoint.ModelCard` that a report quotes; the class needs Keras."""
 
     @property
     def name(self) -> str:
-        """The captioner's."""
+        """Name of the captioner."""
 
     @property
     def licence(self) -> str:
-        """Of its weights."""
+        """Licence of its weights."""
 
     @property
     def data(self) -> str:
-        """What it was trained on."""
+        """Dataset that it was trained on."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PaintedMaps:
+    """The maps of one method, painted on the image."""
+
+    title: str
+    notes: tuple[str, ...]
+    """Paper that defines the method, and how to read the maps."""
+    unit: str
+    """Of the maps' values."""
+    tiles: tuple[Tile, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Document:
-    """A picture, its caption, and what is known of it."""
+    """An image, its caption, and the findings about it."""
 
     name: str
-    """The picture's file; empty if it has none."""
-    picture: NDArray[np.uint8]
+    """File name of the image; empty if it has none."""
+    image: NDArray[np.uint8]
     """RGB, uint8 [H, W, 3]."""
     captioner: Captioner
     caption: Caption
     adversarial: AdversarialFindings | None
     concepts: ConceptFindings | None
-    methods: tuple[Maps, ...] = ()
+    maps: tuple[PaintedMaps, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Return all but the pictures as JSON values.
+        """Return everything but the images as JSON values.
 
         Returns:
             - `image`: `file`, `width`, `height`.
             - `captioner`: `name`, `licence` and `data` of the model card.
-            - `caption`: `text`, `confidence`, `fallback` and `guess` as in
-              `inference.captioning.caption`.
+            - `caption`: `text`, `confidence`, `fallback` and `guess`, see `Caption`.
             - `adversarial`: see `AdversarialFindings.to_json`; null without.
             - `ace`: see `ConceptFindings.to_json`; null without.
         """
-        height, width = self.picture.shape[:2]
+        height, width = self.image.shape[:2]
         return {
             "image": {"file": self.name, "width": width, "height": height},
             "captioner": {

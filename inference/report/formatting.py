@@ -1,60 +1,75 @@
-"""How figures and lists read in sentences."""
+"""Numbers, units and lists as they read in sentences and tables."""
 
+import re
 from collections.abc import Sequence
 
 from models.attacks import Norm
 
-NORMS: dict[Norm, str] = {"linf": "L∞", "l2": "L2"}
-ATTACKS = {"fgsm": "FGSM", "pgd": "PGD"}
-UNSEEN = 2.0
-"""Grey levels: what changes by no more in any place is not seen, on a usual screen."""
-HARDLY_SEEN = 8.0
-"""The customary bound of perturbations that are called imperceptible, 8/255."""
+NORM_NAMES: dict[Norm, str] = {"linf": "L∞", "l2": "L2"}
+NORM_UNITS: dict[Norm, str] = {"linf": "grey levels per pixel", "l2": "grey levels"}
+ATTACK_NAMES = {"fgsm": "FGSM", "pgd": "PGD"}
+
+_MINUS = "\N{MINUS SIGN}"
+_NOT_ALLOWED = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]"
+)
+"""Control characters, surrogates and non-characters: XML forbids most of them, HTML discourages
+all."""
+
+
+def printable(text: str) -> str:
+    """Replace characters that neither HTML nor XML may contain by U+FFFD."""
+    return _NOT_ALLOWED.sub("\ufffd", text)
 
 
 def attack_name(attack: str) -> str:
-    """Name an attack as its paper does."""
-    return ATTACKS.get(attack, attack)
+    """Return the name of an attack as in its paper."""
+    return ATTACK_NAMES.get(attack, attack)
 
 
-def amount(epsilon: float, norm: Norm) -> str:
-    """Write a perturbation's size in full: "0.4 grey levels a pixel", "61 grey levels in L2"."""
-    unit = "grey level" if figure(epsilon) == "1" else "grey levels"
-    return f"{figure(epsilon)} {unit} {'a pixel' if norm == 'linf' else 'in L2'}"
+def epsilon_text(epsilon: float, norm: Norm) -> str:
+    """Write the size of a perturbation: "0.4 grey levels per pixel", "61 grey levels in L2"."""
+    unit = "grey level" if number(epsilon) == "1" else "grey levels"
+    return f"{number(epsilon)} {unit} {'per pixel' if norm == 'linf' else 'in L2'}"
 
 
-def figure(value: float) -> str:
-    """Write a number with two significant digits, and as many more as it has before the point."""
+def number(value: float) -> str:
+    """Write a number with two significant digits, or all digits before the decimal point."""
     size = abs(value)
     digits = 0 if size >= 9.95 else 1 if size >= 0.995 else 2 if size >= 0.0995 else 3
     written = f"{value:.{digits}f}"
     written = written.rstrip("0").rstrip(".") if "." in written else written
-    return "0" if written in ("-0", "") else written.replace("-", "\N{MINUS SIGN}")
+    return "0" if written == "-0" else written.replace("-", _MINUS)
 
 
-def given(value: float) -> str:
-    """Write a number that was chosen, and not measured, as it is."""
-    return f"{value:.4g}".replace("-", "\N{MINUS SIGN}")
+def exact(value: float) -> str:
+    """Write a parameter, which was chosen and not measured: up to four significant digits."""
+    return f"{value:.4g}".replace("-", _MINUS)
 
 
 def signed(value: float) -> str:
-    """Write a number as `figure` does, with its sign."""
-    written = figure(value)
+    """Write a number as `number` does, with its sign."""
+    written = number(value)
     return f"+{written}" if value > 0 and written != "0" else written
 
 
 def log_prob(value: float) -> str:
-    """Write a log-probability in nats, with two digits after the point."""
-    return signed(round(value, 2)) if value > 0 else f"{value:.2f}".replace("-", "\N{MINUS SIGN}")
+    """Write a log-probability in nats, with two digits after the decimal point."""
+    return signed(round(value, 2)) if value > 0 else f"{value:.2f}".replace("-", _MINUS)
 
 
-def share(value: float) -> str:
-    """Write a share of 0..1 in per cent."""
-    return f"{value:.0%}"
+def percent(share: float) -> str:
+    """Write a share of 0..1 as a percentage."""
+    return f"{share:.0%}"
+
+
+def p_value(p: float) -> str:
+    """Write a p-value with three digits after the decimal point."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def quoted(words: str) -> str:
-    """Put words between quotation marks."""
+    """Put words in quotation marks."""
     return f"“{words}”"
 
 
@@ -64,8 +79,13 @@ def listed(items: Sequence[str]) -> str:
     return f"{', '.join(before)} and {last}" if before else last
 
 
-def counted(number: int, one: str, more: str) -> str:
-    """Write a number with its noun: "no word", "one word", "5 words"."""
-    if number == 0:
-        return f"no {one}"
-    return f"one {one}" if number == 1 else f"{number} {more}"
+def counted(count: int, singular: str, plural: str) -> str:
+    """Write a number with its noun: "no words", "one word", "5 words"."""
+    if count == 0:
+        return f"no {plural}"
+    return f"one {singular}" if count == 1 else f"{count} {plural}"
+
+
+def capitalized(sentence: str) -> str:
+    """Return a sentence with its first letter in upper case and the rest unchanged."""
+    return f"{sentence[:1].upper()}{sentence[1:]}"

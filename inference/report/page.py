@@ -1,109 +1,151 @@
-"""The page of a report: one file that opens without a network, a server or a script."""
+"""The files of a report: a page that opens without network, server or script, and its JSON.
 
-from collections.abc import Iterator
+Its markup lies in `templates`, where all text is escaped.
+"""
+
+import json
+from collections.abc import Generator, Iterable, Iterator
 from functools import cache
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from inference.adversarial import AdversarialFindings
 from inference.captioning import Caption
-from inference.report import adversarial_part, concepts_part, methods_part
-from inference.report.document import Document
-from inference.report.embedded import embedded
-from inference.report.markup import Markup, element, join
-from inference.report.wording import share
+from inference.concepts import ConceptFindings
+from inference.explanations import Tile
+from inference.progress import Progress
+from inference.report import formatting
+from inference.report.adversarial_section import AdversarialSection
+from inference.report.concepts_section import ConceptsSection
+from inference.report.document import Captioner, Document
+from inference.report.images import MEDIUM_SIDE, ReportImage
 
-_MARK = Markup(
-    '<svg viewBox="0 0 44 16" width="44" height="16" aria-hidden="true" focusable="false">'
-    '<circle class="eye" cx="5" cy="8" r="5"/><path class="track" d="M5 8h27"/>'
-    '<circle class="track" cx="37" cy="8" r="5"/></svg>'
+HTML_FILE, JSON_FILE = "report.html", "report.json"
+
+_FOLDER = Path(__file__).parent
+_FILTERS = (
+    formatting.attack_name,
+    formatting.capitalized,
+    formatting.exact,
+    formatting.listed,
+    formatting.log_prob,
+    formatting.number,
+    formatting.p_value,
+    formatting.percent,
+    formatting.quoted,
+    formatting.signed,
 )
+_SLICE = 3000
+"""Characters: about one image or chart, so that a slice takes tens of milliseconds."""
+
+_CHART_MODULES = ("matplotlib", "matplotlib.text", "matplotlib.axes", "inference.report.charts")
+"""Imported one by one: matplotlib takes half a second to load, and captions wait for a slice."""
 
 
-def page(document: Document) -> Iterator[Markup]:
-    """Write the page, a piece at a time: each takes little."""
-    said = _said(document.caption)
-    yield join(
-        Markup('<!doctype html>\n<html lang="en">\n'),
-        element(
-            "head",
-            element("meta", charset="utf-8"),
-            element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-            element("meta", name="color-scheme", content="light dark"),
-            element("title", f"{said}: a report by Sightline"),
-            element("style", _style()),
-        ),
-        Markup("\n<body>\n"),
-        element(
-            "header", element("p", _MARK, " Sightline", class_="brand"), element("p", "Report")
-        ),
-        Markup("\n<main>\n"),
-        _captioned(document, said),
-        _contents(document),
-    )
-    if document.adversarial:
-        yield from adversarial_part.adversarial_part(document.adversarial)
-    if document.concepts:
-        yield from concepts_part.concepts_part(document.concepts, document.picture)
-    if document.methods:
-        yield from methods_part.methods_part(document.methods)
-    yield join(Markup("\n</main>\n"), _foot(document), Markup("\n</body>\n</html>\n"))
-
-
-def _captioned(document: Document, said: str) -> Markup:
-    """The picture with its caption, as on a screen."""
+def render_page(document: Document) -> Iterator[str]:
+    """Render the page in slices that take little time each, images and charts included."""
+    template = _environment().get_template("report.html.jinja")
     caption = document.caption
-    facts = [element("li", f"{share(caption.confidence)} sure")]
-    if caption.fallback:
-        facts.append(
-            element("li", "too doubtful to be said; said instead: ", caption.text or "nothing")
+    adversarial, concepts = document.adversarial, document.concepts
+    yield from _slices(
+        template.generate(
+            document=document,
+            # The whole caption, also where the fallback shows less: it is what was analysed.
+            caption=caption.guess or caption.text or "(no words)",
+            image=ReportImage(document.image, "Captioned image"),
+            adversarial=AdversarialSection(adversarial) if adversarial else None,
+            concepts=ConceptsSection(concepts, document.image) if concepts else None,
+            style=_style(),
         )
-    facts += [element("li", f"{tag.text} {share(tag.prob)}") for tag in caption.tags]
-    height, width = document.picture.shape[:2]
-    facts.append(element("li", f"{document.name or 'picture'}, {width} by {height} pixels"))
-    return element(
-        "div",
-        embedded(document.picture, f"The picture that was captioned “{said}”"),
-        element(
-            "div",
-            element("p", "The caption", class_="kicker"),
-            element("h1", said, lang="en"),
-            element("ul", *facts, class_="facts"),
-        ),
-        class_="screen",
     )
 
 
-def _said(caption: Caption) -> str:
-    """All that was found, also if it was too doubtful to be said: that is what is explained."""
-    return caption.guess or caption.text or "(no words)"
+def _slices(pieces: Iterable[str]) -> Iterator[str]:
+    waiting: list[str] = []
+    for piece in pieces:
+        waiting.append(piece)
+        if sum(map(len, waiting)) >= _SLICE:
+            yield "".join(waiting)
+            waiting.clear()
+    yield "".join(waiting)
 
 
-def _contents(document: Document) -> Markup:
-    there = [
-        (part.ID, part.TITLE)
-        for part, given in (
-            (adversarial_part, document.adversarial),
-            (concepts_part, document.concepts),
-            (methods_part, document.methods),
-        )
-        if given
-    ]
-    if len(there) < 2:
-        return Markup()
-    items = [element("li", element("a", title, href=f"#{ref}")) for ref, title in there]
-    return element("nav", element("ol", *items), aria_label="Parts of this report")
-
-
-def _foot(document: Document) -> Markup:
-    captioner = document.captioner
-    return element(
-        "footer",
-        element("p", f"Captioner: {captioner.name}. Trained on: {captioner.data}."),
-        element("p", f"Licence: {captioner.licence}."),
-        element("p", "This file needs no network and runs no script."),
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_FOLDER / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_clean,
     )
+    environment.filters |= {each.__name__: each for each in _FILTERS}
+    environment.globals |= {
+        "counted": formatting.counted,
+        "epsilon_text": formatting.epsilon_text,
+        "NORM_NAMES": formatting.NORM_NAMES,
+        "NORM_UNITS": formatting.NORM_UNITS,
+        "map_image": _map_image,
+    }
+    return environment
+
+
+def _clean(value: Any) -> Any:
+    """Replace characters that no page may contain, in text that is not yet escaped."""
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return formatting.printable(value)
+    return value
+
+
+def _map_image(tile: Tile, method: str) -> ReportImage:
+    alt = f"{method} map of {tile.title} on the image"
+    return ReportImage(tile.image, alt, tile.title, tile.note, MEDIUM_SIDE)
 
 
 @cache
 def _style() -> Markup:
-    """The style sheet, which is our own: it is not escaped."""
-    return Markup((Path(__file__).parent / "report.css").read_text(encoding="utf-8"))
+    return Markup((_FOLDER / "report.css").read_text(encoding="utf-8"))
+
+
+def analysis_files(
+    captioner: Captioner,
+    image: NDArray[np.uint8],
+    caption: Caption,
+    adversarial: AdversarialFindings | None,
+    concepts: ConceptFindings | None,
+) -> Generator[Progress, None, dict[str, bytes]]:
+    """Write the report on the analyses of a caption. Needs no TensorFlow.
+
+    Args:
+        captioner: Its model card.
+        image: The image that was captioned, RGB, uint8 [H, W, 3] of any size.
+        caption: Its caption.
+        adversarial: Findings about this image and caption; None without such an analysis.
+        concepts: The same.
+
+    Yields:
+        The same progress before each slice: all done but the writing.
+
+    Returns:
+        `report.html`, a page that needs no other file, and `report.json`, see `Document.to_json`;
+        both in UTF-8.
+    """
+    writing = Progress(1.0, "Writing the report")
+    if adversarial:
+        for module in _CHART_MODULES:
+            import_module(module)
+            yield writing
+    document = Document("", image, captioner, caption, adversarial, concepts)
+    slices = []
+    for each in render_page(document):
+        slices.append(each)
+        yield writing
+    values = json.dumps(document.to_json(), indent=1) + "\n"
+    return {HTML_FILE: "".join(slices).encode(), JSON_FILE: values.encode()}

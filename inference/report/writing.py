@@ -1,4 +1,4 @@
-"""`python server.py explain`: from a picture to a folder that says all about its caption."""
+"""`python server.py explain`: caption and explain an image, and write a folder about it."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -12,79 +12,84 @@ from inference.captioning.model import CaptionModel
 from inference.explanations.methods import METHODS
 from inference.output_folder import output_folder
 from inference.progress import ProgressPrinter
-from inference.report.analyses import ANALYSES, Analyses, analyse_picture
-from inference.report.analysis_files import HTML, JSON
-from inference.report.contents import Contents, explain_picture, method_file
+from inference.report.contents import (
+    ANALYSES,
+    Analyses,
+    Contents,
+    analyse_image,
+    explain_image,
+    method_file,
+)
 from inference.report.document import Document
-from inference.report.page import page
-from inference.report.pictures import method_sheets, painted_maps, words_sheet
-from inference.startup import quiet, use_one_thread
+from inference.report.images import method_sheets, painted_maps, word_sheet
+from inference.report.page import HTML_FILE, JSON_FILE, render_page
+from inference.startup import quiet_stderr, use_one_thread
 
-SHEET = "sheet.png"
+SHEET_FILE = "sheet.png"
 
 
 def write_report(
-    picture: NDArray[np.uint8],
+    image: NDArray[np.uint8],
     name: str,
     folder: Path,
     only: Sequence[str] | None,
     captioner: Path,
     precision: Precision,
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
 ) -> list[tuple[Path, str]]:
-    """Write `report.html`, `report.json`, `sheet.png` and a picture for each method, or nothing.
+    """Write `report.html`, `report.json`, `sheet.png` and an image per method to a folder.
+
+    If anything fails, nothing is written.
 
     Args:
-        picture: RGB, uint8 [H, W, 3].
-        name: The picture's, for the report.
-        folder: Where to; made if there is none.
-        only: Names of `METHODS` and `ANALYSES`; all of both when None.
-        captioner: Its folder.
-        precision: What its encoder computes in.
-        tell: Told what is done next, how far it is and about how long it still takes.
+        image: RGB, uint8 [H, W, 3].
+        name: File name of the image, for the report.
+        folder: Where to write; created if missing.
+        only: Names of `METHODS` and `ANALYSES`; None for all of both.
+        captioner: Folder of its checkpoint.
+        precision: Of its encoder.
+        report: Called with lines about the progress and the time left.
 
     Returns:
-        The files, each with what it shows.
+        The files, each with a description.
 
     Raises:
         OSError: If the folder cannot be written to.
         ValueError: If no method and no analysis has one of the names.
-        models.checkpoint.ReleaseError: If the captioner cannot be loaded.
+        models.checkpoint.CheckpointError: If the captioner cannot be loaded.
     """
     chosen = check_names(only)
     methods = [each for each in chosen if each in METHODS]
     analyses = tuple(each for each in chosen if each in ANALYSES)
     checks = any("word" in METHODS[each].kinds for each in methods)
     with output_folder(folder) as place:
-        tell("Loading the captioner ...")
+        report("Loading the captioner ...")
         use_one_thread()
-        with quiet():
+        with quiet_stderr():
             model = CaptionModel(captioner, precision)
-        progress = ProgressPrinter(tell, len(chosen) + checks)
-        contents = explain_picture(model, picture, methods, progress)
+        progress = ProgressPrinter(report, len(chosen) + checks)
+        contents = explain_image(model, image, methods, progress)
         found = Analyses()
         if contents.words:
-            found = analyse_picture(model, picture, contents.tokens, analyses, progress)
+            found = analyse_image(model, image, contents.tokens, analyses, progress)
         elif analyses:
-            tell("Not analysed: the caption has no words.")
-        tell("Writing the report ...")
+            report("Skipping the analyses: the caption has no words.")
+        report("Writing the report ...")
         written = list(_write(contents, found, name, place))
-    return [(folder / file, shows) for file, shows in written]
+    return [(folder / file, description) for file, description in written]
 
 
 def check_names(names: Sequence[str] | None) -> list[str]:
-    """Return the names of methods and analyses, each once; all of them when None.
+    """Return names of methods and analyses without repetitions; all of them for None.
 
     Raises:
-        ValueError: If nothing has one of them.
+        ValueError: If there is no method or analysis of a name.
     """
     known = [*METHODS, *ANALYSES]
     chosen = list(dict.fromkeys(names if names is not None else known))
     for name in chosen:
         if name not in known:
-            raise ValueError(
-                f"no method or analysis is called {name!r}; there are {', '.join(known)}"
-            )
+            raise ValueError(f"no method or analysis {name!r}; choose from: {', '.join(known)}")
     return chosen
 
 
@@ -93,23 +98,23 @@ def _write(
 ) -> Iterator[tuple[str, str]]:
     document = Document(
         name,
-        contents.picture,
+        contents.image,
         contents.card,
         contents.caption,
         found.adversarial,
         found.concepts,
         painted_maps(contents),
     )
-    (place / HTML).write_text("".join(page(document)), encoding="utf-8")
-    yield HTML, "all of it, to be read"
-    sheet = words_sheet(contents)
+    (place / HTML_FILE).write_text("".join(render_page(document)), encoding="utf-8")
+    yield HTML_FILE, "the report"
+    sheet = word_sheet(contents)
     if sheet:
-        sheet.save(place / SHEET)
-        yield SHEET, "every word"
-    for explained, picture in method_sheets(contents):
-        file = method_file(explained.method.name)
-        picture.save(place / file)
-        yield file, explained.method.title
+        sheet.save(place / SHEET_FILE)
+        yield SHEET_FILE, "maps of every word"
+    for maps, image in method_sheets(contents):
+        file = method_file(maps.method.name)
+        image.save(place / file)
+        yield file, maps.method.title
     values = json.dumps({**document.to_json(), **contents.to_json()}, indent=1)
-    (place / JSON).write_text(values + "\n", encoding="utf-8")
-    yield JSON, "all of it as figures"
+    (place / JSON_FILE).write_text(values + "\n", encoding="utf-8")
+    yield JSON_FILE, "the report as data"

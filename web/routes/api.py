@@ -1,53 +1,25 @@
-"""`/openapi.json`, and `/api`: the same as a page, made here, with no script."""
+"""`/openapi.json`, and `/api`: the same document as an HTML page without scripts."""
 
 import json
 from functools import cache
-from html import escape
-from string import Template
 from typing import Any
 
 from aiohttp import web
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from web.openapi import document
 
 _METHODS = ("get", "post", "patch", "delete", "options")
 
 
-_PAGE = Template("""<!doctype html>
-<html lang="en">
-  <head>
-    <meta charset="utf-8">
-    <meta name="viewport" content="width=device-width, initial-scale=1">
-    <meta name="color-scheme" content="light dark">
-    <title>Sightline: the HTTP interface</title>
-    <link rel="icon" type="image/svg+xml" href="/static/favicon.svg">
-    <link rel="stylesheet" href="/static/style.css">
-    <link rel="stylesheet" href="/static/api.css">
-  </head>
-  <body class="interface">
-    <header class="masthead">
-      <a class="brand" href="/">Sightline</a>
-      <a href="/openapi.json">openapi.json</a>
-    </header>
-    <main>
-      <h1>The HTTP interface</h1>
-      <p class="about">$about</p>
-      <nav aria-label="Parts"><ul class="parts">$contents</ul></nav>
-      $parts
-      <section id="schemas"><h2>What bodies look like</h2>$schemas</section>
-    </main>
-  </body>
-</html>
-""")
-
-
 def routes() -> list[web.AbstractRouteDef]:
-    """`/openapi.json` and `/api`."""
-    return [web.get("/openapi.json", _document), web.get("/api", _page)]
+    """Return the routes of `/openapi.json` and `/api`."""
+    return [web.get("/openapi.json", _openapi_json), web.get("/api", _page)]
 
 
-async def _document(request: web.Request) -> web.Response:
-    return web.Response(text=_text(), content_type="application/json")
+async def _openapi_json(request: web.Request) -> web.Response:
+    return web.Response(text=_json(), content_type="application/json")
 
 
 async def _page(request: web.Request) -> web.Response:
@@ -55,95 +27,91 @@ async def _page(request: web.Request) -> web.Response:
 
 
 @cache
-def _text() -> str:
+def _json() -> str:
     return json.dumps(document(), indent=1)
 
 
 @cache
 def _html() -> str:
-    told = document()
-    tags = [*told["tags"], {"name": "schemas"}]
-    return _PAGE.substitute(
-        about=_prose(told["info"]["description"]),
-        contents="".join(
-            f'<li><a href="#{escape(tag["name"].lower())}">{escape(tag["name"].capitalize())}</a>'
-            for tag in tags
-        ),
-        parts="".join(_part(tag) for tag in told["tags"]),
-        schemas="".join(_schema(*item) for item in told["components"]["schemas"].items()),
+    environment = Environment(
+        loader=PackageLoader("web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["inline_code"] = _inline_code
+    described = document()
+    return environment.get_template("api.html.jinja").render(
+        description=described["info"]["description"],
+        sections=[_section(tag) for tag in described["tags"]],
+        schemas={
+            name: json.dumps(schema, indent=2)
+            for name, schema in described["components"]["schemas"].items()
+        },
     )
 
 
-def _part(tag: dict[str, str]) -> str:
-    operations = "".join(
+def _section(tag: dict[str, str]) -> dict[str, Any]:
+    operations = [
         _operation(path, method, item[method])
         for path, item in document()["paths"].items()
         for method in _METHODS
         if method in item and tag["name"] in item[method]["tags"]
-    )
-    name = escape(tag["name"])
-    return (
-        f'<section id="{name.lower()}"><h2>{name}</h2>'
-        f'<p class="about">{_prose(tag["description"])}</p>{operations}</section>'
-    )
+    ]
+    return {"name": tag["name"], "description": tag["description"], "operations": operations}
 
 
-def _operation(path: str, method: str, told: dict[str, Any]) -> str:
-    asked = "".join(
-        _row(each["name"], f"{each['description']} {_bounds(each)}")
-        for each in told.get("parameters", ())
-    )
-    taken = "".join(_row("body", kind) for kind in told.get("requestBody", {}).get("content", ()))
-    answered = "".join(_answer(*item) for item in told["responses"].items())
-    role = told.get("x-role", "everyone")
-    return (
-        f"<details><summary><code><b>{method.upper()}</b> {escape(path)}</code> "
-        f"<span>{escape(told['summary'])}</span></summary>"
-        f"<p>{_prose(told.get('description', ''))}</p>"
-        f"<p>For: {escape(role)}.</p><dl>{asked}{taken}</dl><h3>Answers</h3><dl>{answered}</dl>"
-        "</details>"
-    )
+def _operation(path: str, method: str, described: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "method": method.upper(),
+        "path": path,
+        "summary": described["summary"],
+        "description": described.get("description", ""),
+        "role": described.get("x-role", "everyone"),
+        "request": [
+            *(
+                (each["name"], f"{each['description']} {_constraints(each)}")
+                for each in described.get("parameters", ())
+            ),
+            *(("body", kind) for kind in described.get("requestBody", {}).get("content", ())),
+        ],
+        "responses": [
+            (status, f"{response['description']} {_content_types(status, response)}")
+            for status, response in described["responses"].items()
+        ],
+    }
 
 
-def _bounds(parameter: dict[str, Any]) -> str:
-    """Say where a parameter stands, and what it may be."""
+def _constraints(parameter: dict[str, Any]) -> str:
+    """Return where a parameter goes, its allowed values and its default."""
     schema = parameter["schema"]
-    told = f"In the {parameter['in']}"
+    text = f"In the {parameter['in']}"
     if "enum" in schema:
-        told += f": one of {', '.join(schema['enum'])}"
+        text += f": one of {', '.join(schema['enum'])}"
     elif "maximum" in schema:
-        told += f": {schema['minimum']} to {schema['maximum']}"
+        text += f": {schema['minimum']} to {schema['maximum']}"
     if "default" in schema:
-        told += f"; {schema['default']} if it is not given"
-    return (
-        f"{told}." if parameter["required"] or "default" in schema else f"{told}; may be left out."
-    )
+        return f"{text}; default {schema['default']}."
+    return f"{text}." if parameter["required"] else f"{text}; optional."
 
 
-def _answer(status: str, told: dict[str, Any]) -> str:
-    # All errors look the same, as the beginning of the page says.
-    kinds = "" if status >= "400" else ", ".join(map(_kind, told.get("content", {}).items()))
-    return _row(status, f"{told['description']} {kinds}")
+def _content_types(status: str, response: dict[str, Any]) -> str:
+    # All errors have the same body, which the description at the top of the page gives.
+    if status >= "400":
+        return ""
+    return ", ".join(_content_type(*item) for item in response.get("content", {}).items())
 
 
-def _kind(content: tuple[str, dict[str, Any]]) -> str:
-    name, body = content
+def _content_type(name: str, body: dict[str, Any]) -> str:
     schema = body.get("schema", {}).get("$ref", "").rpartition("/")[2]
     return f"`{name}` ({schema})" if schema else f"`{name}`"
 
 
-def _row(name: str, about: str) -> str:
-    return f"<div><dt><code>{escape(name)}</code></dt><dd>{_prose(about)}</dd></div>"
-
-
-def _schema(name: str, rule: dict[str, Any]) -> str:
-    text = escape(json.dumps(rule, indent=2))
-    return f"<details><summary><code>{escape(name)}</code></summary><pre>{text}</pre></details>"
-
-
-def _prose(text: str) -> str:
-    """Escape a text, and set what stands between backticks as code."""
-    parts = escape(text).split("`")
-    return "".join(
-        f"<code>{part}</code>" if place % 2 else part for place, part in enumerate(parts)
+def _inline_code(text: str) -> Markup:
+    """Escape a text, and mark the parts between backticks as code."""
+    parts = text.split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if index % 2 else escape(part)
+        for index, part in enumerate(parts)
     )

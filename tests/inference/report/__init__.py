@@ -1,1 +1,1 @@
-"""Tests of the report on a picture."""
+"""Tests of `inference.report`."""

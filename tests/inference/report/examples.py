@@ -1,4 +1,4 @@
-"""Findings that nobody found, with whatever words a test puts into them."""
+"""Invented findings, with the words that a test chooses."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 
 from inference.adversarial.findings import (
     AdversarialFindings,
-    Attacked,
+    AttackedCaption,
     Curve,
-    Edit,
-    Keyword,
+    KeywordAttack,
     Regions,
-    Smallest,
+    SmallestPerturbation,
+    WordEdit,
     WordFindings,
 )
 from inference.captioning.caption import Caption, Fallback, Tag, Timing
@@ -24,29 +24,31 @@ from inference.concepts.findings import (
     Factors,
     WordConcepts,
 )
-from inference.explanations.map import Map
+from inference.explanations import Map, Tile
+from inference.report import Document, PaintedMaps, render_page
+from tests.support.html_tree import Element, read
 
 SIDE = 260
 _EPSILONS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 
 
 @dataclass(frozen=True, slots=True)
-class MadeUpCaptioner:
-    """A card."""
+class ExampleCaptioner:
+    """The quoted part of a model card."""
 
-    name: str = "Made up"
+    name: str = "Example"
     licence: str = "CC0-1.0"
     data: str = "nothing"
 
 
-def picture(seed: int = 0, height: int = SIDE, width: int = SIDE) -> NDArray[np.uint8]:
-    """Noise in blocks, as hard to compress as a photograph: uint8 [height, width, 3]."""
+def example_image(seed: int = 0, height: int = SIDE, width: int = SIDE) -> NDArray[np.uint8]:
+    """Noise in blocks, about as compressible as a photograph: RGB, uint8 [height, width, 3]."""
     small = np.random.default_rng(seed).integers(0, 256, (-(-height // 4), -(-width // 4), 3))
     return np.asarray(small, np.uint8).repeat(4, axis=0).repeat(4, axis=1)[:height, :width]
 
 
 def caption(text: str = "A dog on grass", guess: str = "") -> Caption:
-    """Say something."""
+    """Return a caption; with a guess, one of low confidence."""
     fallback: Fallback | None = "tags" if guess else None
     timing = Timing(encoder=1.0, decoder=1.0)
     return Caption(text, 0.61, (), (Tag("dog", 0.93),), fallback, guess, False, timing)
@@ -59,14 +61,14 @@ def adversarial(
     epsilon: float | None = 0.4,
     hardened: bool = True,
 ) -> AdversarialFindings:
-    """Say that the second word becomes another, and rests on fragile features."""
+    """Return findings in which the second word becomes another, and depends on fragile features."""
     clean = " ".join(words)
     changed = " ".join(filter(None, (words[0], becomes, *words[2:])))
-    kept = [Edit("kept", word, word) for word in words]
-    diff = (kept[0], Edit("substituted", words[1], becomes), *kept[2:])
+    kept = [WordEdit("kept", word, word) for word in words]
+    diff = (kept[0], WordEdit("substituted", words[1], becomes), *kept[2:])
     smallest = (
-        Smallest("pgd", "linf", epsilon, 16.0, changed if epsilon is not None else ""),
-        Smallest("fgsm", "l2", None, 7205.0),
+        SmallestPerturbation("pgd", "linf", epsilon, 16.0, changed if epsilon is not None else ""),
+        SmallestPerturbation("fgsm", "l2", None, 7205.0),
     )
     labels = np.arange(SIDE, dtype=np.int32)[:, None] // 130 * 2 + np.arange(SIDE) // 130
     found = tuple(
@@ -76,7 +78,7 @@ def adversarial(
     return AdversarialFindings(
         smallest=smallest,
         words=found,
-        attacked=Attacked(
+        attacked=AttackedCaption(
             attack="pgd",
             norm="linf",
             epsilon=1.2,
@@ -100,11 +102,11 @@ def adversarial(
         ),
         regions=Regions(4.0, np.asarray(labels, np.int32), 4),
         keywords=(
-            Keyword("say", becomes, Smallest("pgd", "linf", 0.7, 16.0, changed)),
-            Keyword("lose", words[1], Smallest("pgd", "linf", None, 16.0)),
+            KeywordAttack("say", becomes, SmallestPerturbation("pgd", "linf", 0.7, 16.0, changed)),
+            KeywordAttack("lose", words[1], SmallestPerturbation("pgd", "linf", None, 16.0)),
         ),
         took_s=14.2,
-        pictures={name: picture(index) for index, name in enumerate(names)},
+        pictures={name: example_image(index) for index, name in enumerate(names)},
         magnified=75.0,
     )
 
@@ -117,7 +119,10 @@ def _word(
         text=text,
         index=index,
         is_object=index in (1, 3),
-        smallest=(Smallest("pgd", "linf", small, 16.0), Smallest("fgsm", "linf", None, 16.0)),
+        smallest=(
+            SmallestPerturbation("pgd", "linf", small, 16.0),
+            SmallestPerturbation("fgsm", "linf", None, 16.0),
+        ),
         becomes=becomes if epsilon is not None else "",
         log_prob=-0.4,
         log_prob_attacked=-3.25,
@@ -131,7 +136,7 @@ def _word(
 def concept(
     word: str, number: int, evidence: Evidence, support: float = 0.5, shown: str = ""
 ) -> ConceptInFrame:
-    """Say that a concept is in the upper left."""
+    """Return a concept that lies in the top left of the image."""
     values = np.zeros((9, 9), np.float32)
     values[:3, :3] = 1
     return ConceptInFrame(f"{word}-{number}", 2.3, support, Map(values), evidence, shown)
@@ -144,8 +149,8 @@ TOO_FEW = Evidence(None, None, None, 9, "not enough evidence")
 def concepts(
     words: tuple[str, ...] = ("dog", "grass"), unknown: str = "zebra", each: int = 2
 ) -> ConceptFindings:
-    """Say that all words have as many concepts, and one word has none."""
-    shown = {f"{word}-{n}": picture(n, 96, 96) for word in words for n in range(1, each + 1)}
+    """Return findings with `each` concepts of every word, and a word without any."""
+    shown = {f"{word}-{n}": example_image(n, 96, 96) for word in words for n in range(1, each + 1)}
     known = tuple(
         WordConcepts(
             word,
@@ -158,7 +163,7 @@ def concepts(
         )
         for index, word in enumerate(words)
     )
-    none = WordConcepts(unknown, len(words), (), f"the bank knows no {unknown}")
+    none = WordConcepts(unknown, len(words), (), f"not enough scenes of {unknown}")
     parts = tuple(Component(Map(np.eye(9, dtype=np.float32)), 0.9, words[:1]) for _ in range(3))
     return ConceptFindings(
         scope="bank",
@@ -170,3 +175,25 @@ def concepts(
         notes=(f"{unknown} has too few scenes for a test.",),
         pictures=shown,
     )
+
+
+def example_page(
+    attacked: AdversarialFindings | None = None,
+    concept_findings: ConceptFindings | None = None,
+    captioned: Caption | None = None,
+    captioner: ExampleCaptioner | None = None,
+    name: str = "dog.jpg",
+    width: int = 451,
+) -> Element:
+    """Render a page with all sections, and parse it."""
+    tile = Tile(example_image(width=width), "dog", "93%")
+    document = Document(
+        name,
+        example_image(height=30, width=width),
+        captioner or ExampleCaptioner(),
+        captioned or caption(),
+        attacked or adversarial(),
+        concept_findings or concepts(),
+        (PaintedMaps("Grad-CAM", ("A paper",), "logit", (tile,)),),
+    )
+    return read("".join(render_page(document)))

@@ -2,13 +2,13 @@ from dataclasses import replace
 
 import pytest
 
-from inference.adversarial.findings import AdversarialFindings, Curve, Smallest
-from inference.concepts.findings import ConceptFindings, WordConcepts
-from inference.report.summary import summary
-from tests.inference.report.made_up import TOO_FEW, adversarial, concept, concepts
+from inference.adversarial import AdversarialFindings, Curve, SmallestPerturbation
+from inference.concepts import ConceptFindings, WordConcepts
+from inference.report import summarize
+from tests.inference.report.examples import TOO_FEW, adversarial, concept, concepts
 
 
-def _unsettled(findings: AdversarialFindings) -> AdversarialFindings:
+def _without_curve(findings: AdversarialFindings) -> AdversarialFindings:
     return replace(findings, curve=Curve("linf", "pgd", (), (), (), (), (), (), 0))
 
 
@@ -20,96 +20,101 @@ def _unsettled(findings: AdversarialFindings) -> AdversarialFindings:
         adversarial(epsilon=None),
         adversarial(becomes=""),
         replace(adversarial(), words=()),
-        _unsettled(replace(adversarial(hardened=False), keywords=())),
+        _without_curve(replace(adversarial(hardened=False), keywords=())),
         concepts(),
+        concepts(each=1),
         replace(concepts(), words=(), factors=None),
         replace(concepts(), factors=None, words=concepts().words[-1:]),
         replace(concepts(), factors=None, words=concepts().words[:1]),
     ],
 )
 def test_a_summary_is_a_few_sentences(findings: AdversarialFindings | ConceptFindings) -> None:
-    told = summary(findings)
+    sentences = summarize(findings)
 
-    assert 2 <= len(told) <= 4
-    assert all(sentence.endswith(".") and ".." not in sentence for sentence in told)
-    assert all("None" not in sentence and "  " not in sentence for sentence in told)
+    assert 2 <= len(sentences) <= 4
+    assert all(sentence.endswith(".") and ".." not in sentence for sentence in sentences)
+    assert all("None" not in sentence and "  " not in sentence for sentence in sentences)
 
 
-def test_how_little_fools_it_is_said_first() -> None:
-    told = summary(adversarial(epsilon=0.4))
-
-    assert told == [
-        "A change of at most 0.4 grey levels a pixel, which nobody sees, makes it say “a cat on "
-        "grass”.",
-        "Of its objects, “dog” gives way first: it becomes “cat” at 0.4 grey levels a pixel.",
-        "“dog” rests on fragile features: attacked, the decoder loses it, and the hardened one "
-        "keeps it.",
-        "0.7 grey levels a pixel are enough to make it say “cat”; nothing up to 16 grey levels a "
-        "pixel makes it lose “dog”.",
+def test_the_smallest_change_comes_first() -> None:
+    assert summarize(adversarial(epsilon=0.4)) == [
+        "A change of at most 0.4 grey levels per pixel, invisible to the eye, changes the caption "
+        "to “a cat on grass”.",
+        "Of the objects, “dog” changes first: it becomes “cat” at 0.4 grey levels per pixel.",
+        "“dog” depends on fragile features: under attack, the decoder loses it and the hardened "
+        "decoder keeps it.",
+        "0.7 grey levels per pixel are enough to make it say “cat”; nothing up to 16 grey levels "
+        "per pixel could make it drop “dog”.",
     ]
 
 
-def test_a_word_that_was_not_the_likeliest_is_not_said_to_be_attacked() -> None:
-    made = adversarial(epsilon=0.4)
+def test_a_word_that_was_not_the_most_likely_needs_no_attack() -> None:
+    findings = adversarial(epsilon=0.4)
     words = [
         replace(word, smallest=tuple(replace(each, epsilon=0.0) for each in word.smallest))
-        for word in made.words
+        for word in findings.words
     ]
 
-    told = summary(replace(made, words=tuple(words)))
+    sentences = summarize(replace(findings, words=tuple(words)))
 
-    assert "“dog” needs no attack: “cat” is likelier in its place already." in told
+    assert "“dog” needs no attack: “cat” is already more likely in its place." in sentences
 
 
 @pytest.mark.parametrize(
-    ("epsilon", "told"),
+    ("epsilon", "expected"),
     [
-        (2.0, "2 grey levels a pixel, which nobody sees, makes"),
-        (5.0, "5 grey levels a pixel, which is hard to see, makes"),
-        (12.0, "12 grey levels a pixel, which can be seen, makes"),
-        (None, "No change of up to 16 grey levels a pixel that PGD tried changes the caption."),
+        (2.0, "2 grey levels per pixel, invisible to the eye, changes"),
+        (5.0, "5 grey levels per pixel, hard to see, changes"),
+        (12.0, "12 grey levels per pixel, visible to the eye, changes"),
+        (None, "PGD found no change of up to 16 grey levels per pixel that changes the caption."),
     ],
 )
-def test_whether_a_change_is_seen_goes_by_its_size(epsilon: float | None, told: str) -> None:
-    assert told in summary(adversarial(epsilon=epsilon))[0]
+def test_the_visibility_of_a_change_depends_on_its_size(
+    epsilon: float | None, expected: str
+) -> None:
+    assert expected in summarize(adversarial(epsilon=epsilon))[0]
 
 
-def test_a_size_in_l2_says_so_and_not_whether_it_is_seen() -> None:
-    smallest = (Smallest("pgd", "l2", 61.0, 7205.0, "a cat"),)
+def test_the_visibility_of_a_change_in_l2_is_unknown() -> None:
+    smallest = (SmallestPerturbation("pgd", "l2", 61.0, 7205.0, "a cat"),)
 
-    first = summary(replace(adversarial(), smallest=smallest))[0]
+    first = summarize(replace(adversarial(), smallest=smallest))[0]
 
-    assert first == "A change of at most 61 grey levels in L2 makes it say “a cat”."
+    assert first == "A change of at most 61 grey levels in L2 changes the caption to “a cat”."
 
 
-def test_noise_is_told_where_there_is_room() -> None:
+def test_noise_is_mentioned_if_there_is_room() -> None:
     findings = replace(adversarial(hardened=False), keywords=())
 
-    assert (
-        summary(findings)[2] == "Random noise first changes the caption at 4 grey levels a pixel."
+    assert summarize(findings)[2] == (
+        "Random noise first changes the caption at 4 grey levels per pixel."
     )
 
 
-def test_the_concept_that_speaks_most_is_said_first() -> None:
-    told = summary(concepts())
+def test_the_concept_with_the_most_support_comes_first() -> None:
+    first, second, third, fourth = summarize(concepts())
 
-    assert told[0] == (
-        "Concept dog-1 speaks most for “dog” here: it adds +1 to its logit; of 2 that are known of "
-        "the word, 2 are clearly in the picture."
+    assert first == (
+        "“dog” is based most on concept dog-1, which adds 1 to its logit; 2 of its 2 known "
+        "concepts are clearly present in the image."
     )
-    assert told[1] == (
-        "Over many scenes, 2 of 4 concepts matter for their words beyond chance; for 2 there is "
-        "not enough evidence."
+    assert second == (
+        "In tests over many scenes, 2 of 4 concepts matter for their words beyond chance; for 2, "
+        "there is not enough evidence."
     )
-    assert told[2] == "No concepts are known of “zebra”."
-    assert told[3].startswith("3 parts make up 83% of what the decoder looks at")
+    assert third == "No concepts are known for “zebra”."
+    assert fourth.startswith("3 components account for 83% of what the decoder sees")
+
+
+def test_a_single_concept_reads_as_one() -> None:
+    assert summarize(concepts(("dog",), each=1))[0].endswith(
+        "; its only known concept is clearly present in the image."
+    )
 
 
 def test_too_little_evidence_is_not_no_effect() -> None:
     word = WordConcepts("dog", 1, (concept("dog", 1, TOO_FEW),), "")
 
-    told = summary(replace(concepts(), words=(word,)))
-
-    assert told[1] == (
-        "There is not enough evidence to tell whether any of them matters beyond chance."
+    assert summarize(replace(concepts(), words=(word,)))[1] == (
+        "There is not enough evidence to say whether any of them matters beyond chance."
     )

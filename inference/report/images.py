@@ -1,0 +1,170 @@
+"""Images of a report: embedded in the page as data URIs, and the image files beside it."""
+
+import base64
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from inference.captioning import Caption
+from inference.explanations import Tile, draw_contact_sheet, paint
+from inference.report.document import PaintedMaps
+from inference.report.formatting import percent
+
+if TYPE_CHECKING:
+    # It loads TensorFlow, which the report of an analysis does without.
+    from inference.report.contents import Contents, Explanation, MethodMaps
+
+MAX_SIDE = 640
+"""Pixels of the longer side of an image in the page, and of those that maps are painted on."""
+MEDIUM_SIDE = 240
+"""The same for the maps of a method."""
+SMALL_SIDE = 180
+"""The same for images of which there are many."""
+
+_QUALITY = 76
+_EFFORT = 1
+"""Of WebP's 0 to 6: more takes visibly longer and saves hardly any bytes."""
+_DIMMED = 0.3
+"""Lightness and contrast that remain outside highlighted regions."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedImage:
+    """An encoded image."""
+
+    src: str
+    """Data URI of a WebP file."""
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReportImage:
+    """An image of the page and its legend."""
+
+    pixels: NDArray[np.uint8]
+    """RGB, uint8 [H, W, 3]."""
+    alt: str
+    title: str = ""
+    note: str = ""
+    max_side: int = MAX_SIDE
+    """Pixels of the longer side that a larger image is reduced to."""
+
+    def embed(self) -> EmbeddedImage:
+        """Encode the image, reduced to `max_side`."""
+        pixels = shrink(self.pixels, self.max_side)
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "WEBP", quality=_QUALITY, method=_EFFORT)
+        data = base64.b64encode(file.getvalue()).decode()
+        height, width = pixels.shape[:2]
+        return EmbeddedImage(f"data:image/webp;base64,{data}", width, height)
+
+
+def shrink(pixels: NDArray[np.uint8], max_side: int) -> NDArray[np.uint8]:
+    """Reduce an image [H, W, 3] to a longer side of `max_side` pixels; smaller ones stay."""
+    height, width = pixels.shape[:2]
+    scale = max_side / max(height, width)
+    if scale >= 1:
+        return pixels
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def highlight_regions(
+    pixels: NDArray[np.uint8], labels: NDArray[np.int32], highlighted: Sequence[int]
+) -> NDArray[np.uint8]:
+    """Outline regions of an image, and dim the rest to a dark grey.
+
+    Args:
+        pixels: RGB, uint8 [S, S, 3].
+        labels: [S, S], the region of each pixel.
+        highlighted: Labels of the regions.
+    """
+    inside = np.isin(labels, highlighted)
+    grey = np.repeat(pixels.mean(axis=-1, keepdims=True) * _DIMMED, 3, axis=-1)
+    drawn = np.where(inside[..., None], pixels, grey)
+    padded = np.pad(inside, 1, mode="edge")
+    neighbours = (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:])
+    drawn[~inside & np.logical_or.reduce(neighbours)] = 255
+    return np.asarray(drawn, np.uint8)
+
+
+def painted_maps(contents: "Contents") -> tuple[PaintedMaps, ...]:
+    """Paint all maps of each method, with the check results of the method that was checked."""
+    return tuple(
+        _paint(contents, each, each.explanations, checked=each.method.name == contents.checked_by)
+        for each in contents.methods
+        if each.explanations
+    )
+
+
+def word_sheet(contents: "Contents") -> Image.Image | None:
+    """Draw the maps of all words by the method that was checked; None without such maps."""
+    for each in contents.methods:
+        words = [found for found in each.explanations if found.target.kind == "word"]
+        if words and each.method.name == contents.checked_by:
+            return _draw_sheet(contents, _paint(contents, each, words, checked=True))
+    return None
+
+
+def method_sheets(contents: "Contents") -> Iterator[tuple["MethodMaps", Image.Image]]:
+    """Draw a sheet of all maps of each method that has some."""
+    for each in contents.methods:
+        if each.explanations:
+            maps = _paint(contents, each, each.explanations, checked=False)
+            yield each, _draw_sheet(contents, maps)
+
+
+def _draw_sheet(contents: "Contents", maps: PaintedMaps) -> Image.Image:
+    tiles = [Tile(shrink(contents.image, MAX_SIDE), "Image", ""), *maps.tiles]
+    notes = [f"{maps.title}: {maps.notes[0]}", *maps.notes[1:]]
+    return draw_contact_sheet(_sheet_heading(contents.caption), notes, tiles, maps.unit)
+
+
+def _sheet_heading(caption: Caption) -> str:
+    confidence = f"({percent(caption.confidence)} confidence)"
+    if caption.fallback:
+        return f"Not sure. Possibly: {caption.guess} {confidence}"
+    return f"{caption.text} {confidence}"
+
+
+def _paint(
+    contents: "Contents",
+    maps: "MethodMaps",
+    explanations: Sequence["Explanation"],
+    *,
+    checked: bool,
+) -> PaintedMaps:
+    image = shrink(contents.image, MAX_SIDE)
+    tiles = tuple(
+        Tile(paint(image, each.map), each.title, _note(contents, each, checked=checked))
+        for each in explanations
+    )
+    notes = [maps.method.paper]
+    if checked and contents.checks:
+        share = percent(next(iter(contents.checks.values())).share)
+        notes.append(
+            f"Below each word: its confidence. Below objects also: the confidence after the top "
+            f"{share} of the map is blanked out, and after an equal area elsewhere is."
+        )
+    return PaintedMaps(maps.method.title, tuple(notes), maps.method.unit, tiles)
+
+
+def _note(contents: "Contents", explanation: "Explanation", *, checked: bool) -> str:
+    target = explanation.target
+    if target.kind == "tag":
+        (prob,) = (tag.prob for tag in contents.caption.tags if tag.text == target.text)
+        return f"object, {percent(prob)}"
+    if target.index is None:
+        return "all words together"
+    confidence = percent(contents.words[target.index].prob)
+    check = contents.checks.get(target.index)
+    if check is None or not checked:
+        return confidence
+    return f"{confidence}; blanked {percent(check.blanked)}, elsewhere {percent(check.random[1])}"

@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+
+from inference.adversarial import Regions
+from inference.report.adversarial_section import region_names
+from tests.inference.report.examples import adversarial, example_page
+from tests.support.html_tree import row, table
+
+LABELS = np.arange(9, dtype=np.int32).reshape(3, 3).repeat(10, axis=0).repeat(10, axis=1)
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def test_captions_are_side_by_side_with_their_edits_and_fragile_words() -> None:
+    page = example_page()
+    (captions,) = (each for each in page.all("dl") if each.attributes.get("class") == "captions")
+    clean, attacked, hardened_clean, hardened = captions.all("dd")
+
+    assert [each.all("b")[0].text for each in captions.all("dt")] == [
+        *("f(x)", "f(x+d)", "g(x)", "g(x+d)")
+    ]
+    assert clean.text == "a dog on grass"
+    assert [each.text for each in clean.all("mark")] == ["dog"]
+    assert attacked.text == "a dog cat on grass"
+    assert [each.text for each in attacked.all("del")] == ["dog"]
+    assert [each.text for each in attacked.all("ins")] == ["cat"]
+    assert hardened_clean.text == hardened.text == "a dog on grass"
+    assert not hardened.all("ins")
+    assert "f(x) and f(x+d) differ by one word edit (25% of the caption's words)." in page.text
+
+
+def test_without_a_hardened_decoder_none_is_mentioned() -> None:
+    page = example_page(adversarial(hardened=False))
+
+    assert "g(x" not in page.text
+    assert "has no hardened decoder to compare with" in page.text
+    assert not page.all("mark")
+
+
+def test_attacks_that_found_nothing_give_the_size_that_they_searched() -> None:
+    page = example_page(adversarial(epsilon=None))
+
+    assert row(page, "Smallest change of the caption", "PGD") == ["L∞", "> 16", "not found"]
+    assert "PGD found no change of up to 16 grey levels per pixel" in page.text
+
+
+def test_keyword_attacks_are_listed_by_their_goal() -> None:
+    page = example_page()
+
+    label = "Make it say or drop a word"
+    assert row(page, label, "say “cat”") == ["PGD", "L∞", "0.7", "a cat on grass"]
+    assert row(page, label, "drop “dog”") == ["PGD", "L∞", "> 16", "not found"]
+
+
+def test_each_word_has_its_numbers() -> None:
+    cells = row(example_page(), "Word by word", "dog")
+
+    numbers = [_minus(number) for number in ("-0.40", "-3.25", "-0.50", "-0.60")]
+    assert cells == ["0.4", "> 16", "cat", *numbers, "fragile", "2 of 4"]
+
+
+def test_regions_are_listed_by_their_positions() -> None:
+    assert row(example_page(), "Regions that change a word", "dog") == [
+        *("cat", "2", "0 (top left), 3 (bottom right)")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("label", "position"),
+    [(0, "top left"), (1, "top"), (3, "left"), (4, "centre"), (8, "bottom right")],
+)
+def test_regions_are_named_by_their_positions(label: int, position: str) -> None:
+    assert region_names(Regions(4.0, LABELS, 9), (label,)) == f"{label} ({position})"
+
+
+def test_charts_have_tables_with_the_same_numbers() -> None:
+    page = example_page()
+    charts = [drawing for drawing in page.all("svg") if drawing.attributes.get("role") == "img"]
+    rows = table(page, "Effect of larger changes").all("tr")
+
+    assert len(charts) == 4
+    assert all("table below" in str(chart.attributes["aria-label"]) for chart in charts)
+    assert [cell.text for cell in rows[3].inside] == [
+        *("1", "50%", "0%", "0%", _minus("-2.00"), _minus("-0.40"))
+    ]
