@@ -1,5 +1,5 @@
-# Sightline in a container. The root file system may be read-only; two places are written to:
-# the converted captioner (/var/cache/sightline), certificate and history (/var/lib/sightline).
+# Sightline in a container. The root file system may be read-only; the server writes to two volumes:
+# the converted captioner in /var/cache/sightline, certificate and history in /var/lib/sightline.
 #
 #   openssl rand -hex 24 > admin.token
 #   docker build --tag sightline .
@@ -7,8 +7,8 @@
 #     --volume sightline-cache:/var/cache/sightline --volume sightline-state:/var/lib/sightline \
 #     --volume ./admin.token:/run/secrets/admin.token:ro --network host sightline --https
 #
-# WebRTC's media comes by UDP to the addresses that the server knows as its own, which is why it
-# shares the host's network. The token's file must be readable for user 10001.
+# WebRTC sends media over UDP to the server's own addresses, so the container shares the host's
+# network. The token file must be readable by user 10001.
 
 FROM python:3.12-slim-bookworm AS build
 WORKDIR /src
@@ -32,6 +32,7 @@ ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     TF_CPP_MIN_LOG_LEVEL=2 \
     XDG_CACHE_HOME=/var/cache \
+    MPLCONFIGDIR=/var/cache/sightline/matplotlib \
     XDG_STATE_HOME=/var/lib \
     SIGHTLINE_HOST=0.0.0.0 \
     SIGHTLINE_ACCESS__ADMIN_TOKEN_FILE=/run/secrets/admin.token

@@ -1,8 +1,8 @@
-"""Sightline: live captions that show what they looked at.
+"""Sightline: live video captions with visual explanations.
 
-python server.py                      serve the page
-python server.py caption SOURCE       caption an image, a video, a device, a stream or `demo`
-python server.py explain IMAGE        report why the captioner says what it says of an image
+python server.py                      start the web server
+python server.py caption SOURCE       caption an image, video, camera or stream in the terminal
+python server.py explain IMAGE        write a report that explains an image's caption
 """
 
 import argparse
@@ -18,19 +18,19 @@ from typing import Any, TypeVar
 
 from inference.captioning import QuantizedError, read_int8
 from inference.engine import Engine, EngineUnavailable
-from inference.startup import load_keras, quiet
+from inference.startup import load_keras, quiet_stderr
 from stream.captioning import (
-    WebVtt,
+    WebVttWriter,
     check_writable,
-    json_line,
-    lasts_on,
-    line_for_people,
+    format_json_line,
+    format_line,
+    is_repeat,
     transcribe,
 )
 from stream.history import HistoryError
-from stream.publishing.sinks import MqttMissing
+from stream.publishing.sinks import MqttNotInstalled
 from stream.sources import Source, SourceError, open_source, read_image
-from web.security import CertificateError, check_exposure, warn_of_readers
+from web.security import CertificateError, check_exposure, warn_if_world_readable
 from web.service import log_to_stderr, secrets_in
 from web.service.serving import serve
 from web.settings import ServerSettings, SettingsError, read_settings
@@ -41,20 +41,20 @@ Number = TypeVar("Number", int, float)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return its exit status."""
+    """Run the command line; return its exit code."""
     options = _parser().parse_args(arguments)
     overrides = _overrides(options)
     try:
         settings = read_settings(options.config, overrides)
-    except SettingsError as problem:
-        return _refuse(str(problem))
+    except SettingsError as error:
+        return _fail(str(error))
     if not (settings.captioner / "config.json").is_file():
-        return _refuse(f"{settings.captioner} holds no captioner; give the folder of one")
+        return _fail(f"{settings.captioner} contains no captioner; use a folder that does")
     try:
         if settings.precision == "int8":
             read_int8(settings.captioner)
-    except QuantizedError as problem:
-        return _refuse(str(problem))
+    except QuantizedError as error:
+        return _fail(str(error))
     try:
         if options.command == "caption":
             return _caption(options, settings)
@@ -71,56 +71,58 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="server.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--config", type=Path, metavar="FILE.toml", help="settings")
-    parser.add_argument("--captioner", type=Path, metavar="DIR", help="captioner to run")
+    parser.add_argument("--config", type=Path, metavar="FILE.toml", help="settings file")
+    parser.add_argument("--captioner", type=Path, metavar="DIR", help="folder of the captioner")
     parser.add_argument("--host", help="address to bind to (default: 127.0.0.1)")
-    parser.add_argument("--port", type=int, help="port of the page (default: 4200)")
+    parser.add_argument("--port", type=int, help="HTTP port (default: 4200)")
     parser.add_argument(
         "--https",
         action="store_true",
-        help="speak https, with a certificate of its own unless the settings give one",
+        help="use HTTPS, with a self-signed certificate unless the settings name one",
     )
     parser.add_argument(
-        "--open", action="store_true", help="let everyone in who can reach it, without a token"
+        "--open",
+        action="store_true",
+        help="allow access without a token to everyone who can reach the server",
     )
-    parser.add_argument(
-        "--check", action="store_true", help="say whether the settings are right, and end"
-    )
+    parser.add_argument("--check", action="store_true", help="check the settings and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     caption = commands.add_parser("caption", help="caption a source in the terminal")
     caption.add_argument(
-        "source", metavar="SOURCE", help="file, device, URL, `demo`, or `feed:NAME` of the settings"
+        "source",
+        metavar="SOURCE",
+        help="file, device, URL, demo, or feed:NAME for a feed of the settings",
     )
     caption.add_argument(
         "--every",
         type=_positive(float),
         default=1.0,
         metavar="SECONDS",
-        help="between captions (default: 1)",
+        help="seconds between captions (default: 1)",
     )
-    caption.add_argument(
-        "--limit", type=_positive(int), metavar="N", help="stop after so many lines"
-    )
-    form = caption.add_mutually_exclusive_group()
-    form.add_argument("--jsonl", action="store_true", help="one JSON object a line")
-    form.add_argument("--vtt", type=Path, metavar="FILE", help="write WebVTT subtitles too")
+    caption.add_argument("--limit", type=_positive(int), metavar="N", help="stop after N lines")
+    output = caption.add_mutually_exclusive_group()
+    output.add_argument("--jsonl", action="store_true", help="print JSON Lines")
+    output.add_argument("--vtt", type=Path, metavar="FILE", help="also write WebVTT subtitles")
     explain = commands.add_parser("explain", help="explain the caption of an image")
-    explain.add_argument("image", type=Path, metavar="IMAGE", help="JPEG, PNG, WebP or the like")
     explain.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="folder for what it writes"
+        "image", type=Path, metavar="IMAGE", help="image file: JPEG, PNG, WebP or similar"
+    )
+    explain.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder for the report"
     )
     explain.add_argument(
         "--only",
         type=lambda names: names.split(","),
         metavar="NAMES",
-        help="of methods (saliency, gradcam, ...) and of the analyses adversarial and ace, "
-        "between commas (default: all of them)",
+        help="comma-separated methods (saliency, gradcam, ...) and analyses (adversarial, ace) "
+        "to run (default: all)",
     )
     return parser
 
 
 def _overrides(options: argparse.Namespace) -> dict[str, Any]:
-    """What the command line says of the settings: it goes before everything."""
+    """Return the settings given on the command line, which override all other sources."""
     given = {name: getattr(options, name) for name in ("host", "port", "captioner")}
     overrides = {name: value for name, value in given.items() if value is not None}
     if options.https:
@@ -134,7 +136,7 @@ def _positive(kind: type[Number]) -> Callable[[str], Number]:
     def parse(text: str) -> Number:
         value = kind(text)
         if not 0 < value < float("inf"):
-            raise argparse.ArgumentTypeError(f"{text} is not more than zero")
+            raise argparse.ArgumentTypeError(f"{text} is not greater than zero")
         return value
 
     return parse
@@ -143,61 +145,62 @@ def _positive(kind: type[Number]) -> Callable[[str], Number]:
 def _check(settings: ServerSettings) -> int:
     try:
         check_exposure(settings)
-    except SettingsError as problem:
-        return _refuse(str(problem))
-    print("sightline: the settings are right")
+    except SettingsError as error:
+        return _fail(str(error))
+    print("sightline: configuration OK")
     return 0
 
 
 def _serve(
-    config: Path | None, settings: ServerSettings, reread: Callable[[], ServerSettings]
+    config: Path | None, settings: ServerSettings, read: Callable[[], ServerSettings]
 ) -> int:
     log_to_stderr(settings.log, secrets_in(settings))
     if config:
-        warn_of_readers(config, settings)
+        warn_if_world_readable(config, settings)
     try:
         check_exposure(settings)
-        asyncio.run(serve(settings, reread))
-    except (SettingsError, CertificateError, HistoryError, MqttMissing) as problem:
-        return _refuse(str(problem))
-    except OSError as problem:
-        return _refuse(_bind_failure(problem, settings))
+        asyncio.run(serve(settings, read))
+    except (SettingsError, CertificateError, HistoryError, MqttNotInstalled) as error:
+        return _fail(str(error))
+    except OSError as error:
+        return _fail(_bind_failure(error, settings))
     return 0
 
 
-def _bind_failure(problem: OSError, settings: ServerSettings) -> str:
-    place = f"{settings.host}:{settings.port}"
-    if problem.errno == errno.EADDRINUSE:
-        return f"{place} is in use; end what uses it, or choose another with --port"
-    if problem.errno == errno.EACCES:
-        return f"{place} needs more rights; choose a port from 1024 on with --port"
-    return f"{place} cannot be bound: {problem.strerror or problem}"
+def _bind_failure(error: OSError, settings: ServerSettings) -> str:
+    address = f"{settings.host}:{settings.port}"
+    if error.errno == errno.EADDRINUSE:
+        return f"{address} is in use; stop the other program, or choose another port with --port"
+    if error.errno == errno.EACCES:
+        return f"no permission to use {address}; choose a port above 1023 with --port"
+    return f"cannot listen on {address}: {error.strerror or error}"
 
 
 def _caption(options: argparse.Namespace, settings: ServerSettings) -> int:
     try:
         if options.vtt:
             check_writable(options.vtt)
-        with open_source(_named(options.source, settings)) as source:
+        with open_source(_resolve(options.source, settings)) as source:
             asyncio.run(_transcribe(source, options, settings))
-    except (SourceError, EngineUnavailable) as problem:
-        return _refuse(str(problem))
+    except (SourceError, EngineUnavailable) as error:
+        return _fail(str(error))
     except BrokenPipeError:
-        # Whoever read the lines has seen enough; nothing is to be written at exit either.
+        # The reader closed the pipe, as `head` does. Python must not fail again when it flushes
+        # standard output at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as problem:
-        return _refuse(f"{options.vtt} cannot be written: {problem.strerror or problem}")
+    except OSError as error:
+        return _fail(f"cannot write {options.vtt}: {error.strerror or error}")
     return 0
 
 
-def _named(source: str, settings: ServerSettings) -> str:
-    """What a source means that may be a feed's name: so that a password need not be typed."""
+def _resolve(source: str, settings: ServerSettings) -> str:
+    """Replace `feed:NAME` by the feed's source, so that a password need not be typed."""
     kind, _, name = source.partition(":")
     if kind != "feed":
         return source
     if name not in settings.feeds:
-        known = ", ".join(settings.feeds) or "none; name its file with --config"
-        raise SourceError(f"there is no feed {name!r} in the settings, which have: {known}")
+        known = ", ".join(settings.feeds) or "none; pass the settings file with --config"
+        raise SourceError(f"there is no feed {name!r} in the settings; feeds: {known}")
     return settings.feeds[name].read_source()
 
 
@@ -208,35 +211,35 @@ async def _transcribe(
         engine = Engine(settings.captioner, precision=settings.precision, explains=False)
         stack.push_async_callback(engine.stop)
         engine.start()
-        print("Loading the captioner ...", file=sys.stderr)
+        print("Loading the captioner...", file=sys.stderr)
         await engine.wait_loaded()
-        # Not before: a captioner that cannot be loaded must not cost anyone a file.
-        vtt = options.vtt and stack.enter_context(WebVtt(options.vtt, options.every))
+        # Only now, so that an existing file survives a captioner that cannot be loaded.
+        vtt = options.vtt and stack.enter_context(WebVttWriter(options.vtt, options.every))
         lines = transcribe(source, engine, options.every)
         await stack.enter_async_context(contextlib.aclosing(lines))
         count, shown = 0, None
         async for line in lines:
             if vtt:
                 vtt.add(line)
-            if lasts_on(shown, line) and not options.jsonl:
+            if is_repeat(shown, line) and not options.jsonl:
                 continue
-            print(json_line(count, line) if options.jsonl else line_for_people(line), flush=True)
+            print(format_json_line(count, line) if options.jsonl else format_line(line), flush=True)
             count, shown = count + 1, line
             if count == options.limit:
                 return
 
 
 def _explain(options: argparse.Namespace, settings: ServerSettings) -> int:
-    # As Ctrl+C does: what was half written goes.
+    # Clean up partial output on SIGTERM as on Ctrl+C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        picture = read_image(options.image)
-        # Not above: the server must not load TensorFlow, and mistakes are told without it.
-        with quiet():
+        image = read_image(options.image)
+        # Imported here, so that the server and the errors above do not load TensorFlow.
+        with quiet_stderr():
             load_keras()
             from inference.report.writing import write_report
         written = write_report(
-            picture,
+            image,
             options.image.name,
             options.out,
             options.only,
@@ -244,16 +247,16 @@ def _explain(options: argparse.Namespace, settings: ServerSettings) -> int:
             settings.precision,
             lambda step: print(step, file=sys.stderr),
         )
-    except (SourceError, ValueError) as problem:
-        return _refuse(str(problem))
-    except OSError as problem:
-        return _refuse(f"{options.out} cannot be written: {problem.strerror or problem}")
-    for path, shows in written:
-        print(f"{path}  {shows}")
+    except (SourceError, ValueError) as error:
+        return _fail(str(error))
+    except OSError as error:
+        return _fail(f"cannot write to {options.out}: {error.strerror or error}")
+    for path, description in written:
+        print(f"{path}  {description}")
     return 0
 
 
-def _refuse(message: str) -> int:
+def _fail(message: str) -> int:
     print(f"sightline: {message}", file=sys.stderr)
     return 2
 

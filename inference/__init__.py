@@ -1,1 +1,1 @@
-"""What is computed from a frame, and the engine that schedules it."""
+"""Everything computed from an image, and the engine that runs it in a worker process."""

@@ -1,4 +1,4 @@
-"""A folder that is written whole or not at all."""
+"""All-or-nothing writes of several files to a folder."""
 
 import contextlib
 import tempfile
@@ -8,32 +8,32 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def output_folder(folder: Path) -> Iterator[Path]:
-    """Give a place to write files to, which move into the folder when all went well.
+    """Provide a temporary folder whose files move to the output folder on success.
 
-    Whatever goes wrong, and also when it is interrupted, nothing is left behind: neither files nor
-    folders that were made on the way. Files of the folder keep what they held until then, and those
-    of other names for good.
+    If the block fails or is interrupted, nothing is left behind: neither files nor folders created
+    on the way. Files in the output folder are replaced only on success, and those of other names
+    are never touched.
 
     Args:
-        folder: Made, with those above it, if there is none.
+        folder: Created, with its parents, if it does not exist.
 
     Raises:
-        OSError: If the folder cannot be written to; at once, before anything else is done.
+        OSError: If the folder cannot be written to; before the block runs.
     """
-    made = _missing(folder)
+    created = _missing(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as place:
-            yield Path(place)
-            for file in sorted(Path(place).iterdir()):
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as temporary:
+            yield Path(temporary)
+            for file in sorted(Path(temporary).iterdir()):
                 file.replace(folder / file.name)
     except BaseException:
-        for each in made:
+        for each in created:
             with contextlib.suppress(OSError):
                 each.rmdir()
         raise
 
 
 def _missing(folder: Path) -> list[Path]:
-    """Folders that are to be made, the innermost first."""
+    """Return the folders that do not exist yet, the innermost first."""
     return [each for each in (folder, *folder.parents) if not each.exists()]

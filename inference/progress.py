@@ -1,10 +1,7 @@
-"""Work that takes long, in slices, and how far it is, as whoever waits for it is told.
+"""Progress of long work that is done in slices.
 
-How far an analysis is, from the time that its parts are known to take.
-
-How far work is that goes through several stages.
-
-What long work on a report tells whoever waits for it.
+Work is a generator: it yields its progress between slices, so that other work can run in between,
+and returns its result.
 """
 
 import time
@@ -12,194 +9,183 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-_At = TypeVar("_At")
-
-_Told = TypeVar("_Told")
-
+_From = TypeVar("_From")
+_To = TypeVar("_To")
 _Result = TypeVar("_Result")
 
-_EVERY_S = 3.0
-"""Between lines about the same part."""
+_PRINT_INTERVAL_S = 3.0
+"""Between two lines about the same part."""
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """A point on the way."""
+class Progress:
+    """How much of the work is done, and what comes next."""
 
     done: float
-    """Share of the work, in 0..1; grows with the time that the work takes, as near as is known."""
+    """Share of the work, in 0..1; grows with the time that the work takes, as far as is known."""
     doing: str
-    """What is done next, for people, in a few words: "Searching for the smallest change"."""
+    """The next step in a few words, for people: "Searching for the smallest change"."""
 
 
-def finish(work: Generator[object, None, _Result]) -> _Result:
-    """Do the work to its end."""
-    while True:
-        try:
-            next(work)
-        except StopIteration as done:
-            result: _Result = done.value
-            return result
-
-
-def retold(
-    work: Generator[_At, None, _Result], tell: Callable[[_At], _Told]
-) -> Generator[_Told, None, _Result]:
-    """Do the same work, and tell otherwise how far it is."""
-    while True:
-        try:
-            at = next(work)
-        except StopIteration as done:
-            result: _Result = done.value
-            return result
-        yield tell(at)
+ProgressCallback = Callable[[Progress], None]
+"""Called with the progress of some work."""
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """What is expected of a part of the work."""
+class Stage:
+    """What a stage of the work is expected to take."""
 
     doing: str
-    """For people, see `Step.doing`."""
+    """For people, see `Progress.doing`."""
     seconds: float
-    """Of one thread; only how they compare with the other parts' matters."""
-    slices: float
-    """How often it yields."""
+    """Of one thread; only the ratio to the other stages matters."""
+    slices: float = 1.0
+    """How often the stage yields, if it yields None."""
 
 
-class PartProgress:
-    """Follows the parts of some work, done one after another."""
+class StagedProgress:
+    """Progress of work in stages, one after another, weighted by their expected cost."""
 
     took_s: float
-    """By the work so far, without what others did between its slices."""
+    """Time that the work has taken so far, without what others did between its slices."""
 
-    def __init__(self, parts: Mapping[str, Part]) -> None:
-        """Expect these parts, by name."""
-        self._parts = parts
-        self._whole = sum(part.seconds for part in parts.values())
-        self._done = self.took_s = 0.0
+    def __init__(self, stages: Mapping[str, Stage]) -> None:
+        """Expect these stages, by name."""
+        self._stages = stages
+        self._seconds = {name: stage.seconds for name, stage in stages.items()}
+        self._finished_s = self.took_s = 0.0
 
-    def follow(
-        self, name: str, work: Generator[None, None, _Result]
-    ) -> Generator[Step, None, _Result]:
-        """Do a part: yields a step in place of each of its yields, and returns what it returns.
+    def lower_cost(self, name: str, seconds: float) -> None:
+        """Lower the cost of a later stage; a higher cost is ignored, so progress never falls."""
+        self._seconds[name] = min(seconds, self._seconds[name])
 
-        A part of more slices than expected waits at its end; one of fewer jumps there.
+    def run(
+        self, name: str, work: Generator[float | None, None, _Result]
+    ) -> Generator[Progress, None, _Result]:
+        """Do a stage's work, and return its result.
+
+        Args:
+            name: The stage.
+            work: Yields the share of the stage that is done, in 0..1, or None to count one of the
+                expected slices. With more slices than expected progress stays at the stage's end;
+                with fewer it jumps there.
+
+        Yields:
+            The progress of the whole work, for each yield of `work`.
         """
-        part = self._parts[name]
+        stage = self._stages[name]
         slices = 0
         while True:
             begun = time.perf_counter()
             try:
-                next(work)
+                share = next(work)
             except StopIteration as end:
                 result: _Result = end.value
-                self._done += part.seconds
+                self._finished_s += self._seconds[name]
                 return result
             finally:
                 self.took_s += time.perf_counter() - begun
-            share = min(1.0, slices / max(1.0, part.slices))
-            slices += 1
-            yield Step((self._done + share * part.seconds) / self._whole, part.doing)
-
-
-def within(
-    begun: float, share: float, work: Generator[float, None, _Result]
-) -> Generator[float, None, _Result]:
-    """Do a part of other work: what it yields, in 0..1, becomes `begun` and up to `share` more."""
-    return retold(work, lambda done: begun + share * done)
-
-
-class Course:
-    """Stages in turn, weighed by what each is expected to cost."""
-
-    def __init__(self, **costs: float) -> None:
-        """Take the costs in seconds of all stages, in their order; only their ratios matter."""
-        self._costs = costs
-        self._passed = 0.0
-
-    def expect(self, stage: str, cost: float) -> None:
-        """Lower the cost of a stage to come, so that what is done never seems less than before."""
-        self._costs[stage] = min(cost, self._costs[stage])
-
-    def stage(
-        self, name: str, doing: str, work: Generator[float, None, _Result]
-    ) -> Generator[Step, None, _Result]:
-        """Go through a stage, whose work yields what part of it is done."""
-        cost = self._costs[name]
-        result = yield from retold(work, lambda done: Step(self._share(cost * done), doing))
-        self._passed += cost
-        return result
-
-    def _share(self, cost: float) -> float:
-        """The share of it all that is done when so much of a stage is."""
-        return min((self._passed + cost) / sum(self._costs.values()), 1.0)
+            if share is None:
+                share = min(1.0, slices / max(1.0, stage.slices))
+                slices += 1
+            done_s = self._finished_s + share * self._seconds[name]
+            yield Progress(min(1.0, done_s / sum(self._seconds.values())), stage.doing)
 
 
 class ProgressPrinter:
-    """Says which part is worked on, how much of it is done, and about how long it still takes."""
+    """Writes lines about the progress of several parts, with an estimate of the time left."""
 
     def __init__(
         self,
-        tell: Callable[[str], None],
+        write: Callable[[str], None],
         parts: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prepare for some parts.
 
         Args:
-            tell: Told each line.
-            parts: How many there are.
-            clock: Tells seconds.
+            write: Called with each line.
+            parts: How many parts there are.
+            clock: Returns seconds.
         """
-        self._tell, self._parts, self._clock = tell, parts, clock
+        self._write, self._parts, self._clock = write, parts, clock
         self._begun = 0
-        self._since = self._told = 0.0
+        self._begun_at = self._written_at = 0.0
 
     def begin(self, title: str) -> None:
         """Begin the next part."""
         self._begun += 1
-        self._since = self._told = self._clock()
-        self._tell(f"Computing {self._begun} of {self._parts}: {title} ...")
+        self._begun_at = self._written_at = self._clock()
+        self._write(f"Computing {self._begun} of {self._parts}: {title} ...")
 
-    def at(self, done: float, doing: str = "") -> None:
-        """Tell how much of the part is done, in 0..1; only now and then is a line written."""
+    def update(self, done: float, doing: str = "") -> None:
+        """Report the share of the part that is done, in 0..1; writes a line every 3 s at most."""
         now = self._clock()
-        if now - self._told < _EVERY_S or done <= 0:
+        if now - self._written_at < _PRINT_INTERVAL_S or done <= 0:
             return
-        self._told = now
-        left = (now - self._since) * (1 - done) / done
+        self._written_at = now
+        left = (now - self._begun_at) * (1 - done) / done
         what = f": {doing}" if doing else ""
-        self._tell(f"  {done:.0%} done, about {_duration(left)} left{what}")
+        self._write(f"  {done:.0%} done, about {_duration(left)} left{what}")
 
 
-def followed(
-    work: Generator[float | Step, None, _Result],
-    progress: ProgressPrinter,
-    first: float = 0.0,
-    last: float = 1.0,
+def finish(work: Generator[object, None, _Result]) -> _Result:
+    """Do the work to its end, and return its result."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            result: _Result = end.value
+            return result
+
+
+def map_progress(
+    work: Generator[_From, None, _Result], convert: Callable[[_From], _To]
+) -> Generator[_To, None, _Result]:
+    """Do the work, with each yielded value converted."""
+    while True:
+        try:
+            at = next(work)
+        except StopIteration as end:
+            result: _Result = end.value
+            return result
+        yield convert(at)
+
+
+def scale_progress(
+    start: float, share: float, work: Generator[float, None, _Result]
+) -> Generator[float, None, _Result]:
+    """Do a part of other work: map its progress from 0..1 to `start`..`start + share`."""
+    return map_progress(work, lambda done: start + share * done)
+
+
+def run_with_progress(
+    work: Generator[float | Progress, None, _Result],
+    printer: ProgressPrinter,
+    start: float = 0.0,
+    end: float = 1.0,
 ) -> _Result:
-    """Do work to its end, and tell how far it is.
+    """Do the work to its end, report its progress to a printer, and return the result.
 
     Args:
-        work: Yields how much of it is done.
-        progress: Told it.
-        first: The share of the part that was done before this work.
-        last: The share that is done with it.
+        work: Yields the share of it that is done, in 0..1, or a `Progress`.
+        printer: Its current part contains this work.
+        start: The share of the part that is done before this work.
+        end: The share that is done after it.
     """
 
-    def tell(at: float | Step) -> None:
-        step = at if isinstance(at, Step) else Step(at, "")
-        progress.at(first + (last - first) * step.done, step.doing)
+    def report(at: float | Progress) -> None:
+        progress = at if isinstance(at, Progress) else Progress(at, "")
+        printer.update(start + (end - start) * progress.done, progress.doing)
 
-    return finish(retold(work, tell))
-
-
-def _duration(seconds: float) -> str:
-    whole = round(seconds)
-    return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60} s"
+    return finish(map_progress(work, report))
 
 
 def estimate_left_s(done: float, elapsed_s: float) -> float | None:
     """Estimate how long the rest will take, in seconds; None while nothing is done."""
     return round(elapsed_s * (1 - done) / done, 1) if done > 0 else None
+
+
+def _duration(seconds: float) -> str:
+    whole = round(seconds)
+    return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60} s"

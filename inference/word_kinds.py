@@ -1,15 +1,13 @@
-"""What kind of word a word is: one for an object can be pointed at in a picture, "of" cannot."""
+"""Kinds of words: a word for an object has a place in the image, a function word has none."""
 
 from functools import cache
 from typing import Literal
 
-from models.calibration import kinds as tag_kinds
-from models.language import tokenize
-from models.language.content_words import content_words
+from models.calibration import tag_kinds
+from models.language import content_words, tokenize
 
 WordKind = Literal["object", "other", "function"]
 """`other` words are content words that name no object: verbs, attributes, numerals, sounds."""
-
 
 _NOUNS = frozenset(
     tokenize(
@@ -62,16 +60,15 @@ _NOUNS = frozenset(
     """
     )
 )
-"""Of people and their bodies and clothes, animals, land, buildings and things, as captions of
-photographs have them; what has a tag is an object too."""
-
+"""People, their bodies and clothes, animals, landscapes, buildings and things that occur in
+captions of photographs. Words of tags are objects too."""
 
 _COLOURS = frozenset({"orange"})
-"""Words of tags that captions hardly use for the thing."""
+"""Words of tags that captions use for the colour rather than the object."""
 
 
 def word_kind(word: str) -> WordKind:
-    """Tell the kind of a word of a caption, lower case; content words unknown here are `other`."""
+    """Return the kind of a caption's word, in lower case; unknown content words are `other`."""
     if word in _objects():
         return "object"
     return "other" if content_words(word) else "function"

@@ -1,1 +1,1 @@
-"""Encoders, decoders, data sets and training of the captioner."""
+"""The captioner: encoders, decoder, datasets, training, calibration, evaluation and hardening."""

@@ -1,8 +1,16 @@
-"""Calibrate a captioner's doubt: `python -m models.calibrate --captioner DIR --data DIR`.
+"""Calibrate a captioner's confidence or its tags.
 
-Writes what it finds into the captioner's card; see `models.calibration.confidence`. All figures
-are of pictures that
-the fit did not see: each half of the pictures is measured with the fit of the other.
+    python -m models.calibrate --captioner DIR --data DIR
+    python -m models.calibrate --tags --captioner DIR --data DIR [--data DIR ...]
+
+The result is written to the captioner's model card. All figures are measured on images that the fit
+did not see: for the confidence each half of the images with the fit on the other half, for tags by
+cross-validation.
+
+Tags use the split dev of a dataset if it has one, otherwise all of it. The threshold is the lowest
+at which the tags shown reach the precision. Tags that would still be shown for blank images are
+penalized until they are not. If the encoder's published weights are installed, the agreement of the
+tags with those of the published network is measured too.
 """
 
 import argparse
@@ -11,35 +19,99 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
-from models.calibration.fit_confidence import (
-    calibrate,
-)
-from models.checkpoint import DEFAULT, ReleaseError, load, write_card
+from models.calibration.fit_confidence import fit_confidence
+from models.calibration.fit_tags import fit_tags
+from models.checkpoint import DEFAULT_CHECKPOINT, CheckpointError, load, write_card
 from models.datasets import DatasetError, open_dataset
+
+_SPLIT = "dev"
+_PRECISION = 0.8
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m models.calibrate", description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder of the data set")
-    parser.add_argument("--split", default="dev", help="which images (default: dev)")
-    parser.add_argument("--captioner", type=Path, default=DEFAULT, help="folder of the captioner")
-    parser.add_argument("--out", type=Path, metavar="FILE.json", help="write the figures")
-    options = parser.parse_args(arguments)
+    options = _parse(arguments)
     try:
-        dataset = open_dataset(options.data)
-        captioner, card = load(options.captioner)
-        doubt, figures = calibrate(captioner, card.beam, dataset, dataset.examples(options.split))
-        write_card(options.captioner, replace(card, doubt=doubt))
+        figures = _calibrate_tags(options) if options.tags else _calibrate_confidence(options)
         if options.out:
-            options.out.write_text(json.dumps(asdict(figures), indent=2) + "\n", encoding="utf-8")
-    except (DatasetError, ReleaseError, OSError, ValueError) as problem:
+            options.out.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    except (DatasetError, CheckpointError, OSError, ValueError) as problem:
         print(f"calibrate: {problem}", file=sys.stderr)
         return 2
-    for name, value in (asdict(doubt) | asdict(figures)).items():
-        print(f"{name:22}{value}")
     return 0
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m models.calibrate",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        action="append",
+        required=True,
+        metavar="DIR",
+        help="folder of the dataset; repeatable with --tags",
+    )
+    parser.add_argument("--split", help=f"split to use, without --tags (default: {_SPLIT})")
+    parser.add_argument(
+        "--captioner",
+        type=Path,
+        default=DEFAULT_CHECKPOINT,
+        metavar="DIR",
+        help="folder of the captioner (default: the shipped one)",
+    )
+    parser.add_argument("--tags", action="store_true", help="calibrate the tags instead")
+    parser.add_argument(
+        "--precision",
+        type=_share,
+        metavar="SHARE",
+        help="with --tags: share of the tags shown that must be right, in 0..1 "
+        f"(default: {_PRECISION})",
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE.json", help="write the figures")
+    options = parser.parse_args(arguments)
+    if options.tags and options.split is not None:
+        parser.error("--split cannot be used with --tags")
+    if not options.tags and options.precision is not None:
+        parser.error("--precision needs --tags")
+    if not options.tags and len(options.data) > 1:
+        parser.error("--data can be repeated only with --tags")
+    return options
+
+
+def _calibrate_confidence(options: argparse.Namespace) -> dict[str, Any]:
+    dataset = open_dataset(options.data[0])
+    captioner, card = load(options.captioner)
+    examples = dataset.examples(options.split or _SPLIT)
+    calibration, figures = fit_confidence(captioner, card.beam, dataset, examples)
+    write_card(options.captioner, replace(card, confidence=calibration))
+    for name, value in (asdict(calibration) | asdict(figures)).items():
+        print(f"{name:28}{value}")
+    return asdict(figures)
+
+
+def _calibrate_tags(options: argparse.Namespace) -> dict[str, Any]:
+    captioner, card = load(options.captioner)
+    precision = _PRECISION if options.precision is None else options.precision
+    calibration, report = fit_tags(captioner, options.data, precision)
+    write_card(options.captioner, replace(card, tags=calibration))
+    for title, values in report.items():
+        print(title)
+        for name, value in values.items():
+            print(f"  {name:16}{value}")
+    return report
+
+
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 < share <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0 and at most 1")
+    return share
 
 
 if __name__ == "__main__":

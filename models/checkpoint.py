@@ -1,9 +1,7 @@
-"""A trained captioner in a folder: what the service loads, with no network and no PyTorch.
+"""A trained captioner in a folder, loaded without network access or PyTorch.
 
-`config.json` (shape, the figures of its evaluation, and what the other two files must be),
-`vocabulary.txt` and `weights.npz` (half precision, each array by its variable's name).
-
-What tells a captioner's weights from others.
+`config.json` holds the model card, the architecture and the digests of the other two files;
+`vocabulary.txt` the words; `weights.npz` the weights in half precision, by variable name.
 """
 
 import hashlib
@@ -19,48 +17,50 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from models.calibration import Doubt, TagCalibration
+from models.calibration import ConfidenceCalibration, TagCalibration
 from models.captioner import BeamConfig, Captioner, CaptionerConfig
 from models.digests import WEIGHTS, file_sha256
 from models.encoders import CLASSES
 from models.language import Vocabulary
 
-DEFAULT = Path(__file__).parent / "weights" / "lite2"
+DEFAULT_CHECKPOINT = Path(__file__).parent / "weights" / "lite2"
+"""The checkpoint that is shipped with Sightline."""
+
 FORMAT = 2
-"""Of the folders that are written. Those of format 1, which were written before the format was
-noted, are read too: they have no sums by which to tell other files from their own."""
+"""Version of the checkpoints that are written. Format 1, which predates the version number, is read
+too; it has no digests to verify the files with."""
 
 _CONFIG, _VOCABULARY = "config.json", "vocabulary.txt"
 
-_COPY = "copy the captioner's whole folder again"
+_COPY = "copy the whole checkpoint folder again"
 
 
-class ReleaseError(ValueError):
-    """The folder holds no captioner that can be run; the message says why."""
+class CheckpointError(ValueError):
+    """The folder is not a checkpoint that can be loaded; the message gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
-    """What a captioner says of itself."""
+class ModelCard:
+    """The model card of a captioner: its origin, its scores and its calibration."""
 
     name: str
     data: str
-    """What it was trained on."""
+    """The training data."""
     licence: str
     figures: dict[str, float]
-    """Of the development split: see `models.evaluation.metrics.Scores` and
-    `models.language.content_words.Language`."""
+    """Scores on the development split: see `models.metrics.Scores` and
+    `models.language.LanguageStatistics`."""
     beam: BeamConfig
-    """The search that the figures were measured with."""
-    doubt: Doubt | None = None
-    """How its probabilities are to be read; None when nobody has calibrated it."""
+    """The search that the scores were measured with."""
+    confidence: ConfidenceCalibration | None = None
+    """Calibration of its probabilities; None if it is not calibrated."""
     tags: TagCalibration | None = None
-    """Likewise of its object tags; None for no tags."""
+    """Calibration of its object tags; None for no tags."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Sums:
-    """SHA-256, in hexadecimal."""
+class _Digests:
+    """SHA-256 in hexadecimal."""
 
     vocabulary: str
     weights: str
@@ -68,16 +68,16 @@ class _Sums:
 
 @dataclass(frozen=True, slots=True)
 class _Config:
-    """What `config.json` holds."""
+    """The contents of `config.json`."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
 
-    card: Card
+    card: ModelCard
     captioner: CaptionerConfig
     format: int = 1
     grid: tuple[int, int, int] | None = None
-    """Rows, columns and channels of what the decoder attends to."""
-    sha256: _Sums | None = None
+    """Rows, columns and channels of the grid that the decoder was trained on."""
+    sha256: _Digests | None = None
 
     def __post_init__(self) -> None:
         if self.format > 1 and not (self.grid and self.sha256):
@@ -89,8 +89,8 @@ class _Config:
             )
 
 
-def save(folder: Path, captioner: Captioner, card: Card) -> None:
-    """Write the captioner, its weights in half precision where that has their range."""
+def save(folder: Path, captioner: Captioner, card: ModelCard) -> None:
+    """Write a checkpoint. Weights are in half precision unless they exceed its range."""
     folder.mkdir(parents=True, exist_ok=True)
     captioner.vocabulary.write(folder / _VOCABULARY)
     arrays: dict[str, Any] = {name: _half(variable) for name, variable in _variables(captioner)}
@@ -100,46 +100,46 @@ def save(folder: Path, captioner: Captioner, card: Card) -> None:
         captioner.config,
         format=FORMAT,
         grid=captioner.encoder.output_shape[1:],
-        sha256=_Sums(_vocabulary_sum(captioner.vocabulary), file_sha256(folder / WEIGHTS)),
+        sha256=_Digests(_vocabulary_digest(captioner.vocabulary), file_sha256(folder / WEIGHTS)),
     )
     _write_config(folder, config)
 
 
-def write_card(folder: Path, card: Card) -> None:
-    """Replace what a captioner says of itself, and nothing else of it.
+def write_card(folder: Path, card: ModelCard) -> None:
+    """Replace the model card of a checkpoint and leave the rest unchanged.
 
     Raises:
-        ReleaseError: If the folder is no release.
+        CheckpointError: If the folder is not a checkpoint.
     """
     _write_config(folder, replace(_read_config(folder), card=card))
 
 
-def read_card(folder: Path) -> Card:
-    """Read what the captioner says of itself, without its weights.
+def read_card(folder: Path) -> ModelCard:
+    """Read the model card of a checkpoint, without its weights.
 
     Raises:
-        ReleaseError: If the folder is no release.
+        CheckpointError: If the folder is not a checkpoint.
     """
     return _read_config(folder).card
 
 
-def load(folder: Path) -> tuple[Captioner, Card]:
-    """Load a captioner, its weights in single precision.
+def load(folder: Path) -> tuple[Captioner, ModelCard]:
+    """Load a captioner and its model card. The weights are in single precision.
 
     Raises:
-        ReleaseError: If a file is missing or damaged, or the files do not belong together. The
-            message, of one line, says which and what to do.
+        CheckpointError: If a file is missing or damaged, or the files do not match. The message is
+            one line that names the file and what to do.
     """
     config = _read_config(folder)
     try:
         vocabulary = _read_vocabulary(folder / _VOCABULARY, config)
-        # Before a large encoder is built in vain.
+        # Before the encoder is built, which takes seconds.
         _check_weights(folder / WEIGHTS, config)
         captioner = Captioner(config.captioner, vocabulary)
         _check_grid(captioner, config)
         _load_weights(captioner, folder / WEIGHTS)
     except (OSError, ValueError) as problem:
-        raise ReleaseError(f"{folder} cannot be loaded: {_line(problem)}") from problem
+        raise CheckpointError(f"{folder} cannot be loaded: {_one_line(problem)}") from problem
     return captioner, config.card
 
 
@@ -149,108 +149,110 @@ def _write_config(folder: Path, config: _Config) -> None:
 
 def _read_config(folder: Path) -> _Config:
     try:
-        text = _present(folder / _CONFIG).read_text(encoding="utf-8")
+        text = _require_file(folder / _CONFIG).read_text(encoding="utf-8")
         values = json.loads(text)
-        made = values.get("format", 1) if isinstance(values, dict) else 1
-        if isinstance(made, int) and made > FORMAT:
+        version = values.get("format", 1) if isinstance(values, dict) else 1
+        if isinstance(version, int) and version > FORMAT:
             raise ValueError(
-                f"{_CONFIG} has format {made}, this version reads formats up to {FORMAT}: "
-                "update Sightline, or give a captioner that it wrote"
+                f"{_CONFIG} has format {version}, but this version reads formats up to {FORMAT}; "
+                "update Sightline, or use a captioner written by this version"
             )
         return TypeAdapter(_Config).validate_json(text)
     except ValidationError as problem:
-        wrong = problem.errors()[0]
-        place = ".".join(str(part) for part in wrong["loc"])
-        raise ReleaseError(
-            f"{folder} holds no captioner: {_CONFIG}: {place}: {_line(wrong['msg'])}; {_COPY}"
-        ) from problem
+        first = problem.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        reason = f"{_CONFIG}: {place}: {_one_line(first['msg'])}; {_COPY}"
+        raise _not_a_checkpoint(folder, reason) from problem
     except (json.JSONDecodeError, UnicodeDecodeError) as problem:
-        raise ReleaseError(
-            f"{folder} holds no captioner: {_CONFIG} is cut off or no JSON ({problem}); {_COPY}"
-        ) from problem
+        reason = f"{_CONFIG} is truncated or not JSON ({problem}); {_COPY}"
+        raise _not_a_checkpoint(folder, reason) from problem
     except (OSError, ValueError) as problem:
-        raise ReleaseError(f"{folder} holds no captioner: {_line(problem)}") from problem
+        raise _not_a_checkpoint(folder, _one_line(problem)) from problem
+
+
+def _not_a_checkpoint(folder: Path, reason: str) -> CheckpointError:
+    return CheckpointError(f"{folder} is not a captioner checkpoint: {reason}")
 
 
 def _read_vocabulary(path: Path, config: _Config) -> Vocabulary:
     try:
-        vocabulary = Vocabulary.read(_present(path))
+        vocabulary = Vocabulary.read(_require_file(path))
     except UnicodeDecodeError as problem:
-        raise ValueError(f"{path.name} is damaged or no text ({problem}); {_COPY}") from problem
-    needed = config.captioner.decoder.vocabulary_size
-    if len(vocabulary) != needed:
+        raise ValueError(f"{path.name} is damaged or not text ({problem}); {_COPY}") from problem
+    size = config.captioner.decoder.vocabulary_size
+    if len(vocabulary) != size:
         raise ValueError(
-            f"the captioner was made for {needed} words, {path.name} has {len(vocabulary)}: they "
-            f"do not belong together; {_COPY}"
+            f"{path.name} has {len(vocabulary)} words, but the captioner was trained with {size}; "
+            f"{_COPY}"
         )
-    if config.sha256 and _vocabulary_sum(vocabulary) != config.sha256.vocabulary:
+    if config.sha256 and _vocabulary_digest(vocabulary) != config.sha256.vocabulary:
         raise ValueError(
-            f"{path.name} has not the words, or not in the order, that the captioner was trained "
-            f"with; {_COPY}"
+            f"{path.name} does not have the words, or the word order, that the captioner was "
+            f"trained with; {_COPY}"
         )
     return vocabulary
 
 
 def _check_grid(captioner: Captioner, config: _Config) -> None:
-    made = captioner.encoder.output_shape[1:]
-    if config.grid and made != config.grid:
+    shape = captioner.encoder.output_shape[1:]
+    if config.grid and shape != config.grid:
         raise ValueError(
-            f"{config.captioner.encoder} makes a grid of {made} of pictures of "
-            f"{config.captioner.image_size} pixels, the decoder was trained on {config.grid}; "
+            f"{config.captioner.encoder} makes a grid of {shape} from images of "
+            f"{config.captioner.image_size} pixels, but the decoder was trained on {config.grid}; "
             f"{_COPY}"
         )
 
 
 def _check_weights(path: Path, config: _Config) -> None:
-    if config.sha256 and file_sha256(_present(path)) != config.sha256.weights:
+    if config.sha256 and file_sha256(_require_file(path)) != config.sha256.weights:
         raise ValueError(
-            f"{path.name} is cut off, damaged or another captioner's: it is not what {_CONFIG} was "
-            f"saved with; {_COPY}"
+            f"{path.name} is truncated, damaged or from another captioner: its SHA-256 is not the "
+            f"one in {_CONFIG}; {_COPY}"
         )
 
 
 def _load_weights(captioner: Captioner, path: Path) -> None:
     arrays = _read_arrays(path)
     variables = dict(_variables(captioner))
-    if other := sorted(variables.keys() ^ arrays.keys()):
-        raise ValueError(f"{path.name} and {_CONFIG} differ in {other[0]}; {_COPY}")
+    if different := sorted(variables.keys() ^ arrays.keys()):
+        raise ValueError(f"{path.name} and {_CONFIG} differ in {different[0]}; {_COPY}")
     for name, variable in variables.items():
         array = arrays[name]
         if array.shape != tuple(variable.shape):
             raise ValueError(
-                f"{path.name} has {name} as {array.shape}, {_CONFIG} asks for "
+                f"{name} has shape {array.shape} in {path.name}, but {_CONFIG} requires "
                 f"{tuple(variable.shape)}; {_COPY}"
             )
         if array.dtype.kind != "f" or not np.isfinite(array).all():
             raise ValueError(
-                f"{path.name} has values in {name} that are no numbers: the training went wrong; "
-                "train again with a lower learning_rate"
+                f"{name} in {path.name} has values that are not finite numbers: the training "
+                "diverged; train again with a lower learning_rate"
             )
         variable.assign(array.astype(np.float32))
 
 
 def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    _present(path)
+    _require_file(path)
     try:
-        # Opened here, as NumPy leaves a file open in which it finds no archive.
+        # Opened here because NumPy leaves a file open if it is not an archive.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)
     except (ValueError, TypeError, EOFError, zipfile.BadZipFile) as problem:
-        raise ValueError(f"{path.name} is cut off or damaged ({problem}); {_COPY}") from problem
+        raise ValueError(f"{path.name} is truncated or damaged ({problem}); {_COPY}") from problem
 
 
-def _present(path: Path) -> Path:
+def _require_file(path: Path) -> Path:
     if not path.is_file():
-        raise ValueError(f"{path.name} is missing; give the folder of a captioner, whole")
+        raise ValueError(f"{path.name} is missing; give the folder of a complete checkpoint")
     return path
 
 
-def _vocabulary_sum(vocabulary: Vocabulary) -> str:
-    """The file's sum, whatever ends its lines."""
+def _vocabulary_digest(vocabulary: Vocabulary) -> str:
+    """Return the SHA-256 of the words, independent of the file's line endings."""
     return hashlib.sha256("".join(f"{word}\n" for word in vocabulary.words).encode()).hexdigest()
 
 
-def _line(problem: object) -> str:
+def _one_line(problem: object) -> str:
     return " ".join(str(problem).split())
 
 

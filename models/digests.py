@@ -1,14 +1,14 @@
-"""SHA-256 digests that identify a captioner's weights."""
+"""SHA-256 digests of a captioner's weights. Importing this module does not load Keras."""
 
 import hashlib
 from pathlib import Path
 
 WEIGHTS = "weights.npz"
-"""Their file in the captioner's folder."""
+"""Name of the weights file in a checkpoint."""
 
 
 def weights_sha256(folder: Path) -> str:
-    """Give the SHA-256 of a captioner's weights, in hexadecimal.
+    """Return the SHA-256 of a checkpoint's weights, in hexadecimal.
 
     Raises:
         OSError: If they cannot be read.
@@ -17,7 +17,7 @@ def weights_sha256(folder: Path) -> str:
 
 
 def file_sha256(path: Path) -> str:
-    """Give the SHA-256 of a file, in hexadecimal.
+    """Return the SHA-256 of a file, in hexadecimal.
 
     Raises:
         OSError: If it cannot be read.

@@ -1,4 +1,4 @@
-"""Measure a captioner on a split: `python -m models.evaluate --data DIR --split dev`."""
+"""Evaluate a captioner on a split: python -m models.evaluate --data DIR --split dev."""
 
 import argparse
 import json
@@ -7,20 +7,32 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from models.checkpoint import DEFAULT, ReleaseError, load
+from models.checkpoint import DEFAULT_CHECKPOINT, CheckpointError, load
 from models.datasets import DatasetError, open_dataset
-from models.evaluation import Scores, caption_images, score
-from models.language import Language, describe
+from models.language import LanguageStatistics, language_statistics
+from models.metrics import Scores, caption_images, score
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m models.evaluate", description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder of the data set")
-    parser.add_argument("--split", default="dev", help="which images (default: dev)")
-    parser.add_argument("--captioner", type=Path, default=DEFAULT, help="folder of the captioner")
-    parser.add_argument("--beam", type=int, metavar="WIDTH", help="beam width (default: its own)")
-    parser.add_argument("--out", type=Path, metavar="FILE.json", help="write figures and captions")
+    parser.add_argument(
+        "--data", type=Path, required=True, metavar="DIR", help="folder of the dataset"
+    )
+    parser.add_argument("--split", default="dev", help="split to use (default: dev)")
+    parser.add_argument(
+        "--captioner",
+        type=Path,
+        default=DEFAULT_CHECKPOINT,
+        metavar="DIR",
+        help="folder of the captioner (default: the shipped one)",
+    )
+    parser.add_argument(
+        "--beam", type=int, metavar="WIDTH", help="beam width (default: the captioner's)"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE.json", help="write the figures and captions"
+    )
     options = parser.parse_args(arguments)
     try:
         if options.out:
@@ -30,11 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         captioner, card = load(options.captioner)
         beam = card.beam if options.beam is None else replace(card.beam, width=options.beam)
         captions = caption_images(captioner, dataset, examples, beam)
-    except (DatasetError, ReleaseError, OSError, ValueError) as problem:
+    except (DatasetError, CheckpointError, OSError, ValueError) as problem:
         print(f"evaluate: {problem}", file=sys.stderr)
         return 2
     scores = score(captions, {example.name: example.captions for example in examples})
-    language = describe(list(captions.values()))
+    language = language_statistics(list(captions.values()))
     _print(scores, language)
     if options.out:
         report = {
@@ -49,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _print(scores: Scores, language: Language) -> None:
+def _print(scores: Scores, language: LanguageStatistics) -> None:
     labels = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr")
     for label, value in zip(labels, asdict(scores).values(), strict=True):
         print(f"{label:15}{value:7.3f}")

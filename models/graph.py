@@ -1,4 +1,4 @@
-"""Functions of tensors as compiled TensorFlow graphs."""
+"""Compiled TensorFlow graphs."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,10 +12,10 @@ def graph(
     *,
     reduce_retracing: bool = False,
 ) -> Any:
-    """Compile a function when it is first called; the arguments are those of `tf.function`.
+    """Compile a function of tensors at its first call, with the arguments of `tf.function`.
 
-    AutoGraph is off: it looks for branches and loops of Python's that depend on tensors, which
-    takes half the time of compiling, and there are none (`keras.ops.while_loop` is no such loop).
+    AutoGraph is off. It searches for Python branches and loops that depend on tensors, which takes
+    half the compilation time, and there are none: `keras.ops.while_loop` is not a Python loop.
     """
     return tf.function(
         function,

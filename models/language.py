@@ -1,17 +1,93 @@
-"""What a caption is about: its content words, whatever their form.
-
-Two captions say the same, to whoever hears them, when they have the same content words: "A dog
-runs through the grass" and "The dog is running in grass", but not "Two dogs run in the snow". The
-page goes by the same notion (`web/static/meaning.js`) when it decides what to announce.
-
-What training for a score does to the language, measured beside the score.
-"""
+"""Vocabulary, tokenization and content words of English captions."""
 
 import re
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from models.language.vocabulary import tokenize
+PAD, START, END, UNKNOWN = range(4)
+"""Token ids of the special tokens."""
+
+SPECIAL_WORDS = ("<pad>", "<start>", "<end>", "<unk>")
+"""The special tokens as they stand in a vocabulary file, in the order of their ids."""
+
+_WORD = re.compile(r"'s\b|[a-z0-9]+")
+
+
+def tokenize(caption: str) -> list[str]:
+    """Split a caption into lower-case words; a possessive 's is a word of its own."""
+    return _WORD.findall(caption.lower())
+
+
+def sentence(words: Iterable[str]) -> str:
+    """Join words into a sentence: capitalised, possessives joined, no full stop."""
+    text = " ".join(words).replace(" 's", "'s")
+    return text[:1].upper() + text[1:]
+
+
+class Vocabulary:
+    """A bijection between words and token ids; the first four ids are the special tokens."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        """Create a vocabulary from words in the order of their ids.
+
+        Raises:
+            ValueError: If the special tokens do not come first, or a word occurs twice.
+        """
+        if tuple(words[: len(SPECIAL_WORDS)]) != SPECIAL_WORDS:
+            first = ", ".join(SPECIAL_WORDS)
+            raise ValueError(f"the vocabulary must begin with {first}, one a line")
+        self.words = tuple(words)
+        self._ids = {word: index for index, word in enumerate(words)}
+        if len(self._ids) != len(self.words):
+            duplicate = next(word for word, count in Counter(words).items() if count > 1)
+            raise ValueError(f"the vocabulary contains the word {duplicate!r} twice")
+
+    @classmethod
+    def count(cls, captions: Iterable[str], minimum: int) -> "Vocabulary":
+        """Build a vocabulary of the words that occur at least `minimum` times, frequent first."""
+        counts = Counter(word for caption in captions for word in tokenize(caption))
+        kept = sorted(
+            (word for word, count in counts.items() if count >= minimum),
+            key=lambda word: (-counts[word], word),
+        )
+        return cls([*SPECIAL_WORDS, *kept])
+
+    @classmethod
+    def read(cls, path: Path) -> "Vocabulary":
+        """Read a UTF-8 text file with one word a line.
+
+        Raises:
+            OSError: If the file cannot be read.
+            ValueError: If it is not a vocabulary.
+        """
+        return cls(path.read_text(encoding="utf-8").splitlines())
+
+    def write(self, path: Path) -> None:
+        """Write one word a line, in the order of the ids."""
+        path.write_text("".join(f"{word}\n" for word in self.words), encoding="utf-8")
+
+    def encode(self, caption: str, length: int) -> list[int]:
+        """Encode a caption as `length` ids: its words, the end token, then padding.
+
+        A caption of `length` words or more is truncated and has no end token.
+        """
+        ids = [self._ids.get(word, UNKNOWN) for word in tokenize(caption)] + [END]
+        return (ids + [PAD] * length)[:length]
+
+    def decode(self, ids: Iterable[int]) -> list[str]:
+        """Decode ids into words, up to the first end or padding token."""
+        words = []
+        for token in ids:
+            if token in (END, PAD):
+                break
+            words.append(self.words[token])
+        return words
+
+    def __len__(self) -> int:
+        return len(self.words)
+
 
 _FUNCTION_WORDS = frozenset(
     tokenize(
@@ -25,7 +101,7 @@ _FUNCTION_WORDS = frozenset(
     """
     )
 )
-"""Words that hold a sentence together, and those of place that captions use as freely."""
+"""Grammatical words, and words of place that captions use just as freely."""
 
 _IRREGULAR = {
     "men": "man",
@@ -44,18 +120,55 @@ _IRREGULAR = {
     "worn": "wear",
 }
 
-_OPEN = frozenset(
+_DANGLING = frozenset(
     tokenize(
         "a an the and or of in on at to with from by for into onto over under near behind through "
         "while as that which who is are was be being his her its their another some two"
     )
 )
-"""Words after which a caption cannot end."""
 
 
 def content_words(caption: str) -> frozenset[str]:
-    """Stems of the words of a caption that carry meaning."""
+    """Return the stems of a caption's content words.
+
+    Two captions count as equivalent when their content words are the same: "A dog runs through the
+    grass" and "The dog is running in grass", but not "Two dogs run in the snow". The page uses the
+    same rule to decide what to announce (`web/static/js/captions/content_words.js`).
+    """
     return frozenset(_stem(word) for word in tokenize(caption) if word not in _FUNCTION_WORDS)
+
+
+def is_dangling(word: str) -> bool:
+    """Return whether a phrase that ends with this word is incomplete.
+
+    True of articles, prepositions, conjunctions and the like.
+    """
+    return word in _DANGLING
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageStatistics:
+    """Diversity, length and completeness of a set of captions.
+
+    Training for a metric such as CIDEr changes these, so they are reported beside it.
+    """
+
+    distinct: float
+    """Number of different captions as a share of all captions, in 0..1."""
+    words: float
+    """Mean number of words in a caption."""
+    bad_endings: float
+    """Share of the captions that break off ("in a", "on the"), in 0..1."""
+
+
+def language_statistics(captions: Collection[str]) -> LanguageStatistics:
+    """Measure the language of at least one caption."""
+    words = [tokenize(caption) for caption in captions]
+    return LanguageStatistics(
+        distinct=len(set(captions)) / len(captions),
+        words=sum(map(len, words)) / len(captions),
+        bad_endings=sum(not each or is_dangling(each[-1]) for each in words) / len(captions),
+    )
 
 
 def _stem(word: str) -> str:
@@ -75,30 +188,3 @@ def _without_verb_ending(word: str) -> str:
     if root == word or len(root) < 3 or not re.search(r"[aeiouy]", root):
         return word
     return re.sub(r"([bdgmnprt])\1$", r"\1", root)
-
-
-@dataclass(frozen=True, slots=True)
-class Language:
-    """The shape of a set of captions."""
-
-    distinct: float
-    """Share of the captions that no other equals, counting equal ones once, in 0..1."""
-    words: float
-    """Words of a caption, on average."""
-    bad_endings: float
-    """Share of the captions that break off ("in a", "on the"), in 0..1."""
-
-
-def is_open(word: str) -> bool:
-    """Whether a phrase cannot end with a word: an article, a preposition, a conjunction."""
-    return word in _OPEN
-
-
-def describe(captions: Collection[str]) -> Language:
-    """Measure captions, one at least."""
-    words = [tokenize(caption) for caption in captions]
-    return Language(
-        distinct=len(set(captions)) / len(captions),
-        words=sum(map(len, words)) / len(captions),
-        bad_endings=sum(not said or is_open(said[-1]) for said in words) / len(captions),
-    )

@@ -1,7 +1,4 @@
-"""The one way in which a picture becomes the encoder's input.
-
-The ways in which a training picture is shown: whole, mirrored, cropped.
-"""
+"""Resizing of images to the encoder's input, and the augmented views used in training."""
 
 import zlib
 
@@ -9,16 +6,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-_AREA = (0.6, 1.0)
-_RATIO = (0.85, 1.18)
+_CROP_AREA = (0.6, 1.0)
+_CROP_RATIO = (0.85, 1.18)
 
 
-def squeeze(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """Resize to a square without keeping the aspect ratio, as the training pictures were.
+def resize_to_square(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Resize an image to a square without keeping the aspect ratio, as in training.
 
     Args:
         image: RGB, uint8 [H, W, 3].
-        side: Pixels of the square's side.
+        side: Side of the square in pixels.
 
     Returns:
         uint8 [side, side, 3].
@@ -29,18 +26,18 @@ def squeeze(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
 
 def is_mirrored(view: int) -> bool:
-    """Whether a view is flipped left to right: every second one is."""
+    """Return whether a view is flipped left to right: every second one is."""
     return view % 2 == 1
 
 
-def look(image: NDArray[np.uint8], name: str, view: int) -> NDArray[np.uint8]:
-    """Show a picture in one of its views, the same whenever it is asked for.
+def augmented_view(image: NDArray[np.uint8], name: str, view: int) -> NDArray[np.uint8]:
+    """Return one of an image's augmented views. The result is deterministic.
 
     Args:
         image: RGB, uint8 [H, W, 3].
-        name: The picture's name, from which its crops are drawn.
-        view: 0 is the whole picture and 1 its mirror image; from 2 on, crops of 60 to 100 % of its
-            area that hardly change its shape, every second one mirrored.
+        name: The image's name, which seeds its crops.
+        view: 0 is the whole image and 1 its mirror image. From 2 on, crops of 60 to 100 % of its
+            area that hardly change its aspect ratio, every second one mirrored.
 
     Returns:
         uint8 [h, w, 3], not resized.
@@ -51,9 +48,10 @@ def look(image: NDArray[np.uint8], name: str, view: int) -> NDArray[np.uint8]:
 
 
 def _crop(image: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
-    area, ratio = random.uniform(*_AREA), np.exp(random.uniform(*np.log(_RATIO)))
+    area, ratio = random.uniform(*_CROP_AREA), np.exp(random.uniform(*np.log(_CROP_RATIO)))
     height, width = image.shape[:2]
-    tall = min(height, round(height * (area / ratio) ** 0.5))
-    wide = min(width, round(width * (area * ratio) ** 0.5))
-    top, left = random.integers(height - tall + 1), random.integers(width - wide + 1)
-    return image[top : top + tall, left : left + wide]
+    crop_height = min(height, round(height * (area / ratio) ** 0.5))
+    crop_width = min(width, round(width * (area * ratio) ** 0.5))
+    top = random.integers(height - crop_height + 1)
+    left = random.integers(width - crop_width + 1)
+    return image[top : top + crop_height, left : left + crop_width]

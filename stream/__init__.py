@@ -1,1 +1,1 @@
-"""A camera feed's way in and out: sources, sampling, overlay, peers, data channel."""
+"""Video streams: where frames come from, how they are captioned, and who receives the results."""

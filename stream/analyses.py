@@ -1,6 +1,6 @@
-"""Why there is no answer to what a client asked for.
+"""Analyses of captioned frames: run in the background, with limits on number, time and memory.
 
-The analyses of a server: so many at once, each for so long; what they found is kept a while.
+They belong to the server, not to a session: a client that reconnects finds its analysis by path.
 """
 
 import asyncio
@@ -15,53 +15,59 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.engine import Analysed, AnalysisKind, Busy, CaptionService, EngineUnavailable
-from inference.progress import Step, estimate_left_s
+from inference.engine import (
+    AnalysisKind,
+    AnalysisResult,
+    CaptionService,
+    EngineBusy,
+    EngineUnavailable,
+)
+from inference.progress import Progress, estimate_left_s
 from stream.captioning import KeptFrame
 from stream.settings import StreamSettings
 
 _TOKEN_BYTES = 16
-_MOST_KEPT = 16
-_MOST_KEPT_BYTES = 64 * 2**20
+_MAX_KEPT = 16
+_MAX_KEPT_BYTES = 64 * 2**20
 
 logger = logging.getLogger(__name__)
 
 
-class Refused(Exception):
-    """There is no answer: the message is for people, the code is the protocol's."""
+class RequestError(Exception):
+    """A client's request that failed; the message is for people."""
 
     def __init__(self, code: str, message: str) -> None:
-        """Refuse with one of the codes of `error`."""
+        """Fail with one of the codes of `error` in `schema.json`."""
         super().__init__(message)
         self.code = code
 
 
 @asynccontextmanager
-async def refusing(code: str, most_s: float) -> AsyncIterator[None]:
-    """Do what the engine may refuse, for so long and no longer.
+async def request_errors(code: str, timeout_s: float) -> AsyncIterator[None]:
+    """Limit the time of a request to the engine, and turn the engine's errors into `RequestError`.
 
     Args:
-        code: Of what cannot be done, and of what takes too long.
-        most_s: How long it may take.
+        code: Code of the error for a timeout or an invalid request.
+        timeout_s: Seconds that the request may take.
 
     Raises:
-        Refused: Whatever the reason.
+        RequestError: If the request fails for a known reason.
     """
     try:
-        async with asyncio.timeout(most_s):
+        async with asyncio.timeout(timeout_s):
             yield
-    except TimeoutError as problem:
-        raise Refused(code, f"it took longer than {most_s:g} s") from problem
-    except EngineUnavailable as problem:
-        raise Refused("captioner-paused", str(problem)) from problem
-    except Busy as problem:
-        raise Refused("busy", f"{problem}: ask again in a few seconds") from problem
-    except ValueError as problem:
-        raise Refused(code, str(problem)) from problem
+    except TimeoutError as error:
+        raise RequestError(code, f"it took longer than {timeout_s:g} s") from error
+    except EngineUnavailable as error:
+        raise RequestError("captioner-paused", str(error)) from error
+    except EngineBusy as error:
+        raise RequestError("busy", f"{error}; try again in a few seconds") from error
+    except ValueError as error:
+        raise RequestError(code, str(error)) from error
 
 
 class AnalysisState(StrEnum):
-    """How it is with an analysis."""
+    """State of an analysis."""
 
     RUNNING = "running"
     DONE = "done"
@@ -69,154 +75,155 @@ class AnalysisState(StrEnum):
     CANCELLED = "cancelled"
 
 
-class AnalysisGone(LookupError):
-    """There is no such analysis, or what it found is not kept any more."""
+class AnalysisNotFound(LookupError):
+    """No analysis has this token, or its result is no longer kept."""
 
 
 class Analysis:
-    """One analysis, from when it is begun until it is forgotten."""
+    """One analysis, from its start until its result is deleted."""
 
     state = AnalysisState.RUNNING
-    code = ""
-    """The protocol's, of why there is no result; empty if there is, or may be yet."""
+    error_code = ""
+    """Code of the error if it failed or was cancelled, as in `RequestError`."""
     message = ""
-    """The same for people."""
+    """Why it failed or was cancelled, for people."""
     summary: tuple[str, ...] = ()
 
     def __init__(self, kind: AnalysisKind) -> None:
-        """Begin it now."""
+        """Start the clock."""
         self.kind = kind
         self.token = secrets.token_urlsafe(_TOKEN_BYTES)
-        """Not to be guessed: who knows it may read what was found, and cancel it."""
+        """Unguessable id; a client that has it may read the result and cancel the analysis."""
         self.files: dict[str, bytes] = {}
         self.ended = asyncio.Event()
-        self._step = Step(0.0, "")
-        self._begun = time.monotonic()
+        self._progress = Progress(0.0, "")
+        self._started_at = time.monotonic()
 
     @property
     def path(self) -> str:
-        """Where the server tells how it is with it."""
+        """Path of its state on the server."""
         return f"/analyses/{self.token}"
 
     @property
     def size(self) -> int:
-        """Of its files, in bytes."""
+        """Size of its files, in bytes."""
         return sum(map(len, self.files.values()))
 
-    def progress(self, step: Step) -> None:
-        """Take note of how far it is."""
-        self._step = step
+    def update(self, progress: Progress) -> None:
+        """Set its progress."""
+        self._progress = progress
 
-    def finish(self, found: Analysed) -> None:
-        """Take what was found."""
-        self.files, self.summary = found.files, found.summary
-        self._end(AnalysisState.DONE, Step(1.0, ""))
+    def finish(self, result: AnalysisResult) -> None:
+        """End it with a result."""
+        self.files, self.summary = result.files, result.summary
+        self._end(AnalysisState.DONE, Progress(1.0, ""))
 
     def fail(self, state: AnalysisState, code: str, message: str) -> None:
-        """Take note of why nothing will be found."""
-        self.code, self.message = code, message
-        self._end(state, Step(self._step.done, ""))
+        """End it without a result, as failed or cancelled."""
+        self.error_code, self.message = code, message
+        self._end(state, Progress(self._progress.done, ""))
 
     def to_json(self) -> dict[str, Any]:
-        """Return `analysis` of the schema."""
+        """Return `analysis` of `schema.json`."""
         return {
             "kind": self.kind,
             "state": self.state.value,
-            **self.far(),
+            **self.progress_json(),
             "message": self.message,
             "summary": list(self.summary),
             "files": {name: f"{self.path}/{name}" for name in self.files},
         }
 
-    def far(self) -> dict[str, Any]:
-        """Return how far it is: `done`, `doing` and `left_s` of the schema."""
-        done, elapsed_s = self._step.done, time.monotonic() - self._begun
-        runs = self.state is AnalysisState.RUNNING
-        left_s = estimate_left_s(done, elapsed_s) if runs else None
-        return {"done": done, "doing": self._step.doing, "left_s": left_s}
+    def progress_json(self) -> dict[str, Any]:
+        """Return `done`, `doing` and `left_s` of `analysis` in `schema.json`."""
+        done, elapsed_s = self._progress.done, time.monotonic() - self._started_at
+        is_running = self.state is AnalysisState.RUNNING
+        left_s = estimate_left_s(done, elapsed_s) if is_running else None
+        return {"done": done, "doing": self._progress.doing, "left_s": left_s}
 
-    def _end(self, state: AnalysisState, step: Step) -> None:
-        self.state, self._step = state, step
+    def _end(self, state: AnalysisState, progress: Progress) -> None:
+        self.state, self._progress = state, progress
         self.ended.set()
 
 
 class Analyses:
-    """Runs analyses for whoever asks, and keeps what they find.
+    """Runs the analyses of a server and keeps their results for a while."""
 
-    They belong to the server: a client whose connection drops finds its analysis by its path.
-    """
-
-    def __init__(self, captions: CaptionService, settings: StreamSettings) -> None:
-        """Start with none; the captions' service does the work."""
-        self._captions, self._settings = captions, settings
-        self._known: dict[str, Analysis] = {}
+    def __init__(self, caption_service: CaptionService, settings: StreamSettings) -> None:
+        """Start without analyses; the caption service does the work."""
+        self._caption_service, self._settings = caption_service, settings
+        self._analyses: dict[str, Analysis] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._expiries: dict[str, asyncio.TimerHandle] = {}
+        """Timers that delete ended analyses, in the order in which they ended."""
 
     @property
     def running(self) -> int:
-        """How many are under way."""
+        """Number of analyses that are running."""
         return len(self._tasks)
 
-    def begin(
+    def start(
         self,
         kind: AnalysisKind,
         params: Mapping[str, Any],
         kept: KeptFrame,
         frames: Sequence[NDArray[np.uint8]],
     ) -> Analysis:
-        """Begin an analysis; it goes on by itself.
+        """Start an analysis in the background.
 
         Args:
-            kind: Of the analysis.
-            params: As `CaptionService.analyse` takes them.
-            kept: The caption and its picture.
-            frames: As `CaptionService.analyse` takes them.
+            kind: Kind of analysis.
+            params: As for `CaptionService.analyse`.
+            kept: The captioned frame to analyse.
+            frames: As for `CaptionService.analyse`.
 
         Raises:
-            Refused: If as many are under way as may be.
+            RequestError: If the maximum number of analyses is running.
         """
         if len(self._tasks) >= self._settings.analyses:
-            told = f"{len(self._tasks)} analyses are under way on this server, as many as may be"
-            raise Refused("busy", f"{told}: wait for one to end")
+            raise RequestError(
+                "busy",
+                f"{len(self._tasks)} analyses are already running on this server; wait for one to "
+                "finish",
+            )
         analysis = Analysis(kind)
-        self._known[analysis.token] = analysis
+        self._analyses[analysis.token] = analysis
         self._tasks[analysis.token] = asyncio.create_task(
             self._run(analysis, params, kept, frames), name="analysis"
         )
-        self._tasks[analysis.token].add_done_callback(lambda _: self._settle(analysis))
+        self._tasks[analysis.token].add_done_callback(lambda _: self._on_ended(analysis))
         return analysis
 
     def find(self, token: str) -> Analysis:
-        """Find an analysis by its token.
+        """Return the analysis with this token.
 
         Raises:
-            AnalysisGone: If there is none.
+            AnalysisNotFound: If there is none.
         """
-        if token not in self._known:
-            raise AnalysisGone(
-                "there is no such analysis, or it is not kept any more: what was found is kept "
-                f"for {self._settings.analysis_kept_s / 60:g} minutes at most"
+        if token not in self._analyses:
+            raise AnalysisNotFound(
+                "this analysis does not exist or is no longer kept; results are kept for "
+                f"{self._settings.analysis_kept_s / 60:g} minutes at most"
             )
-        return self._known[token]
+        return self._analyses[token]
 
     def cancel(self, analysis: Analysis) -> None:
-        """Give up one that is under way; forget what one found that is not."""
+        """Cancel an analysis that is running; delete the result of one that has ended."""
         task = self._tasks.get(analysis.token)
         if analysis.state is not AnalysisState.RUNNING:
-            self._forget(analysis)
+            self._delete(analysis)
         elif task:
             task.cancel()
             analysis.fail(AnalysisState.CANCELLED, "cancelled", "it was cancelled")
 
     async def close(self) -> None:
-        """Give up all that are under way, and forget all."""
+        """Cancel all analyses that are running, and delete all results."""
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for analysis in list(self._known.values()):
-            self._forget(analysis)
+        for analysis in list(self._analyses.values()):
+            self._delete(analysis)
 
     async def _run(
         self,
@@ -226,48 +233,36 @@ class Analyses:
         frames: Sequence[NDArray[np.uint8]],
     ) -> None:
         try:
-            async with refusing("cannot-analyse", self._settings.analysis_s):
-                info = self._captions.info
+            async with request_errors("cannot-analyse", self._settings.analysis_s):
+                info = self._caption_service.info
                 if info is None:
-                    raise EngineUnavailable(self._captions.message)
-                picture, tokens = await kept.picture(info.image_size), kept.captioned.tokens
+                    raise EngineUnavailable(self._caption_service.message)
+                image, tokens = await kept.image(info.image_size), kept.captioned.tokens
                 analysis.finish(
-                    await self._captions.analyse(
-                        analysis.kind, picture, tokens, params, frames, analysis.progress
+                    await self._caption_service.analyse(
+                        analysis.kind, image, tokens, params, frames, analysis.update
                     )
                 )
-        except Refused as refused:
-            analysis.fail(AnalysisState.FAILED, refused.code, str(refused))
+        except RequestError as error:
+            analysis.fail(AnalysisState.FAILED, error.code, str(error))
         except Exception:
             logger.exception("an analysis failed")
-            told = "something went wrong on the server; its log says what"
-            analysis.fail(AnalysisState.FAILED, "cannot-analyse", told)
+            message = "something went wrong on the server; see the server's log"
+            analysis.fail(AnalysisState.FAILED, "cannot-analyse", message)
 
-    def _settle(self, analysis: Analysis) -> None:
-        """Keep what was found for a while, in place of what was found first if it is too much."""
+    def _on_ended(self, analysis: Analysis) -> None:
+        """Keep a result for a while; delete the oldest results if there are too many."""
         del self._tasks[analysis.token]
         if analysis.state is AnalysisState.RUNNING:
             analysis.fail(AnalysisState.CANCELLED, "cancelled", "the server was stopped")
         self._expiries[analysis.token] = asyncio.get_running_loop().call_later(
-            self._settings.analysis_kept_s, self._forget, analysis
+            self._settings.analysis_kept_s, self._delete, analysis
         )
-        for oldest in self._ended():
-            if self._is_within_bounds():
-                break
-            self._forget(oldest)
+        ended = [self._analyses[token] for token in self._expiries]
+        while len(ended) > _MAX_KEPT or sum(each.size for each in ended) > _MAX_KEPT_BYTES:
+            self._delete(ended.pop(0))
 
-    def _ended(self) -> list[Analysis]:
-        """Those that are not under way, in the order in which they ended."""
-        return [self._known[token] for token in self._expiries]
-
-    def _is_within_bounds(self) -> bool:
-        ended = self._ended()
-        return (
-            len(ended) <= _MOST_KEPT
-            and sum(analysis.size for analysis in ended) <= _MOST_KEPT_BYTES
-        )
-
-    def _forget(self, analysis: Analysis) -> None:
-        self._known.pop(analysis.token, None)
+    def _delete(self, analysis: Analysis) -> None:
+        self._analyses.pop(analysis.token, None)
         if expiry := self._expiries.pop(analysis.token, None):
             expiry.cancel()

@@ -1,4 +1,4 @@
-"""One event to many listeners, none of which can hold up the others."""
+"""In-process publish/subscribe: one event to many subscribers, none of which can block the rest."""
 
 import asyncio
 import logging
@@ -8,51 +8,50 @@ from typing import Generic, Self, TypeVar
 
 Event = TypeVar("Event")
 
-
 logger = logging.getLogger(__name__)
 
 
 class Broadcast(Generic[Event]):
-    """Tells each event to whoever listens; on the event loop."""
+    """Delivers each published event to all current subscribers, on the event loop."""
 
     def __init__(self) -> None:
-        """Start with no listener."""
-        self._listeners: dict[object, Callable[[Event], None]] = {}
+        """Start without subscribers."""
+        self._callbacks: dict[object, Callable[[Event], None]] = {}
 
     def __len__(self) -> int:
-        return len(self._listeners)
+        return len(self._callbacks)
 
-    def listen(self, listener: Callable[[Event], None]) -> Callable[[], None]:
-        """Call the listener, which must not wait, with each event; return what ends that."""
+    def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
+        """Call a function, which must not block, with each event; return how to unsubscribe."""
         key = object()
-        self._listeners[key] = listener
-        return lambda: self._listeners.pop(key, None) and None
+        self._callbacks[key] = callback
+        return lambda: self._callbacks.pop(key, None) and None
 
-    def subscribe(self, room: int) -> "Subscription[Event]":
-        """Collect events for one reader, which may be slow: no more than `room` wait for it."""
-        return Subscription(self, room)
+    def queue(self, max_size: int) -> "Subscription[Event]":
+        """Queue events for a reader that may be slow; when the queue is full the oldest is lost."""
+        return Subscription(self, max_size)
 
     def publish(self, event: Event) -> None:
-        """Tell everyone who listens now; one that fails is logged, and hinders no other."""
-        for listener in list(self._listeners.values()):
+        """Call every subscriber; log the exception of one that fails and go on with the others."""
+        for callback in list(self._callbacks.values()):
             try:
-                listener(event)
+                callback(event)
             except Exception:
-                logger.exception("%s could not take an event", listener)
+                logger.exception("subscriber %s failed to handle an event", callback)
 
 
 class Subscription(Generic[Event]):
-    """The events for one reader, in order; an asynchronous iterator and a context manager."""
+    """A bounded queue of events for one reader: an async iterator and a context manager."""
 
-    missed: int
-    """Events that a reader who was too slow has lost: the oldest go first."""
+    dropped: int
+    """Events that were lost because the queue was full, the oldest first."""
 
-    def __init__(self, broadcast: Broadcast[Event], room: int) -> None:
-        """Collect from now on."""
-        self.missed = 0
-        self._waiting: deque[Event] = deque(maxlen=room)
-        self._came = asyncio.Event()
-        self._unlisten = broadcast.listen(self._put)
+    def __init__(self, broadcast: Broadcast[Event], max_size: int) -> None:
+        """Queue events from now on."""
+        self.dropped = 0
+        self._events: deque[Event] = deque(maxlen=max_size)
+        self._has_events = asyncio.Event()
+        self._unsubscribe = broadcast.subscribe(self._put)
 
     def __enter__(self) -> Self:
         return self
@@ -64,22 +63,22 @@ class Subscription(Generic[Event]):
         return self
 
     async def __anext__(self) -> Event:
-        while not self._waiting:
-            self._came.clear()
-            await self._came.wait()
-        return self._waiting.popleft()
+        while not self._events:
+            self._has_events.clear()
+            await self._has_events.wait()
+        return self._events.popleft()
 
-    def take(self) -> list[Event]:
-        """Return all that waits now, the oldest first."""
-        waiting = list(self._waiting)
-        self._waiting.clear()
-        return waiting
+    def take_all(self) -> list[Event]:
+        """Remove and return all queued events, the oldest first, without waiting."""
+        events = list(self._events)
+        self._events.clear()
+        return events
 
     def close(self) -> None:
-        """Collect no more."""
-        self._unlisten()
+        """Unsubscribe; events that are already queued can still be read."""
+        self._unsubscribe()
 
     def _put(self, event: Event) -> None:
-        self.missed += len(self._waiting) == self._waiting.maxlen
-        self._waiting.append(event)
-        self._came.set()
+        self.dropped += len(self._events) == self._events.maxlen
+        self._events.append(event)
+        self._has_events.set()

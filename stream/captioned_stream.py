@@ -1,7 +1,4 @@
-"""Whether pictures come, since when, and why not.
-
-A stream of pictures that is captioned and annotated, whoever feeds it and whoever watches.
-"""
+"""A captioned stream: from its incoming frames to its captions, maps and annotated video."""
 
 import asyncio
 import time
@@ -20,18 +17,19 @@ from stream.captioning import (
     KeptFrames,
     LiveExplanation,
     LiveMaps,
-    RecentPictures,
+    RecentFrames,
     Sampler,
-    worded,
+    display_parts,
 )
-from stream.context import Surroundings
+from stream.context import StreamContext
 from stream.counters import StreamTotals
-from stream.sources import Intake
-from stream.video import AnnotatedTrack, SharedVideo, Subtitle
+from stream.sources import Ingest
+from stream.video import AnnotatedTrack, OverlayText, SharedVideo
 
 _STALE_INTERVALS = 3
-_STALE_S = 3.0
-_NOTICES = {
+_MIN_STALE_S = 3.0
+
+_ENGINE_NOTICES = {
     EngineState.STARTING: "The captioner is starting",
     EngineState.PAUSED: "Captions are paused",
     EngineState.READY: None,
@@ -39,104 +37,109 @@ _NOTICES = {
 
 
 class SignalState(StrEnum):
-    """Whether pictures come."""
+    """Whether frames arrive."""
 
     CONNECTING = "connecting"
-    """Not yet: the source is being opened, and nothing has failed so far."""
+    """Not yet: the source is being opened for the first time."""
     LIVE = "live"
-    """They come."""
+    """Frames arrive."""
     LOST = "lost"
-    """They should come and do not; it is tried again and again."""
+    """No frames arrive although they should; the source is reopened again and again."""
     ENDED = "ended"
-    """The source is over, and no more will come."""
+    """The source has ended, and no more frames will arrive."""
     IDLE = "idle"
-    """Nobody watches, so none are asked for."""
+    """The source is closed because the stream has no viewers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """The state of a stream's pictures."""
+    """Whether a stream's frames arrive, since when, and why not."""
 
     state: SignalState
     since: float = field(default_factory=time.time)
-    """When it began, in seconds since the Unix epoch; of a lost signal, when the last picture
-    came."""
+    """Start of the state in seconds since the Unix epoch; for a lost signal, the arrival of the
+    last frame."""
     message: str = ""
-    """Why, for people; holds no credentials."""
+    """Reason, for people; contains no credentials."""
 
     def to_json(self) -> dict[str, Any]:
-        """Give it as the values of JSON."""
+        """Return `signal` of the messages in `schema.json`."""
         return {"state": self.state.value, "since": round(self.since, 3), "message": self.message}
 
 
 class CaptionedStream:
-    """One stream, from its pictures to its captions and its annotated video.
+    """One stream, whatever its source and its viewers.
 
-    Put pictures into its `intake`, `run` it, and `close` it at the end.
+    Put frames into `ingest`, call `run`, and call `close` at the end.
     """
 
-    newest: CaptionEvent | None = None
-    """The last caption."""
+    latest_caption: CaptionEvent | None = None
     notice: str | None = None
-    """What is to be written above the caption, such as that no pictures come."""
+    """Notice above the caption in the annotated video, such as "No signal"."""
 
     def __init__(
-        self, name: str, shared: Surroundings, *, title: str = "", interval_s: float | None = None
+        self, name: str, context: StreamContext, *, title: str = "", interval_s: float | None = None
     ) -> None:
         """Prepare a stream.
 
         Args:
-            name: What other programs and the log call it.
-            shared: The server.
-            title: What people call it; the name if it is empty.
-            interval_s: Seconds between captions; the server's setting when None.
+            name: Name in URLs, topics and logs.
+            context: Context that all streams of the server share.
+            title: Name for people; `name` by default.
+            interval_s: Seconds between captions; the server's setting by default.
         """
         self.name, self.title = name, title or name
-        self.intake, self.pictures = Intake(), RecentPictures()
+        self.ingest, self.recent_frames = Ingest(), RecentFrames()
         self.captions: Broadcast[CaptionEvent] = Broadcast()
-        """Told each caption as it comes."""
+        """Publishes each caption."""
         self.explanations: Broadcast[LiveExplanation] = Broadcast()
         """Publishes each saliency map that was computed without a request."""
         self.signals: Broadcast[Signal] = Broadcast()
-        """Told each change of the signal."""
+        """Publishes each change of the signal."""
         self.viewers = 0
-        self.audience: Broadcast[int] = Broadcast()
-        """Told how many watch, whenever somebody comes or goes."""
-        self.frames = KeptFrames(shared.studying)
-        self._shared, self._count = shared, 0
+        self.viewer_counts: Broadcast[int] = Broadcast()
+        """Publishes the number of viewers whenever it changes."""
+        self.frames = KeptFrames(context.image_executor)
+        """Frames of the last captions."""
+        self._context = context
+        self._caption_count = 0
         self._signal = Signal(SignalState.CONNECTING, time.time())
         self.sampler = Sampler(
-            self.intake.to_caption,
-            shared.captions,
+            self.ingest.to_caption,
+            context.caption_service,
             self._publish,
-            shared.sampling,
-            interval_s or shared.settings.interval_s,
-            shared.settings.beam_width,
-            lambda: self.maps.gradcam_is_due(),
-            self.pictures,
-            lambda: shared.load.stretch,
+            context.prepare_executor,
+            interval_s or context.settings.interval_s,
+            context.settings.beam_width,
+            lambda: self.maps.word_maps_due(),
+            self.recent_frames,
+            lambda: context.load.interval_factor,
         )
         self.maps = LiveMaps(
-            shared.captions,
-            shared.settings.explanation_share,
+            context.caption_service,
+            context.settings.explanation_share,
             lambda: self.sampler.interval_s,
             self.explanations.publish,
             self._spawn,
-            lambda: shared.load.step,
+            lambda: context.load.level,
         )
         self.track = AnnotatedTrack(
-            self.intake.to_return, self._subtitle, self._heat, shared.painting, shared.sampling
+            self.ingest.to_annotate,
+            self._overlay_text,
+            self._overlay_map,
+            context.draw_executor,
+            context.prepare_executor,
         )
-        self.shared_video = SharedVideo(self.track, shared.encoding)
-        """The annotated video, for several who watch; one alone may read the track instead."""
+        """The annotated video, for a single viewer."""
+        self.shared_video = SharedVideo(self.track, context.encode_executor)
+        """The annotated video, encoded once for several viewers; use it or `track`, not both."""
         self.closed = asyncio.Event()
-        """Set at the end."""
-        self._running: asyncio.TaskGroup | None = None
-        self._count_no_more = shared.counts.begin(self._totals)
+        self._task_group: asyncio.TaskGroup | None = None
+        self._stop_counting = context.counters.add_stream(self._totals)
 
     @property
     def signal(self) -> Signal:
-        """Whether pictures come; setting it tells whoever listens to `signals`."""
+        """Whether frames arrive; setting it publishes it to `signals`."""
         return self._signal
 
     @signal.setter
@@ -145,78 +148,81 @@ class CaptionedStream:
         self.signals.publish(signal)
 
     @contextmanager
-    def watched(self) -> Iterator[None]:
-        """Count somebody who watches for as long as the context lasts."""
-        self._count_viewers(1)
+    def viewing(self) -> Iterator[None]:
+        """Count a viewer for as long as the context lasts."""
+        self._change_viewers(1)
         try:
             yield
         finally:
-            self._count_viewers(-1)
+            self._change_viewers(-1)
 
     async def run(self) -> None:
-        """Caption what comes until cancelled.
+        """Caption the incoming frames until cancelled.
 
         Raises:
-            ExceptionGroup: If something failed that was not foreseen.
+            ExceptionGroup: If something failed unexpectedly.
         """
-        async with asyncio.TaskGroup() as self._running:
-            self._running.create_task(self.sampler.run(), name=f"stream {self.name}")
+        async with asyncio.TaskGroup() as self._task_group:
+            self._task_group.create_task(self.sampler.run(), name=f"stream {self.name}")
 
     async def close(self) -> None:
-        """Let go of all pictures; safe to call more than once."""
+        """Stop the video and drop all frames; safe to call more than once."""
         self.closed.set()
         await self.shared_video.close()
         self.track.stop()
-        self._count_no_more()
+        self._stop_counting()
         self.frames.clear()
-        self.pictures.clear()
-        self.newest = None
+        self.recent_frames.clear()
+        self.latest_caption = None
 
-    def _count_viewers(self, more: int) -> None:
-        self.viewers += more
-        self.audience.publish(self.viewers)
+    def _change_viewers(self, change: int) -> None:
+        self.viewers += change
+        self.viewer_counts.publish(self.viewers)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        assert self._running
-        self._running.create_task(work, name=f"stream {self.name}")
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        assert self._task_group
+        self._task_group.create_task(coroutine, name=f"stream {self.name}")
 
     def _publish(self, captioned: CaptionedFrame) -> None:
-        kept = self.frames.keep(self._count, captioned)
-        self.newest = CaptionEvent.of(self.name, self._count, captioned)
-        self._count += 1
-        self._shared.counts.count_caption(self.newest)
-        self._shared.load.count_caption(self.newest.age_ms() / 1e3, self.sampler.interval_s)
-        self.captions.publish(self.newest)
-        self.maps.follow(kept)
+        kept = self.frames.keep(self._caption_count, captioned)
+        event = CaptionEvent.of(self.name, self._caption_count, captioned)
+        self.latest_caption = event
+        self._caption_count += 1
+        self._context.counters.count_caption(event)
+        self._context.load.count_caption(event.age_ms() / 1e3, self.sampler.interval_s)
+        self.captions.publish(event)
+        self.maps.on_caption(kept)
 
     def _totals(self) -> StreamTotals:
-        """What became of the pictures so far."""
-        intake, video = self.intake, self.shared_video
+        ingest, video = self.ingest, self.shared_video
         return StreamTotals(
-            received=intake.received,
+            received=ingest.received,
             drawn=self.track.returned,
-            not_drawn=intake.to_return.replaced,
-            not_captioned=intake.to_caption.replaced,
-            captions=self._count,
+            not_drawn=ingest.to_annotate.replaced,
+            not_captioned=ingest.to_caption.replaced,
+            captions=self._caption_count,
             encoded=video.encoded,
             not_encoded=video.failed,
             not_delivered=video.dropped,
         )
 
-    def _subtitle(self) -> Subtitle:
-        """What the annotated video carries now."""
-        captions, newest = self._shared.captions, self.newest
-        notice = " · ".join(filter(None, (self.notice, _NOTICES[captions.state]))) or None
-        if newest is None:
-            return Subtitle("", notice=notice)
-        stale = notice is not None or time.time() - newest.captured > self._patience_s()
-        doubt, text = worded(newest.caption)
-        return Subtitle(text, stale, " · ".join(filter(None, (notice, doubt))) or None)
+    def _overlay_text(self) -> OverlayText:
+        """Return the text to draw on the annotated video now."""
+        event = self.latest_caption
+        engine_notice = _ENGINE_NOTICES[self._context.caption_service.state]
+        notice = " · ".join(filter(None, (self.notice, engine_notice))) or None
+        if event is None:
+            return OverlayText("", notice=notice)
+        is_stale = notice is not None or time.time() - event.captured > self._max_age_s()
+        confidence_notice, text = display_parts(event.caption)
+        return OverlayText(
+            text, is_stale, " · ".join(filter(None, (notice, confidence_notice))) or None
+        )
 
-    def _heat(self) -> Map | None:
-        """What the annotated video shows over the picture now."""
-        return self.maps.heat(self._patience_s())
+    def _overlay_map(self) -> Map | None:
+        """Return the heat map to draw on the annotated video now."""
+        return self.maps.overlay_map(self._max_age_s())
 
-    def _patience_s(self) -> float:
-        """Age at which what was said of a picture may be true no more."""
-        return max(_STALE_S, _STALE_INTERVALS * self.sampler.interval_s)
+    def _max_age_s(self) -> float:
+        """Return the age at which a caption or map may no longer describe the scene."""
+        return max(_MIN_STALE_S, _STALE_INTERVALS * self.sampler.interval_s)

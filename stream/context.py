@@ -1,7 +1,4 @@
-"""What all streams and sessions of a server share.
-
-Who or what a line of the log is about: carried by tasks from where they were begun.
-"""
+"""The context that all streams and sessions of a server share, and the ids in their log records."""
 
 from collections.abc import Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -10,73 +7,88 @@ from dataclasses import dataclass
 
 from inference.engine import CaptionService
 from stream.analyses import Analyses
-from stream.counters import Counts
+from stream.counters import Counters
 from stream.ice import IceSettings, MediaAddresses
-from stream.load import Load
+from stream.load import LoadMonitor
 from stream.settings import StreamSettings
-from stream.video import encode_lightly
+from stream.video import install_vp8_encoder
 
-_PAINTERS = 2
-_ENCODERS = 2
+_DRAW_THREADS = 2
+_ENCODE_THREADS = 2
 _NO_SERVERS = IceSettings()
 
 LOG_CONTEXT: ContextVar[Mapping[str, str]] = ContextVar("log context")
-"""Names such as `request`, `session` or `feed`, each with its id."""
+"""Ids that are added to every log record, by name: `request`, `session` or `feed`.
+
+A task inherits them from the task that created it.
+"""
+
+
+def bind_log_context(**ids: str) -> None:
+    """Add ids to the log records of this task and of the tasks that it creates from now on."""
+    LOG_CONTEXT.set({**LOG_CONTEXT.get({}), **ids})
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
-    """The server, as one of its streams or sessions sees it."""
+class StreamContext:
+    """Settings, services and thread pools that all streams and sessions of a server share."""
 
     settings: StreamSettings
-    captions: CaptionService
+    caption_service: CaptionService
     analyses: Analyses
-    """Those that clients asked for, whether still connected or not."""
+    """Analyses that clients have started, also those whose client has disconnected."""
     addresses: MediaAddresses
     ice: IceSettings
-    counts: Counts
-    load: Load
-    painting: Executor
-    """Draws captions and maps into returned video."""
-    encoding: Executor
-    """Encodes video that is shared."""
-    sampling: Executor
-    """Prepares sampled pictures for the captioner, and new captions and maps for drawing."""
-    studying: Executor
-    """Converts kept pictures that are explained or looked at."""
+    counters: Counters
+    load: LoadMonitor
+    draw_executor: Executor
+    """Draws captions and heat maps on frames."""
+    encode_executor: Executor
+    """Encodes shared video."""
+    prepare_executor: Executor
+    """Prepares sampled frames for the captioner, and new captions and heat maps for drawing."""
+    image_executor: Executor
+    """Converts kept frames for explanations, analyses and JPEG downloads."""
 
     @classmethod
-    def prepare(
+    def create(
         cls,
         settings: StreamSettings,
-        captions: CaptionService,
+        caption_service: CaptionService,
         host: str,
         ice: IceSettings = _NO_SERVERS,
-    ) -> "Surroundings":
-        """Make what is shared, for media that may use the addresses of `host`."""
-        encode_lightly()
+    ) -> "StreamContext":
+        """Create the context of a server.
+
+        Args:
+            settings: Limits of streams and sessions.
+            caption_service: The caption service of all streams.
+            host: The host that the server listens on; media uses its addresses.
+            ice: STUN and TURN servers and the port range.
+        """
+        install_vp8_encoder()
         return cls(
             settings=settings,
-            captions=captions,
-            analyses=Analyses(captions, settings),
+            caption_service=caption_service,
+            analyses=Analyses(caption_service, settings),
             addresses=MediaAddresses(host, ice.port_range),
             ice=ice,
-            counts=Counts(),
-            load=Load(),
-            painting=ThreadPoolExecutor(_PAINTERS, "painting"),
-            encoding=ThreadPoolExecutor(_ENCODERS, "encoding"),
-            sampling=ThreadPoolExecutor(1, "sampling"),
-            studying=ThreadPoolExecutor(1, "studying"),
+            counters=Counters(),
+            load=LoadMonitor(),
+            draw_executor=ThreadPoolExecutor(_DRAW_THREADS, "draw"),
+            encode_executor=ThreadPoolExecutor(_ENCODE_THREADS, "encode"),
+            prepare_executor=ThreadPoolExecutor(1, "prepare"),
+            image_executor=ThreadPoolExecutor(1, "image"),
         )
 
     async def close(self) -> None:
-        """End every analysis, and free the rest; streams and sessions go before."""
+        """Cancel all analyses and release the rest; close the streams and sessions first."""
         await self.analyses.close()
-        for executor in (self.painting, self.encoding, self.sampling, self.studying):
+        for executor in (
+            self.draw_executor,
+            self.encode_executor,
+            self.prepare_executor,
+            self.image_executor,
+        ):
             executor.shutdown(wait=False)
         self.addresses.release()
-
-
-def log_as(**ids: str) -> None:
-    """Add ids to all that this task, and those that it begins from now on, will log."""
-    LOG_CONTEXT.set({**LOG_CONTEXT.get({}), **ids})

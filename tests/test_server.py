@@ -1,4 +1,4 @@
-"""The command line as people run it: a process of its own."""
+"""The command line of server.py, run in a process of its own."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ from aiohttp import ClientSession
 from aiortc import RTCSessionDescription
 
 from stream.ice.addresses import MediaAddresses
-from tests.inference.report.reading import read
+from tests.support.html_tree import read
 from tests.support.peer import Peer
 from web.settings.server import DEFAULT_CAPTIONER
 
@@ -61,23 +61,23 @@ def serving(*arguments: str) -> Iterator[tuple["subprocess.Popen[str]", str]]:
         process.stdout.close()
 
 
-def test_serves_the_page_and_ends_at_ctrl_c_with_nothing_left() -> None:
+def test_serves_the_page_and_stops_on_ctrl_c_without_child_processes() -> None:
     with serving() as (process, url):
         with urlopen(url) as page:
             assert b"Sightline" in page.read()
         children = psutil.Process(process.pid).children(recursive=True)
         assert children
-        asked = time.monotonic()
+        start = time.monotonic()
         process.send_signal(signal.SIGINT)
         status = process.wait(10)
-        took = time.monotonic() - asked
+        took = time.monotonic() - start
 
     assert status == 0
     assert took < 3
     assert not [child for child in children if child.is_running()]
 
 
-async def test_ends_at_ctrl_c_with_sessions_open(footage: Path, loopback: MediaAddresses) -> None:
+async def test_stops_on_ctrl_c_with_open_sessions(footage: Path, loopback: MediaAddresses) -> None:
     with serving() as (process, url):
         async with Peer(footage) as camera, Peer(None) as demo, ClientSession(url) as client:
             for peer, source in ((camera, "peer"), (demo, "demo")):
@@ -85,14 +85,14 @@ async def test_ends_at_ctrl_c_with_sessions_open(footage: Path, loopback: MediaA
                 async with client.post("/offer", json=body) as response:
                     answer = await response.json()
                 await peer.accept(RTCSessionDescription(answer["sdp"], answer["type"]))
-            await camera.until(lambda: camera.pictures and demo.pictures)
+            await camera.until(lambda: camera.frames and demo.frames)
             process.send_signal(signal.SIGINT)
 
             assert await asyncio.to_thread(process.wait, 3) == 0
 
 
 def test_the_server_itself_never_loads_tensorflow() -> None:
-    """It has a process of its own; in the server's, libsrtp would crash beside it."""
+    """It runs in a process of its own, since libsrtp crashes next to it."""
     heavy = "{'keras', 'sklearn', 'tensorflow'}"
     check = f"import server, sys; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run(
@@ -122,14 +122,14 @@ def test_a_wrong_setting_is_named() -> None:
     assert "'port'" in refused.stderr
 
 
-def test_a_missing_captioner_is_named(tmp_path: Path) -> None:
+def test_a_folder_without_a_captioner_is_named(tmp_path: Path) -> None:
     refused = run("--captioner", str(tmp_path))
 
     assert refused.returncode == 2
-    assert "holds no captioner" in refused.stderr
+    assert "contains no captioner" in refused.stderr
 
 
-def test_int8_is_refused_where_no_such_encoder_belongs_to_the_captioner(tmp_path: Path) -> None:
+def test_int8_is_refused_without_an_int8_encoder(tmp_path: Path) -> None:
     folder, config = tmp_path / "captioner", tmp_path / "sightline.toml"
     without = shutil.ignore_patterns("encoder-int8.*")
     shutil.copytree(DEFAULT_CAPTIONER, folder, ignore=without)
@@ -141,16 +141,16 @@ def test_int8_is_refused_where_no_such_encoder_belongs_to_the_captioner(tmp_path
     assert re.search(r"no int8 encoder.* inference\.quantize", refused.stderr)
 
 
-def test_a_captioner_that_cannot_be_loaded_costs_no_file(tmp_path: Path) -> None:
+def test_a_broken_captioner_does_not_overwrite_the_subtitles(tmp_path: Path) -> None:
     broken, subtitles = tmp_path / "captioner", tmp_path / "kept.vtt"
     shutil.copytree(DEFAULT_CAPTIONER, broken)
     (broken / "vocabulary.txt").write_text("<pad>\n<start>\n<end>\n<unk>\n")
-    subtitles.write_text("of another day")
+    subtitles.write_text("earlier subtitles")
     refused = run("--captioner", str(broken), "caption", "demo", "--vtt", str(subtitles))
 
     assert refused.returncode == 2
-    assert "do not belong together" in refused.stderr
-    assert subtitles.read_text() == "of another day"
+    assert "vocabulary.txt has 4 words" in refused.stderr
+    assert subtitles.read_text() == "earlier subtitles"
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +174,7 @@ def test_captions_a_video_as_lines_and_as_subtitles(footage: Path, tmp_path: Pat
     assert cues[2].splitlines()[1].strip() in lines[1]
 
 
-def test_captions_an_image_that_the_settings_name_as_json(photograph: Path, tmp_path: Path) -> None:
+def test_captions_a_feed_of_the_settings_as_json(photograph: Path, tmp_path: Path) -> None:
     secret, settings = tmp_path / "source", tmp_path / "settings.toml"
     secret.write_text(f"{photograph}\n", encoding="utf-8")
     settings.write_text(f'[feeds.hall]\nsource_file = "{secret}"\n', encoding="utf-8")
@@ -195,7 +195,7 @@ def test_captions_the_demo_until_the_limit() -> None:
     assert len(done.stdout.splitlines()) == 2
 
 
-def test_whoever_stops_reading_ends_it_quietly(footage: Path) -> None:
+def test_a_closed_pipe_ends_it_without_an_error(footage: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "server.py", "caption", str(footage), "--every", "0.1"],
         cwd=ROOT,
@@ -213,7 +213,7 @@ def test_whoever_stops_reading_ends_it_quietly(footage: Path) -> None:
     process.stderr.close()
 
 
-def test_ctrl_c_ends_a_transcript_with_its_subtitles_whole(tmp_path: Path) -> None:
+def test_on_ctrl_c_the_subtitles_are_complete(tmp_path: Path) -> None:
     subtitles = tmp_path / "demo.vtt"
     process = subprocess.Popen(
         [sys.executable, "server.py", "caption", "demo", "--every", "0.3", "--vtt", str(subtitles)],
@@ -229,32 +229,32 @@ def test_ctrl_c_ends_a_transcript_with_its_subtitles_whole(tmp_path: Path) -> No
     assert process.wait(60) == 130
     process.stdout.close()
     cues = subtitles.read_text().split("\n\n")[1:]
-    assert cues, "what was said last has its subtitle too"
+    assert cues, "the last caption must have a cue too"
     assert all(" --> " in cue and cue.splitlines()[1] for cue in cues)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["caption", "nothing.mp4"], "nothing.mp4"),
         (["caption", "README.md"], "README.md"),
         (["caption", "http://127.0.0.1:9/x.mp4"], "127.0.0.1:9"),
         (["caption", "/dev/video99"], "/dev/video99"),
         (["caption", "feed:hall"], "no feed 'hall'"),
-        (["caption", "demo", "--every", "0"], "more than zero"),
-        (["caption", "demo", "--limit", "-1"], "more than zero"),
-        (["caption", "demo", "--vtt", "/nowhere/x.vtt"], "/nowhere/x.vtt cannot be written"),
+        (["caption", "demo", "--every", "0"], "greater than zero"),
+        (["caption", "demo", "--limit", "-1"], "greater than zero"),
+        (["caption", "demo", "--vtt", "/nowhere/x.vtt"], "cannot write /nowhere/x.vtt"),
     ],
 )
-def test_a_source_that_cannot_be_captioned_is_named(arguments: list[str], told: str) -> None:
+def test_a_source_that_cannot_be_captioned_is_named(arguments: list[str], message: str) -> None:
     refused = run(*arguments)
 
     assert refused.returncode == 2
-    assert told in refused.stderr
+    assert message in refused.stderr
     assert "Traceback" not in refused.stderr
 
 
-def test_explains_an_image_as_a_page_as_pictures_and_as_figures(tmp_path: Path) -> None:
+def test_explains_an_image_as_a_page_images_and_json(tmp_path: Path) -> None:
     out = tmp_path / "below" / "explained"
     image = Path(skimage.__file__).parent / "data" / "chelsea.png"
     names = "gradcam,attention,adversarial,ace"
@@ -267,7 +267,7 @@ def test_explains_an_image_as_a_page_as_pictures_and_as_figures(tmp_path: Path) 
         str(out / file) for file in files
     ]
     assert sorted(path.name for path in out.iterdir()) == sorted(files)
-    assert "Computing 4 of 5: how easily it is fooled" in done.stderr
+    assert "Computing 4 of 5: adversarial analysis" in done.stderr
     report = json.loads((out / "report.json").read_text())
     caption = report["caption"]["guess"] or report["caption"]["text"]
     words = [word["text"] for word in report["words"]]
@@ -282,32 +282,32 @@ def test_explains_an_image_as_a_page_as_pictures_and_as_figures(tmp_path: Path) 
     assert page.all("h1")[0].text == caption
     assert [part.text for part in page.all("h2")] == [
         "How easily is it fooled?",
-        "In what concepts does it think?",
-        "What spoke for it",
+        "Which concepts does it use?",
+        "What it was based on",
     ]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
-        (["nothing.png"], "there is no file nothing.png"),
-        (["tests"], "there is no file tests"),
-        (["README.md"], "README.md is no picture"),
-        (["{image}", "--only", "gradcam,lime"], "no method or analysis is called 'lime'; there "),
-        (["{image}", "--out", "{image}"], "noise.png cannot be written"),
-        (["{image}", "--out", "{image}/below"], "noise.png/below cannot be written"),
+        (["nothing.png"], "nothing.png does not exist"),
+        (["tests"], "tests is not a file"),
+        (["README.md"], "README.md is not an image"),
+        (["{image}", "--only", "gradcam,lime"], "no method or analysis 'lime'; choose from: "),
+        (["{image}", "--out", "{image}"], "cannot write to "),
+        (["{image}", "--out", "{image}/below"], "cannot write to "),
     ],
 )
-def test_what_cannot_be_explained_is_told_and_leaves_nothing_behind(
-    photograph: Path, tmp_path: Path, arguments: list[str], told: str
+def test_a_failed_explanation_is_reported_and_leaves_no_files(
+    photograph: Path, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
     before = photograph.read_bytes()
-    given = [argument.format(image=photograph) for argument in arguments]
+    formatted = [argument.format(image=photograph) for argument in arguments]
 
-    refused = run("explain", "--out", str(tmp_path / "out"), *given)
+    refused = run("explain", "--out", str(tmp_path / "out"), *formatted)
 
     assert refused.returncode == 2
-    assert told in refused.stderr
+    assert message in refused.stderr
     assert "Traceback" not in refused.stderr
     assert not list(tmp_path.iterdir())
     assert photograph.read_bytes() == before

@@ -1,1 +1,1 @@
-"""The page, its assets and the HTTP routes."""
+"""The HTTP server: routes, access control, settings, the page, and the process that serves them."""

@@ -1,4 +1,4 @@
-"""Errors as JSON: `{"error": {"code", "message"}}` with a fitting status."""
+"""Error responses: `{"error": {"code", "message"}}` with the matching HTTP status."""
 
 import logging
 from collections.abc import Mapping
@@ -11,30 +11,30 @@ logger = logging.getLogger(__name__)
 _CODES = {404: "not-found", 405: "method-not-allowed", 413: "too-large"}
 
 
-def error(
+def error_response(
     status: int, code: str, message: str, headers: Mapping[str, str] | None = None
 ) -> web.Response:
-    """Make an error's response."""
+    """Build an error response; `code` is for programs, `message` for people."""
     body = {"error": {"code": code, "message": message}}
     return web.json_response(body, status=status, headers=headers)
 
 
 @web.middleware
 async def error_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn every failure into a JSON error; what was not foreseen is logged, not told."""
+    """Turn exceptions into JSON errors; unexpected ones are logged and answered with 500."""
     try:
         return await handler(request)
-    except web.HTTPException as problem:
-        if problem.status < 400:
+    except web.HTTPException as error:
+        if error.status < 400:
             raise
-        allow = {"Allow": problem.headers["Allow"]} if "Allow" in problem.headers else None
-        code = _CODES.get(problem.status, "bad-request")
-        return error(problem.status, code, problem.text or problem.reason, allow)
+        allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
+        code = _CODES.get(error.status, "bad-request")
+        return error_response(error.status, code, error.text or error.reason, allow)
     except web.RequestPayloadError:
-        return error(400, "bad-body", "the body is not encoded as its headers say")
+        return error_response(400, "bad-body", "the body is not encoded as its headers declare")
     except ClientConnectionResetError:
-        # Whoever asked has gone: aiohttp ends it.
+        # The client has disconnected; aiohttp closes the connection.
         raise
     except Exception:
         logger.exception("%s %s failed", request.method, request.path)
-        return error(500, "internal", "something went wrong on the server; its log says what")
+        return error_response(500, "internal", "internal server error; see the server's log")

@@ -1,30 +1,32 @@
-"""What the routes find in the application."""
+"""Application keys: the objects that request handlers share, stored in the aiohttp application."""
 
 from aiohttp import web
+from prometheus_client import CollectorRegistry
 
 from inference.engine import CaptionService, Engine
-from stream.context import Surroundings
+from stream.context import StreamContext
 from stream.feeds import Feeds
 from stream.history import History
 from stream.publishing import Publications, RecentSpans
-from stream.publishing.sinks import Mqtt, Webhook
+from stream.publishing.sinks import MqttSink, WebhookSink
 from stream.webrtc import Sessions
 from web.security import Connections
 from web.settings import ServerSettings
 
 SETTINGS = web.AppKey("settings", ServerSettings)
+METRICS_REGISTRY = web.AppKey("metrics registry", CollectorRegistry)
 CAPTIONS = web.AppKey("captions", CaptionService)
-"""What captions: the engine, but where tests say otherwise."""
+"""The captioning service: the engine, unless a test passes its own."""
 ENGINE = web.AppKey("engine", Engine)
-"""The server's own engine; absent where captions come from elsewhere."""
-SURROUNDINGS = web.AppKey("surroundings", Surroundings)
+"""The server's own engine; absent if a caption service was passed in."""
+STREAM_CONTEXT = web.AppKey("stream context", StreamContext)
 PUBLICATIONS = web.AppKey("publications", Publications)
 FEEDS = web.AppKey("feeds", Feeds)
 SESSIONS = web.AppKey("sessions", Sessions)
 RECENT = web.AppKey("recent", RecentSpans)
 HISTORY = web.AppKey("history", History)
-"""Absent unless it is configured, as are the next two."""
-WEBHOOK = web.AppKey("webhook", Webhook)
-MQTT = web.AppKey("mqtt", Mqtt)
+"""Absent unless configured, as are `WEBHOOK` and `MQTT`."""
+WEBHOOK = web.AppKey("webhook", WebhookSink)
+MQTT = web.AppKey("mqtt", MqttSink)
 CONNECTIONS = web.AppKey("connections", Connections)
-"""The open ones; absent where tests serve the application themselves."""
+"""The open HTTP connections; absent when a test serves the application itself."""

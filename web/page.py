@@ -1,4 +1,4 @@
-"""The page and its assets, and what a browser may do with them."""
+"""The HTML pages, their assets, and the security headers of every response."""
 
 from pathlib import Path
 
@@ -21,8 +21,8 @@ _POLICY = "; ".join(
         "frame-ancestors 'none'",
     ]
 )
-_VIEWS = {"wall": "wall.html", "history": "past.html"}
-"""Pages that `/` is when its query begins with this word."""
+_VIEWS = {"wall": "wall.html", "history": "history.html"}
+"""Pages that `/` serves when its query starts with this parameter."""
 _HEADERS = {
     "Content-Security-Policy": _POLICY,
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
@@ -33,17 +33,17 @@ _HEADERS = {
     "Server": "Sightline",
 }
 _HSTS = "max-age=2592000"
-"""Only with a certificate that browsers trust: one made here may be made anew, and must then be
-compared anew, which RFC 6797 (12.1) would not let anyone do."""
+"""Only with a configured certificate. The self-signed one may be replaced, and users then have to
+accept it again, which HSTS does not allow (RFC 6797, section 12.1)."""
 
 
 def page_routes() -> list[web.AbstractRouteDef]:
-    """`/`, which is one of several pages, and everything under `/static/`."""
+    """Return the routes of `/`, which serves one of several pages, and of `/static/`."""
     return [web.get("/", _index), web.static("/static", STATIC)]
 
 
 async def security_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Add to every response what a browser is to hold to, but where it says otherwise itself."""
+    """Add the security headers that the response does not set itself."""
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
     if request.secure and request.app[SETTINGS].https.certificate:

@@ -1,6 +1,6 @@
-"""Asks the server of this machine whether it lives, as the health check of a container.
+"""Health check of a server on this machine, for containers.
 
-python -m web.probe    ends with 0 if it does, with 1 if it does not
+python -m web.probe    exits with 0 if the server is healthy, with 1 if not
 """
 
 import http.client
@@ -8,17 +8,17 @@ import os
 import ssl
 import sys
 
-_PATIENCE_S = 4.0
+_TIMEOUT_S = 4.0
 
 
-def lives(port: int) -> bool:
-    """Whether a server on the loopback says that it is well, by http or https."""
-    # The certificate is that of other names, and this is the same machine.
-    unchecked = ssl.create_default_context()
-    unchecked.check_hostname, unchecked.verify_mode = False, ssl.CERT_NONE
+def is_healthy(port: int) -> bool:
+    """Whether `GET /healthz` on 127.0.0.1 returns 200, over HTTP or HTTPS."""
+    # The certificate need not be for 127.0.0.1, and the connection stays on this machine.
+    unverified = ssl.create_default_context()
+    unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE
     for connection in (
-        http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE_S),
-        http.client.HTTPSConnection("127.0.0.1", port, timeout=_PATIENCE_S, context=unchecked),
+        http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT_S),
+        http.client.HTTPSConnection("127.0.0.1", port, timeout=_TIMEOUT_S, context=unverified),
     ):
         try:
             connection.request("GET", "/healthz")
@@ -31,4 +31,4 @@ def lives(port: int) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(0 if lives(int(os.environ.get("SIGHTLINE_PORT", "4200"))) else 1)
+    sys.exit(0 if is_healthy(int(os.environ.get("SIGHTLINE_PORT", "4200"))) else 1)

@@ -1,14 +1,17 @@
-"""How easily a caption is changed by a change of the picture that people would not notice."""
+"""Measure how easily a caption changes when its image is perturbed imperceptibly.
+
+Only the parameters and findings are exported here: `analysis` loads TensorFlow.
+"""
 
 from inference.adversarial.findings import (
     AdversarialFindings,
     AdversarialParams,
-    Attacked,
+    AttackedCaption,
     Curve,
-    Edit,
-    Keyword,
+    KeywordAttack,
     Regions,
-    Smallest,
+    SmallestPerturbation,
+    WordEdit,
     WordFindings,
     diff_words,
     kept_places,
@@ -17,12 +20,12 @@ from inference.adversarial.findings import (
 __all__ = [
     "AdversarialFindings",
     "AdversarialParams",
-    "Attacked",
+    "AttackedCaption",
     "Curve",
-    "Edit",
-    "Keyword",
+    "KeywordAttack",
     "Regions",
-    "Smallest",
+    "SmallestPerturbation",
+    "WordEdit",
     "WordFindings",
     "diff_words",
     "kept_places",

@@ -1,9 +1,4 @@
-"""The adversarial analysis of one picture and its caption, all of it.
-
-What an adversarial analysis is expected to take.
-
-The pictures of an adversarial analysis.
-"""
+"""The complete adversarial analysis of one image and its caption."""
 
 from collections.abc import Generator, Sequence
 from functools import cached_property
@@ -11,47 +6,41 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.adversarial.aims import ChangeCaption
-from inference.adversarial.attack import Attack, Found
-from inference.adversarial.comparison import Headline, Saying, compare, telling
-from inference.adversarial.curve import curve, noise_of
+from inference.adversarial.attack import AdversarialExample, Attack
+from inference.adversarial.comparison import ShownAttack, compare_decoders, strengthen
+from inference.adversarial.curve import PerturbedCaptioner, caption_noise, measure_curve
 from inference.adversarial.findings import (
     AdversarialFindings,
     AdversarialParams,
     Curve,
-    Keyword,
+    KeywordAttack,
     Regions,
-    Smallest,
+    SmallestPerturbation,
     WordFindings,
 )
+from inference.adversarial.goals import ChangeCaption
+from inference.adversarial.rendering import render
 from inference.adversarial.word_attacks import (
-    KeywordAim,
+    KeywordGoal,
     WordAttacks,
     attack_keyword,
     attack_word,
     is_object,
-    keyword_aims,
-    outline,
+    keyword_goals,
 )
 from inference.captioning.model import CaptionModel
-from inference.explanations import paint
-from inference.explanations.live import live_maps
-from inference.explanations.subject import Subject
-from inference.progress import Part, PartProgress, Step
+from inference.explanations.captioned_image import CaptionedImage
+from inference.progress import Progress, Stage, StagedProgress
 from inference.segmentation import segment
 from models.attacks import Norm
-from models.captioner import BeamCaption
 
 _NORMS: tuple[Norm, ...] = ("linf", "l2")
 
-_Found = dict[tuple[str, Norm], Found | None]
+_CaptionAttacks = dict[tuple[str, Norm], AdversarialExample | None]
 """What changes the caption, by attack and norm."""
 
-_LOOK_S, _PASS_S = 0.025, 0.09
-"""To encode a picture and to search for its caption; to go back to the pixels as well."""
-
-_GREY, _ROOM = 128.0, 120.0
-"""What stands for no change, and the grey levels that the largest change is magnified to."""
+_EVALUATE_S, _GRADIENT_S = 0.025, 0.09
+"""Seconds to encode an image and search for its caption, and to differentiate to its pixels."""
 
 
 def analyse(
@@ -59,98 +48,130 @@ def analyse(
     image: NDArray[np.uint8],
     tokens: tuple[int, ...],
     params: AdversarialParams,
-) -> Generator[Step, None, AdversarialFindings]:
-    """Find out how easily the caption of a picture is changed.
+) -> Generator[Progress, None, AdversarialFindings]:
+    """Measure how easily the caption of an image changes.
 
-    The picture is attacked as the encoder gets it, in fractions of grey levels: what an 8-bit
-    picture can hold is coarser. The attacker knows the captioner's weights, and attacks the plain
-    decoder; the hardened one is only asked what it says.
+    The attack is white-box: it uses the captioner's weights. It targets the plain decoder; the
+    hardened decoder only captions the result. Perturbations are fractions of grey levels, added to
+    the image as the encoder receives it, which is finer than an 8-bit image can store.
 
     Args:
         model: The captioner.
         image: RGB, uint8 [H, W, 3] of any size.
-        tokens: The caption's, with its end, as the search found them. If a stream has kept the
-            caption of an earlier picture, or searched with another beam width, to say what the
-            captioner says of this picture alone counts as no change either.
-        params: What is asked.
+        tokens: The caption's, with its end token, as beam search found them. If a stream reused an
+            earlier frame's caption or searched with another beam width, the caption of this image
+            alone does not count as a change either.
+        params: The parameters.
 
     Yields:
-        How far it is, between passes.
+        Progress, between passes.
 
     Returns:
-        What was found; the same for the same params.
+        The findings; the same for the same params.
 
     Raises:
-        ValueError: If the image cannot be captioned, the tokens are no caption or one without
-            words, or the captioner cannot say or lose the words that it is to.
+        ValueError: If the image cannot be captioned, the tokens are no caption or have no words,
+            or a word to add or remove is unsuitable, see `keyword_goals`.
     """
-    subject = Subject(model, image, tokens)
+    subject = CaptionedImage(model, image, tokens)
     if not subject.words:
         raise ValueError("a caption without words cannot be attacked")
-    aims = keyword_aims(subject, params)
-    progress = PartProgress(parts(subject, params, len(aims)))
-    work = _Analysis(subject, params)
-    follow = progress.follow
+    goals = keyword_goals(subject, params)
+    progress = StagedProgress(stages(subject, params, len(goals)))
+    analysis = _Analysis(subject, params)
+    run = progress.run
 
-    labels = yield from follow("ready", work.prepare())
-    found = yield from follow("caption", work.attack_caption())
-    words = yield from follow("words", work.attack_words(labels))
-    keywords = yield from follow("keywords", work.attack_keywords(aims, found))
-    headline = yield from follow("shown", work.show(found))
-    grown = yield from follow("curve", work.grow())
-    noisy = yield from follow("noise", work.add_noise(headline))
-    drawn, magnified = yield from follow("pictures", work.draw(headline, labels))
+    labels = yield from run("prepare", analysis.prepare())
+    found = yield from run("caption", analysis.attack_caption())
+    words = yield from run("words", analysis.attack_words(labels))
+    keywords = yield from run("keywords", analysis.attack_keywords(goals, found))
+    shown = yield from run("shown", analysis.choose_shown_attack(found))
+    curve = yield from run("curve", analysis.measure_curve())
+    noise_log_probs = yield from run("noise", analysis.measure_noise(shown))
+    images, magnified = yield from run("images", analysis.render(shown, labels))
     return AdversarialFindings(
-        smallest=work.smallest(found),
-        words=work.word_findings(words, headline, noisy),
-        attacked=headline.attacked,
-        curve=grown,
+        smallest=analysis.smallest(found),
+        words=analysis.word_findings(words, shown, noise_log_probs),
+        attacked=shown.attacked,
+        curve=curve,
         regions=Regions(params.epsilon_segment, labels, int(labels.max()) + 1),
         keywords=keywords,
         took_s=progress.took_s,
-        pictures=drawn,
+        pictures=images,
         magnified=magnified,
     )
 
 
-class _Analysis:
-    """The parts of an analysis, each of which yields between passes."""
+def stages(subject: CaptionedImage, params: AdversarialParams, keywords: int) -> dict[str, Stage]:
+    """List the stages in order, with the expected seconds and slices, from measurements.
 
-    def __init__(self, subject: Subject, params: AdversarialParams) -> None:
+    Args:
+        subject: The image and its caption.
+        params: The parameters.
+        keywords: Number of words to add or remove.
+    """
+    words = subject.model.captioner.vocabulary.decode(subject.words)
+    objects = sum(map(is_object, words))
+    steps, draws = params.steps, params.draws
+    segments = len(words) * params.segments
+    return {
+        "prepare": Stage("Preparing", 0.3, 5),
+        "caption": _stage("Searching for the smallest change of the caption", 20, 5 * steps),
+        "words": _stage(
+            "Searching for the smallest change of each word",
+            13 * len(words) + segments // 4,
+            4 * steps * objects / 2 + len(words),
+        ),
+        "keywords": _stage("Adding or removing a word", 8, 3 * steps * keywords),
+        "shown": _stage("Strengthening the attack until content words change", 4, 2 * steps),
+        "curve": Stage(
+            "Comparing with random noise",
+            16 * _GRADIENT_S + 8 * (1 + draws) * _EVALUATE_S,
+            24 + 4 * draws,
+        ),
+        "noise": _stage("Comparing with random noise", draws / 2, 0),
+        "images": _stage("Drawing images", 3, 0),
+    }
+
+
+class _Analysis:
+    """The stages of an analysis, each of which yields between passes."""
+
+    def __init__(self, subject: CaptionedImage, params: AdversarialParams) -> None:
         self._subject, self._params = subject, params
         self._random = np.random.default_rng(params.seed)
 
     @cached_property
-    def _usual(self) -> ChangeCaption:
+    def _goal(self) -> ChangeCaption:
         return ChangeCaption(self._subject)
 
     @cached_property
     def _attack(self) -> Attack:
-        return Attack(self._subject, self._usual, self._params.epsilon_most)
+        return Attack(self._subject, self._goal, self._params.epsilon_most)
 
     @cached_property
-    def _saying(self) -> Saying:
-        return Saying(self._subject, self._usual)
+    def _captioner(self) -> PerturbedCaptioner:
+        return PerturbedCaptioner(self._subject, self._goal)
 
     def prepare(self) -> Generator[None, None, NDArray[np.int32]]:
-        """Cut the picture into segments, and compute first what has to be compiled."""
+        """Segment the image, and run first what has to be compiled; return the segment labels."""
         yield
         labels = segment(self._subject.pixels, self._params.segments)
         yield
-        _ = self._usual
+        _ = self._goal
         yield
-        _ = self._attack.slope
+        _ = self._attack.gradient
         if hardened := self._subject.model.hardened:
             grids = np.repeat(self._subject.grid[None], 2, axis=0)
             yield
             hardened.search(grids)
             yield
-            hardened.retell(grids[:1], [self._subject.tokens])
+            hardened.rescore(grids[:1], [self._subject.tokens])
         return labels
 
-    def attack_caption(self) -> Generator[None, None, _Found]:
-        """Search in both norms."""
-        attack, found = self._attack, _Found()
+    def attack_caption(self) -> Generator[None, None, _CaptionAttacks]:
+        """Attack the caption by FGSM and PGD in both norms."""
+        attack, found = self._attack, _CaptionAttacks()
         one_step = yield from attack.fgsm("linf")
         found["fgsm", "linf"] = one_step
         found["fgsm", "l2"] = yield from attack.fgsm("l2", one_step)
@@ -168,48 +189,48 @@ class _Analysis:
         return words
 
     def attack_keywords(
-        self, aims: Sequence[KeywordAim], found: _Found
-    ) -> Generator[None, None, tuple[Keyword, ...]]:
-        """Make the captioner lose a word, and say one."""
-        norm = self._params.norm
-        others = [each for (_, of), each in found.items() if of == norm and each]
+        self, goals: Sequence[KeywordGoal], found: _CaptionAttacks
+    ) -> Generator[None, None, tuple[KeywordAttack, ...]]:
+        """Force words out of the caption and into it."""
+        others = [each for (_, norm), each in found.items() if norm == self._params.norm and each]
         keywords = []
-        for aim in aims:
-            keywords.append((yield from attack_keyword(self._subject, aim, self._params, others)))
+        for goal in goals:
+            keywords.append((yield from attack_keyword(self._subject, goal, self._params, others)))
         return tuple(keywords)
 
-    def show(self, found: _Found) -> Generator[None, None, Headline]:
-        """Attack so that something else is said, and compare the decoders."""
+    def choose_shown_attack(self, found: _CaptionAttacks) -> Generator[None, None, ShownAttack]:
+        """Strengthen the attack until content words change, and compare the decoders."""
         norm, steps = self._params.norm, self._params.steps
-        changed = found["pgd", norm]
-        perturbation = yield from telling(self._attack, changed, norm, steps)
-        return (yield from compare(self._subject, self._usual, perturbation, norm))
+        perturbation = yield from strengthen(self._attack, found["pgd", norm], norm, steps)
+        return (yield from compare_decoders(self._subject, self._goal, perturbation, norm))
 
-    def grow(self) -> Generator[None, None, Curve]:
-        """Draw the curve."""
+    def measure_curve(self) -> Generator[None, None, Curve]:
+        """Measure the curve."""
         norm, draws = self._params.norm, self._params.draws
-        return (yield from curve(self._attack, self._saying, norm, draws, self._random))
+        return (yield from measure_curve(self._attack, self._captioner, norm, draws, self._random))
 
-    def add_noise(self, headline: Headline) -> Generator[None, None, NDArray[np.float32]]:
-        """Tell the words' mean log-probabilities, [T], with noise of the norm that was shown."""
-        epsilon, norm = headline.attacked.epsilon, self._params.norm
+    def measure_noise(self, shown: ShownAttack) -> Generator[None, None, NDArray[np.float32]]:
+        """Return the words' mean log-probabilities, [T], under noise of the shown attack's norm."""
+        epsilon, norm = shown.attacked.epsilon, self._params.norm
         pixels, draws = self._attack.pixels, self._params.draws
-        said = yield from noise_of(pixels, self._saying, epsilon, norm, draws, self._random)
-        return np.asarray(said.log_probs.mean(axis=0))
+        captions = yield from caption_noise(
+            pixels, self._captioner, epsilon, norm, draws, self._random
+        )
+        return np.asarray(captions.log_probs.mean(axis=0))
 
-    def draw(
-        self, headline: Headline, labels: NDArray[np.int32]
+    def render(
+        self, shown: ShownAttack, labels: NDArray[np.int32]
     ) -> Generator[None, None, tuple[dict[str, NDArray[np.uint8]], float]]:
-        """Draw the pictures."""
+        """Draw the images."""
         yield
-        return pictures(self._subject, headline.perturbation, labels)
+        return render(self._subject, shown.perturbation, labels)
 
-    def smallest(self, found: _Found) -> tuple[Smallest, ...]:
-        """List what changes the caption, the attack that is shown first."""
+    def smallest(self, found: _CaptionAttacks) -> tuple[SmallestPerturbation, ...]:
+        """List what changes the caption, the shown attack's kind first."""
         text = self._subject.model.text
         order = sorted(found, key=lambda key: (key[0] != "pgd", key[1] != self._params.norm))
         return tuple(
-            self._attack.told(
+            self._attack.smallest(
                 name, norm, each, text(np.array(each.tokens, np.int32)) if each else ""
             )
             for name, norm in order
@@ -217,10 +238,13 @@ class _Analysis:
         )
 
     def word_findings(
-        self, words: Sequence[WordAttacks], headline: Headline, noisy: NDArray[np.float32]
+        self,
+        words: Sequence[WordAttacks],
+        shown: ShownAttack,
+        noise_log_probs: NDArray[np.float32],
     ) -> tuple[WordFindings, ...]:
-        """Put together what is known of each word."""
-        subject, hardened = self._subject, headline.log_probs_hardened
+        """Collect the findings on each word."""
+        subject, hardened = self._subject, shown.log_probs_hardened
         texts = subject.model.captioner.vocabulary.decode(subject.words)
         return tuple(
             WordFindings(
@@ -229,83 +253,17 @@ class _Analysis:
                 is_object=is_object(text),
                 smallest=word.smallest,
                 becomes=word.becomes,
-                log_prob=float(subject.told.log_probs[place]),
-                log_prob_attacked=float(headline.log_probs[place]),
-                log_prob_noise=float(noisy[place]),
+                log_prob=float(subject.rescored.log_probs[place]),
+                log_prob_attacked=float(shown.log_probs[place]),
+                log_prob_noise=float(noise_log_probs[place]),
                 log_prob_hardened=None if hardened is None else float(hardened[place]),
-                fragile=place in headline.fragile,
+                fragile=place in shown.fragile,
                 regions=word.regions,
             )
             for place, (text, word) in enumerate(zip(texts, words, strict=True))
         )
 
 
-def parts(subject: Subject, params: AdversarialParams, keywords: int) -> dict[str, Part]:
-    """List the parts in their order, with the seconds and slices that were measured of them.
-
-    Args:
-        subject: The picture and its caption.
-        params: What is asked.
-        keywords: How many words are to be said or lost.
-    """
-    words = subject.model.captioner.vocabulary.decode(subject.words)
-    objects = sum(map(is_object, words))
-    steps, draws = params.steps, params.draws
-    segments = len(words) * params.segments
-    return {
-        "ready": Part("Getting ready", 0.3, 5),
-        "caption": _part("Searching for the smallest change of the caption", 20, 5 * steps),
-        "words": _part(
-            "Searching for the smallest change of each word",
-            13 * len(words) + segments // 4,
-            4 * steps * objects / 2 + len(words),
-        ),
-        "keywords": _part("Attacking a word wherever it stands", 8, 3 * steps * keywords),
-        "shown": _part("Attacking until something else is said", 4, 2 * steps),
-        "curve": Part(
-            "Comparing with random noise",
-            16 * _PASS_S + 8 * (1 + draws) * _LOOK_S,
-            24 + 4 * draws,
-        ),
-        "noise": _part("Comparing with random noise", draws / 2, 0),
-        "pictures": _part("Drawing pictures", 3, 0),
-    }
-
-
-def _part(doing: str, looks: float, passes: float) -> Part:
-    return Part(doing, looks * _LOOK_S + passes * _PASS_S, looks + passes)
-
-
-def pictures(
-    subject: Subject, perturbation: NDArray[np.float32], labels: NDArray[np.int32]
-) -> tuple[dict[str, NDArray[np.uint8]], float]:
-    """Draw all of them; see `AdversarialFindings.pictures`.
-
-    The attacked picture is rounded to whole grey levels to be drawn, and so is no picture that
-    fools the captioner if the perturbation is finer than that.
-
-    Args:
-        subject: The picture and its caption.
-        perturbation: [1, S, S, 3].
-        labels: [S, S]: the segment of each pixel.
-
-    Returns:
-        RGB pictures, uint8 [S, S, 3], by name; and how much the perturbation is magnified.
-    """
-    model, clean = subject.model, subject.pixels
-    changed = clean + perturbation[0]
-    attacked = np.rint(changed).astype(np.uint8)
-    magnified = _ROOM / max(float(np.abs(perturbation).max()), 1e-6)
-    grid = model.encode_pixels(changed[None])
-    found = BeamCaption(*(part[0] for part in model.search(grid)))
-    (before,) = live_maps(model.graphs, subject.grid[None], [subject.told])
-    (after,) = live_maps(model.graphs, grid, [found])
-    drawn = {
-        "clean": clean,
-        "attacked": attacked,
-        "perturbation": np.rint(_GREY + magnified * perturbation[0]).astype(np.uint8),
-        "map-before": paint(clean, before.caption),
-        "map-after": paint(attacked, after.caption),
-        "regions": outline(clean, labels),
-    }
-    return drawn, magnified
+def _stage(doing: str, evaluations: float, gradients: float) -> Stage:
+    seconds = evaluations * _EVALUATE_S + gradients * _GRADIENT_S
+    return Stage(doing, seconds, evaluations + gradients)

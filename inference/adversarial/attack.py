@@ -1,10 +1,8 @@
-"""Attacks on a subject that search for the smallest perturbation that reaches an aim.
+"""FGSM and PGD attacks that search for the smallest perturbation that reaches a goal.
 
-What they find is an upper bound: the perturbation found does reach the aim, and was seen to, but a
-smaller one may too. The gradient leads to the nearest place where the aim is reached only as far as
-the captioner is linear, and whether it is reached need not grow with epsilon.
-
-The search for the smallest size at which something holds, whatever it is.
+The results are upper bounds: a perturbation that was found does reach the goal, but a smaller one
+may exist. The gradient points to the nearest solution only as far as the captioner is linear, and
+success need not be monotonic in epsilon.
 """
 
 import math
@@ -15,222 +13,240 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.adversarial.aims import Aim, Sight
-from inference.adversarial.findings import Smallest
-from inference.explanations.subject import Subject
+from inference.adversarial.findings import SmallestPerturbation
+from inference.adversarial.goals import Evaluation, Goal
+from inference.explanations.captioned_image import CaptionedImage
 from models.attacks import Norm, fgsm, norms, pgd
 
 Array = NDArray[np.float32]
 
-_LEAST = 1 / 256
-"""Grey levels, about the smallest epsilon that is tried in L-inf."""
+_MIN_EPSILON = 1 / 256
+"""Approximately the smallest epsilon to try in L-inf, in grey levels."""
 
-_FIRST = 0.5
-"""Grey levels, from where the search with one step starts in L-inf."""
+_START_EPSILON = 0.5
+"""Where the one-step search starts in L-inf, in grey levels."""
 
 _L2_SHARE = 0.4
-"""Of the length of an L-inf perturbation: about what L2 needs for the same."""
+"""The L2 perturbation needed, as a share of the length of the equivalent L-inf perturbation."""
 
 _PGD_SHARE = 0.6
-"""Of the epsilon of one step: about what several need."""
+"""The epsilon that several steps need, as a share of what one step needs."""
 
 _LINE_STRIDE = 1.19
 _PGD_STRIDE = 1.6
 
-_FINE, _COARSE = 1.1, 1.25
-"""How near the search comes to what fails: where a trial is a look, and where it is many."""
-
-Trial = Callable[[float], Generator[None, None, float | None]]
-"""Tries a size: returns the size at which it was seen to hold, which may be smaller still than the
-one that was asked for; or None. Yields before each part of the work, so that others get a turn."""
+_FINE_RATIO, _COARSE_RATIO = 1.1, 1.25
+"""Precision of the search: fine where a trial is one evaluation, coarse where it is many."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Found:
-    """A perturbation that was seen to reach the aim."""
+class AdversarialExample:
+    """A perturbation that was observed to reach the goal."""
 
     epsilon: float
-    """Its norm."""
+    """Norm of the perturbation."""
     perturbation: Array
     """[1, S, S, 3]"""
     tokens: tuple[int, ...]
-    """What is said then, see `Sight.tokens`."""
+    """See `Evaluation.tokens`."""
 
 
-def scale(norm: Norm, size: int) -> float:
-    """How long a perturbation of 1 grey level everywhere is, of a picture of so many values."""
+def norm_scale(norm: Norm, size: int) -> float:
+    """Return the norm of a 1-grey-level perturbation of an image of `size` values."""
     return 1.0 if norm == "linf" else float(np.sqrt(size))
 
 
 class Attack:
-    """One aim on one subject. What it computes of the clean picture, it computes once."""
+    """Attacks on one subject with one goal. Results for the clean image are computed once."""
 
-    def __init__(self, subject: Subject, aim: Aim, epsilon_most: float) -> None:
-        """Take the aim, and the largest epsilon to search up to in L-inf; see `largest`."""
-        self.subject, self.aim, self._most = subject, aim, epsilon_most
-        self._looked: tuple[Array, Array, Sight] | None = None
+    def __init__(self, subject: CaptionedImage, goal: Goal, epsilon_most: float) -> None:
+        """Prepare; `epsilon_most` is the largest epsilon to search in L-inf, see `largest`."""
+        self.subject, self.goal, self._most = subject, goal, epsilon_most
+        self._last: tuple[Array, Array, Evaluation] | None = None
 
     @cached_property
     def pixels(self) -> Array:
-        """The clean picture, [1, S, S, 3]."""
+        """The clean image, [1, S, S, 3]."""
         return self.subject.pixels[None].astype(np.float32)
 
     @cached_property
-    def slope(self) -> Array:
-        """The gradient at the clean picture, [1, S, S, 3]."""
+    def gradient(self) -> Array:
+        """Gradient of the goal's objective at the clean image, [1, S, S, 3]."""
         return self._gradient(self.pixels)
 
     @cached_property
-    def clean(self) -> Sight:
-        """What is seen of the clean picture."""
-        return self.look(np.zeros_like(self.pixels))
+    def clean(self) -> Evaluation:
+        """Evaluation of the clean image."""
+        return self.evaluate(np.zeros_like(self.pixels))
 
     def largest(self, norm: Norm) -> float:
-        """Up to which epsilon is searched."""
-        return self._most * scale(norm, self.pixels.size)
+        """Return the largest epsilon to search."""
+        return self._most * norm_scale(norm, self.pixels.size)
 
-    def told(self, name: str, norm: Norm, found: Found | None, caption: str) -> Smallest:
-        """Tell what an attack found, and what is said then."""
+    def smallest(
+        self, name: str, norm: Norm, found: AdversarialExample | None, caption: str
+    ) -> SmallestPerturbation:
+        """Describe the result of an attack as findings."""
         epsilon = found.epsilon if found else None
-        return Smallest(name, norm, epsilon, self.largest(norm), caption if found else "")
+        return SmallestPerturbation(
+            name, norm, epsilon, self.largest(norm), caption if found else ""
+        )
 
-    def look(self, perturbation: Array) -> Sight:
-        """Look at the picture with a perturbation [1, S, S, 3]."""
-        return self._look(self.pixels + perturbation)[1]
+    def evaluate(self, perturbation: Array) -> Evaluation:
+        """Evaluate the goal on the image with a perturbation [1, S, S, 3]."""
+        return self._evaluate(self.pixels + perturbation)[1]
 
-    def fgsm(self, norm: Norm, hint: Found | None = None) -> Generator[None, None, Found | None]:
-        """Search for the smallest epsilon at which one step reaches the aim.
+    def fgsm(
+        self, norm: Norm, hint: AdversarialExample | None = None
+    ) -> Generator[None, None, AdversarialExample | None]:
+        """Search for the smallest epsilon at which one step reaches the goal.
 
         Args:
             norm: Of the perturbation.
-            hint: What was found in L-inf, if this is L2, to start near it.
+            hint: The result in L-inf, for an L2 search to start near it.
 
         Yields:
             Between passes.
 
         Returns:
-            What was found, or None. Epsilon is 0 if the clean picture is there already.
+            The result, or None. Epsilon is 0 if the clean image already reaches the goal.
         """
         yield
         if self.clean.reached:
-            return self._nothing()
+            return self._zero_perturbation()
         yield
-        _ = self.slope
-        unit = scale(norm, self.pixels.size) * (1.0 if norm == "linf" else _L2_SHARE)
-        best: list[Found] = []
+        _ = self.gradient
+        unit = norm_scale(norm, self.pixels.size) * (1.0 if norm == "linf" else _L2_SHARE)
+        best: list[AdversarialExample] = []
 
         def trial(epsilon: float) -> Generator[None, None, float | None]:
             yield
-            found = self._reaching(fgsm(self.slope, self.pixels, epsilon, norm), norm)
-            return _keep(best, found)
+            found = self._check(fgsm(self.gradient, self.pixels, epsilon, norm), norm)
+            return _keep_smaller(best, found)
 
-        start = (hint.epsilon if hint else _FIRST) * unit
-        yield from smallest(trial, start, _LEAST * unit, self.largest(norm), ratio=_COARSE)
+        start = (hint.epsilon if hint else _START_EPSILON) * unit
+        yield from find_smallest(
+            trial, start, _MIN_EPSILON * unit, self.largest(norm), ratio=_COARSE_RATIO
+        )
         return best[0] if best else None
 
     def pgd(
-        self, norm: Norm, steps: int, known: Found | None = None, hint: Found | None = None
-    ) -> Generator[None, None, Found | None]:
-        """Search for the smallest epsilon at which several steps reach the aim.
+        self,
+        norm: Norm,
+        steps: int,
+        known: AdversarialExample | None = None,
+        hint: AdversarialExample | None = None,
+    ) -> Generator[None, None, AdversarialExample | None]:
+        """Search for the smallest epsilon at which several steps reach the goal.
 
-        Each epsilon is tried from where the one before has led. What reaches the aim is made
-        smaller along its line before a smaller epsilon is tried.
+        Each epsilon starts from the perturbation of the previous one. A perturbation that reaches
+        the goal is scaled down before a smaller epsilon is tried.
 
         Args:
             norm: Of the perturbation.
             steps: For each epsilon.
-            known: What was found in this norm by another attack, such as one step, of which this
-                is the general case: the search goes on below.
-            hint: What was found in L-inf, if this is L2 and nothing is known, to start near it.
+            known: What another attack, such as one step, found in this norm. The search continues
+                below it.
+            hint: The result in L-inf, for an L2 search without `known` to start near it.
 
         Yields:
             Between passes.
 
         Returns:
-            The smallest that was found, `known` included; or None.
+            The smallest result, `known` included; or None.
         """
         yield
         if self.clean.reached:
-            return self._nothing()
-        unit = scale(norm, self.pixels.size) * (1.0 if norm == "linf" else _L2_SHARE)
+            return self._zero_perturbation()
+        unit = norm_scale(norm, self.pixels.size) * (1.0 if norm == "linf" else _L2_SHARE)
         best = [known] if known else []
-        near = [known.perturbation if known else np.zeros_like(self.pixels)]
+        latest = known.perturbation if known else np.zeros_like(self.pixels)
 
         def trial(epsilon: float) -> Generator[None, None, float | None]:
-            start = near[0]
+            nonlocal latest
+            start = latest
             yield
             for perturbation in self.steps(norm, epsilon, steps, start):
                 yield
-                near[0] = perturbation
-                if found := self._reaching(perturbation, norm):
-                    return _keep(best, (yield from self._shorten(found, norm)))
+                latest = perturbation
+                if found := self._check(perturbation, norm):
+                    return _keep_smaller(best, (yield from self._shorten(found, norm)))
             return None
 
-        start = known.epsilon * _PGD_SHARE if known else (hint.epsilon if hint else _FIRST) * unit
-        yield from smallest(
+        if known:
+            start = known.epsilon * _PGD_SHARE
+        else:
+            start = (hint.epsilon if hint else _START_EPSILON) * unit
+        yield from find_smallest(
             trial,
             start,
-            _LEAST * unit,
+            _MIN_EPSILON * unit,
             self.largest(norm),
             known=known.epsilon if known else None,
             stride=_PGD_STRIDE,
-            ratio=_COARSE,
+            ratio=_COARSE_RATIO,
         )
         return best[0] if best else None
 
     def steps(
         self, norm: Norm, epsilon: float, steps: int, start: Array
     ) -> Generator[Array, None, None]:
-        """Take steps of PGD from a perturbation: yields where each leads, [1, S, S, 3]."""
+        """Run PGD from a perturbation; yields the perturbation after each step, [1, S, S, 3]."""
         yield from pgd(self._gradient, self.pixels, epsilon, norm, steps, start=start)
 
-    def _shorten(self, longest: Found, norm: Norm) -> Generator[None, None, Found]:
-        """Make a perturbation that reaches the aim smaller along its line."""
+    def _shorten(
+        self, longest: AdversarialExample, norm: Norm
+    ) -> Generator[None, None, AdversarialExample]:
+        """Scale a perturbation down as far as it still reaches the goal."""
         best = [longest]
 
         def trial(epsilon: float) -> Generator[None, None, float | None]:
             yield
             shorter = longest.perturbation * np.float32(epsilon / longest.epsilon)
-            return _keep(best, self._reaching(shorter, norm))
+            return _keep_smaller(best, self._check(shorter, norm))
 
-        yield from smallest(
+        yield from find_smallest(
             trial,
             longest.epsilon / _LINE_STRIDE,
             longest.epsilon / 8,
             longest.epsilon,
             known=longest.epsilon,
             stride=_LINE_STRIDE,
-            ratio=_FINE,
+            ratio=_FINE_RATIO,
         )
         return best[0]
 
-    def _reaching(self, perturbation: Array, norm: Norm) -> Found | None:
-        """Look at a perturbation, and take it if it reaches the aim."""
-        sight = self.look(perturbation)
-        if not sight.reached:
+    def _check(self, perturbation: Array, norm: Norm) -> AdversarialExample | None:
+        """Evaluate a perturbation; return it if it reaches the goal."""
+        evaluation = self.evaluate(perturbation)
+        if not evaluation.reached:
             return None
-        return Found(float(norms(perturbation, norm)[0]), perturbation, sight.tokens)
+        epsilon = float(norms(perturbation, norm)[0])
+        return AdversarialExample(epsilon, perturbation, evaluation.tokens)
 
-    def _nothing(self) -> Found:
-        return Found(0.0, np.zeros_like(self.pixels), self.clean.tokens)
+    def _zero_perturbation(self) -> AdversarialExample:
+        return AdversarialExample(0.0, np.zeros_like(self.pixels), self.clean.tokens)
 
     def _gradient(self, pixels: Array) -> Array:
-        """Of what the aim wants raised, at pictures [1, S, S, 3]."""
+        """Differentiate the goal's objective at an image [1, S, S, 3]."""
         graphs = self.subject.model.graphs
-        grid, sight = self._look(pixels)
-        at_grid = graphs.attack_gradient(grid, sight.objective)
+        grid, evaluation = self._evaluate(pixels)
+        at_grid = graphs.attack_gradient(grid, evaluation.objective)
         return graphs.pixel_gradient(pixels[0], at_grid)[None]
 
-    def _look(self, pixels: Array) -> tuple[Array, Sight]:
-        """The last look is kept: PGD asks for the gradient where it was looked at before."""
-        if self._looked is None or not np.array_equal(self._looked[0], pixels):
+    def _evaluate(self, pixels: Array) -> tuple[Array, Evaluation]:
+        """Encode and evaluate an image; return its grid and the evaluation.
+
+        The last result is kept, because PGD needs the gradient where it has just evaluated.
+        """
+        if self._last is None or not np.array_equal(self._last[0], pixels):
             grid = self.subject.model.encode_pixels(pixels)[0]
-            self._looked = pixels, grid, self.aim.look(grid)
-        return self._looked[1:]
+            self._last = pixels, grid, self.goal.evaluate(grid)
+        return self._last[1:]
 
 
-def _keep(best: list[Found], found: Found | None) -> float | None:
-    """Let what was found take the place of what is larger; return its norm, if it was found."""
+def _keep_smaller(best: list[AdversarialExample], found: AdversarialExample | None) -> float | None:
+    """Replace `best` by a smaller result; return the norm of `found`, if any."""
     if found is None:
         return None
     if not best or found.epsilon < best[0].epsilon:
@@ -238,8 +254,14 @@ def _keep(best: list[Found], found: Found | None) -> float | None:
     return found.epsilon
 
 
-def smallest(
-    holds: Trial,
+Trial = Callable[[float], Generator[None, None, float | None]]
+"""Tests a size. Returns the size at which the condition was observed to hold, which may be smaller
+than the one that was tested, or None. Yields before each part of the work, so that other work can
+run in between."""
+
+
+def find_smallest(
+    trial: Trial,
     start: float,
     least: float,
     most: float,
@@ -248,45 +270,45 @@ def smallest(
     stride: float = 2.0,
     ratio: float = 1.1,
 ) -> Generator[None, None, float | None]:
-    """Search by bisection, in the logarithm of the size.
+    """Search by bisection in the logarithm of the size.
 
-    From `start` it walks up while it does not hold, and down while it does, until it knows a size
-    of each kind; then it halves what lies between. Where it holds at one size and not at a larger
-    one, what is found holds, but need not be the smallest.
+    From `start`, the search moves up while the condition fails and down while it holds, until it
+    has one size of each kind; then it bisects the interval between them. If the condition holds at
+    one size and fails at a larger one, the result does hold, but need not be the smallest.
 
     Args:
-        holds: What is asked of each size.
-        start: The first size that is tried.
-        least: Smaller ones are not tried; above 0.
-        most: Larger ones are not tried.
-        known: A size at which it is known to hold, if there is one: larger ones are not tried.
-        stride: By what each step of the walk multiplies or divides; above 1.
-        ratio: How far the smallest size at which it holds may be above a size at which it does
-            not; above 1.
+        trial: Tests one size.
+        start: First size to test.
+        least: Smallest size to test, above 0.
+        most: Largest size to test.
+        known: A size at which the condition is known to hold, if any; larger ones are not tested.
+        stride: Factor between successive sizes before the bisection starts, above 1.
+        ratio: Stop when the smallest size that holds divided by the largest one that fails is at
+            most this; above 1.
 
     Yields:
-        Whenever `holds` does.
+        Whenever `trial` does.
 
     Returns:
-        A size at which it was seen to hold; None if there was none up to `most`.
+        A size at which the condition was observed to hold; None if there is none up to `most`.
     """
     fails: float | None = None
-    above = known
+    holds = known
     while True:
-        if above is not None and (above <= least or (fails is not None and above <= fails * ratio)):
-            return above
-        if fails is not None and above is None and fails >= most:
+        if holds is not None and (holds <= least or (fails is not None and holds <= fails * ratio)):
+            return holds
+        if fails is not None and holds is None and fails >= most:
             return None
-        size = min(max(_next(start, fails, above, stride), least), most)
-        seen = yield from holds(size)
-        if seen is None:
+        size = min(max(_next_size(start, fails, holds, stride), least), most)
+        observed = yield from trial(size)
+        if observed is None:
             fails = size
         else:
-            above = min(seen, size)
+            holds = min(observed, size)
 
 
-def _next(start: float, fails: float | None, above: float | None, stride: float) -> float:
-    """The size to try, given the largest that failed and the smallest that held."""
+def _next_size(start: float, fails: float | None, holds: float | None, stride: float) -> float:
+    """Choose the next size from the largest that failed and the smallest that held."""
     if fails is None:
-        return start if above is None else min(start, above / stride)
-    return fails * stride if above is None else math.sqrt(fails * above)
+        return start if holds is None else min(start, holds / stride)
+    return fails * stride if holds is None else math.sqrt(fails * holds)

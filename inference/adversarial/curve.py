@@ -1,64 +1,106 @@
-"""How much of a caption changes as a perturbation grows: of the attack, and of random noise.
-
-What is said of pictures with random noise: the control, without which no attack tells much.
-"""
+"""How much of a caption changes as a perturbation grows: PGD compared with random noise."""
 
 from collections.abc import Generator
+from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inference.adversarial.attack import Attack
-from inference.adversarial.comparison import Said, Saying
-from inference.adversarial.findings import Curve
+from inference.adversarial.findings import Curve, diff_words, edit_count
+from inference.adversarial.goals import ChangeCaption, strip_special
+from inference.explanations.captioned_image import CaptionedImage
 from models.attacks import Norm, noise, norms
 
 _POINTS = 8
 
-_STEPS, _OF = 2, 4
-"""Steps of PGD at each point of the curve, of the length of one of so many: small ones, as they go
-on where the last point's have led."""
+_STEPS, _STEPS_PLANNED = 2, 4
+"""PGD steps taken at each point of the curve, and the number of steps that their length is chosen
+for. They are short because they continue from the previous point's perturbation."""
 
-_AT_ONCE = 2
-"""Noisy pictures between two yields."""
+_NOISE_BATCH = 2
+"""Noisy images between two yields."""
 
 
-def curve(
-    attack: Attack, saying: Saying, norm: Norm, draws: int, random: np.random.Generator
+@dataclass(frozen=True, slots=True, eq=False)
+class PerturbedCaptions:
+    """Captions of perturbed images."""
+
+    captions: list[tuple[int, ...]]
+    """The words of each."""
+    changes: NDArray[np.float64]
+    """[B]: distance of each caption from the nearest caption of the clean image, in word edits
+    divided by its words, at most 1."""
+    log_probs: NDArray[np.float32]
+    """[B, T]: calibrated log-probabilities of the original caption's words, teacher-forced, in
+    nats."""
+
+
+class PerturbedCaptioner:
+    """Captions perturbed images, and compares the captions with the original one."""
+
+    def __init__(self, subject: CaptionedImage, goal: ChangeCaption) -> None:
+        """Compare with the captions of the clean image, see `ChangeCaption.unchanged`."""
+        self._subject, self._originals = subject, goal.unchanged
+
+    def caption(self, pixels: NDArray[np.float32]) -> PerturbedCaptions:
+        """Caption images of the captioner's size, float32 [B, S, S, 3]."""
+        model, tokens = self._subject.model, self._subject.tokens
+        grids = model.encode_pixels(pixels)
+        captions = [strip_special(row) for row in model.search(grids).tokens]
+        rescored = model.rescore(grids, [tokens] * len(grids))
+        return PerturbedCaptions(
+            captions=captions,
+            changes=np.array([self._change(caption) for caption in captions]),
+            log_probs=np.asarray(rescored.log_probs)[:, : len(self._subject.words)],
+        )
+
+    def _change(self, caption: tuple[int, ...]) -> float:
+        return min(_changed_share(original, caption) for original in self._originals)
+
+
+def measure_curve(
+    attack: Attack,
+    captioner: PerturbedCaptioner,
+    norm: Norm,
+    draws: int,
+    random: np.random.Generator,
 ) -> Generator[None, None, Curve]:
-    """Let an attack grow, and compare it with noise of exactly the norm that it has.
+    """Increase an attack step by step, and compare it with noise of exactly the same norm.
 
     Args:
         attack: On the caption.
-        saying: How to tell what is said.
+        captioner: Captions the perturbed images.
         norm: Of the perturbations.
-        draws: Of noise, at each epsilon.
+        draws: Noise samples at each epsilon.
         random: For the noise.
 
     Yields:
         Between passes.
 
     Returns:
-        The curve, each epsilon twice the one before, up to the largest that is searched.
+        The curve; each epsilon is twice the previous one, up to the largest that is searched.
     """
     epsilons: list[float] = []
     changed: list[float] = []
     log_probs: list[float] = []
-    noisy: list[Said] = []
+    noisy: list[PerturbedCaptions] = []
     perturbation = np.zeros_like(attack.pixels)
-    for step in range(_POINTS):
-        epsilon = attack.largest(norm) / 2 ** (_POINTS - 1 - step)
+    for point in range(_POINTS):
+        epsilon = attack.largest(norm) / 2 ** (_POINTS - 1 - point)
         yield
-        for stepped in islice(attack.steps(norm, epsilon, _OF, perturbation), _STEPS):
+        for stepped in islice(attack.steps(norm, epsilon, _STEPS_PLANNED, perturbation), _STEPS):
             perturbation = stepped
             yield
         reached = float(norms(perturbation, norm)[0])
         epsilons.append(reached)
-        said = saying.of(attack.pixels + perturbation)
-        changed.append(float(said.changes[0]))
-        log_probs.append(float(said.log_probs.mean()))
-        noisy.append((yield from noise_of(attack.pixels, saying, reached, norm, draws, random)))
+        captions = captioner.caption(attack.pixels + perturbation)
+        changed.append(float(captions.changes[0]))
+        log_probs.append(float(captions.log_probs.mean()))
+        noisy.append(
+            (yield from caption_noise(attack.pixels, captioner, reached, norm, draws, random))
+        )
     return Curve(
         norm=norm,
         attack="pgd",
@@ -72,37 +114,42 @@ def curve(
     )
 
 
-def noise_of(
+def caption_noise(
     pixels: NDArray[np.float32],
-    saying: Saying,
+    captioner: PerturbedCaptioner,
     epsilon: float,
     norm: Norm,
     draws: int,
     random: np.random.Generator,
-) -> Generator[None, None, Said]:
-    """Draw noise that has a norm, and tell what is said.
+) -> Generator[None, None, PerturbedCaptions]:
+    """Add random noise of a given norm to an image, and caption the results.
+
+    This is the control experiment: without it, an attack alone shows little.
 
     Args:
-        pixels: The clean picture, [1, S, S, 3].
-        saying: How to tell.
-        epsilon: The norm, after the cut to the range of pixels.
-        norm: Which.
-        draws: How many.
-        random: From where.
+        pixels: The clean image, [1, S, S, 3].
+        captioner: Captions the noisy images.
+        epsilon: Norm of the noise, after clipping to the range of pixels.
+        norm: Which norm.
+        draws: Number of noisy images.
+        random: For the noise.
 
     Yields:
-        Before every few pictures.
-
-    Returns:
-        What is said of all of them.
+        Before every few images.
     """
-    parts: list[Said] = []
-    for first in range(0, draws, _AT_ONCE):
+    parts: list[PerturbedCaptions] = []
+    for first in range(0, draws, _NOISE_BATCH):
         yield
-        clean = np.repeat(pixels, min(_AT_ONCE, draws - first), axis=0)
-        parts.append(saying.of(clean + noise(random, clean, epsilon, norm)))
-    return Said(
+        clean = np.repeat(pixels, min(_NOISE_BATCH, draws - first), axis=0)
+        parts.append(captioner.caption(clean + noise(random, clean, epsilon, norm)))
+    return PerturbedCaptions(
         captions=[caption for part in parts for caption in part.captions],
         changes=np.concatenate([part.changes for part in parts]),
         log_probs=np.concatenate([part.log_probs for part in parts]),
     )
+
+
+def _changed_share(before: tuple[int, ...], after: tuple[int, ...]) -> float:
+    # Token ids serve as words, because they map one to one.
+    edits = diff_words([str(token) for token in before], [str(token) for token in after])
+    return min(1.0, edit_count(edits) / max(1, len(before)))

@@ -1,10 +1,6 @@
-"""What can be chosen of an adversarial analysis.
-
-What an adversarial analysis of one picture found.
+"""Parameters and findings of the adversarial analysis of one image, and the diff of two captions.
 
 All epsilons are norms of perturbations, in grey levels of 0..255.
-
-What became of each word of a caption: the fewest edits between two of them.
 """
 
 from collections.abc import Sequence
@@ -17,40 +13,42 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from models.attacks import Norm
 
-_LONGEST_WORD = 40
-
-EditKind = Literal["kept", "substituted", "inserted", "deleted"]
+_MAX_WORD_LENGTH = 40
 
 
 class AdversarialParams(BaseModel):
-    """The choices; an analysis with the defaults takes 20 s on two cores beside a live stream."""
+    """Parameters; the default analysis takes 20 s on two cores beside a live stream."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     norm: Norm = "linf"
-    """Of the attack that is shown beside the clean picture, and of the curve."""
+    """Norm of the attack shown next to the clean image, and of the curve."""
     epsilon_most: float = Field(16.0, ge=0.5, le=64)
-    """Up to which epsilon is searched in L-inf, in grey levels of 0..255; in L2 up to this times
-    the root of the number of values, the length of an L-inf attack that changes all of them."""
+    """Largest epsilon to search in L-inf, in grey levels of 0..255. In L2, the limit is this times
+    the square root of the number of values: the length of an L-inf attack that changes all of
+    them."""
     steps: int = Field(6, ge=1, le=20)
-    """Of PGD, for each epsilon that it is tried with."""
+    """PGD steps for each epsilon that is tried."""
     draws: int = Field(4, ge=1, le=16)
-    """Of random noise, for each epsilon of the curve."""
+    """Random-noise samples for each epsilon of the curve."""
     segments: int = Field(15, ge=2, le=60)
-    """Into how many the picture is cut, about, to find which alone can flip a word."""
+    """Approximate number of image segments, to find which can flip a word on their own."""
     epsilon_segment: float = Field(1.0, ge=0.1, le=64)
-    """L-inf, inside the segment that is attacked alone."""
-    say: str = Field("", max_length=_LONGEST_WORD)
-    """A word to make the captioner say; empty for none."""
-    lose: str = Field("", max_length=_LONGEST_WORD)
-    """A word of the caption to make the captioner lose; empty for the surest object word."""
+    """L-inf epsilon inside the attacked segment."""
+    say: str = Field("", max_length=_MAX_WORD_LENGTH)
+    """Word to force into the caption; empty for none."""
+    lose: str = Field("", max_length=_MAX_WORD_LENGTH)
+    """Word to force out of the caption; empty for the object word with the highest confidence."""
     seed: int = Field(0, ge=0, le=2**32 - 1)
-    """Of the noise."""
+    """Seed of the noise."""
+
+
+EditKind = Literal["kept", "substituted", "inserted", "deleted"]
 
 
 @dataclass(frozen=True, slots=True)
-class Edit:
-    """One place of two captions that were aligned."""
+class WordEdit:
+    """One position in the alignment of two captions."""
 
     kind: EditKind
     before: str
@@ -60,74 +58,75 @@ class Edit:
 
 
 @dataclass(frozen=True, slots=True)
-class Smallest:
-    """The smallest perturbation that was found to do something: an upper bound of the true one."""
+class SmallestPerturbation:
+    """The smallest perturbation found that reaches a goal: an upper bound on the true minimum."""
 
     attack: str
     """`fgsm` or `pgd`."""
     norm: Norm
     epsilon: float | None
-    """None if none up to `largest` did."""
+    """None if no perturbation up to `largest` reaches the goal."""
     largest: float
-    """Up to which it was searched."""
+    """Upper limit of the search."""
     caption: str = ""
-    """What is said then; empty if nothing was found. Of the attack on a word, the word that is
-    likelier in its place."""
+    """The caption of the perturbed image; empty if nothing was found. For an attack on a word, the
+    word that becomes most likely in its place."""
 
 
 @dataclass(frozen=True, slots=True)
 class WordFindings:
-    """How firmly one word of the caption stands."""
+    """How robust one word of the caption is."""
 
     text: str
     index: int
     is_object: bool
-    """Whether it is a content word that names something, see `word_kind`."""
-    smallest: tuple[Smallest, ...]
-    """By attack and norm: the smallest that makes another word likelier in its place, given the
-    same words before. Epsilon is 0 if another one is on the clean picture too: a caption is found
-    as a whole, and not each of its words is the likeliest in its place."""
+    """Whether it is a content word that names an object, see `word_kind`."""
+    smallest: tuple[SmallestPerturbation, ...]
+    """By attack and norm: the smallest perturbation that makes another word more likely in this
+    place, given the same preceding words. Epsilon is 0 if another word is already more likely on
+    the clean image: beam search finds the caption as a whole, so not each of its words is the most
+    likely one in its place."""
     becomes: str
-    """The word that is likelier then; empty if none was found, or if the caption ends there."""
+    """The word that becomes most likely; empty if none was found, or if the caption ends there."""
     log_prob: float
-    """Its calibrated log-probability, teacher-forced, on the clean picture: log p in nats."""
+    """Calibrated log-probability on the clean image, teacher-forced, in nats."""
     log_prob_attacked: float
-    """Of the attacked picture."""
+    """The same on the attacked image."""
     log_prob_noise: float
-    """Mean over pictures with random noise of the attack's norm."""
+    """The mean over images with random noise of the attack's norm."""
     log_prob_hardened: float | None
-    """Of the attacked picture, by the hardened decoder; None if there is none."""
+    """On the attacked image, by the hardened decoder; None if there is none."""
     fragile: bool
-    """Whether the plain decoder loses it under the attack and the hardened one keeps it: it rests
-    on fragile features. False if there is no hardened decoder."""
+    """Whether the plain decoder loses the word under the attack and the hardened one keeps it,
+    which means that the word depends on fragile features. False without a hardened decoder."""
     regions: tuple[int, ...]
-    """Segments that alone can flip it, attacked within `Regions.epsilon`, by their labels."""
+    """Labels of the segments that flip the word on their own, attacked within `Regions.epsilon`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Attacked:
-    """The caption of the attacked picture, beside that of the clean one.
+class AttackedCaption:
+    """The caption of the attacked image next to that of the clean image.
 
-    The attack goes as far above the smallest that changes the caption as it takes until content
-    words of it have changed, or up to the largest that is searched.
+    The attack exceeds the smallest perturbation that changes the caption by as much as it takes to
+    change content words, or goes up to the largest epsilon that is searched.
     """
 
     attack: str
     norm: Norm
     epsilon: float
-    """The norm of the perturbation."""
+    """Norm of the perturbation."""
     clean: str
-    """f(x): what the captioner says of the clean picture."""
+    """f(x): caption of the clean image."""
     attacked: str
-    """f(x+d)."""
-    diff: tuple[Edit, ...]
+    """f(x+d): caption of the attacked image."""
+    diff: tuple[WordEdit, ...]
     """From f(x) to f(x+d)."""
     hardened_clean: str | None
     """g(x), by the hardened decoder; None if there is none."""
     hardened: str | None
     """g(x+d)."""
-    hardened_diff: tuple[Edit, ...]
-    """From f(x) to g(x+d); empty if there is none."""
+    hardened_diff: tuple[WordEdit, ...]
+    """From f(x) to g(x+d); empty without a hardened decoder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,59 +137,59 @@ class Curve:
     attack: str
     epsilons: tuple[float, ...]
     changed: tuple[float, ...]
-    """By the attack: word edits over the words of the original caption, at most 1."""
+    """Under the attack: word edits divided by the words of the original caption, at most 1."""
     log_prob: tuple[float, ...]
-    """By the attack: mean log-probability of the original words, teacher-forced, in nats."""
+    """Under the attack: mean log-probability of the original words, teacher-forced, in nats."""
     noise_changed: tuple[float, ...]
-    """By random noise of the same norm: the mean over `draws`."""
+    """Under random noise of the same norm: the mean over `draws` samples."""
     noise_changed_most: tuple[float, ...]
-    """The most of any draw."""
+    """The maximum over the samples."""
     noise_log_prob: tuple[float, ...]
     draws: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Regions:
-    """Which parts of the picture suffice to flip words."""
+    """Segments of the image that were attacked one at a time."""
 
     epsilon: float
-    """L-inf, inside the segment alone."""
+    """L-inf, inside the attacked segment."""
     labels: NDArray[np.int32]
-    """[S, S]: the segment of each pixel of the picture as the captioner sees it, from 0."""
+    """[S, S]: the segment of each pixel of the resized image, from 0."""
     count: int
 
 
 @dataclass(frozen=True, slots=True)
-class Keyword:
-    """An attack that makes the captioner say a word, or lose one (Chen et al., ACL 2018)."""
+class KeywordAttack:
+    """An attack that forces a word into the caption, or out of it (Chen et al., ACL 2018)."""
 
     aim: Literal["say", "lose"]
     word: str
-    smallest: Smallest
+    smallest: SmallestPerturbation
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AdversarialFindings:
-    """All of it."""
+    """Everything that an adversarial analysis found."""
 
-    smallest: tuple[Smallest, ...]
-    """That change the caption, by attack and norm; the first is the headline."""
+    smallest: tuple[SmallestPerturbation, ...]
+    """Perturbations that change the caption, by attack and norm; the first is the main result."""
     words: tuple[WordFindings, ...]
-    attacked: Attacked
+    attacked: AttackedCaption
     curve: Curve
     regions: Regions
-    keywords: tuple[Keyword, ...]
+    keywords: tuple[KeywordAttack, ...]
     took_s: float
-    """Of the engine's own time."""
+    """Computing time of the engine."""
     pictures: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
     """RGB [S, S, 3] by name: `clean`, `attacked`, `perturbation` (magnified around grey by
-    `magnified`), `map-before`, `map-after` (the live method's map of the whole caption, painted),
-    `regions` (the picture with the segments outlined)."""
+    `magnified`), `map-before` and `map-after` (the live method's map of the whole caption, painted
+    over the image) and `regions` (the image with the segments outlined)."""
     magnified: float = 1.0
 
     def to_json(self) -> dict[str, Any]:
-        """Return all but the pictures as JSON values; `regions.labels` is left out too."""
-        values: dict[str, Any] = {
+        """Return the findings as JSON values, without `pictures` and `regions.labels`."""
+        return {
             "smallest": [asdict(each) for each in self.smallest],
             "words": [asdict(each) for each in self.words],
             "attacked": asdict(self.attacked),
@@ -200,61 +199,61 @@ class AdversarialFindings:
             "magnified": self.magnified,
             "took_s": round(self.took_s, 3),
         }
-        return values
 
 
-def diff_words(before: Sequence[str], after: Sequence[str]) -> tuple[Edit, ...]:
-    """Align two captions with the fewest words substituted, inserted or deleted.
+def diff_words(before: Sequence[str], after: Sequence[str]) -> tuple[WordEdit, ...]:
+    """Align two captions with the fewest word substitutions, insertions and deletions.
 
-    Levenshtein's distance over words, by dynamic programming (Wagner and Fischer, "The
-    String-to-String Correction Problem", JACM 1974). Of alignments with as few edits, one that
-    keeps words as early as possible.
+    The Levenshtein distance over words, by dynamic programming (Wagner and Fischer, "The
+    String-to-String Correction Problem", JACM 1974). Among alignments with equally few edits, the
+    one that keeps words as early as possible is returned.
 
     Args:
-        before: Words of the one.
-        after: Words of the other.
+        before: Words of the original caption.
+        after: Words of the other caption.
 
     Returns:
-        The edits in the order of the words: those that are not inserted have the words of
-        `before`, those that are not deleted those of `after`.
+        The edits in word order. Their `before` words, insertions left out, are the original
+        caption; their `after` words, deletions left out, are the other one.
     """
     rows, columns = len(before), len(after)
     # costs[i][j]: the fewest edits from before[i:] to after[j:].
     costs = [[0] * (columns + 1) for _ in range(rows + 1)]
     for i in range(rows, -1, -1):
         for j in range(columns, -1, -1):
-            costs[i][j] = min((cost for cost, _ in _ways(costs, before, after, i, j)), default=0)
-    edits: list[Edit] = []
+            options = _options(costs, before, after, i, j)
+            costs[i][j] = min((cost for cost, _ in options), default=0)
+    edits: list[WordEdit] = []
     i = j = 0
     while i < rows or j < columns:
-        _, edit = min(_ways(costs, before, after, i, j), key=lambda way: way[0])
+        _, edit = min(_options(costs, before, after, i, j), key=lambda option: option[0])
         edits.append(edit)
         i, j = i + (edit.kind != "inserted"), j + (edit.kind != "deleted")
     return tuple(edits)
 
 
-def edit_count(edits: Sequence[Edit]) -> int:
-    """Count the words that were not kept."""
+def edit_count(edits: Sequence[WordEdit]) -> int:
+    """Count the edits that change a word."""
     return sum(edit.kind != "kept" for edit in edits)
 
 
-def kept_places(edits: Sequence[Edit]) -> frozenset[int]:
-    """Tell which words of the caption before were kept, by their places in it."""
-    there = [edit for edit in edits if edit.kind != "inserted"]
-    return frozenset(place for place, edit in enumerate(there) if edit.kind == "kept")
+def kept_places(edits: Sequence[WordEdit]) -> frozenset[int]:
+    """Return the indices of the original caption's words that were kept."""
+    original = [edit for edit in edits if edit.kind != "inserted"]
+    return frozenset(place for place, edit in enumerate(original) if edit.kind == "kept")
 
 
-def _ways(
+def _options(
     costs: list[list[int]], before: Sequence[str], after: Sequence[str], i: int, j: int
-) -> list[tuple[int, Edit]]:
-    """What can be done at before[i:] and after[j:], with what it costs to the end."""
-    ways: list[tuple[int, Edit]] = []
+) -> list[tuple[int, WordEdit]]:
+    """List the possible edits at before[i:] and after[j:], each with its total cost to the end."""
+    options: list[tuple[int, WordEdit]] = []
     if i < len(before) and j < len(after):
         same = before[i] == after[j]
         kind: EditKind = "kept" if same else "substituted"
-        ways.append((costs[i + 1][j + 1] + (not same), Edit(kind, before[i], after[j])))
+        options.append((costs[i + 1][j + 1] + (not same), WordEdit(kind, before[i], after[j])))
     if i < len(before):
-        ways.append((costs[i + 1][j] + 1, Edit("deleted", before[i], "")))
+        options.append((costs[i + 1][j] + 1, WordEdit("deleted", before[i], "")))
     if j < len(after):
-        ways.append((costs[i][j + 1] + 1, Edit("inserted", "", after[j])))
-    return ways
+        options.append((costs[i][j + 1] + 1, WordEdit("inserted", "", after[j])))
+    return options

@@ -1,4 +1,8 @@
-"""TODO."""
+"""Captions of images and stream frames.
+
+`model`, `decoding`, `stream_captions` and `lite_encoder` are not exported here: they load
+TensorFlow.
+"""
 
 from inference.captioning.caption import Caption, Tag, Timing, Word
 from inference.captioning.int8 import (
@@ -9,22 +13,29 @@ from inference.captioning.int8 import (
     sha256,
     write_int8,
 )
-from inference.captioning.steadiness import CUT, Anchor, Features, Followed, View, features
+from inference.captioning.stream_state import (
+    SCENE_CUT_DISTANCE,
+    Features,
+    FrameRequest,
+    FrameResult,
+    StreamState,
+    frame_features,
+)
 
 __all__ = [
-    "CUT",
-    "Anchor",
+    "SCENE_CUT_DISTANCE",
     "Caption",
     "Features",
-    "Followed",
+    "FrameRequest",
+    "FrameResult",
     "Int8Card",
     "Precision",
     "QuantizedError",
+    "StreamState",
     "Tag",
     "Timing",
-    "View",
     "Word",
-    "features",
+    "frame_features",
     "read_int8",
     "sha256",
     "write_int8",

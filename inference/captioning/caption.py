@@ -1,25 +1,22 @@
-"""What the captioner says of one picture.
-
-What is left to say of a caption that is too doubtful: its sure beginning, or the tags.
-"""
+"""A caption with its confidence, words and tags, and the fallback for one of low confidence."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from inference.explanations import CaptionMaps
-from models.language import is_open, sentence
+from models.language import is_dangling, sentence
 
 Fallback = Literal["shorter", "tags"]
 
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
-    """A word that might have stood in another's place."""
+    """A runner-up for a word of a caption."""
 
     text: str
     prob: float
-    """p(word | picture, words before), in 0..1."""
+    """p(word | image, previous words), in 0..1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,24 +26,24 @@ class Word:
     text: str
     """Lower case, as in the vocabulary."""
     prob: float
-    """p(word | picture, words before), in 0..1."""
+    """p(word | image, previous words), in 0..1."""
     alternatives: tuple[Alternative, ...]
-    """The likeliest other words in this place, the likeliest first."""
+    """The most probable other words in this place, the most probable first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """A kind of object in the picture, whether or not the caption mentions it."""
+    """A kind of object in the image, whether or not the caption mentions it."""
 
     text: str
     """An everyday name, lower case."""
     prob: float
-    """The calibrated probability that it is there, in 0..1."""
+    """The calibrated probability that it is in the image, in 0..1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Where the milliseconds went."""
+    """How long each part of captioning took, in milliseconds."""
 
     encoder: float
     decoder: float
@@ -55,26 +52,26 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Caption:
-    """A caption with how sure it is, as a whole and word by word."""
+    """A caption with its confidence, as a whole and word by word."""
 
     text: str
-    """A sentence: capitalised, with no full stop. Less than the whole caption if `fallback`."""
+    """A sentence: capitalised, without a full stop. The fallback if there is one."""
     confidence: float
-    """How good the whole caption probably is, in 0..1; see `models.calibration.confidence`."""
+    """Probability that the whole caption is good, in 0..1; see `models.calibration.confidence`."""
     words: tuple[Word, ...]
     """The words of `text`; none if it only names the tags."""
     tags: tuple[Tag, ...]
-    """The objects that are surely there, the surest first; none when unsure."""
+    """Objects that are probably in the image, the most probable first; none when unsure."""
     fallback: Fallback | None
-    """What `text` is when the caption is too doubtful to be said: the part of it that is sure,
-    or the tags."""
+    """What `text` is when the confidence is too low: the likely beginning of the caption, or the
+    tags."""
     guess: str
-    """The whole caption that was too doubtful; empty if `text` is it."""
+    """The whole caption of low confidence; empty if `text` is the whole caption."""
     kept: bool
-    """Whether this is the stream's last caption, kept as the picture shows nothing new."""
+    """Whether this is the stream's last caption, kept because the frame shows nothing new."""
     timing_ms: Timing
     maps: CaptionMaps | None = field(default=None, compare=False)
-    """What spoke for each word, if that was computed."""
+    """The heat maps of the words, if they were computed."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the caption as JSON values."""
@@ -83,7 +80,7 @@ class Caption:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Caption":
-        """Read what `to_json` returned: as it was but for the levels of the maps."""
+        """Read what `to_json` returned; only the maps are rounded."""
         words = tuple(
             Word(**{**word, "alternatives": tuple(Alternative(**a) for a in word["alternatives"])})
             for word in values["words"]
@@ -97,40 +94,40 @@ class Caption:
         return cls(**{**values, **parts})
 
 
-def without_doubt(caption: Caption, beginning: float) -> Caption:
-    """Reduce a caption to what is sure of it.
+def low_confidence_fallback(caption: Caption, threshold: float) -> Caption:
+    """Reduce a caption of low confidence to the part that is likely to be right.
 
     Args:
         caption: The whole caption, with its tags.
-        beginning: Of the product of the probabilities of the words of a beginning, the least that
-            is sure.
+        threshold: A beginning of the caption is kept if the product of its words' probabilities is
+            at least this.
 
     Returns:
-        The caption with `fallback` and `guess`: the tags where there are any, otherwise its longest
-        sure beginning that can stand alone; `text` is empty when there is neither.
+        The caption with `fallback` and `guess`: the tags if there are any, otherwise the longest
+        likely beginning that can stand alone; `text` is empty if there is neither.
     """
-    doubtful = replace(caption, fallback="tags", guess=caption.text, words=())
+    fallback = replace(caption, fallback="tags", guess=caption.text, words=())
     if caption.tags:
-        return replace(doubtful, text=", ".join(tag.text for tag in caption.tags))
-    words = _sure_beginning(caption.words, beginning)
+        return replace(fallback, text=", ".join(tag.text for tag in caption.tags))
+    words = _likely_beginning(caption.words, threshold)
     if not words:
-        return replace(doubtful, text="")
+        return replace(fallback, text="")
     text = sentence(word.text for word in words)
-    return replace(doubtful, fallback="shorter", text=text, words=words)
+    return replace(fallback, fallback="shorter", text=text, words=words)
 
 
-def _sure_beginning(words: Sequence[Word], least: float) -> tuple[Word, ...]:
-    sure, product = 0, 1.0
+def _likely_beginning(words: Sequence[Word], threshold: float) -> tuple[Word, ...]:
+    length, product = 0, 1.0
     for count, word in enumerate(words, start=1):
         product *= word.prob
-        if product < least:
+        if product < threshold:
             break
-        # Only before a word that opens another phrase is the phrase before complete.
-        if count < len(words) and _opens(words[count]) and not is_open(word.text):
-            sure = count
-    return tuple(words[:sure])
+        # A phrase is only complete before a word that starts another one.
+        if count < len(words) and _starts_phrase(words[count]) and not is_dangling(word.text):
+            length = count
+    return tuple(words[:length])
 
 
-def _opens(word: Word) -> bool:
-    """Whether a word begins a phrase of its own: a preposition, a conjunction, a participle."""
-    return is_open(word.text) or word.text.endswith("ing")
+def _starts_phrase(word: Word) -> bool:
+    """Whether a word starts a new phrase: a preposition, a conjunction or a participle."""
+    return is_dangling(word.text) or word.text.endswith("ing")

@@ -1,4 +1,4 @@
-"""Captions of streams: each picture with the caption before it in mind."""
+"""Captions of stream frames, which change with the scene and not with noise."""
 
 import time
 from collections.abc import Sequence
@@ -9,168 +9,170 @@ from numpy.typing import NDArray
 
 from inference.captioning.caption import Timing
 from inference.captioning.model import CaptionModel
-from inference.captioning.steadiness import (
-    CUT,
-    STILL,
-    Anchor,
+from inference.captioning.stream_state import (
+    SCENE_CUT_DISTANCE,
+    STILL_DISTANCE,
     Features,
-    Followed,
-    View,
-    distance,
-    features,
-    takes_over,
+    FrameRequest,
+    FrameResult,
+    StreamState,
+    feature_distance,
+    frame_features,
+    should_replace_caption,
 )
 from inference.explanations import CaptionMaps
 from inference.explanations.live import live_maps
 from models.captioner import BeamCaption
-from models.language import PAD
-from models.language.content_words import content_words
+from models.language import PAD, content_words
 
 
 @dataclass(slots=True, eq=False)
-class _Sight:
-    """What is known of a picture so far."""
+class _Frame:
+    """A frame and what has been computed for it so far."""
 
-    view: View
+    request: FrameRequest
     grid: NDArray[np.float32]
     features: Features
     found: BeamCaption | None = None
-    """The search's best caption; None if nothing moved."""
-    retold: BeamCaption | None = None
-    """The stream's caption, read from this picture, if it may stay and is not what was found; or
-    if it stays and has no maps yet."""
-    followed: Followed | None = None
-    """What is said of the picture."""
+    """The search's best caption; None if the scene is still."""
+    rescored: BeamCaption | None = None
+    """The stream's caption on this frame, if it differs from the one found in the same scene; or if
+    it is kept and has no maps yet."""
+    result: FrameResult | None = None
 
     @property
-    def moved(self) -> bool:
+    def needs_search(self) -> bool:
         """Whether the caption may have to change."""
-        anchor = self.view.anchor
-        return not anchor or self.view.afresh or distance(anchor.features, self.features) > STILL
+        state = self.request.state
+        if state is None or self.request.refresh:
+            return True
+        return feature_distance(state.features, self.features) > STILL_DISTANCE
 
     @property
-    def travelled(self) -> float:
-        """How far the picture is from the one that the stream's caption was first said of."""
-        anchor = self.view.anchor
-        return distance(anchor.origin, self.features) if anchor else 1.0
+    def distance(self) -> float:
+        """Distance from the frame for which the stream's caption was first found."""
+        state = self.request.state
+        return feature_distance(state.origin, self.features) if state else 1.0
 
 
-def follow(
-    model: CaptionModel, views: Sequence[View], beam_width: int | None = None
-) -> list[Followed]:
-    """Caption pictures of different streams together, none of them restlessly.
+def caption_frames(
+    model: CaptionModel, requests: Sequence[FrameRequest], beam_width: int | None = None
+) -> list[FrameResult]:
+    """Caption frames of different streams together.
 
     Args:
         model: The captioner.
-        views: One at least.
-        beam_width: As `CaptionModel.captions` takes it.
+        requests: At least one.
+        beam_width: As in `CaptionModel.captions`.
 
     Returns:
-        What is said of each. Where the features hardly moved that is the stream's last caption,
-        `kept`, and nothing was searched for. Maps are in the captions of views that want them.
+        The caption of each frame. Where the features hardly changed it is the stream's last
+        caption, `kept`, and no search was made. Captions have maps if their request asks for them.
 
     Raises:
-        ValueError: If `CaptionModel.check` refuses an image or the beam width.
+        ValueError: If an image or the beam width is invalid.
     """
-    for view in views:
-        model.check(view.image, beam_width)
+    for request in requests:
+        model.check(request.image, beam_width)
     begun = time.perf_counter()
-    grids = model.encode([view.image for view in views])
+    grids = model.encode([request.image for request in requests])
     encoded = time.perf_counter()
-    for view, grid in zip(views, grids, strict=True):
-        model.recent.keep(view.image, grid)
-    sights = [_Sight(view, grid, features(grid)) for view, grid in zip(views, grids, strict=True)]
-    _search(model, [sight for sight in sights if sight.moved], beam_width)
-    _retell(model, [sight for sight in sights if _has_rival(sight)])
+    frames = []
+    for request, grid in zip(requests, grids, strict=True):
+        model.grid_cache.put(request.image, grid)
+        frames.append(_Frame(request, grid, frame_features(grid)))
+    _search(model, [frame for frame in frames if frame.needs_search], beam_width)
+    _rescore(model, [frame for frame in frames if _has_rival(frame)])
     decoded = time.perf_counter()
     timing = Timing(encoder=(encoded - begun) * 1e3, decoder=(decoded - encoded) * 1e3)
-    for sight in sights:
-        sight.followed = _settle(model, sight, timing)
-    _add_maps(model, [sight for sight in sights if _lacks_maps(sight)])
-    return [sight.followed for sight in sights if sight.followed]
+    for frame in frames:
+        frame.result = _choose(model, frame, timing)
+    _add_maps(model, [frame for frame in frames if _lacks_maps(frame)])
+    return [frame.result for frame in frames if frame.result]
 
 
-def _search(model: CaptionModel, sights: Sequence[_Sight], beam_width: int | None) -> None:
-    if sights:
-        found = model.search(np.stack([sight.grid for sight in sights]), beam_width)
-        for row, sight in enumerate(sights):
-            sight.found = BeamCaption(*(part[row] for part in found))
+def _search(model: CaptionModel, frames: Sequence[_Frame], beam_width: int | None) -> None:
+    if frames:
+        found = model.search(np.stack([frame.grid for frame in frames]), beam_width)
+        for row, frame in enumerate(frames):
+            frame.found = BeamCaption(*(part[row] for part in found))
 
 
-def _retell(model: CaptionModel, sights: Sequence[_Sight]) -> None:
-    if sights:
-        told = [sight.view.anchor.tokens for sight in sights if sight.view.anchor]
-        retold = model.retell(np.stack([sight.grid for sight in sights]), told)
-        for row, sight in enumerate(sights):
-            sight.retold = BeamCaption(*(part[row] for part in retold))
+def _rescore(model: CaptionModel, frames: Sequence[_Frame]) -> None:
+    if frames:
+        captions = [frame.request.state.tokens for frame in frames if frame.request.state]
+        rescored = model.rescore(np.stack([frame.grid for frame in frames]), captions)
+        for row, frame in enumerate(frames):
+            frame.rescored = BeamCaption(*(part[row] for part in rescored))
 
 
-def _has_rival(sight: _Sight) -> bool:
-    anchor, found = sight.view.anchor, sight.found
-    if anchor is None or found is None or sight.travelled >= CUT:
+def _has_rival(frame: _Frame) -> bool:
+    """Whether the search found another caption than the stream's in the same scene."""
+    state, found = frame.request.state, frame.found
+    if state is None or found is None or frame.distance >= SCENE_CUT_DISTANCE:
         return False
-    return _tokens(found) != anchor.tokens
+    return _tokens(found) != state.tokens
 
 
-def _settle(model: CaptionModel, sight: _Sight, timing: Timing) -> Followed:
-    """Say what was found, or what was said before."""
-    anchor, found, retold = sight.view.anchor, sight.found, sight.retold
-    if anchor and found is None:
-        return Followed(replace(anchor.caption, kept=True, timing_ms=timing), anchor)
+def _choose(model: CaptionModel, frame: _Frame, timing: Timing) -> FrameResult:
+    """Choose between the caption that was found and the stream's caption."""
+    state, found, rescored = frame.request.state, frame.found, frame.rescored
+    if state and found is None:
+        return FrameResult(replace(state.caption, kept=True, timing_ms=timing), state)
     assert found is not None
-    before = anchor.caption if anchor and sight.travelled < CUT else None
-    said, origin = found, sight.features
-    if anchor and retold is not None:
-        new, old = (model.text(each.tokens) for each in (found, retold))
-        if takes_over(new, old, _likelihood(found) - _likelihood(retold), sight.travelled):
-            before = None
+    previous = state.caption if state and frame.distance < SCENE_CUT_DISTANCE else None
+    chosen, origin = found, frame.features
+    if state and rescored is not None:
+        new, old = (model.text(each.tokens) for each in (found, rescored))
+        gain = _mean_log_prob(found) - _mean_log_prob(rescored)
+        if should_replace_caption(new, old, gain, frame.distance):
+            previous = None
         else:
-            said = retold
+            chosen = rescored
             if content_words(new) != content_words(old):
-                origin = anchor.origin
-    caption = model.read(said, sight.grid, timing, before)
-    return Followed(caption, Anchor(caption, _tokens(said), sight.features, origin))
+                origin = state.origin
+    caption = model.build_caption(chosen, frame.grid, timing, previous)
+    return FrameResult(caption, StreamState(caption, _tokens(chosen), frame.features, origin))
 
 
-def _lacks_maps(sight: _Sight) -> bool:
-    return bool(sight.view.maps and sight.followed and not sight.followed.caption.maps)
+def _lacks_maps(frame: _Frame) -> bool:
+    return bool(frame.request.maps and frame.result and not frame.result.caption.maps)
 
 
-def _add_maps(model: CaptionModel, sights: Sequence[_Sight]) -> None:
-    if sights:
+def _add_maps(model: CaptionModel, frames: Sequence[_Frame]) -> None:
+    if frames:
         begun = time.perf_counter()
-        _retell(model, [sight for sight in sights if sight.found is None])
-        grids = np.stack([sight.grid for sight in sights])
-        maps = live_maps(model.graphs, grids, [_said(sight) for sight in sights])
-        took = (time.perf_counter() - begun) * 1e3
-        for sight, of_one in zip(sights, maps, strict=True):
-            assert sight.followed
-            sight.followed = _with_maps(sight.followed, of_one, took)
+        _rescore(model, [frame for frame in frames if frame.found is None])
+        grids = np.stack([frame.grid for frame in frames])
+        maps = live_maps(model.graphs, grids, [_chosen(frame) for frame in frames])
+        took_ms = (time.perf_counter() - begun) * 1e3
+        for frame, caption_maps in zip(frames, maps, strict=True):
+            assert frame.result
+            frame.result = _with_maps(frame.result, caption_maps, took_ms)
 
 
-def _said(sight: _Sight) -> BeamCaption:
-    """What is said of a picture: of what was found and what was retold the one that was chosen."""
-    assert sight.followed
-    for told in (sight.found, sight.retold):
-        if told is not None and _tokens(told) == sight.followed.anchor.tokens:
-            return told
-    raise AssertionError("what is said was neither found nor retold")
+def _chosen(frame: _Frame) -> BeamCaption:
+    """Return the arrays of the caption that was chosen for the frame."""
+    assert frame.result
+    for each in (frame.found, frame.rescored):
+        if each is not None and _tokens(each) == frame.result.state.tokens:
+            return each
+    raise AssertionError("the chosen caption was neither found nor rescored")
 
 
-def _with_maps(followed: Followed, maps: CaptionMaps, took_ms: float) -> Followed:
-    caption, anchor = followed
+def _with_maps(result: FrameResult, maps: CaptionMaps, took_ms: float) -> FrameResult:
+    caption, state = result
     maps = replace(maps, words=maps.words[: len(caption.words)])
     timing = replace(caption.timing_ms, maps=took_ms)
-    return Followed(
+    return FrameResult(
         replace(caption, maps=maps, timing_ms=timing),
-        replace(anchor, caption=replace(anchor.caption, maps=maps)),
+        replace(state, caption=replace(state.caption, maps=maps)),
     )
 
 
-def _likelihood(caption: BeamCaption) -> float:
-    """Mean log-probability of the words and the end."""
-    said = caption.tokens != PAD
-    return float(caption.search_log_probs[said].mean())
+def _mean_log_prob(caption: BeamCaption) -> float:
+    """Mean log-probability of the words and the end token."""
+    return float(caption.search_log_probs[caption.tokens != PAD].mean())
 
 
 def _tokens(caption: BeamCaption) -> tuple[int, ...]:

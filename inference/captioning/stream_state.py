@@ -1,18 +1,20 @@
-"""Whether a stream's caption is to change: not for noise, at once for a cut.
+"""The state of a stream's caption, and the rule for when a new caption replaces it.
 
-The nearer a picture is to the one for which the caption was first said, the more another caption
-has to be likelier to take its place. Likelihoods are compared on the new picture, per word, in
-nats; pictures by the cosine distance of what the encoder made of them.
+A caption changes at once with the scene, and not with noise. The closer a frame is to the one for
+which the caption was first found, the more probable another caption has to be to replace it.
+Captions are compared by their log-probability on the new frame, per word, in nats; frames by the
+cosine distance of the encoder's features.
 
-The limits below were set for the shipped encoder and decoder, on video of 29 still scenes of 30 s
-each (24 photographs of Flickr8k's development split, 5 of scikit-image; VP8 at 500 kbit/s).
-Distances between pictures of the same scene, once the codec has settled: at most 0.03 with a sensor
-noise of 4 grey levels, 0.06 for 99 % with 10, 0.07 for 99 % held in the hand (a shake of 3 pixels).
-A person who speaks moves by 0.04 to 0.12 in a second; an object that enters and covers 5 % of the
-picture by 0.04 to 0.22, 13 % by 0.08 to 0.34. Of 499,500 pairs of different photographs 21 lie
-under 0.25, and they show nearly the same. Gains on those still scenes, where another caption was
-found: under 0.06, 0.15 and 0.19 for 90 % (in the order above); a photograph's own caption against
-another's: over 0.9. `python -m tests.bench --only steadiness` shows what comes of it.
+The thresholds below were set for the shipped encoder and decoder, on video of 29 still scenes of
+30 s each (24 photographs of Flickr8k's development split, 5 of scikit-image; VP8 at 500 kbit/s).
+Distances between frames of the same scene, once the codec has settled: at most 0.03 with a sensor
+noise of 4 grey levels; 99 % under 0.06 with 10; 99 % under 0.07 for a hand-held camera (a shake of
+3 pixels). A person who talks moves the features by 0.04 to 0.12 in a second; an object that enters
+and covers 5 % of the frame by 0.04 to 0.22, 13 % by 0.08 to 0.34. Of 499,500 pairs of different
+photographs 21 are under 0.25, and they show nearly the same. Gains in log-probability of another
+caption on those still scenes: 90 % under 0.06, 0.15 and 0.19 (in the order above); of a
+photograph's own caption over another photograph's: over 0.9. `python -m tests.bench --only
+steadiness` measures the effect.
 """
 
 import base64
@@ -23,48 +25,44 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.captioning.caption import Caption
-from models.language.content_words import content_words
+from models.language import content_words
 
-STILL = 0.03
-"""A picture that is no farther than this from the one last captioned needs no other caption."""
+STILL_DISTANCE = 0.03
+"""A frame at most this far from the last captioned one keeps the caption without a search."""
 
-
-CUT = 0.25
-"""A picture that is as far as this from the caption's own is of another scene."""
-
+SCENE_CUT_DISTANCE = 0.25
+"""A frame at least this far from the caption's own one shows another scene."""
 
 PARAPHRASE_GAIN = 0.4
-"""By how much a caption of the same content must be likelier per word where nothing moved."""
+"""Gain in log-probability per word that a caption of the same content needs on a still scene."""
 
-
-NEWS_GAIN = 0.25
-"""The same of one whose content differs. Both fall to nothing as the distance reaches `CUT`."""
-
+NEW_CONTENT_GAIN = 0.25
+"""The same for a caption of other content. Both gains fall linearly to 0 at the scene cut
+distance."""
 
 Features = NDArray[np.float16]
-"""The mean over its cells of a grid, [channels]."""
+"""The mean of a grid over its cells, [channels]."""
 
 
 @dataclass(frozen=True, slots=True)
-class Anchor:
-    """What a stream's caption rests on. A stream hands it in again with its next picture."""
+class StreamState:
+    """The state of a stream's caption, to be passed with the stream's next frame."""
 
     caption: Caption
     tokens: tuple[int, ...]
-    """Of the whole caption, also when it was too doubtful to be said; its end included."""
+    """The whole caption with its end token, even if `caption` has a fallback."""
     features: Features
-    """Of the picture that the caption was last computed from."""
+    """Of the frame for which the caption was last computed."""
     origin: Features
-    """Of the last picture of which the search itself found this caption, in these words or
-    others."""
+    """Of the last frame for which the search itself found a caption of this content."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the anchor as JSON values."""
+        """Return the state as JSON values."""
         return {
             "caption": self.caption.to_json(),
             "tokens": list(self.tokens),
-            "features": _to_text(self.features),
-            "origin": _to_text(self.origin),
+            "features": _to_base64(self.features),
+            "origin": _to_base64(self.origin),
         }
 
     @classmethod
@@ -73,63 +71,65 @@ class Anchor:
         return cls(
             Caption.from_json(values["caption"]),
             tuple(values["tokens"]),
-            _from_text(values["features"]),
-            _from_text(values["origin"]),
+            _from_base64(values["features"]),
+            _from_base64(values["origin"]),
         )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class View:
-    """A picture, and what came before it."""
+class FrameRequest:
+    """A frame to caption, with the state of its stream."""
 
     image: NDArray[np.uint8]
     """RGB, uint8 [H, W, 3]."""
-    anchor: Anchor | None = None
-    """Of the stream's last caption; None for the first picture of a stream."""
-    afresh: bool = False
-    """Whether to search for a caption even if nothing moved."""
+    state: StreamState | None = None
+    """The state that came with the stream's last caption; None for its first frame."""
+    refresh: bool = False
+    """Whether to search for a caption even if the scene is still."""
     maps: bool = True
-    """Whether the caption is to come with maps. A caption that is kept keeps those that it has."""
+    """Whether the caption should have maps. A caption that is kept keeps the maps that it has."""
 
 
-class Followed(NamedTuple):
-    """What is said of a picture."""
+class FrameResult(NamedTuple):
+    """The caption of a frame."""
 
     caption: Caption
-    anchor: Anchor
-    """For the stream's next picture."""
+    state: StreamState
+    """For the stream's next frame."""
 
 
-def features(grid: NDArray[np.floating]) -> Features:
-    """Reduce a grid [rows, columns, channels] to what pictures are compared by."""
+def frame_features(grid: NDArray[np.floating]) -> Features:
+    """Reduce a grid [rows, columns, channels] to the features by which frames are compared."""
     return np.asarray(grid.mean(axis=(0, 1)), np.float16)
 
 
-def distance(one: Features, other: Features) -> float:
-    """Cosine distance, 0 to 1 for features that are not negative; 1 from and to nothing."""
+def feature_distance(one: Features, other: Features) -> float:
+    """Return the cosine distance: 0 to 1 for non-negative features; 1 if either is all zero."""
     a, b = one.astype(np.float64), other.astype(np.float64)
     norms = np.linalg.norm(a) * np.linalg.norm(b)
     return float(1 - a @ b / norms) if norms else 1.0
 
 
-def takes_over(new: str, old: str, gain: float, moved: float) -> bool:
-    """Decide whether a new caption takes the place of the old one.
+def should_replace_caption(new: str, old: str, gain: float, distance: float) -> bool:
+    """Decide whether a new caption replaces the stream's caption.
 
     Args:
-        new: The caption that was found for the new picture.
-        old: The caption that the stream has.
-        gain: By how much the new one is likelier on the new picture, in nats per word.
-        moved: Distance from the picture that the old one was first said of.
+        new: The caption found for the new frame.
+        old: The stream's caption.
+        gain: Log-probability of the new caption on the new frame less that of the old one, in nats
+            per word.
+        distance: Feature distance from the frame for which the old caption was first found.
     """
-    if moved >= CUT:
+    if distance >= SCENE_CUT_DISTANCE:
         return True
-    margin = PARAPHRASE_GAIN if content_words(new) == content_words(old) else NEWS_GAIN
-    return gain > margin * (1 - moved / CUT)
+    same_content = content_words(new) == content_words(old)
+    margin = PARAPHRASE_GAIN if same_content else NEW_CONTENT_GAIN
+    return gain > margin * (1 - distance / SCENE_CUT_DISTANCE)
 
 
-def _to_text(values: Features) -> str:
+def _to_base64(values: Features) -> str:
     return base64.b64encode(values.astype("<f2").tobytes()).decode()
 
 
-def _from_text(text: str) -> Features:
+def _from_base64(text: str) -> Features:
     return np.frombuffer(base64.b64decode(text), "<f2").astype(np.float16)

@@ -1,4 +1,7 @@
-"""In what concepts the captioner thinks: directions in the grid that a word leans on."""
+"""Concepts that a caption's words depend on: directions in the encoder's feature grid.
+
+Only the parameters, the findings and `has_bank` are exported here: `analysis` loads TensorFlow.
+"""
 
 from inference.concepts.bank import has_bank
 from inference.concepts.findings import (

@@ -1,4 +1,4 @@
-"""In what concepts a captioner thinks of a picture when it gives it its caption."""
+"""The concept analysis of one image: concepts of its words, and components of its grid."""
 
 import time
 from collections.abc import Generator, Sequence
@@ -11,18 +11,16 @@ from numpy.typing import NDArray
 from inference.captioning.model import CaptionModel
 from inference.concepts.factors import factorise
 from inference.concepts.findings import ConceptFindings, ConceptParams, Factors
-from inference.concepts.word_concepts import asked, from_bank, from_frames
-from inference.explanations.subject import Subject
-from inference.progress import Step, retold
+from inference.concepts.word_concepts import concepts_from_bank, concepts_from_frames, select_words
+from inference.explanations.captioned_image import CaptionedImage
+from inference.progress import Progress, map_progress
 
-Work = Generator[Step, None, ConceptFindings]
-
+Work = Generator[Progress, None, ConceptFindings]
 
 _Result = TypeVar("_Result")
 
-
-_SHARES = {"bank": 0.3, "frames": 0.97}
-"""Of the time that the concepts take; the rest goes into the grid's own parts."""
+_CONCEPTS_SHARE = {"bank": 0.3, "frames": 0.97}
+"""Share of the time for the words' concepts, by scope; the factorisation takes the rest."""
 
 
 def analyse(
@@ -32,25 +30,25 @@ def analyse(
     params: ConceptParams,
     frames: Sequence[NDArray[np.uint8]] = (),
 ) -> Work:
-    """Find the concepts that the words of a caption lean on in a picture.
+    """Find the concepts that the words of a caption depend on in an image.
 
     Args:
         model: The captioner.
         image: RGB, uint8 [H, W, 3] of any size.
-        tokens: The caption's, as `Anchor.tokens`.
-        params: The choices.
-        frames: Of the scope "frames", in which concepts are sought, beside the picture itself:
-            uint8 [S, S, 3] each, S the captioner's own, in the order in which they were seen.
+        tokens: The caption's, as `StreamState.tokens`.
+        params: The parameters.
+        frames: For the scope `frames`: frames to search for concepts, in addition to the image,
+            uint8 [S, S, 3] each in order of time, S the captioner's image size.
 
     Yields:
-        How far it is, about every 60 ms.
+        Progress, about every 60 ms.
 
     Raises:
-        ValueError: If the image cannot be captioned, the tokens are no caption, or it does not say
-            the word that is asked for.
+        ValueError: If the image cannot be captioned, the tokens are no caption, or the caption does
+            not contain the given word.
     """
-    work = _analysis(Subject(model, image, tokens), params, frames)
-    took = 0.0
+    work = _analysis(CaptionedImage(model, image, tokens), params, frames)
+    took_s = 0.0
     try:
         while True:
             begun = time.perf_counter()
@@ -58,47 +56,53 @@ def analyse(
                 step = next(work)
             except StopIteration as end:
                 findings: ConceptFindings = end.value
-                return replace(findings, took_s=took + time.perf_counter() - begun)
-            took += time.perf_counter() - begun
+                return replace(findings, took_s=took_s + time.perf_counter() - begun)
+            took_s += time.perf_counter() - begun
             yield step
     finally:
         work.close()
 
 
-def _analysis(subject: Subject, params: ConceptParams, frames: Sequence[NDArray[np.uint8]]) -> Work:
-    words = asked(subject, params.word)
-    share = _SHARES[params.scope]
+def _analysis(
+    subject: CaptionedImage, params: ConceptParams, frames: Sequence[NDArray[np.uint8]]
+) -> Work:
+    words = select_words(subject, params.word)
+    share = _CONCEPTS_SHARE[params.scope]
     if params.scope == "bank":
-        seeking = from_bank(subject, words, params)
+        searching = concepts_from_bank(subject, words, params)
     else:
-        seeking = from_frames(subject, words, params, frames)
-    sought = yield from _within(0.0, share, seeking)
-    notes = sought.notes
+        searching = concepts_from_frames(subject, words, params, frames)
+    results = yield from _scaled(0.0, share, searching)
+    notes = results.notes
     factors = None
     try:
-        factors = yield from _within(share, 1 - share, _factors(subject, params))
+        factors = yield from _scaled(share, 1 - share, _factorise(subject, params))
     except ValueError as problem:
         notes += (str(problem),)
     return ConceptFindings(
         scope=params.scope,
-        frames=sought.frames,
-        scenes=sought.scenes,
-        words=sought.words,
+        frames=results.frames,
+        scenes=results.scenes,
+        words=results.words,
         factors=factors,
         took_s=0.0,
         notes=notes,
-        pictures=sought.pictures,
+        pictures=results.pictures,
     )
 
 
-def _factors(subject: Subject, params: ConceptParams) -> Generator[Step, None, Factors]:
-    others = [each for each in subject.model.recent.all() if each is not subject.grid]
+def _factorise(
+    subject: CaptionedImage, params: ConceptParams
+) -> Generator[Progress, None, Factors]:
+    others = [each for each in subject.model.grid_cache.values() if each is not subject.grid]
     work = factorise(subject, others, params.rank, params.seed)
-    return (yield from retold(work, lambda done: Step(done, "Taking what the encoder saw apart")))
+    return (
+        yield from map_progress(work, lambda done: Progress(done, "Factorising the feature grid"))
+    )
 
 
-def _within(
-    begun: float, share: float, work: Generator[Step, None, _Result]
-) -> Generator[Step, None, _Result]:
-    """Do a part of the work, which takes so much of it all."""
-    return retold(work, lambda step: Step(begun + share * step.done, step.doing))
+def _scaled(
+    start: float, share: float, work: Generator[Progress, None, _Result]
+) -> Generator[Progress, None, _Result]:
+    """Map the progress of a part of the work to `start`..`start + share`."""
+    return map_progress(work, lambda step: Progress(start + share * step.done, step.doing))

@@ -1,14 +1,12 @@
-"""How much of each concept a picture has, where, and what that adds to words.
+"""The concept bank, and the scores of its concepts in an image.
 
 A concept is a direction v in the space of the grid's channels (Kim et al., Interpretability Beyond
-Feature Attribution: Quantitative Testing with Concept Activation Vectors, ICML 2018). Shapes
-below: K concepts, C channels, W words.
+Feature Attribution: Quantitative Testing with Concept Activation Vectors, ICML 2018). A score is
+how present it is, where, and how much it adds to words. Shapes: K concepts, C channels, W words.
 
-The concept bank: of words that a captioner says, the concepts that were found for them offline.
-
-It lies in the captioner's folder as `concepts.npz` and holds, for each concept, its direction (half
-precision), its statistics, how much of it other pictures have, and a generated picture (WebP): no
-photograph, and no part of one. Nothing here needs TensorFlow, so that the server can tell early
+The file `concepts.npz` in the captioner's folder holds, for each concept, its direction (half
+precision), its test statistics, its distribution over other images, and a generated image (WebP);
+no photograph, nor part of one. This module needs no TensorFlow, so the server can check early
 whether there is a bank.
 """
 
@@ -23,19 +21,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from inference.concepts.findings import MIN_SCENES
 from models.digests import weights_sha256
 
 Array = NDArray[np.float32]
 
-_TINY = 1e-6
 FILE = "concepts.npz"
 FORMAT = 1
-ENOUGH_SCENES = 40
-"""Fewer are too few for a test."""
 
-_FIT = "`python -m inference.concepts fit --data DIR`"
+_FIT = "python -m inference.concepts fit --data DIR"
 _NUMBERS = {
     "number": np.int16,
     "mean": np.float32,
@@ -46,114 +42,118 @@ _NUMBERS = {
     "accuracy": np.float32,
     "scenes": np.int32,
 }
+"""Arrays of numbers in the file, with one value for each concept."""
+
+_MIN_DEVIATION = 1e-6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Directions:
-    """Concepts, and how much of each other pictures have."""
+class ConceptDirections:
+    """Concept directions, and the distribution of their activations over other images."""
 
     vectors: Array
-    """[K, C], of length 1 each."""
+    """[K, C], each of length 1."""
     means: Array
-    """[K], of A . v over the cells of other pictures."""
+    """[K], mean of A . v over the cells of other images."""
     deviations: Array
-    """[K], the standard deviation of that; above 0."""
+    """[K], standard deviation of the same, above 0."""
 
 
-class Scores(NamedTuple):
-    """Of concepts in one picture."""
+class ConceptScores(NamedTuple):
+    """Scores of concepts in one image."""
 
     cells: Array
-    """[K, rows, columns]: how much of each there is, in standard deviations above the mean over
-    other pictures' cells."""
+    """[K, rows, columns]: activations, in standard deviations above the mean over other images."""
     presence: Array
-    """[K]: the most of any cell."""
+    """[K]: the maximum over the cells."""
     support: Array
-    """[W, K]: what each adds to each word's logit, by the gradient: the sum over the cells of how
-    much more of it there is than the mean, times the slope of the logit along it."""
+    """[W, K]: contribution of each concept to each word's logit, by the gradient: the sum over the
+    cells of the activation above the mean times the slope of the logit along the direction."""
 
 
-def background(vectors: Array, grids: Array) -> Directions:
-    """Measure how much of each concept pictures have that were not chosen for it.
+def measure_background(vectors: Array, grids: Array) -> ConceptDirections:
+    """Measure the activations of directions in images that were not chosen for the concepts.
 
     Args:
         vectors: [K, C], of any length but 0.
-        grids: Of those pictures, [B, rows, columns, C].
+        grids: Grids of those images, [B, rows, columns, C].
     """
     units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    found = grids.reshape(-1, grids.shape[-1]) @ units.T
-    return Directions(units, found.mean(axis=0), np.maximum(found.std(axis=0), _TINY))
+    activations = grids.reshape(-1, grids.shape[-1]) @ units.T
+    deviations = np.maximum(activations.std(axis=0), _MIN_DEVIATION)
+    return ConceptDirections(units, activations.mean(axis=0), deviations)
 
 
-def score(grid: Array, gradients: Array, directions: Directions) -> Scores:
-    """Hold a picture against concepts: one matrix product for all of them.
+def score(grid: Array, gradients: Array, directions: ConceptDirections) -> ConceptScores:
+    """Score an image for all concepts, with a single matrix product.
 
     Args:
         grid: A, [rows, columns, C].
-        gradients: Of each word's logit at the grid, dz/dA, [W, rows, columns, C].
+        gradients: Gradient of each word's logit at the grid, dz/dA, [W, rows, columns, C].
         directions: The concepts.
     """
-    along = np.concatenate([grid[None], gradients]) @ directions.vectors.T
-    above, slopes = along[0] - directions.means, along[1:]
+    projected = np.concatenate([grid[None], gradients]) @ directions.vectors.T
+    above, slopes = projected[0] - directions.means, projected[1:]
     cells = np.moveaxis(above / directions.deviations, -1, 0)
     support = np.einsum("rck,wrck->wk", above, slopes)
-    return Scores(cells, cells.max(axis=(1, 2)), support)
+    return ConceptScores(cells, cells.max(axis=(1, 2)), support)
 
 
 class BankError(ValueError):
-    """The folder holds no bank of its captioner; the message says why."""
+    """The folder holds no usable concept bank of its captioner."""
 
 
 class FittedWord(BaseModel):
-    """How the concepts of a word were sought."""
+    """How the concepts of a word were found."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    pictures: int
-    """In which they were sought."""
+    images: int = Field(alias="pictures")
+    """Images that were segmented to find them."""
     scenes: int
-    """Over which the word's logit was tested."""
-    others: list[float]
-    """p, as `BankConcept.p`, of concepts that were tested and are not kept: what is said of the
-    others has to be corrected for these tests too."""
+    """Scenes over which the word's logit was tested."""
+    rejected_p: list[float] = Field(alias="others")
+    """p, as `BankConcept.p`, of concepts that were tested and not kept: the correction for multiple
+    tests has to include them."""
 
 
-class About(BaseModel):
-    """What the bank is of."""
+class BankMetadata(BaseModel):
+    """What the bank was fitted on."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     format: int = FORMAT
     weights_sha256: str
     """Of the captioner's weights."""
-    captioned: int
-    """Training pictures whose captions by the captioner decided which words to fit."""
-    said: dict[str, int]
-    """In how many of them each content word was said; no picture is of the same scene as another.
-    Words that are not here were in none."""
+    images: int = Field(alias="captioned")
+    """Training images that were captioned to choose the words to fit."""
+    word_counts: dict[str, int] = Field(alias="said")
+    """Number of these captions that contain each content word; words that are missing are in none.
+    No two images show the same scene."""
     fitted: dict[str, FittedWord]
     """By word."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BankConcept:
-    """A concept of the bank."""
+    """A concept in the bank."""
 
     word: str
     number: int
-    """Of the word's, from 1."""
+    """Among the word's concepts, from 1."""
     direction: NDArray[np.float32]
     """[channels], of length 1."""
     mean: float
-    """Of A . v over the cells of other pictures; `deviation` is its standard deviation."""
+    """Mean of A . v over the cells of other images."""
     deviation: float
+    """Standard deviation of the same."""
     tcav: float
     """See `Evidence`."""
     tcav_random: float
     p: float
-    """Two-sided, not corrected: what has to be corrected for is the whole bank."""
+    """Two-sided, not corrected: the correction depends on the whole bank."""
     accuracy: float
-    """Share of patches that are told rightly from random ones by the direction, in 0..1."""
+    """Share of patches that the direction separates correctly from random ones, in 0..1."""
     scenes: int
     picture: bytes
     """WebP; empty if there is none."""
@@ -168,46 +168,43 @@ class BankConcept:
 class Bank:
     """The concepts of a captioner's words."""
 
-    about: About
+    metadata: BankMetadata
     concepts: tuple[BankConcept, ...]
 
-    def of(self, words: Sequence[str]) -> list[int]:
-        """Places of the concepts of words, in the bank's order."""
-        return [place for place, each in enumerate(self.concepts) if each.word in words]
+    def indices(self, words: Sequence[str]) -> list[int]:
+        """Return the indices of the concepts of words, in the bank's order."""
+        return [index for index, each in enumerate(self.concepts) if each.word in words]
 
-    def directions(self, places: Sequence[int]) -> Directions:
-        """The directions of concepts at these places; one at least."""
-        chosen = [self.concepts[place] for place in places]
-        return Directions(
+    def directions(self, indices: Sequence[int]) -> ConceptDirections:
+        """Return the directions of the concepts at these indices; at least one."""
+        chosen = [self.concepts[index] for index in indices]
+        return ConceptDirections(
             np.stack([each.direction for each in chosen]),
             np.array([each.mean for each in chosen], np.float32),
             np.array([each.deviation for each in chosen], np.float32),
         )
 
-    def why_none(self, word: str) -> str:
-        """Say, for people, why a word has no concepts here."""
-        fitted, said = self.about.fitted.get(word), self.about.said.get(word, 0)
+    def missing_reason(self, word: str) -> str:
+        """Explain why a word has no concepts here, as text for people."""
+        fitted, count = self.metadata.fitted.get(word), self.metadata.word_counts.get(word, 0)
         if fitted:
-            return (
-                f"no concept of `{word}` held in the {fitted.scenes} scenes in which it was sought"
-            )
-        known = f"the bank knows no `{word}`"
-        if said >= ENOUGH_SCENES:
-            return f"{known}: it was fitted for other words"
-        scenes = "1 scene" if said == 1 else f"{said} scenes"
-        return (
-            f"{known}: the captioner said it of {scenes} of the training data, and "
-            f"{ENOUGH_SCENES} are needed"
+            return f"no concept was found for “{word}” in {fitted.scenes} scenes"
+        missing = f"“{word}” is not in the concept bank"
+        if count >= MIN_SCENES:
+            return f"{missing}: the bank was fitted for other words"
+        captions = (
+            "1 training caption contains" if count == 1 else f"{count} training captions contain"
         )
+        return f"{missing}: {captions} the word, but at least {MIN_SCENES} are needed"
 
 
 def has_bank(folder: Path) -> bool:
-    """Whether the folder holds a bank, be it the captioner's or not."""
+    """Return whether the folder holds a bank file, without checking that it fits the captioner."""
     return (folder / FILE).is_file()
 
 
 def write_bank(folder: Path, bank: Bank) -> None:
-    """Write the bank into a captioner's folder, in place of the one that is there.
+    """Write the bank into a captioner's folder, replacing any other.
 
     Raises:
         OSError: If it cannot be written.
@@ -215,7 +212,7 @@ def write_bank(folder: Path, bank: Bank) -> None:
     concepts = bank.concepts
     ends = np.cumsum([len(each.picture) for each in concepts], dtype=np.int64)
     arrays: dict[str, Any] = {
-        "about": np.array(bank.about.model_dump_json()),
+        "about": np.array(bank.metadata.model_dump_json(by_alias=True)),
         "words": np.array([each.word for each in concepts], np.str_),
         "directions": np.array([each.direction for each in concepts], np.float16),
         "pictures": np.frombuffer(b"".join(each.picture for each in concepts), np.uint8),
@@ -238,70 +235,70 @@ def read_bank(folder: Path) -> Bank:
         BankError: If there is none, it is damaged, or it was fitted for other weights.
     """
     if not has_bank(folder):
-        raise BankError(f"this captioner has no concept bank: make one with {_FIT}")
+        raise BankError(f"this captioner has no concept bank; create one with: {_FIT}")
     try:
-        # Opened here, as NumPy leaves a file open in which it finds no archive.
+        # Opened here, because NumPy leaves a file open that is not an archive.
         with (folder / FILE).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             bank = _from_arrays(dict(arrays))
         weights = weights_sha256(folder)
+    except BankError:
+        raise
     except (OSError, zipfile.BadZipFile, EOFError, KeyError, ValueError, TypeError) as problem:
-        if isinstance(problem, BankError):
-            raise BankError(str(problem)) from problem
         line = " ".join(str(problem).split())
-        raise BankError(f"{FILE} is cut off or damaged ({line}): make it anew with {_FIT}") from (
-            problem
-        )
-    if bank.about.weights_sha256 != weights:
         raise BankError(
-            f"{FILE} was fitted for another captioner's weights, so its concepts mean nothing "
-            f"here: make one with {_FIT}"
+            f"{FILE} is truncated or damaged ({line}); recreate it with: {_FIT}"
+        ) from problem
+    if bank.metadata.weights_sha256 != weights:
+        raise BankError(
+            f"{FILE} was fitted for another captioner's weights; create a matching bank with: "
+            f"{_FIT}"
         )
     return bank
 
 
-def encoded_picture(picture: NDArray[np.uint8]) -> bytes:
-    """Encode RGB [h, w, 3] as WebP, as the bank keeps it."""
+def encode_webp(image: NDArray[np.uint8]) -> bytes:
+    """Encode RGB [h, w, 3] as WebP, the format that the bank stores."""
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "webp", quality=80, method=6)
+    Image.fromarray(image).save(buffer, "webp", quality=80, method=6)
     return buffer.getvalue()
 
 
-def decoded_picture(picture: bytes) -> NDArray[np.uint8]:
-    """Decode what `encoded_picture` made: uint8 [h, w, 3]."""
-    with Image.open(io.BytesIO(picture)) as opened:
+def decode_webp(encoded: bytes) -> NDArray[np.uint8]:
+    """Decode an image encoded by `encode_webp`: uint8 [h, w, 3]."""
+    with Image.open(io.BytesIO(encoded)) as opened:
         return np.asarray(opened.convert("RGB"), np.uint8)
 
 
 def _from_arrays(arrays: dict[str, NDArray[Any]]) -> Bank:
-    about = _about(str(arrays["about"]))
+    metadata = _read_metadata(str(arrays["about"]))
     count = len(arrays["words"])
     if any(len(arrays[name]) != count for name in ("directions", "picture_ends", *_NUMBERS)):
-        raise ValueError("its arrays are of different lengths")
+        raise ValueError("its arrays have different lengths")
     directions = arrays["directions"].astype(np.float32)
-    pictures = arrays["pictures"].tobytes()
+    images = arrays["pictures"].tobytes()
     starts = [0, *arrays["picture_ends"].tolist()]
     return Bank(
-        about,
+        metadata,
         tuple(
             BankConcept(
-                word=str(arrays["words"][place]),
-                direction=directions[place] / np.linalg.norm(directions[place]),
-                picture=pictures[starts[place] : starts[place + 1]],
-                **{name: arrays[name][place].item() for name in _NUMBERS},
+                word=str(arrays["words"][index]),
+                direction=directions[index] / np.linalg.norm(directions[index]),
+                picture=images[starts[index] : starts[index + 1]],
+                **{name: arrays[name][index].item() for name in _NUMBERS},
             )
-            for place in range(count)
+            for index in range(count)
         ),
     )
 
 
-def _about(text: str) -> About:
-    made = json.loads(text).get("format")
-    if made != FORMAT:
+def _read_metadata(text: str) -> BankMetadata:
+    file_format = json.loads(text).get("format")
+    if file_format != FORMAT:
         raise BankError(
-            f"{FILE} has format {made}, this version reads format {FORMAT}: update Sightline, or "
-            "fit it anew"
+            f"{FILE} has format {file_format}, but this version reads format {FORMAT}: update "
+            "Sightline, or fit the bank again"
         )
     try:
-        return About.model_validate_json(text)
+        return BankMetadata.model_validate_json(text)
     except ValidationError as problem:
         raise ValueError(str(problem.errors()[0]["msg"])) from problem

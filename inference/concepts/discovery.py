@@ -1,12 +1,9 @@
-"""Pictures with what the captioner says of them.
+"""ACE: discover the concepts of a word in images (Ghorbani et al., NeurIPS 2019).
 
-The stages of ACE, each as work in slices that yields what part of it is done.
-
-ACE: concepts of a word, discovered in pictures (Ghorbani et al., NeurIPS 2019).
-
-Pictures of which the captioner says the word are cut into segments; segments that look alike to it
-are concepts, if enough pictures have them; and the word's logit is tested for leaning on them
-(TCAV, Kim et al., ICML 2018, over scenes).
+Images with the word in their caption are cut into segments. Clusters of segments with similar
+activations are concepts, if enough images have them, and the dependence of the word's logit on each
+is tested (TCAV, Kim et al., ICML 2018, over scenes). Shapes: S the captioner's image size, C
+channels of the grid, N images with the word.
 """
 
 from collections.abc import Generator, Sequence
@@ -15,49 +12,49 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.captioning import features
+from inference.captioning import frame_features
 from inference.captioning.model import CaptionModel
-from inference.concepts.clustering import CLUSTERS, Cluster, k_means, prune
-from inference.concepts.findings import Evidence
-from inference.concepts.footage import scenes
+from inference.concepts.clustering import CLUSTER_COUNT, Cluster, k_means, prune
+from inference.concepts.findings import MIN_SCENES, Evidence
 from inference.concepts.patches import (
     MemoryCache,
     PatchCache,
     Patches,
-    fingerprint,
-    gathered,
-    patches_of,
+    concatenate,
+    encoder_fingerprint,
+    extract_patches,
     random_patches,
 )
 from inference.concepts.tcav import (
-    DRAWS,
-    ENOUGH_SCENES,
+    RANDOM_CONCEPTS,
     RandomSets,
-    Tested,
-    examine,
-    of_scenes,
-    random_sets,
-    slope,
+    TcavResult,
+    group_scenes,
+    logit_gradient,
+    make_random_sets,
+    mean_per_scene,
+    run_tcav,
     verdicts,
 )
-from inference.progress import Course, Step, within
+from inference.progress import Progress, Stage, StagedProgress, scale_progress
 from models.language import END, PAD, SPECIAL_WORDS
-from models.preprocessing import squeeze
+from models.preprocessing import resize_to_square
 
 Array = NDArray[np.float32]
 
-Pictures = Sequence[NDArray[np.uint8]]
+Images = Sequence[NDArray[np.uint8]]
 
-Random = tuple[RandomSets, Array]
+RandomPatches = tuple[RandomSets, Array]
 """The random sets, and random patches that are in none."""
 
-ENOUGH_OTHERS = 10
-"""Pictures that do not say the word; with fewer, random patches come from all segments."""
+MIN_OTHER_IMAGES = 10
+"""Images without the word that random patches need; with fewer, they are drawn from all
+segments."""
 
-_SHOWN = 10
-"""Segments of a concept that are cut out, to be looked at."""
+_CROPS = 10
+"""Segments of a concept that are cropped as examples."""
 
-_CAPTION_S, _SLOPE_S, _PICTURE_S, _PATCH_S, _CLUSTERING_S, _TEST_S = (
+_CAPTION_S, _GRADIENT_S, _SEGMENT_S, _PATCH_S, _CLUSTER_S, _TEST_S = (
     0.03,
     0.016,
     1.1,
@@ -65,113 +62,35 @@ _CAPTION_S, _SLOPE_S, _PICTURE_S, _PATCH_S, _CLUSTERING_S, _TEST_S = (
     0.1,
     0.4,
 )
-"""What each stage costs, of a picture; `_PATCH_S` of a patch, and `_TEST_S` of a cluster."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Captioned:
-    """A picture's grid and caption."""
-
-    grid: NDArray[np.float32]
-    """[rows, columns, C]."""
-    tokens: tuple[int, ...]
-    """Of the caption that the search found, its end left out."""
-
-    def place(self, word: int) -> int | None:
-        """Where a word is said first; None if it is not."""
-        return self.tokens.index(word) if word in self.tokens else None
-
-
-def caption_pictures(
-    model: CaptionModel, pictures: Sequence[NDArray[np.uint8]]
-) -> Generator[float, None, list[Captioned]]:
-    """Caption pictures, RGB uint8 [S, S, 3] of the captioner's own size; yields what is done."""
-    captioned: list[Captioned] = []
-    for pixels in pictures:
-        yield len(captioned) / len(pictures)
-        grids = model.encode_pixels(pixels[None])
-        said = model.search(grids).tokens[0]
-        words = tuple(int(token) for token in said if token not in (END, PAD))
-        captioned.append(Captioned(grids[0], words))
-    return captioned
-
-
-def spread(places: Sequence[int], most: int) -> list[int]:
-    """Choose so many, evenly: the frames of a video's beginning are no better than others."""
-    chosen = np.unique(np.linspace(0, len(places) - 1, min(most, len(places))).round().astype(int))
-    return [places[each] for each in chosen]
-
-
-def slopes_of(
-    model: CaptionModel, captioned: Sequence[Captioned], said: Sequence[int], token: int
-) -> Generator[float, None, Array]:
-    """Differentiate the word's logit in each picture that says it: [N, C]."""
-    slopes: list[Array] = []
-    for place in said:
-        yield len(slopes) / len(said)
-        each = captioned[place]
-        slopes.append(slope(model, each.grid, each.tokens, each.tokens.index(token)))
-    return np.array(slopes, np.float32)
-
-
-def cut(
-    model: CaptionModel, pixels: Pictures, sought: Sequence[int], cache: PatchCache
-) -> Generator[float, None, Patches]:
-    """Cut pictures [S, S, 3] into patches, which bear the numbers of `sought`."""
-    encoder = fingerprint(model)
-    parts = []
-    for number, place in enumerate(sought):
-        work = patches_of(model, pixels[place], place, cache, encoder)
-        parts.append((yield from within(number / len(sought), 1 / len(sought), work)))
-    return gathered(parts)
-
-
-def draw(
-    model: CaptionModel, others: Pictures, own: Patches, count: int, rng: np.random.Generator
-) -> Generator[float, None, Random]:
-    """Draw random patches of other pictures, or of the word's own if there are too few."""
-    if len(others) < ENOUGH_OTHERS:
-        drawn = rng.permutation(own.activations)[:count]
-    else:
-        drawn = yield from random_patches(model, others, count, rng)
-    half = len(drawn) // 2
-    return random_sets(drawn[:half]), drawn[half:]
-
-
-def examine_all(
-    slopes: Array,
-    patches: Patches,
-    kept: Sequence[Cluster],
-    random: Random,
-    draws: int,
-    rng: np.random.Generator,
-) -> Generator[float, None, list[Tested]]:
-    """Examine what the word's logit makes of each cluster."""
-    sets, others = random
-    tested = []
-    for number, cluster in enumerate(kept):
-        concept = patches.activations[cluster.members]
-        work = examine(slopes, concept, others, sets, rng, draws)
-        tested.append((yield from within(number / len(kept), 1 / len(kept), work)))
-    return tested
+"""Cost of each stage for one image; `_PATCH_S` for one patch, and `_TEST_S` for one cluster."""
 
 
 @dataclass(frozen=True, slots=True)
 class DiscoveryParams:
-    """The choices; the defaults are the paper's where it makes one."""
+    """Parameters; the defaults are the paper's, where it states them."""
 
-    pictures: int = 50
-    """In which concepts are sought, at most; the test takes all that say the word."""
-    clusters: int = CLUSTERS
+    images: int = 50
+    """Maximum number of images to segment; the test uses all images with the word."""
+    clusters: int = CLUSTER_COUNT
     random_patches: int = 800
-    """Half of them for the random sets, half for random concepts."""
-    draws: int = DRAWS
+    """Half for the random sets, half for random concepts."""
+    random_concepts: int = RANDOM_CONCEPTS
     seed: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class CaptionedGrid:
+    """The grid and the caption of an image."""
+
+    grid: Array
+    """[rows, columns, C]."""
+    tokens: tuple[int, ...]
+    """The caption that beam search found, without its end token."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Concept:
-    """A concept that was discovered."""
+    """A discovered concept."""
 
     id: str
     """`dog-2`: the word, and the concept's number, from 1."""
@@ -180,161 +99,240 @@ class Concept:
     cluster: Cluster
     crops: tuple[NDArray[np.uint8], ...]
     """The most typical segments, on grey: uint8 [S, S, 3] each."""
-    tested: Tested
+    result: TcavResult
     evidence: Evidence
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Discovery:
-    """What was discovered for one word."""
+    """The concepts discovered for one word."""
 
     word: str
-    pictures: int
-    """Of which the captioner says the word."""
-    sought: int
-    """In which concepts were sought."""
+    matching: int
+    """Images with the word in their caption."""
+    searched: int
+    """Images that were segmented to find concepts."""
     scenes: int
-    """Of the pictures that say the word."""
+    """Scenes of the images with the word."""
     patches: int
-    """That were clustered."""
+    """Patches that were clustered."""
     concepts: tuple[Concept, ...]
-    """Those that most pictures have first."""
+    """Those that most images have first."""
     dropped: tuple[Cluster, ...]
-    """Clusters that are no concepts."""
+    """Clusters that are not concepts."""
     notes: tuple[str, ...]
-    """What a reader has to know, for people."""
-    captioned: tuple[Captioned, ...]
-    """All pictures that were given, in their order."""
+    """Warnings for readers."""
+    captioned: tuple[CaptionedGrid, ...]
+    """All given images, in their order."""
 
 
 def discover(
     model: CaptionModel,
-    pictures: Pictures,
+    images: Images,
     word: str,
     params: DiscoveryParams = DiscoveryParams(),
     *,
     video: bool = False,
-    random_pictures: Pictures = (),
     cache: PatchCache | None = None,
-) -> Generator[Step, None, Discovery]:
-    """Discover the concepts of a word in pictures.
+) -> Generator[Progress, None, Discovery]:
+    """Discover the concepts of a word in images.
 
     Args:
         model: The captioner.
-        pictures: RGB, uint8 [H, W, 3] each, one at least.
+        images: RGB, uint8 [H, W, 3] each, at least one.
         word: A word of the captioner's vocabulary.
-        params: The choices.
-        video: Whether the pictures are frames of a video, some of which may show the same scene;
-            else each is a scene.
-        random_pictures: More pictures to draw random patches from, which are not captioned.
-        cache: Of patches, by picture and encoder.
+        params: The parameters.
+        video: Whether the images are frames of a video, several of which may show the same scene;
+            otherwise each image is a scene.
+        cache: Of patches, by image and encoder.
 
     Yields:
-        How far it is, about every 60 ms.
+        Progress, about every 60 ms.
 
     Raises:
-        ValueError: If the captioner does not know the word, a picture is none, or all of them
+        ValueError: If the word is not in the vocabulary, an image is invalid, or all images
             together have too few segments.
     """
     names = model.captioner.vocabulary.words
     if word in SPECIAL_WORDS or word not in names:
-        raise ValueError(f"the captioner does not know the word {word!r}")
-    if not pictures:
-        raise ValueError("concepts are sought in one picture at least")
-    for each in (*pictures, *random_pictures):
+        raise ValueError(f"{word!r} is not in the captioner's vocabulary")
+    if not images:
+        raise ValueError("no images: at least one is needed to discover concepts")
+    for each in images:
         model.check(each)
-    pixels = [squeeze(each, model.image_size) for each in pictures]
-    spare = [squeeze(each, model.image_size) for each in random_pictures]
+    pixels = [resize_to_square(each, model.image_size) for each in images]
     rng = np.random.default_rng(params.seed)
-    course = _course(len(pixels), params)
+    progress = _staged_progress(word, len(pixels), params)
 
-    captioned = yield from course.stage("caption", "Captioning", caption_pictures(model, pixels))
+    captioned = yield from progress.run("caption", caption_images(model, pixels))
     token = names.index(word)
-    said = [place for place, each in enumerate(captioned) if each.place(token) is not None]
-    if not said:
-        return _nothing(word, captioned)
-    sought = spread(said, params.pictures)
-    course.expect("slopes", _SLOPE_S * len(said))
-    course.expect("cut", _PICTURE_S * len(sought))
-    course.expect("cluster", _CLUSTERING_S * len(sought))
+    matching = [index for index, each in enumerate(captioned) if token in each.tokens]
+    if not matching:
+        return _no_concepts(word, captioned)
+    searched = evenly_spaced(matching, params.images)
+    progress.lower_cost("gradients", _GRADIENT_S * len(matching))
+    progress.lower_cost("segment", _SEGMENT_S * len(searched))
+    progress.lower_cost("cluster", _CLUSTER_S * len(searched))
 
-    doing = f"Asking what `{word}` rests on"
-    slopes = yield from course.stage("slopes", doing, slopes_of(model, captioned, said, token))
-    scene = scenes([features(captioned[place].grid) for place in said]) if video else said
-    of_scene = of_scenes(slopes, np.array(scene, np.int32))
+    differentiating = logit_gradients(model, captioned, matching, token)
+    gradients = yield from progress.run("gradients", differentiating)
+    scenes = (
+        group_scenes([frame_features(captioned[index].grid) for index in matching])
+        if video
+        else np.array(matching, np.int32)
+    )
+    scene_gradients = mean_per_scene(gradients, scenes)
 
-    cutting = cut(model, pixels, sought, cache or MemoryCache())
-    patches = yield from course.stage("cut", "Looking at segments", cutting)
-    others = spare + [pixels[place] for place in range(len(pixels)) if place not in said]
-    drawing = draw(model, others, patches, params.random_patches, rng)
-    random = yield from course.stage("draw", "Looking at random segments", drawing)
+    extracting = extract_all_patches(model, pixels, searched, cache or MemoryCache())
+    patches = yield from progress.run("segment", extracting)
+    others = [pixels[index] for index in range(len(pixels)) if index not in matching]
+    drawing = draw_random_patches(model, others, patches, params.random_patches, rng)
+    random = yield from progress.run("draw", drawing)
 
     clustering = k_means(patches.activations, params.clusters, params.seed)
-    clusters = yield from course.stage("cluster", "Finding segments that look alike", clustering)
-    judged = prune(clusters, patches.pictures, len(sought))
-    kept = [each for each in judged if not each.dropped]
-    testing = examine_all(of_scene, patches, kept, random, params.draws, rng)
-    tested = yield from course.stage("test", "Testing the concepts", testing)
-    evidence = verdicts(tested)
+    clusters = yield from progress.run("cluster", clustering)
+    pruned = prune(clusters, patches.images, len(searched))
+    kept = [each for each in pruned if not each.drop_reason]
+    testing = run_all_tcav(scene_gradients, patches, kept, random, params.random_concepts, rng)
+    results = yield from progress.run("test", testing)
     return Discovery(
         word=word,
-        pictures=len(said),
-        sought=len(sought),
-        scenes=len(of_scene),
+        matching=len(matching),
+        searched=len(searched),
+        scenes=len(scene_gradients),
         patches=len(patches.segments),
         concepts=tuple(
             Concept(
-                id=f"{word}-{number + 1}",
-                direction=each.cavs.direction,
+                id=f"{word}-{number}",
+                direction=result.cavs.direction,
                 cluster=cluster,
                 crops=_crops(pixels, patches, cluster, model.image_size),
-                tested=each,
-                evidence=judgement,
+                result=result,
+                evidence=evidence,
             )
-            for number, (cluster, each, judgement) in enumerate(
-                zip(kept, tested, evidence, strict=True)
+            for number, (cluster, result, evidence) in enumerate(
+                zip(kept, results, verdicts(results), strict=True), 1
             )
         ),
-        dropped=tuple(each for each in judged if each.dropped),
-        notes=_notes(word, len(of_scene), len(others)),
+        dropped=tuple(each for each in pruned if each.drop_reason),
+        notes=_notes(word, len(scene_gradients), len(others)),
         captioned=tuple(captioned),
     )
 
 
-def _course(pictures: int, params: DiscoveryParams) -> Course:
-    most = min(params.pictures, pictures)
-    return Course(
-        caption=_CAPTION_S * pictures,
-        slopes=_SLOPE_S * pictures,
-        cut=_PICTURE_S * most,
-        draw=_PATCH_S * params.random_patches,
-        cluster=_CLUSTERING_S * most,
-        test=_TEST_S * params.clusters,
+def caption_images(
+    model: CaptionModel, images: Images
+) -> Generator[float, None, list[CaptionedGrid]]:
+    """Caption images of the captioner's size, RGB uint8 [S, S, 3]; yields progress in 0..1."""
+    captioned: list[CaptionedGrid] = []
+    for pixels in images:
+        yield len(captioned) / len(images)
+        grids = model.encode_pixels(pixels[None])
+        tokens = model.search(grids).tokens[0]
+        words = tuple(int(token) for token in tokens if token not in (END, PAD))
+        captioned.append(CaptionedGrid(grids[0], words))
+    return captioned
+
+
+def evenly_spaced(indices: Sequence[int], limit: int) -> list[int]:
+    """Choose at most `limit` indices, evenly: a video's first frames are no better than others."""
+    count = min(limit, len(indices))
+    chosen = np.unique(np.linspace(0, len(indices) - 1, count).round().astype(int))
+    return [indices[each] for each in chosen]
+
+
+def logit_gradients(
+    model: CaptionModel, captioned: Sequence[CaptionedGrid], matching: Sequence[int], token: int
+) -> Generator[float, None, Array]:
+    """Differentiate the word's logit in each image with the word: [N, C]."""
+    gradients: list[Array] = []
+    for index in matching:
+        yield len(gradients) / len(matching)
+        each = captioned[index]
+        gradients.append(logit_gradient(model, each.grid, each.tokens, each.tokens.index(token)))
+    return np.array(gradients, np.float32)
+
+
+def extract_all_patches(
+    model: CaptionModel, pixels: Images, searched: Sequence[int], cache: PatchCache
+) -> Generator[float, None, Patches]:
+    """Extract the patches of the images [S, S, 3] at the indices `searched`."""
+    encoder = encoder_fingerprint(model)
+    parts = []
+    for number, index in enumerate(searched):
+        work = extract_patches(model, pixels[index], index, cache, encoder)
+        scaled = scale_progress(number / len(searched), 1 / len(searched), work)
+        parts.append((yield from scaled))
+    return concatenate(parts)
+
+
+def draw_random_patches(
+    model: CaptionModel, others: Images, own: Patches, count: int, rng: np.random.Generator
+) -> Generator[float, None, RandomPatches]:
+    """Draw random patches from other images, or from the word's own if there are too few."""
+    if len(others) < MIN_OTHER_IMAGES:
+        drawn = rng.permutation(own.activations)[:count]
+    else:
+        drawn = yield from random_patches(model, others, count, rng)
+    half = len(drawn) // 2
+    return make_random_sets(drawn[:half]), drawn[half:]
+
+
+def run_all_tcav(
+    gradients: Array,
+    patches: Patches,
+    clusters: Sequence[Cluster],
+    random: RandomPatches,
+    random_concepts: int,
+    rng: np.random.Generator,
+) -> Generator[float, None, list[TcavResult]]:
+    """Test the word's dependence on each cluster."""
+    sets, others = random
+    results = []
+    for number, cluster in enumerate(clusters):
+        concept = patches.activations[cluster.members]
+        work = run_tcav(gradients, concept, others, sets, rng, random_concepts)
+        scaled = scale_progress(number / len(clusters), 1 / len(clusters), work)
+        results.append((yield from scaled))
+    return results
+
+
+def _staged_progress(word: str, images: int, params: DiscoveryParams) -> StagedProgress:
+    searched = min(params.images, images)
+    return StagedProgress(
+        {
+            "caption": Stage("Captioning", _CAPTION_S * images),
+            "gradients": Stage(f"Computing gradients of “{word}”", _GRADIENT_S * images),
+            "segment": Stage("Segmenting images", _SEGMENT_S * searched),
+            "draw": Stage("Encoding random segments", _PATCH_S * params.random_patches),
+            "cluster": Stage("Clustering segments that look alike", _CLUSTER_S * searched),
+            "test": Stage("Testing the concepts", _TEST_S * params.clusters),
+        }
     )
 
 
 def _crops(
-    pixels: Pictures, patches: Patches, cluster: Cluster, side: int
+    pixels: Images, patches: Patches, cluster: Cluster, side: int
 ) -> tuple[NDArray[np.uint8], ...]:
-    return tuple(patches.segments[each].cut(pixels, side) for each in cluster.members[:_SHOWN])
+    return tuple(patches.segments[each].crop(pixels, side) for each in cluster.members[:_CROPS])
 
 
-def _notes(word: str, scene_count: int, others: int) -> tuple[str, ...]:
+def _notes(word: str, scenes: int, others: int) -> tuple[str, ...]:
     notes = []
-    if scene_count < ENOUGH_SCENES:
-        scenes_say = "1 scene is" if scene_count == 1 else f"{scene_count} scenes are"
+    if scenes < MIN_SCENES:
+        count = "1 scene" if scenes == 1 else f"{scenes} scenes"
         notes.append(
-            f"`{word}` was tested in too few scenes: {scenes_say} not enough evidence, "
-            f"{ENOUGH_SCENES} are needed"
+            f"not enough evidence: “{word}” was tested over {count}, at least {MIN_SCENES} are "
+            "needed"
         )
-    if others < ENOUGH_OTHERS:
+    if others < MIN_OTHER_IMAGES:
         notes.append(
-            f"hardly any picture is without `{word}`: concepts were told from random segments of "
-            "the same pictures"
+            f"almost every image has “{word}” in its caption, so the random segments for "
+            "comparison come from the same images"
         )
     return tuple(notes)
 
 
-def _nothing(word: str, captioned: Sequence[Captioned]) -> Discovery:
-    note = f"the captioner says `{word}` of none of the {len(captioned)} pictures"
+def _no_concepts(word: str, captioned: Sequence[CaptionedGrid]) -> Discovery:
+    note = f"“{word}” is in none of the {len(captioned)} captions"
     return Discovery(word, 0, 0, 0, 0, (), (), (note,), tuple(captioned))

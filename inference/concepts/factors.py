@@ -1,10 +1,10 @@
-"""A picture's grid as a sum of few parts, each one thing that channels see together.
+"""Factorise an image's grid into a few components by non-negative matrix factorisation (NMF).
 
-Non-negative matrix factorisation of the cells (Lee and Seung, Learning the parts of objects by
-non-negative matrix factorization, Nature 1999) as CRAFT takes grids apart (Fel et al., CRAFT:
-Concept Recursive Activation FacTorization for Explainability, CVPR 2023): A = W H, with H what the
-parts look like and W how much of each a cell has. What a part matters is told by the caption's
-words without it. Shapes below: N cells, C channels, K parts.
+NMF of the cells (Lee and Seung, Learning the parts of objects by non-negative matrix factorization,
+Nature 1999), as CRAFT applies it to grids (Fel et al., CRAFT: Concept Recursive Activation
+FacTorization for Explainability, CVPR 2023): A = W H, with the patterns H of the components and
+each cell's weights W. The importance of a component is what the caption's words lose without it.
+Shapes: N cells, C channels, K components.
 """
 
 import warnings
@@ -18,164 +18,158 @@ from sklearn.exceptions import ConvergenceWarning
 from inference.adversarial import diff_words, kept_places
 from inference.concepts.findings import Component, Factors
 from inference.explanations import Map
-from inference.explanations.subject import Subject
-from models.language import tokenize
-from models.language.content_words import content_words
+from inference.explanations.captioned_image import CaptionedImage
+from models.language import content_words, tokenize
 
 Array = NDArray[np.float32]
-
 
 SILU_FLOOR = 0.2785
 """SiLU is nowhere below minus this (Elfwing et al., 2018: -0.278)."""
 
+_CELLS_PER_SLICE = 1_600
+"""Cells times iterations between two yields: about 40 ms with 1,280 channels."""
 
-_CELLS_AT_ONCE = 1_600
-"""Cells times iterations between two breaks: some 40 ms of 1,280 channels."""
+_MAX_ITERATIONS = 120
 
+_TOLERANCE = 1e-4
+"""Stop when an iteration lowers the error by less than this share of it."""
 
-_MOST_ITERATIONS = 120
+_MAX_WORDS = 3
 
-
-_ENOUGH = 1e-4
-"""Less than this share of the error gained by an iteration ends the search."""
-
-
-_WORDS = 3
-
-
-_LOSS = 0.1
-"""Nats that a word has to lose without a part to be named."""
+_MIN_LOSS = 0.1
+"""Loss, in nats, from which a word is listed with a component."""
 
 
 def factorise(
-    subject: Subject, others: Sequence[Array], rank: int, seed: int
+    subject: CaptionedImage, others: Sequence[Array], rank: int, seed: int
 ) -> Generator[float, None, Factors]:
-    """Take the grid of a picture apart.
+    """Factorise the grid of an image.
 
-    Grids that are negative nowhere are taken as they are. Those of encoders that end in SiLU are
-    raised by `SILU_FLOOR` for it, and what is made of parts is lowered again.
+    Grids without negative values are used as they are. Those of encoders that end in SiLU are
+    raised by `SILU_FLOOR` first, and reconstructions are lowered again.
 
     Args:
-        subject: The picture and its caption.
-        others: Grids of pictures of the same kind, [rows, columns, C] each: parts are sought that
-            serve for all of them, the picture's own included. There may be none.
-        rank: Parts; fewer if there are fewer cells or channels.
-        seed: Of what is drawn.
+        subject: The image and its caption.
+        others: Grids of similar images, [rows, columns, C] each, possibly none: the components are
+            fitted to all of them together with the image's own grid.
+        rank: Number of components; fewer if there are fewer cells or channels.
+        seed: Of the random initialisation.
 
     Yields:
-        How much is done, in 0..1, about every 50 ms.
+        The share that is done, in 0..1, about every 50 ms.
 
     Raises:
-        ValueError: If the grid has values that no known activation makes.
+        ValueError: If the grid has values that no supported activation function produces.
     """
     grid = subject.grid
-    lift = lifted(grid)
-    cells = np.concatenate([each.reshape(-1, grid.shape[-1]) for each in (grid, *others)]) + lift
+    offset = silu_offset(grid)
+    flat = np.concatenate([each.reshape(-1, grid.shape[-1]) for each in (grid, *others)])
     own = grid.shape[0] * grid.shape[1]
-    amounts, looks = yield from nmf(np.maximum(cells, 0), rank, seed)
-    parts = np.einsum("nk,kc->knc", amounts[:own], looks).reshape(-1, *grid.shape)
-    made = parts.sum(axis=0) - lift
+    weights, patterns = yield from nmf(np.maximum(flat + offset, 0), rank, seed)
+    parts = np.einsum("nk,kc->knc", weights[:own], patterns).reshape(-1, *grid.shape)
+    reconstruction = parts.sum(axis=0) - offset
     yield 0.9
-    without = np.maximum(grid - parts, -lift)
-    losses = _losses(subject, without)
+    losses = _losses(subject, np.maximum(grid - parts, -offset))
     yield 0.95
-    again = subject.model.search(np.maximum(made, -lift)[None].astype(np.float32)).tokens[0]
-    before, after = (subject.model.text(each) for each in (np.array(subject.tokens), again))
-    strengths = amounts[:own] * np.linalg.norm(looks, axis=1)
+    reconstructed = np.maximum(reconstruction, -offset)[None].astype(np.float32)
+    tokens = subject.model.search(reconstructed).tokens[0]
+    before, after = (subject.model.text(each) for each in (np.array(subject.tokens), tokens))
+    strengths = weights[:own] * np.linalg.norm(patterns, axis=1)
     maps = [Map(np.asarray(each.reshape(grid.shape[:2]), np.float32)) for each in strengths.T]
     order = np.argsort(-losses.mean(axis=1), kind="stable")
     return Factors(
         components=tuple(
-            Component(maps[k], float(losses[k].mean()), _losers(subject, losses[k])) for k in order
+            Component(maps[k], float(losses[k].mean()), _words_with_loss(subject, losses[k]))
+            for k in order
         ),
-        explained=explained(grid, made),
+        explained=explained_variance(grid, reconstruction),
         caption=after,
         agreement=agreement(before, after),
     )
 
 
-def lifted(grid: Array) -> float:
-    """Tell by how much a grid has to be raised to be negative nowhere: 0, or `SILU_FLOOR`.
+def silu_offset(grid: Array) -> float:
+    """Return what makes a grid non-negative when added: 0, or `SILU_FLOOR`.
 
     Raises:
-        ValueError: If it has values below what SiLU makes.
+        ValueError: If the grid has values below those of SiLU.
     """
     lowest = float(grid.min())
     if lowest >= 0:
         return 0.0
     if lowest < -SILU_FLOOR:
         raise ValueError(
-            f"the encoder's grid goes down to {lowest:.2f}: only grids after ReLU, ReLU6 or SiLU "
-            "can be taken apart into parts that add up"
+            f"the encoder's grid has values down to {lowest:.2f}; only grids after ReLU, ReLU6 or "
+            "SiLU can be factorised"
         )
     return SILU_FLOOR
 
 
 def nmf(cells: Array, rank: int, seed: int) -> Generator[float, None, tuple[Array, Array]]:
-    """Factorise cells, which are negative nowhere, by coordinate descent.
+    """Factorise non-negative cells by coordinate descent.
 
     Args:
         cells: [N, C].
-        rank: Parts; fewer if there are fewer cells or channels.
-        seed: Of what is drawn where the start has zeros.
+        rank: Number of components; fewer if there are fewer cells or channels.
+        seed: Of the random values that replace zeros at the start.
 
     Yields:
-        How much is done, in 0..0.9.
+        The share that is done, in 0..0.9.
 
     Returns:
-        W, [N, K], and H, [K, C].
+        The weights W, [N, K], and the patterns H, [K, C].
     """
     used = np.flatnonzero(cells.any(axis=0))
     x = np.ascontiguousarray(cells[:, used])
     rank = min(rank, *x.shape)
-    looks = np.zeros((rank, cells.shape[1]), np.float32)
+    patterns = np.zeros((rank, cells.shape[1]), np.float32)
     if not rank:
-        return np.zeros((len(cells), 0), np.float32), looks
-    step = max(1, _CELLS_AT_ONCE // len(x))
+        return np.zeros((len(cells), 0), np.float32), patterns
+    step = max(1, _CELLS_PER_SLICE // len(x))
     start: dict[str, object] = {"init": "nndsvda"}
     before = float(np.square(x).sum())
-    for iterations in range(0, _MOST_ITERATIONS, step):
-        yield 0.9 * iterations / _MOST_ITERATIONS
+    for iterations in range(0, _MAX_ITERATIONS, step):
+        yield 0.9 * iterations / _MAX_ITERATIONS
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            amounts, found, _ = non_negative_factorization(
+            weights, found, _ = non_negative_factorization(
                 x, n_components=rank, max_iter=step, random_state=seed, **start
             )
-        start = {"init": "custom", "W": amounts, "H": found}
-        error = float(np.square(x - amounts @ found).sum())
-        if before - error <= _ENOUGH * step * before:
+        start = {"init": "custom", "W": weights, "H": found}
+        error = float(np.square(x - weights @ found).sum())
+        if before - error <= _TOLERANCE * step * before:
             break
         before = error
-    looks[:, used] = found
-    return amounts, looks
+    patterns[:, used] = found
+    return weights, patterns
 
 
-def explained(grid: Array, made: Array) -> float:
-    """Tell the share of the variance over the cells that is made up, in 0..1."""
-    spread = float(np.square(grid - grid.mean(axis=(0, 1))).sum())
-    missed = float(np.square(grid - made).sum())
-    return max(0.0, 1 - missed / spread) if spread else 1.0
+def explained_variance(grid: Array, reconstruction: Array) -> float:
+    """Return the share of the variance over the cells that is reconstructed, in 0..1."""
+    total = float(np.square(grid - grid.mean(axis=(0, 1))).sum())
+    residual = float(np.square(grid - reconstruction).sum())
+    return max(0.0, 1 - residual / total) if total else 1.0
 
 
 def agreement(before: str, after: str) -> float:
-    """Tell the share of a caption's words that another says too, in the same order: in 0..1."""
+    """Return the share of a caption's words that another has too, in the same order: in 0..1."""
     words = tokenize(before)
     kept = kept_places(diff_words(words, tokenize(after)))
     return len(kept) / len(words) if words else 1.0
 
 
-def _losses(subject: Subject, grids: Array) -> NDArray[np.float64]:
-    """How much log-probability each word loses in each of the grids, in nats: [B, words]."""
+def _losses(subject: CaptionedImage, grids: Array) -> NDArray[np.float64]:
+    """Return the log-probability that each word loses in each of the grids, in nats: [B, words]."""
     count = len(subject.words)
-    told = subject.model.retell(grids.astype(np.float32), [subject.tokens] * len(grids))
-    before = np.asarray(subject.told.log_probs)[:count]
-    return np.asarray(before - np.asarray(told.log_probs)[:, :count], np.float64)
+    rescored = subject.model.rescore(grids.astype(np.float32), [subject.tokens] * len(grids))
+    before = np.asarray(subject.rescored.log_probs)[:count]
+    return np.asarray(before - np.asarray(rescored.log_probs)[:, :count], np.float64)
 
 
-def _losers(subject: Subject, losses: NDArray[np.float64]) -> tuple[str, ...]:
-    """The words that lose most, of those that carry meaning."""
+def _words_with_loss(subject: CaptionedImage, losses: NDArray[np.float64]) -> tuple[str, ...]:
+    """Return the content words with the largest losses."""
     names = subject.model.captioner.vocabulary.words
-    said = [names[token] for token in subject.words]
-    order = [place for place in np.argsort(-losses) if losses[place] > _LOSS]
-    words = dict.fromkeys(said[place] for place in order if content_words(said[place]))
-    return tuple(words)[:_WORDS]
+    caption = [names[token] for token in subject.words]
+    order = [place for place in np.argsort(-losses) if losses[place] > _MIN_LOSS]
+    words = dict.fromkeys(caption[place] for place in order if content_words(caption[place]))
+    return tuple(words)[:_MAX_WORDS]

@@ -1,7 +1,4 @@
-"""What an analysis of concepts can be asked for.
-
-What an analysis of concepts found.
-"""
+"""Parameters and findings of the concept analysis of one image."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -12,60 +9,63 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from inference.explanations import Map
 
+MIN_SCENES = 40
+"""Scenes that a test needs; with fewer there is not enough evidence."""
+
 Verdict = Literal["supports", "opposes", "no effect", "not enough evidence"]
-"""What the test over scenes says of a concept and a word, corrected for all tests of the run."""
+"""Result of the test of a concept and a word, corrected for all tests of the run."""
 
 
 class ConceptParams(BaseModel):
-    """The choices, with defaults that finish within seconds."""
+    """Parameters; an analysis with the defaults takes seconds."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     scope: Literal["bank", "frames"] = "bank"
-    """Against what the picture is held: the concepts that were fitted offline, or those that are
-    discovered in the frames that are given, which takes minutes."""
+    """Where the concepts come from: `bank`, fitted offline, or `frames`, discovered in the given
+    frames, which takes minutes."""
     word: str = Field("", max_length=40, pattern=r"^[a-z0-9']*$")
-    """Of the caption, whose concepts are sought; empty: all that carry meaning in the bank, the
-    first one for a thing in frames."""
+    """Word of the caption to analyse. If empty: every content word with the bank, the first object
+    word with frames."""
     concepts: int = Field(4, ge=1, le=8)
-    """Of a word that are told at most."""
+    """Maximum number of concepts per word."""
     rank: int = Field(6, ge=2, le=12)
-    """Parts that the picture's grid is taken apart into."""
+    """Number of components that the image's grid is factorised into."""
     seed: int = Field(0, ge=0, lt=2**32)
-    """Of all that is drawn at random."""
+    """Seed of everything that is random."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is known of a concept and a word (TCAV, Kim et al., ICML 2018, over scenes)."""
+    """Test result of a concept and a word (TCAV, Kim et al., ICML 2018, over scenes)."""
 
     tcav: float | None
     """Share of the scenes in which more of the concept would raise the word's logit, in 0..1."""
     tcav_random: float | None
-    """The same of random directions: the mean."""
+    """The same for random directions: the mean."""
     p: float | None
-    """Two-sided, after the correction for all tests of the run; None without enough scenes."""
+    """Two-sided, corrected for all tests of the run; None without enough scenes."""
     scenes: int
-    """Scenes that were counted: neighbouring frames of a video are one."""
+    """Number of scenes; neighbouring frames of a video are one scene."""
     verdict: Verdict
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ConceptInFrame:
-    """One concept of a word, in the picture that is looked at."""
+    """One concept of a word in the analysed image."""
 
     id: str
     """`dog-2`: the word, and the concept's number, from 1."""
     presence: float
-    """How much of it there is: standard deviations from the mean over other pictures, of the
-    cell that has the most."""
+    """Activation of the strongest cell, in standard deviations above the mean over other
+    images."""
     support: float
-    """What it adds to the word's logit here, by the gradient: negative if it takes off."""
+    """Contribution to the word's logit here, by the gradient; negative if it lowers the logit."""
     map: Map
-    """Where it is: how much of it each cell has, above the mean."""
+    """Activation of each cell above the mean."""
     evidence: Evidence
     picture: str
-    """Name of the picture that shows what the concept looks like; empty if there is none."""
+    """Name of the image that illustrates the concept; empty if there is none."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,59 +74,58 @@ class WordConcepts:
 
     text: str
     index: int
-    """Its place in the caption."""
+    """Position in the caption."""
     concepts: tuple[ConceptInFrame, ...]
-    """Those that add most first; empty if `why_none`."""
+    """By support, highest first; empty if `why_none` is given."""
     why_none: str
-    """Why there are none, for people: "the bank knows no `zebra`: it was in 3 scenes of the
-    training data"; empty if there are some."""
+    """Why there are no concepts, as text for people; otherwise empty."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Component:
-    """A part that the picture's own grid is made of (NMF, as CRAFT: Fel et al., CVPR 2023)."""
+    """A component of the image's grid (NMF, as in CRAFT: Fel et al., CVPR 2023)."""
 
     map: Map
     importance: float
-    """How far the mean log-probability of the caption's words falls without it, in nats."""
+    """Loss in the mean log-probability of the caption's words without it, in nats."""
     words: tuple[str, ...]
-    """Words that lose most without it, the most first."""
+    """Words with the largest loss without it, the largest first."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Factors:
-    """A picture's grid as a sum of few parts."""
+    """A factorisation of the image's grid into a few components."""
 
     components: tuple[Component, ...]
     """The most important first."""
     explained: float
-    """Share of the grid's variance that they make up, in 0..1."""
+    """Share of the grid's variance that they explain, in 0..1."""
     caption: str
-    """What is said of the grid that is made of them alone."""
+    """Caption of the grid reconstructed from them alone."""
     agreement: float
-    """Share of the caption's words that are said again, aligned, in 0..1."""
+    """Share of the original caption's words that are kept in that caption, aligned, in 0..1."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ConceptFindings:
-    """All of it."""
+    """Everything that a concept analysis found."""
 
     scope: Literal["bank", "frames"]
-    """From where the concepts are: fitted offline, or found in the frames that were given."""
+    """Where the concepts come from: the bank, or the given frames."""
     frames: int
-    """Pictures in which concepts were sought; of the bank, in which it was fitted."""
+    """Number of images that were searched for concepts; for the bank, when it was fitted."""
     scenes: int
     words: tuple[WordConcepts, ...]
     factors: Factors | None
     took_s: float
-    """Of the engine's own time."""
+    """Computing time of the engine."""
     notes: tuple[str, ...] = ()
-    """What a reader has to know, for people: "6 scenes are too few for a test; 40 are needed"."""
+    """Warnings for readers, such as too few scenes for a test."""
     pictures: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
-    """RGB [h, w, 3] by name: what concepts look like; `ConceptInFrame.picture` names them."""
+    """RGB [h, w, 3] by `ConceptInFrame.picture`: images that illustrate the concepts."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return all but the pictures as JSON values."""
+        """Return the findings as JSON values, without `pictures`."""
         return {
             "scope": self.scope,
             "frames": self.frames,

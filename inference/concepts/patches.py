@@ -1,12 +1,8 @@
-"""Segments and activations that were computed before, in memory or in a folder.
+"""Image patches: segments, each encoded on its own, and caches of their activations.
 
-Segments of pictures as the captioner sees each by itself: the material that concepts are of.
-
-As Ghorbani et al., Towards Automatic Concept-based Explanations (ACE), NeurIPS 2019: every segment
-of every resolution on grey, as large as a picture, through the encoder; what it makes of it, pooled
-over the cells. Shapes below: P segments, C channels of the grid.
-
-Patches drawn at random: what concepts are told from.
+As in Ghorbani et al., Towards Automatic Concept-based Explanations (ACE), NeurIPS 2019: every
+segment of every resolution is placed on grey, resized to a full image and encoded, and its grid is
+averaged over the cells. Shapes: P segments, C channels of the grid, S the captioner's image size.
 """
 
 import hashlib
@@ -21,20 +17,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.captioning.model import CaptionModel
-from inference.progress import within
+from inference.progress import scale_progress
 from inference.segmentation import RESOLUTIONS, distinct, patch, segment
 
-_MEMORY = 64 * 2**20
-AT_ONCE = 4
-"""Patches that go through the encoder in a slice."""
+ENCODE_BATCH = 4
+"""Patches that are encoded in one slice."""
 
-_PICTURES = 50
-"""Of which they are taken at most."""
+_MEMORY_BYTES = 64 * 2**20
+
+_RANDOM_IMAGES = 50
+"""Maximum number of images that random patches come from."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class CachedPicture:
-    """What is kept of one picture: neither the picture nor its name."""
+class CachedImage:
+    """Cached results for one image: neither the image nor its name is stored."""
 
     segmentations: tuple[NDArray[np.int32], ...]
     """At each resolution, [S, S]; see `inference.segmentation.segment`."""
@@ -43,20 +40,20 @@ class CachedPicture:
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """In bytes."""
         return self.activations.nbytes + sum(each.nbytes for each in self.segmentations)
 
 
 class PatchCache(ABC):
-    """Pictures by keys that name both the picture and the encoder."""
+    """Cache of segments and activations, with keys that identify the image and the encoder."""
 
     @abstractmethod
-    def get(self, key: str) -> CachedPicture | None:
-        """Find one; None if it is not there."""
+    def get(self, key: str) -> CachedImage | None:
+        """Return an entry; None if there is none."""
 
     @abstractmethod
-    def put(self, key: str, picture: CachedPicture) -> None:
-        """Keep one.
+    def put(self, key: str, image: CachedImage) -> None:
+        """Store an entry.
 
         Raises:
             OSError: If the folder cannot be written to.
@@ -64,58 +61,58 @@ class PatchCache(ABC):
 
 
 class MemoryCache(PatchCache):
-    """Keeps those that were last asked for, as many as fit."""
+    """Keeps the most recently used entries that fit into memory."""
 
-    def __init__(self, most: int = _MEMORY) -> None:
-        """Start with none; `most` is in bytes."""
-        self._most, self._size = most, 0
-        self._pictures: OrderedDict[str, CachedPicture] = OrderedDict()
+    def __init__(self, limit: int = _MEMORY_BYTES) -> None:
+        """Start empty; `limit` is in bytes."""
+        self._limit, self._size = limit, 0
+        self._images: OrderedDict[str, CachedImage] = OrderedDict()
 
-    def get(self, key: str) -> CachedPicture | None:  # noqa: D102
-        if key in self._pictures:
-            self._pictures.move_to_end(key)
-        return self._pictures.get(key)
+    def get(self, key: str) -> CachedImage | None:  # noqa: D102
+        if key in self._images:
+            self._images.move_to_end(key)
+        return self._images.get(key)
 
-    def put(self, key: str, picture: CachedPicture) -> None:  # noqa: D102
-        replaced = self._pictures.pop(key, None)
-        self._size += picture.size - (replaced.size if replaced else 0)
-        self._pictures[key] = picture
-        while self._size > self._most:
-            _, dropped = self._pictures.popitem(last=False)
+    def put(self, key: str, image: CachedImage) -> None:  # noqa: D102
+        replaced = self._images.pop(key, None)
+        self._size += image.size - (replaced.size if replaced else 0)
+        self._images[key] = image
+        while self._size > self._limit:
+            _, dropped = self._images.popitem(last=False)
             self._size -= dropped.size
 
 
 class FolderCache(PatchCache):
-    """Keeps all, a file each."""
+    """Keeps all entries, one file each."""
 
     def __init__(self, folder: Path) -> None:
-        """Make the folder if there is none.
+        """Create the folder if it is missing.
 
         Raises:
-            OSError: If it cannot be made.
+            OSError: If it cannot be created.
         """
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
 
-    def get(self, key: str) -> CachedPicture | None:
-        """Find one; None also if its file is damaged."""
+    def get(self, key: str) -> CachedImage | None:
+        """Return an entry; None if there is none or its file is damaged."""
         try:
             with self._file(key).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                return CachedPicture(
+                return CachedImage(
                     tuple(arrays["segmentations"].astype(np.int32)), arrays["activations"]
                 )
         except (OSError, zipfile.BadZipFile, EOFError, KeyError, ValueError):
             return None
 
-    def put(self, key: str, picture: CachedPicture) -> None:  # noqa: D102
-        # Whole or not at all: another run may read it, or this one be stopped.
+    def put(self, key: str, image: CachedImage) -> None:  # noqa: D102
+        # Written completely or not at all: another run may read it, or this run may be stopped.
         partial = self._file(key).with_suffix(".partial")
         try:
             with partial.open("wb") as file:
                 np.savez_compressed(
                     file,
-                    segmentations=np.array(picture.segmentations, np.int16),
-                    activations=picture.activations,
+                    segmentations=np.array(image.segmentations, np.int16),
+                    activations=image.activations,
                 )
             partial.replace(self._file(key))
         finally:
@@ -127,107 +124,140 @@ class FolderCache(PatchCache):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Segment:
-    """One segment of one of several pictures."""
+    """One segment of one of several images."""
 
-    picture: int
-    """Which."""
+    image: int
+    """Index of the image."""
     top: int
     left: int
     mask: NDArray[np.bool_]
-    """Which pixels of its box are its own, [h, w]."""
+    """Which pixels of its bounding box belong to it, [h, w]."""
 
-    def cut(self, pictures: Sequence[NDArray[np.uint8]], side: int) -> NDArray[np.uint8]:
-        """Cut it out of its picture; see `inference.segmentation.patch`: uint8 [side, side, 3]."""
-        height, width = self.mask.shape
-        box = slice(self.top, self.top + height), slice(self.left, self.left + width)
-        return patch(pictures[self.picture][box], self.mask, side)
+    def crop(self, images: Sequence[NDArray[np.uint8]], side: int) -> NDArray[np.uint8]:
+        """Crop it from its image, see `inference.segmentation.patch`: uint8 [side, side, 3]."""
+        return patch(_box(images[self.image], self), self.mask, side)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Patches:
-    """Segments with what the encoder makes of them."""
+    """Segments with their activations."""
 
     segments: tuple[Segment, ...]
     activations: NDArray[np.float32]
-    """The mean over the cells of the grid of each, [P, C]."""
+    """The mean over the grid's cells of each, [P, C]."""
 
     @property
-    def pictures(self) -> NDArray[np.intp]:
-        """Of which picture each is, [P]."""
-        return np.array([each.picture for each in self.segments], np.intp)
+    def images(self) -> NDArray[np.intp]:
+        """The image of each segment, [P]."""
+        return np.array([each.image for each in self.segments], np.intp)
 
 
-def gathered(parts: Sequence[Patches]) -> Patches:
-    """Put patches of several pictures together; one part at least."""
+def concatenate(parts: Sequence[Patches]) -> Patches:
+    """Concatenate patches of several images; at least one part."""
     return Patches(
         tuple(each for part in parts for each in part.segments),
         np.concatenate([part.activations for part in parts]),
     )
 
 
-def patches_of(
+def extract_patches(
     model: CaptionModel,
     pixels: NDArray[np.uint8],
-    picture: int,
+    image: int,
     cache: PatchCache,
     encoder: str,
 ) -> Generator[float, None, Patches]:
-    """Cut a picture into patches and encode each.
+    """Segment an image, and encode each segment.
 
     Args:
         model: The captioner.
-        pixels: RGB, uint8 [S, S, 3], of the captioner's own size.
-        picture: The number that the segments bear.
-        cache: Where they may be, and are put.
-        encoder: What `fingerprint` tells of the captioner.
+        pixels: RGB, uint8 [S, S, 3].
+        image: Index to give to the segments.
+        cache: Looked up first, and updated.
+        encoder: The captioner's `encoder_fingerprint`.
 
     Yields:
-        How much is done, in 0..1, after every few patches.
+        The share that is done, in 0..1, after every few patches.
     """
     key = f"{encoder}-{hashlib.sha256(pixels.tobytes()).hexdigest()}"
     known = cache.get(key)
     if known:
-        return Patches(_segments(distinct(known.segmentations), picture), known.activations)
-    segmentations = yield from _cut(pixels)
-    segments = _segments(distinct(segmentations), picture)
-    activations = yield from activations_of(model, pixels, segments)
-    cache.put(key, CachedPicture(segmentations, activations))
+        return Patches(_segments(distinct(known.segmentations), image), known.activations)
+    segmentations = yield from _segment_all(pixels)
+    segments = _segments(distinct(segmentations), image)
+    activations = yield from encode_segments(model, pixels, segments)
+    cache.put(key, CachedImage(segmentations, activations))
     return Patches(segments, activations)
 
 
-def segments_of(
-    pixels: NDArray[np.uint8], picture: int
+def random_patches(
+    model: CaptionModel,
+    images: Sequence[NDArray[np.uint8]],
+    count: int,
+    rng: np.random.Generator,
+) -> Generator[float, None, NDArray[np.float32]]:
+    """Encode random patches, the same number from each image.
+
+    Args:
+        model: The captioner.
+        images: RGB, uint8 [S, S, 3] each, at least one.
+        count: Maximum number of patches.
+        rng: Draws images and segments.
+
+    Yields:
+        The share that is done, in 0..1.
+
+    Returns:
+        Their activations, [up to count, C], in random order.
+    """
+    drawn = rng.permutation(len(images))[:_RANDOM_IMAGES]
+    per_image = -(-count // len(drawn))
+    activations = []
+    for number, index in enumerate(drawn):
+        begun, share = number / len(drawn), 1 / len(drawn)
+        cutting = segment_image(images[index], int(index))
+        segments = yield from scale_progress(begun, 0.2 * share, cutting)
+        few = [segments[each] for each in rng.permutation(len(segments))[:per_image]]
+        encoding = encode_segments(model, images[index], few)
+        activations.append((yield from scale_progress(begun + 0.2 * share, 0.8 * share, encoding)))
+    return np.asarray(rng.permutation(np.concatenate(activations))[:count], np.float32)
+
+
+def segment_image(
+    pixels: NDArray[np.uint8], image: int
 ) -> Generator[float, None, tuple[Segment, ...]]:
-    """Cut a picture [S, S, 3] into its distinct segments, which bear its number."""
-    return _segments(distinct((yield from _cut(pixels))), picture)
+    """Cut an image [S, S, 3] into its distinct segments, which get the index `image`."""
+    return _segments(distinct((yield from _segment_all(pixels))), image)
 
 
-def activations_of(
+def encode_segments(
     model: CaptionModel, pixels: NDArray[np.uint8], segments: Sequence[Segment]
 ) -> Generator[float, None, NDArray[np.float32]]:
-    """Encode segments of one picture [S, S, 3], and pool: [P, C]; yields what part is done."""
+    """Encode segments of one image [S, S, 3], averaged over the cells: [P, C]; yields progress."""
     pooled = []
-    for start in range(0, len(segments), AT_ONCE):
+    for start in range(0, len(segments), ENCODE_BATCH):
         yield start / len(segments)
         few = [
             patch(_box(pixels, each), each.mask, model.image_size)
-            for each in segments[start : start + AT_ONCE]
+            for each in segments[start : start + ENCODE_BATCH]
         ]
         pooled.append(model.encode_pixels(np.stack(few)).mean(axis=(1, 2)))
     return np.concatenate(pooled)
 
 
-def fingerprint(model: CaptionModel) -> str:
-    """Tell encoders apart, and the precisions in which they compute: hexadecimal digits.
+def encoder_fingerprint(model: CaptionModel) -> str:
+    """Return hexadecimal digits that identify the encoder and its precision.
 
-    By what they make of one picture, which costs one pass.
+    Computed from the encoder's output for one test image, which costs one pass.
     """
     ramp = np.linspace(0, 255, model.image_size, dtype=np.uint8)
     pixels = np.stack(np.broadcast_arrays(ramp, ramp[:, None], ramp[::-1]), axis=-1)
     return hashlib.sha256(model.encode_pixels(pixels[None]).tobytes()).hexdigest()[:32]
 
 
-def _cut(pixels: NDArray[np.uint8]) -> Generator[float, None, tuple[NDArray[np.int32], ...]]:
+def _segment_all(
+    pixels: NDArray[np.uint8],
+) -> Generator[float, None, tuple[NDArray[np.int32], ...]]:
     segmentations = []
     for count in RESOLUTIONS:
         yield 0.0
@@ -240,44 +270,11 @@ def _box(pixels: NDArray[np.uint8], segment: Segment) -> NDArray[np.uint8]:
     return pixels[segment.top : segment.top + height, segment.left : segment.left + width]
 
 
-def _segments(masks: NDArray[np.bool_], picture: int) -> tuple[Segment, ...]:
-    return tuple(_segment(mask, picture) for mask in masks)
+def _segments(masks: NDArray[np.bool_], image: int) -> tuple[Segment, ...]:
+    return tuple(_segment(mask, image) for mask in masks)
 
 
-def _segment(mask: NDArray[np.bool_], picture: int) -> Segment:
+def _segment(mask: NDArray[np.bool_], image: int) -> Segment:
     rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
     top, left = int(rows[0]), int(columns[0])
-    return Segment(picture, top, left, mask[top : rows[-1] + 1, left : columns[-1] + 1].copy())
-
-
-def random_patches(
-    model: CaptionModel,
-    pictures: Sequence[NDArray[np.uint8]],
-    count: int,
-    rng: np.random.Generator,
-) -> Generator[float, None, NDArray[np.float32]]:
-    """Encode patches of pictures, as many of each.
-
-    Args:
-        model: The captioner.
-        pictures: RGB, uint8 [S, S, 3] each, of the captioner's own size; one at least.
-        count: As many, or all that there are.
-        rng: Draws pictures and segments.
-
-    Yields:
-        How much is done, in 0..1.
-
-    Returns:
-        Their activations, [up to count, C], in random order.
-    """
-    drawn = rng.permutation(len(pictures))[:_PICTURES]
-    of_each = -(-count // len(drawn))
-    activations = []
-    for index, place in enumerate(drawn):
-        begun, share = index / len(drawn), 1 / len(drawn)
-        segments = yield from within(begun, 0.2 * share, segments_of(pictures[place], int(place)))
-        few = [segments[each] for each in rng.permutation(len(segments))[:of_each]]
-        encoding = activations_of(model, pictures[place], few)
-        activations.append((yield from within(begun + 0.2 * share, 0.8 * share, encoding)))
-    found = np.concatenate(activations)
-    return np.asarray(rng.permutation(found)[:count], np.float32)
+    return Segment(image, top, left, mask[top : rows[-1] + 1, left : columns[-1] + 1].copy())

@@ -1,9 +1,4 @@
-"""What was found for the words of a caption, wherever the concepts are from.
-
-The concepts of a caption's words, from the bank of the captioner.
-
-The concepts of a word of a caption, discovered in the frames that its stream has kept.
-"""
+"""Concepts of a caption's words in one image: from the bank, or discovered in a stream's frames."""
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,42 +11,52 @@ from inference.concepts.bank import (
     Array,
     Bank,
     BankError,
-    Scores,
-    background,
-    decoded_picture,
+    ConceptScores,
+    decode_webp,
+    measure_background,
     read_bank,
     score,
 )
-from inference.concepts.discovery import Concept, Discovery, DiscoveryParams, discover
+from inference.concepts.discovery import Discovery, DiscoveryParams, discover
 from inference.concepts.findings import ConceptInFrame, ConceptParams, Evidence, WordConcepts
 from inference.concepts.patches import MemoryCache
-from inference.concepts.tcav import Cavs, Tested, verdicts
+from inference.concepts.tcav import Cavs, TcavResult, verdicts
 from inference.explanations import Map, Target
+from inference.explanations.captioned_image import CaptionedImage
 from inference.explanations.score import CaptionScore
-from inference.explanations.subject import Subject
-from inference.progress import Step
+from inference.progress import Progress
 from inference.word_kinds import word_kind
 
-_PATCH_SIDE, _COLUMNS, _ROWS = 80, 3, 2
-"""Of the picture that shows a concept: its most typical segments."""
+_CROP_SIDE, _COLUMNS, _ROWS = 80, 3, 2
+"""Layout of the contact sheet that shows a concept's most typical segments."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A word of the caption whose concepts are sought."""
+class CaptionWord:
+    """A word of the caption whose concepts are wanted."""
 
     text: str
     index: int
-    """Its place in the caption."""
+    """Position in the caption."""
 
-    def without(self, why: str) -> WordConcepts:
-        """Say why it has none."""
-        return WordConcepts(self.text, self.index, (), why)
+    def without_concepts(self, reason: str) -> WordConcepts:
+        """Return findings without concepts."""
+        return WordConcepts(self.text, self.index, (), reason)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownConcept:
+    """A concept with the properties that do not depend on the image."""
+
+    id: str
+    evidence: Evidence
+    picture: str
+    """See `ConceptInFrame.picture`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sought:
-    """What was found; as `ConceptFindings` has it."""
+class ConceptResults:
+    """Concepts of all words; the fields are those of `ConceptFindings`."""
 
     words: tuple[WordConcepts, ...]
     frames: int = 0
@@ -60,116 +65,79 @@ class Sought:
     pictures: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
 
 
-def asked(subject: Subject, word: str) -> list[Asked]:
-    """Choose the words whose concepts are sought.
+def select_words(subject: CaptionedImage, word: str) -> list[CaptionWord]:
+    """Select the words of the caption to analyse.
 
     Args:
-        subject: The picture and its caption.
-        word: That word alone; empty for all that carry meaning.
+        subject: The image and its caption.
+        word: The only word to select; empty for all content words.
 
     Raises:
-        ValueError: If the caption does not say the word.
+        ValueError: If the caption does not contain the word.
     """
     names = subject.model.captioner.vocabulary.words
-    said = [Asked(names[token], index) for index, token in enumerate(subject.words)]
+    caption = [CaptionWord(names[token], index) for index, token in enumerate(subject.words)]
     if not word:
-        return [each for each in said if word_kind(each.text) != "function"]
-    chosen = [each for each in said if each.text == word]
+        return [each for each in caption if word_kind(each.text) != "function"]
+    chosen = [each for each in caption if each.text == word]
     if not chosen:
-        raise ValueError(f"the caption does not say {word!r}")
+        raise ValueError(f"the caption does not contain {word!r}")
     return chosen
 
 
-def gradient(subject: Subject, word: Asked) -> Array:
-    """Differentiate the logit of a word to the picture's grid, [rows, columns, C]."""
-    target = Target("word", word.index)
-    return CaptionScore(subject, target).gradient(subject.grid)
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What is known of a concept whatever the picture."""
-
-    id: str
-    evidence: Evidence
-    picture: str
-    """As `ConceptInFrame` has it."""
-
-
-def in_frame(
-    known: Sequence[Known], scores: Scores, support: Array, most: int
-) -> tuple[ConceptInFrame, ...]:
-    """Describe the concepts of one word in the picture.
-
-    Args:
-        known: The concepts.
-        scores: Of these concepts.
-        support: For this word, [K].
-        most: How many, those that add most first.
-    """
-    order = np.argsort(-support, kind="stable")[:most]
-    return tuple(
-        ConceptInFrame(
-            id=known[place].id,
-            presence=float(scores.presence[place]),
-            support=float(support[place]),
-            map=Map(np.maximum(scores.cells[place], 0).astype(np.float32)),
-            evidence=known[place].evidence,
-            picture=known[place].picture,
-        )
-        for place in order
-    )
-
-
-def from_bank(
-    subject: Subject, words: Sequence[Asked], params: ConceptParams
-) -> Generator[Step, None, Sought]:
-    """Hold a picture against the concepts of words.
+def concepts_from_bank(
+    subject: CaptionedImage, words: Sequence[CaptionWord], params: ConceptParams
+) -> Generator[Progress, None, ConceptResults]:
+    """Score the bank's concepts of words in an image.
 
     Yields:
-        How far it is, after every word.
+        Progress, after every word.
     """
-    yield Step(0.0, "Opening the concept bank")
+    yield Progress(0.0, "Reading the concept bank")
     try:
         bank = read_bank(subject.model.folder)
     except BankError as problem:
-        why = str(problem)
-        return Sought(tuple(word.without(why) for word in words), notes=(why,))
-    places = bank.of([word.text for word in words])
-    scored = None
-    if places:
+        reason = str(problem)
+        missing = tuple(word.without_concepts(reason) for word in words)
+        return ConceptResults(missing, notes=(reason,))
+    indices = bank.indices([word.text for word in words])
+    scores = None
+    if indices:
         gradients = []
         for number, word in enumerate(words):
-            yield Step(number / len(words), f"Looking for what spoke for “{word.text}”")
-            gradients.append(gradient(subject, word))
-        scored = score(subject.grid, np.stack(gradients), bank.directions(places))
-    evidence = evidence_of(bank)
+            yield Progress(number / len(words), f"Scoring concepts of “{word.text}”")
+            gradients.append(_logit_gradient(subject, word))
+        scores = score(subject.grid, np.stack(gradients), bank.directions(indices))
+    evidence = bank_evidence(bank)
     found = []
     pictures: dict[str, NDArray[np.uint8]] = {}
     for number, word in enumerate(words):
-        own = [place for place in places if bank.concepts[place].word == word.text]
-        if scored is None or not own:
-            found.append(word.without(bank.why_none(word.text)))
+        own = [index for index in indices if bank.concepts[index].word == word.text]
+        if scores is None or not own:
+            found.append(word.without_concepts(bank.missing_reason(word.text)))
             continue
-        described = _of_word(bank, own, evidence)
-        columns = [places.index(place) for place in own]
-        part = Scores(scored.cells[columns], scored.presence[columns], scored.support[:, columns])
-        concepts = in_frame(described, part, part.support[number], params.concepts)
+        known = [_known_concept(bank, index, evidence) for index in own]
+        columns = [indices.index(index) for index in own]
+        part = ConceptScores(
+            scores.cells[columns], scores.presence[columns], scores.support[:, columns]
+        )
+        concepts = rank_concepts(known, part, part.support[number], params.concepts)
         found.append(WordConcepts(word.text, word.index, concepts, ""))
         shown = {concept.picture for concept in concepts}
         pictures |= {
-            bank.concepts[place].id: decoded_picture(bank.concepts[place].picture)
-            for place in own
-            if bank.concepts[place].id in shown
+            bank.concepts[index].id: decode_webp(bank.concepts[index].picture)
+            for index in own
+            if bank.concepts[index].id in shown
         }
-    captioned = bank.about.captioned
-    return Sought(tuple(found), frames=captioned, scenes=captioned, pictures=pictures)
+    # Each training image is a scene of its own.
+    images = bank.metadata.images
+    return ConceptResults(tuple(found), frames=images, scenes=images, pictures=pictures)
 
 
-def evidence_of(bank: Bank) -> list[Evidence]:
-    """Judge all concepts of a bank, corrected for all tests that were made for it."""
+def bank_evidence(bank: Bank) -> list[Evidence]:
+    """Judge all concepts of a bank, corrected for all tests that were made to fit it."""
     kept = [
-        Tested(
+        TcavResult(
             cavs=Cavs(each.direction[None], each.accuracy),
             tcav=each.tcav,
             tcav_random=each.tcav_random,
@@ -178,31 +146,27 @@ def evidence_of(bank: Bank) -> list[Evidence]:
         )
         for each in bank.concepts
     ]
-    fitted = bank.about.fitted.values()
-    others = [replace(kept[0], p=p) for word in fitted for p in word.others] if kept else []
-    return verdicts([*kept, *others])[: len(kept)]
+    fitted = bank.metadata.fitted.values()
+    rejected = [replace(kept[0], p=p) for word in fitted for p in word.rejected_p] if kept else []
+    return verdicts([*kept, *rejected])[: len(kept)]
 
 
-def _of_word(bank: Bank, places: Sequence[int], evidence: Sequence[Evidence]) -> list[Known]:
-    chosen = [(bank.concepts[place], evidence[place]) for place in places]
-    return [Known(each.id, proof, each.id if each.picture else "") for each, proof in chosen]
-
-
-def from_frames(
-    subject: Subject,
-    words: Sequence[Asked],
+def concepts_from_frames(
+    subject: CaptionedImage,
+    words: Sequence[CaptionWord],
     params: ConceptParams,
     frames: Sequence[NDArray[np.uint8]],
-) -> Generator[Step, None, Sought]:
-    """Discover the concepts of one word in frames and the picture, and hold the picture to them.
+) -> Generator[Progress, None, ConceptResults]:
+    """Discover the concepts of one word in frames and the image, and score them in the image.
 
-    It is the first word for a thing, or the first if there is none: each takes a minute or more.
+    The word is the first object word, or the first word if there is none: discovery takes a minute
+    or more for each.
 
     Yields:
-        How far it is.
+        Progress.
     """
     if not words:
-        return Sought((), notes=("the caption has no word that carries meaning",))
+        return ConceptResults((), notes=("the caption has no content words",))
     chosen = next((each for each in words if word_kind(each.text) == "object"), words[0])
     discovery = yield from discover(
         subject.model,
@@ -212,33 +176,54 @@ def from_frames(
         video=True,
         cache=MemoryCache(),
     )
-    others = tuple(
-        each.without(f"concepts were sought for `{chosen.text}` alone: ask for `{each.text}`")
-        for each in words
-        if each.text != chosen.text
-    )
-    own = [each for each in words if each.text == chosen.text]
-    return Sought(
+    return ConceptResults(
         words=tuple(
-            sorted(
-                (*(_held(subject, each, discovery, params) for each in own), *others),
-                key=lambda word: word.index,
+            _discovered_concepts(subject, each, discovery, params)
+            if each.text == chosen.text
+            else each.without_concepts(
+                f"only “{chosen.text}” was analysed; choose “{each.text}” to analyse it"
             )
+            for each in sorted(words, key=lambda word: word.index)
         ),
-        frames=discovery.sought,
+        frames=discovery.searched,
         scenes=discovery.scenes,
         notes=discovery.notes,
-        pictures={each.id: sheet(each.crops) for each in discovery.concepts},
+        pictures={each.id: contact_sheet(each.crops) for each in discovery.concepts},
     )
 
 
-def sheet(crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """Lay segments out side by side, as many as there is room for: RGB [h, w, 3]."""
+def rank_concepts(
+    known: Sequence[KnownConcept], scores: ConceptScores, support: Array, limit: int
+) -> tuple[ConceptInFrame, ...]:
+    """Describe the concepts of one word in the image, those with the highest support first.
+
+    Args:
+        known: The concepts.
+        scores: Of these concepts.
+        support: For this word, [K].
+        limit: Maximum number of concepts.
+    """
+    order = np.argsort(-support, kind="stable")[:limit]
+    return tuple(
+        ConceptInFrame(
+            id=known[index].id,
+            presence=float(scores.presence[index]),
+            support=float(support[index]),
+            map=Map(np.maximum(scores.cells[index], 0).astype(np.float32)),
+            evidence=known[index].evidence,
+            picture=known[index].picture,
+        )
+        for index in order
+    )
+
+
+def contact_sheet(crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Arrange the first segments in a grid: RGB [h, w, 3]."""
     shown = [
-        cv2.resize(each, (_PATCH_SIDE, _PATCH_SIDE), interpolation=cv2.INTER_AREA)
+        cv2.resize(each, (_CROP_SIDE, _CROP_SIDE), interpolation=cv2.INTER_AREA)
         for each in crops[: _COLUMNS * _ROWS]
     ]
-    blank = np.full((_PATCH_SIDE, _PATCH_SIDE, 3), 255, np.uint8)
+    blank = np.full((_CROP_SIDE, _CROP_SIDE, 3), 255, np.uint8)
     rows = -(-len(shown) // _COLUMNS)
     shown += [blank] * (rows * _COLUMNS - len(shown))
     return np.vstack(
@@ -246,18 +231,29 @@ def sheet(crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     )
 
 
-def _held(
-    subject: Subject, word: Asked, discovery: Discovery, params: ConceptParams
+def _logit_gradient(subject: CaptionedImage, word: CaptionWord) -> Array:
+    """Differentiate the logit of a word to the image's grid, [rows, columns, C]."""
+    target = Target("word", word.index)
+    return CaptionScore(subject, target).gradient(subject.grid)
+
+
+def _known_concept(bank: Bank, index: int, evidence: Sequence[Evidence]) -> KnownConcept:
+    concept = bank.concepts[index]
+    return KnownConcept(concept.id, evidence[index], concept.id if concept.picture else "")
+
+
+def _discovered_concepts(
+    subject: CaptionedImage, word: CaptionWord, discovery: Discovery, params: ConceptParams
 ) -> WordConcepts:
-    concepts: Sequence[Concept] = discovery.concepts
+    concepts = discovery.concepts
     if not concepts:
-        return word.without(
-            f"no part of the picture that `{word.text}` could lean on was found in "
-            f"{discovery.sought} frames"
+        return word.without_concepts(
+            f"no concept was found for “{word.text}” in {discovery.searched} frames"
         )
     vectors = np.stack([each.direction for each in concepts])
     grids = np.stack([each.grid for each in discovery.captioned])
-    scores = score(subject.grid, gradient(subject, word)[None], background(vectors, grids))
-    known = [Known(each.id, each.evidence, each.id) for each in concepts]
-    shown = in_frame(known, scores, scores.support[0], params.concepts)
+    gradients = _logit_gradient(subject, word)[None]
+    scores = score(subject.grid, gradients, measure_background(vectors, grids))
+    known = [KnownConcept(each.id, each.evidence, each.id) for each in concepts]
+    shown = rank_concepts(known, scores, scores.support[0], params.concepts)
     return WordConcepts(word.text, word.index, shown, "")

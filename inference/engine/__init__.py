@@ -1,31 +1,32 @@
-"""TODO."""
+"""The engine: runs the captioner in a worker process and implements the service streams use.
 
-from inference.engine.connection import Progress
+Only the server's side is exported here: `worker` and the job modules load TensorFlow.
+"""
+
 from inference.engine.engine import Engine
 from inference.engine.service import (
-    Analysed,
     AnalysisKind,
-    Busy,
+    AnalysisParams,
+    AnalysisResult,
     CaptionService,
+    EngineBusy,
     EngineInfo,
     EngineState,
     EngineUnavailable,
-    Explained,
-    Params,
+    ExplanationResult,
     read_params,
 )
 
 __all__ = [
-    "Analysed",
     "AnalysisKind",
-    "Busy",
+    "AnalysisParams",
+    "AnalysisResult",
     "CaptionService",
     "Engine",
+    "EngineBusy",
     "EngineInfo",
     "EngineState",
     "EngineUnavailable",
-    "Explained",
-    "Params",
-    "Progress",
+    "ExplanationResult",
     "read_params",
 ]

@@ -1,104 +1,103 @@
-"""Requests for captions, in the order in which they come: several at once where several wait."""
+"""Batching of caption requests: frames that arrive while the worker is busy are captioned together.
+
+Requests are answered in the order in which they arrive.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from inference.captioning import View
+from inference.captioning import FrameRequest
 
-_LARGEST_BATCH = 4
-"""Pictures that are captioned together: more would make the first of them wait too long."""
+_MAX_BATCH = 4
+"""Frames that are captioned together; with more, the first of them would wait too long."""
 
+FrameMessage = dict[str, Any]
+"""The worker's result for one frame."""
 
-Caption = dict[str, Any]
-"""The process's answer for one picture."""
-
-
-AskFor = Callable[[dict[str, Any], bytes], Awaitable[list[Caption]]]
-"""Has the process caption one batch, given the request and its pictures."""
+SendBatch = Callable[[dict[str, Any], bytes], Awaitable[list[FrameMessage]]]
+"""Captions one batch, given the request and its pixels."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Request:
-    view: View
+class _Pending:
+    request: FrameRequest
     beam_width: int | None
-    answer: asyncio.Future[Caption]
+    result: asyncio.Future[FrameMessage]
 
 
-class CaptionRequests:
-    """What waits for the process, and the one batch that it has."""
+class CaptionBatcher:
+    """A queue of caption requests, with one batch at a time in the worker."""
 
-    def __init__(self, ask: AskFor, failure: type[Exception]) -> None:
-        """Answer requests by `ask`, which raises `failure` when there is no answer."""
-        self._ask_for, self._failure = ask, failure
-        self._waiting: list[_Request] = []
-        self._asking: asyncio.Task[None] | None = None
+    def __init__(self, send_batch: SendBatch, failure: type[Exception]) -> None:
+        """Answer requests by `send_batch`, which raises `failure` when there is no result."""
+        self._send_batch, self._failure = send_batch, failure
+        self._queue: list[_Pending] = []
+        self._task: asyncio.Task[None] | None = None
 
-    async def follow(self, view: View, beam_width: int | None) -> Caption:
-        """Wait for the answer for one picture; raises what `ask` raises."""
-        answer = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Request(view, beam_width, answer))
-        if self._asking is None or self._asking.done():
-            self._asking = asyncio.create_task(self._ask(), name="engine requests")
-        answered: Caption = await answer
-        return answered
+    async def caption(self, request: FrameRequest, beam_width: int | None) -> FrameMessage:
+        """Queue a frame and wait for its result; raises what `send_batch` raises."""
+        result: asyncio.Future[FrameMessage] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Pending(request, beam_width, result))
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._drain(), name="engine requests")
+        return await result
 
     async def stop(self) -> None:
-        """Leave all that wait without an answer."""
-        if self._asking:
-            self._asking.cancel()
-            await asyncio.gather(self._asking, return_exceptions=True)
-        self._asking = None
-        _settle(self._waiting, self._failure("the engine was stopped"))
-        self._waiting = []
+        """Fail all pending requests."""
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        self._task = None
+        _resolve(self._queue, self._failure("the engine was stopped"))
+        self._queue = []
 
-    async def _ask(self) -> None:
-        """Have everything answered that waits.
+    async def _drain(self) -> None:
+        """Caption the queue, batch by batch.
 
-        In a task of its own: a caller that gives up leaves the exchange whole, as half of it would
-        garble the next.
+        Runs in a task of its own, so that a cancelled caller does not interrupt an exchange with
+        the worker, which would garble the next one.
         """
-        while batch := self._take():
-            outcome: list[Caption] | Exception = self._failure("the engine was stopped")
+        while batch := self._next_batch():
+            outcome: list[FrameMessage] | Exception = self._failure("the engine was stopped")
             try:
-                outcome = await self._ask_for(*_joined(batch))
+                outcome = await self._send_batch(*_join(batch))
             except self._failure as problem:
                 outcome = problem
             finally:
-                _settle(batch, outcome)
+                _resolve(batch, outcome)
 
-    def _take(self) -> list[_Request]:
-        """Take the requests that are to be answered next: of one beam width, and still wanted."""
-        wanted = [request for request in self._waiting if not request.answer.done()]
-        together = [r for r in wanted if r.beam_width == wanted[0].beam_width][:_LARGEST_BATCH]
-        self._waiting = [request for request in wanted if request not in together]
-        return together
+    def _next_batch(self) -> list[_Pending]:
+        """Take the next requests with one beam width from the queue, dropping cancelled ones."""
+        active = [pending for pending in self._queue if not pending.result.done()]
+        batch = [each for each in active if each.beam_width == active[0].beam_width][:_MAX_BATCH]
+        self._queue = [pending for pending in active if pending not in batch]
+        return batch
 
 
-def _joined(batch: list[_Request]) -> tuple[dict[str, Any], bytes]:
-    views = [request.view for request in batch]
-    streams = [
-        {
-            "anchor": view.anchor and view.anchor.to_json(),
-            "afresh": view.afresh,
-            "maps": view.maps,
-        }
-        for view in views
-    ]
+def _join(batch: list[_Pending]) -> tuple[dict[str, Any], bytes]:
+    requests = [pending.request for pending in batch]
     message = {
-        "shapes": [view.image.shape for view in views],
-        "streams": streams,
+        "frames": [
+            {
+                "shape": request.image.shape,
+                "state": request.state and request.state.to_json(),
+                "refresh": request.refresh,
+                "maps": request.maps,
+            }
+            for request in requests
+        ],
         "beam_width": batch[0].beam_width,
     }
-    return message, b"".join(view.image.tobytes() for view in views)
+    return message, b"".join(request.image.tobytes() for request in requests)
 
 
-def _settle(requests: list[_Request], outcome: list[Caption] | Exception) -> None:
-    for place, request in enumerate(requests):
-        if request.answer.done():
+def _resolve(batch: list[_Pending], outcome: list[FrameMessage] | Exception) -> None:
+    for place, pending in enumerate(batch):
+        if pending.result.done():
             continue
         if isinstance(outcome, Exception):
-            request.answer.set_exception(outcome)
+            pending.result.set_exception(outcome)
         else:
-            request.answer.set_result(outcome[place])
+            pending.result.set_result(outcome[place])

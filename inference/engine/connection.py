@@ -1,175 +1,169 @@
-"""What is said between the engine and one of its processes, until that ends.
+"""The connection between the engine and its worker: the wire format and the engine's end of it.
 
-The messages between the engine and its process: JSON, then bytes, both behind their lengths.
-
-The engine sends `follow` (captions), `explain`, `check` and `analyse` (jobs, by a number) and
-`cancel`; the process answers `answers`, in turn, and `progress`, `explained`, `checked`, `analysed`
-or `failed` of a job, whenever it comes to that.
+A message is JSON and a payload of bytes, both preceded by their lengths. The engine sends `caption`
+(a batch of frames), `explain`, `check` and `analyse` (jobs, by number) and `cancel`. The worker
+replies with `captions` to each batch, in order, and at any time with a job's `progress` and with
+its end: `explained`, `checked`, `analysed` or `failed`.
 """
 
 import asyncio
 import itertools
 import json
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from inference.progress import Step
+from inference.progress import Progress, ProgressCallback
 
-Progress = Callable[[Step], None]
-"""Told how far a job is."""
-
-Answered = tuple[dict[str, Any], bytes]
-"""A message and its payload."""
+Message = tuple[dict[str, Any], bytes]
+"""The JSON values of a message and its payload."""
 
 _LENGTHS = struct.Struct(">II")
 
 
-class ConversationEnded(RuntimeError):
-    """The process will answer no more; the message says why."""
+class ConnectionClosed(RuntimeError):
+    """The worker will send no more results; the message gives the reason."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Job:
-    result: asyncio.Future[Answered]
-    progress: Progress | None
+    result: asyncio.Future[Message]
+    progress: ProgressCallback | None
 
 
-class Conversation:
-    """Requests to a process and its answers: one batch of captions at a time, and jobs beside."""
+class WorkerConnection:
+    """Requests to a worker and its results: one batch of captions at a time, and any jobs."""
 
-    def __init__(self, process: asyncio.subprocess.Process, patience_s: float) -> None:
-        """Talk to a process that said that it is ready; `listen` takes its answers.
+    def __init__(self, process: asyncio.subprocess.Process, timeout_s: float) -> None:
+        """Connect to a worker that has reported that it is ready; `listen` reads its results.
 
         Args:
-            process: Its input and output are pipes.
-            patience_s: A process that owes an answer and says nothing for longer hangs.
+            process: Its standard input and output are pipes.
+            timeout_s: A worker with requests to answer that is silent for longer has hung.
         """
         assert process.stdin and process.stdout
-        self._requests, self._answers = process.stdin, process.stdout
-        self._patience_s = patience_s
-        self._silence: asyncio.Timeout | None = None
+        self._stdin, self._stdout = process.stdin, process.stdout
+        self._timeout_s = timeout_s
+        self._timeout: asyncio.Timeout | None = None
         self._captions: asyncio.Future[list[dict[str, Any]]] | None = None
         self._jobs: dict[int, _Job] = {}
-        self._numbers = 0
-        self._why_over = ""
+        self._last_number = 0
+        self._closed_because = ""
 
     @property
     def jobs(self) -> int:
-        """Jobs that the process has, those among them that it has yet to give up."""
+        """Number of the worker's jobs, including those that it has yet to cancel."""
         return len(self._jobs)
 
     async def listen(self) -> None:
-        """Take what the process answers, until it ends.
+        """Read the worker's results until it exits.
 
         Raises:
             TimeoutError: If it hangs.
         """
-        why = "the engine was stopped"
+        reason = "the engine was stopped"
         try:
             while True:
-                await self._hear()
+                await self._receive()
         except TimeoutError:
-            why = "the captioner's process hung and was ended"
+            reason = "the captioner's process hung and was ended"
             raise
         except (OSError, EOFError):
-            why = "the captioner's process ended"
+            reason = "the captioner's process ended"
         finally:
-            self._end(why)
+            self._close(reason)
 
-    async def follow(self, request: dict[str, Any], pictures: bytes) -> list[dict[str, Any]]:
-        """Have pictures captioned; one batch at a time.
+    async def caption(self, request: dict[str, Any], pixels: bytes) -> list[dict[str, Any]]:
+        """Caption a batch of frames; one batch at a time.
 
         Raises:
-            ConversationEnded: If the process ended or hung.
+            ConnectionClosed: If the worker exited or hung.
         """
         captions: asyncio.Future[list[dict[str, Any]]] = asyncio.get_running_loop().create_future()
-        self._say({"type": "follow", **request}, pictures)
+        self._send({"type": "caption", **request}, pixels)
         self._captions = captions
         return await captions
 
-    async def do(
-        self, request: dict[str, Any], pictures: bytes, progress: Progress | None
-    ) -> Answered:
-        """Have a job done; cancelling this gives it up.
+    async def run_job(
+        self, request: dict[str, Any], pixels: bytes, progress: ProgressCallback | None
+    ) -> Message:
+        """Run a job; cancelling this cancels the job.
 
         Returns:
-            The process's last word on the job: what was found, or that it failed; and the bytes
-            that came with it.
+            The message that ends the job, which is its result or `failed`.
 
         Raises:
-            ConversationEnded: If the process ended or hung.
+            ConnectionClosed: If the worker exited or hung.
         """
-        self._numbers += 1
-        number = self._numbers
-        self._say({**request, "job": number}, pictures)
+        self._last_number += 1
+        number = self._last_number
+        self._send({**request, "job": number}, pixels)
         job = self._jobs[number] = _Job(asyncio.get_running_loop().create_future(), progress)
         try:
             return await job.result
         except asyncio.CancelledError:
-            if number in self._jobs and not self._why_over:
-                self._say({"type": "cancel", "job": number})
+            if number in self._jobs and not self._closed_because:
+                self._send({"type": "cancel", "job": number})
             raise
 
-    def _say(self, message: dict[str, Any], payload: bytes = b"") -> None:
-        """Hand a message to the pipe; what waits there is bounded as batches and jobs are."""
-        if self._why_over:
-            raise ConversationEnded(self._why_over)
-        # Not joined: the pictures of a stream are 12 MB.
-        self._requests.write(head(message, len(payload)))
-        self._requests.write(payload)
-        if self._silence and self._silence.when() is None:
-            self._silence.reschedule(self._latest())
+    def _send(self, message: dict[str, Any], payload: bytes = b"") -> None:
+        """Write a message to the pipe; its buffer is bounded by the limits on batches and jobs."""
+        if self._closed_because:
+            raise ConnectionClosed(self._closed_because)
+        # Two writes, as joining would copy the payload: the frames of a stream are 12 MB.
+        self._stdin.write(pack_head(message, len(payload)))
+        self._stdin.write(payload)
+        if self._timeout and self._timeout.when() is None:
+            self._timeout.reschedule(self._deadline())
 
-    async def _hear(self) -> None:
-        owes = self._captions is not None or self._jobs
-        async with asyncio.timeout_at(self._latest() if owes else None) as self._silence:
-            message, payload = await read(self._answers)
-        if message["type"] == "answers":
-            answered, self._captions = self._captions, None
-            if answered and not answered.done():
-                answered.set_result(message["answers"])
+    async def _receive(self) -> None:
+        pending = self._captions is not None or self._jobs
+        async with asyncio.timeout_at(self._deadline() if pending else None) as self._timeout:
+            message, payload = await read(self._stdout)
+        if message["type"] == "captions":
+            captions, self._captions = self._captions, None
+            if captions and not captions.done():
+                captions.set_result(message["captions"])
         elif message["type"] == "progress":
             job = self._jobs[message["job"]]
             if job.progress and not job.result.done():
-                job.progress(Step(message["done"], message["doing"]))
+                job.progress(Progress(message["done"], message["doing"]))
         else:
             result = self._jobs.pop(message["job"]).result
             if not result.done():
                 result.set_result((message, payload))
 
-    def _latest(self) -> float:
-        """Until when the process may be silent, if it owes anything."""
-        return asyncio.get_running_loop().time() + self._patience_s
+    def _deadline(self) -> float:
+        """When a worker with pending requests that stays silent is considered hung."""
+        return asyncio.get_running_loop().time() + self._timeout_s
 
-    def _end(self, why: str) -> None:
-        self._why_over = why
-        owed = [self._captions, *(job.result for job in self._jobs.values())]
-        for result in owed:
+    def _close(self, reason: str) -> None:
+        self._closed_because = reason
+        for result in [self._captions, *(job.result for job in self._jobs.values())]:
             if result and not result.done():
-                result.set_exception(ConversationEnded(why))
+                result.set_exception(ConnectionClosed(reason))
 
 
 def pack(message: dict[str, Any], payload: bytes = b"") -> bytes:
-    """Write one message."""
-    return head(message, len(payload)) + payload
+    """Serialise a message."""
+    return pack_head(message, len(payload)) + payload
 
 
-def head(message: dict[str, Any], payload_bytes: int) -> bytes:
-    """Write one message but for its payload, which is to follow."""
+def pack_head(message: dict[str, Any], payload_bytes: int) -> bytes:
+    """Serialise a message without its payload, which has to follow."""
     text = json.dumps(message).encode()
     return _LENGTHS.pack(len(text), payload_bytes) + text
 
 
-def parted(payload: bytes, sizes: Iterable[int]) -> list[bytes]:
-    """Take apart what several things were joined to, given their sizes."""
+def split(payload: bytes, sizes: Iterable[int]) -> list[bytes]:
+    """Split a payload into parts of the given sizes."""
     ends = itertools.accumulate(sizes, initial=0)
     return [payload[start:end] for start, end in itertools.pairwise(ends)]
 
 
-async def read(reader: asyncio.StreamReader) -> tuple[dict[str, Any], bytes]:
-    """Read one message.
+async def read(reader: asyncio.StreamReader) -> Message:
+    """Read a message.
 
     Raises:
         asyncio.IncompleteReadError: At the end of the stream.
@@ -178,20 +172,19 @@ async def read(reader: asyncio.StreamReader) -> tuple[dict[str, Any], bytes]:
     return json.loads(await reader.readexactly(text)), await reader.readexactly(payload)
 
 
-def read_blocking(file: BinaryIO) -> tuple[dict[str, Any], bytes]:
-    """Read one message.
+def read_blocking(file: BinaryIO) -> Message:
+    """Read a message from a file, and not a byte more.
 
-    No byte more than the message is asked of the file: of one that is not buffered, `select` tells
-    whether another message has begun to come.
+    So `select` on an unbuffered file shows whether another message has begun to arrive.
 
     Raises:
         EOFError: At the end of the file.
     """
-    text, payload = _LENGTHS.unpack(_exactly(file, _LENGTHS.size))
-    return json.loads(_exactly(file, text)), _exactly(file, payload)
+    text, payload = _LENGTHS.unpack(_read_exactly(file, _LENGTHS.size))
+    return json.loads(_read_exactly(file, text)), _read_exactly(file, payload)
 
 
-def _exactly(file: BinaryIO, size: int) -> bytes:
+def _read_exactly(file: BinaryIO, size: int) -> bytes:
     data = bytearray()
     while len(data) < size:
         part = file.read(size - len(data))

@@ -1,4 +1,4 @@
-"""The engine: the captioner in a process of its own, started, watched and started again."""
+"""The engine: the captioner in a worker process, which is started, supervised and restarted."""
 
 import asyncio
 import logging
@@ -10,43 +10,42 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.captioning import Anchor, Caption, Followed, Precision, View
-from inference.engine.batching import CaptionRequests
-from inference.engine.connection import Answered, Conversation, ConversationEnded, Progress, parted
-from inference.engine.process import EngineProcess, EngineTiming, LoadFailed, Standby
+from inference.captioning import Caption, FrameRequest, FrameResult, Precision, StreamState
+from inference.engine.batching import CaptionBatcher
+from inference.engine.connection import ConnectionClosed, Message, WorkerConnection, split
+from inference.engine.process import EngineTiming, LoadFailed, Standby, WorkerProcess
 from inference.engine.service import (
-    Analysed,
     AnalysisKind,
-    Busy,
+    AnalysisResult,
+    EngineBusy,
     EngineInfo,
     EngineState,
     EngineUnavailable,
-    Explained,
+    ExplanationResult,
 )
 from inference.explanations import Check, Map, Target
+from inference.progress import ProgressCallback
 
 logger = logging.getLogger(__name__)
 
+_MAX_JOBS = 16
+"""Explanations, checks and analyses at a time."""
 
-_MOST_JOBS = 16
-"""Explanations, checks and analyses at once."""
-
-
-_MOST_BEFORE_LIVE = 8
-"""With so many under way none is begun that nobody asked for: it would take another's place."""
+_MAX_JOBS_FOR_LIVE = 8
+"""With this many jobs no live explanation is started, so that users' requests find room."""
 
 
 class Engine:
-    """Captions by a process that may die at any time without anything else noticing.
+    """Captions in a worker process, which may exit at any time without harm to the server.
 
-    Requests for captions are answered in the order in which they come: one at a time, or together
-    where several came while the process was busy. A caller with one request in flight at most, as
-    every sampler is, thereby bounds what waits. Explanations, checks and analyses are done in
-    slices between captions, which never wait for more than a slice.
+    Caption requests are answered in the order in which they arrive: one at a time, or several
+    together if they arrived while the worker was busy. Callers with at most one request in flight,
+    such as samplers, thereby bound the queue. Explanations, checks and analyses run in slices
+    between captions, so a caption waits for one slice at most.
     """
 
     info: EngineInfo | None = None
-    """Known once a captioner has been loaded."""
+    """Set once a captioner has been loaded."""
 
     def __init__(
         self,
@@ -60,22 +59,22 @@ class Engine:
         """Prepare to run a captioner; `start` starts it.
 
         Args:
-            captioner: Its folder.
-            timing: How patient to be.
-            precision: What its encoder computes in.
-            explains: Whether explanations will be asked for: the process is then not ready before
-                they are, which takes some seconds. If not, the first of them waits instead.
-            standby: Whether to keep a second process loaded, which takes over at once when the
-                first ends; it takes as much memory again.
+            captioner: Folder of its checkpoint.
+            timing: Time limits and pauses.
+            precision: Numeric precision of its encoder.
+            explains: Whether to compile the explanations before the worker reports that it is
+                ready, which takes some seconds. If not, the first explanation waits instead.
+            standby: Whether to keep a second worker loaded, which takes over at once when the
+                first one exits; it takes as much memory again.
         """
         self._arguments = [str(captioner), precision, *([] if explains else ["captions-only"])]
         self._timing = timing or EngineTiming()
         self._ready = asyncio.Event()
         self._state = EngineState.STARTING
-        self._process: EngineProcess | None = None
-        self._conversation: Conversation | None = None
-        self._watching: asyncio.Task[None] | None = None
-        self._requests = CaptionRequests(self._caption_batch, EngineUnavailable)
+        self._worker: WorkerProcess | None = None
+        self._connection: WorkerConnection | None = None
+        self._supervising: asyncio.Task[None] | None = None
+        self._batcher = CaptionBatcher(self._send_batch, EngineUnavailable)
         self._listeners: set[Callable[[], None]] = set()
         self._standby = Standby(self._launch, self._timing) if standby else None
         self.starts = 0
@@ -83,222 +82,223 @@ class Engine:
 
     @property
     def state(self) -> EngineState:
-        """Whether captions can be had now."""
+        """Whether captions are available now."""
         return self._state
 
     @property
     def pid(self) -> int | None:
-        """The process that runs now."""
-        return self._process.pid if self._process else None
+        """Process id of the current worker."""
+        return self._worker.pid if self._worker else None
 
     @property
     def has_standby(self) -> bool:
-        """Whether another process could take over now."""
+        """Whether another worker could take over now."""
         return self._standby is not None and self._standby.ready
 
     @property
     def jobs(self) -> int:
-        """Explanations, checks and analyses that the process has."""
-        return self._conversation.jobs if self._conversation else 0
+        """Number of explanations, checks and analyses in the worker."""
+        return self._connection.jobs if self._connection else 0
 
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Call the listener at each change of the state; return what ends that."""
+        """Call a listener at each change of the state; return a function that unsubscribes it."""
         self._listeners.add(listener)
         return lambda: self._listeners.discard(listener)
 
     def start(self) -> None:
-        """Start the process, and see to it that one runs from now on."""
-        self._watching = asyncio.create_task(self._watch(), name="engine")
+        """Start the worker, and keep one running from now on."""
+        self._supervising = asyncio.create_task(self._supervise(), name="engine")
 
     async def stop(self) -> None:
-        """End the process, and do not start it again."""
-        await self._requests.stop()
-        if self._watching:
-            self._watching.cancel()
-            await asyncio.gather(self._watching, return_exceptions=True)
-        self._watching = None
+        """Stop the worker for good."""
+        await self._batcher.stop()
+        if self._supervising:
+            self._supervising.cancel()
+            await asyncio.gather(self._supervising, return_exceptions=True)
+        self._supervising = None
         if self._standby:
             await self._standby.stop()
 
     async def wait_ready(self) -> None:
-        """Wait until captions can be had."""
+        """Wait until captions are available."""
         await self._ready.wait()
 
     async def wait_loaded(self) -> None:
-        """Wait for the first process to be ready.
+        """Wait for the first worker to be ready.
 
         Raises:
-            EngineUnavailable: If it fails instead; the message says why.
+            EngineUnavailable: If it fails instead; the message gives the reason.
         """
-        settled = asyncio.Event()
-        unsubscribe = self.subscribe(settled.set)
+        changed = asyncio.Event()
+        unsubscribe = self.subscribe(changed.set)
         try:
             while self._state is EngineState.STARTING:
-                await settled.wait()
-                settled.clear()
+                await changed.wait()
+                changed.clear()
         finally:
             unsubscribe()
         if self._state is not EngineState.READY:
             raise EngineUnavailable(self.message)
 
     async def caption(self, image: NDArray[np.uint8], beam_width: int | None = None) -> Caption:
-        """Caption one picture that belongs to no stream; see `follow`."""
-        return (await self.follow(View(image), beam_width)).caption
+        """Caption a single image, independent of any stream; see `caption_frame`."""
+        return (await self.caption_frame(FrameRequest(image), beam_width)).caption
 
-    async def follow(self, view: View, beam_width: int | None = None) -> Followed:
-        """Caption a stream's next picture.
+    async def caption_frame(
+        self, request: FrameRequest, beam_width: int | None = None
+    ) -> FrameResult:
+        """Caption the next frame of a stream.
 
         Args:
-            view: The picture, and the anchor that came with the stream's last caption; a picture
-                of `info.image_size` costs the least.
+            request: The frame, and the state that came with the stream's last caption; a frame of
+                `info.image_size` costs least.
             beam_width: The captioner's own when None.
 
         Raises:
-            EngineUnavailable: If there is no process to ask, or it ended or hung meanwhile.
-            ValueError: If the captioner refuses the image or the beam width.
+            EngineUnavailable: If there is no worker, or it exits or hangs before it answers.
+            ValueError: If the captioner rejects the image or the beam width.
         """
-        answered = await self._requests.follow(view, beam_width)
-        if answered["type"] == "refused":
-            raise ValueError(answered["message"])
-        return Followed(
-            Caption.from_json(answered["caption"]), Anchor.from_json(answered["anchor"])
+        result = await self._batcher.caption(request, beam_width)
+        if result["type"] == "refused":
+            raise ValueError(result["message"])
+        return FrameResult(
+            Caption.from_json(result["caption"]), StreamState.from_json(result["state"])
         )
 
     async def explain(
         self,
-        picture: NDArray[np.uint8],
+        image: NDArray[np.uint8],
         tokens: tuple[int, ...],
         method: str,
         target: Target,
-        progress: Progress | None = None,
+        progress: ProgressCallback | None = None,
         *,
         live: bool = False,
-    ) -> Explained:
-        """Explain a caption; cancelling this gives it up.
+    ) -> ExplanationResult:
+        """Explain a caption; cancelling this cancels the explanation.
 
         Args:
-            picture: RGB, uint8 [H, W, 3] of any size; one of `info.image_size` costs the least.
-            tokens: The caption's, as `Anchor.tokens`.
-            method: The name of one of `info.methods`.
+            image: RGB, uint8 [H, W, 3] of any size; one of `info.image_size` costs least.
+            tokens: The caption's, see `StreamState.tokens`.
+            method: Name of one of `info.methods`.
             target: What to explain.
-            progress: Told now and then how much is done.
-            live: Whether nobody asked for it: it then leaves room for what is asked for.
+            progress: Called now and then with the progress.
+            live: Whether the explanation was started without a user's request; it then leaves room
+                for those that users request.
 
         Raises:
-            EngineUnavailable: If there is no process to ask, or it ended or hung meanwhile.
-            Busy: If as many explanations and checks are under way as may be.
-            ValueError: If there is no such method, or it cannot explain that.
+            EngineUnavailable: If there is no worker, or it exits or hangs before it answers.
+            EngineBusy: If the limit of jobs at a time is reached.
+            ValueError: If there is no such method, or it cannot explain the target.
         """
         request = {"type": "explain", "method": method, "target": target.to_json()}
-        most = _MOST_BEFORE_LIVE if live else _MOST_JOBS
-        answer, _ = await self._do(
-            request, [picture.shape], picture.tobytes(), tokens, progress, most
+        limit = _MAX_JOBS_FOR_LIVE if live else _MAX_JOBS
+        result, _ = await self._run_job(
+            request, [image.shape], image.tobytes(), tokens, progress, limit
         )
-        return Explained(Map.from_json(answer["map"]), answer["took_ms"])
+        return ExplanationResult(Map.from_json(result["map"]), result["took_ms"])
 
     async def check(
         self,
-        picture: NDArray[np.uint8],
+        image: NDArray[np.uint8],
         tokens: tuple[int, ...],
         method: str,
         index: int,
-        progress: Progress | None = None,
+        progress: ProgressCallback | None = None,
     ) -> Check:
-        """Put the map of a word to the test; cancelling this gives it up.
+        """Check a word's map by blanking the region that it highlights; cancelling cancels it.
 
         Args:
-            picture: As `explain` takes it.
-            tokens: As `explain` takes them.
-            method: The method whose map is tested.
-            index: The word's place in the caption.
-            progress: Told now and then how much is done.
+            image: As in `explain`.
+            tokens: As in `explain`.
+            method: Name of the method whose map is checked.
+            index: The word's index in the caption.
+            progress: Called now and then with the progress.
 
         Raises:
-            EngineUnavailable: As `explain` does.
-            Busy: As `explain` does.
-            ValueError: As `explain` does.
+            EngineUnavailable: As in `explain`.
+            EngineBusy: As in `explain`.
+            ValueError: As in `explain`.
         """
         request = {"type": "check", "method": method, "index": index}
-        answer, _ = await self._do(
-            request, [picture.shape], picture.tobytes(), tokens, progress, _MOST_JOBS
+        result, _ = await self._run_job(
+            request, [image.shape], image.tobytes(), tokens, progress, _MAX_JOBS
         )
-        return Check.from_json(answer["check"])
+        return Check.from_json(result["check"])
 
     async def analyse(
         self,
         kind: AnalysisKind,
-        picture: NDArray[np.uint8],
+        image: NDArray[np.uint8],
         tokens: tuple[int, ...],
         params: Mapping[str, Any],
         frames: Sequence[NDArray[np.uint8]] = (),
-        progress: Progress | None = None,
-    ) -> Analysed:
-        """Analyse a caption at length; cancelling this gives it up.
+        progress: ProgressCallback | None = None,
+    ) -> AnalysisResult:
+        """Analyse a caption in depth; cancelling this cancels the analysis.
 
         Args:
             kind: Of the analysis.
-            picture: As `explain` takes it.
-            tokens: As `explain` takes them.
-            params: What is asked, as `analysis_params.read_params` takes it.
-            frames: Pictures of the same stream, RGB, each uint8 [S, S, 3] with S
-                `info.image_size`: where concepts are sought, if that is asked.
-            progress: Told now and then how much is done, and what is done next.
+            image: As in `explain`.
+            tokens: As in `explain`.
+            params: As `read_params` takes them.
+            frames: Frames of the same stream, RGB, uint8 [S, S, 3] with S = `info.image_size`,
+                for the analyses that use them.
+            progress: Called now and then with the progress.
 
         Raises:
-            EngineUnavailable: As `explain` does.
-            Busy: As `explain` does.
-            ValueError: If that cannot be analysed.
+            EngineUnavailable: As in `explain`.
+            EngineBusy: As in `explain`.
+            ValueError: If this cannot be analysed.
         """
         request = {"type": "analyse", "kind": kind, "params": dict(params)}
-        pictures = [picture, *frames]
-        # Beside the event loop: many pictures take it milliseconds.
-        pixels = await asyncio.to_thread(_joined, pictures)
-        shapes = [each.shape for each in pictures]
-        answer, payload = await self._do(request, shapes, pixels, tokens, progress, _MOST_JOBS)
-        files = zip(answer["files"], parted(payload, answer["files"].values()), strict=True)
-        return Analysed(dict(files), tuple(answer["summary"]), answer["took_ms"])
+        images = [image, *frames]
+        # In a thread: joining many images would block the event loop for milliseconds.
+        pixels = await asyncio.to_thread(_join, images)
+        shapes = [each.shape for each in images]
+        result, payload = await self._run_job(request, shapes, pixels, tokens, progress, _MAX_JOBS)
+        files = zip(result["files"], split(payload, result["files"].values()), strict=True)
+        return AnalysisResult(dict(files), tuple(result["summary"]), result["took_ms"])
 
-    async def _do(
+    async def _run_job(
         self,
         request: dict[str, Any],
         shapes: Sequence[tuple[int, ...]],
         pixels: bytes,
         tokens: tuple[int, ...],
-        progress: Progress | None,
-        most: int,
-    ) -> Answered:
-        conversation = self._open_conversation()
-        if conversation.jobs >= most:
-            raise Busy("as many explanations and analyses are under way as may be")
+        progress: ProgressCallback | None,
+        limit: int,
+    ) -> Message:
+        connection = self._ready_connection()
+        if connection.jobs >= limit:
+            raise EngineBusy("too many explanations and analyses are running; try again later")
         try:
-            answered = await conversation.do(
+            message = await connection.run_job(
                 {**request, "shapes": shapes, "tokens": tokens}, pixels, progress
             )
-        except ConversationEnded as problem:
+        except ConnectionClosed as problem:
             raise EngineUnavailable(str(problem)) from problem
-        if answered[0]["type"] == "failed":
-            raise ValueError(answered[0]["message"])
-        return answered
+        if message[0]["type"] == "failed":
+            raise ValueError(message[0]["message"])
+        return message
 
-    async def _caption_batch(
-        self, request: dict[str, Any], pictures: bytes
-    ) -> list[dict[str, Any]]:
+    async def _send_batch(self, request: dict[str, Any], pixels: bytes) -> list[dict[str, Any]]:
         try:
-            return await self._open_conversation().follow(request, pictures)
-        except ConversationEnded as problem:
+            return await self._ready_connection().caption(request, pixels)
+        except ConnectionClosed as problem:
             raise EngineUnavailable(str(problem)) from problem
 
-    def _open_conversation(self) -> Conversation:
-        if not self._conversation or self._state is not EngineState.READY:
+    def _ready_connection(self) -> WorkerConnection:
+        if not self._connection or self._state is not EngineState.READY:
             raise EngineUnavailable(self.message)
-        return self._conversation
+        return self._connection
 
-    async def _watch(self) -> None:
-        """Keep one process running, until cancelled."""
+    async def _supervise(self) -> None:
+        """Keep one worker running, until cancelled."""
         pause = self._timing.first_pause_s
         while True:
             begun = time.monotonic()
-            await self._run()
+            await self._run_worker()
             if self.has_standby:
                 continue
             if time.monotonic() - begun > self._timing.longest_pause_s:
@@ -306,48 +306,48 @@ class Engine:
             await asyncio.sleep(pause)
             pause = min(2 * pause, self._timing.longest_pause_s)
 
-    async def _run(self) -> None:
-        """Have a process answer until its end: the one on standby, or a new one."""
+    async def _run_worker(self) -> None:
+        """Run a worker until it exits: the standby, or a new one."""
         self.starts += 1
         try:
-            process = await self._next()
-        except LoadFailed as unstarted:
-            self._change(EngineState.PAUSED, str(unstarted))
-            logger.warning("no engine process: %s", unstarted)
+            worker = await self._next_worker()
+        except LoadFailed as problem:
+            self._change(EngineState.PAUSED, str(problem))
+            logger.warning("no worker process: %s", problem)
             return
-        self._process = process
+        self._worker = worker
         try:
-            problem = await self._answer(process)
-            self._change(EngineState.PAUSED, problem)
-            ended = (process.pid, await process.wait(), self.message)
-            logger.warning("engine process %d ended with %s: %s", *ended)
+            message = await self._serve(worker)
+            self._change(EngineState.PAUSED, message)
+            exited = (worker.pid, await worker.wait(), self.message)
+            logger.warning("worker process %d exited with status %s: %s", *exited)
         finally:
-            self._process = None
-            await asyncio.shield(process.end())
+            self._worker = None
+            await asyncio.shield(worker.end())
 
-    async def _next(self) -> EngineProcess:
-        spare = await self._standby.take() if self._standby else None
-        return spare or await self._launch()
+    async def _next_worker(self) -> WorkerProcess:
+        standby = await self._standby.take() if self._standby else None
+        return standby or await self._launch()
 
-    async def _launch(self) -> EngineProcess:
-        return await EngineProcess.start(self._arguments, self._timing)
+    async def _launch(self) -> WorkerProcess:
+        return await WorkerProcess.start(self._arguments, self._timing)
 
-    async def _answer(self, process: EngineProcess) -> str:
-        """Let requests through from when the process is loaded; return why it is over."""
-        if not process.loaded:
+    async def _serve(self, worker: WorkerProcess) -> str:
+        """Load the worker and pass requests to it until it exits; return why it did, for people."""
+        if not worker.loaded:
             try:
-                await process.load()
+                await worker.load()
             except LoadFailed as problem:
                 return str(problem)
-        self.info = process.info
-        self._conversation = process.conversation
+        self.info = worker.info
+        self._connection = worker.connection
         if self._standby:
             self._standby.keep()
         try:
             self._change(EngineState.READY, "")
-            await process.answer()
+            await worker.serve()
         finally:
-            self._conversation = None
+            self._connection = None
         return "The captioner stopped; restarting it."
 
     def _change(self, state: EngineState, message: str) -> None:
@@ -360,5 +360,5 @@ class Engine:
             listener()
 
 
-def _joined(pictures: Sequence[NDArray[np.uint8]]) -> bytes:
-    return b"".join(picture.tobytes() for picture in pictures)
+def _join(images: Sequence[NDArray[np.uint8]]) -> bytes:
+    return b"".join(image.tobytes() for image in images)

@@ -1,87 +1,85 @@
-"""Explanations and checks as jobs of the engine's process."""
-
-from typing import TypeVar
+"""Explanations and checks as jobs of the worker."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inference.captioning.model import CaptionModel
-from inference.engine.jobs import Finished, JobWork
+from inference.engine.jobs import JobResult, JobWork
 from inference.explanations import Target
-from inference.explanations.masking import blank_check
+from inference.explanations.captioned_image import CaptionedImage
+from inference.explanations.masking import check_map
 from inference.explanations.method import Method
 from inference.explanations.methods import METHODS
-from inference.explanations.subject import Subject
-from inference.progress import Step, retold
-
-_Result = TypeVar("_Result")
+from inference.progress import Progress, map_progress
 
 
-class Explaining:
-    """Explains captions of one captioner; jobs on the same picture share what they compute of it.
+class Explainer:
+    """Explains captions of a captioner.
 
-    One picture is remembered at most.
+    Remembers the last captioned image, so that jobs on the same one share what they compute.
     """
 
     def __init__(self, model: CaptionModel) -> None:
-        """Explain what this captioner says."""
+        """Explain this captioner's captions."""
         self._model = model
-        self._subject: Subject | None = None
+        self._last: CaptionedImage | None = None
 
     def explain(
         self, image: NDArray[np.uint8], tokens: tuple[int, ...], method: str, target: Target
     ) -> JobWork:
-        """Compute a map: the answer `explained`.
+        """Compute a map, for the message `explained`.
 
         Args:
             image: RGB, uint8 [H, W, 3] of any size.
-            tokens: The caption's, as `Anchor.tokens`.
+            tokens: The caption's, see `StreamState.tokens`.
             method: A key of `METHODS`.
             target: What to explain.
 
         Raises:
-            ValueError: If there is no such method, or it cannot explain that.
+            ValueError: If there is no such method, or it cannot explain the target.
         """
         chosen = _method(method)
-        result = yield from retold(chosen.explain(self._about(image, tokens), target), _unnamed)
-        return Finished({"type": "explained", "map": result.to_json()})
+        work = chosen.explain(self._captioned_image(image, tokens), target)
+        result = yield from map_progress(work, _progress)
+        return JobResult({"type": "explained", "map": result.to_json()})
 
     def check(
         self, image: NDArray[np.uint8], tokens: tuple[int, ...], method: str, index: int
     ) -> JobWork:
-        """Put a word's map to the test: the answer `checked`.
+        """Check a word's map, for the message `checked`.
 
         Args:
-            image: As `explain` takes it.
-            tokens: As `explain` takes them.
-            method: As `explain` takes it.
-            index: The word's place.
+            image: As in `explain`.
+            tokens: As in `explain`.
+            method: As in `explain`.
+            index: The word's index in the caption.
 
         Raises:
-            ValueError: As `explain` does.
+            ValueError: As in `explain`.
         """
         chosen = _method(method)
-        subject = self._about(image, tokens)
-        result = yield from retold(chosen.explain(subject, Target("word", index)), _unnamed)
-        check = yield from retold(blank_check(subject, result, index), _unnamed)
-        return Finished({"type": "checked", "check": check.to_json()})
+        subject = self._captioned_image(image, tokens)
+        work = chosen.explain(subject, Target("word", index))
+        result = yield from map_progress(work, _progress)
+        check = yield from map_progress(check_map(subject, result, index), _progress)
+        return JobResult({"type": "checked", "check": check.to_json()})
 
-    def _about(self, image: NDArray[np.uint8], tokens: tuple[int, ...]) -> Subject:
-        """The subject that the last job had, if it is the same."""
+    def _captioned_image(self, image: NDArray[np.uint8], tokens: tuple[int, ...]) -> CaptionedImage:
+        """Reuse the last job's captioned image if it is the same one."""
         self._model.check(image)
-        last = self._subject
+        last = self._last
         same = last and last.tokens == tokens and np.array_equal(last.image, image)
         if last is None or not same:
-            last = self._subject = Subject(self._model, image, tokens)
+            last = self._last = CaptionedImage(self._model, image, tokens)
         return last
 
 
 def _method(name: str) -> Method:
     if name not in METHODS:
-        raise ValueError(f"there is no method {name!r}: there are {', '.join(METHODS)}")
+        raise ValueError(f"there is no method {name!r}; the methods are {', '.join(METHODS)}")
     return METHODS[name]
 
 
-def _unnamed(done: float) -> Step:
-    """What a method is doing, its name has said."""
-    return Step(done, "")
+def _progress(done: float) -> Progress:
+    """Report the share alone: a method has no named steps."""
+    return Progress(done, "")

@@ -1,4 +1,4 @@
-"""What the engine's process has under way: a slice of one job, then of the next."""
+"""The worker's jobs, run in turn: one slice of a job, then one of the next."""
 
 import logging
 import time
@@ -7,35 +7,32 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from inference.progress import Step
+from inference.progress import Progress
 
 logger = logging.getLogger(__name__)
 
-
-Line = Literal["explanation", "analysis"]
-"""Short work that somebody waits for, and long work. The two take turns, however many there are of
-either: a click on a word is answered quickly while analyses run."""
+JobKind = Literal["explanation", "analysis"]
+"""Short jobs that a user waits for, and long ones. The two kinds take turns however many jobs there
+are of each, so a click on a word is answered quickly while analyses run."""
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
-    """What a job ends with."""
+class JobResult:
+    """What a job returns."""
 
     message: dict[str, Any]
-    """The answer but for the job's number and cost."""
+    """The message to send, without the job's number and cost."""
     payload: bytes = b""
 
 
-JobWork = Generator[Step, None, Finished]
-"""A job at work: yields how far it is."""
+JobWork = Generator[Progress, None, JobResult]
+"""A job's work: yields its progress between slices."""
 
+Send = Callable[[dict[str, Any], bytes], None]
+"""Sends a message and its payload."""
 
-Answer = Callable[[dict[str, Any], bytes], None]
-"""Takes a message and its payload."""
-
-
-_PROGRESS_S = 0.25
-"""Between two words on how far a job is."""
+_PROGRESS_INTERVAL_S = 0.25
+"""Between two progress messages of a job."""
 
 
 @dataclass(slots=True, eq=False)
@@ -43,74 +40,77 @@ class _Job:
     number: int
     work: JobWork
     spent_s: float = 0.0
-    told_at: float = float("-inf")
+    reported_at: float = float("-inf")
 
 
-class Jobs:
-    """Jobs in turn, a slice each, so that a short one never waits for the end of a long one."""
+class JobScheduler:
+    """Runs jobs round-robin by slices, so that short ones do not wait for the end of long ones."""
 
-    def __init__(self, answer: Answer) -> None:
-        """Start with none; `answer` is handed progress, results and failures."""
-        self._answer = answer
+    def __init__(self, send: Send) -> None:
+        """Create it without jobs; `send` is called with progress, results and failures."""
+        self._send = send
+        # Swapped after each slice: the queue whose turn it is, and the other one.
         self._next: deque[_Job] = deque()
         self._after: deque[_Job] = deque()
-        self._lines: dict[Line, deque[_Job]] = {"explanation": self._next, "analysis": self._after}
+        self._queues: dict[JobKind, deque[_Job]] = {
+            "explanation": self._next,
+            "analysis": self._after,
+        }
 
     def __len__(self) -> int:
         return len(self._next) + len(self._after)
 
-    def add(self, number: int, work: JobWork, line: Line = "explanation") -> None:
-        """Put a job behind the others of its line."""
-        self._lines[line].append(_Job(number, work))
+    def add(self, number: int, work: JobWork, kind: JobKind = "explanation") -> None:
+        """Append a job to the queue of its kind."""
+        self._queues[kind].append(_Job(number, work))
 
     def cancel(self, number: int) -> None:
-        """Drop a job with all that it holds, and say so, unless its last word was said already."""
-        for line in self._lines.values():
-            for job in [job for job in line if job.number == number]:
-                line.remove(job)
+        """Close a job, free what it holds and report it as failed; no-op if it has ended."""
+        for queue in self._queues.values():
+            for job in [job for job in queue if job.number == number]:
+                queue.remove(job)
                 _close(job)
                 self._fail(job, "it was cancelled")
 
-    def advance(self) -> None:
-        """Do a slice of the job whose turn it is, if there is one.
+    def run_slice(self) -> None:
+        """Run a slice of the next job, if there is one.
 
-        Whatever goes wrong in a job ends that job alone.
+        An error in a job ends that job only.
         """
-        line = self._next or self._after
-        if not line:
+        queue = self._next or self._after
+        if not queue:
             return
-        if line is self._next:
+        if queue is self._next:
             self._next, self._after = self._after, self._next
-        job = line.popleft()
+        job = queue.popleft()
         begun = time.perf_counter()
         try:
-            step = next(job.work)
+            progress = next(job.work)
         except StopIteration as end:
             self._finish(job, end.value, time.perf_counter() - begun)
         except ValueError as problem:
             self._fail(job, str(problem))
         except Exception:
             logger.exception("a job failed")
-            self._fail(job, "something went wrong on the server; its log says what")
+            self._fail(job, "something went wrong on the server; see its log")
         else:
             job.spent_s += time.perf_counter() - begun
-            line.append(job)
-            self._tell(job, step)
+            queue.append(job)
+            self._report(job, progress)
 
-    def _finish(self, job: _Job, finished: Finished, last_s: float) -> None:
-        took_ms = 1e3 * (job.spent_s + last_s)
-        answer = {**finished.message, "job": job.number, "took_ms": took_ms}
-        self._answer(answer, finished.payload)
+    def _finish(self, job: _Job, result: JobResult, last_slice_s: float) -> None:
+        took_ms = 1e3 * (job.spent_s + last_slice_s)
+        self._send({**result.message, "job": job.number, "took_ms": took_ms}, result.payload)
 
     def _fail(self, job: _Job, message: str) -> None:
-        self._answer({"type": "failed", "job": job.number, "message": message}, b"")
+        self._send({"type": "failed", "job": job.number, "message": message}, b"")
 
-    def _tell(self, job: _Job, step: Step) -> None:
+    def _report(self, job: _Job, progress: Progress) -> None:
         now = time.monotonic()
-        if now - job.told_at >= _PROGRESS_S:
-            job.told_at = now
-            far = {"done": round(step.done, 4), "doing": step.doing}
-            self._answer({"type": "progress", "job": job.number, **far}, b"")
+        if now - job.reported_at >= _PROGRESS_INTERVAL_S:
+            job.reported_at = now
+            values = {"done": round(progress.done, 4), "doing": progress.doing}
+            self._send({"type": "progress", "job": job.number, **values}, b"")
 
 
 def _close(job: _Job) -> None:

@@ -1,7 +1,4 @@
-"""One process of the engine, from its start to its end.
-
-A process that is loaded already, to take over at once when the one that answers ends.
-"""
+"""A worker process from start to end, and a standby: a loaded worker that can take over at once."""
 
 import asyncio
 import contextlib
@@ -11,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from inference.engine.connection import Conversation, read
+from inference.engine.connection import WorkerConnection, read
 from inference.engine.service import EngineInfo
 
 logger = logging.getLogger(__name__)
@@ -19,41 +16,41 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class EngineTiming:
-    """How patient the engine is, in seconds."""
+    """Time limits of a worker and pauses between restarts, in seconds."""
 
     answer_s: float = 20.0
-    """A process that owes an answer and is silent for longer is killed."""
+    """A worker with requests to answer that is silent for longer is killed."""
     load_s: float = 300.0
-    """A process that takes longer to load is killed."""
+    """A worker that takes longer to load is killed."""
     first_pause_s: float = 0.5
-    """Before the first new start; doubled with each start that fails."""
+    """Before the first restart; doubled with each start that fails."""
     longest_pause_s: float = 30.0
     stop_s: float = 1.0
-    """What a process is given to end by itself."""
+    """A worker that takes longer to exit is killed."""
 
 
 class LoadFailed(RuntimeError):
-    """The process will never be ready; the message says why, for people."""
+    """The worker will never be ready; the message gives the reason, for people."""
 
 
-class EngineProcess:
-    """A process that loads a captioner, and answers until it ends; `end` it in any case."""
+class WorkerProcess:
+    """A process that loads a captioner and answers requests; it always has to be ended by `end`."""
 
     info: EngineInfo
-    """Known once it is loaded."""
-    conversation: Conversation
-    """To be had once it is loaded."""
+    """Set once it is loaded."""
+    connection: WorkerConnection
+    """Set once it is loaded."""
 
     def __init__(self, process: asyncio.subprocess.Process, timing: EngineTiming) -> None:
-        """Take over a process that was just started."""
+        """Wrap a process that was just started."""
         self._process, self._timing = process, timing
 
     @classmethod
-    async def start(cls, arguments: Sequence[str], timing: EngineTiming) -> "EngineProcess":
-        """Start one with the arguments of `inference.engine.worker`; it is not loaded yet.
+    async def start(cls, arguments: Sequence[str], timing: EngineTiming) -> "WorkerProcess":
+        """Start `inference.engine.worker` with these arguments, without waiting for it to load.
 
         Raises:
-            LoadFailed: If the system has no process to give.
+            LoadFailed: If the system cannot start a process.
         """
         try:
             process = await asyncio.create_subprocess_exec(
@@ -64,27 +61,27 @@ class EngineProcess:
                 cwd=Path(__file__).parents[2],
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
-                # Ctrl-C in the terminal is the server's to answer.
+                # Ctrl-C in the terminal is for the server to handle.
                 start_new_session=True,
             )
         except OSError as problem:
-            told = f"The captioner cannot be started: {problem.strerror}; trying again."
-            raise LoadFailed(told) from problem
+            message = f"The captioner cannot be started: {problem.strerror}; trying again."
+            raise LoadFailed(message) from problem
         return cls(process, timing)
 
     @property
     def pid(self) -> int:
-        """The number of the process."""
+        """The process id."""
         return self._process.pid
 
     @property
-    def lives(self) -> bool:
-        """Whether it has not ended yet, as far as is known."""
+    def running(self) -> bool:
+        """Whether it has not exited yet, as far as is known."""
         return self._process.returncode is None
 
     @property
     def loaded(self) -> bool:
-        """Whether it is ready to answer, or was."""
+        """Whether it has loaded; it may have exited since."""
         return hasattr(self, "info")
 
     async def load(self) -> None:
@@ -96,39 +93,39 @@ class EngineProcess:
         assert self._process.stdout
         try:
             async with asyncio.timeout(self._timing.load_s):
-                answer, _ = await read(self._process.stdout)
+                message, _ = await read(self._process.stdout)
         except TimeoutError:
             self._kill()
             raise LoadFailed("The captioner took too long to load; trying again.") from None
         except (EOFError, OSError):
             raise LoadFailed("The captioner ended while it was loading; trying again.") from None
-        if answer.pop("type") == "failed":
-            raise LoadFailed(f"The captioner cannot be loaded: {answer['message']}")
-        self.info = EngineInfo.from_json(answer)
-        self.conversation = Conversation(self._process, self._timing.answer_s)
+        if message.pop("type") == "failed":
+            raise LoadFailed(f"The captioner cannot be loaded: {message['message']}")
+        self.info = EngineInfo.from_json(message)
+        self.connection = WorkerConnection(self._process, self._timing.answer_s)
 
-    async def answer(self) -> None:
-        """Let it answer until it ends; end it if it hangs."""
+    async def serve(self) -> None:
+        """Read its results until it exits; kill it if it hangs."""
         try:
-            await self.conversation.listen()
+            await self.connection.listen()
         except TimeoutError:
             self._kill()
 
     async def wait(self) -> int:
-        """Wait for its end, and return its exit status."""
+        """Wait until it exits, and return its exit status."""
         return await self._process.wait()
 
     async def end(self) -> None:
-        """Have it end, by force if it takes long."""
+        """End it, by force if it takes too long."""
         assert self._process.stdin
         self._process.stdin.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._timing.stop_s):
                 await self._process.wait()
-        if self.lives:
+        if self.running:
             self._kill()
             await self._process.wait()
-        # That its pipe broke is no news; asyncio logs it as an error unless somebody hears of it.
+        # A broken pipe is expected; asyncio logs it as an error unless the exception is retrieved.
         with contextlib.suppress(OSError):
             async with asyncio.timeout(self._timing.stop_s):
                 await self._process.stdin.wait_closed()
@@ -139,42 +136,42 @@ class EngineProcess:
 
 
 class Standby:
-    """Keeps one such process, once it is told to."""
+    """Keeps a loaded worker ready to take over, and replaces it if it exits."""
 
-    def __init__(self, start: Callable[[], Awaitable[EngineProcess]], timing: EngineTiming) -> None:
-        """Keep none as yet.
+    def __init__(self, start: Callable[[], Awaitable[WorkerProcess]], timing: EngineTiming) -> None:
+        """Create it without a worker; `keep` starts one.
 
         Args:
-            start: Starts a process.
-            timing: How long to pause before another is started in place of one that failed.
+            start: Starts a worker.
+            timing: Pauses before a worker that failed is replaced.
         """
         self._start, self._timing = start, timing
         self._keeping: asyncio.Task[None] | None = None
-        self._process: EngineProcess | None = None
-        self._taken: EngineProcess | None = None
+        self._worker: WorkerProcess | None = None
+        self._taken: WorkerProcess | None = None
         self._loaded = asyncio.Event()
 
     @property
     def ready(self) -> bool:
-        """Whether there is one that could take over now."""
-        return self._process is not None
+        """Whether a worker could take over now."""
+        return self._worker is not None
 
     def keep(self) -> None:
-        """See to it that there is one soon, unless that is seen to already."""
+        """Keep a worker ready from now on, if that is not done already."""
         if self._keeping is None:
             self._keeping = asyncio.create_task(self._keep(), name="engine on standby")
 
-    async def take(self) -> EngineProcess | None:
-        """Hand over the process, once it is loaded; None if none is kept or on its way."""
+    async def take(self) -> WorkerProcess | None:
+        """Wait until the worker is loaded, and hand it over; None if none is kept."""
         if self._keeping is None:
             return None
         await self._loaded.wait()
-        self._taken = self._process
+        self._taken = self._worker
         await self.stop()
         return self._taken
 
     async def stop(self) -> None:
-        """Keep none any more."""
+        """Stop keeping a worker, and end it unless it was taken."""
         if self._keeping:
             self._keeping.cancel()
             await asyncio.gather(self._keeping, return_exceptions=True)
@@ -187,24 +184,24 @@ class Standby:
                 if await self._stand_by(await self._start()):
                     pause = self._timing.first_pause_s
             except LoadFailed as problem:
-                logger.warning("no engine process on standby: %s", problem)
+                logger.warning("no standby worker: %s", problem)
             await asyncio.sleep(pause)
             pause = min(2 * pause, self._timing.longest_pause_s)
 
-    async def _stand_by(self, process: EngineProcess) -> bool:
-        """Keep a process until it ends; return whether it could have taken over."""
+    async def _stand_by(self, worker: WorkerProcess) -> bool:
+        """Keep a worker until it exits; return whether it was ever ready."""
         try:
-            await process.load()
-            self._process = process
+            await worker.load()
+            self._worker = worker
             self._loaded.set()
-            ended = await process.wait()
-            logger.warning("engine process %d on standby ended with %d", process.pid, ended)
+            status = await worker.wait()
+            logger.warning("standby worker %d exited with status %d", worker.pid, status)
             return True
         except LoadFailed as problem:
-            logger.warning("engine process %d on standby failed: %s", process.pid, problem)
+            logger.warning("standby worker %d failed: %s", worker.pid, problem)
             return False
         finally:
-            self._process = None
+            self._worker = None
             self._loaded.clear()
-            if process is not self._taken:
-                await asyncio.shield(process.end())
+            if worker is not self._taken:
+                await asyncio.shield(worker.end())

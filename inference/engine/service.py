@@ -1,12 +1,6 @@
-"""What a captioner says of itself once it is loaded.
+"""The caption service that streams use, its states, results and errors.
 
-What a job of the engine returns: an explanation and its cost.
-
-What a long analysis of a picture returns: its report, as files.
-
-What the analyses can be asked for, by their kind. Needs no TensorFlow.
-
-All that a stream knows of the engine.
+`CaptionService` is the protocol; `inference.engine.Engine` implements it. Needs no TensorFlow.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,39 +13,43 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from inference.adversarial import AdversarialParams
-from inference.captioning import Followed, View
+from inference.captioning import FrameRequest, FrameResult
 from inference.concepts import ConceptParams
-from inference.engine.connection import Progress
 from inference.explanations import Check, Map, MethodCard, Target
+from inference.progress import ProgressCallback
 
 AnalysisKind = Literal["adversarial", "ace"]
-"""How easily the captioner is fooled; or in what concepts it thinks."""
+"""How easily the captioner is fooled, or which concepts it uses."""
 
-Params = AdversarialParams | ConceptParams
+AnalysisParams = AdversarialParams | ConceptParams
 
-_PARAMS: dict[AnalysisKind, type[Params]] = {
+_PARAMS: dict[AnalysisKind, type[AnalysisParams]] = {
     "adversarial": AdversarialParams,
     "ace": ConceptParams,
 }
 
 
 class EngineState(StrEnum):
-    """Whether captions can be had."""
+    """Whether the engine can caption."""
 
     STARTING = "starting"
     """The captioner is being loaded for the first time."""
     READY = "ready"
     PAUSED = "paused"
-    """The process ended or hung; another is being started."""
+    """The worker exited or hung; another one is being started."""
 
 
 class EngineUnavailable(RuntimeError):
-    """No answer now: the process is not ready, or ended before it answered."""
+    """There is no result: the worker is not ready, or it exited before it answered."""
+
+
+class EngineBusy(RuntimeError):
+    """The limit of explanations, checks and analyses at a time is reached."""
 
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """What the loaded captioner says of itself."""
+    """Properties of the loaded captioner."""
 
     name: str
     encoder: str
@@ -65,46 +63,104 @@ class EngineInfo:
     hardened: bool
     """Whether there is a decoder that was hardened against attacks."""
     concepts: bool
-    """Whether there is a bank of concepts."""
+    """Whether there is a concept bank."""
     methods: tuple[MethodCard, ...]
-    """How captions can be explained, the one of the maps that come with each caption first."""
+    """The explanation methods; the method of the maps that come with each caption is the first."""
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "EngineInfo":
-        """Read what the process says when it is ready."""
+        """Read the worker's `ready` message."""
         return cls(**{**values, "methods": tuple(map(MethodCard.from_json, values["methods"]))})
 
 
-class Busy(RuntimeError):
-    """As many explanations are under way as may be."""
-
-
 @dataclass(frozen=True, slots=True, eq=False)
-class Explained:
-    """A map and what it cost."""
+class ExplanationResult:
+    """A map and its cost."""
 
     map: Map
     took_ms: float
-    """Of the engine's time; what else was done between is not counted."""
+    """Of the worker's time, without what it did between the job's slices."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Analysed:
-    """A report and what it cost."""
+class AnalysisResult:
+    """The report of an analysis and its cost."""
 
     files: dict[str, bytes]
-    """By name: `report.html`, whole in itself, and `report.json`."""
+    """By name: `report.html`, self-contained, and `report.json`."""
     summary: tuple[str, ...]
-    """What was found, in a few sentences for people; plain text."""
+    """The findings in a few sentences for people; plain text."""
     took_ms: float
-    """Of the engine's time; what else was done between is not counted."""
+    """Of the worker's time, without what it did between the job's slices."""
 
 
-def read_params(kind: AnalysisKind, values: Mapping[str, Any]) -> Params:
-    """Read what a client asks for; what it leaves out is chosen.
+class CaptionService(Protocol):
+    """Captions frames, explains captions and analyses them.
+
+    See `inference.engine.Engine` for the arguments and errors of the methods.
+    """
+
+    @property
+    def state(self) -> EngineState:
+        """Whether captions are available now."""
+
+    @property
+    def message(self) -> str:
+        """Why captions are not available, for people; empty when they are."""
+
+    @property
+    def info(self) -> EngineInfo | None:
+        """The captioner's properties; None until it was loaded once."""
+
+    async def caption_frame(self, request: FrameRequest, beam_width: int | None) -> FrameResult:
+        """Caption the next frame of a stream; raises EngineUnavailable."""
+
+    async def explain(
+        self,
+        image: NDArray[np.uint8],
+        tokens: tuple[int, ...],
+        method: str,
+        target: Target,
+        progress: ProgressCallback | None = None,
+        *,
+        live: bool = False,
+    ) -> ExplanationResult:
+        """Explain a caption; raises EngineUnavailable, EngineBusy or ValueError."""
+
+    async def check(
+        self,
+        image: NDArray[np.uint8],
+        tokens: tuple[int, ...],
+        method: str,
+        index: int,
+        progress: ProgressCallback | None = None,
+    ) -> Check:
+        """Check a word's map; raises EngineUnavailable, EngineBusy or ValueError."""
+
+    async def analyse(
+        self,
+        kind: AnalysisKind,
+        image: NDArray[np.uint8],
+        tokens: tuple[int, ...],
+        params: Mapping[str, Any],
+        frames: Sequence[NDArray[np.uint8]] = (),
+        progress: ProgressCallback | None = None,
+    ) -> AnalysisResult:
+        """Analyse a caption in depth; raises EngineUnavailable, EngineBusy or ValueError."""
+
+    async def wait_ready(self) -> None:
+        """Wait until captions are available."""
+
+    def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call a listener at each change of the state; return a function that unsubscribes it."""
+
+
+def read_params(kind: AnalysisKind, values: Mapping[str, Any]) -> AnalysisParams:
+    """Validate the parameters of an analysis; those left out take their defaults.
 
     Raises:
-        ValueError: If there is no such choice; the message names it and says what it may be.
+        ValueError: If a parameter is unknown or invalid; the message names the first such
+            parameter and the values that it takes.
     """
     try:
         return _PARAMS[kind].model_validate(values)
@@ -112,64 +168,3 @@ def read_params(kind: AnalysisKind, values: Mapping[str, Any]) -> Params:
         first = problem.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise ValueError(": ".join(filter(None, (where, first["msg"])))) from problem
-
-
-class CaptionService(Protocol):
-    """Captions pictures and explains captions, or says that it cannot now.
-
-    `inference.engine.engine.Engine` is one, and says what its methods take and raise.
-    """
-
-    @property
-    def state(self) -> EngineState:
-        """Whether captions can be had now."""
-
-    @property
-    def message(self) -> str:
-        """What to tell people while they cannot; empty when they can."""
-
-    @property
-    def info(self) -> EngineInfo | None:
-        """The captioner, once it is known."""
-
-    async def follow(self, view: View, beam_width: int | None) -> Followed:
-        """Caption a stream's next picture; EngineUnavailable when that cannot be."""
-
-    async def explain(
-        self,
-        picture: NDArray[np.uint8],
-        tokens: tuple[int, ...],
-        method: str,
-        target: Target,
-        progress: Progress | None = None,
-        *,
-        live: bool = False,
-    ) -> Explained:
-        """Explain a caption; EngineUnavailable, Busy or ValueError when that cannot be."""
-
-    async def check(
-        self,
-        picture: NDArray[np.uint8],
-        tokens: tuple[int, ...],
-        method: str,
-        index: int,
-        progress: Progress | None = None,
-    ) -> Check:
-        """Put a word's map to the test; EngineUnavailable, Busy or ValueError if it cannot be."""
-
-    async def analyse(
-        self,
-        kind: AnalysisKind,
-        picture: NDArray[np.uint8],
-        tokens: tuple[int, ...],
-        params: Mapping[str, Any],
-        frames: Sequence[NDArray[np.uint8]] = (),
-        progress: Progress | None = None,
-    ) -> Analysed:
-        """Analyse a caption at length; EngineUnavailable, Busy or ValueError if it cannot be."""
-
-    async def wait_ready(self) -> None:
-        """Wait until captions can be had."""
-
-    def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Call the listener at each change of the state; return what ends that."""

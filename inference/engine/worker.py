@@ -1,9 +1,9 @@
-"""The engine's process: `python -m inference.engine.worker CAPTIONER PRECISION [captions-only]`.
+"""The worker process: `python -m inference.engine.worker CAPTIONER PRECISION [captions-only]`.
 
-Requests come on standard input and answers go to what was standard output; the process ends when
-its input does, so that it never outlives the server. Captions go before explanations and analyses:
-of those a slice is done after each answered batch of captions, and more only while nothing else
-waits.
+Requests arrive on standard input, results are written to what was standard output; the process
+exits when its input ends, so it never outlives the server. Captions have priority over explanations
+and analyses: of those one slice runs after each batch of captions, and more only while no request
+is waiting.
 """
 
 import importlib
@@ -18,47 +18,46 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.captioning import Anchor, Precision, QuantizedError, View
-from inference.engine.connection import pack, parted, read_blocking
-from inference.engine.jobs import Jobs, JobWork
+from inference.captioning import FrameRequest, Precision, QuantizedError, StreamState
+from inference.engine.connection import pack, read_blocking, split
+from inference.engine.jobs import JobScheduler, JobWork
 from inference.explanations import Target
-from inference.startup import load_keras, quiet, use_one_thread
+from inference.startup import load_keras, quiet_stderr, use_one_thread
 
 if TYPE_CHECKING:
     from inference.captioning.model import CaptionModel
-    from inference.engine.explanation_jobs import Explaining
-
+    from inference.engine.explanation_jobs import Explainer
 
 _NICENESS = 5
 
 
 def main(folder: Path, precision: Precision, *, explains: bool) -> int:
-    """Load the captioner, say so, and answer until the input ends."""
-    # Whatever a library prints must not end up between the messages.
-    answers = os.fdopen(os.dup(1), "wb", buffering=0)
+    """Load the captioner, report that it is ready, and answer requests until the input ends."""
+    # Standard output becomes standard error: a library's prints must not corrupt the messages.
+    output = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
-    # The video path runs beside: when both want a core, the picture goes first.
+    # When the video path and captions compete for a core, the video goes first.
     os.nice(_NICENESS)
     use_one_thread()
-    _log()
-    with quiet():
+    _configure_logging()
+    with quiet_stderr():
         load_keras()
         from inference.captioning.model import CaptionModel
         from inference.concepts import has_bank
-        from inference.engine.explanation_jobs import Explaining
+        from inference.engine.explanation_jobs import Explainer
         from inference.explanations.methods import METHODS
-        from models.checkpoint import ReleaseError
+        from models.checkpoint import CheckpointError
 
         try:
             model = CaptionModel(folder, precision)
-        except (ReleaseError, QuantizedError) as problem:
-            _send(answers, {"type": "failed", "message": str(problem)})
+        except (CheckpointError, QuantizedError) as problem:
+            _send(output, {"type": "failed", "message": str(problem)})
             return 1
         if explains:
             _warm_up(model)
     card = model.card
     _send(
-        answers,
+        output,
         {
             "type": "ready",
             "name": card.name,
@@ -74,74 +73,14 @@ def main(folder: Path, precision: Precision, *, explains: bool) -> int:
             "methods": [method.card().to_json() for method in METHODS.values()],
         },
     )
-    # Not buffered: what waits in a buffer, `select` would not tell of.
+    # Unbuffered: `select` does not see what is already in a buffer.
     with os.fdopen(os.dup(0), "rb", buffering=0) as requests:
-        _serve(requests, answers, model, Explaining(model))
+        _serve(requests, output, model, Explainer(model))
     return 0
 
 
-def _warm_up(model: "CaptionModel") -> None:
-    """Load and compile what captions would wait for when somebody first asks for more."""
-    importlib.import_module("inference.engine.analysis_jobs")
-    model.graphs.warm_up()
-    if model.hardened:
-        model.hardened.warm_up()
-
-
-def _serve(
-    requests: BinaryIO, answers: BinaryIO, model: "CaptionModel", explaining: "Explaining"
-) -> None:
-    """Answer until the input ends."""
-    jobs = Jobs(lambda message, payload: _send(answers, message, payload))
-    while True:
-        if jobs and not select.select([requests], [], [], 0)[0]:
-            jobs.advance()
-            continue
-        try:
-            _answer(requests, answers, model, explaining, jobs)
-        except EOFError:
-            return
-
-
-def _answer(
-    requests: BinaryIO,
-    answers: BinaryIO,
-    model: "CaptionModel",
-    explaining: "Explaining",
-    jobs: Jobs,
-) -> None:
-    """Take one request; its pictures are held as long as its answer, or its job, needs them."""
-    request, payload = read_blocking(requests)
-    if request["type"] == "follow":
-        _send(answers, {"type": "answers", "answers": _answers(model, request, payload)})
-        jobs.advance()
-    elif request["type"] == "cancel":
-        jobs.cancel(request["job"])
-    elif request["type"] == "analyse":
-        jobs.add(request["job"], _analysis(model, request, payload), "analysis")
-    else:
-        jobs.add(request["job"], _explanation(explaining, request, payload))
-
-
-def _analysis(model: "CaptionModel", request: dict[str, Any], payload: bytes) -> JobWork:
-    # Not above: what it computes with takes seconds to load, and is not needed for captions.
-    from inference.engine.analysis_jobs import analyse
-
-    image, *frames = _images(request["shapes"], payload)
-    tokens, kind, params = tuple(request["tokens"]), request["kind"], request["params"]
-    return analyse(model, image, tokens, kind, params, frames)
-
-
-def _explanation(explaining: "Explaining", request: dict[str, Any], payload: bytes) -> JobWork:
-    (image,) = _images(request["shapes"], payload)
-    tokens, method = tuple(request["tokens"]), request["method"]
-    if request["type"] == "check":
-        return explaining.check(image, tokens, method, request["index"])
-    return explaining.explain(image, tokens, method, Target.from_json(request["target"]))
-
-
-def _log() -> None:
-    """Let this package speak while libraries are held back."""
+def _configure_logging() -> None:
+    """Log to the original standard error, which `quiet_stderr` does not hold back."""
     handler = logging.StreamHandler(os.fdopen(os.dup(2), "w", buffering=1))
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger = logging.getLogger("inference")
@@ -149,37 +88,75 @@ def _log() -> None:
     logger.propagate = False
 
 
-def _answers(model: "CaptionModel", request: dict[str, Any], payload: bytes) -> list[Any]:
-    """Caption the pictures together, but for those that have to be refused."""
-    # Not above: TensorFlow comes with it, which must find the environment set.
-    from inference.captioning.stream_captions import follow
+def _warm_up(model: "CaptionModel") -> None:
+    """Load and compile what explanations and analyses need, before the first of them."""
+    importlib.import_module("inference.engine.analysis_jobs")
+    model.graphs.warm_up()
+    if model.hardened:
+        model.hardened.warm_up()
 
-    images = _images(request["shapes"], payload)
-    answers: list[Any] = [_refusal(model, image, request["beam_width"]) for image in images]
-    asked = [place for place, refusal in enumerate(answers) if refusal is None]
-    if asked:
-        views = [_view(images[place], request["streams"][place]) for place in asked]
-        followed = follow(model, views, request["beam_width"])
-        for place, (caption, anchor) in zip(asked, followed, strict=True):
-            answers[place] = {
+
+def _serve(
+    requests: BinaryIO, output: BinaryIO, model: "CaptionModel", explainer: "Explainer"
+) -> None:
+    """Answer requests until the input ends."""
+    jobs = JobScheduler(lambda message, payload: _send(output, message, payload))
+    while True:
+        if jobs and not select.select([requests], [], [], 0)[0]:
+            jobs.run_slice()
+            continue
+        try:
+            _handle(requests, output, model, explainer, jobs)
+        except EOFError:
+            return
+
+
+def _handle(
+    requests: BinaryIO,
+    output: BinaryIO,
+    model: "CaptionModel",
+    explainer: "Explainer",
+    jobs: JobScheduler,
+) -> None:
+    """Read and handle one request; its images are freed with its result or job."""
+    request, payload = read_blocking(requests)
+    if request["type"] == "caption":
+        _send(output, {"type": "captions", "captions": _captions(model, request, payload)})
+        jobs.run_slice()
+    elif request["type"] == "cancel":
+        jobs.cancel(request["job"])
+    elif request["type"] == "analyse":
+        jobs.add(request["job"], _analysis(model, request, payload), "analysis")
+    else:
+        jobs.add(request["job"], _explanation(explainer, request, payload))
+
+
+def _captions(model: "CaptionModel", request: dict[str, Any], payload: bytes) -> list[Any]:
+    """Caption the frames together, except for invalid ones."""
+    # Imported here, as it loads TensorFlow, which needs the environment to be set before.
+    from inference.captioning.stream_captions import caption_frames
+
+    frames, beam_width = request["frames"], request["beam_width"]
+    images = _images([frame["shape"] for frame in frames], payload)
+    results: list[Any] = [_refusal(model, image, beam_width) for image in images]
+    valid = [place for place, refusal in enumerate(results) if refusal is None]
+    if valid:
+        batch = [_frame_request(images[place], frames[place]) for place in valid]
+        found = caption_frames(model, batch, beam_width)
+        for place, (caption, state) in zip(valid, found, strict=True):
+            results[place] = {
                 "type": "caption",
                 "caption": caption.to_json(),
-                "anchor": anchor.to_json(),
+                "state": state.to_json(),
             }
-    return answers
+    return results
 
 
-def _view(image: NDArray[np.uint8], stream: dict[str, Any]) -> View:
-    anchor = stream["anchor"]
-    return View(image, anchor and Anchor.from_json(anchor), stream["afresh"], maps=stream["maps"])
-
-
-def _images(shapes: list[list[int]], payload: bytes) -> list[NDArray[np.uint8]]:
-    parts = parted(payload, map(math.prod, shapes))
-    return [
-        np.frombuffer(part, np.uint8).reshape(shape)
-        for part, shape in zip(parts, shapes, strict=True)
-    ]
+def _frame_request(image: NDArray[np.uint8], frame: dict[str, Any]) -> FrameRequest:
+    state = frame["state"]
+    return FrameRequest(
+        image, state and StreamState.from_json(state), frame["refresh"], maps=frame["maps"]
+    )
 
 
 def _refusal(
@@ -192,8 +169,33 @@ def _refusal(
     return None
 
 
-def _send(answers: BinaryIO, message: dict[str, Any], payload: bytes = b"") -> None:
-    answers.write(pack(message, payload))
+def _analysis(model: "CaptionModel", request: dict[str, Any], payload: bytes) -> JobWork:
+    # Imported here, as it takes seconds to load and captions do not need it.
+    from inference.engine.analysis_jobs import analyse
+
+    image, *frames = _images(request["shapes"], payload)
+    tokens, kind, params = tuple(request["tokens"]), request["kind"], request["params"]
+    return analyse(model, image, tokens, kind, params, frames)
+
+
+def _explanation(explainer: "Explainer", request: dict[str, Any], payload: bytes) -> JobWork:
+    (image,) = _images(request["shapes"], payload)
+    tokens, method = tuple(request["tokens"]), request["method"]
+    if request["type"] == "check":
+        return explainer.check(image, tokens, method, request["index"])
+    return explainer.explain(image, tokens, method, Target.from_json(request["target"]))
+
+
+def _images(shapes: list[list[int]], payload: bytes) -> list[NDArray[np.uint8]]:
+    parts = split(payload, map(math.prod, shapes))
+    return [
+        np.frombuffer(part, np.uint8).reshape(shape)
+        for part, shape in zip(parts, shapes, strict=True)
+    ]
+
+
+def _send(output: BinaryIO, message: dict[str, Any], payload: bytes = b"") -> None:
+    output.write(pack(message, payload))
 
 
 if __name__ == "__main__":

@@ -1,21 +1,24 @@
-"""Where the captioner looked for a word, and what would have changed its mind."""
+"""Explanations of captions: heat maps of what words, captions and tags are based on.
 
-from inference.explanations.map import CaptionMaps, Check, Map, pooled
-from inference.explanations.rendering import COLOURS, OPACITIES, Tile, draw_sheet, levels_of, paint
-from inference.explanations.target import Kind, MethodCard, Target
+Only light modules are exported here: `methods` and what they compute with load TensorFlow.
+"""
+
+from inference.explanations.contact_sheet import Tile, draw_contact_sheet
+from inference.explanations.heatmap import COLORMAP, OPACITIES, paint, to_levels
+from inference.explanations.map import CaptionMaps, Check, Map
+from inference.explanations.target import MethodCard, Target, TargetKind
 
 __all__ = [
-    "COLOURS",
+    "COLORMAP",
     "OPACITIES",
     "CaptionMaps",
     "Check",
-    "Kind",
     "Map",
     "MethodCard",
     "Target",
+    "TargetKind",
     "Tile",
-    "draw_sheet",
-    "levels_of",
+    "draw_contact_sheet",
     "paint",
-    "pooled",
+    "to_levels",
 ]

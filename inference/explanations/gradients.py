@@ -1,6 +1,6 @@
-"""Gradients of a captioner: of logits to the grid, and from there to the pixels.
+"""Gradients of a captioner's logits at the grid and at the pixels, as compiled graphs.
 
-What methods compute again and again, compiled: once for each captioner, when first used.
+Each graph is compiled once per captioner, on first use.
 """
 
 from typing import Any
@@ -10,34 +10,33 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from inference.explanations.direct_cam import Cams, attention, direct_cams
-from inference.explanations.objective import Objective, Terms, objective_gradient
+from inference.explanations.direct_cam import ClassActivationMaps, attention_weights, direct_cams
+from inference.explanations.objective import AttackObjective, LogitTerms, objective_gradient
 from models.calibration import Tagger
 from models.captioner import Captioner, Decoder, State
 from models.graph import graph
 from models.language import END, PAD, START
 
 Array = NDArray[np.float32]
-
 Tokens = NDArray[np.int32]
 
 
 def caption_logits(
     decoder: Decoder, grids: tf.Tensor, tokens: tf.Tensor, plus: tf.Tensor, minus: tf.Tensor
 ) -> tf.Tensor:
-    """Sum logits of the words of a caption, differentiably in the grids.
+    """Sum the logits of a caption's words, differentiably in the grids.
 
     Args:
         decoder: The decoder; dropout is off.
         grids: float32 [B, rows, columns, channels].
-        tokens: int32 [T]: the caption, as far as it matters.
-        plus: int32 [T]: words whose logits are added, see `Terms`.
-        minus: int32 [T]: words whose logits are taken off.
+        tokens: int32 [T]: the caption, up to the last word with a term.
+        plus: int32 [T]: words whose logits are added, see `LogitTerms`.
+        minus: int32 [T]: words whose logits are subtracted.
 
     Returns:
-        float32 [B]: z, for each grid.
+        float32 [B]: z of each grid.
     """
-    memory = decoder.remember(grids)
+    memory = decoder.build_memory(grids)
     before = decoder.embedding(tf.concat([[START], tokens[:-1]], axis=0))
     batch = tf.shape(grids)[0]
 
@@ -46,24 +45,24 @@ def caption_logits(
 
     def advance(place: tf.Tensor, z: tf.Tensor, *state: Any) -> tuple[Any, ...]:
         embedded = tf.tile(before[place][None, None], (batch, 1, 1))
-        read, _, handed_on = decoder.advance(embedded, State(*state), memory)
+        readout, _, new_state = decoder.advance(embedded, State(*state), memory)
         for sign, words in ((1.0, plus), (-1.0, minus)):
-            there = tf.cast(words[place] != PAD, tf.float32)
-            z += sign * there * decoder.logits_of(read[:, 0], words[place])
-        return place + 1, z, *handed_on
+            present = tf.cast(words[place] != PAD, tf.float32)
+            z += sign * present * decoder.word_logits(readout[:, 0], words[place])
+        return place + 1, z, *new_state
 
-    # A loop, where teacher forcing unrolls its steps: one graph for captions of all lengths.
-    start = (tf.constant(0), tf.zeros(batch), *decoder.start(memory, 1))
+    # A loop, not unrolled as in `Decoder.teacher_force`: one graph for captions of all lengths.
+    start = (tf.constant(0), tf.zeros(batch), *decoder.initial_state(memory, 1))
     return tf.while_loop(unfinished, advance, start)[1]
 
 
 def caption_gradient(
     decoder: Decoder, grid: tf.Tensor, tokens: tf.Tensor, plus: tf.Tensor, minus: tf.Tensor
 ) -> tf.Tensor:
-    """Differentiate z to the grid, through all that the words before have read ("total").
+    """Differentiate z with respect to the grid, through all previous steps ("total").
 
     Args:
-        decoder: As `caption_logits` takes it, and so on.
+        decoder: As in `caption_logits`, like the other arguments.
         grid: float32 [1, rows, columns, channels].
         tokens: int32 [T].
         plus: int32 [T].
@@ -81,7 +80,8 @@ def caption_gradient(
 def tag_gradient(tagger: Tagger, grid: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
     """Differentiate a tag's log-odds with respect to the grid.
 
-    `index` is the tag's place in `models.calibration.tags.kinds`. The grid is float32 [1, rows, columns, channels], and so is dz/dA.
+    `index` is the tag's index in `models.calibration.tag_kinds()`. The grid is float32
+    [1, rows, columns, channels], and so is dz/dA.
     """
     with tf.GradientTape() as tape:
         tape.watch(grid)
@@ -90,10 +90,10 @@ def tag_gradient(tagger: Tagger, grid: tf.Tensor, index: tf.Tensor) -> tf.Tensor
 
 
 def pixel_gradient(encoder: keras.Model, pixels: tf.Tensor, grid_gradient: tf.Tensor) -> tf.Tensor:
-    """Carry a gradient at the grid on to the pixels.
+    """Backpropagate a gradient at the grid to the pixels.
 
     Args:
-        encoder: The encoder; it computes as it does when it is used.
+        encoder: The encoder, which runs in inference mode.
         pixels: float32 [1, S, S, 3] in 0..255.
         grid_gradient: dz/dA, float32 [1, rows, columns, channels].
 
@@ -107,10 +107,10 @@ def pixel_gradient(encoder: keras.Model, pixels: tf.Tensor, grid_gradient: tf.Te
 
 
 class Graphs:
-    """The graphs of one captioner; arrays in, arrays out."""
+    """The graphs of one captioner, called with arrays and returning arrays."""
 
     def __init__(self, captioner: Captioner, tagger: Tagger | None) -> None:
-        """Take the parts, whose weights may go on changing; nothing is compiled yet."""
+        """Build the graphs without compiling them; later changes of the weights take effect."""
         encoder, decoder = captioner.encoder, captioner.decoder
         grid = encoder.output_shape[1:]
         grids, one_grid = (tf.TensorSpec((count, *grid), tf.float32) for count in (None, 1))
@@ -124,9 +124,9 @@ class Graphs:
             lambda *inputs: direct_cams(decoder, *inputs),
             input_signature=[grids, hidden, rows_of_words, rows_of_words],
         )
-        self._cam = {name: _one_of(self._cams, name) for name in Cams._fields}
+        self._cam = {name: _single_field(self._cams, name) for name in ClassActivationMaps._fields}
         self._attention = graph(
-            lambda *inputs: attention(decoder, *inputs), input_signature=[grids, hidden]
+            lambda *inputs: attention_weights(decoder, *inputs), input_signature=[grids, hidden]
         )
         self._logits = graph(
             lambda *inputs: caption_logits(decoder, *inputs),
@@ -153,60 +153,60 @@ class Graphs:
         self._shapes = (1, *encoder.input_shape[1:]), (1, *grid)
 
     def warm_up(self) -> None:
-        """Compile the ways to the pixels, which takes seconds, before somebody waits for it."""
+        """Compile the gradients at the pixels ahead of their first use, which takes seconds."""
         pixels, grid = (np.zeros(shape, np.float32) for shape in self._shapes)
         words = np.array([END], np.int32)
-        self.caption_gradient(grid[0], words, Terms(words, words))
-        self.attack_gradient(grid[0], Objective(words, words))
+        self.caption_gradient(grid[0], words, LogitTerms(words, words))
+        self.attack_gradient(grid[0], AttackObjective(words, words))
         self.pixel_gradient(pixels[0], grid[0])
 
-    def direct_cams(self, grids: Array, hidden: Array, terms: Terms) -> Cams:
-        """See `direct_cams`: terms [B, T] each; arrays [B, T, rows, columns]."""
-        return Cams(*map(np.asarray, self._cams(grids, hidden, *terms)))
+    def direct_cams(self, grids: Array, hidden: Array, terms: LogitTerms) -> ClassActivationMaps:
+        """See `direct_cams`: terms [B, T] each; returns arrays [B, T, rows, columns]."""
+        return ClassActivationMaps(*map(np.asarray, self._cams(grids, hidden, *terms)))
 
-    def direct_cam(self, name: str, grids: Array, hidden: Array, terms: Terms) -> Array:
-        """Compute one field of `direct_cams` alone, which costs less."""
+    def direct_cam(self, name: str, grids: Array, hidden: Array, terms: LogitTerms) -> Array:
+        """Compute only one field of `direct_cams`, which costs less."""
         return np.asarray(self._cam[name](grids, hidden, *terms))
 
-    def attention(self, grids: Array, hidden: Array) -> Array:
-        """See `attention`: grids [B, ...], hidden [B, T, W]; [B, T, rows, columns]."""
+    def attention_weights(self, grids: Array, hidden: Array) -> Array:
+        """See `attention_weights`: grids [B, ...], hidden [B, T, W]; [B, T, rows, columns]."""
         return np.asarray(self._attention(grids, hidden))
 
-    def caption_logits(self, grids: Array, tokens: Tokens, terms: Terms) -> Array:
+    def caption_logits(self, grids: Array, tokens: Tokens, terms: LogitTerms) -> Array:
         """See `caption_logits`: grids [B, ...], tokens and terms [T]; z [B]."""
         return np.asarray(self._logits(grids, tokens, *terms))
 
-    def caption_gradient(self, grid: Array, tokens: Tokens, terms: Terms) -> Array:
-        """See `caption_gradient`: of one grid [rows, columns, channels]."""
+    def caption_gradient(self, grid: Array, tokens: Tokens, terms: LogitTerms) -> Array:
+        """See `caption_gradient`: of a single grid [rows, columns, channels]."""
         return np.asarray(self._gradient(grid[None], tokens, *terms)[0])
 
-    def attack_gradient(self, grid: Array, raised: Objective) -> Array:
-        """See `objective_gradient`: of one grid [rows, columns, channels]."""
-        tokens, lowered, word = raised
-        return np.asarray(self._attack(grid[None], tokens, lowered, np.int32(word))[0])
+    def attack_gradient(self, grid: Array, objective: AttackObjective) -> Array:
+        """See `objective_gradient`: of a single grid [rows, columns, channels]."""
+        tokens, lowered, raised = objective
+        return np.asarray(self._attack(grid[None], tokens, lowered, np.int32(raised))[0])
 
     def tag_logits(self, grids: Array) -> Array:
-        """See `Tagger.logits`: grids [B, ...]; [B, len(kinds())]."""
-        return np.asarray(_present(self._tag_logits)(grids))
+        """See `Tagger.logits`: grids [B, ...]; [B, len(tag_kinds())]."""
+        return np.asarray(_require_tags(self._tag_logits)(grids))
 
     def tag_gradient(self, grid: Array, index: int) -> Array:
-        """See `tag_gradient`: of one grid [rows, columns, channels]."""
-        return np.asarray(_present(self._tag_gradient)(grid[None], np.int32(index))[0])
+        """See `tag_gradient`: of a single grid [rows, columns, channels]."""
+        return np.asarray(_require_tags(self._tag_gradient)(grid[None], np.int32(index))[0])
 
     def pixel_gradient(self, pixels: Array, grid_gradient: Array) -> Array:
         """See `pixel_gradient`: pixels [S, S, 3], gradient [rows, columns, channels]."""
         return np.asarray(self._pixel_gradient(pixels[None], grid_gradient[None])[0])
 
 
-def _one_of(cams: Any, name: str) -> Any:
-    """The graph of one field: what only the others need is not computed."""
+def _single_field(cams: Any, name: str) -> Any:
+    """Return the graph of one field, in which what only the others need is pruned."""
     return graph(
         lambda *inputs: getattr(cams.python_function(*inputs), name),
         input_signature=cams.input_signature,
     )
 
 
-def _present(graph: Any) -> Any:
+def _require_tags(graph: Any) -> Any:
     if graph is None:
-        raise ValueError("this captioner knows no tags")
+        raise ValueError("this captioner has no tags")
     return graph

@@ -1,9 +1,4 @@
-"""A map: how much each place of a picture mattered.
-
-The maps that come with a caption: of its words, and of all of it.
-
-What a check of a map found: whether the places that it points at are what the word rests on.
-"""
+"""Heat maps of an image, the maps of a caption, and the result of checking a map."""
 
 import base64
 import math
@@ -14,26 +9,25 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-MOST_CELLS = 65
-"""Of a side of a map that is sent."""
+MAX_CELLS = 65
+"""Cells on a side of a map in JSON."""
 
 _LEVELS = 255
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Map:
-    """How much each place mattered: none is negative."""
+    """How much each region of an image mattered; no value is negative."""
 
     values: NDArray[np.float32]
-    """[rows, columns], over the whole picture: its rows and columns are of equal height and
-    width. In the unit of the method, see `Method.unit`."""
+    """[rows, columns], an even grid over the whole image, in the method's unit (`Method.unit`)."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the map as JSON values, in 255 levels of its largest value, the peak.
+        """Return the map as JSON values, quantized to 255 levels of its peak.
 
-        A map of more than `MOST_CELLS` a side is sent as the means of its blocks.
+        A map of more than `MAX_CELLS` a side is downsampled.
         """
-        values = pooled(self.values)
+        values = downsample(self.values)
         peak = float(values.max())
         levels = np.rint(values * (_LEVELS / peak)) if peak > 0 else np.zeros_like(values)
         return {
@@ -44,15 +38,15 @@ class Map:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Map":
-        """Read what `to_json` returned: as it was but for the levels."""
+        """Read what `to_json` returned."""
         levels = np.frombuffer(base64.b64decode(values["data"]), np.uint8)
         scale = np.float32(values["peak"] / _LEVELS)
         return cls(levels.reshape(values["shape"]).astype(np.float32) * scale)
 
 
-def pooled(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Take the means of blocks, the smallest that leave `MOST_CELLS` a side: of [H, W, ...]."""
-    rows, columns = (math.ceil(side / math.ceil(side / MOST_CELLS)) for side in values.shape[:2])
+def downsample(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Average [H, W, ...] over the smallest blocks that leave at most `MAX_CELLS` a side."""
+    rows, columns = (math.ceil(side / math.ceil(side / MAX_CELLS)) for side in values.shape[:2])
     if (rows, columns) == values.shape[:2]:
         return values
     means = cv2.resize(values, (columns, rows), interpolation=cv2.INTER_AREA)
@@ -61,14 +55,14 @@ def pooled(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CaptionMaps:
-    """Where the captioner looked."""
+    """The maps of a caption and of its words."""
 
     method: str
-    """The name of the method, see `inference.explanations.methods`."""
+    """Name of the method, see `inference.explanations.methods`."""
     words: tuple[Map, ...]
-    """Of each of the caption's `words`."""
+    """One for each of the caption's `words`."""
     caption: Map
-    """Of the whole caption as it was found, also when not all of it is said."""
+    """Of the whole caption, even if it has a fallback."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the maps as JSON values."""
@@ -80,7 +74,7 @@ class CaptionMaps:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "CaptionMaps":
-        """Read what `to_json` returned: as it was but for the levels of the maps."""
+        """Read what `to_json` returned."""
         return cls(
             values["method"],
             tuple(map(Map.from_json, values["words"])),
@@ -90,16 +84,16 @@ class CaptionMaps:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The probability of a word, given the words before it, with parts of the picture blanked."""
+    """The result of checking a word's map: the word's probability with regions blanked."""
 
     share: float
-    """Of the picture that was blanked, in 0..1."""
+    """Share of the image that was blanked, in 0..1."""
     prob: float
-    """With nothing blanked, in 0..1."""
+    """p(word | image, previous words) with nothing blanked, in 0..1."""
     blanked: float
-    """With the top of the map blanked."""
+    """The same with the top of the map blanked."""
     random: tuple[float, float, float]
-    """With as much of other places blanked: the lowest, the median and the highest of the draws."""
+    """The same with as much of other regions blanked: lowest, median and highest of the draws."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the check as JSON values."""

@@ -1,7 +1,4 @@
-"""The logits that the z of a word, a contrast or a caption is a sum of.
-
-What an attack raises: a number z of the grid, and its gradient.
-"""
+"""The score z that is differentiated: a sum of logits for explanations, an attack's objective."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -12,80 +9,81 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from inference.explanations.target import Target
-from models.captioner import Decoder, State, silencing
+from models.captioner import Decoder, State, forbidden_token_bias
 from models.language import PAD, SPECIAL_WORDS, START, Vocabulary
 
 _NEVER = -1e9
+"""A log-probability below all others."""
 
 
-class Terms(NamedTuple):
-    """z is the sum over a caption's places of the logit of one word less that of another.
+class LogitTerms(NamedTuple):
+    """z = the sum over a caption's places of the logit of one word less that of another.
 
-    Where there is no such term the word is `PAD`.
+    The word is `PAD` where there is no such term.
     """
 
     plus: NDArray[np.int32]
-    """[T], of the words whose logits are added."""
+    """[T], words whose logits are added."""
     minus: NDArray[np.int32]
-    """[T], of those whose logits are taken off."""
+    """[T], words whose logits are subtracted."""
 
 
-def terms(target: Target, words: Sequence[int], vocabulary: Vocabulary) -> Terms:
-    """Resolve a target that is no tag.
+def logit_terms(target: Target, words: Sequence[int], vocabulary: Vocabulary) -> LogitTerms:
+    """Resolve a target other than a tag.
 
     Args:
-        target: Of the kinds `word`, `contrast` or `caption`.
-        words: The caption's tokens, without its end.
-        vocabulary: What they are ids of.
+        target: Of kind `word`, `contrast` or `caption`.
+        words: The caption's tokens, without the end token.
+        vocabulary: The vocabulary of these tokens.
 
     Returns:
-        The terms, T up to the last place that has one.
+        The terms, with T up to the last place that has one.
 
     Raises:
-        ValueError: If there is no such place in the caption, or no such word.
+        ValueError: If the caption has no word at this index, or the vocabulary has no such word.
     """
     if target.kind == "caption":
         if not words:
             raise ValueError("a caption without words cannot be explained")
-        return Terms(np.array(words, np.int32), np.full(len(words), PAD, np.int32))
+        return LogitTerms(np.array(words, np.int32), np.full(len(words), PAD, np.int32))
     place = _place(target, words)
-    found = Terms(*(np.full(place + 1, PAD, np.int32) for _ in Terms._fields))
+    found = LogitTerms(*(np.full(place + 1, PAD, np.int32) for _ in LogitTerms._fields))
     found.plus[place] = words[place]
     if target.kind == "contrast":
-        found.minus[place] = _other_word(target, words[place], vocabulary)
+        found.minus[place] = _contrast_word(target, words[place], vocabulary)
     return found
 
 
 def _place(target: Target, words: Sequence[int]) -> int:
     if target.index is None or not 0 <= target.index < len(words):
-        raise ValueError(f"the caption has {len(words)} words, none at {target.index}")
+        raise ValueError(f"the caption has {len(words)} words, none at index {target.index}")
     return target.index
 
 
-def _other_word(target: Target, said: int, vocabulary: Vocabulary) -> int:
+def _contrast_word(target: Target, word: int, vocabulary: Vocabulary) -> int:
     if target.text is None or target.text in SPECIAL_WORDS or target.text not in vocabulary.words:
-        raise ValueError(f"the captioner does not know the word {target.text!r}")
+        raise ValueError(f"the word {target.text!r} is not in the captioner's vocabulary")
     other = vocabulary.words.index(target.text)
-    if other == said:
-        raise ValueError(f"{target.text!r} is what it said: there is nothing to tell apart")
+    if other == word:
+        raise ValueError(f"the caption already has {target.text!r} here; choose another word")
     return other
 
 
-class Objective(NamedTuple):
-    """z = - sum over t of log p(lowered_t | words before) + how near the raised word is.
+class AttackObjective(NamedTuple):
+    """z = - sum over t of log p(lowered_t | previous words) + closeness of the raised word.
 
-    The words before are those of `tokens`. The raised word is as near as it gets in any place t:
-    the greatest of log p_t(raised) - log p_t(the likeliest other word), which is above 0 where it
-    is the likeliest (the keyword loss of Chen et al., "Attacking Visual Language Grounding with
-    Adversarial Examples: A Case Study on Neural Image Captioning", ACL 2018).
+    The previous words are those of `tokens`. The raised word's closeness is the maximum over all
+    places t of log p_t(raised) - log p_t(the most probable other word), which is above 0 where it
+    is the most probable word (the keyword loss of Chen et al., "Attacking Visual Language Grounding
+    with Adversarial Examples: A Case Study on Neural Image Captioning", ACL 2018).
     """
 
     tokens: NDArray[np.int32]
-    """[T]: the caption that is told, as far as it matters."""
+    """[T]: the caption, up to the last place that matters."""
     lowered: NDArray[np.int32]
-    """[T]: words that are to become unlikely in their places; `PAD` where none is."""
+    """[T]: words to make improbable in their places; `PAD` where there is none."""
     raised: int = PAD
-    """The word that is to come up; `PAD` if none is."""
+    """The word to make probable in any place; `PAD` if there is none."""
 
 
 def objective_gradient(
@@ -95,12 +93,12 @@ def objective_gradient(
     lowered: tf.Tensor,
     raised: tf.Tensor,
 ) -> tf.Tensor:
-    """Differentiate z to the grid, through all that the words before have read.
+    """Differentiate z with respect to the grid, through all previous steps.
 
     Args:
         decoder: The decoder; dropout is off.
         grid: float32 [1, rows, columns, channels].
-        tokens: int32 [T], see `Objective`, and so on.
+        tokens: int32 [T], see `AttackObjective`, like the next two.
         lowered: int32 [T].
         raised: int32 [].
 
@@ -121,25 +119,27 @@ def objective(
     raised: tf.Tensor,
 ) -> tf.Tensor:
     """Compute z, float32 []; see `objective_gradient`."""
-    memory = decoder.remember(grid)
+    memory = decoder.build_memory(grid)
     before = decoder.embedding(tf.concat([[START], tokens[:-1]], axis=0))
-    silence = tf.constant(silencing(decoder.config.vocabulary_size))
+    forbidden = tf.constant(forbidden_token_bias(decoder.config.vocabulary_size))
     is_raised = tf.range(decoder.config.vocabulary_size) == raised
 
     def unfinished(place: tf.Tensor, *_: Any) -> tf.Tensor:
         return place < tf.shape(tokens)[0]
 
-    def advance(place: tf.Tensor, z: tf.Tensor, near: tf.Tensor, *state: Any) -> tuple[Any, ...]:
-        read, _, handed_on = decoder.advance(before[place][None, None], State(*state), memory)
-        log_probs = keras.ops.log_softmax(decoder.logits(read)[0, 0] + silence)
-        there = tf.cast(lowered[place] != PAD, tf.float32)
-        z -= there * log_probs[lowered[place]]
+    def advance(
+        place: tf.Tensor, z: tf.Tensor, closeness: tf.Tensor, *state: Any
+    ) -> tuple[Any, ...]:
+        readout, _, new_state = decoder.advance(before[place][None, None], State(*state), memory)
+        log_probs = keras.ops.log_softmax(decoder.logits(readout)[0, 0] + forbidden)
+        present = tf.cast(lowered[place] != PAD, tf.float32)
+        z -= present * log_probs[lowered[place]]
         other = tf.reduce_max(tf.where(is_raised, _NEVER, log_probs))
-        near = tf.maximum(near, log_probs[raised] - other)
-        return place + 1, z, near, *handed_on
+        closeness = tf.maximum(closeness, log_probs[raised] - other)
+        return place + 1, z, closeness, *new_state
 
-    # A loop, where teacher forcing unrolls its steps: one graph for captions of all lengths.
-    nowhere = tf.constant(2 * _NEVER)
-    start = (tf.constant(0), tf.constant(0.0), nowhere, *decoder.start(memory, 1))
-    _, z, near, *_ = tf.while_loop(unfinished, advance, start)
-    return z + tf.where(raised != PAD, near, 0.0)
+    # A loop, not unrolled as in `Decoder.teacher_force`: one graph for captions of all lengths.
+    lowest = tf.constant(2 * _NEVER)
+    start = (tf.constant(0), tf.constant(0.0), lowest, *decoder.initial_state(memory, 1))
+    _, z, closeness, *_ = tf.while_loop(unfinished, advance, start)
+    return z + tf.where(raised != PAD, closeness, 0.0)

@@ -1,32 +1,29 @@
-"""What is explained: the number z that a method attributes to places of the picture.
-
-What a method says of itself, for people and for requests that name it.
-"""
+"""Targets of explanations, and the cards that describe the methods. Needs no TensorFlow."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Kind = Literal["word", "contrast", "caption", "tag"]
+TargetKind = Literal["word", "contrast", "caption", "tag"]
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A choice of z, given the picture and the words of its caption.
+    """What to explain: a choice of the score z, given the image and the caption's words.
 
-    `word`: the logit of the word at `index`, given the words before it. `contrast`: that logit
-    less the logit of the word `text` in the same place: why this word and not that one.
-    `caption`: the sum of the logits of all words that were said, the end left out. `tag`: the
-    log-odds of the tag `text`, see `models.calibration.tags`.
+    `word`: the logit of the word at `index`, given the previous words. `contrast`: that logit less
+    the logit of the word `text` in the same place: why this word instead of that one. `caption`:
+    the sum of the logits of all words, without the end token. `tag`: the log-odds of the tag
+    `text`, see `models.calibration.tags`.
     """
 
-    kind: Kind
+    kind: TargetKind
     index: int | None = None
-    """Place in the caption, from 0: of `word` and `contrast`."""
+    """For `word` and `contrast`: index of the word in the caption, from 0."""
     text: str | None = None
-    """The tag, or the word that might have stood there: of `tag` and `contrast`."""
+    """For `tag` and `contrast`: the tag, or the word to compare with."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the target as JSON values, without what it does not have."""
+        """Return the target as JSON values, without the fields that are None."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     @classmethod
@@ -37,20 +34,20 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class MethodCard:
-    """A method of `inference.explanations.methods`, without what computes it."""
+    """The properties of a method, see `inference.explanations.method.Method`."""
 
     name: str
-    """As requests name it: `gradcam`."""
+    """Identifier in requests, such as `gradcam`."""
     title: str
-    """For people: `Grad-CAM`."""
+    """Display name, such as `Grad-CAM`."""
     paper: str
     """Where it is defined."""
     cost: str
     """In passes through the encoder and the decoder, for people."""
     unit: str
-    """Of the map's values."""
+    """Unit of the map's values."""
     kinds: tuple[str, ...]
-    """Kinds of targets that it can explain, see `Target`."""
+    """Kinds of targets that it can explain."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the card as JSON values."""

@@ -1,1 +1,4 @@
-"""Are the explanations true? Measured on pictures: `python -m inference.faithfulness`."""
+"""Measure how faithful explanations are to the captioner: `python -m inference.faithfulness`.
+
+Nothing is exported here: most modules load TensorFlow.
+"""

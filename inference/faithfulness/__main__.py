@@ -1,10 +1,10 @@
-"""Measure whether explanations are true: `python -m inference.faithfulness --data DIR`.
+"""Measure how faithful explanations are to the captioner.
 
-For the words of captions: areas under their deletion and insertion curves, whether they disappear
-when what mattered is blanked, whether maps change when the captioner's weights are randomised, and
-whether they stay while a video's caption does. Takes about 15 minutes for 100 pictures on two
-cores; one that was stopped goes on when it is started again. Writes `report.json` and
-`faithfulness.webp`.
+For the words of captions, measures the areas under deletion and insertion curves, whether words
+disappear when the most important regions are blanked, whether maps change when the captioner's
+weights are randomised, and whether maps are stable while the caption of a video stays the same.
+Takes about 15 minutes for 100 images on two cores; an interrupted run continues when it is started
+again. Writes report.json and faithfulness.webp.
 """
 
 import argparse
@@ -19,18 +19,18 @@ from tqdm import tqdm
 
 from inference.captioning.model import CaptionModel
 from inference.explanations.methods import METHODS
-from inference.faithfulness.measurement import Journal, Said, caption, measure
-from inference.faithfulness.randomisation import KerasEncoded, Similarity, randomise
-from inference.faithfulness.report import Measurements, draw
-from inference.faithfulness.stability import VideoError, pan, read_video, stability
-from inference.startup import quiet, use_one_thread
-from models.checkpoint import DEFAULT, ReleaseError
+from inference.faithfulness.measurement import Journal, Sample, caption_image, measure
+from inference.faithfulness.randomisation import KerasCaptionModel, Similarity, randomise
+from inference.faithfulness.report import Measurements, plot
+from inference.faithfulness.stability import VideoError, measure_stability, pan, read_video
+from inference.startup import quiet_stderr, use_one_thread
+from models.checkpoint import DEFAULT_CHECKPOINT, CheckpointError
 from models.datasets import DatasetError, open_dataset
 from models.digests import weights_sha256
-from models.preprocessing import squeeze
+from models.preprocessing import resize_to_square
 
 _METHODS = "readcam,gradcam,gradcam-total,hirescam,attention"
-_RANDOMISED_PICTURES = 12
+_RANDOMISED_IMAGES = 12
 _SCENES = 20
 _SEED = 0
 _JOURNAL = "measured.jsonl"
@@ -40,17 +40,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit status."""
     options = _parser().parse_args(arguments)
     try:
-        methods = _methods(options.methods)
+        methods = _parse_methods(options.methods)
         options.out.mkdir(parents=True, exist_ok=True)
-        photographs = _photographs(options.data, options.split, options.limit)
+        photographs = _read_photographs(options.data, options.split, options.limit)
         measurements = _measure(options, methods, photographs)
-    except (DatasetError, ReleaseError, VideoError, OSError, ValueError) as problem:
+    except (DatasetError, CheckpointError, VideoError, OSError, ValueError) as problem:
         print(f"faithfulness: {problem}", file=sys.stderr)
         return 2
-    print("\n".join(measurements.lines()))
+    print("\n".join(measurements.markdown_lines()))
     report = measurements.to_json()
     (options.out / "report.json").write_text(json.dumps(report) + "\n", encoding="utf-8")
-    draw(options.out / "faithfulness.webp", report)
+    plot(options.out / "faithfulness.webp", report)
     (options.out / _JOURNAL).unlink()
     print(f"\nWrote {options.out / 'report.json'} and {options.out / 'faithfulness.webp'}")
     return 0
@@ -62,40 +62,52 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--data", type=Path, required=True, help="folder of the data set")
-    parser.add_argument("--split", default="dev", help="which images (default: dev)")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the dataset")
+    parser.add_argument("--split", default="dev", help="split of the dataset (default: dev)")
     parser.add_argument(
-        "--limit", type=int, default=100, metavar="N", help="how many of them (default: 100)"
+        "--limit", type=int, default=100, metavar="N", help="number of images (default: 100)"
     )
-    parser.add_argument("--captioner", type=Path, default=DEFAULT, help="folder of the captioner")
-    parser.add_argument("--methods", default=_METHODS, metavar="NAMES", help=f"default: {_METHODS}")
     parser.add_argument(
-        "--video", type=Path, metavar="FILE", help="to measure stability on, not on pans"
+        "--captioner", type=Path, default=DEFAULT_CHECKPOINT, help="folder of the captioner"
+    )
+    parser.add_argument(
+        "--methods",
+        default=_METHODS,
+        metavar="NAMES",
+        help=f"explanation methods, separated by commas (default: {_METHODS})",
+    )
+    parser.add_argument(
+        "--video",
+        type=Path,
+        metavar="FILE",
+        help="video to measure stability on (default: slow pans over the images)",
     )
     parser.add_argument(
         "--out",
         type=Path,
         default=Path("runs") / "faithfulness",
         metavar="DIR",
-        help="for the report and the plot (default: runs/faithfulness)",
+        help="output folder (default: runs/faithfulness)",
     )
     return parser
 
 
-def _methods(names: str) -> list[str]:
+def _parse_methods(names: str) -> list[str]:
     methods = list(dict.fromkeys(names.split(",")))
+    available = [name for name, each in METHODS.items() if "word" in each.kinds]
     for name in methods:
-        if name not in METHODS or "word" not in METHODS[name].kinds:
-            known = ", ".join(name for name, each in METHODS.items() if "word" in each.kinds)
-            raise ValueError(f"no method that explains words is called {name!r}; there are {known}")
+        if name not in available:
+            raise ValueError(
+                f"{name!r} is no method that explains words; available: {', '.join(available)}"
+            )
     return methods
 
 
-def _photographs(data: Path, split: str, limit: int) -> list[NDArray[np.uint8]]:
+def _read_photographs(data: Path, split: str, limit: int) -> list[NDArray[np.uint8]]:
     dataset = open_dataset(data)
     examples = dataset.examples(split)
     if limit < 1:
-        raise ValueError(f"--limit is {limit}: one picture at least is needed")
+        raise ValueError(f"--limit is {limit}, but must be at least 1")
     order = np.random.default_rng(_SEED).permutation(len(examples))[:limit]
     return [dataset.image(examples[index].name) for index in order]
 
@@ -104,16 +116,16 @@ def _measure(
     options: argparse.Namespace, methods: Sequence[str], photographs: list[NDArray[np.uint8]]
 ) -> Measurements:
     use_one_thread()
-    with quiet():
+    with quiet_stderr():
         model = CaptionModel(options.captioner)
-        randomised = KerasEncoded(options.captioner)
+        keras_model = KerasCaptionModel(options.captioner)
     side = model.image_size
     scenes = (
         [read_video(options.video, side)]
         if options.video
         else [pan(each, side) for each in photographs[:_SCENES]]
     )
-    said = [caption(model, squeeze(each, side)) for each in photographs]
+    samples = [caption_image(model, resize_to_square(each, side)) for each in photographs]
     run = {
         "weights": weights_sha256(options.captioner),
         "split": options.split,
@@ -121,26 +133,28 @@ def _measure(
         "methods": list(methods),
     }
     journal = Journal(options.out / _JOURNAL, run)
-    for index, each in enumerate(tqdm(said, desc="words", unit="picture")):
-        if index >= len(journal.pictures):
+    for index, each in enumerate(tqdm(samples, desc="words", unit="image")):
+        if index >= len(journal.images):
             journal.add(measure(model, each, methods, np.random.default_rng((_SEED, index))))
-    captioned = [[caption(model, frame) for frame in frames] for frames in scenes]
-    stable = {name: stability(model, captioned, name) for name in tqdm(methods, desc="stability")}
+    captioned = [[caption_image(model, frame) for frame in frames] for frames in scenes]
+    stability = {
+        name: measure_stability(model, captioned, name) for name in tqdm(methods, desc="stability")
+    }
     return Measurements(
         captioner=model.card.name,
         weights_sha256=run["weights"],
         split=options.split,
-        pictures=journal.pictures,
-        randomised=_randomise(randomised, said[:_RANDOMISED_PICTURES], methods),
-        stable=stable,
+        images=journal.images,
+        randomised=_randomise(keras_model, samples[:_RANDOMISED_IMAGES], methods),
+        stability=stability,
         footage=options.video.name if options.video else f"{len(scenes)} slow pans",
     )
 
 
 def _randomise(
-    model: KerasEncoded, said: Sequence[Said], methods: Sequence[str]
+    model: KerasCaptionModel, samples: Sequence[Sample], methods: Sequence[str]
 ) -> list[dict[str, Similarity]]:
-    return list(tqdm(randomise(model, said, methods), desc="randomisation", unit="stage"))
+    return list(tqdm(randomise(model, samples, methods), desc="randomisation", unit="stage"))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The measurements of one picture: each word of its caption, by each method and baseline.
+"""Measure an image: each metric for the words of its caption, by explanation method and baseline.
 
-What was measured so far, so that a run that was stopped goes on where it was.
+A journal keeps the measured images, so that an interrupted run can be resumed.
 """
 
 import json
@@ -14,201 +14,222 @@ from numpy.typing import NDArray
 
 from inference.captioning.model import CaptionModel
 from inference.explanations import Target
+from inference.explanations.captioned_image import CaptionedImage
 from inference.explanations.methods import METHODS
-from inference.explanations.subject import Subject
-from inference.faithfulness.cells import Cells, Order, at_random, by_importance, from_centre
-from inference.faithfulness.curves import area, captions_without, curves, is_gone
+from inference.faithfulness.metrics import (
+    CellGrid,
+    CellOrder,
+    area_under_curve,
+    captions_when_blanked,
+    centre_order,
+    measure_curves,
+    order_by_importance,
+    random_order,
+    word_disappeared,
+)
 from inference.progress import finish
 from inference.word_kinds import WordKind, word_kind
 from models.language import END, PAD
 
 RANDOM, CENTRE = "random", "centre"
+"""The baselines."""
 
 RANDOM_ORDERS = 5
-"""The random baseline is the mean of so many orders."""
+"""The random baseline is the mean over this many orders."""
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """A picture with its caption, measured or to be measured."""
+class Sample:
+    """An image with its caption."""
 
-    picture: NDArray[np.uint8]
-    """RGB, uint8 [side, side, 3], of the captioner's size."""
+    image: NDArray[np.uint8]
+    """RGB, uint8 [side, side, 3], of the captioner's image size."""
     tokens: tuple[int, ...]
-    """The caption's, with its end if it was not cut."""
+    """The caption's, with its end token unless it was cut."""
     words: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class MeasuredWord:
-    """What became of one word."""
+    """The measurements of one word."""
 
     text: str
     kind: WordKind
     prob: float
-    """In the whole picture."""
+    """In the original image."""
     deletion: dict[str, list[float]]
-    """p(word) at each of `curves.shares`, by method and baseline."""
+    """p(word) at each of `curve_shares`, by method and baseline."""
     insertion: dict[str, list[float]]
     gone: dict[str, float]
-    """How often the caption no longer says it, in 0..1, by method and baseline; of object words."""
+    """How often the word disappears from the caption, in 0..1, by method and baseline; only for
+    object words."""
 
     def deletion_area(self, name: str) -> float:
-        """Area under the deletion curve of a method or baseline."""
-        return float(area(np.array(self.deletion[name])))
+        """Return the area under the deletion curve of a method or baseline."""
+        return float(area_under_curve(np.array(self.deletion[name])))
 
     def insertion_area(self, name: str) -> float:
-        """Area under the insertion curve of a method or baseline."""
-        return float(area(np.array(self.insertion[name])))
+        """Return the area under the insertion curve of a method or baseline."""
+        return float(area_under_curve(np.array(self.insertion[name])))
 
 
 @dataclass(frozen=True, slots=True)
-class MeasuredPicture:
-    """What became of the words of one picture."""
+class MeasuredImage:
+    """The measurements of one image."""
 
     caption: str
     words: tuple[MeasuredWord, ...]
 
 
-def cells_of(model: CaptionModel) -> Cells:
-    """The cells that the captioner's grid makes of a picture."""
+def cell_grid(model: CaptionModel) -> CellGrid:
+    """Return the cells of the captioner's grid."""
     rows, columns = model.captioner.encoder.output_shape[1:3]
-    return Cells(rows, columns, model.image_size)
+    return CellGrid(rows, columns, model.image_size)
 
 
-def caption(model: CaptionModel, picture: NDArray[np.uint8]) -> Said:
-    """Caption a picture of the captioner's size, sure or not."""
-    tokens = model.search(model.encode([picture])).tokens[0]
-    kept = tuple(int(token) for token in tokens[tokens != PAD])
+def caption_image(model: CaptionModel, image: NDArray[np.uint8]) -> Sample:
+    """Caption an image of the captioner's size, at any confidence."""
+    found = model.search(model.encode([image])).tokens[0]
+    tokens = tuple(int(token) for token in found if token != PAD)
     names = model.captioner.vocabulary.words
-    return Said(picture, kept, tuple(names[token] for token in kept if token != END))
+    return Sample(image, tokens, tuple(names[token] for token in tokens if token != END))
 
 
-def explain(subject: Subject, method: str, index: int) -> NDArray[np.float64]:
-    """Explain a word by a method of `METHODS`: its map cell by cell, [cells]."""
-    found = finish(METHODS[method].explain(subject, Target("word", index)))
-    return cells_of(subject.model).read(found)
+def explain(subject: CaptionedImage, method: str, index: int) -> NDArray[np.float64]:
+    """Explain a word by a method of `METHODS`; return the map's value in each cell, [cells]."""
+    explanation = finish(METHODS[method].explain(subject, Target("word", index)))
+    return cell_grid(subject.model).resample(explanation)
 
 
-def object_maps(model: CaptionModel, said: Said, method: str) -> list[NDArray[np.float64]]:
-    """Explain every object word of a caption by what the captioner is now, see `explain`."""
-    subject = Subject(model, said.picture, said.tokens)
+def object_maps(model: CaptionModel, sample: Sample, method: str) -> list[NDArray[np.float64]]:
+    """Explain every object word of a caption with the captioner's current weights."""
+    subject = CaptionedImage(model, sample.image, sample.tokens)
     return [
         explain(subject, method, index)
-        for index, word in enumerate(said.words)
+        for index, word in enumerate(sample.words)
         if word_kind(word) == "object"
     ]
 
 
 def measure(
-    model: CaptionModel, said: Said, methods: Sequence[str], random: np.random.Generator
-) -> MeasuredPicture:
-    """Measure all words for objects, and one of each other kind, as a comparison.
+    model: CaptionModel, sample: Sample, methods: Sequence[str], random: np.random.Generator
+) -> MeasuredImage:
+    """Measure all object words, and one word of each other kind for comparison.
 
     Args:
         model: The captioner.
-        said: The picture and its caption.
+        sample: The image and its caption.
         methods: Names of `METHODS`.
         random: Draws the random baseline, breaks ties, and chooses the words of other kinds.
     """
-    cells = cells_of(model)
-    shared = {
-        CENTRE: [from_centre(cells, random)],
-        RANDOM: [at_random(cells, random) for _ in range(RANDOM_ORDERS)],
+    cells = cell_grid(model)
+    baseline_orders = {
+        CENTRE: [centre_order(cells, random)],
+        RANDOM: [random_order(cells, random) for _ in range(RANDOM_ORDERS)],
     }
-    baselines = {name: _Tried(model, said, orders, cells) for name, orders in shared.items()}
-    subject = Subject(model, said.picture, said.tokens)
+    baselines = {
+        name: _OrderEffects(model, sample, orders, cells)
+        for name, orders in baseline_orders.items()
+    }
+    subject = CaptionedImage(model, sample.image, sample.tokens)
     words = []
-    for index in _chosen(said.words, random):
-        tried = dict(baselines)
+    for index in _words_to_measure(sample.words, random):
+        effects = dict(baselines)
         for name in methods:
-            order = by_importance(explain(subject, name, index), random)
-            tried[name] = _Tried(model, said, [order], cells)
-        words.append(_measured(said, index, tried))
-    return MeasuredPicture(" ".join(said.words), tuple(words))
-
-
-class _Tried:
-    """What some orders of the cells do to a caption, on average."""
-
-    def __init__(
-        self, model: CaptionModel, said: Said, orders: Sequence[Order], cells: Cells
-    ) -> None:
-        found = curves(model, said.picture, said.tokens, orders, cells)
-        self.deletion = np.mean([each.deletion for each in found], axis=0)
-        self.insertion = np.mean([each.insertion for each in found], axis=0)
-        self._captions = captions_without(model, said.picture, orders, cells)
-
-    def gone(self, word: str) -> float:
-        return float(np.mean([is_gone(word, caption) for caption in self._captions]))
-
-
-def _chosen(words: Sequence[str], random: np.random.Generator) -> list[int]:
-    """Places of all object words, and of one word of each other kind."""
-    places: dict[WordKind, list[int]] = {"object": [], "other": [], "function": []}
-    for place, word in enumerate(words):
-        places[word_kind(word)].append(place)
-    rest = [int(random.choice(places[kind])) for kind in ("other", "function") if places[kind]]
-    return [*places["object"], *rest]
-
-
-def _measured(said: Said, index: int, tried: dict[str, _Tried]) -> MeasuredWord:
-    word = said.words[index]
-    kind = word_kind(word)
-    return MeasuredWord(
-        text=word,
-        kind=kind,
-        prob=_rounded(tried[RANDOM].deletion[0, index]),
-        deletion={name: _points(each.deletion[:, index]) for name, each in tried.items()},
-        insertion={name: _points(each.insertion[:, index]) for name, each in tried.items()},
-        gone={name: each.gone(word) for name, each in tried.items()} if kind == "object" else {},
-    )
-
-
-def _points(curve: NDArray[np.float64]) -> list[float]:
-    return [_rounded(value) for value in curve]
-
-
-def _rounded(value: float) -> float:
-    return round(float(value), 5)
+            order = order_by_importance(explain(subject, name, index), random)
+            effects[name] = _OrderEffects(model, sample, [order], cells)
+        words.append(_measured_word(sample, index, effects))
+    return MeasuredImage(" ".join(sample.words), tuple(words))
 
 
 class Journal:
-    """A file of measured pictures in their order, one a line, under a line that says of what run.
+    """A file of measured images in order, one a line, under a line that identifies the run.
 
-    The last line may be cut off: that picture is measured again.
+    An incomplete last line is dropped, and its image is measured again.
     """
 
     def __init__(self, path: Path, run: dict[str, Any]) -> None:
-        """Go on with the file if it is of the same run, and begin it anew otherwise.
+        """Continue the file if it belongs to the same run, and replace it otherwise.
 
         Args:
             path: The file.
-            run: All that decides what is measured, as JSON values.
+            run: Everything that determines the measurements, as JSON values.
 
         Raises:
             OSError: If the file cannot be read or written.
         """
         self._path = path
-        heading, self.pictures = _read(path)
+        heading, self.images = _read_journal(path)
         if heading != run:
-            self.pictures = []
-        lines = [run, *map(asdict, self.pictures)]
+            self.images = []
+        lines = [run, *map(asdict, self.images)]
         path.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
 
-    def add(self, picture: MeasuredPicture) -> None:
-        """Note the next picture."""
-        self.pictures.append(picture)
+    def add(self, image: MeasuredImage) -> None:
+        """Append the next image."""
+        self.images.append(image)
         with self._path.open("a", encoding="utf-8") as file:
-            file.write(f"{json.dumps(asdict(picture))}\n")
+            file.write(f"{json.dumps(asdict(image))}\n")
 
 
-def _read(path: Path) -> tuple[Any, list[MeasuredPicture]]:
+class _OrderEffects:
+    """Effects on a caption of removing or showing cells, averaged over some orders."""
+
+    def __init__(
+        self,
+        model: CaptionModel,
+        sample: Sample,
+        orders: Sequence[CellOrder],
+        cells: CellGrid,
+    ) -> None:
+        curves = measure_curves(model, sample.image, sample.tokens, orders, cells)
+        self.deletion = np.mean([each.deletion for each in curves], axis=0)
+        self.insertion = np.mean([each.insertion for each in curves], axis=0)
+        self._captions = captions_when_blanked(model, sample.image, orders, cells)
+
+    def disappearance(self, word: str) -> float:
+        """Return the share of the captions that no longer contain the word."""
+        return float(np.mean([word_disappeared(word, caption) for caption in self._captions]))
+
+
+def _words_to_measure(words: Sequence[str], random: np.random.Generator) -> list[int]:
+    """Return the indices of all object words, and of one word of each other kind."""
+    indices: dict[WordKind, list[int]] = {"object": [], "other": [], "function": []}
+    for index, word in enumerate(words):
+        indices[word_kind(word)].append(index)
+    rest = [int(random.choice(indices[kind])) for kind in ("other", "function") if indices[kind]]
+    return [*indices["object"], *rest]
+
+
+def _measured_word(sample: Sample, index: int, effects: dict[str, _OrderEffects]) -> MeasuredWord:
+    word = sample.words[index]
+    kind = word_kind(word)
+    return MeasuredWord(
+        text=word,
+        kind=kind,
+        prob=_round(effects[RANDOM].deletion[0, index]),
+        deletion={name: _points(each.deletion[:, index]) for name, each in effects.items()},
+        insertion={name: _points(each.insertion[:, index]) for name, each in effects.items()},
+        gone={name: each.disappearance(word) for name, each in effects.items()}
+        if kind == "object"
+        else {},
+    )
+
+
+def _points(curve: NDArray[np.float64]) -> list[float]:
+    return [_round(value) for value in curve]
+
+
+def _round(value: float) -> float:
+    return round(float(value), 5)
+
+
+def _read_journal(path: Path) -> tuple[Any, list[MeasuredImage]]:
     if not path.is_file():
         return None, []
     heading, *lines = path.read_text(encoding="utf-8").splitlines(keepends=True) or ["null\n"]
-    whole = [json.loads(line) for line in lines if line.endswith("\n")]
+    complete = [json.loads(line) for line in lines if line.endswith("\n")]
     return json.loads(heading), [
-        MeasuredPicture(each["caption"], tuple(MeasuredWord(**word) for word in each["words"]))
-        for each in whole
+        MeasuredImage(each["caption"], tuple(MeasuredWord(**word) for word in each["words"]))
+        for each in complete
     ]

@@ -1,8 +1,8 @@
-"""The model-randomisation check: a map that explains a model changes with its weights.
+"""Model-randomisation test: a map that explains a model must change when its weights change.
 
 Adebayo et al., "Sanity Checks for Saliency Maps" (NeurIPS 2018): weights are randomised from the
-top down, one part after the other, each on top of those before, and each map is compared with the
-one of the trained model. The maps of an edge detector would stay as they are.
+top down, one part after another, cumulatively, and each map is compared with that of the trained
+model. The maps of an edge detector would not change.
 """
 
 import re
@@ -16,17 +16,17 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from inference.captioning.model import CaptionModel
-from inference.faithfulness.measurement import Said, object_maps
+from inference.faithfulness.measurement import Sample, object_maps
 from models.calibration import rank_correlation
 from models.graph import graph
 
 TRAINED = "trained"
 """The stage at which no weight is random: maps are compared with themselves."""
-UNRELATED = "another picture's words"
-"""No stage: what maps have in common that explain different things, such as a love of the centre.
-Less than that cannot be expected."""
+UNRELATED = "words of another image"
+"""Not a stage: what maps of unrelated words have in common, such as a bias to the centre. Lower
+similarities cannot be expected."""
 
-_DECODER = (
+_DECODER_STAGES = (
     ("output", ("output", "word_bias", "embedding")),
     ("LSTM", ("lstm", "start_hidden", "start_cell")),
     ("attention", ("query", "key")),
@@ -34,25 +34,28 @@ _DECODER = (
 )
 """Parts of the decoder from the top down, with their layers."""
 
+_Maps = list[list[NDArray[np.float64]]]
+"""For each image, the maps of its object words."""
+
 
 @dataclass(frozen=True, slots=True)
 class Similarity:
-    """How much maps are like those of the trained model."""
+    """Similarity of maps to those of the trained model."""
 
     stage: str
-    """What was randomised last."""
+    """The part that was randomised last."""
     correlations: tuple[float, ...]
-    """Rank correlation of the cells, in -1..1, of each picture: the mean over its object words."""
+    """Rank correlation over the cells, in -1..1, for each image: the mean over its object words."""
 
 
-class KerasEncoded(CaptionModel):
-    """A captioner whose encoder follows its weights: Keras computes it, and no conversion."""
+class KerasCaptionModel(CaptionModel):
+    """A captioner whose encoder runs in Keras, so that it follows changes of its weights."""
 
     def __init__(self, folder: Path) -> None:
         """Load the captioner.
 
         Raises:
-            models.checkpoint.ReleaseError: If the folder holds no captioner that can be run.
+            models.checkpoint.CheckpointError: If the folder holds no usable captioner.
         """
         self._graph: Callable[[Any], Any] | None = None
         super().__init__(folder)
@@ -70,15 +73,15 @@ class KerasEncoded(CaptionModel):
 
 
 def randomise(
-    model: KerasEncoded, said: Sequence[Said], methods: Sequence[str], seed: int = 0
+    model: KerasCaptionModel, samples: Sequence[Sample], methods: Sequence[str], seed: int = 0
 ) -> Iterator[dict[str, Similarity]]:
     """Compare the maps of object words while more and more of a captioner is randomised.
 
-    The captions and their words stay what the trained captioner said.
+    The captions and their words remain those of the trained captioner.
 
     Args:
-        model: The captioner; of its weights nothing will be left.
-        said: Pictures with their captions.
+        model: The captioner; all its weights will be randomised.
+        samples: Images with their captions.
         methods: Names of `inference.explanations.methods.METHODS`.
         seed: Of the random weights.
 
@@ -87,22 +90,22 @@ def randomise(
         part.
     """
     random = np.random.default_rng(seed)
-    originals = {method: _maps(model, said, method) for method in methods}
+    originals = {method: _maps(model, samples, method) for method in methods}
     yield {method: _similarity(TRAINED, maps, maps) for method, maps in originals.items()}
-    yield {method: _unrelated(maps) for method, maps in originals.items()}
-    for stage, weights in parts(model):
+    yield {method: _unrelated_similarity(maps) for method, maps in originals.items()}
+    for stage, weights in weight_stages(model):
         for weight in weights:
-            shuffle(weight, random)
+            shuffle_weights(weight, random)
         yield {
-            method: _similarity(stage, maps, _maps(model, said, method))
+            method: _similarity(stage, maps, _maps(model, samples, method))
             for method, maps in originals.items()
         }
 
 
-def parts(model: CaptionModel) -> Iterator[tuple[str, list[Any]]]:
-    """The captioner's parts from the top down, each with its weights; none has a name twice."""
+def weight_stages(model: CaptionModel) -> Iterator[tuple[str, list[Any]]]:
+    """Yield the captioner's parts from the top down, each with a unique name and its weights."""
     decoder = model.captioner.decoder
-    for stage, layers in _DECODER:
+    for stage, layers in _DECODER_STAGES:
         yield stage, [weight for weight in decoder.weights if _layer(weight.path) in layers]
     blocks: dict[str, list[Any]] = {}
     for layer in model.captioner.encoder.layers:
@@ -111,46 +114,44 @@ def parts(model: CaptionModel) -> Iterator[tuple[str, list[Any]]]:
     yield from reversed(blocks.items())
 
 
-def shuffle(weight: Any, random: np.random.Generator) -> None:
-    """Put a variable's values in random order: the trained scale without what was learnt."""
+def shuffle_weights(weight: Any, random: np.random.Generator) -> None:
+    """Shuffle a variable's values: this keeps the trained scale and removes what was learnt."""
     values = np.asarray(weight.numpy())
     weight.assign(random.permutation(values.reshape(-1)).reshape(values.shape))
 
 
-def correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """Rank correlation of two maps, cell by cell; 0 where one is the same everywhere."""
+def map_correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """Return the rank correlation of two maps over the cells; 0 if one is constant."""
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         return 0.0
     return rank_correlation(a, b)
 
 
-_Maps = list[list[NDArray[np.float64]]]
-"""Of each picture those of each object word."""
-
-
-def _maps(model: CaptionModel, said: Sequence[Said], method: str) -> _Maps:
-    return [object_maps(model, each, method) for each in said]
+def _maps(model: CaptionModel, samples: Sequence[Sample], method: str) -> _Maps:
+    return [object_maps(model, each, method) for each in samples]
 
 
 def _similarity(stage: str, originals: _Maps, maps: _Maps) -> Similarity:
     return Similarity(
         stage,
         tuple(
-            float(np.mean([correlation(a, b) for a, b in zip(before, after, strict=True)]))
+            float(np.mean([map_correlation(a, b) for a, b in zip(before, after, strict=True)]))
             for before, after in zip(originals, maps, strict=True)
             if before
         ),
     )
 
 
-def _unrelated(maps: _Maps) -> Similarity:
-    """Compare the maps of each picture with those of the next."""
-    told = [picture for picture in maps if picture]
-    pairs = zip(told, [*told[1:], *told[:1]], strict=True) if len(told) > 1 else ()
+def _unrelated_similarity(maps: _Maps) -> Similarity:
+    """Compare the maps of each image with those of the next."""
+    explained = [image for image in maps if image]
+    others = [*explained[1:], *explained[:1]]
+    pairs = zip(explained, others, strict=True) if len(explained) > 1 else ()
     return Similarity(
         UNRELATED,
         tuple(
-            float(np.mean([correlation(a, b) for a in one for b in other])) for one, other in pairs
+            float(np.mean([map_correlation(a, b) for a in one for b in other]))
+            for one, other in pairs
         ),
     )
 
@@ -160,6 +161,6 @@ def _layer(path: str) -> str:
 
 
 def _block(layer: str) -> str:
-    """The encoder's block that a layer is of: "block7_expand_norm" is of "block7"."""
+    """Return the encoder's block that a layer belongs to: "block7" for "block7_expand_norm"."""
     found = re.match(r"(block\d+[a-z]?|[a-z]+)", layer)
     return found[1] if found else layer

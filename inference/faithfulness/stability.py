@@ -1,7 +1,7 @@
-"""Stability: whether the map of a word stays where it is while the caption stays what it is.
+"""Stability: whether the map of a word stays the same while the caption does.
 
-Neighbouring frames of a video show nearly the same, and what explains one word should nearly be the
-same too. Frames come from a video, or from a slow pan over photographs.
+Neighbouring frames of a video are nearly the same, and so should be the maps of the same word.
+Frames come from a video, or from a slow pan over photographs.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,39 +14,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.captioning.model import CaptionModel
-from inference.faithfulness.cells import by_importance
-from inference.faithfulness.curves import top
-from inference.faithfulness.measurement import Said, object_maps
-from inference.faithfulness.randomisation import correlation
-from models.preprocessing import squeeze
+from inference.faithfulness.measurement import Sample, object_maps
+from inference.faithfulness.metrics import order_by_importance, top_cells
+from inference.faithfulness.randomisation import map_correlation
+from models.preprocessing import resize_to_square
 
 PAN_FRAMES = 4
-"""Of each photograph."""
+"""Frames of a pan over one photograph."""
 PAN_WINDOW = 0.85
-"""Side of the window that moves over a photograph, as part of the photograph's."""
-EVERY_S = 0.5
-"""Between frames of a video."""
+"""Side of the window that moves over a photograph, as a share of the photograph's side."""
+INTERVAL_S = 0.5
+"""Time between the frames that are taken from a video."""
 
 Frames = list[NDArray[np.uint8]]
-"""Of one scene, in order: RGB, uint8 [side, side, 3]."""
+"""Frames of one scene, in order: RGB, uint8 [side, side, 3]."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stability:
-    """How alike the maps of the same word are in neighbouring frames."""
+    """Similarity of the maps of the same word in neighbouring frames."""
 
     pairs: int
-    """Neighbouring frames with the same caption, which names an object."""
+    """Neighbouring frames with the same caption that contains an object word."""
     changed: int
-    """Neighbouring frames with another caption, which are left out."""
+    """Neighbouring frames with different captions; they are not compared."""
     correlations: tuple[float, ...]
-    """Rank correlation of the cells, in -1..1: the mean over each pair's object words."""
+    """For each pair, the rank correlation over the cells, in -1..1: the mean over object words."""
     overlaps: tuple[float, ...]
-    """Likewise what the two most important fifths have in common, as part of their union."""
+    """For each pair, the intersection over union of the top fifths of the cells, likewise."""
 
 
 class VideoError(ValueError):
-    """The file is no video that can be read."""
+    """The file cannot be read as a video."""
 
 
 def pan(photograph: NDArray[np.uint8], side: int) -> Frames:
@@ -59,64 +58,68 @@ def pan(photograph: NDArray[np.uint8], side: int) -> Frames:
     height, width = photograph.shape[:2]
     room = 1 - PAN_WINDOW
     frames = []
-    for part in np.linspace(0, 1, PAN_FRAMES):
-        row, column = round(part * room * height), round(part * room * width)
+    for position in np.linspace(0, 1, PAN_FRAMES):
+        row, column = round(position * room * height), round(position * room * width)
         window = photograph[
             row : row + round(PAN_WINDOW * height), column : column + round(PAN_WINDOW * width)
         ]
-        frames.append(squeeze(np.ascontiguousarray(window), side))
+        frames.append(resize_to_square(np.ascontiguousarray(window), side))
     return frames
 
 
 def read_video(path: Path, side: int) -> Frames:
-    """Read a frame of a video every `EVERY_S`.
+    """Read a frame of a video every `INTERVAL_S` seconds.
 
     Args:
         path: The file.
         side: Of the frames, in pixels.
 
     Raises:
-        VideoError: If the file is no video.
+        VideoError: If the file cannot be read as a video.
     """
     video = cv2.VideoCapture(str(path))
     try:
-        step = max(1, round(EVERY_S * (video.get(cv2.CAP_PROP_FPS) or 25)))
-        frames = [squeeze(frame, side) for frame in _every(video, step)]
+        step = max(1, round(INTERVAL_S * (video.get(cv2.CAP_PROP_FPS) or 25)))
+        frames = [resize_to_square(frame, side) for frame in _every_nth_frame(video, step)]
     finally:
         video.release()
     if len(frames) < 2:
-        raise VideoError(f"{path} is no video of two frames or more that can be read")
+        raise VideoError(f"{path} cannot be read as a video of at least two frames")
     return frames
 
 
-def stability(model: CaptionModel, scenes: Sequence[Sequence[Said]], method: str) -> Stability:
-    """Compare the maps of object words between neighbouring frames of the same caption.
+def measure_stability(
+    model: CaptionModel, scenes: Sequence[Sequence[Sample]], method: str
+) -> Stability:
+    """Compare the maps of object words between neighbouring frames with the same caption.
 
     Args:
         model: The captioner.
-        scenes: Captioned frames in order; those of different scenes are no neighbours.
+        scenes: Captioned frames in order; frames of different scenes are not neighbours.
         method: A name of `inference.explanations.methods.METHODS`.
     """
     neighbours = [pair for frames in scenes for pair in pairwise(frames)]
     same = [pair for pair in neighbours if pair[0].words == pair[1].words]
     maps = [[object_maps(model, frame, method) for frame in pair] for pair in same]
-    told = [list(zip(*pair, strict=True)) for pair in maps if pair[0]]
+    compared = [list(zip(*pair, strict=True)) for pair in maps if pair[0]]
     return Stability(
-        pairs=len(told),
+        pairs=len(compared),
         changed=len(neighbours) - len(same),
-        correlations=tuple(float(np.mean([correlation(*pair) for pair in each])) for each in told),
-        overlaps=tuple(float(np.mean([overlap(*pair) for pair in each])) for each in told),
+        correlations=tuple(
+            float(np.mean([map_correlation(*pair) for pair in each])) for each in compared
+        ),
+        overlaps=tuple(float(np.mean([top_overlap(*pair) for pair in each])) for each in compared),
     )
 
 
-def overlap(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """What the most important cells of two maps have in common, as part of their union."""
+def top_overlap(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """Return the intersection over union of the top cells of two maps."""
     random = np.random.default_rng(0)
-    regions = [top(by_importance(values, random)) for values in (a, b)]
+    regions = [top_cells(order_by_importance(values, random)) for values in (a, b)]
     return float((regions[0] & regions[1]).sum() / (regions[0] | regions[1]).sum())
 
 
-def _every(video: cv2.VideoCapture, step: int) -> Iterator[NDArray[np.uint8]]:
+def _every_nth_frame(video: cv2.VideoCapture, step: int) -> Iterator[NDArray[np.uint8]]:
     index = 0
     while video.grab():
         if index % step == 0:

@@ -1,7 +1,4 @@
-"""How far a mean can be trusted: bootstrap confidence intervals over pictures.
-
-From measured pictures to figures: means over pictures, with how far they can be trusted.
-"""
+"""Summarise the measurements: means over images, with bootstrap confidence intervals."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,15 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.faithfulness.measurement import CENTRE, RANDOM, MeasuredPicture, MeasuredWord
+from inference.faithfulness.measurement import CENTRE, RANDOM, MeasuredImage, MeasuredWord
 from inference.word_kinds import WordKind
 
 RESAMPLES = 10_000
-_CONFIDENCE = 0.95
+CONFIDENCE = 0.95
 _BATCH = 500
 
 Score = Callable[[MeasuredWord, str], float]
-"""A figure of one word by a method or baseline."""
+"""Computes the score of one word by a method or baseline."""
 
 SCORES: dict[str, Score] = {
     "deletion": MeasuredWord.deletion_area,
@@ -26,7 +23,7 @@ SCORES: dict[str, Score] = {
 }
 
 BETTER: dict[str, int] = {"deletion": -1, "insertion": 1, "disappearance": 1}
-"""The sign of a difference that is in a method's favour."""
+"""The sign of a difference in favour of a method."""
 
 BASELINES = (RANDOM, CENTRE)
 
@@ -41,17 +38,31 @@ class Interval:
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether the sign of the mean is beyond doubt."""
+        """Whether the sign of the mean is significant."""
         return self.low > 0 or self.high < 0
 
 
+@dataclass(frozen=True, slots=True)
+class ScoreSummary:
+    """One score of one method or baseline."""
+
+    value: Interval
+    against: dict[str, Interval]
+    """Paired difference to each of `BASELINES`, image by image: score minus baseline."""
+
+    def beats(self, score: str) -> bool:
+        """Return whether it is significantly better than every baseline."""
+        sign = BETTER[score]
+        return all(each.excludes_zero and sign * each.mean > 0 for each in self.against.values())
+
+
 def mean_interval(values: NDArray[np.floating], seed: int = 0) -> Interval:
-    """Tell the mean of independent values and how far another sample's may be from it.
+    """Compute the mean of independent values with its confidence interval.
 
     The percentile interval of Efron and Tibshirani, "An Introduction to the Bootstrap" (1993).
 
     Args:
-        values: [N], one at least: of one picture each.
+        values: [N], at least one: one for each image.
         seed: Of the resamples.
     """
     random = np.random.default_rng(seed)
@@ -61,85 +72,77 @@ def mean_interval(values: NDArray[np.floating], seed: int = 0) -> Interval:
             for _ in range(RESAMPLES // _BATCH)
         ]
     )
-    tail = (1 - _CONFIDENCE) / 2
+    tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
     return Interval(float(values.mean()), float(low), float(high))
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """One score of one method or baseline."""
-
-    value: Interval
-    against: dict[str, Interval]
-    """What each of `BASELINES` is to be added to, picture by picture: value less baseline."""
-
-    def beats(self, score: str) -> bool:
-        """Whether it is better than every baseline, beyond doubt."""
-        sign = BETTER[score]
-        return all(each.excludes_zero and sign * each.mean > 0 for each in self.against.values())
-
-
-def summarise(pictures: Sequence[MeasuredPicture], kind: WordKind) -> dict[str, dict[str, Figures]]:
+def summarise(
+    images: Sequence[MeasuredImage], kind: WordKind
+) -> dict[str, dict[str, ScoreSummary]]:
     """Summarise the words of a kind, by score and by method or baseline.
 
-    Each picture counts the same: its figure is the mean over its words. Pictures without such a
-    word are left out.
+    All images have equal weight: an image's score is the mean over its words. Images without such
+    a word are left out.
 
     Returns:
-        `SCORES` that the words have; nothing if there is no such word.
+        Those of `SCORES` that apply to the kind; empty if there is no such word.
     """
-    told = [words for picture in pictures if (words := _of(picture, kind))]
-    if not told:
+    measured = _words_by_image(images, kind)
+    if not measured:
         return {}
-    names = list(told[0][0].deletion)
+    names = list(measured[0][0].deletion)
     return {
-        score: _figures(told, of, names)
-        for score, of in SCORES.items()
-        if score != "disappearance" or kind == "object"
+        name: _summarise_score(measured, score, names)
+        for name, score in SCORES.items()
+        if name != "disappearance" or kind == "object"
     }
 
 
 def mean_curves(
-    pictures: Sequence[MeasuredPicture], kind: WordKind
+    images: Sequence[MeasuredImage], kind: WordKind
 ) -> dict[str, dict[str, list[float]]]:
     """Average the curves of the words of a kind: by `deletion` and `insertion`, by method."""
-    told = [words for picture in pictures if (words := _of(picture, kind))]
-    if not told:
+    measured = _words_by_image(images, kind)
+    if not measured:
         return {}
     return {
         direction: {
-            name: np.mean(
-                [np.mean([getattr(word, direction)[name] for word in words], 0) for words in told],
-                axis=0,
-            )
-            .round(5)
-            .tolist()
-            for name in told[0][0].deletion
+            name: _mean_curve(measured, direction, name) for name in measured[0][0].deletion
         }
         for direction in ("deletion", "insertion")
     }
 
 
-def _of(picture: MeasuredPicture, kind: WordKind) -> list[MeasuredWord]:
-    return [word for word in picture.words if word.kind == kind]
+def _words_by_image(images: Sequence[MeasuredImage], kind: WordKind) -> list[list[MeasuredWord]]:
+    """Return the words of a kind of each image that has some."""
+    words = ([word for word in image.words if word.kind == kind] for image in images)
+    return [each for each in words if each]
 
 
-def _figures(
-    told: Sequence[Sequence[MeasuredWord]], of: Score, names: Sequence[str]
-) -> dict[str, Figures]:
+def _mean_curve(
+    measured: Sequence[Sequence[MeasuredWord]], direction: str, name: str
+) -> list[float]:
+    by_image = [np.mean([getattr(word, direction)[name] for word in each], 0) for each in measured]
+    points: list[float] = np.mean(by_image, axis=0).round(5).tolist()
+    return points
+
+
+def _summarise_score(
+    measured: Sequence[Sequence[MeasuredWord]], score: Score, names: Sequence[str]
+) -> dict[str, ScoreSummary]:
     values = {
-        name: np.array([np.mean([of(word, name) for word in words]) for words in told])
+        name: np.array([np.mean([score(word, name) for word in words]) for words in measured])
         for name in names
     }
     return {
-        name: Figures(
+        name: ScoreSummary(
             mean_interval(values[name]),
-            {other: mean_interval(values[name] - values[other]) for other in _others(name)},
+            {
+                baseline: mean_interval(values[name] - values[baseline])
+                for baseline in BASELINES
+                if name not in BASELINES
+            },
         )
         for name in names
     }
-
-
-def _others(name: str) -> list[str]:
-    return [] if name in BASELINES else list(BASELINES)

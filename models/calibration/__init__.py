@@ -1,14 +1,23 @@
-"""TODO."""
+"""Calibrated confidence of captions and words, and calibrated object tags.
 
-from models.calibration.confidence import Doubt, evidence, logistic, rank_correlation
-from models.calibration.tags import TagCalibration, Tagger, kinds
+`fit_confidence` and `fit_tags`, which `python -m models.calibrate` runs, are not re-exported: they
+import tqdm and the dataset readers.
+"""
+
+from models.calibration.confidence import (
+    ConfidenceCalibration,
+    confidence_features,
+    logistic,
+    rank_correlation,
+)
+from models.calibration.tags import TagCalibration, Tagger, tag_kinds
 
 __all__ = [
-    "Doubt",
+    "ConfidenceCalibration",
     "TagCalibration",
     "Tagger",
-    "evidence",
-    "kinds",
+    "confidence_features",
     "logistic",
     "rank_correlation",
+    "tag_kinds",
 ]

@@ -1,18 +1,24 @@
-"""TODO."""
+"""The captioner: image encoder, attention decoder, beam search and teacher forcing."""
 
-from models.captioner.beam_search import BeamCaption, BeamConfig, silencing
+from models.captioner.beam_search import (
+    BeamCaption,
+    BeamConfig,
+    BeamSearchModel,
+    forbidden_token_bias,
+)
 from models.captioner.captioner import Captioner, CaptionerConfig
 from models.captioner.decoder import Decoder, DecoderConfig, State
-from models.captioner.teacher_forcing import tell
+from models.captioner.teacher_forcing import teacher_forced_captions
 
 __all__ = [
     "BeamCaption",
     "BeamConfig",
+    "BeamSearchModel",
     "Captioner",
     "CaptionerConfig",
     "Decoder",
     "DecoderConfig",
     "State",
-    "silencing",
-    "tell",
+    "forbidden_token_bias",
+    "teacher_forced_captions",
 ]

@@ -1,13 +1,14 @@
-"""Beam search for the likeliest caption, for a batch of grids at once.
+"""Beam search for the most probable caption of each grid in a batch.
 
-Graves, "Sequence Transduction with Recurrent Neural Networks" (2012); finished captions are
-ranked by log-probability over length to a power, as in Wu et al., "Google's Neural Machine
-Translation System" (2016). Written in `keras.ops`, so that one graph holds the whole search.
+Graves, "Sequence Transduction with Recurrent Neural Networks" (2012). Finished captions are ranked
+by log-probability divided by a power of the length, as in Wu et al., "Google's Neural Machine
+Translation System" (2016). Written in `keras.ops`, so that the whole search is one graph.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+import keras
 import numpy as np
 from keras import KerasTensor, ops
 from numpy.typing import NDArray
@@ -15,61 +16,62 @@ from numpy.typing import NDArray
 from models.captioner.decoder import Decoder, State
 from models.language import END, PAD, START, UNKNOWN
 
-_NEVER_SAID = (PAD, START, UNKNOWN)
-
+_FORBIDDEN_TOKENS = (PAD, START, UNKNOWN)
 
 _IMPOSSIBLE = -1e9
+"""A log-probability that stands for zero probability."""
 
 
 @dataclass(frozen=True, slots=True)
 class BeamConfig:
-    """How a search goes."""
+    """Parameters of a beam search."""
 
     width: int = 3
     """Captions kept at each step."""
     max_length: int = 20
-    """Words of a caption at most, its end included."""
+    """Maximum number of words in a caption, the end token included."""
     length_power: float = 0.7
     """0 ranks by probability alone (and prefers short captions), 1 by probability per word."""
     blocked_ngram: int = 2
-    """No caption says the same so many words in a row twice (Paulus et al., 2018); 0 lets it."""
+    """No caption contains the same n-gram of this length twice (Paulus et al., 2018); 0 allows
+    repetition."""
     alternatives: int = 4
-    """How many of each step's likeliest words are told; 0 for none."""
+    """How many of the most probable words to return for each step; 0 for none."""
     temperature: float = 1.0
-    """What the logits are divided by before their probabilities are told (Guo et al., "On
-    Calibration of Modern Neural Networks", ICML 2017). The search itself goes by 1."""
+    """Divides the logits before word probabilities are returned (Guo et al., "On Calibration of
+    Modern Neural Networks", ICML 2017). The search itself always uses 1."""
 
     def __post_init__(self) -> None:
         if min(self.width, self.max_length) < 1 or min(self.blocked_ngram, self.alternatives) < 0:
             raise ValueError(
-                "a beam search needs a width and a max_length of 1 or more, a blocked_ngram and "
-                f"alternatives of 0 or more, not {self.width}, {self.max_length}, "
+                "beam search: width and max_length must be 1 or more, blocked_ngram and "
+                f"alternatives 0 or more, but they are {self.width}, {self.max_length}, "
                 f"{self.blocked_ngram} and {self.alternatives}"
             )
         if not 0 < self.temperature < float("inf"):
-            raise ValueError(f"a beam search needs a temperature above 0, not {self.temperature}")
+            raise ValueError(f"beam search: temperature must be above 0 but is {self.temperature}")
 
 
 class BeamCaption(NamedTuple):
     """The best caption of each grid: B grids, T steps, A alternatives."""
 
     tokens: KerasTensor
-    """int32 [B, T]: the words, their end, then padding."""
+    """int32 [B, T]: the words, the end token, then padding."""
     log_probs: KerasTensor
-    """float32 [B, T]: log p(word | the words before) at the temperature, 0 in the padding."""
+    """float32 [B, T]: log p(word | previous words) at the temperature, 0 in the padding."""
     alternative_tokens: KerasTensor
-    """int32 [B, T, A]: the likeliest words at each step, the likeliest first; anything in the
+    """int32 [B, T, A]: the most probable words at each step, most probable first; undefined in the
     padding."""
     alternative_log_probs: KerasTensor
     """float32 [B, T, A], at the temperature."""
     search_log_probs: KerasTensor
-    """float32 [B, T]: as `log_probs`, at the temperature 1 that the search goes by."""
+    """float32 [B, T]: as `log_probs`, at temperature 1, which the search uses."""
     scores: KerasTensor
-    """float32 [B, width]: what the captions of the beam rank by, the best first, which is this
-    one's."""
+    """float32 [B, width]: the ranking scores of the beam's captions, best first. The first is this
+    caption's."""
     hidden: KerasTensor
-    """float32 [B, T, W]: the decoder's hidden state that has read the words before each; anything
-    in the padding."""
+    """float32 [B, T, W]: the decoder's hidden state after the words before each word; undefined in
+    the padding."""
 
 
 def beam_search(decoder: Decoder, grid: KerasTensor, config: BeamConfig) -> BeamCaption:
@@ -78,24 +80,24 @@ def beam_search(decoder: Decoder, grid: KerasTensor, config: BeamConfig) -> Beam
     Args:
         decoder: The decoder; dropout is off.
         grid: float32 [B, rows, columns, channels].
-        config: How the search goes.
+        config: The parameters of the search.
 
     Returns:
-        The caption of each grid that ranks first. The special words other than the end are
-        never said.
+        The caption of each grid that ranks first. Of the special tokens only the end token occurs
+        in it.
     """
-    width, length, told = config.width, config.max_length, config.alternatives
-    memory = decoder.remember(grid)
+    width, length, alternatives = config.width, config.max_length, config.alternatives
+    memory = decoder.build_memory(grid)
     batch = ops.shape(grid)[0]
-    silence = silencing(decoder.config.vocabulary_size)
-    # All captions start alike: only the first may go on, or each would say the same.
-    alone = ops.where(ops.arange(width) == 0, 0.0, _IMPOSSIBLE)[None]
+    bias = forbidden_token_bias(decoder.config.vocabulary_size)
+    # All captions start alike: only the first may be extended, or all would be the same.
+    first_only = ops.where(ops.arange(width) == 0, 0.0, _IMPOSSIBLE)[None]
     beam = _Beam(
         tokens=ops.full((batch, width), START, "int32"),
-        scores=ops.tile(alone, (batch, 1)),
-        state=decoder.start(memory, width),
-        words=ops.full((batch, width, length, 2 + told), PAD, "int32"),
-        log_probs=ops.zeros((batch, width, length, 2 + told), "float32"),
+        scores=ops.tile(first_only, (batch, 1)),
+        state=decoder.initial_state(memory, width),
+        words=ops.full((batch, width, length, 2 + alternatives), PAD, "int32"),
+        log_probs=ops.zeros((batch, width, length, 2 + alternatives), "float32"),
         hidden=ops.zeros((batch, width, length, decoder.config.width), "float32"),
     )
 
@@ -104,31 +106,37 @@ def beam_search(decoder: Decoder, grid: KerasTensor, config: BeamConfig) -> Beam
 
     def extend(position: Any, beam: _Beam) -> tuple[Any, _Beam]:
         step = decoder.step(beam.tokens, beam.state, memory)
-        likeliest, likeliest_log_probs = _likeliest(step.logits + silence, config)
-        count = likeliest.shape[-1]
-        # A finished caption goes on with padding alone, at no cost.
+        candidates, candidate_log_probs = _most_probable(step.logits + bias, config)
+        count = candidates.shape[-1]
+        # A finished caption is extended with padding alone, at no cost.
         ended = _ended(beam.tokens)[..., None]
-        said = beam.words[..., 0]
-        barred = ops.where(
-            ended, ops.arange(count) > 0, _repeats(said, likeliest, position, config.blocked_ngram)
+        previous = beam.words[..., 0]
+        blocked = ops.where(
+            ended,
+            ops.arange(count) > 0,
+            _repeats(previous, candidates, position, config.blocked_ngram),
         )
-        tokens = ops.where(ended, PAD, likeliest)
-        log_probs = ops.where(ended[..., None], 0.0, likeliest_log_probs)
-        scores = beam.scores[..., None] + log_probs[..., 1] + ops.where(barred, _IMPOSSIBLE, 0.0)
-        scores, chosen = ops.top_k(_merged(scores), width)
+        tokens = ops.where(ended, PAD, candidates)
+        log_probs = ops.where(ended[..., None], 0.0, candidate_log_probs)
+        scores = beam.scores[..., None] + log_probs[..., 1] + ops.where(blocked, _IMPOSSIBLE, 0.0)
+        scores, chosen = ops.top_k(_flatten_beam(scores), width)
         parent = chosen // count
-        tokens = _pick(_merged(tokens), chosen)
-        word_now = (tokens[..., None], _pick(likeliest[..., :told], parent), parent[..., None])
-        log_probs_now = (
-            _pick(_merged(log_probs), chosen),
-            _pick(likeliest_log_probs[..., :told, 0], parent),
+        tokens = _pick(_flatten_beam(tokens), chosen)
+        new_words = (
+            tokens[..., None],
+            _pick(candidates[..., :alternatives], parent),
+            parent[..., None],
+        )
+        new_log_probs = (
+            _pick(_flatten_beam(log_probs), chosen),
+            _pick(candidate_log_probs[..., :alternatives, 0], parent),
         )
         return position + 1, _Beam(
             tokens=tokens,
             scores=scores,
             state=State(*(_pick(part, parent) for part in step.state)),
-            words=_write(_pick(beam.words, parent), position, word_now),
-            log_probs=_write(_pick(beam.log_probs, parent), position, log_probs_now),
+            words=_write(_pick(beam.words, parent), position, new_words),
+            log_probs=_write(_pick(beam.log_probs, parent), position, new_log_probs),
             hidden=_write(beam.hidden, position, (step.state.hidden,)),
         )
 
@@ -143,8 +151,30 @@ def beam_search(decoder: Decoder, grid: KerasTensor, config: BeamConfig) -> Beam
         alternative_log_probs=log_probs[..., 2:],
         search_log_probs=log_probs[..., 1],
         scores=scores,
-        hidden=_rows_of(beam.hidden, words[..., -1]),
+        hidden=_select_rows(beam.hidden, words[..., -1]),
     )
+
+
+def forbidden_token_bias(vocabulary: int) -> NDArray[np.float32]:
+    """Return a bias [V] that, added to logits, excludes padding, start and unknown tokens."""
+    bias = np.zeros(vocabulary, np.float32)
+    bias[list(_FORBIDDEN_TOKENS)] = _IMPOSSIBLE
+    return bias
+
+
+class BeamSearchModel(keras.Model):  # type: ignore[misc]  # Keras has no types.
+    """Beam search as a compiled Keras model from grids to tokens."""
+
+    def __init__(self, decoder: Decoder, beam: BeamConfig) -> None:
+        """Search with a decoder. Later changes of its weights take effect."""
+        super().__init__(name="beam_search")
+        self.decoder = decoder
+        self.beam = replace(beam, alternatives=0)
+        self.compile(jit_compile=False)
+
+    def call(self, grid: KerasTensor) -> KerasTensor:
+        """Return the tokens int32 [B, T] of grids [B, rows, columns, channels]."""
+        return beam_search(self.decoder, grid, self.beam).tokens
 
 
 class _Beam(NamedTuple):
@@ -157,85 +187,78 @@ class _Beam(NamedTuple):
     state: State
     words: Any
     """int32 [B, K, T, 2 + A]: each step's word, its alternatives, and the row of `hidden` that it
-    was told from."""
+    was predicted from."""
     log_probs: Any
-    """float32 [B, K, T, 2 + A]: each step's word's, as told and as searched by, then its
-    alternatives' as told."""
+    """float32 [B, K, T, 2 + A]: each step's word at the temperature and at 1, then its
+    alternatives at the temperature."""
     hidden: Any
-    """float32 [B, K, T, W]: each step's hidden states. They stay where they are when captions
-    change rows, as moving them would cost more than all of the above."""
+    """float32 [B, K, T, W]: each step's hidden states. They are not moved when captions change
+    rows, because that would cost more than all of the above."""
 
 
 def _ended(tokens: Any) -> Any:
     return ops.logical_or(tokens == END, tokens == PAD)
 
 
-def _likeliest(logits: Any, config: BeamConfig) -> tuple[Any, Any]:
-    """As many of the likeliest words as the search may need, C, the likeliest first.
+def _most_probable(logits: Any, config: BeamConfig) -> tuple[Any, Any]:
+    """Return the C most probable words, C being as many as the search can need.
 
-    Given logits [B, K, V]; returns the words int32 [B, K, C] and their log-probabilities
-    float32 [B, K, C, 2], as told and as searched by.
+    Given logits [B, K, V]; returns the words int32 [B, K, C], most probable first, and their
+    log-probabilities float32 [B, K, C, 2], at the temperature and at 1.
     """
-    # So many words at most are barred for what they repeat; `width` of the rest can win.
-    barred = max(config.max_length - config.blocked_ngram, 0) if config.blocked_ngram else 0
-    count = min(max(config.width + barred, config.alternatives), logits.shape[-1])
+    # At most this many words are blocked for repetition; `width` of the rest can win.
+    blocked = max(config.max_length - config.blocked_ngram, 0) if config.blocked_ngram else 0
+    count = min(max(config.width + blocked, config.alternatives), logits.shape[-1])
     values, tokens = ops.top_k(logits, count)
-    searched = values - _log_sum_exp(logits, values[..., :1])
-    told = searched
+    search_log_probs = values - _log_sum_exp(logits, values[..., :1])
+    log_probs = search_log_probs
     if config.temperature != 1:
         logits, values = logits / config.temperature, values / config.temperature
-        told = values - _log_sum_exp(logits, values[..., :1])
-    return ops.cast(tokens, "int32"), ops.stack([told, searched], axis=-1)
+        log_probs = values - _log_sum_exp(logits, values[..., :1])
+    return ops.cast(tokens, "int32"), ops.stack([log_probs, search_log_probs], axis=-1)
 
 
 def _log_sum_exp(logits: Any, largest: Any) -> Any:
     return largest + ops.log(ops.sum(ops.exp(logits - largest), axis=-1, keepdims=True))
 
 
-def silencing(vocabulary: int) -> NDArray[np.float32]:
-    """What keeps the words that are never said from being so: [V], to be added to logits."""
-    silence = np.zeros(vocabulary, np.float32)
-    silence[list(_NEVER_SAID)] = _IMPOSSIBLE
-    return silence
+def _repeats(previous: Any, tokens: Any, position: Any, ngram: int) -> Any:
+    """Mark the next words that would complete an n-gram that occurred before: bool [B, K, C].
 
-
-def _repeats(said: Any, tokens: Any, position: Any, ngram: int) -> Any:
-    """Which of the next words would complete an n-gram that was said before: bool [B, K, C].
-
-    `said` [B, K, T] holds the words before `position`, and padding from there on.
+    `previous` [B, K, T] holds the words before `position`, and padding from there on.
     """
-    length = said.shape[-1]
+    length = previous.shape[-1]
     if not 0 < ngram < length:
         return ops.zeros_like(tokens, "bool")
     starts = length - ngram + 1
-    same = ops.ones_like(said[..., :starts], "bool")
+    same = ops.ones_like(previous[..., :starts], "bool")
     for offset in range(ngram - 1):
         at = ops.arange(length) == position - (ngram - 1) + offset
-        last = ops.sum(ops.where(at, said, 0), axis=-1, keepdims=True)
-        same = ops.logical_and(same, said[..., offset : offset + starts] == last)
-    follows = ops.where(same, said[..., ngram - 1 :], PAD)
+        last = ops.sum(ops.where(at, previous, 0), axis=-1, keepdims=True)
+        same = ops.logical_and(same, previous[..., offset : offset + starts] == last)
+    follows = ops.where(same, previous[..., ngram - 1 :], PAD)
     return ops.any(tokens[..., None] == follows[..., None, :], axis=-1)
 
 
 def _pick(x: Any, index: Any) -> Any:
-    """Pick rows of each grid's own: x [B, N, ...], index int [B, M], to [B, M, ...]."""
+    """Take rows by index within each grid: x [B, N, ...], index int [B, M], to [B, M, ...]."""
     batch, rows = ops.shape(x)[0], x.shape[1]
     flat = ops.reshape(x, (-1, *x.shape[2:]))
     return ops.take(flat, index + ops.arange(batch)[:, None] * rows, axis=0)
 
 
-def _merged(x: Any) -> Any:
-    """The next words of all a grid's captions in one row: [B, K, C, ...] to [B, K * C, ...]."""
+def _flatten_beam(x: Any) -> Any:
+    """Join the candidates of a grid's captions: [B, K, C, ...] to [B, K * C, ...]."""
     return ops.reshape(x, (-1, x.shape[1] * x.shape[2], *x.shape[3:]))
 
 
-def _rows_of(histories: Any, rows: Any) -> Any:
-    """Read a row for each step: histories [B, K, T, F], rows int [B, T], to [B, T, F]."""
+def _select_rows(histories: Any, rows: Any) -> Any:
+    """Select a row for each step: histories [B, K, T, F], rows int [B, T], to [B, T, F]."""
     chosen = rows[:, None] == ops.arange(histories.shape[1])[:, None]
     return ops.sum(ops.where(chosen[..., None], histories, 0.0), axis=1)
 
 
 def _write(history: Any, position: Any, parts: tuple[Any, ...]) -> Any:
-    """Set one step of a history [B, K, T, F] to parts [B, K, ...] that make F together."""
-    here = ops.arange(history.shape[2]) == position
-    return ops.where(here[:, None], ops.concatenate(parts, axis=-1)[:, :, None], history)
+    """Set one step of a history [B, K, T, F] to parts [B, K, ...] that are concatenated to F."""
+    selected = ops.arange(history.shape[2]) == position
+    return ops.where(selected[:, None], ops.concatenate(parts, axis=-1)[:, :, None], history)

@@ -1,4 +1,4 @@
-"""A captioner: an encoder, a decoder and the vocabulary between them."""
+"""A captioner: an encoder, a decoder and the vocabulary that they share."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,15 +12,15 @@ from models.language import Vocabulary
 
 @dataclass(frozen=True, slots=True)
 class CaptionerConfig:
-    """What fixes a captioner's shape; with the weights and the vocabulary, all of it."""
+    """The architecture of a captioner. Weights and vocabulary are stored separately."""
 
     encoder: str
     """A key of `models.encoders.registry.IMAGE_SIZES`."""
     image_size: int
-    """Side of the square that a picture is squeezed into, in pixels."""
+    """Side of the square that an image is resized to, in pixels."""
     decoder: DecoderConfig
     classes: int = 0
-    """Classes of the encoder's own classifier, from whose answers tags are made; 0 for none."""
+    """Classes of the encoder's own classifier, from which tags are made; 0 for no classifier."""
 
     def __post_init__(self) -> None:
         check_image_size(self.encoder, self.image_size)
@@ -29,10 +29,10 @@ class CaptionerConfig:
 
 
 class Captioner:
-    """The parts of a captioner, with untrained weights when made."""
+    """The parts of a captioner. A new one has untrained weights."""
 
     encoder: keras.Model
-    """Pixels 0..255 [B, S, S, 3] to a grid [B, rows, columns, channels]."""
+    """Pixels in 0..255 [B, S, S, 3] to a grid [B, rows, columns, channels]."""
     decoder: Decoder
     classifier: keras.layers.Dense | None
     """The encoder's own classifier: the grid's mean over its cells [B, channels] to logits."""
@@ -45,8 +45,8 @@ class Captioner:
         """
         if len(vocabulary) != config.decoder.vocabulary_size:
             raise ValueError(
-                f"the decoder was made for {config.decoder.vocabulary_size} words, "
-                f"the vocabulary has {len(vocabulary)}: they do not belong together"
+                f"the decoder has {config.decoder.vocabulary_size} words but the vocabulary has "
+                f"{len(vocabulary)}; use the vocabulary that the decoder was trained with"
             )
         self.config = config
         self.vocabulary = vocabulary
@@ -61,22 +61,24 @@ class Captioner:
 
     @property
     def parts(self) -> tuple[Any, ...]:
-        """The parts that have weights: Keras models and layers, named apart."""
+        """The parts that have weights: Keras models and layers with distinct names."""
         return tuple(filter(None, (self.encoder, self.decoder, self.classifier)))
 
     def get_weights(self) -> list[Any]:
-        """Return all parts' weights as arrays."""
+        """Return the weights of all parts as arrays."""
         return [array for part in self.parts for array in part.get_weights()]
 
     def set_weights(self, weights: list[Any]) -> None:
-        """Take over what another captioner's `get_weights` returned.
+        """Set the weights to what `get_weights` of another captioner returned.
 
         Raises:
-            ValueError: If that captioner has another shape.
+            ValueError: If that captioner has another architecture.
         """
         counts = [len(part.weights) for part in self.parts]
         if sum(counts) != len(weights):
-            raise ValueError(f"{len(weights)} arrays were given, {sum(counts)} are needed")
+            raise ValueError(
+                f"{sum(counts)} weight arrays are needed but {len(weights)} were given"
+            )
         for part, count in zip(self.parts, counts, strict=True):
             part.set_weights(weights[:count])
             weights = weights[count:]

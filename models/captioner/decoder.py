@@ -1,10 +1,10 @@
-"""The decoder: an LSTM that looks at the encoder's grid before it says each word.
+"""The decoder: an LSTM that attends to the encoder's grid at each word.
 
-Soft attention after Xu et al., "Show, Attend and Tell" (ICML 2015), asked by the state that has
-read the word before, as in Luong et al., "Effective Approaches to Attention-based Neural Machine
-Translation" (EMNLP 2015), whose input feeding hands each context on to the next step; scaled dot
-products in several heads after Vaswani et al., "Attention Is All You Need" (NeurIPS 2017).
-Shapes below: B images, K captions of each, T words, N cells of the grid, W the width, V words.
+Soft attention after Xu et al., "Show, Attend and Tell" (ICML 2015). The query is the state that has
+read the previous word, as in Luong et al., "Effective Approaches to Attention-based Neural Machine
+Translation" (EMNLP 2015), whose input feeding passes each context on to the next step. Multi-head
+scaled dot products after Vaswani et al., "Attention Is All You Need" (NeurIPS 2017).
+Shapes: B images, K captions of each, T words, N cells of the grid, W the width, V words.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from models.language import START
 
 @dataclass(frozen=True, slots=True)
 class DecoderConfig:
-    """What fixes a decoder's shape, and how it is regularised in training."""
+    """The architecture of a decoder, and its dropout rates in training."""
 
     vocabulary_size: int
     width: int = 512
@@ -31,11 +31,13 @@ class DecoderConfig:
 
     def __post_init__(self) -> None:
         if self.heads < 1 or self.width < 1 or self.width % self.heads:
-            raise ValueError(f"width {self.width} does not divide into {self.heads} heads")
+            raise ValueError(
+                f"width {self.width} is not divisible by {self.heads} heads; change width or heads"
+            )
 
 
 class Memory(NamedTuple):
-    """What the decoder keeps of a picture: computed once, read at each step."""
+    """The projected grid: computed once for an image, read at each step."""
 
     keys: KerasTensor
     """[B, heads, W/heads, N]"""
@@ -46,16 +48,16 @@ class Memory(NamedTuple):
 
 
 class State(NamedTuple):
-    """What one step hands to the next, each [B, K, W]."""
+    """The recurrent state between two steps, each part [B, K, W]."""
 
     hidden: KerasTensor
     cell: KerasTensor
     context: KerasTensor
-    """What the step before read from the grid."""
+    """The previous step's attention-weighted sum of the cells."""
 
 
 class Step(NamedTuple):
-    """What a step says."""
+    """The output of a step."""
 
     logits: KerasTensor
     """[B, K, V]"""
@@ -64,11 +66,11 @@ class Step(NamedTuple):
     state: State
 
 
-class Recital(NamedTuple):
-    """What is read before each word of captions that are given."""
+class TeacherForcedSteps(NamedTuple):
+    """The decoder's readouts and attention at each word of given captions."""
 
-    read: KerasTensor
-    """[B, K, T, 2W]: the hidden state that has read the words before, then the context."""
+    readouts: KerasTensor
+    """[B, K, T, 2W]: the hidden state after the previous words, then the context."""
     attention: KerasTensor
     """[B, K, T, heads, N], each head's weights summing to 1."""
 
@@ -77,7 +79,7 @@ class Decoder(keras.Model):  # type: ignore[misc]  # Keras has no types.
     """From a grid [B, rows, columns, channels] and words to the next word's logits."""
 
     def __init__(self, config: DecoderConfig, **kwargs: Any) -> None:
-        """Make the layers; their weights come with the first call, or with `build`."""
+        """Create the layers. Their weights are created by the first call or by `build_for`."""
         super().__init__(**kwargs)
         self.config = config
         width = config.width
@@ -100,7 +102,7 @@ class Decoder(keras.Model):  # type: ignore[misc]  # Keras has no types.
         )
 
     def build_for(self, channels: int) -> None:
-        """Create the weights for grids of so many channels."""
+        """Create the weights for grids with this number of channels."""
         width = self.config.width
         self.project.build((None, None, channels))
         self.project_norm.build((None, None, width))
@@ -111,81 +113,90 @@ class Decoder(keras.Model):  # type: ignore[misc]  # Keras has no types.
         self.output_projection.build((None, 2 * width))
         self.built = True
 
-    def remember(self, grid: KerasTensor, training: bool = False) -> Memory:
-        """Read the grid once, before the first word."""
+    def build_memory(self, grid: KerasTensor, training: bool = False) -> Memory:
+        """Project the grid, once for all steps."""
         rows, columns, channels = grid.shape[1:]
         cells = ops.reshape(grid, (-1, rows * columns, channels))
         cells = self.project_norm(self.project(cells))
         cells = self.grid_dropout(cells, training=training)
         return Memory(
-            keys=ops.transpose(self._split(self.key(cells)), (0, 2, 3, 1)),
-            values=ops.transpose(self._split(cells), (0, 2, 1, 3)),
+            keys=ops.transpose(self._split_heads(self.key(cells)), (0, 2, 3, 1)),
+            values=ops.transpose(self._split_heads(cells), (0, 2, 1, 3)),
             mean=ops.mean(cells, axis=1),
         )
 
-    def start(self, memory: Memory, captions: int) -> State:
-        """The state before the first word, the same for each of an image's captions."""
+    def initial_state(self, memory: Memory, captions: int) -> State:
+        """Return the state before the first word, the same for each of an image's captions."""
         parts = (self.start_hidden(memory.mean), self.start_cell(memory.mean), memory.mean)
         dtype = memory.mean.dtype
         return State(*(ops.cast(ops.repeat(p[:, None], captions, axis=1), dtype) for p in parts))
 
     def step(self, tokens: KerasTensor, state: State, memory: Memory) -> Step:
-        """Read the words before [B, K] and tell the next."""
-        read, attention, state = self.advance(self.embedding(tokens), state, memory)
-        return Step(self.logits(read), attention, state)
+        """Read the previous words [B, K] and predict the next ones."""
+        readout, attention, state = self.advance(self.embedding(tokens), state, memory)
+        return Step(self.logits(readout), attention, state)
 
     def call(self, inputs: tuple[KerasTensor, KerasTensor], training: bool = False) -> KerasTensor:
-        """Teacher-forced logits [B, K, T, V] of the words, given (grid, words [B, K, T])."""
+        """Return the teacher-forced logits [B, K, T, V] for (grid, words [B, K, T])."""
         grid, tokens = inputs
-        return self.logits(self.recite(grid, tokens, training).read, training)
+        return self.logits(self.teacher_force(grid, tokens, training).readouts, training)
 
-    def recite(self, grid: KerasTensor, tokens: KerasTensor, training: bool = False) -> Recital:
-        """Tell what is read before each of the words [B, K, T], given those before them."""
-        memory = self.remember(grid, training=training)
+    def teacher_force(
+        self, grid: KerasTensor, tokens: KerasTensor, training: bool = False
+    ) -> TeacherForcedSteps:
+        """Run the decoder along the words [B, K, T], each given the words before it."""
+        memory = self.build_memory(grid, training=training)
         captions, length = tokens.shape[1:]
         before = ops.concatenate([ops.full_like(tokens[..., :1], START), tokens[..., :-1]], axis=-1)
         embedded = self.embedding_dropout(self.embedding(before), training=training)
-        state = self.start(memory, captions)
-        read, attention = [], []
+        state = self.initial_state(memory, captions)
+        readouts, attentions = [], []
         for position in range(length):
-            now, looked, state = self.advance(embedded[:, :, position], state, memory)
-            read.append(now)
-            attention.append(looked)
-        return Recital(ops.stack(read, axis=2), ops.stack(attention, axis=2))
+            readout, attention, state = self.advance(embedded[:, :, position], state, memory)
+            readouts.append(readout)
+            attentions.append(attention)
+        return TeacherForcedSteps(ops.stack(readouts, axis=2), ops.stack(attentions, axis=2))
 
     def advance(
         self, embedded: KerasTensor, state: State, memory: Memory
     ) -> tuple[KerasTensor, KerasTensor, State]:
-        """One step: [B, K, E] in; out what was read [B, K, 2W], the attention, the state."""
+        """Take one step from embedded words [B, K, E].
+
+        Returns:
+            The readout [B, K, 2W], the attention [B, K, heads, N] and the new state.
+        """
         captions, width = embedded.shape[1], self.config.width
         inputs = ops.concatenate([embedded, state.context], axis=-1)
         flat = [ops.reshape(part, (-1, part.shape[-1])) for part in (inputs, *state[:2])]
         _, (hidden, cell) = self.lstm(flat[0], flat[1:])
-        # The cell may compute in half the precision that its state is kept in.
+        # The LSTM may compute in half the precision that its state is kept in.
         hidden, cell = (
             ops.cast(ops.reshape(part, (-1, captions, width)), embedded.dtype)
             for part in (hidden, cell)
         )
-        query = ops.transpose(self._split(self.query(hidden)), (0, 2, 1, 3))
+        query = ops.transpose(self._split_heads(self.query(hidden)), (0, 2, 1, 3))
         scale = (width // self.config.heads) ** -0.5
         attention = ops.softmax(ops.matmul(query, memory.keys) * scale)
         context = ops.transpose(ops.matmul(attention, memory.values), (0, 2, 1, 3))
         context = ops.reshape(context, (-1, captions, width))
-        read = ops.concatenate([hidden, context], axis=-1)
-        return read, ops.transpose(attention, (0, 2, 1, 3)), State(hidden, cell, context)
+        readout = ops.concatenate([hidden, context], axis=-1)
+        return readout, ops.transpose(attention, (0, 2, 1, 3)), State(hidden, cell, context)
 
-    def logits(self, read: KerasTensor, training: bool = False) -> KerasTensor:
-        """Words' logits by the embedding itself (Press and Wolf, EACL 2017)."""
-        read = self.output_dropout(read, training=training)
+    def logits(self, readout: KerasTensor, training: bool = False) -> KerasTensor:
+        """Return the logits of all words [..., V] for a readout [..., 2W].
+
+        The output weights are the word embedding (Press and Wolf, EACL 2017).
+        """
+        readout = self.output_dropout(readout, training=training)
         words = ops.transpose(self.embedding.embeddings)
-        return ops.matmul(self.output_projection(read), words) + self.word_bias
+        return ops.matmul(self.output_projection(readout), words) + self.word_bias
 
-    def logits_of(self, read: KerasTensor, words: KerasTensor) -> KerasTensor:
-        """The logits of one word each: given read [..., 2W] and words [...], [...]."""
-        said = self.output_projection(read) * self.embedding(words)
-        return ops.sum(said, axis=-1) + ops.take(self.word_bias, words)
+    def word_logits(self, readout: KerasTensor, words: KerasTensor) -> KerasTensor:
+        """Return the logit of one word each: readout [..., 2W] and words [...] to [...]."""
+        products = self.output_projection(readout) * self.embedding(words)
+        return ops.sum(products, axis=-1) + ops.take(self.word_bias, words)
 
-    def _split(self, x: KerasTensor) -> KerasTensor:
+    def _split_heads(self, x: KerasTensor) -> KerasTensor:
         """[B, N, W] to [B, N, heads, W/heads]."""
         heads = self.config.heads
         return ops.reshape(x, (-1, x.shape[1], heads, self.config.width // heads))

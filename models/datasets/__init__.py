@@ -1,54 +1,54 @@
-"""Readers of captioned image data sets."""
+"""Readers of captioned image datasets: packed, Flickr8k, Flickr30k and COCO."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from models.datasets import coco, flickr, pack
-from models.datasets.base import Dataset, DatasetError, Example, Together, decode_image
+from models.datasets.base import CombinedDataset, Dataset, DatasetError, Example, decode_image
 
 __all__ = [
+    "CombinedDataset",
     "Dataset",
     "DatasetError",
     "Example",
-    "Together",
     "decode_image",
+    "open_combined",
     "open_dataset",
-    "open_together",
 ]
 
 
-def open_together(folders: Sequence[Path]) -> Dataset:
-    """Open one data set, or several as one.
+def open_combined(folders: Sequence[Path]) -> Dataset:
+    """Open one dataset, or several as one.
 
     Args:
-        folders: One at least; see `open_dataset`.
+        folders: At least one; see `open_dataset`.
 
     Raises:
-        DatasetError: As `open_dataset`.
+        DatasetError: If one of them cannot be opened.
     """
     datasets = [open_dataset(folder) for folder in folders]
-    return datasets[0] if len(datasets) == 1 else Together(datasets)
+    return datasets[0] if len(datasets) == 1 else CombinedDataset(datasets)
 
 
 def open_dataset(folder: Path) -> Dataset:
-    """Open a data set, whichever of the known layouts it has.
+    """Open a dataset in any of the supported layouts.
 
-    The layouts are told apart by their captions file: `captions.tsv` (packed),
-    `Flickr8k.token.txt`, `results.csv` (Flickr30k), `annotations/captions_*.json` (COCO). Of a
-    folder with several, the first of these is opened.
+    The layout is detected by the captions file: `captions.tsv` (packed), `Flickr8k.token.txt`,
+    `results.csv` (Flickr30k) or `annotations/captions_*.json` (COCO). If there are several, the
+    first of these is used.
 
     Args:
-        folder: The data set's folder.
+        folder: The dataset's folder.
 
     Returns:
-        The data set.
+        The dataset.
 
     Raises:
-        DatasetError: There is no such folder, it has no known layout, or the data set in it is
+        DatasetError: If the folder does not exist, has none of these layouts, or the dataset is
             incomplete or malformed.
     """
     if not folder.is_dir():
-        raise DatasetError(f"{folder}: no such folder; pass the folder of a data set")
+        raise DatasetError(f"{folder}: no such folder; give the folder of a dataset")
     if (folder / pack.CAPTIONS_FILE).is_file():
         return pack.PackDataset(folder)
     if (folder / flickr.FLICKR8K_CAPTIONS).is_file():
@@ -58,7 +58,7 @@ def open_dataset(folder: Path) -> Dataset:
     if any(folder.glob(coco.CAPTIONS_PATTERN)):
         return coco.CocoDataset(folder)
     raise DatasetError(
-        f"{folder}: no data set of a known layout; looked in it for {pack.CAPTIONS_FILE} (packed), "
+        f"{folder}: no dataset of a known layout; looked for {pack.CAPTIONS_FILE} (packed), "
         f"{flickr.FLICKR8K_CAPTIONS} (Flickr8k), {flickr.FLICKR30K_CAPTIONS} (Flickr30k) and "
         f"{coco.CAPTIONS_PATTERN} (COCO)"
     )

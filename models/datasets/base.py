@@ -1,9 +1,4 @@
-"""What every captioned image data set offers, and reading that all layouts share.
-
-Several data sets as one.
-
-What the layouts share that keep every image as a file of its own.
-"""
+"""The dataset interface, combined datasets, and helpers that the layouts share."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,7 +11,7 @@ from numpy.typing import NDArray
 
 
 class DatasetError(ValueError):
-    """A data set on disk is missing, incomplete or malformed; the message names the file."""
+    """A dataset on disk is missing, incomplete or malformed; the message names the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +19,9 @@ class Example:
     """One image with its reference captions.
 
     Attributes:
-        name: The image's name, unique in its data set; pass it to `Dataset.image`.
+        name: The image's name, unique in its dataset; the argument of `Dataset.image`.
         split: The split that the image belongs to.
-        captions: Captions exactly as the file has them, in the file's order.
+        captions: The captions exactly as in the file, in the file's order.
     """
 
     name: str
@@ -35,17 +30,17 @@ class Example:
 
 
 class Dataset(ABC):
-    """A captioned image data set.
+    """A captioned image dataset.
 
-    Captions are in memory from construction on, images are read one at a time. Nothing stays
-    open between calls, so one instance serves any number of threads and pickles to processes.
+    Captions are held in memory; images are read one at a time. No file stays open between calls, so
+    an instance can be used from several threads and can be pickled.
     """
 
     def __init__(self, examples: Iterable[Example]) -> None:
         """Group the examples by split, splits in the order of their first example.
 
         Args:
-            examples: Every example of the data set.
+            examples: Every example of the dataset.
         """
         self._examples: dict[str, list[Example]] = {}
         for example in examples:
@@ -66,15 +61,15 @@ class Dataset(ABC):
             A new list.
 
         Raises:
-            ValueError: There is no such split; the message names those that exist.
+            ValueError: If there is no such split. The message lists those that exist.
         """
         if split not in self._examples:
-            raise ValueError(f"no split {split!r}; the splits are {', '.join(self._examples)}")
+            raise ValueError(f"no split {split!r}; choose one of {', '.join(self._examples)}")
         return list(self._examples[split])
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """Captions whose images the data set does not have."""
+        """Captions without images."""
         return ()
 
     @abstractmethod
@@ -85,10 +80,10 @@ class Dataset(ABC):
             name: The name of an example.
 
         Returns:
-            RGB pixels, uint8 [height, width, 3], 0..255, of the size stored.
+            RGB pixels, uint8 [height, width, 3], 0..255, in the stored size.
 
         Raises:
-            DatasetError: There is no image of that name, or it cannot be read.
+            DatasetError: If there is no such image, or it cannot be read.
         """
 
 
@@ -97,17 +92,17 @@ def decode_image(encoded: bytes, source: str) -> NDArray[np.uint8]:
 
     Args:
         encoded: The whole file.
-        source: Where the bytes came from, for the message of an error.
+        source: Origin of the bytes, for error messages.
 
     Returns:
         RGB pixels, uint8 [height, width, 3], 0..255.
 
     Raises:
-        DatasetError: The bytes are no image.
+        DatasetError: If the bytes are not an image.
     """
     try:
         pixels = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:  # An empty buffer, or more pixels than OpenCV accepts.
+    except cv2.error:  # The buffer is empty, or the image is too large for OpenCV.
         pixels = None
     if pixels is None:
         raise DatasetError(f"{source}: not a readable image; replace the file")
@@ -121,13 +116,13 @@ def read_lines(path: Path) -> list[str]:
         path: The file.
 
     Returns:
-        Lines without their line ends (LF or CRLF), without an empty last line.
+        The lines without line endings (LF or CRLF), without an empty last line.
 
     Raises:
-        DatasetError: The file is missing or is not UTF-8 text.
+        DatasetError: If the file is missing or is not UTF-8 text.
     """
     try:
-        # str.splitlines would also split at separators that may occur inside a caption.
+        # str.splitlines would also split at separators that can occur inside a caption.
         lines = path.read_bytes().decode("utf-8-sig").split("\n")
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
@@ -138,14 +133,14 @@ def read_lines(path: Path) -> list[str]:
     return [line.removesuffix("\r") for line in lines]
 
 
-class Together(Dataset):
-    """The examples of several data sets, split by split.
+class CombinedDataset(Dataset):
+    """The examples of several datasets, split by split.
 
-    An image's name is the position of its data set, a slash, and the name that it has there.
+    An image's name is the index of its dataset, a slash, and its name there.
     """
 
     def __init__(self, datasets: Sequence[Dataset]) -> None:
-        """Take the data sets in this order."""
+        """Combine the datasets in this order."""
         self._datasets = tuple(datasets)
         super().__init__(
             replace(example, name=f"{position}/{example.name}")
@@ -161,12 +156,12 @@ class Together(Dataset):
     def image(self, name: str) -> NDArray[np.uint8]:  # noqa: D102 (inherited)
         position, _, rest = name.partition("/")
         if not position.isdecimal() or int(position) >= len(self._datasets):
-            raise DatasetError(f"no image {name!r}; pass the name of an example")
+            raise DatasetError(f"no image {name!r}; give the name of an example")
         return self._datasets[int(position)].image(rest)
 
 
 class ImageFolderDataset(Dataset):
-    """A data set whose images are files in one or more flat folders."""
+    """A dataset whose images are files in one or more flat folders."""
 
     def __init__(
         self, examples: Iterable[Example], folders: Mapping[str, Path], captions: Path
@@ -174,12 +169,12 @@ class ImageFolderDataset(Dataset):
         """Check that every example has its image file.
 
         Args:
-            examples: Every example of the data set.
+            examples: Every example of the dataset.
             folders: The folder of each split's images.
-            captions: The captions' source, for the message of an error.
+            captions: Origin of the captions, for error messages.
 
         Raises:
-            DatasetError: A folder or an image is missing, or two examples share a name.
+            DatasetError: If a folder or an image is missing, or two examples have the same name.
         """
         super().__init__(examples)
         self._folders: dict[str, Path] = {}
@@ -200,7 +195,7 @@ class ImageFolderDataset(Dataset):
 
     def image(self, name: str) -> NDArray[np.uint8]:  # noqa: D102 (inherited)
         if name not in self._folders:
-            raise DatasetError(f"no image {name!r} in the data set; pass the name of an example")
+            raise DatasetError(f"no image {name!r} in the dataset; give the name of an example")
         path = self._folders[name] / name
         try:
             encoded = path.read_bytes()
@@ -210,7 +205,7 @@ class ImageFolderDataset(Dataset):
 
 
 def image_names(folder: Path) -> set[str]:
-    """List the names of a folder's entries.
+    """List the names of the entries of a folder.
 
     Args:
         folder: The folder of images.
@@ -219,9 +214,9 @@ def image_names(folder: Path) -> set[str]:
         The names, without the folder.
 
     Raises:
-        DatasetError: There is no such folder.
+        DatasetError: If there is no such folder.
     """
-    # One listing instead of a look at each of 100,000 files.
+    # One listing is faster than a check of each of 100,000 files.
     try:
         return {entry.name for entry in folder.iterdir()}
     except OSError as error:
@@ -229,21 +224,21 @@ def image_names(folder: Path) -> set[str]:
 
 
 def group_captions(path: Path, captions: Iterator[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
-    """Gather the captions of each image.
+    """Group captions by image.
 
     Args:
-        path: The captions' file, for the message of an error.
+        path: The captions file, for error messages.
         captions: Image names with one caption each, in the order of the file.
 
     Returns:
         The captions by image name, both in the order of the file.
 
     Raises:
-        DatasetError: There are no captions.
+        DatasetError: If there are no captions.
     """
     groups: dict[str, list[str]] = {}
     for name, caption in captions:
         groups.setdefault(name, []).append(caption)
     if not groups:
-        raise DatasetError(f"{path}: holds no captions")
+        raise DatasetError(f"{path}: no captions found")
     return {name: tuple(group) for name, group in groups.items()}

@@ -1,4 +1,4 @@
-"""The layout of the COCO captions.
+"""Reader of the COCO captions dataset.
 
 X. Chen et al., "Microsoft COCO Captions: Data Collection and Evaluation Server",
 arXiv:1504.00325 (2015).
@@ -18,8 +18,8 @@ _CAPTIONS_NAME = re.compile(r"captions_((?P<split>[a-z]+)\d*)\.json")
 class CocoDataset(ImageFolderDataset):
     """COCO captions: `annotations/captions_train2017.json` with the images in `train2017/`.
 
-    Each captions file is a split, named as the file without the year: `train`, `val`. Images
-    without a caption are no examples.
+    Each captions file is a split, named after the file without the year: `train`, `val`. Images
+    without a caption are ignored.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -29,7 +29,7 @@ class CocoDataset(ImageFolderDataset):
             folder: The folder that holds `annotations/` and the image folders.
 
         Raises:
-            DatasetError: A file is malformed, two files are the same split, or a captioned image
+            DatasetError: If a file is malformed, two files are the same split, or a captioned image
                 or its folder is missing.
         """
         examples: list[Example] = []
@@ -38,17 +38,17 @@ class CocoDataset(ImageFolderDataset):
             match = _CAPTIONS_NAME.fullmatch(path.name)
             if match is None:
                 raise DatasetError(
-                    f"{path}: the name must be captions_, a split and a year, such as "
+                    f"{path}: the file name must be captions_, a split and a year, such as "
                     "captions_train2017.json"
                 )
             if match["split"] in folders:
                 raise DatasetError(
-                    f"{path}: split {match['split']} has another year's file beside it; keep one"
+                    f"{path}: there is another file for the split {match['split']}; keep one"
                 )
             folders[match["split"]] = folder / match[1]
             examples += _read_captions(path, match["split"])
         if not examples:
-            raise DatasetError(f"{folder / CAPTIONS_PATTERN}: holds no captions")
+            raise DatasetError(f"{folder / CAPTIONS_PATTERN}: no captions found")
         super().__init__(examples, folders, folder / CAPTIONS_PATTERN)
 
 
@@ -62,7 +62,7 @@ def _read_captions(path: Path, split: str) -> list[Example]:
         image_id = annotation["image_id"]
         if image_id not in names:
             raise DatasetError(
-                f"{path}: an annotation has image_id {image_id}, which no entry of 'images' has"
+                f"{path}: an annotation has image_id {image_id}, which is not in 'images'"
             )
         captions.setdefault(image_id, []).append(annotation["caption"])
     return [Example(names[i], split, tuple(group)) for i, group in captions.items()]

@@ -1,12 +1,9 @@
-"""The layout in which Flickr8k was published.
+"""Readers of the Flickr8k and Flickr30k datasets.
 
-M. Hodosh, P. Young, J. Hockenmaier, "Framing Image Description as a Ranking Task: Data, Models
-and Evaluation Metrics", JAIR 47 (2013) 853-899.
-
-The layout in which Flickr30k is commonly distributed.
-
-P. Young, A. Lai, M. Hodosh, J. Hockenmaier, "From Image Descriptions to Visual Denotations: New
-Similarity Metrics for Semantic Inference over Event Descriptions", TACL 2 (2014) 67-78.
+Flickr8k: M. Hodosh, P. Young, J. Hockenmaier, "Framing Image Description as a Ranking Task: Data,
+Models and Evaluation Metrics", JAIR 47 (2013) 853-899. Flickr30k: P. Young, A. Lai, M. Hodosh,
+J. Hockenmaier, "From Image Descriptions to Visual Denotations: New Similarity Metrics for Semantic
+Inference over Event Descriptions", TACL 2 (2014) 67-78.
 """
 
 import hashlib
@@ -24,46 +21,38 @@ from models.datasets.base import (
 )
 
 FLICKR8K_CAPTIONS = "Flickr8k.token.txt"
-
+FLICKR8K_FOLDERS = ("Flicker8k_Dataset", "Images")
 SPLIT_FILES = {
     "train": "Flickr_8k.trainImages.txt",
     "dev": "Flickr_8k.devImages.txt",
     "test": "Flickr_8k.testImages.txt",
 }
-
-FLICKR8K_FOLDERS = ("Flicker8k_Dataset", "Images")
-
 _LINE = re.compile(r"(?P<name>[^#\t]+)#\d+\t(?P<caption>.+)")
-
-# The published captions describe this image, the published images lack it.
 _NEVER_PUBLISHED = "2258277193_586949ec62.jpg.1"
+"""An image with published captions that was not published itself."""
 
 FLICKR30K_CAPTIONS = "results.csv"
-
 FLICKR30K_FOLDERS = ("flickr30k_images", "flickr30k-images")
-
 _HEADER = ["image_name", "comment_number", "comment"]
-
 _DEV_PERCENT = 3
-
 _TEST_PERCENT = 3
 
 
 class Flickr8kDataset(ImageFolderDataset):
-    """Flickr8k as published: a captions file, one list of names a split, a folder of images.
+    """Flickr8k as published: a captions file, a list of image names for each split, and images.
 
     A line of `Flickr8k.token.txt` is `name.jpg#number`, a tab and the caption. Captioned images
-    that are in none of the three lists make up the split `extra`.
+    that are in none of the three lists are the split `extra`.
     """
 
     def __init__(self, folder: Path) -> None:
         """Read the captions and the lists.
 
         Args:
-            folder: The folder that holds the text files and `Flicker8k_Dataset/` or `Images/`.
+            folder: The folder with the text files and `Flicker8k_Dataset/` or `Images/`.
 
         Raises:
-            DatasetError: A file is missing or malformed, a captioned image has no file, or a
+            DatasetError: If a file is missing or malformed, a captioned image has no file, or a
                 listed image has no captions.
         """
         path = folder / FLICKR8K_CAPTIONS
@@ -88,7 +77,7 @@ def _image_folder(folder: Path, names: Sequence[str]) -> Path:
     for name in names:
         if (folder / name).is_dir():
             return folder / name
-    raise DatasetError(f"{folder}: no folder of images; looked for {'/, '.join(names)}/ in it")
+    raise DatasetError(f"{folder}: no folder of images; looked for {'/, '.join(names)}/")
 
 
 def _read_flickr8k(path: Path) -> Iterator[tuple[str, str]]:
@@ -103,8 +92,8 @@ def _read_flickr8k(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _read_splits(folder: Path) -> dict[str, str]:
-    # All three lists are required: without one, its images would pass for `extra`, which may be
-    # trained on.
+    # All three lists are required: without one, its images would be in `extra`, which may be used
+    # for training.
     splits: dict[str, str] = {}
     for split, file in SPLIT_FILES.items():
         for number, name in enumerate(read_lines(folder / file), start=1):
@@ -112,8 +101,8 @@ def _read_splits(folder: Path) -> dict[str, str]:
                 raise DatasetError(f"{folder / file}: line {number} is empty; remove it")
             if splits.setdefault(name, split) != split:
                 raise DatasetError(
-                    f"{folder / file}: line {number} names {name}, "
-                    f"which {SPLIT_FILES[splits[name]]} names too; keep it in one list"
+                    f"{folder / file}: line {number} lists {name}, "
+                    f"which {SPLIT_FILES[splits[name]]} lists too; keep it in one list"
                 )
     return splits
 
@@ -121,22 +110,22 @@ def _read_splits(folder: Path) -> dict[str, str]:
 class Flickr30kDataset(ImageFolderDataset):
     """Flickr30k: `results.csv` and a folder of images.
 
-    A line of `results.csv` is `image_name| comment_number| comment`, unquoted; blanks around a
-    field are dropped. The file has no splits, so a hash of an image's name assigns them: about
-    94 % `train`, 3 % `dev` and 3 % `test`, the same on every machine and whatever else the file
-    holds. They are not the splits that published results use. Flickr30k extends Flickr8k, so its
-    `train` holds images of Flickr8k's `test`.
+    A line of `results.csv` is `image_name| comment_number| comment`, unquoted; spaces around a
+    field are removed. The file has no splits, so they are assigned by a hash of an image's name:
+    about 94 % `train`, 3 % `dev` and 3 % `test`, the same on every machine and independent of the
+    rest of the file. Published results use other splits. Flickr30k extends Flickr8k, so its `train`
+    contains images of Flickr8k's `test`.
     """
 
     def __init__(self, folder: Path) -> None:
         """Read the captions and assign the splits.
 
         Args:
-            folder: The folder that holds `results.csv` and `flickr30k_images/`,
-                `flickr30k-images/` or the images themselves.
+            folder: The folder with `results.csv` and `flickr30k_images/`, `flickr30k-images/` or
+                the images themselves.
 
         Raises:
-            DatasetError: The file is missing or malformed, or a captioned image has no file.
+            DatasetError: If the file is missing or malformed, or a captioned image has no file.
         """
         path = folder / FLICKR30K_CAPTIONS
         images = next((folder / n for n in FLICKR30K_FOLDERS if (folder / n).is_dir()), folder)
@@ -151,7 +140,7 @@ class Flickr30kDataset(ImageFolderDataset):
 
 
 def hash_split(name: str) -> str:
-    """Assign a split by an image's name alone.
+    """Assign a split from an image's name alone.
 
     Args:
         name: The image's name.
@@ -173,7 +162,7 @@ def _read_flickr30k(path: Path) -> Iterator[tuple[str, str]]:
         raise DatasetError(f"{path}: line 1 must be the header '{'| '.join(_HEADER)}'")
     for number, line in enumerate(lines[1:], start=2):
         fields = _fields(line)
-        # Copies in circulation have one line that lacks its second separator.
+        # Common copies have one line without its second separator.
         if len(fields) != 3 or not all(fields) or not fields[1].isdecimal():
             raise DatasetError(
                 f"{path}: line {number} must be '{'| '.join(_HEADER)}' but is {line[:80]!r}; "

@@ -1,4 +1,4 @@
-"""The packed layout: one captions table and tar shards of small images."""
+"""Reader of packed datasets: a captions table and tar shards of small images."""
 
 import posixpath
 import tarfile
@@ -23,21 +23,21 @@ class _Member(NamedTuple):
 
 
 class PackDataset(Dataset):
-    """A data set packed for training.
+    """A dataset packed for training.
 
     `captions.tsv` has the header `image`, `split`, `caption` and one caption a line; fields are
-    separated by tabs and never quoted. The images are members of `images-*.tar`. `text-only.txt`,
-    where there is one, holds captions without images, one a line.
+    separated by tabs and not quoted. The images are members of `images-*.tar`. The optional
+    `text-only.txt` has captions without images, one a line.
     """
 
     def __init__(self, folder: Path) -> None:
         """Read the captions and index the shards.
 
         Args:
-            folder: The folder that holds `captions.tsv` and the shards.
+            folder: The folder with `captions.tsv` and the shards.
 
         Raises:
-            DatasetError: A file is missing or malformed, or a captioned image is in no shard.
+            DatasetError: If a file is missing or malformed, or a captioned image is in no shard.
         """
         captions = folder / CAPTIONS_FILE
         examples = _read_captions(captions)
@@ -58,7 +58,7 @@ class PackDataset(Dataset):
 
     def image(self, name: str) -> NDArray[np.uint8]:  # noqa: D102 (inherited)
         if name not in self._members:
-            raise DatasetError(f"no image {name!r} in the shards; pass the name of an example")
+            raise DatasetError(f"no image {name!r} in the shards; give the name of an example")
         shard, offset, size = self._members[name]
         try:
             with shard.open("rb", buffering=0) as file:
@@ -103,7 +103,7 @@ def _index_shards(folder: Path) -> dict[str, _Member]:
     members: dict[str, _Member] = {}
     for shard in shards:
         try:
-            # Mode "r:" refuses compression, under which a member has no offset to seek to.
+            # Mode "r:" refuses compressed files, whose members cannot be read by offset.
             with tarfile.open(shard, "r:") as archive:
                 for member in archive:
                     if not member.isfile():

@@ -1,4 +1,4 @@
-"""TODO."""
+"""Image encoders: EfficientNet-Lite and EfficientNetV2, and their pretrained weights."""
 
 from models.encoders.pretrained import CLASSES, load_pretrained
 from models.encoders.registry import check_image_size, make_encoder, own_image_size

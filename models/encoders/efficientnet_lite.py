@@ -1,8 +1,8 @@
-"""EfficientNet-Lite, the convolutional encoder, with its grid kept.
+"""EfficientNet-Lite, a convolutional encoder that returns its last grid of features.
 
-Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks"
-(ICML 2019), in the Lite variant of TensorFlow's `efficientnet/lite`: no squeeze-and-excite,
-ReLU6 for swish, and a stem and a head that do not scale with the width.
+Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks" (ICML 2019),
+in the Lite variant of TensorFlow's `efficientnet/lite`: no squeeze-and-excite, ReLU6 instead of
+swish, and a stem and a head that do not scale with the width.
 """
 
 import math
@@ -14,7 +14,7 @@ from keras import KerasTensor, layers
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """How one member of the family scales the base network."""
+    """How a member of the family scales the base network."""
 
     width: float
     depth: float
@@ -29,14 +29,8 @@ VARIANTS = {
 
 
 GRID_CHANNELS = 1280
-
-
 _STEM_CHANNELS = 32
-
-
 _CHANNEL_DIVISOR = 8
-
-
 _BATCH_NORM_EPSILON = 1e-3
 
 
@@ -61,11 +55,11 @@ _STAGES = (
 
 
 def efficientnet_lite(name: str, image_size: int | None = None) -> keras.Model:
-    """Build the encoder, with untrained weights.
+    """Build an encoder with untrained weights.
 
     Args:
         name: A key of `VARIANTS`.
-        image_size: Side of the square input in pixels; the variant's own when None.
+        image_size: Side of the square input in pixels; the variant's own if None.
 
     Returns:
         A model from RGB pixels in 0..255, [B, S, S, 3], to the grid after the head's batch
@@ -75,7 +69,7 @@ def efficientnet_lite(name: str, image_size: int | None = None) -> keras.Model:
         ValueError: If the name is unknown.
     """
     if name not in VARIANTS:
-        raise ValueError(f"no encoder is called {name!r}; there are {', '.join(VARIANTS)}")
+        raise ValueError(f"unknown encoder {name!r}; choose one of {', '.join(VARIANTS)}")
     variant = VARIANTS[name]
     side = image_size or variant.image_size
     pixels = keras.Input((side, side, 3), name="pixels")
@@ -93,7 +87,7 @@ def efficientnet_lite(name: str, image_size: int | None = None) -> keras.Model:
 
 
 def _block(x: KerasTensor, stage: _Stage, stride: int, width: float, name: str) -> KerasTensor:
-    """One inverted residual bottleneck (Sandler et al., "MobileNetV2", CVPR 2018)."""
+    """Add an inverted residual bottleneck (Sandler et al., "MobileNetV2", CVPR 2018)."""
     inputs = x
     channels = _scaled(stage.channels, width)
     if stage.expansion != 1:

@@ -1,9 +1,14 @@
-"""TODO."""
+"""Hardened decoders: trained to give the same captions for attacked images.
+
+`caption_attack` and `training`, which `python -m models.harden` runs, are not re-exported: they
+import TensorFlow and tqdm.
+"""
 
 from models.hardening.hardened_decoder import (
     HardenedCard,
     copy_decoder,
     load_hardened,
+    read_hardened_card,
     save_hardened,
 )
 
@@ -11,5 +16,6 @@ __all__ = [
     "HardenedCard",
     "copy_decoder",
     "load_hardened",
+    "read_hardened_card",
     "save_hardened",
 ]

@@ -1,6 +1,7 @@
-"""Grids of pictures that were attacked so that the captioner would not say what it says of them.
+"""Attacks on captions, grids of attacked images, and the robustness of decoders.
 
-Runs on TensorFlow, which differentiates to the pixels.
+An attack makes the captioner's own caption of an image improbable. Runs on TensorFlow, which
+differentiates with respect to the pixels.
 """
 
 from collections.abc import Sequence
@@ -13,48 +14,31 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from models.attacks import Norm, pgd
-from models.captioner import BeamConfig, Captioner, Decoder, State
+from models.captioner import BeamConfig, BeamSearchModel, Captioner, Decoder, State
 from models.datasets import Dataset, Example
-from models.evaluation import Searcher
 from models.graph import graph
-from models.language import PAD, START
-from models.preprocessing import squeeze
+from models.hardening.hardened_decoder import Robustness
+from models.language import PAD, START, sentence
+from models.metrics import score
+from models.preprocessing import resize_to_square
 
 _BATCH = 8
-"""Pictures that are attacked together: more of them do not fit a processor's caches."""
-
+"""Images that are attacked together. More of them do not fit in a processor's caches."""
 
 _CHUNK = 200
-"""Pictures after which what is computed is kept."""
+"""Images after which the results are saved."""
 
-
-class Strength(NamedTuple):
-    """How hard pictures are attacked: L-inf, by PGD."""
-
-    least: float
-    """Epsilon, in grey levels; each picture's is drawn between the two, on a logarithmic scale."""
-    most: float
-    steps: int
-
-
-class AttackedGrids(NamedTuple):
-    """N pictures and what an attack makes of them."""
-
-    clean: NDArray[np.float16]
-    """[N, rows, columns, channels]"""
-    attacked: NDArray[np.float16]
-    """Likewise."""
-    captions: NDArray[np.int32]
-    """[N, T], what the captioner says of the clean ones, padded."""
+Captions = dict[str, str]
+"""Captions by image name."""
 
 
 class CaptionAttack:
-    """Attacks what a captioner says: lowers the log-probability of captions."""
+    """Lowers the log-probability of captions by perturbing images: PGD in L-inf."""
 
     norm: Norm = "linf"
 
     def __init__(self, captioner: Captioner, decoder: Decoder | None = None) -> None:
-        """Attack a captioner, or another decoder behind the captioner's encoder."""
+        """Attack a captioner, or another decoder that reads the captioner's encoder."""
         self._encoder, self._decoder = captioner.encoder, decoder or captioner.decoder
         self._compiled = graph(
             self._gradient,
@@ -71,22 +55,22 @@ class CaptionAttack:
         epsilon: float | NDArray[np.float32],
         steps: int,
     ) -> NDArray[np.float32]:
-        """Attack by PGD.
+        """Attack images.
 
         Args:
             pixels: [B, S, S, 3] in 0..255.
             tokens: The captions, [B, T], padded.
-            epsilon: One for all, or [B]; in grey levels.
-            steps: How many.
+            epsilon: One for all or [B], in grey levels.
+            steps: Number of PGD steps.
 
         Returns:
             The perturbations, [B, S, S, 3].
         """
         length = int((tokens != PAD).sum(axis=1).max())
-        said = tf.constant(tokens[:, :length])
+        captions = tf.constant(tokens[:, :length])
 
         def gradient(perturbed: NDArray[np.float32]) -> NDArray[np.float32]:
-            return np.asarray(self._compiled(tf.constant(perturbed), said))
+            return np.asarray(self._compiled(tf.constant(perturbed), captions))
 
         *_, last = pgd(gradient, pixels, epsilon, self.norm, steps)
         return last
@@ -101,24 +85,45 @@ class CaptionAttack:
 
 def _log_prob(decoder: Decoder, grids: tf.Tensor, tokens: tf.Tensor) -> tf.Tensor:
     """Sum the log-probabilities of captions of any length."""
-    memory = decoder.remember(grids)
+    memory = decoder.build_memory(grids)
     start = tf.fill(tf.shape(tokens[:, :1]), START)
     before = decoder.embedding(tf.concat([start, tokens[:, :-1]], axis=1))
 
-    def unfinished(place: tf.Tensor, *_: tf.Tensor) -> tf.Tensor:
-        return place < tf.shape(tokens)[1]
+    def unfinished(position: tf.Tensor, *_: tf.Tensor) -> tf.Tensor:
+        return position < tf.shape(tokens)[1]
 
-    def advance(place: tf.Tensor, total: tf.Tensor, *state: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        read, _, handed_on = decoder.advance(before[:, place][:, None], State(*state), memory)
-        log_probs = tf.nn.log_softmax(decoder.logits(read)[:, 0])
-        said = tf.gather(log_probs, tokens[:, place], batch_dims=1)
-        total += tf.reduce_sum(tf.where(tokens[:, place] != PAD, said, 0.0))
-        return place + 1, total, *handed_on
+    def advance(position: tf.Tensor, total: tf.Tensor, *state: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        embedded = before[:, position][:, None]
+        readout, _, new_state = decoder.advance(embedded, State(*state), memory)
+        log_probs = tf.nn.log_softmax(decoder.logits(readout)[:, 0])
+        word_log_probs = tf.gather(log_probs, tokens[:, position], batch_dims=1)
+        total += tf.reduce_sum(tf.where(tokens[:, position] != PAD, word_log_probs, 0.0))
+        return position + 1, total, *new_state
 
-    # A loop, where teacher forcing unrolls its steps: one graph for captions of all lengths.
+    # A loop, not the unrolled teacher forcing: one graph for captions of all lengths.
     return tf.while_loop(
-        unfinished, advance, (tf.constant(0), tf.constant(0.0), *decoder.start(memory, 1))
+        unfinished, advance, (tf.constant(0), tf.constant(0.0), *decoder.initial_state(memory, 1))
     )[1]
+
+
+class AttackStrength(NamedTuple):
+    """The strength of the attacks on a set of images: L-inf, by PGD."""
+
+    least: float
+    """Least epsilon, in grey levels. Each image's is drawn from least to most, log-uniformly."""
+    most: float
+    steps: int
+
+
+class AttackedGrids(NamedTuple):
+    """The clean and attacked grids of N images."""
+
+    clean: NDArray[np.float16]
+    """[N, rows, columns, channels]"""
+    attacked: NDArray[np.float16]
+    """[N, rows, columns, channels]"""
+    captions: NDArray[np.int32]
+    """[N, T], the captioner's captions of the clean images, padded."""
 
 
 def attacked_grids(
@@ -126,60 +131,60 @@ def attacked_grids(
     dataset: Dataset,
     examples: Sequence[Example],
     beam: BeamConfig,
-    strength: Strength,
+    strength: AttackStrength,
     folder: Path,
 ) -> AttackedGrids:
-    """Attack the examples' pictures; what a folder holds already is not computed again.
+    """Attack the examples' images. Results that the folder already holds are reused.
 
     Args:
-        captioner: Whose captions are attacked.
-        dataset: Where the pictures are.
-        examples: Which.
-        beam: The search by which they are captioned.
-        strength: Of the attacks.
-        folder: Keeps what was computed; it belongs to these very arguments.
+        captioner: The captioner under attack.
+        dataset: The dataset of the examples.
+        examples: The examples to attack.
+        beam: The search that makes the captions.
+        strength: The strength of the attacks.
+        folder: Holds the results, and must be used with the same arguments only.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    attacker = _Attacker(captioner, dataset, beam, strength)
+    attacker = _GridAttacker(captioner, dataset, beam, strength)
     parts = []
-    for start in tqdm(range(0, len(examples), _CHUNK), desc="attacked pictures", unit="part"):
+    for start in tqdm(range(0, len(examples), _CHUNK), desc="attacked images", unit="part"):
         path = folder / f"{start:06}.npz"
         if not path.is_file():
-            made = attacker.attack(examples[start : start + _CHUNK], seed=start)
+            part = attacker.attack(examples[start : start + _CHUNK], seed=start)
             partial = path.with_suffix(".partial.npz")
-            np.savez(partial, **made._asdict())
+            np.savez(partial, **part._asdict())
             partial.rename(path)
         with np.load(path) as arrays:
             parts.append(AttackedGrids(*(arrays[name] for name in AttackedGrids._fields)))
     return AttackedGrids(*(np.concatenate(each) for each in zip(*parts, strict=True)))
 
 
-class _Attacker:
-    """What the parts have in common: compiled once."""
+class _GridAttacker:
+    """What all chunks share, so that it is compiled once."""
 
     def __init__(
-        self, captioner: Captioner, dataset: Dataset, beam: BeamConfig, strength: Strength
+        self, captioner: Captioner, dataset: Dataset, beam: BeamConfig, strength: AttackStrength
     ) -> None:
         self._side, self._dataset, self._strength = captioner.config.image_size, dataset, strength
         self._encoder = captioner.encoder
         self._encoder.compile(jit_compile=False)
-        self._searcher = Searcher(captioner.decoder, beam)
+        self._search = BeamSearchModel(captioner.decoder, beam)
         self._attack = CaptionAttack(captioner)
 
     def attack(self, examples: Sequence[Example], seed: int) -> AttackedGrids:
         random = np.random.default_rng(seed)
-        made = [
+        batches = [
             self._attack_batch(examples[start : start + _BATCH], random)
             for start in range(0, len(examples), _BATCH)
         ]
-        return AttackedGrids(*(np.concatenate(parts) for parts in zip(*made, strict=True)))
+        return AttackedGrids(*(np.concatenate(parts) for parts in zip(*batches, strict=True)))
 
     def _attack_batch(
         self, examples: Sequence[Example], random: np.random.Generator
     ) -> AttackedGrids:
-        pixels = pictures(self._dataset, examples, self._side)
+        pixels = load_pixels(self._dataset, examples, self._side)
         clean = self._encoder.predict_on_batch(pixels)
-        captions = np.asarray(self._searcher.predict_on_batch(clean), np.int32)
+        captions = np.asarray(self._search.predict_on_batch(clean), np.int32)
         least, most, steps = self._strength
         epsilons = np.exp(random.uniform(np.log(least), np.log(most), len(pixels)))
         perturbation = self._attack.perturb(pixels, captions, epsilons.astype(np.float32), steps)
@@ -187,8 +192,76 @@ class _Attacker:
         return AttackedGrids(clean.astype(np.float16), attacked.astype(np.float16), captions)
 
 
-def pictures(dataset: Dataset, examples: Sequence[Example], side: int) -> NDArray[np.float32]:
-    """Read pictures as the encoder gets them: [N, side, side, 3] in 0..255."""
-    return np.stack([squeeze(dataset.image(each.name), side) for each in examples]).astype(
-        np.float32
-    )
+class RobustnessTest:
+    """Compares the plain and the hardened decoder on clean and attacked images."""
+
+    def __init__(
+        self,
+        captioner: Captioner,
+        hardened: Decoder,
+        beam: BeamConfig,
+        dataset: Dataset,
+        examples: Sequence[Example],
+    ) -> None:
+        """Caption the clean images with both decoders."""
+        self._captioner = captioner
+        self._decoders = {"plain": captioner.decoder, "hardened": hardened}
+        self._searches = {name: BeamSearchModel(d, beam) for name, d in self._decoders.items()}
+        self._dataset, self._examples = dataset, examples
+        self._references = {example.name: example.captions for example in examples}
+        captioner.encoder.compile(jit_compile=False)
+        self.clean = self._captions(None, 0.0, 0)
+        """Captions of the clean images, by decoder name."""
+
+    def cider(self, captions: Captions) -> float:
+        """Return the CIDEr of captions against the reference captions."""
+        return score(captions, self._references).cider
+
+    def attack(self, against: str, epsilon: float, steps: int) -> Robustness:
+        """Attack every image through one decoder, and caption the result with both."""
+        attacked = self._captions(against, epsilon, steps)
+        changed = {
+            name: changed_share(self.clean[name], captions) for name, captions in attacked.items()
+        }
+        return Robustness(
+            epsilon=epsilon,
+            attacked=against,
+            changed_plain=changed["plain"],
+            changed_hardened=changed["hardened"],
+            cider_plain=self.cider(attacked["plain"]),
+            cider_hardened=self.cider(attacked["hardened"]),
+        )
+
+    def _captions(self, against: str | None, epsilon: float, steps: int) -> dict[str, Captions]:
+        attack = CaptionAttack(self._captioner, self._decoders[against]) if against else None
+        captions: dict[str, Captions] = {name: {} for name in self._decoders}
+        title = f"epsilon {epsilon:g}, {against}" if against else "clean"
+        for start in tqdm(range(0, len(self._examples), _BATCH), desc=title, unit="batch"):
+            part = self._examples[start : start + _BATCH]
+            pixels = load_pixels(self._dataset, part, self._captioner.config.image_size)
+            if against and attack:
+                tokens = self._search(against, self._encode(pixels))
+                pixels = pixels + attack.perturb(pixels, tokens, epsilon, steps)
+            grids = self._encode(pixels)
+            for name in self._decoders:
+                for example, ids in zip(part, self._search(name, grids), strict=True):
+                    words = self._captioner.vocabulary.decode(ids.tolist())
+                    captions[name][example.name] = sentence(words)
+        return captions
+
+    def _encode(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(self._captioner.encoder.predict_on_batch(pixels), np.float32)
+
+    def _search(self, name: str, grids: NDArray[np.float32]) -> NDArray[np.int32]:
+        return np.asarray(self._searches[name].predict_on_batch(grids), np.int32)
+
+
+def changed_share(before: Captions, after: Captions) -> float:
+    """Return the share of captions that differ, in 0..1."""
+    return float(np.mean([before[name] != after[name] for name in before]))
+
+
+def load_pixels(dataset: Dataset, examples: Sequence[Example], side: int) -> NDArray[np.float32]:
+    """Read images as the encoder takes them: [N, side, side, 3] in 0..255."""
+    images = [resize_to_square(dataset.image(each.name), side) for each in examples]
+    return np.stack(images).astype(np.float32)

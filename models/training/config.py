@@ -1,4 +1,4 @@
-"""How a captioner is trained: read from a TOML file, so that a run can be done again."""
+"""Configuration of a training run, read from a TOML file."""
 
 import json
 import tomllib
@@ -13,38 +13,38 @@ from models.captioner import BeamConfig
 
 @dataclass(frozen=True, slots=True)
 class TrainingConfig:
-    """Every choice of a training run."""
+    """Configuration of a training run."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
 
     name: str
     data: str = ""
-    """What the captioner's card says it was trained on."""
+    """Description of the training data for the model card."""
     licence: str = "not stated"
-    """On what terms the trained captioner may be used."""
+    """Licence of the trained captioner, for the model card."""
     start: str = ""
-    """Run whose captioner is trained on, its folder beside this run's; a new one when ""."""
+    """Name of a run, beside this run's folder, whose captioner to start from; "" for a new one."""
     objective: Literal["cross-entropy", "self-critical"] = "cross-entropy"
     human_share: float = 0.0
-    """Self-critical: weight of the human captions' cross-entropy beside the reward."""
+    """Self-critical: weight of the cross-entropy of reference captions beside the reward."""
     human_captions: PositiveInt = 2
-    """Self-critical: how many human captions of each picture, if they have a weight."""
+    """Self-critical: reference captions of each image, if they have a weight."""
     encoder: str = "efficientnet-lite2"
     image_size: PositiveInt | None = None
-    """Side of the square that pictures are squeezed into, in pixels; the encoder's own if None."""
+    """Side of the square that images are resized to, in pixels; the encoder's own if None."""
     pretrained: bool | str = True
-    """Whether the encoder begins with its published weights or with random ones; or a file of
-    weights, see `models.encoders.pretrained`."""
+    """Whether the encoder starts with its published weights or with random ones; or the path of a
+    weights file, see `models.encoders.pretrained`."""
     glove: str = ""
-    """File of word vectors that the embedding begins with, see `models.training.glove`."""
+    """File of word vectors that initialise the embedding, see `models.training.glove`."""
     classes: NonNegativeInt = 0
-    """Keep the encoder's own classifier, of so many classes, for tags; 0 for none."""
+    """Classes of the encoder's own classifier, which is kept for tags; 0 for no classifier."""
     cut: str = ""
-    """Layer of the encoder whose output is cached; what comes after can be trained."""
+    """Layer of the encoder whose output is cached. The layers after it can be trained."""
     encoder_rate: float = 0.0
-    """Share of the learning rate at which the encoder is trained after the cut; 0 freezes it."""
+    """Learning rate of the encoder after the cut, as a share of `learning_rate`; 0 freezes it."""
     keep_classes: float = 0.0
-    """See `models.training.learner.Learner`."""
+    """See `models.training.model.TrainingModel`."""
     width: PositiveInt = 512
     embedding: PositiveInt = 256
     heads: PositiveInt = 8
@@ -54,45 +54,45 @@ class TrainingConfig:
     train_splits: Annotated[tuple[str, ...], Field(min_length=1)] = ("train",)
     dev_split: str = "dev"
     minimum_count: PositiveInt = 4
-    """Words seen less often than this in the training captions are unknown."""
+    """Words that occur less often than this in the training captions are unknown."""
     length: PositiveInt = 20
-    """Words of a training caption at most, its end included."""
+    """Maximum number of words in a training caption, the end token included."""
     views: PositiveInt = 2
-    """Of `models.preprocessing`, in how many each picture is shown; a mirrored one only if none of
-    its captions names left or right."""
+    """Augmented views of each image, see `models.preprocessing`. Mirrored views are used only if
+    none of the image's captions mentions left or right."""
     texts: NonNegativeInt = 0
-    """Rows of `captions` captions without a picture that an epoch takes from the data's texts."""
+    """Rows of `captions` captions without an image that an epoch takes from the dataset's texts."""
     batch: PositiveInt = 64
     """Images in a batch; each comes with `captions` captions."""
     captions: PositiveInt = 5
     epochs: PositiveInt = 15
     learning_rate: float = 1e-3
-    """Reached after one epoch, then falling to zero along a cosine."""
+    """Reached after one epoch of warm-up, then decays to zero along a cosine."""
     weight_decay: float = 0.01
     label_smoothing: float = 0.1
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
-    """Of the decoder's matrix products."""
+    """Precision of the decoder's matrix products."""
     average: float = 0.995
-    """Momentum, per batch, of the moving average of the weights that is evaluated and kept."""
+    """Momentum, per batch, of the moving average of the weights, which is evaluated and saved."""
     seed: int = 0
     beam: BeamConfig = field(default_factory=BeamConfig)
 
     @classmethod
     def read(cls, path: Path) -> "TrainingConfig":
-        """Read a TOML file whose keys are the fields above, `[beam]` a table.
+        """Read a TOML file whose keys are the fields of this class; `[beam]` is a table.
 
         Raises:
             OSError: If the file cannot be read.
-            ValueError: If the file is no TOML, or a key or a value is wrong.
+            ValueError: If the file is not TOML, or a key or a value is wrong.
         """
         try:
             values = {"name": path.stem, **tomllib.loads(path.read_text(encoding="utf-8"))}
-            # By way of JSON, which has the same types: a strict reading takes lists for tuples
-            # and tables for dataclasses from there alone.
+            # Via JSON, because strict validation accepts lists for tuples and tables for
+            # dataclasses only there.
             return TypeAdapter(cls).validate_json(json.dumps(values, default=str))
         except ValidationError as problem:
-            wrong = problem.errors()[0]
-            place = ".".join(str(key) for key in wrong["loc"])
-            raise ValueError(f"{path}: {place}: {wrong['msg']}") from problem
+            first = problem.errors()[0]
+            place = ".".join(str(key) for key in first["loc"])
+            raise ValueError(f"{path}: {place}: {first['msg']}") from problem
         except ValueError as problem:
             raise ValueError(f"{path}: {problem}") from problem

@@ -1,17 +1,9 @@
-"""CIDEr-D of single captions, as a reward to train for.
+"""Self-critical training: CIDEr-D as a reward for sampled captions.
 
-Vedantam et al., "CIDEr: Consensus-based Image Description Evaluation" (CVPR 2015): the variant D
-of `pycocoevalcap`, with the document frequencies of the training captions. Works on token ids, the
-end among them, so that a caption which breaks off has no reward for the end that it lacks.
-
-Training for CIDEr itself, by captions that the decoder draws.
-
-Rennie et al., "Self-critical Sequence Training for Image Captioning" (CVPR 2017), with the mean
-reward of a picture's other samples as the baseline: Luo, "A Better Variant of Self-Critical
-Sequence Training" (arXiv:2003.09971, 2020). A share of the human captions' likelihood keeps the
-language whole.
-
-Captions drawn at random from the decoder, word by word.
+Rennie et al., "Self-critical Sequence Training for Image Captioning" (CVPR 2017). The baseline is
+the mean reward of an image's other samples: Luo, "A Better Variant of Self-Critical Sequence
+Training" (arXiv:2003.09971, 2020). A small weight on the likelihood of reference captions preserves
+the language.
 """
 
 import math
@@ -24,80 +16,198 @@ import numpy as np
 from keras import KerasTensor, ops
 from numpy.typing import NDArray
 
-from models.captioner import Decoder, State
-from models.language import END, PAD, START, UNKNOWN, Vocabulary
-from models.training.batches import Batches, TrainingSet, targets
+from models.captioner import Decoder, State, forbidden_token_bias
+from models.language import END, PAD, START, Vocabulary
 from models.training.config import TrainingConfig
-from models.training.learner import Inputs, Learner
+from models.training.data import Batches, TrainingSet, targets
+from models.training.model import Inputs, TrainingModel
 
-_ORDERS = 4
+_MAX_N = 4
+"""CIDEr-D uses n-grams of 1 to 4 words."""
 
 _SIGMA = 6.0
+"""Standard deviation of CIDEr-D's length penalty, in words."""
 
 _SCALE = 10.0
 
 _Ngram = tuple[int, ...]
 
-_IMPOSSIBLE = -1e9
+
+class SelfCriticalBatches(Batches):
+    """Batches of captions sampled from the current decoder, weighted by their advantage."""
+
+    def __init__(
+        self,
+        data: TrainingSet,
+        vocabulary: Vocabulary,
+        config: TrainingConfig,
+        model: TrainingModel,
+    ) -> None:
+        """Count the n-grams of the reference captions."""
+        super().__init__(data, vocabulary, config)
+        self._cider = CiderD([[trim(caption) for caption in t] for t in self.tokens])
+        self._sampler = _Sampler(model, config)
+        self._rewards: list[float] = []
+
+    def __getitem__(self, index: int) -> tuple[Inputs, NDArray[np.float32]]:
+        images, human = self.batch(index)
+        count = int(np.sum(images >= 0))
+        sampled = np.asarray(self._sampler.predict_on_batch(human.features[:count]), np.int32)
+        rewards = self._cider.scores(images[:count].tolist(), sampled)
+        self._rewards.append(float(rewards.mean()))
+        # Texts have no image to sample captions of, so they count as reference captions only.
+        sampled = np.concatenate([sampled, human.tokens[count:]])
+        advantages = np.zeros(sampled.shape[:2], np.float32)
+        advantages[:count] = _advantages(rewards)
+        if not self._config.human_share:
+            return human._replace(tokens=sampled), targets(sampled, advantages)
+        references = human.tokens[:, : self._config.human_captions]
+        likelihood = np.full(references.shape[:2], self._config.human_share, np.float32)
+        tokens = np.concatenate([sampled, references], axis=1)
+        weights = np.concatenate([advantages, likelihood], axis=1)
+        return human._replace(tokens=tokens), targets(tokens, weights)
+
+    def take_reward(self) -> float:
+        """Return the mean reward of the captions sampled since the last call."""
+        mean = float(np.mean(self._rewards))
+        self._rewards.clear()
+        return mean
 
 
-class _Vector(NamedTuple):
-    """A caption's n-grams weighted by term frequency and inverse document frequency."""
+def _advantages(rewards: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return each sample's reward minus the mean of its image's other samples: [B, K]."""
+    others = (rewards.sum(axis=1, keepdims=True) - rewards) / (rewards.shape[1] - 1)
+    return np.asarray(rewards - others, np.float32)
 
-    weights: list[dict[_Ngram, float]]
-    norms: list[float]
-    length: int
+
+class _Sampler(keras.Model):  # type: ignore[misc]  # Keras has no types.
+    """Sampling as a compiled Keras model from features to captions."""
+
+    def __init__(self, model: TrainingModel, config: TrainingConfig) -> None:
+        super().__init__(name="sampler")
+        self.model = model
+        self._captions, self._length = config.captions, config.length
+        self._seed = keras.random.SeedGenerator(config.seed)
+        self.compile(jit_compile=False)
+
+    def call(self, features: KerasTensor) -> KerasTensor:
+        grid = self.model.grid(features)
+        return sample(self.model.decoder, grid, self._captions, self._length, self._seed)
+
+
+def sample(
+    decoder: Decoder,
+    grid: KerasTensor,
+    captions: int,
+    length: int,
+    seed: keras.random.SeedGenerator,
+) -> KerasTensor:
+    """Sample captions of each grid from p(word | image, previous words).
+
+    Args:
+        decoder: The decoder; dropout is off.
+        grid: float32 [B, rows, columns, channels].
+        captions: Number of captions of each grid.
+        length: Maximum number of words in a caption, the end token included.
+        seed: Generator of random seeds.
+
+    Returns:
+        int32 [B, captions, length]: the words, the end token, then padding. Of the special tokens
+        only the end token is sampled.
+    """
+    memory = decoder.build_memory(grid)
+    batch = ops.shape(grid)[0]
+    bias = forbidden_token_bias(decoder.config.vocabulary_size)
+    start = (
+        ops.convert_to_tensor(0),
+        ops.full((batch, captions), START, "int32"),
+        ops.zeros((batch, captions), "bool"),
+        decoder.initial_state(memory, captions),
+        ops.full((batch, captions, length), PAD, "int32"),
+    )
+
+    def unfinished(position: Any, tokens: Any, done: Any, *_: Any) -> Any:
+        return ops.logical_not(ops.all(done))
+
+    def extend(position: Any, tokens: Any, done: Any, state: Any, words: Any) -> tuple[Any, ...]:
+        step = decoder.step(tokens, state, memory)
+        logits = ops.cast(step.logits, "float32") + bias
+        flat = ops.reshape(logits, (-1, logits.shape[-1]))
+        drawn = ops.reshape(keras.random.categorical(flat, 1, seed=seed), (batch, captions))
+        tokens = ops.where(done, PAD, ops.cast(drawn, "int32"))
+        words = ops.where(ops.arange(length) == position, tokens[..., None], words)
+        done = ops.logical_or(done, tokens == END)
+        state = State(*(ops.cast(part, "float32") for part in step.state))
+        return position + 1, tokens, done, state, words
+
+    *_, words = ops.while_loop(unfinished, extend, start, maximum_iterations=length)
+    return words
 
 
 class CiderD:
-    """Scores captions against those that people wrote of the same picture."""
+    """CIDEr-D of single captions.
+
+    Vedantam et al., "CIDEr: Consensus-based Image Description Evaluation" (CVPR 2015): the variant
+    D of `pycocoevalcap`, with the document frequencies of the training captions. Works on token
+    ids, the end token included, so that a truncated caption is not rewarded for an end that it does
+    not have.
+    """
 
     def __init__(self, references: Sequence[Iterable[Sequence[int]]]) -> None:
-        """Take each picture's reference captions as token ids (the end included, padding not).
+        """Take each image's reference captions as token ids, with the end but without padding.
 
-        The document frequency of an n-gram is the number of pictures with it in a reference.
+        The document frequency of an n-gram is the number of images with it in a reference.
         """
         counted = [[_count(trim(caption)) for caption in captions] for captions in references]
         frequency = Counter(
             ngram for captions in counted for ngram in {g for caption in captions for g in caption}
         )
         documents = math.log(max(len(counted), 2))
-        self._rarest = documents
-        self._rarity = {ngram: documents - math.log(count) for ngram, count in frequency.items()}
+        self._highest_idf = documents
+        self._idf = {ngram: documents - math.log(count) for ngram, count in frequency.items()}
         self._references = [[self._weigh(caption) for caption in captions] for captions in counted]
 
-    def score(self, picture: int, caption: Sequence[int]) -> float:
-        """Score one caption of the picture at that position of the references, in 0..10.
+    def score(self, image: int, caption: Sequence[int]) -> float:
+        """Score one caption of an image, in 0..10.
 
         Args:
-            picture: The picture's position.
-            caption: Token ids; what follows the end is left out.
+            image: The index of the image in the references.
+            caption: Token ids. Tokens after the end are ignored.
         """
-        said = self._weigh(_count(trim(caption)))
-        references = self._references[picture]
-        return _SCALE * float(np.mean([_similarity(said, other) for other in references]))
+        candidate = self._weigh(_count(trim(caption)))
+        references = self._references[image]
+        return _SCALE * float(np.mean([_similarity(candidate, other) for other in references]))
 
-    def scores(self, pictures: Sequence[int], captions: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Score captions [B, K, T] of B pictures; float32 [B, K]."""
+    def scores(self, images: Sequence[int], captions: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Score captions [B, K, T] of B images; float32 [B, K]."""
         return np.array(
             [
-                [self.score(picture, caption) for caption in said]
-                for picture, said in zip(pictures, captions.tolist(), strict=True)
+                [self.score(image, caption) for caption in samples]
+                for image, samples in zip(images, captions.tolist(), strict=True)
             ],
             np.float32,
         )
 
-    def _weigh(self, counts: Counter[_Ngram]) -> _Vector:
-        weights: list[dict[_Ngram, float]] = [{} for _ in range(_ORDERS)]
+    def _weigh(self, counts: Counter[_Ngram]) -> "_Vector":
+        weights: list[dict[_Ngram, float]] = [{} for _ in range(_MAX_N)]
         for ngram, count in counts.items():
-            weights[len(ngram) - 1][ngram] = count * self._rarity.get(ngram, self._rarest)
+            weights[len(ngram) - 1][ngram] = count * self._idf.get(ngram, self._highest_idf)
         norms = [math.sqrt(sum(w * w for w in order.values())) for order in weights]
         length = sum(count for ngram, count in counts.items() if len(ngram) == 2)
         return _Vector(weights, norms, length)
 
 
+class _Vector(NamedTuple):
+    """TF-IDF weights of a caption's n-grams, by n."""
+
+    weights: list[dict[_Ngram, float]]
+    norms: list[float]
+    length: int
+    """Number of bigrams, as in `pycocoevalcap`."""
+
+
 def trim(caption: Sequence[int]) -> list[int]:
-    """Leave out what follows the end, and padding."""
+    """Remove padding and tokens after the end token."""
     kept = []
     for token in caption:
         if token == PAD:
@@ -111,132 +221,23 @@ def trim(caption: Sequence[int]) -> list[int]:
 def _count(caption: Sequence[int]) -> Counter[_Ngram]:
     return Counter(
         tuple(caption[start : start + order])
-        for order in range(1, _ORDERS + 1)
+        for order in range(1, _MAX_N + 1)
         for start in range(len(caption) - order + 1)
     )
 
 
-def _similarity(said: _Vector, reference: _Vector) -> float:
-    """The mean over the orders of clipped cosines, less for another length."""
+def _similarity(candidate: _Vector, reference: _Vector) -> float:
+    """Mean clipped cosine similarity over n, times a penalty for a different length."""
     total = 0.0
-    for order in range(_ORDERS):
-        norm = said.norms[order] * reference.norms[order]
+    for order in range(_MAX_N):
+        norm = candidate.norms[order] * reference.norms[order]
         if norm:
             others = reference.weights[order]
             shared = sum(
                 min(weight, others[ngram]) * others[ngram]
-                for ngram, weight in said.weights[order].items()
+                for ngram, weight in candidate.weights[order].items()
                 if ngram in others
             )
             total += shared / norm
-    gap = said.length - reference.length
-    return total / _ORDERS * math.exp(-(gap**2) / (2 * _SIGMA**2))
-
-
-class _Sampler(keras.Model):  # type: ignore[misc]  # Keras has no types.
-    """Features to captions drawn at random, so that Keras compiles it."""
-
-    def __init__(self, learner: Learner, config: TrainingConfig) -> None:
-        super().__init__(name="sampler")
-        self.learner = learner
-        self._captions, self._length = config.captions, config.length
-        self._seed = keras.random.SeedGenerator(config.seed)
-        self.compile(jit_compile=False)
-
-    def call(self, features: KerasTensor) -> KerasTensor:
-        grid = self.learner.grid(features)
-        return sample(self.learner.decoder, grid, self._captions, self._length, self._seed)
-
-
-class SelfCriticalBatches(Batches):
-    """Batches of captions drawn by the decoder as it is, weighted by how good they are."""
-
-    def __init__(
-        self, data: TrainingSet, vocabulary: Vocabulary, config: TrainingConfig, learner: Learner
-    ) -> None:
-        """Count the reference captions' n-grams."""
-        super().__init__(data, vocabulary, config)
-        self._cider = CiderD([[trim(caption) for caption in t] for t in self.tokens])
-        self._sampler = _Sampler(learner, config)
-        self._rewards: list[float] = []
-
-    def __getitem__(self, index: int) -> tuple[Inputs, NDArray[np.float32]]:
-        pictures, human = self.batch(index)
-        count = int(np.sum(pictures >= 0))
-        drawn = np.asarray(self._sampler.predict_on_batch(human.features[:count]), np.int32)
-        rewards = self._cider.scores(pictures[:count].tolist(), drawn)
-        self._rewards.append(float(rewards.mean()))
-        # Texts have no picture to draw from, and weigh with the human captions alone.
-        drawn = np.concatenate([drawn, human.tokens[count:]])
-        advantages = np.zeros(drawn.shape[:2], np.float32)
-        advantages[:count] = _advantages(rewards)
-        if not self._config.human_share:
-            return human._replace(tokens=drawn), targets(drawn, advantages)
-        said = human.tokens[:, : self._config.human_captions]
-        likelihood = np.full(said.shape[:2], self._config.human_share, np.float32)
-        tokens = np.concatenate([drawn, said], axis=1)
-        weights = np.concatenate([advantages, likelihood], axis=1)
-        return human._replace(tokens=tokens), targets(tokens, weights)
-
-    def take_reward(self) -> float:
-        """Return the mean reward of the captions drawn since it was asked last."""
-        mean = float(np.mean(self._rewards))
-        self._rewards.clear()
-        return mean
-
-
-def _advantages(rewards: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How much better each sample is than the mean of its picture's others: [B, K]."""
-    others = (rewards.sum(axis=1, keepdims=True) - rewards) / (rewards.shape[1] - 1)
-    return np.asarray(rewards - others, np.float32)
-
-
-def sample(
-    decoder: Decoder,
-    grid: KerasTensor,
-    captions: int,
-    length: int,
-    seed: keras.random.SeedGenerator,
-) -> KerasTensor:
-    """Draw captions of each grid from p(word | picture, words before).
-
-    Args:
-        decoder: The decoder; dropout is off.
-        grid: float32 [B, rows, columns, channels].
-        captions: How many of each.
-        length: Words of a caption at most, its end included.
-        seed: Where chance comes from.
-
-    Returns:
-        int32 [B, captions, length]: the words, their end, then padding. Of the special words only
-        the end is drawn.
-    """
-    memory = decoder.remember(grid)
-    batch = ops.shape(grid)[0]
-    silent = ops.sum(
-        ops.one_hot(ops.array([PAD, START, UNKNOWN]), decoder.config.vocabulary_size), axis=0
-    )
-    start = (
-        ops.convert_to_tensor(0),
-        ops.full((batch, captions), START, "int32"),
-        ops.zeros((batch, captions), "bool"),
-        decoder.start(memory, captions),
-        ops.full((batch, captions, length), PAD, "int32"),
-    )
-
-    def unfinished(position: Any, tokens: Any, done: Any, *_: Any) -> Any:
-        return ops.logical_not(ops.all(done))
-
-    def extend(position: Any, tokens: Any, done: Any, state: Any, said: Any) -> tuple[Any, ...]:
-        step = decoder.step(tokens, state, memory)
-        logits = ops.cast(step.logits, "float32") + silent * _IMPOSSIBLE
-        flat = ops.reshape(logits, (-1, logits.shape[-1]))
-        drawn = ops.reshape(keras.random.categorical(flat, 1, seed=seed), (batch, captions))
-        tokens = ops.where(done, PAD, ops.cast(drawn, "int32"))
-        said = ops.where(ops.arange(length) == position, tokens[..., None], said)
-        done = ops.logical_or(done, tokens == END)
-        state = State(*(ops.cast(part, "float32") for part in step.state))
-        return position + 1, tokens, done, state, said
-
-    *_, said = ops.while_loop(unfinished, extend, start, maximum_iterations=length)
-    return said
+    gap = candidate.length - reference.length
+    return total / _MAX_N * math.exp(-(gap**2) / (2 * _SIGMA**2))

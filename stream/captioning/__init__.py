@@ -1,47 +1,48 @@
-"""TODO."""
+"""Captioning of streams: sampling, caption events, kept frames, live maps, and transcripts."""
 
 from stream.captioning.event import (
     CaptionEvent,
     caption_json,
+    display_parts,
+    display_text,
     feed_caption_json,
-    in_one_line,
-    worded,
 )
-from stream.captioning.kept_frames import FrameGone, KeptFrame, KeptFrames, StudiedFrames
-from stream.captioning.live_maps import Explanations, LiveExplanation, LiveMaps
+from stream.captioning.kept_frames import ClientFrames, FrameNotFound, KeptFrame, KeptFrames
+from stream.captioning.live_maps import ExplanationMode, LiveExplanation, LiveMaps, OverlayMode
 from stream.captioning.sampler import Sampler
-from stream.captioning.stillness import MOST_PICTURES, RecentPictures
+from stream.captioning.stillness import MAX_RECENT_FRAMES, RecentFrames
 from stream.captioning.stream_captioner import CaptionedFrame
 from stream.captioning.transcript import (
-    WebVtt,
     check_writable,
-    json_line,
-    lasts_on,
-    line_for_people,
+    format_json_line,
+    format_line,
+    is_repeat,
     transcribe,
 )
+from stream.captioning.webvtt import WebVttWriter
 
 __all__ = [
-    "MOST_PICTURES",
+    "MAX_RECENT_FRAMES",
     "CaptionEvent",
     "CaptionedFrame",
-    "Explanations",
-    "FrameGone",
+    "ClientFrames",
+    "ExplanationMode",
+    "FrameNotFound",
     "KeptFrame",
     "KeptFrames",
     "LiveExplanation",
     "LiveMaps",
-    "RecentPictures",
+    "OverlayMode",
+    "RecentFrames",
     "Sampler",
-    "StudiedFrames",
-    "WebVtt",
+    "WebVttWriter",
     "caption_json",
     "check_writable",
+    "display_parts",
+    "display_text",
     "feed_caption_json",
-    "in_one_line",
-    "json_line",
-    "lasts_on",
-    "line_for_people",
+    "format_json_line",
+    "format_line",
+    "is_repeat",
     "transcribe",
-    "worded",
 ]

@@ -1,9 +1,4 @@
-"""The one event that every door tells, each in its own form: a stream has a new caption.
-
-A caption as JSON values: what every door tells of it, whatever form it has there.
-
-How a caption is worded when it is too doubtful to be said as it is.
-"""
+"""Caption events: what a stream publishes with each caption, its JSON, and its text for display."""
 
 import time
 from dataclasses import dataclass
@@ -12,35 +7,35 @@ from typing import Any
 from inference.captioning import Caption
 from stream.captioning.stream_captioner import CaptionedFrame
 
-_PERHAPS = "Not sure. Perhaps:"
-_NOTHING = "Not sure."
+_UNSURE = "Not sure. Possibly:"
+_UNSURE_OF_ALL = "Not sure."
 
 
 @dataclass(frozen=True, slots=True)
 class CaptionEvent:
-    """A caption of a stream; it holds no picture, so that whoever keeps it keeps little."""
+    """A new caption of a stream, with data about its frame but without the frame itself."""
 
     stream: str
-    """The name of the feed or of the published session; of any other session its id."""
+    """Name of the feed or shared session; the id of any other session."""
     seq: int
-    """Counts the stream's captions, from 0; it begins anew when the server does."""
+    """Number of the caption within its stream, from 0; it restarts with the server."""
     caption: Caption
     captured: float
-    """When the picture was taken, in seconds since the Unix epoch."""
+    """When the server received the frame, in seconds since the Unix epoch."""
     pts: int
-    """The picture's timestamp in the units of video over RTP, 1/90000 s (RFC 3551)."""
+    """Timestamp of the frame in units of 1/90000 s, as for video over RTP (RFC 3551)."""
     width: int
-    """Of the picture, in pixels."""
+    """Width of the frame, in pixels."""
     height: int
-    """Of the picture, in pixels."""
+    """Height of the frame, in pixels."""
     prepare_ms: float
-    """As in `CaptionedFrame`."""
+    """See `CaptionedFrame`."""
     wait_ms: float
-    """As in `CaptionedFrame`."""
+    """See `CaptionedFrame`."""
 
     @classmethod
     def of(cls, stream: str, seq: int, captioned: CaptionedFrame) -> "CaptionEvent":
-        """Say it of a captioned picture."""
+        """Create the event of a captioned frame."""
         image = captioned.frame.image
         pts, base = image.pts, image.time_base
         return cls(
@@ -57,35 +52,35 @@ class CaptionEvent:
 
     @property
     def id(self) -> str:
-        """No other caption has it, of this stream or another, before a restart or after it."""
+        """Id that is unique across streams and server restarts."""
         return f"{self.stream}-{round(1e3 * self.captured)}"
 
     def age_ms(self) -> float:
-        """How old the picture is now, in milliseconds; never negative, whatever clocks do."""
+        """Return the current age of the frame in milliseconds; 0 if the clock was set back."""
         return max(0.0, (time.time() - self.captured) * 1e3)
 
 
 def caption_json(event: CaptionEvent) -> dict[str, Any]:
-    """Return `caption` of `schema.json`, aged as of now, but for its `type` and `maps`."""
-    said = event.caption
-    body = said.to_json()
+    """Return `caption` of `schema.json`, without `type` and `maps`; `age_ms` is as of now."""
+    caption = event.caption
+    body = caption.to_json()
     timing = {
         "prepare": event.prepare_ms,
         "wait": event.wait_ms,
-        "encoder": said.timing_ms.encoder,
-        "decoder": said.timing_ms.decoder,
-        "maps": said.timing_ms.maps,
+        "encoder": caption.timing_ms.encoder,
+        "decoder": caption.timing_ms.decoder,
+        "maps": caption.timing_ms.maps,
     }
     timing["total"] = sum(timing.values())
     return {
         "seq": event.seq,
-        "text": said.text,
-        "confidence": round(said.confidence, 4),
+        "text": caption.text,
+        "confidence": round(caption.confidence, 4),
         "words": body["words"],
         "tags": body["tags"],
-        "fallback": said.fallback,
-        "guess": said.guess,
-        "kept": said.kept,
+        "fallback": caption.fallback,
+        "guess": caption.guess,
+        "kept": caption.kept,
         "frame": {
             "pts": event.pts,
             "time": event.captured,
@@ -98,22 +93,22 @@ def caption_json(event: CaptionEvent) -> dict[str, Any]:
 
 
 def feed_caption_json(event: CaptionEvent) -> dict[str, Any]:
-    """Return what the doors tell that serve many feeds: whose caption it is, and a line to say.
+    """Return a caption for subscribers of several feeds, with `feed` and `said` added.
 
-    `said` owns up to a doubt in words ("Not sure. Perhaps: dog"), as subtitles and speech do.
+    `said` is the caption as `display_text`, for subtitles and speech.
     """
-    return {"feed": event.stream, "said": in_one_line(event.caption), **caption_json(event)}
+    return {"feed": event.stream, "said": display_text(event.caption), **caption_json(event)}
 
 
-def worded(caption: Caption) -> tuple[str, str]:
-    """The words that own up to a doubt, empty where there is none, and what is left to say."""
+def display_parts(caption: Caption) -> tuple[str, str]:
+    """Return a notice of low confidence, empty if there is none, and the text to display."""
     if caption.fallback is None:
         return "", caption.text
     if not caption.text:
-        return _NOTHING, ""
-    return _PERHAPS, caption.text[0].lower() + caption.text[1:]
+        return _UNSURE_OF_ALL, ""
+    return _UNSURE, caption.text[0].lower() + caption.text[1:]
 
 
-def in_one_line(caption: Caption) -> str:
-    """`A dog runs`, or `Not sure. Perhaps: dog, ball`."""
-    return " ".join(filter(None, worded(caption)))
+def display_text(caption: Caption) -> str:
+    """Return the caption in one line: `A dog runs` or `Not sure. Possibly: dog, ball`."""
+    return " ".join(filter(None, display_parts(caption)))

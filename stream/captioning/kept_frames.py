@@ -1,7 +1,4 @@
-"""The pictures of a stream's last captions, kept so that they can be studied.
-
-What a stream showed lately, as the captioner saw it: where concepts can be sought.
-"""
+"""Frames of a stream's last captions, kept for explanations, analyses and JPEG downloads."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,24 +10,115 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.preprocessing import squeeze
-from stream.captioning.stream_captioner import CaptionedFrame
-from stream.video import converted
+from stream.captioning.stream_captioner import CaptionedFrame, captioner_image
+from stream.video import convert_frame
 
-KEPT = 4
-"""Captions whose pictures are kept, besides those that are frozen."""
+MAX_KEPT_FRAMES = 4
+"""Captions whose frames are kept, besides frozen ones."""
 
 _JPEG_QUALITY = 90
 
 Result = TypeVar("Result")
 
 
-class FrameGone(LookupError):
-    """The picture is not kept any more, or never was."""
+class FrameNotFound(LookupError):
+    """The frame of a caption is not kept, or there is no such caption."""
 
 
-class _Once(Generic[Result]):
-    """What is computed in an executor when it is first asked for, and then kept."""
+class KeptFrame:
+    """A captioned frame with its number, and conversions that are computed once, on demand."""
+
+    def __init__(self, seq: int, captioned: CaptionedFrame, executor: Executor) -> None:
+        """Keep a reference to the frame; the executor converts it."""
+        self.seq, self.captioned = seq, captioned
+        self._image: _Lazy[NDArray[np.uint8]] = _Lazy(executor)
+        self._jpeg: _Lazy[bytes] = _Lazy(executor)
+
+    async def image(self, side: int) -> NDArray[np.uint8]:
+        """Return the image that the captioner takes: RGB, uint8 [side, side, 3]."""
+        return await self._image.get(captioner_image, self.captioned.frame.image, side)
+
+    async def jpeg(self) -> bytes:
+        """Return the whole frame as a JPEG."""
+        return await self._jpeg.get(_encode_jpeg, self.captioned.frame.image)
+
+
+class KeptFrames:
+    """The frames of a stream's last `MAX_KEPT_FRAMES` captions."""
+
+    def __init__(self, executor: Executor) -> None:
+        """Start empty; the executor converts frames on demand."""
+        self._executor = executor
+        self._frames: list[KeptFrame] = []
+
+    def keep(self, seq: int, captioned: CaptionedFrame) -> KeptFrame:
+        """Keep the newest caption's frame in place of the oldest, and return it."""
+        newest = KeptFrame(seq, captioned, self._executor)
+        self._frames = [*self._frames, newest][-MAX_KEPT_FRAMES:]
+        return newest
+
+    def newest(self) -> KeptFrame:
+        """Return the frame of the newest caption.
+
+        Raises:
+            FrameNotFound: If there is no caption yet.
+        """
+        if not self._frames:
+            raise FrameNotFound("no frame has been captioned yet")
+        return self._frames[-1]
+
+    def find(self, seq: int) -> KeptFrame:
+        """Return the frame of a caption.
+
+        Raises:
+            FrameNotFound: If it is not kept.
+        """
+        for kept in self._frames:
+            if kept.seq == seq:
+                return kept
+        raise FrameNotFound(
+            f"the frame of caption {seq} is no longer kept; freeze one of the last "
+            f"{MAX_KEPT_FRAMES} captions"
+        )
+
+    def clear(self) -> None:
+        """Drop all frames."""
+        self._frames = []
+
+
+class ClientFrames:
+    """The frames that one client can request: the stream's last ones, and the one it has frozen."""
+
+    def __init__(self, stream_frames: KeptFrames) -> None:
+        """Start without a frozen frame."""
+        self._stream_frames = stream_frames
+        self._frozen: KeptFrame | None = None
+
+    def freeze(self, seq: int) -> None:
+        """Keep a caption's frame until it is released or another is frozen.
+
+        Raises:
+            FrameNotFound: If it is not kept.
+        """
+        self._frozen = self.find(seq)
+
+    def release(self) -> None:
+        """Drop the frozen frame."""
+        self._frozen = None
+
+    def find(self, seq: int) -> KeptFrame:
+        """Return the frame of a caption.
+
+        Raises:
+            FrameNotFound: If it is not kept.
+        """
+        if self._frozen and self._frozen.seq == seq:
+            return self._frozen
+        return self._stream_frames.find(seq)
+
+
+class _Lazy(Generic[Result]):
+    """A value that is computed in an executor on the first request, and then kept."""
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
@@ -40,107 +128,11 @@ class _Once(Generic[Result]):
         if self._future is None:
             loop = asyncio.get_running_loop()
             self._future = loop.run_in_executor(self._executor, compute, *arguments)
-        # One that gives up must not take it from the others.
+        # Shielded, so that one caller that is cancelled does not cancel the others.
         return await asyncio.shield(self._future)
 
 
-class KeptFrame:
-    """A caption with its picture."""
-
-    def __init__(self, seq: int, captioned: CaptionedFrame, executor: Executor) -> None:
-        """Keep the picture by reference; the executor converts it if it is asked for."""
-        self.seq, self.captioned = seq, captioned
-        self._picture: _Once[NDArray[np.uint8]] = _Once(executor)
-        self._jpeg: _Once[bytes] = _Once(executor)
-
-    async def picture(self, side: int) -> NDArray[np.uint8]:
-        """Give what the captioner sees of the picture: RGB, uint8 [side, side, 3]."""
-        return await self._picture.get(_squeezed, self.captioned.frame.image, side)
-
-    async def jpeg(self) -> bytes:
-        """Give the whole picture as a JPEG."""
-        return await self._jpeg.get(_as_jpeg, self.captioned.frame.image)
-
-
-class KeptFrames:
-    """The pictures of a stream's last few captions: no more, ever."""
-
-    def __init__(self, executor: Executor) -> None:
-        """Start with none; the executor converts those that are asked for."""
-        self._executor = executor
-        self._recent: list[KeptFrame] = []
-
-    def keep(self, seq: int, captioned: CaptionedFrame) -> KeptFrame:
-        """Keep the newest caption's picture, in place of the oldest."""
-        newest = KeptFrame(seq, captioned, self._executor)
-        self._recent = [*self._recent, newest][-KEPT:]
-        return newest
-
-    def newest(self) -> KeptFrame:
-        """Give the newest caption's picture.
-
-        Raises:
-            FrameGone: If there is none yet.
-        """
-        if not self._recent:
-            raise FrameGone("there is no captioned picture yet")
-        return self._recent[-1]
-
-    def find(self, seq: int) -> KeptFrame:
-        """Find a caption's picture.
-
-        Raises:
-            FrameGone: If it is kept no more.
-        """
-        for kept in self._recent:
-            if kept.seq == seq:
-                return kept
-        raise FrameGone(
-            f"the picture of caption {seq} is not kept any more: "
-            f"freeze one of the last {KEPT} captions to study it"
-        )
-
-    def clear(self) -> None:
-        """Let all go."""
-        self._recent = []
-
-
-class StudiedFrames:
-    """The pictures that one client may study: the stream's last few, and the one it has frozen."""
-
-    def __init__(self, recent: KeptFrames) -> None:
-        """Start with none frozen."""
-        self._recent = recent
-        self._frozen: KeptFrame | None = None
-
-    def freeze(self, seq: int) -> None:
-        """Keep a caption's picture until another is frozen, or it is released.
-
-        Raises:
-            FrameGone: If it is kept no more.
-        """
-        self._frozen = self.find(seq)
-
-    def release(self) -> None:
-        """Let the frozen picture go."""
-        self._frozen = None
-
-    def find(self, seq: int) -> KeptFrame:
-        """Find a caption's picture.
-
-        Raises:
-            FrameGone: If it is kept no more.
-        """
-        if self._frozen and self._frozen.seq == seq:
-            return self._frozen
-        return self._recent.find(seq)
-
-
-def _squeezed(image: av.VideoFrame, side: int) -> NDArray[np.uint8]:
-    return squeeze(np.asarray(converted(image, "rgb24").to_ndarray(), np.uint8), side)
-
-
-def _as_jpeg(image: av.VideoFrame) -> bytes:
-    pixels = converted(image, "bgr24").to_ndarray()
+def _encode_jpeg(image: av.VideoFrame) -> bytes:
+    pixels = convert_frame(image, "bgr24").to_ndarray()
     _, encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     return bytes(encoded)

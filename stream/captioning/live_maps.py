@@ -1,6 +1,7 @@
-"""How often a stream's captions are explained, so that captions keep the engine to themselves.
+"""Heat maps that come with a stream's captions without a request, within a budget of engine time.
 
-The maps that come with a stream's captions by themselves, as often as its budget allows.
+Word maps come with the caption itself, from the engine; a saliency map follows once the caption is
+published, so that no caption waits for it.
 """
 
 import math
@@ -11,240 +12,247 @@ from dataclasses import dataclass
 from statistics import median_low
 from typing import Any, Literal
 
-from inference.engine import Busy, CaptionService, EngineUnavailable, Explained
+from inference.engine import CaptionService, EngineBusy, EngineUnavailable, ExplanationResult
 from inference.explanations import Map, Target
 from stream.captioning.kept_frames import KeptFrame
-from stream.load import LoadStep
+from stream.load import LoadLevel
 
-_REMEMBERED = 5
-"""Measurements whose median counts: a graph that was compiled first, or another session's burst,
-must not thin out what follows."""
+_COST_SAMPLES = 5
+"""Measurements whose median is the cost: neither a graph that is compiled on the first call nor
+another session's burst must make maps rarer."""
 
-_WIDEST = 10
-"""Captions from one map to the next before the other kind of map is thinned out too."""
+_MAX_SALIENCY_INTERVAL = 10
+"""Saliency maps get rarer up to this interval before word maps get rarer too."""
 
-_RAREST = 100
-"""Captions from one map to the next at the most: costs must be measured again, as they change."""
+_MAX_INTERVAL = 100
+"""Longest interval between two maps: costs change, so they must be measured now and then."""
 
-Overlay = Literal["none", "gradcam", "saliency"]
+OverlayMode = Literal["none", "words", "saliency"]
+"""Heat map drawn on the annotated video: none, the caption's word maps together, or saliency."""
 
-Explanations = Literal["all", "gradcam", "none"]
+ExplanationMode = Literal["all", "words", "none"]
+"""Maps sent with captions: word maps and saliency, word maps only, or none."""
 
 _SALIENCY = "saliency"
-_WHOLE = Target("caption")
+_CAPTION_TARGET = Target("caption")
 
 
 @dataclass(frozen=True, slots=True)
-class Every:
-    """For every how many captions maps are computed; 0 for never."""
+class MapIntervals:
+    """Captions from one map to the next: 1 for a map with each caption, 0 for none."""
 
-    gradcam: int
+    word_maps: int
     saliency: int
 
 
-class Cost:
-    """What a kind of map takes of the engine's time, as it was measured last."""
+class MapCost:
+    """Engine time that a kind of map takes, as measured lately."""
 
     def __init__(self) -> None:
-        """Begin with no cost: the first map is always computed."""
-        self._measured: deque[float] = deque(maxlen=_REMEMBERED)
+        """Start with a cost of 0, so that a first map is computed and measured."""
+        self._samples: deque[float] = deque(maxlen=_COST_SAMPLES)
 
     def measure(self, ms: float) -> None:
-        """Take note of what one took."""
-        self._measured.append(ms)
+        """Record the time that one map took, in milliseconds."""
+        self._samples.append(ms)
 
     @property
     def ms(self) -> float:
-        """Of one, typically."""
-        return median_low(self._measured) if self._measured else 0.0
+        """Median time of one map, in milliseconds."""
+        return median_low(self._samples) if self._samples else 0.0
 
 
 class ExplanationBudget:
-    """Holds a stream's maps to a share of the engine's time, by computing them less often.
+    """Limits a stream's maps to a fraction of the engine's time by computing them less often.
 
-    Saliency, the dearer, becomes rarer first: it is computed for every second caption, every third
-    and so on; from every tenth on Grad-CAM becomes rarer too; then both.
+    Saliency costs more, so it gets rarer first: it comes with every second caption, every third and
+    so on up to every tenth. Then word maps get rarer too, and finally both together.
     """
 
     def __init__(self, share: float) -> None:
-        """Allow a share of the engine's time, in 0..1; with none, nothing is computed."""
+        """Allow a fraction of the engine's time, 0..1; with 0 no map is computed."""
         self._share = share
-        self.gradcam, self.saliency = Cost(), Cost()
+        self.word_map_cost, self.saliency_cost = MapCost(), MapCost()
 
-    def every(self, interval_s: float, *, gradcam: bool, saliency: bool) -> Every:
+    def intervals(self, interval_s: float, *, word_maps: bool, saliency: bool) -> MapIntervals:
         """Choose how often maps are computed now.
 
         Args:
             interval_s: Seconds from one caption to the next.
-            gradcam: Whether Grad-CAM is wanted at all.
-            saliency: Whether saliency is.
+            word_maps: Whether word maps are used at all.
+            saliency: Whether saliency maps are used at all.
         """
         if not self._share:
-            return Every(0, 0)
+            return MapIntervals(0, 0)
         budget_ms = 1e3 * interval_s * self._share
-        gradcam_ms = self.gradcam.ms if gradcam else 0.0
-        saliency_ms = self.saliency.ms if saliency else 0.0
-        chosen = _choose(gradcam_ms, saliency_ms, budget_ms)
-        return Every(chosen.gradcam if gradcam else 0, chosen.saliency if saliency else 0)
+        word_maps_ms = self.word_map_cost.ms if word_maps else 0.0
+        saliency_ms = self.saliency_cost.ms if saliency else 0.0
+        chosen = _choose_intervals(word_maps_ms, saliency_ms, budget_ms)
+        return MapIntervals(
+            chosen.word_maps if word_maps else 0, chosen.saliency if saliency else 0
+        )
 
 
-def _choose(gradcam_ms: float, saliency_ms: float, budget_ms: float) -> Every:
-    rarely = _times(saliency_ms, budget_ms - gradcam_ms)
-    if rarely <= _WIDEST:
-        return Every(1, rarely)
-    rarely = _times(gradcam_ms, budget_ms - saliency_ms / _WIDEST)
-    if rarely <= _WIDEST:
-        return Every(rarely, _WIDEST)
-    both = min(_times(gradcam_ms + saliency_ms, budget_ms), _RAREST)
-    return Every(both, both)
+def _choose_intervals(word_maps_ms: float, saliency_ms: float, budget_ms: float) -> MapIntervals:
+    interval = _affordable_interval(saliency_ms, budget_ms - word_maps_ms)
+    if interval <= _MAX_SALIENCY_INTERVAL:
+        return MapIntervals(1, interval)
+    interval = _affordable_interval(word_maps_ms, budget_ms - saliency_ms / _MAX_SALIENCY_INTERVAL)
+    if interval <= _MAX_SALIENCY_INTERVAL:
+        return MapIntervals(interval, _MAX_SALIENCY_INTERVAL)
+    both = min(_affordable_interval(word_maps_ms + saliency_ms, budget_ms), _MAX_INTERVAL)
+    return MapIntervals(both, both)
 
 
-def _times(cost_ms: float, budget_ms: float) -> int:
-    """For every how many captions something can be afforded that costs so much."""
+def _affordable_interval(cost_ms: float, budget_ms: float) -> int:
+    """Return the shortest interval, in captions, at which a cost stays within the budget."""
     if cost_ms <= budget_ms:
         return 1
-    return math.ceil(cost_ms / budget_ms) if budget_ms > 0 else _RAREST + 1
+    return math.ceil(cost_ms / budget_ms) if budget_ms > 0 else _MAX_INTERVAL + 1
 
 
 @dataclass(frozen=True, slots=True)
 class LiveExplanation:
-    """An explanation that was computed without a request for it."""
+    """An explanation that was computed without a request."""
 
     seq: int
     """Number of the explained caption within its stream."""
     method: str
     target: Target
-    explained: Explained
+    result: ExplanationResult
+
+
+class LiveMaps:
+    """Schedules the maps of a stream's captions, and keeps the newest of each kind for drawing.
+
+    A saliency map is requested only when the one before has been answered.
+    """
+
+    explanations: ExplanationMode = "all"
+    """Maps that are sent with captions."""
+    overlay: OverlayMode = "none"
+    """Map that is drawn on the annotated video."""
+
+    def __init__(
+        self,
+        caption_service: CaptionService,
+        share: float,
+        interval_s: Callable[[], float],
+        publish: Callable[[LiveExplanation], object],
+        spawn: Callable[[Coroutine[Any, Any, None]], object],
+        load_level: Callable[[], LoadLevel] = lambda: LoadLevel.NORMAL,
+    ) -> None:
+        """Prepare to explain a stream's captions.
+
+        Args:
+            caption_service: Computes the maps.
+            share: Fraction of the engine's time, as for `ExplanationBudget`.
+            interval_s: Returns the seconds from one caption to the next.
+            publish: Called with each saliency map.
+            spawn: Runs a coroutine that is cancelled when the stream ends.
+            load_level: Returns the current load level.
+        """
+        self._caption_service, self._budget = caption_service, ExplanationBudget(share)
+        self._interval_s, self._publish, self._spawn = interval_s, publish, spawn
+        self._load_level = load_level
+        self._saliency_pending = False
+        self._word_map: _DatedMap | None = None
+        self._saliency: _DatedMap | None = None
+        self._since_word_maps, self._since_saliency = _CaptionsSince(), _CaptionsSince()
+
+    @property
+    def intervals(self) -> MapIntervals:
+        """How often maps are computed now."""
+        level = self._load_level()
+        return self._budget.intervals(
+            self._interval_s(),
+            word_maps=level < LoadLevel.NO_WORD_MAPS
+            and (self.explanations != "none" or self.overlay == "words"),
+            saliency=level < LoadLevel.NO_SALIENCY
+            and self._offers_saliency()
+            and (self.explanations == "all" or self.overlay == _SALIENCY),
+        )
+
+    def word_maps_due(self) -> bool:
+        """Return whether the next caption must come with word maps."""
+        return self._since_word_maps.is_due(self.intervals.word_maps)
+
+    def on_caption(self, kept: KeptFrame) -> None:
+        """Keep the maps of a caption that was published, and request its saliency if it is due."""
+        caption = kept.captioned.caption
+        self._since_word_maps.count(explained=caption.timing_ms.maps > 0)
+        if caption.timing_ms.maps:
+            self._budget.word_map_cost.measure(caption.timing_ms.maps)
+        if caption.maps:
+            self._word_map = _DatedMap.of(caption.maps.caption, kept)
+        is_due = self._since_saliency.is_due(self.intervals.saliency)
+        saliency = self._saliency
+        # A kept caption has the saliency map of the caption that it repeats.
+        if caption.kept and saliency and saliency.tokens == kept.captioned.tokens:
+            self._saliency = _DatedMap.of(saliency.map, kept)
+            is_due = False
+        starts = is_due and not self._saliency_pending
+        self._since_saliency.count(explained=starts)
+        if starts:
+            self._saliency_pending = True
+            self._spawn(self._compute_saliency(kept))
+
+    def overlay_map(self, max_age_s: float) -> Map | None:
+        """Return the map to draw now; None if its frame is older than this many seconds."""
+        dated = {"none": None, "words": self._word_map, "saliency": self._saliency}[self.overlay]
+        if dated is None or time.time() - dated.captured > max_age_s:
+            return None
+        return dated.map
+
+    async def _compute_saliency(self, kept: KeptFrame) -> None:
+        info, tokens = self._caption_service.info, kept.captioned.tokens
+        assert info
+        try:
+            image = await kept.image(info.image_size)
+            result = await self._caption_service.explain(
+                image, tokens, _SALIENCY, _CAPTION_TARGET, live=True
+            )
+        except (EngineUnavailable, EngineBusy, ValueError):
+            # No client waits for this map, and the next caption comes soon.
+            return
+        finally:
+            self._saliency_pending = False
+        self._budget.saliency_cost.measure(result.took_ms)
+        self._saliency = _DatedMap.of(result.map, kept)
+        if self.explanations == "all":
+            self._publish(LiveExplanation(kept.seq, _SALIENCY, _CAPTION_TARGET, result))
+
+    def _offers_saliency(self) -> bool:
+        info = self._caption_service.info
+        return info is not None and any(method.name == _SALIENCY for method in info.methods)
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
-    """A map, and when the server had the newest picture that it is true of."""
+class _DatedMap:
+    """A map, and when the server received the newest frame that it applies to."""
 
     map: Map
     tokens: tuple[int, ...]
     captured: float
 
+    @classmethod
+    def of(cls, map_: Map, kept: KeptFrame) -> "_DatedMap":
+        return cls(map_, kept.captioned.tokens, kept.captioned.frame.captured)
 
-class _Turn:
+
+class _CaptionsSince:
     """Counts the captions since the last one that was explained."""
 
     def __init__(self) -> None:
-        self._since: int | None = None
+        self._count: int | None = None
 
-    def has_come(self, every: int) -> bool:
-        """Whether the next caption is to be explained, if every so-manieth is; never for 0."""
-        return every > 0 and (self._since is None or self._since + 1 >= every)
+    def is_due(self, interval: int) -> bool:
+        """Return whether the next caption must be explained; never for an interval of 0."""
+        return interval > 0 and (self._count is None or self._count + 1 >= interval)
 
     def count(self, *, explained: bool) -> None:
         """Count a caption."""
         if explained:
-            self._since = 0
-        elif self._since is not None:
-            self._since += 1
-
-
-class LiveMaps:
-    """Asks for Grad-CAM with captions and for saliency after them, and knows what to draw.
-
-    Saliency is asked for once a caption is published, so that no caption waits for it, and never
-    while the one before is under way.
-    """
-
-    explanations: Explanations = "all"
-    """What is wanted with the captions."""
-    overlay: Overlay = "none"
-    """What is wanted over the returned video."""
-
-    def __init__(
-        self,
-        captions: CaptionService,
-        share: float,
-        interval_s: Callable[[], float],
-        publish: Callable[[LiveExplanation], object],
-        spawn: Callable[[Coroutine[Any, Any, None]], object],
-        step: Callable[[], LoadStep] = lambda: LoadStep.NOTHING,
-    ) -> None:
-        """Explain within a share of the engine's time.
-
-        Args:
-            captions: What explains.
-            share: As `ExplanationBudget` takes it.
-            interval_s: Tells the seconds from one caption to the next.
-            publish: Called with each saliency map.
-            spawn: Runs what ends with the stream.
-            step: Tells what is to be left out now.
-        """
-        self._captions, self._budget = captions, ExplanationBudget(share)
-        self._interval_s, self._publish, self._spawn = interval_s, publish, spawn
-        self._step = step
-        self._asking = False
-        self._gradcam: _Seen | None = None
-        self._saliency: _Seen | None = None
-        self._gradcam_turn, self._saliency_turn = _Turn(), _Turn()
-
-    @property
-    def every(self) -> Every:
-        """For every how many captions maps are computed now."""
-        step = self._step()
-        return self._budget.every(
-            self._interval_s(),
-            gradcam=step < LoadStep.GRADCAM
-            and (self.explanations != "none" or self.overlay == "gradcam"),
-            saliency=step < LoadStep.SALIENCY
-            and self._offers_saliency()
-            and (self.explanations == "all" or self.overlay == _SALIENCY),
-        )
-
-    def gradcam_is_due(self) -> bool:
-        """Whether the next caption is to come with maps of its words."""
-        return self._gradcam_turn.has_come(self.every.gradcam)
-
-    def follow(self, kept: KeptFrame) -> None:
-        """Take note of a caption that was published, and ask for its saliency if that is due."""
-        said = kept.captioned.caption
-        self._gradcam_turn.count(explained=said.timing_ms.maps > 0)
-        if said.timing_ms.maps:
-            self._budget.gradcam.measure(said.timing_ms.maps)
-        if said.maps:
-            self._gradcam = _seen(said.maps.caption, kept)
-        due = self._saliency_turn.has_come(self.every.saliency) and not self._asking
-        stands = said.kept and self._saliency and self._saliency.tokens == kept.captioned.tokens
-        if stands and self._saliency:
-            self._saliency = _seen(self._saliency.map, kept)
-        asks = due and not stands
-        self._saliency_turn.count(explained=asks)
-        if asks:
-            self._asking = True
-            self._spawn(self._ask_for_saliency(kept))
-
-    def heat(self, patience_s: float) -> Map | None:
-        """The map to draw now: none of a picture that is older than so many seconds."""
-        seen = {"none": None, "gradcam": self._gradcam, "saliency": self._saliency}[self.overlay]
-        if seen is None or time.time() - seen.captured > patience_s:
-            return None
-        return seen.map
-
-    async def _ask_for_saliency(self, kept: KeptFrame) -> None:
-        info, tokens = self._captions.info, kept.captioned.tokens
-        assert info
-        try:
-            picture = await kept.picture(info.image_size)
-            explained = await self._captions.explain(picture, tokens, _SALIENCY, _WHOLE, live=True)
-        except (EngineUnavailable, Busy, ValueError):
-            # Nobody asked for it, and the next caption comes soon.
-            return
-        finally:
-            self._asking = False
-        self._budget.saliency.measure(explained.took_ms)
-        self._saliency = _seen(explained.map, kept)
-        if self.explanations == "all":
-            self._publish(LiveExplanation(kept.seq, _SALIENCY, _WHOLE, explained))
-
-    def _offers_saliency(self) -> bool:
-        info = self._captions.info
-        return info is not None and any(method.name == _SALIENCY for method in info.methods)
-
-
-def _seen(heat: Map, kept: KeptFrame) -> _Seen:
-    return _Seen(heat, kept.captioned.tokens, kept.captioned.frame.captured)
+            self._count = 0
+        elif self._count is not None:
+            self._count += 1

@@ -1,4 +1,10 @@
-"""Whether a frame still shows what another showed, and the recent frames that differ."""
+"""Whether a frame shows anything new, compared by thumbnails, and the recent frames that do.
+
+What a fixed camera adds by itself must not count: noise of the sensor and the codec, exposure and
+white balance that hunt, a shake of a pixel. What enters the scene must count, however small. So
+brightness and contrast are fitted away first, a cell may differ by what a slight shift would do to
+it, and both the mean and the largest remaining difference are limited.
+"""
 
 import av
 import cv2
@@ -6,122 +12,119 @@ import numpy as np
 from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 
-from stream.video import converted
+from stream.video import convert_frame
 
 SIDE = 32
 """Cells of a thumbnail in a row and in a column."""
 
+MAX_RECENT_FRAMES = 60
+"""Frames kept per session; they take 12 MB at 260 x 260."""
+
+_MIN_SPACING_S = 2.0
+"""Minimum time between two recent frames; closer ones would repeat the same scene."""
 
 _BLACK = np.array([16, 128, 128], np.float32)
-"""ITU-R BT.601, video range."""
+"""Black in Y, U and V (ITU-R BT.601, video range)."""
 
+_GAIN_RANGE = (0.8, 1.25)
+"""Factors within which a change of exposure or contrast does not count."""
 
-_GAINS = (0.8, 1.25)
-"""How far a change of exposure or contrast may go before it is news, as a factor."""
-
-
-_OFFSET = 16.0
-"""The same of brightness and of each colour difference, in grey levels."""
-
+_MAX_OFFSET = 16.0
+"""The same for brightness and for each colour difference, in grey levels."""
 
 _SHIFT = 0.1
-"""How far a camera may shake, in cells: 2 pixels of 640."""
+"""Camera shake that does not count, in cells: 2 pixels of 640."""
 
+_MAX_MEAN_DIFFERENCE, _MAX_CELL_DIFFERENCE = 1.0, 12.0
+"""Limits of the remaining difference, in grey levels: mean over the frame, and in any cell.
 
-_MEAN, _LARGEST = 1.0, 12.0
-"""What may be left, in grey levels, over the picture and in a cell.
-
-Of 29 still scenes, 30 s each, in VP8 at 500 kbit/s, the largest cell of any picture was at 4 with
-a sensor noise of 4 grey levels and a flicker of 2 %, at 10 with 10 and 3 %; with a shake of half a
-pixel 99 % were under 12. In footage of a person who speaks, of bicycles and of a cartoon no half
-second stayed under 24.
+Measured on 29 still scenes, 30 s each, in VP8 at 500 kbit/s: the largest cell of any frame was at 4
+with a sensor noise of 4 grey levels and a flicker of 2 %, and at 10 with 10 and 3 %; with a shake
+of half a pixel 99 % of the frames were under 12. In footage of a person speaking, of bicycles and
+of a cartoon no half second stayed under 24.
 """
-
 
 Thumbnail = NDArray[np.float32]
 
 
 def thumbnail(image: av.VideoFrame) -> Thumbnail:
-    """Average a picture over 32 x 32 cells, whatever its size.
+    """Average a frame over 32 x 32 cells.
 
     Args:
-        image: In any pixel format; it is not written to.
+        image: Of any size and pixel format; it is only read.
 
     Returns:
-        float32 [32, 32, 3]: Y above black, U and V about none, in grey levels of 8 bits.
+        float32 [32, 32, 3]: Y above black, and U and V around 0, in grey levels of 8 bits.
     """
-    small = converted(image, "yuv444p", (SIDE, SIDE), Interpolation.AREA)
+    small = convert_frame(image, "yuv444p", (SIDE, SIDE), Interpolation.AREA)
     planes = [np.frombuffer(memoryview(plane), np.uint8) for plane in small.planes]
-    lines = [plane.reshape(SIDE, -1)[:, :SIDE] for plane in planes]
-    return np.stack(lines, axis=-1).astype(np.float32) - _BLACK
+    rows = [plane.reshape(SIDE, -1)[:, :SIDE] for plane in planes]
+    return np.stack(rows, axis=-1).astype(np.float32) - _BLACK
 
 
-def is_still(anchor: Thumbnail, now: Thumbnail) -> bool:
-    """Tell whether a picture hardly differs from an earlier one.
+def is_still(reference: Thumbnail, current: Thumbnail) -> bool:
+    """Return whether a frame hardly differs from an earlier one.
 
-    To be asked of the picture that the caption was computed from, never of the last one seen: what
-    moves slowly adds up only so.
+    The reference must be the frame that the caption was computed from, not the previous frame:
+    otherwise slow movement would never add up.
     """
-    left = np.maximum(np.abs(_unexplained(anchor, now)) - _SHIFT * _relief(anchor), 0)
-    return bool(left.mean(axis=(0, 1)).max() <= _MEAN and left.max() <= _LARGEST)
+    difference = np.abs(_residual(reference, current)) - _SHIFT * _local_range(reference)
+    difference = np.maximum(difference, 0)
+    return bool(
+        difference.mean(axis=(0, 1)).max() <= _MAX_MEAN_DIFFERENCE
+        and difference.max() <= _MAX_CELL_DIFFERENCE
+    )
 
 
-def _unexplained(anchor: Thumbnail, now: Thumbnail) -> Thumbnail:
-    """What no change of brightness, contrast or white balance makes of the anchor."""
-    before, after = (picture - picture.mean(axis=(0, 1)) for picture in (anchor, now))
-    # Where there is no contrast to go by, none has changed.
+def _residual(reference: Thumbnail, current: Thumbnail) -> Thumbnail:
+    """Return the difference that no change of brightness, contrast or white balance explains."""
+    before, after = (image - image.mean(axis=(0, 1)) for image in (reference, current))
+    # The size is added to both terms so that the gain of a frame without contrast is 1.
     gain = (np.vdot(before, after) + before.size) / (np.vdot(before, before) + before.size)
-    left = now - np.clip(gain, *_GAINS) * anchor
-    return np.asarray(left - np.clip(left.mean(axis=(0, 1)), -_OFFSET, _OFFSET), np.float32)
+    difference = current - np.clip(gain, *_GAIN_RANGE) * reference
+    offset = np.clip(difference.mean(axis=(0, 1)), -_MAX_OFFSET, _MAX_OFFSET)
+    return np.asarray(difference - offset, np.float32)
 
 
-def _relief(picture: Thumbnail) -> Thumbnail:
-    """How much the cells about each cell differ."""
-    around = np.ones((3, 3), np.uint8)
-    return np.asarray(cv2.dilate(picture, around) - cv2.erode(picture, around), np.float32)
+def _local_range(image: Thumbnail) -> Thumbnail:
+    """Return by how much the 3 x 3 cells around each cell differ."""
+    neighbours = np.ones((3, 3), np.uint8)
+    return np.asarray(cv2.dilate(image, neighbours) - cv2.erode(image, neighbours), np.float32)
 
 
-MOST_PICTURES = 60
-"""Of a session: 12 MB at 260 x 260."""
+class RecentFrames:
+    """The newest frames of a stream that showed something new, at most `MAX_RECENT_FRAMES`.
 
-
-_APART_S = 2.0
-"""Between two pictures at least. Nearer ones would be the same scene once more."""
-
-
-class RecentPictures:
-    """The newest pictures of a stream that show something new: no more, ever.
-
-    Offered by one thread at a time, read by any.
+    Kept as the captioner sees them. One thread at a time may add frames; any thread may read them.
     """
 
     def __init__(self) -> None:
-        """Start with none."""
-        self._pictures: tuple[NDArray[np.uint8], ...] = ()
+        """Start empty."""
+        self._images: tuple[NDArray[np.uint8], ...] = ()
         self._last: tuple[Thumbnail, float] | None = None
 
     def __len__(self) -> int:
-        return len(self._pictures)
+        return len(self._images)
 
-    def offer(self, picture: NDArray[np.uint8], small: Thumbnail, at_s: float) -> None:
-        """Keep a picture, in place of the oldest, if it is new.
+    def offer(self, image: NDArray[np.uint8], small: Thumbnail, at_s: float) -> None:
+        """Add a frame if it shows something new; the oldest is dropped when there are too many.
 
         Args:
-            picture: RGB, uint8 [S, S, 3]; not to be changed from now on.
+            image: RGB, uint8 [S, S, 3]; it must not be changed from now on.
             small: Its thumbnail.
-            at_s: Its time, of any clock that the stream keeps to.
+            at_s: Its time in seconds, of any clock that the stream always uses.
         """
         if self._last:
             before, then_s = self._last
-            if at_s - then_s < _APART_S or is_still(before, small):
+            if at_s - then_s < _MIN_SPACING_S or is_still(before, small):
                 return
         self._last = small, at_s
-        self._pictures = (*self._pictures, picture)[-MOST_PICTURES:]
+        self._images = (*self._images, image)[-MAX_RECENT_FRAMES:]
 
-    def all(self) -> tuple[NDArray[np.uint8], ...]:
-        """All that are kept, the oldest first."""
-        return self._pictures
+    def images(self) -> tuple[NDArray[np.uint8], ...]:
+        """Return the images of all kept frames, the oldest first."""
+        return self._images
 
     def clear(self) -> None:
-        """Let all go."""
-        self._pictures, self._last = (), None
+        """Drop all frames."""
+        self._images, self._last = (), None

@@ -1,4 +1,4 @@
-"""TODO."""
+"""The data channel `captions`: its messages, and the connection of one client to a stream."""
 
 from stream.data_channel.channel import LABEL
 from stream.data_channel.client import Client

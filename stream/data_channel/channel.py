@@ -1,4 +1,4 @@
-"""The data channel `captions`: what comes in is checked, what goes out never piles up."""
+"""The data channel `captions`: incoming messages are validated, outgoing ones never pile up."""
 
 import asyncio
 import json
@@ -15,70 +15,75 @@ from stream.settings import StreamSettings
 
 LABEL = "captions"
 
+_MAX_BUFFERED_BYTES = 64 * 1024
+"""With more than this unsent the client is too slow, and unsolicited messages are dropped."""
 
-_MOST_BUFFERED_BYTES = 64 * 1024
-"""With more than this unsent the client is too slow, and what comes by itself is dropped."""
+_MAX_BUFFERED_ERROR_BYTES = 2 * _MAX_BUFFERED_BYTES
+"""The same for errors, which are small and few."""
 
+_RESPONSE_TIMEOUT_S = 5.0
+"""How long a response waits for a slow client."""
 
-_MOST_BUFFERED_ERRORS_BYTES = 2 * _MOST_BUFFERED_BYTES
-"""The same of errors, which are small and few."""
-
-
-_PATIENCE_S = 5.0
-"""How long what was asked for waits for a slow client."""
-
+_ERRORS_PER_S = 1.0
+"""Errors about invalid messages per second; further ones are not sent."""
 
 logger = logging.getLogger(__name__)
 
 
 class CaptionChannel:
-    """One client's channel, from its opening to its end."""
+    """One client's data channel, from its opening to its end."""
 
     def __init__(
         self,
         channel: RTCDataChannel,
         settings: StreamSettings,
-        receive: Callable[[dict[str, Any]], None],
+        on_message: Callable[[dict[str, Any]], None],
     ) -> None:
-        """Hand each well-formed message of the client to `receive`."""
-        self._channel, self._settings, self._receive = channel, settings, receive
-        self._messages = RateLimit(settings.messages_per_s)
-        self._refusals = RateLimit(1)
+        """Receive messages from now on.
+
+        Args:
+            channel: An open channel.
+            settings: Limits of the messages.
+            on_message: Called with each valid message of the client.
+        """
+        self._channel, self._settings, self._on_message = channel, settings, on_message
+        self._message_limit = RateLimit(settings.messages_per_s)
+        self._error_limit = RateLimit(_ERRORS_PER_S)
         self._drained = asyncio.Event()
-        channel.bufferedAmountLowThreshold = _MOST_BUFFERED_BYTES
+        channel.bufferedAmountLowThreshold = _MAX_BUFFERED_BYTES
         channel.on("bufferedamountlow", self._drained.set)
-        channel.on("message", self._on_message)
+        channel.on("message", self._on_text)
 
     def send(self, message: dict[str, Any]) -> bool:
-        """Send a message, unless the client is gone or far behind; say whether it was sent."""
-        return self._send(message, _MOST_BUFFERED_BYTES)
+        """Send a message unless the client is gone or too slow; return whether it was sent."""
+        return self._send(message, _MAX_BUFFERED_BYTES)
 
-    async def answer(self, message: dict[str, Any]) -> bool:
-        """Send what was asked for, once a client that is behind has caught up.
+    async def respond(self, message: dict[str, Any]) -> bool:
+        """Send a response, once a slow client has caught up.
 
         Returns:
-            Whether it was sent: not if the client is gone, or does not catch up in some seconds.
+            Whether it was sent: not if the client is gone, or does not catch up within 5 s.
         """
         try:
-            async with asyncio.timeout(_PATIENCE_S):
-                while self._channel.bufferedAmount > _MOST_BUFFERED_BYTES:
+            async with asyncio.timeout(_RESPONSE_TIMEOUT_S):
+                while self._channel.bufferedAmount > _MAX_BUFFERED_BYTES:
                     self._drained.clear()
                     await self._drained.wait()
         except TimeoutError:
             return False
         return self.send(message)
 
-    def error(self, code: str, text: str, asked: int | None = None) -> None:
-        """Tell the client what went wrong, with the id of what it had asked, if it had."""
-        message = {"type": "error", "code": code, "message": text}
+    def send_error(self, code: str, message: str, request_id: int | None = None) -> None:
+        """Send an error, with the id of the request that failed, if there is one."""
+        error = {"type": "error", "code": code, "message": message}
         self._send(
-            message if asked is None else {**message, "id": asked}, _MOST_BUFFERED_ERRORS_BYTES
+            error if request_id is None else {**error, "id": request_id}, _MAX_BUFFERED_ERROR_BYTES
         )
 
-    def _send(self, message: dict[str, Any], most_buffered_bytes: int) -> bool:
+    def _send(self, message: dict[str, Any], max_buffered_bytes: int) -> bool:
         if self._channel.readyState != "open":
             return False
-        if self._channel.bufferedAmount > most_buffered_bytes:
+        if self._channel.bufferedAmount > max_buffered_bytes:
             return False
         try:
             self._channel.send(json.dumps(message))
@@ -86,20 +91,22 @@ class CaptionChannel:
             return False
         return True
 
-    def _on_message(self, text: str | bytes) -> None:
+    def _on_text(self, text: str | bytes) -> None:
         try:
-            self._check(text)
-            self._receive(parse(text))
-        except MessageError as problem:
-            # Who sends nonsense quickly gets few answers: they must not pile up either.
-            if self._refusals.take():
-                self.error(problem.code, str(problem), problem.asked)
+            self._check_limits(text)
+            self._on_message(parse(text))
+        except MessageError as error:
+            # Limited, so that a flood of invalid messages does not cause a flood of errors.
+            if self._error_limit.take():
+                self.send_error(error.code, str(error), error.request_id)
 
-    def _check(self, text: str | bytes) -> None:
-        if not self._messages.take():
-            most = self._settings.messages_per_s
-            raise MessageError("too-fast", f"send {most:g} messages a second at most")
+    def _check_limits(self, text: str | bytes) -> None:
+        if not self._message_limit.take():
+            limit = self._settings.messages_per_s
+            raise MessageError("too-fast", f"too many messages; send at most {limit:g} per second")
         size = len(text.encode() if isinstance(text, str) else text)
         if size > self._settings.message_bytes:
-            most_bytes = self._settings.message_bytes
-            raise MessageError("too-large", f"a message may have {most_bytes} bytes, not {size}")
+            limit_bytes = self._settings.message_bytes
+            raise MessageError(
+                "too-large", f"the message has {size} bytes; send at most {limit_bytes}"
+            )

@@ -1,4 +1,4 @@
-"""One client of a stream: what it is told of it, and what it may ask, over its data channel."""
+"""A client of a stream: sends it captions, maps and statistics, and handles its messages."""
 
 import asyncio
 from collections import deque
@@ -9,95 +9,105 @@ from aiortc import RTCDataChannel
 
 from inference.engine import EngineState
 from stream.captioned_stream import CaptionedStream
-from stream.captioning import CaptionEvent, Explanations, FrameGone, LiveExplanation, StudiedFrames
-from stream.context import Surroundings
+from stream.captioning import (
+    CaptionEvent,
+    ClientFrames,
+    ExplanationMode,
+    FrameNotFound,
+    LiveExplanation,
+)
+from stream.context import StreamContext
 from stream.counters import FrameRates
 from stream.data_channel import messages
 from stream.data_channel.channel import CaptionChannel
-from stream.data_channel.requests import AskedAnalyses, AskedExplanations
+from stream.data_channel.requests import AnalysisRequests, ExplanationRequests
 
-_MOST_TOLD = 16
-"""Captions that may still be explained to the client by themselves."""
+_MAX_SENT_SEQS = 16
+"""Latest captions sent, to which a saliency map may still follow."""
 
 
 class Client:
-    """Speaks with one client, from the opening of its channel on; nobody need ever open one.
+    """One client of a stream; it may or may not open a data channel.
 
-    The owner of a stream sets how it is captioned. Whoever watches another's sets only what it is
-    sent itself.
+    The owner of a stream can change how it is captioned. A viewer of a feed or of another session
+    can change only what is sent to itself.
     """
 
     def __init__(
         self,
-        name: str,
+        session_id: str,
         stream: CaptionedStream,
-        shared: Surroundings,
+        context: StreamContext,
         *,
         owns: bool,
         may_analyse: bool,
         returned: Callable[[], int],
         spawn: Callable[[Coroutine[Any, Any, Any]], asyncio.Task[object]],
     ) -> None:
-        """Prepare to speak.
+        """Subscribe to a stream.
 
         Args:
-            name: The session's id.
-            stream: What it is told of.
-            shared: The server.
-            owns: Whether the stream is its own.
-            may_analyse: Whether it may ask for analyses.
-            returned: Counts the pictures that were sent to it.
-            spawn: Runs what the session ends with itself.
+            session_id: Id of the client's session.
+            stream: The stream.
+            context: Context that all streams of the server share.
+            owns: Whether the client owns the stream.
+            may_analyse: Whether the client may start analyses.
+            returned: Returns the number of frames that were sent to the client.
+            spawn: Runs a coroutine that is cancelled when the session ends.
         """
-        self._name, self._stream, self._shared, self._owns = name, stream, shared, owns
-        self._may_analyse, self._returned, self._spawn = may_analyse, returned, spawn
-        self.frames = StudiedFrames(stream.frames)
-        self._asked = AskedExplanations(
-            shared.captions, self.frames, shared.settings.explanation_s, spawn
+        self._session_id, self._stream, self._context = session_id, stream, context
+        self._owns, self._may_analyse = owns, may_analyse
+        self._returned, self._spawn = returned, spawn
+        self.frames = ClientFrames(stream.frames)
+        """Frames that the client can request."""
+        self._explanation_requests = ExplanationRequests(
+            context.caption_service, self.frames, context.settings.explanation_s, spawn
         )
-        self._analyses = AskedAnalyses(shared.analyses, self.frames, stream.pictures, spawn)
-        self._wants: Explanations = stream.maps.explanations
+        self._analysis_requests = AnalysisRequests(
+            context.analyses, self.frames, stream.recent_frames, spawn
+        )
+        self._explanations: ExplanationMode = stream.maps.explanations
         self._channel: CaptionChannel | None = None
         self._sent = self._unsent = 0
-        self._told: deque[int] = deque(maxlen=_MOST_TOLD)
+        self._sent_seqs: deque[int] = deque(maxlen=_MAX_SENT_SEQS)
         self._rates = FrameRates()
-        self._unlisten = [
-            stream.captions.listen(self._on_caption),
-            stream.explanations.listen(self._on_explanation),
-            stream.signals.listen(lambda _: self._send_stats()),
-            shared.captions.subscribe(self._on_captioner_state),
+        self._subscriptions = [
+            stream.captions.subscribe(self._on_caption),
+            stream.explanations.subscribe(self._on_explanation),
+            stream.signals.subscribe(lambda _: self._send_stats()),
+            context.caption_service.subscribe(self._on_captioner_state),
         ]
 
     def open(self, channel: RTCDataChannel) -> bool:
-        """Speak over this channel, unless there is one already; say whether it is used."""
+        """Use a channel, unless the client has one already; return whether it is used."""
         if self._channel:
             return False
-        self._channel = CaptionChannel(channel, self._shared.settings, self._on_message)
-        self._greet()
+        self._channel = CaptionChannel(channel, self._context.settings, self._on_message)
+        self._send_hello()
         return True
 
-    def error(self, code: str, message: str) -> bool:
-        """Tell what went wrong; say whether there is anyone to tell."""
+    def send_error(self, code: str, message: str) -> bool:
+        """Send an error; return whether the client has a channel."""
         if self._channel:
-            self._channel.error(code, message)
+            self._channel.send_error(code, message)
         return self._channel is not None
 
     def tick(self) -> None:
-        """Tell how it goes; to be called every second."""
-        self._rates.measure(self._stream.intake.received, self._returned())
+        """Measure frame rates and send statistics; call this every second."""
+        self._rates.measure(self._stream.ingest.received, self._returned())
         self._send_stats()
 
     def close(self) -> None:
-        """Say nothing more, and let go of what is frozen."""
-        for unlisten in self._unlisten:
-            unlisten()
-        self._unlisten = []
+        """Unsubscribe, and release the frozen frame."""
+        for unsubscribe in self._subscriptions:
+            unsubscribe()
+        self._subscriptions = []
         self.frames.release()
 
-    # What the client says.
+    # Messages of the client
 
     def _on_message(self, message: dict[str, Any]) -> None:
-        if not self._unlisten:
+        if not self._subscriptions:
             return
         assert self._channel
         match message["type"]:
@@ -110,134 +120,134 @@ class Client:
             case "release":
                 self.frames.release()
             case "explain" | "check" | "analyze":
-                self._ask(message, self._channel)
+                self._start_request(message, self._channel)
             case "cancel":
-                self._asked.cancel(message["id"], self._channel)
-                self._analyses.cancel(message["id"])
+                self._explanation_requests.cancel(message["id"], self._channel)
+                self._analysis_requests.cancel(message["id"])
 
-    def _configure(self, wanted: dict[str, Any], channel: CaptionChannel) -> None:
-        if "explanations" in wanted:
-            self._wants = wanted["explanations"]
+    def _configure(self, settings: dict[str, Any], channel: CaptionChannel) -> None:
+        if "explanations" in settings:
+            self._explanations = settings["explanations"]
         if self._owns:
-            self._configure_stream(wanted)
-        elif wanted.keys() - {"type", "explanations"}:
-            told = "this feed is not yours to set: only explanations can be chosen while watching"
-            channel.error("not-allowed", told)
+            self._configure_stream(settings)
+        elif settings.keys() - {"type", "explanations"}:
+            channel.send_error(
+                "not-allowed",
+                "viewers cannot change the settings of this stream, only which maps they receive",
+            )
         self._send_stats()
 
-    def _configure_stream(self, wanted: dict[str, Any]) -> None:
+    def _configure_stream(self, settings: dict[str, Any]) -> None:
         stream = self._stream
-        if "interval_s" in wanted:
-            stream.sampler.interval_s = float(wanted["interval_s"])
-        if "beam_width" in wanted:
-            stream.sampler.beam_width = wanted["beam_width"]
-        if "overlay" in wanted:
-            stream.maps.overlay = wanted["overlay"]
-        if "explanations" in wanted:
-            stream.maps.explanations = wanted["explanations"]
+        if "interval_s" in settings:
+            stream.sampler.interval_s = float(settings["interval_s"])
+        if "beam_width" in settings:
+            stream.sampler.beam_width = settings["beam_width"]
+        if "overlay" in settings:
+            stream.maps.overlay = settings["overlay"]
+        if "explanations" in settings:
+            stream.maps.explanations = settings["explanations"]
 
-    def _ask(self, message: dict[str, Any], channel: CaptionChannel) -> None:
-        asked = message["id"]
-        if asked in self._asked or asked in self._analyses:
-            told = "id: is that of a request that is not answered yet"
-            channel.error("bad-message", told, asked)
+    def _start_request(self, message: dict[str, Any], channel: CaptionChannel) -> None:
+        request_id = message["id"]
+        if request_id in self._explanation_requests or request_id in self._analysis_requests:
+            channel.send_error(
+                "bad-message", "id: already in use by a request that is running", request_id
+            )
         elif message["type"] != "analyze":
-            self._asked.ask(message, channel)
+            self._explanation_requests.start(message, channel)
         elif self._may_analyse:
-            self._analyses.ask(message, channel)
+            self._analysis_requests.start(message, channel)
         else:
-            told = "analyses take the captioner long: only an admin may ask for one"
-            channel.error("not-allowed", told, asked)
+            channel.send_error("not-allowed", "only an admin can start an analysis", request_id)
 
     def _freeze(self, seq: int, channel: CaptionChannel) -> None:
         try:
             self.frames.freeze(seq)
-        except FrameGone as problem:
-            channel.error("gone", str(problem))
+        except FrameNotFound as error:
+            channel.send_error("gone", str(error))
         else:
-            self._spawn(channel.answer(messages.frozen(self._name, seq)))
+            self._spawn(channel.respond(messages.frozen(self._session_id, seq)))
 
-    # What the client is told.
+    # Messages to the client
 
-    def _tell(self, message: dict[str, Any]) -> bool:
+    def _send(self, message: dict[str, Any]) -> bool:
         return self._channel is not None and self._channel.send(message)
 
     def _on_caption(self, event: CaptionEvent) -> None:
-        if self._tell(messages.caption(event, maps=self._wants != "none")):
+        if self._send(messages.caption(event, maps=self._explanations != "none")):
             self._sent += 1
-            self._told.append(event.seq)
+            self._sent_seqs.append(event.seq)
         else:
             self._unsent += 1
-            self._shared.counts.untold += 1
+            self._context.counters.unsent_captions += 1
 
     def _on_explanation(self, live: LiveExplanation) -> None:
-        # Of a caption that it never got it is told no saliency.
-        if self._wants == "all" and live.seq in self._told:
-            self._tell(
-                messages.explanation(None, live.seq, live.method, live.target, live.explained)
-            )
+        # A map is of no use to a client that did not receive its caption.
+        if self._explanations == "all" and live.seq in self._sent_seqs:
+            self._send(messages.explanation(None, live.seq, live.method, live.target, live.result))
 
     def _on_captioner_state(self) -> None:
-        if self._shared.captions.state is EngineState.READY:
-            self._greet()
+        if self._context.caption_service.state is EngineState.READY:
+            self._send_hello()
         else:
             self._send_stats()
 
-    def _greet(self) -> None:
+    def _send_hello(self) -> None:
         if self._channel:
             self._channel.send(
                 messages.hello(
-                    self._name,
-                    self._shared.captions.info,
-                    self._state_of_settings(),
-                    messages.bounds(self._shared.settings),
-                    self._state_of_captioner(),
-                    self._watching(),
+                    self._session_id,
+                    self._context.caption_service.info,
+                    self._settings_json(),
+                    messages.limits(self._context.settings),
+                    self._captioner_json(),
+                    self._watching_json(),
                 )
             )
             self._send_stats()
 
     def _send_stats(self) -> None:
-        stream, every = self._stream, self._stream.maps.every
-        self._tell(
+        stream, intervals = self._stream, self._stream.maps.intervals
+        self._send(
             {
                 "type": "stats",
-                "captioner": self._state_of_captioner(),
-                "settings": self._state_of_settings(),
+                "captioner": self._captioner_json(),
+                "settings": self._settings_json(),
                 "frames": {
-                    "received": stream.intake.received,
+                    "received": stream.ingest.received,
                     "returned": self._returned(),
-                    "replaced": stream.intake.to_return.replaced,
-                    "fps_in": round(self._rates.received, 1),
-                    "fps_out": round(self._rates.returned, 1),
+                    "replaced": stream.ingest.to_annotate.replaced,
+                    "fps_in": round(self._rates.received_fps, 1),
+                    "fps_out": round(self._rates.returned_fps, 1),
                 },
                 "captions": {"sent": self._sent, "replaced": self._unsent},
                 "explanations": {
-                    "gradcam_every": every.gradcam,
-                    "saliency_every": every.saliency,
+                    "words_every": intervals.word_maps,
+                    "saliency_every": intervals.saliency,
                 },
-                "pictures": len(stream.pictures),
+                "pictures": len(stream.recent_frames),
                 "signal": stream.signal.to_json(),
                 "viewers": stream.viewers,
-                "load": self._shared.load.to_json(),
+                "load": self._context.load.to_json(),
             }
         )
 
-    def _watching(self) -> dict[str, Any] | None:
+    def _watching_json(self) -> dict[str, Any] | None:
         if self._owns:
             return None
         return {"feed": self._stream.name, "title": self._stream.title}
 
-    def _state_of_captioner(self) -> dict[str, Any]:
-        captions = self._shared.captions
-        return {"state": captions.state.value, "message": captions.message}
+    def _captioner_json(self) -> dict[str, Any]:
+        service = self._context.caption_service
+        return {"state": service.state.value, "message": service.message}
 
-    def _state_of_settings(self) -> dict[str, Any]:
-        stream, info = self._stream, self._shared.captions.info
-        width = stream.sampler.beam_width or (info.beam_width if info else messages.BEAM_WIDTH)
+    def _settings_json(self) -> dict[str, Any]:
+        stream, info = self._stream, self._context.caption_service.info
+        default_width = info.beam_width if info else messages.DEFAULT_BEAM_WIDTH
         return {
             "interval_s": stream.sampler.interval_s,
-            "beam_width": width,
+            "beam_width": stream.sampler.beam_width or default_width,
             "overlay": stream.maps.overlay,
-            "explanations": self._wants,
+            "explanations": self._explanations,
         }

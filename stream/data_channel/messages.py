@@ -1,71 +1,69 @@
-"""The data channel's messages, as `schema.json` describes them."""
+"""Messages of the data channel, as described by `schema.json`: validation and construction."""
 
 import json
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, ValidationError
 
-from inference.engine import EngineInfo, Explained
+from inference.engine import EngineInfo, ExplanationResult
 from inference.explanations import Check, Target
 from inference.progress import estimate_left_s
-from stream.captioning import MOST_PICTURES, CaptionEvent, caption_json
+from stream.captioning import MAX_RECENT_FRAMES, CaptionEvent, caption_json
 from stream.settings import StreamSettings
 
 SCHEMA_PATH = Path(__file__).parent / "schema.json"
 
-
 PROTOCOL = 1
 
-
-BEAM_WIDTH = 3
-"""Told while the captioner's own width is not known yet."""
+DEFAULT_BEAM_WIDTH = 3
+"""Beam width to report before the captioner has been loaded."""
 
 
 class MessageError(ValueError):
-    """A client's message that cannot be taken; says why, with the protocol's code."""
+    """A client's message that is not valid; the message says why."""
 
-    def __init__(self, code: str, message: str, asked: int | None = None) -> None:
-        """Refuse with one of the codes of `error`, under the id that the message has, if any."""
+    def __init__(self, code: str, message: str, request_id: int | None = None) -> None:
+        """Fail with one of the codes of `error`, and the message's id if it has a valid one."""
         super().__init__(message)
-        self.code, self.asked = code, asked
+        self.code, self.request_id = code, request_id
 
 
 def parse(text: str | bytes) -> dict[str, Any]:
-    """Read a client's message.
+    """Parse and validate a client's message.
 
     Raises:
-        MessageError: If it is no JSON object, of no known type, or not as the schema says.
+        MessageError: If it is not a JSON object, has an unknown type, or does not match the schema.
     """
     try:
-        message = json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as problem:
-        raise MessageError("bad-json", f"a message is one JSON object: {problem}") from problem
+        message = json.loads(text, parse_constant=_reject_constant)
+    except (ValueError, RecursionError) as error:
+        raise MessageError("bad-json", f"a message must be one JSON object: {error}") from error
     if not isinstance(message, dict):
-        raise MessageError("bad-json", "a message is one JSON object")
+        raise MessageError("bad-json", "a message must be one JSON object")
     validators = _client_validators()
     kind = message.get("type")
     if not isinstance(kind, str) or kind not in validators:
-        raise MessageError("unknown-type", f"a message's type is one of {', '.join(validators)}")
-    if broken := next(validators[kind].iter_errors(message), None):
-        where = broken.json_path.removeprefix("$").removeprefix(".") or kind
-        # The instance may be large and is the client's own: it is not repeated.
-        raise MessageError("bad-message", f"{where}: {_expected(broken)}", _id(message))
+        raise MessageError("unknown-type", f"type: must be one of {', '.join(validators)}")
+    if violation := next(validators[kind].iter_errors(message), None):
+        where = violation.json_path.removeprefix("$").removeprefix(".") or kind
+        # The invalid value is not repeated: it may be large, and the client has it.
+        raise MessageError("bad-message", f"{where}: {_describe(violation)}", _id_of(message))
     return message
 
 
-def limits(setting: str) -> list[float]:
-    """The least and the most that a client may set, as the schema says."""
+def setting_range(setting: str) -> list[float]:
+    """Return the minimum and maximum of a setting that a client may change."""
     rule = _schema()["$defs"][setting]
     return [rule["minimum"], rule["maximum"]]
 
 
-def bounds(settings: StreamSettings) -> dict[str, Any]:
-    """What a client may ask for, and how much of it."""
+def limits(settings: StreamSettings) -> dict[str, Any]:
+    """Return `limits` of `hello`."""
     return {
-        "interval_s": limits("interval_s"),
-        "beam_width": limits("beam_width"),
+        "interval_s": setting_range("interval_s"),
+        "beam_width": setting_range("beam_width"),
         "session_s": settings.session_s,
         "idle_s": settings.idle_s,
         "message_bytes": settings.message_bytes,
@@ -73,7 +71,7 @@ def bounds(settings: StreamSettings) -> dict[str, Any]:
         "analyses": settings.analyses,
         "analysis_s": settings.analysis_s,
         "analysis_kept_s": settings.analysis_kept_s,
-        "pictures": MOST_PICTURES,
+        "pictures": MAX_RECENT_FRAMES,
     }
 
 
@@ -81,11 +79,11 @@ def hello(
     stream: str,
     info: EngineInfo | None,
     settings: dict[str, Any],
-    most: dict[str, Any],
+    limits: dict[str, Any],
     captioner: dict[str, Any],
     watching: dict[str, Any] | None,
 ) -> dict[str, Any]:
-    """The first message on a channel."""
+    """Return a `hello`, the first message on a channel."""
     model = info and {
         "name": info.name,
         "encoder": info.encoder,
@@ -104,47 +102,47 @@ def hello(
         "stream": stream,
         "model": model,
         "settings": settings,
-        "limits": most,
+        "limits": limits,
         "captioner": captioner,
         "watching": watching,
     }
 
 
 def caption(event: CaptionEvent, *, maps: bool = True) -> dict[str, Any]:
-    """A caption, aged as of now; with the maps that it has, unless they are not wanted."""
-    said = event.caption.maps
+    """Return a `caption`, aged as of now, with its maps unless they are turned off."""
+    caption_maps = event.caption.maps
     return {
         "type": "caption",
         **caption_json(event),
-        "maps": said.to_json() if said and maps else None,
+        "maps": caption_maps.to_json() if caption_maps and maps else None,
     }
 
 
 def frozen(stream: str, seq: int) -> dict[str, Any]:
-    """A caption's picture is kept, and where it is to be had."""
+    """Return a `frozen`, with the path of the frame's JPEG."""
     return {"type": "frozen", "seq": seq, "picture": f"/streams/{stream}/pictures/{seq}"}
 
 
-def progress(asked: int, done: float, elapsed_s: float) -> dict[str, Any]:
-    """How much is done of what was asked for, and how long the rest will take at that rate."""
+def progress(request_id: int, done: float, elapsed_s: float) -> dict[str, Any]:
+    """Return the `progress` of an explanation or a check, with an estimate of the time left."""
     return {
         "type": "progress",
-        "id": asked,
+        "id": request_id,
         "done": done,
         "left_s": estimate_left_s(done, elapsed_s),
     }
 
 
-def analysis_progress(asked: int, path: str, far: dict[str, Any]) -> dict[str, Any]:
-    """How far an analysis is, and where that is told too, as `Analysis` says."""
-    return {"type": "progress", "id": asked, **far, "analysis": path}
+def analysis_progress(request_id: int, path: str, progress: dict[str, Any]) -> dict[str, Any]:
+    """Return the `progress` of an analysis, as in `Analysis.progress_json`, and its path."""
+    return {"type": "progress", "id": request_id, **progress, "analysis": path}
 
 
-def result(asked: int, seq: int, path: str, analysis: dict[str, Any]) -> dict[str, Any]:
-    """What an analysis found, and where its files are, as `Analysis` says."""
+def result(request_id: int, seq: int, path: str, analysis: dict[str, Any]) -> dict[str, Any]:
+    """Return the `result` of an analysis, as in `Analysis.to_json`, with the paths of its files."""
     return {
         "type": "result",
-        "id": asked,
+        "id": request_id,
         "seq": seq,
         "kind": analysis["kind"],
         "analysis": path,
@@ -155,25 +153,25 @@ def result(asked: int, seq: int, path: str, analysis: dict[str, Any]) -> dict[st
 
 
 def explanation(
-    asked: int | None, seq: int, method: str, target: Target, explained: Explained
+    request_id: int | None, seq: int, method: str, target: Target, result: ExplanationResult
 ) -> dict[str, Any]:
-    """A map that was asked for; one that comes by itself when `asked` is None."""
+    """Return an `explanation`; one without a request has no request id."""
     return {
         "type": "explanation",
-        "id": asked,
+        "id": request_id,
         "seq": seq,
         "method": method,
         "of": target.to_json(),
-        "map": explained.map.to_json(),
-        "took_ms": round(explained.took_ms, 1),
+        "map": result.map.to_json(),
+        "took_ms": round(result.took_ms, 1),
     }
 
 
-def checked(asked: int, seq: int, method: str, index: int, check: Check) -> dict[str, Any]:
-    """How a word's map stood the test."""
+def checked(request_id: int, seq: int, method: str, index: int, check: Check) -> dict[str, Any]:
+    """Return a `checked`, the result of checking a word's map."""
     return {
         "type": "checked",
-        "id": asked,
+        "id": request_id,
         "seq": seq,
         "method": method,
         "index": index,
@@ -181,24 +179,36 @@ def checked(asked: int, seq: int, method: str, index: int, check: Check) -> dict
     }
 
 
-def _id(message: dict[str, Any]) -> int | None:
-    """The id of a message that may be wrong, if that at least is right."""
-    asked, most = message.get("id"), _schema()["$defs"]["id"]["maximum"]
-    return asked if type(asked) is int and 0 <= asked <= most else None
+def _id_of(message: dict[str, Any]) -> int | None:
+    """Return the id of an invalid message, if at least its id is valid."""
+    request_id, maximum = message.get("id"), _schema()["$defs"]["id"]["maximum"]
+    return request_id if type(request_id) is int and 0 <= request_id <= maximum else None
 
 
-def _refuse_constant(name: str) -> None:
-    """Python's parser takes NaN and the infinities, which JSON does not have (RFC 8259)."""
-    raise ValueError(f"{name} is no JSON")
+def _reject_constant(name: str) -> None:
+    """Reject NaN and infinities, which Python's parser accepts and JSON lacks (RFC 8259)."""
+    raise ValueError(f"{name} is not valid JSON")
 
 
-def _expected(problem: Any) -> str:
-    rule, wanted = problem.validator, problem.validator_value
-    if rule == "additionalProperties":
-        return f"takes only {', '.join(problem.schema['properties'])}"
-    if rule == "required":
-        return f"needs {', '.join(wanted)}"
-    return f"must meet {rule} {json.dumps(wanted)}"
+def _describe(violation: ValidationError) -> str:
+    rule, value = violation.validator, cast("Any", violation.validator_value)
+    match rule:
+        case "additionalProperties":
+            allowed = cast("dict[str, Any]", violation.schema)["properties"]
+            return f"allows only {', '.join(allowed)}"
+        case "required":
+            return f"requires {', '.join(value)}"
+        case "enum":
+            return f"must be one of {', '.join(map(str, value))}"
+        case "type":
+            return f"must be of type {value}"
+        case "minimum":
+            return f"must be at least {value}"
+        case "maximum":
+            return f"must be at most {value}"
+        case "maxLength":
+            return f"must have at most {value} characters"
+    return f"must match {rule} {json.dumps(value)}"
 
 
 @cache

@@ -1,7 +1,4 @@
-"""The explanations and checks that a client asked for: several at once, each under its number.
-
-The analyses that a client asked for: it is told how far they are, and where the results are.
-"""
+"""A client's requests for explanations, checks and analyses: several at once, each with an id."""
 
 import asyncio
 import contextlib
@@ -10,196 +7,206 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from inference.concepts import ConceptParams
-from inference.engine import CaptionService, EngineUnavailable, Params, Progress, read_params
+from inference.engine import AnalysisParams, CaptionService, EngineUnavailable, read_params
 from inference.explanations import Target
-from inference.progress import Step
-from stream.analyses import Analyses, Analysis, AnalysisState, Refused, refusing
-from stream.captioning import FrameGone, KeptFrame, RecentPictures, StudiedFrames
+from inference.progress import Progress, ProgressCallback
+from stream.analyses import Analyses, Analysis, AnalysisState, RequestError, request_errors
+from stream.captioning import ClientFrames, FrameNotFound, KeptFrame, RecentFrames
 from stream.data_channel import messages
 from stream.data_channel.channel import CaptionChannel
 
-_MOST = 4
-"""Of one client at once."""
+_MAX_RUNNING = 4
+"""Explanations and checks of one client at once."""
 
-_PROGRESS_S = 0.5
-"""Between two words on how far one is."""
+_PROGRESS_INTERVAL_S = 0.5
+"""Time between two messages about the progress of a request."""
 
 
-class AskedExplanations:
-    """Answers each request in a task of its own, with an error if need be, under its id."""
+class ExplanationRequests:
+    """Answers `explain` and `check` messages, each in a task of its own."""
 
     def __init__(
         self,
-        captions: CaptionService,
-        frames: StudiedFrames,
-        most_s: float,
+        caption_service: CaptionService,
+        frames: ClientFrames,
+        timeout_s: float,
         spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[object]],
     ) -> None:
-        """Explain captions whose pictures are kept.
+        """Prepare to answer a client.
 
         Args:
-            captions: What explains.
-            frames: The pictures.
-            most_s: How long one may take.
-            spawn: Runs what the session ends with itself.
+            caption_service: Explains captions.
+            frames: Frames that the client can request.
+            timeout_s: Seconds that a request may take.
+            spawn: Runs a coroutine that is cancelled when the session ends.
         """
-        self._captions, self._frames = captions, frames
-        self._most_s, self._spawn = most_s, spawn
+        self._caption_service, self._frames = caption_service, frames
+        self._timeout_s, self._spawn = timeout_s, spawn
         self._tasks: dict[int, asyncio.Task[object]] = {}
 
-    def __contains__(self, asked: int) -> bool:
-        """Whether something asked under this id is not answered yet."""
-        return asked in self._tasks
+    def __contains__(self, request_id: int) -> bool:
+        """Return whether a request with this id is running."""
+        return request_id in self._tasks
 
-    def ask(self, message: dict[str, Any], channel: CaptionChannel) -> None:
-        """Begin to answer an `explain` or a `check`."""
-        asked = message["id"]
+    def start(self, message: dict[str, Any], channel: CaptionChannel) -> None:
+        """Start to answer an `explain` or a `check`."""
+        request_id = message["id"]
         try:
-            kept = self._admit(message)
-        except Refused as refused:
-            channel.error(refused.code, str(refused), asked)
+            kept = self._find_frame(message)
+        except RequestError as error:
+            channel.send_error(error.code, str(error), request_id)
             return
-        task = self._tasks[asked] = self._spawn(self._answer(message, kept, channel))
-        task.add_done_callback(lambda _: self._tasks.pop(asked))
+        task = self._tasks[request_id] = self._spawn(self._answer(message, kept, channel))
+        task.add_done_callback(lambda _: self._tasks.pop(request_id))
 
-    def cancel(self, asked: int, channel: CaptionChannel) -> None:
-        """Give up what was asked under this id, unless it is answered."""
-        task = self._tasks.get(asked)
+    def cancel(self, request_id: int, channel: CaptionChannel) -> None:
+        """Cancel a request if it is running."""
+        task = self._tasks.get(request_id)
         if task and not task.done() and not task.cancelling():
             task.cancel()
-            channel.error("cancelled", "it was cancelled", asked)
+            channel.send_error("cancelled", "it was cancelled", request_id)
 
-    def _admit(self, message: dict[str, Any]) -> KeptFrame:
-        if len(self._tasks) >= _MOST:
-            raise Refused("busy", f"{_MOST} requests are under way: wait for one, or cancel one")
+    def _find_frame(self, message: dict[str, Any]) -> KeptFrame:
+        if len(self._tasks) >= _MAX_RUNNING:
+            raise RequestError(
+                "busy",
+                f"{_MAX_RUNNING} requests are already running; wait for one, or cancel one",
+            )
         try:
             return self._frames.find(message["seq"])
-        except FrameGone as problem:
-            raise Refused("gone", str(problem)) from problem
+        except FrameNotFound as error:
+            raise RequestError("gone", str(error)) from error
 
     async def _answer(
         self, message: dict[str, Any], kept: KeptFrame, channel: CaptionChannel
     ) -> None:
         try:
-            async with refusing("cannot-explain", self._most_s):
-                answer = await self._find(message, kept, _teller(message["id"], channel))
-            if not await channel.answer(answer):
-                raise Refused("busy", "the connection is too slow for the answer: ask again")
-        except Refused as refused:
-            channel.error(refused.code, str(refused), message["id"])
+            async with request_errors("cannot-explain", self._timeout_s):
+                response = await self._compute(
+                    message, kept, _progress_sender(message["id"], channel)
+                )
+            if not await channel.respond(response):
+                raise RequestError(
+                    "busy", "the connection is too slow to send the result; try again"
+                )
+        except RequestError as error:
+            channel.send_error(error.code, str(error), message["id"])
 
-    async def _find(
-        self, message: dict[str, Any], kept: KeptFrame, progress: Progress
+    async def _compute(
+        self, message: dict[str, Any], kept: KeptFrame, on_progress: ProgressCallback
     ) -> dict[str, Any]:
-        captions, tokens = self._captions, kept.captioned.tokens
-        asked, seq, method = message["id"], message["seq"], message["method"]
-        if captions.info is None:
-            raise EngineUnavailable(captions.message)
-        picture = await kept.picture(captions.info.image_size)
+        service, tokens = self._caption_service, kept.captioned.tokens
+        request_id, seq, method = message["id"], message["seq"], message["method"]
+        if service.info is None:
+            raise EngineUnavailable(service.message)
+        image = await kept.image(service.info.image_size)
         if message["type"] == "check":
             index = message["index"]
-            check = await captions.check(picture, tokens, method, index, progress)
-            return messages.checked(asked, seq, method, index, check)
+            check = await service.check(image, tokens, method, index, on_progress)
+            return messages.checked(request_id, seq, method, index, check)
         target = Target.from_json(message["of"])
-        explained = await captions.explain(picture, tokens, method, target, progress)
-        return messages.explanation(asked, seq, method, target, explained)
+        result = await service.explain(image, tokens, method, target, on_progress)
+        return messages.explanation(request_id, seq, method, target, result)
 
 
-def _teller(asked: int, channel: CaptionChannel) -> Progress:
-    """Tell the client how far it is, now and then."""
-    begun = time.monotonic()
-    told_at = begun
+def _progress_sender(request_id: int, channel: CaptionChannel) -> ProgressCallback:
+    """Return a callback that sends the progress to the client, twice a second at most."""
+    started_at = time.monotonic()
+    sent_at = started_at
 
-    def tell(step: Step) -> None:
-        nonlocal told_at
+    def send(progress: Progress) -> None:
+        nonlocal sent_at
         now = time.monotonic()
-        if now - told_at >= _PROGRESS_S:
-            told_at = now
-            channel.send(messages.progress(asked, step.done, now - begun))
+        if now - sent_at >= _PROGRESS_INTERVAL_S:
+            sent_at = now
+            channel.send(messages.progress(request_id, progress.done, now - started_at))
 
-    return tell
+    return send
 
 
-class AskedAnalyses:
-    """Tells a client of each analysis that it asked for, under its id, while it is connected."""
+class AnalysisRequests:
+    """Answers `analyze` messages, with progress and a result while the client is connected."""
 
     def __init__(
         self,
         analyses: Analyses,
-        frames: StudiedFrames,
-        pictures: RecentPictures,
+        frames: ClientFrames,
+        recent_frames: RecentFrames,
         spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[object]],
     ) -> None:
-        """Have captions analysed whose pictures are kept.
+        """Prepare to answer a client.
 
         Args:
-            analyses: Those of the server, to which they belong.
-            frames: The captions' pictures.
-            pictures: What else the stream showed lately.
-            spawn: Runs what the session ends with itself.
+            analyses: Analyses of the server, which go on after the session.
+            frames: Frames that the client can request.
+            recent_frames: Recent frames of the stream, in which concepts can be discovered.
+            spawn: Runs a coroutine that is cancelled when the session ends.
         """
-        self._analyses, self._frames, self._pictures = analyses, frames, pictures
+        self._analyses, self._frames, self._recent_frames = analyses, frames, recent_frames
         self._spawn = spawn
-        self._asked: dict[int, Analysis] = {}
+        self._requests: dict[int, Analysis] = {}
 
-    def __contains__(self, asked: int) -> bool:
-        """Whether something asked under this id is not answered yet."""
-        return asked in self._asked
+    def __contains__(self, request_id: int) -> bool:
+        """Return whether a request with this id is running."""
+        return request_id in self._requests
 
-    def ask(self, message: dict[str, Any], channel: CaptionChannel) -> None:
-        """Begin to answer an `analyze`."""
-        asked = message["id"]
+    def start(self, message: dict[str, Any], channel: CaptionChannel) -> None:
+        """Start to answer an `analyze`."""
+        request_id = message["id"]
         try:
-            analysis = self._begin(message)
-        except Refused as refused:
-            channel.error(refused.code, str(refused), asked)
+            analysis = self._start_analysis(message)
+        except RequestError as error:
+            channel.send_error(error.code, str(error), request_id)
             return
-        self._asked[asked] = analysis
-        _tell(asked, analysis, channel)
+        self._requests[request_id] = analysis
+        _send_progress(request_id, analysis, channel)
         task = self._spawn(self._answer(message, analysis, channel))
-        task.add_done_callback(lambda _: self._asked.pop(asked))
+        task.add_done_callback(lambda _: self._requests.pop(request_id))
 
-    def cancel(self, asked: int) -> None:
-        """Give up what was asked under this id, unless it is answered."""
-        analysis = self._asked.get(asked)
+    def cancel(self, request_id: int) -> None:
+        """Cancel a request if it is running."""
+        analysis = self._requests.get(request_id)
         if analysis and analysis.state is AnalysisState.RUNNING:
             self._analyses.cancel(analysis)
 
-    def _begin(self, message: dict[str, Any]) -> Analysis:
+    def _start_analysis(self, message: dict[str, Any]) -> Analysis:
         kind = message["kind"]
         try:
             params = read_params(kind, message["params"])
             kept = self._frames.find(message["seq"])
-        except FrameGone as problem:
-            raise Refused("gone", str(problem)) from problem
-        except ValueError as problem:
-            raise Refused("bad-message", f"params.{problem}") from problem
-        return self._analyses.begin(kind, message["params"], kept, self._frames_for(params))
+        except FrameNotFound as error:
+            raise RequestError("gone", str(error)) from error
+        except ValueError as error:
+            raise RequestError("bad-message", f"params.{error}") from error
+        return self._analyses.start(kind, message["params"], kept, self._images_for(params))
 
-    def _frames_for(self, params: Params) -> tuple[Any, ...]:
-        seeks = isinstance(params, ConceptParams) and params.scope == "frames"
-        return self._pictures.all() if seeks else ()
+    def _images_for(self, params: AnalysisParams) -> tuple[Any, ...]:
+        uses_stream = isinstance(params, ConceptParams) and params.scope == "frames"
+        return self._recent_frames.images() if uses_stream else ()
 
     async def _answer(
         self, message: dict[str, Any], analysis: Analysis, channel: CaptionChannel
     ) -> None:
-        asked = message["id"]
-        while not await _ends_soon(analysis):
-            _tell(asked, analysis, channel)
+        request_id = message["id"]
+        while not await _ends_within_interval(analysis):
+            _send_progress(request_id, analysis, channel)
         if analysis.state is not AnalysisState.DONE:
-            channel.error(analysis.code, analysis.message, asked)
+            channel.send_error(analysis.error_code, analysis.message, request_id)
             return
-        result = messages.result(asked, message["seq"], analysis.path, analysis.to_json())
-        if not await channel.answer(result):
-            told = f"the connection is too slow for the answer: it is at {analysis.path}"
-            channel.error("busy", told, asked)
+        result = messages.result(request_id, message["seq"], analysis.path, analysis.to_json())
+        if not await channel.respond(result):
+            channel.send_error(
+                "busy",
+                f"the connection is too slow to send the result; get it from {analysis.path}",
+                request_id,
+            )
 
 
-def _tell(asked: int, analysis: Analysis, channel: CaptionChannel) -> None:
-    channel.send(messages.analysis_progress(asked, analysis.path, analysis.far()))
+def _send_progress(request_id: int, analysis: Analysis, channel: CaptionChannel) -> None:
+    channel.send(messages.analysis_progress(request_id, analysis.path, analysis.progress_json()))
 
 
-async def _ends_soon(analysis: Analysis) -> bool:
+async def _ends_within_interval(analysis: Analysis) -> bool:
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(analysis.ended.wait(), _PROGRESS_S)
+        await asyncio.wait_for(analysis.ended.wait(), _PROGRESS_INTERVAL_S)
     return analysis.ended.is_set()

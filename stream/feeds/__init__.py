@@ -1,4 +1,4 @@
-"""Cameras that the server keeps watching by itself, as its configuration names them."""
+"""Feeds: sources of the configuration that the server captions around the clock or on demand."""
 
 from stream.feeds.feed import Feeds
 from stream.feeds.settings import FeedName, FeedSettings

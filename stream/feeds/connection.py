@@ -1,7 +1,4 @@
-"""Whether anybody wants pictures.
-
-A source that is kept coming in for as long as it is wanted, whatever becomes of it.
-"""
+"""A feed's connection to its source: opened on demand, and reopened with backoff when it fails."""
 
 import asyncio
 import logging
@@ -10,248 +7,250 @@ import traceback
 from collections.abc import Callable
 
 from stream.captioned_stream import Signal, SignalState
-from stream.feeds.reception import Reception
 from stream.feeds.settings import FeedSettings
-from stream.rate_limit import Pauses
-from stream.sources import Intake, PacedSource, Source, SourceError, open_source
-from stream.video import Frame, blank, planes
+from stream.feeds.source_reader import SourceReader
+from stream.rate_limit import Backoff
+from stream.sources import Ingest, RealTimeSource, Source, SourceError, open_source
+from stream.video import Frame, blank_frame, yuv_planes
 
 GRACE_S = 10.0
-"""How long after the last watcher has gone pictures are still wanted: a page that is loaded anew
-finds them coming."""
+"""How long a feed stays connected after its last viewer has left, so that reloading the page does
+not interrupt it."""
 
-ANSWER_S = 15.0
-"""How long a source may take to its first picture before its signal counts as lost. It is waited
-for on: there is never a second connection to it."""
+FIRST_FRAME_S = 15.0
+"""How long a source may take to its first frame before its signal counts as lost. The attempt
+continues: there is never a second connection to the source."""
 
-SLACK_S = 2.0
-"""How much longer than a source itself would tell a silent one is borne with."""
+STABLE_S = 2.0
+"""A connection that lasted at least this long resets the backoff when it is lost."""
 
-SETTLED_S = 2.0
-"""A source that lived for so long is tried again without delay when it is lost."""
+_READ_TIMEOUT_MARGIN_S = 2.0
+"""How long a source may exceed its own read timeout before its signal counts as lost."""
 
-AGAIN_S = 1.0
-"""How often the last picture is shown again while none come."""
+_REPEAT_S = 1.0
+"""Interval of repeating the last frame while there is no signal."""
 
 _TICK_S = 0.5
-_DARK_SIZE = 640, 360
-
-_BLACK, _GREY = 16, 128
+_BLACK_SIZE = 640, 360
+_BLACK_YUV = 16, 128, 128
+"""Black in ITU-R BT.601 video range."""
 
 logger = logging.getLogger(__name__)
 
 
 class Demand:
-    """Told who watches, tells whether to go on; on the event loop."""
+    """Whether a feed has to run: always, or only while it is watched. For the event loop."""
 
     def __init__(self, *, always: bool, grace_s: float = GRACE_S) -> None:
-        """Begin with nobody.
+        """Start without viewers.
 
         Args:
-            always: Whether pictures are wanted even when nobody watches.
-            grace_s: How long one who has gone still counts, in seconds.
+            always: Whether the feed runs even without viewers.
+            grace_s: How long demand continues after the last viewer has left, in seconds.
         """
         self._always, self._grace_s = always, grace_s
-        self._wanted, self._unwanted = asyncio.Event(), asyncio.Event()
-        self.tell(watched=False)
-
-    def tell(self, *, watched: bool) -> None:
-        """Say whether someone watches now."""
-        if watched or self._always:
-            self._wanted.set()
-            self._unwanted.clear()
-        else:
-            self._wanted.clear()
-            self._unwanted.set()
+        self._active, self._inactive = asyncio.Event(), asyncio.Event()
+        self.update(watched=False)
 
     @property
-    def is_wanted(self) -> bool:
-        """Whether pictures are wanted, the time of grace not counted."""
-        return self._wanted.is_set()
+    def is_active(self) -> bool:
+        """Whether there is demand now, not counting the grace period."""
+        return self._active.is_set()
 
-    async def wanted(self) -> None:
-        """Wait until someone watches."""
-        await self._wanted.wait()
+    def update(self, *, watched: bool) -> None:
+        """Set whether there are viewers."""
+        if watched or self._always:
+            self._active.set()
+            self._inactive.clear()
+        else:
+            self._active.clear()
+            self._inactive.set()
 
-    async def unwanted(self) -> None:
-        """Wait until nobody has watched for the time of grace."""
+    async def wait_active(self) -> None:
+        """Wait until there is demand."""
+        await self._active.wait()
+
+    async def wait_inactive(self) -> None:
+        """Wait until there was no demand for the whole grace period."""
         while True:
-            await self._unwanted.wait()
+            await self._inactive.wait()
             try:
-                await asyncio.wait_for(self._wanted.wait(), self._grace_s)
+                await asyncio.wait_for(self._active.wait(), self._grace_s)
             except TimeoutError:
                 return
 
 
-class Camera:
-    """Connects to a feed's source, and again when it fails, and tells how it goes."""
+class SourceConnection:
+    """Keeps a feed's source connected while there is demand, and reports the signal."""
 
     signal: Signal
-    """Whether pictures come now."""
+    """Whether frames arrive."""
     attempts: int
-    """How often it was tried to open the source."""
+    """Number of attempts to open the source."""
 
     def __init__(
         self,
         name: str,
         settings: FeedSettings,
-        intake: Intake,
+        ingest: Ingest,
         demand: Demand,
-        tell: Callable[[Signal], None],
-        pauses: Pauses | None = None,
+        on_signal: Callable[[Signal], None],
+        backoff: Backoff | None = None,
     ) -> None:
-        """Prepare; nothing is opened before `run`.
+        """Prepare a connection; nothing is opened before `run`.
 
         Args:
-            name: Of the feed, for logs.
-            settings: What to open, and how.
-            intake: Where the pictures go.
-            demand: Whether they are wanted.
-            tell: Is called with each new signal.
-            pauses: Between one attempt and the next.
+            name: Name of the feed, for logs.
+            settings: Source of the feed, and how to read it.
+            ingest: Receives the frames.
+            demand: Whether the feed has to run.
+            on_signal: Called with each new signal.
+            backoff: Delays between attempts to connect.
         """
-        self._name, self._settings, self._intake = name, settings, intake
-        self._demand, self._tell, self._pauses = demand, tell, pauses or Pauses()
+        self._name, self._settings, self._ingest = name, settings, ingest
+        self._demand, self._on_signal, self._backoff = demand, on_signal, backoff or Backoff()
         self.signal = Signal(SignalState.IDLE)
         self.attempts = self._replaced = 0
-        self._reception: Reception | None = None
-        self._last: Frame | None = None
+        self._reader: SourceReader | None = None
+        self._last_frame: Frame | None = None
         self._recorded = False
-        self._began = 0.0
+        self._started = 0.0
 
     @property
     def replaced(self) -> int:
-        """Pictures that the server had no time to take, and lost to newer ones."""
-        return self._replaced + (self._reception.replaced if self._reception else 0)
+        """Number of frames that were dropped because the server was too slow to take them."""
+        return self._replaced + (self._reader.replaced if self._reader else 0)
 
     async def run(self) -> None:
-        """Keep the source coming in until cancelled; what is open then is closed."""
-        showing = asyncio.create_task(self._show_last())
+        """Keep the source connected until cancelled, then close it."""
+        repeating = asyncio.create_task(self._repeat_last_frame())
         try:
             while True:
-                if not self._demand.is_wanted:
-                    self._say(Signal(SignalState.IDLE))
-                await self._demand.wanted()
-                self._say(Signal(SignalState.CONNECTING))
-                await self._until_unwanted()
+                if not self._demand.is_active:
+                    self._set_signal(Signal(SignalState.IDLE))
+                await self._demand.wait_active()
+                self._set_signal(Signal(SignalState.CONNECTING))
+                await self._run_while_demanded()
         except Exception:
-            self._lose("something went wrong on the server")
+            self._lose_signal("internal error; see the server's log")
             raise
         finally:
-            await _cancel(showing)
+            await _cancel(repeating)
 
-    async def _until_unwanted(self) -> None:
-        keeping = asyncio.create_task(self._keep())
-        unwanted = asyncio.create_task(self._demand.unwanted())
+    async def _run_while_demanded(self) -> None:
+        connecting = asyncio.create_task(self._keep_connected())
+        inactive = asyncio.create_task(self._demand.wait_inactive())
         try:
-            await asyncio.wait({keeping, unwanted}, return_when=asyncio.FIRST_COMPLETED)
-            if keeping.done():
-                keeping.result()
+            await asyncio.wait({connecting, inactive}, return_when=asyncio.FIRST_COMPLETED)
+            if connecting.done():
+                connecting.result()
         finally:
-            await _cancel(unwanted, keeping)
+            await _cancel(inactive, connecting)
 
-    async def _keep(self) -> None:
+    async def _keep_connected(self) -> None:
         while True:
-            reception = await self._next_reception()
+            reader = await self._next_reader()
             try:
-                reason = await self._end_of(reception)
-                played = self._recorded and not reason and self.signal.state is SignalState.LIVE
+                error = await self._wait_for_end(reader)
+                played = self._recorded and not error and self.signal.state is SignalState.LIVE
                 if not played:
-                    self._lose(reason or "the source has ended")
+                    self._lose_signal(error or "the source ended")
             finally:
-                await reception.close()
+                await reader.close()
             if played and not self._settings.repeat:
-                self._say(Signal(SignalState.ENDED, message="the recording is over"))
+                self._set_signal(Signal(SignalState.ENDED, message="the recording has ended"))
                 await asyncio.get_running_loop().create_future()
             if not played:
-                await asyncio.sleep(self._pauses.next_s())
+                await asyncio.sleep(self._backoff.next_delay_s())
 
-    async def _next_reception(self) -> Reception:
-        """Begin to open the source, once a connection that was hanging is over."""
-        if self._reception:
-            await asyncio.wait({self._reception.over})
-            self._replaced += self._reception.replaced
+    async def _next_reader(self) -> SourceReader:
+        """Start to open the source, once a previous connection that was stuck has ended."""
+        if self._reader:
+            await asyncio.wait({self._reader.done})
+            self._replaced += self._reader.replaced
         self.attempts += 1
-        self._reception = Reception(self._open, self._take, f"feed {self._name}")
-        return self._reception
+        self._reader = SourceReader(self._open, self._take, f"feed {self._name}")
+        return self._reader
 
-    async def _end_of(self, reception: Reception) -> str:
-        """Wait until no more pictures come; tell why, or nothing if that is how it should be."""
-        self._began = time.monotonic()
-        while not reception.over.done():
-            await asyncio.wait({reception.over}, timeout=_TICK_S)
-            if not reception.over.done() and (reason := self._silence()):
-                return reason
+    async def _wait_for_end(self, reader: SourceReader) -> str:
+        """Wait until no more frames arrive; return why, or an empty string if the source ended."""
+        self._started = time.monotonic()
+        while not reader.done.done():
+            await asyncio.wait({reader.done}, timeout=_TICK_S)
+            if not reader.done.done() and (error := self._timeout_error()):
+                return error
         try:
-            reception.over.result()
+            reader.done.result()
         except SourceError as problem:
             return str(problem)
         except Exception as problem:
-            # Not with its message, which may repeat the address and the password in it.
-            where = "".join(traceback.format_tb(problem.__traceback__))
-            logger.error("feed %s failed: %s\n%s", self._name, type(problem).__name__, where)
-            return "something went wrong while it was read"
+            # Without its message, which may repeat the URL and the password in it.
+            trace = "".join(traceback.format_tb(problem.__traceback__))
+            logger.error("feed %s failed: %s\n%s", self._name, type(problem).__name__, trace)
+            return "reading the source failed; see the server's log"
         return ""
 
-    def _silence(self) -> str:
-        """Say that nothing comes from a source that should have said so itself."""
+    def _timeout_error(self) -> str:
+        """Describe a silence that the source itself should have reported; empty for none."""
         now = time.monotonic()
-        if self._intake.newest_at >= self._began:
-            bound_s = self._settings.silence_s + SLACK_S
-            silent_s = now - self._intake.newest_at
-            return f"no picture has come for {silent_s:.0f} s" if silent_s > bound_s else ""
-        silent_s = now - self._began
-        return f"it has not answered for {silent_s:.0f} s" if silent_s > ANSWER_S else ""
+        if self._ingest.last_frame_at >= self._started:
+            limit_s = self._settings.silence_s + _READ_TIMEOUT_MARGIN_S
+            silent_s = now - self._ingest.last_frame_at
+            return f"no video for {silent_s:.0f} s" if silent_s > limit_s else ""
+        silent_s = now - self._started
+        return f"no response for {silent_s:.0f} s" if silent_s > FIRST_FRAME_S else ""
 
     def _open(self) -> Source:
-        """Open the source; in the thread of its reception."""
+        """Open the source; runs in the reader's thread."""
         spec = self._settings.read_source()
         try:
-            source = open_source(spec, silence_s=self._settings.silence_s)
+            source = open_source(spec, read_timeout_s=self._settings.silence_s)
         except SourceError as problem:
-            # An address whose scheme was forgotten is taken for a file, and then told in full.
+            # A URL without its scheme is taken for a file name, which the message repeats.
             message = str(problem)
-            told = message.replace(spec, "the source") if "@" in spec else message
-            raise SourceError(told) from None
+            if "@" in spec:
+                for text in (repr(spec), spec):
+                    message = message.replace(text, "the source")
+            raise SourceError(message) from None
         self._recorded = not source.live
-        return PacedSource(source) if self._recorded else source
+        return RealTimeSource(source) if self._recorded else source
 
     def _take(self, frame: Frame) -> None:
-        self._last = frame
-        self._intake.put(frame)
+        self._last_frame = frame
+        self._ingest.put(frame)
         if self.signal.state is not SignalState.LIVE:
-            self._say(Signal(SignalState.LIVE))
+            self._set_signal(Signal(SignalState.LIVE))
 
-    def _lose(self, reason: str) -> None:
+    def _lose_signal(self, reason: str) -> None:
         since = time.time()
         if self.signal.state is SignalState.LOST:
             since = self.signal.since
         elif self.signal.state is SignalState.LIVE:
-            lived_s = since - self.signal.since
-            since -= time.monotonic() - self._intake.newest_at
-            if lived_s > SETTLED_S:
-                self._pauses.reset()
-        self._say(Signal(SignalState.LOST, since, reason))
+            live_s = since - self.signal.since
+            since -= time.monotonic() - self._ingest.last_frame_at
+            if live_s > STABLE_S:
+                self._backoff.reset()
+        self._set_signal(Signal(SignalState.LOST, since, reason))
 
-    def _say(self, signal: Signal) -> None:
+    def _set_signal(self, signal: Signal) -> None:
         if (signal.state, signal.message) != (self.signal.state, self.signal.message):
-            why = f": {signal.message}" if signal.message else ""
-            logger.info("feed %s is %s%s", self._name, signal.state.value, why)
+            reason = f": {signal.message}" if signal.message else ""
+            logger.info("feed %s is %s%s", self._name, signal.state.value, reason)
         self.signal = signal
-        self._tell(signal)
+        self._on_signal(signal)
 
-    async def _show_last(self) -> None:
-        """While no pictures come, show the last one again, so that watchers see that none do."""
+    async def _repeat_last_frame(self) -> None:
+        """Show the last frame again while there is no signal, so that viewers see the notice."""
         while True:
-            await asyncio.sleep(AGAIN_S)
+            await asyncio.sleep(_REPEAT_S)
             if self.signal.state not in (SignalState.LIVE, SignalState.IDLE):
-                self._last = self._last or _dark()
-                self._intake.to_return.put(self._last)
+                self._last_frame = self._last_frame or _black_frame()
+                self._ingest.to_annotate.put(self._last_frame)
 
 
-def _dark() -> Frame:
-    image = blank(*_DARK_SIZE)
-    for plane, value in zip(planes(image), (_BLACK, _GREY, _GREY), strict=True):
+def _black_frame() -> Frame:
+    image = blank_frame(*_BLACK_SIZE)
+    for plane, value in zip(yuv_planes(image), _BLACK_YUV, strict=True):
         plane[:] = value
     return Frame(image, time.time())
 

@@ -1,7 +1,4 @@
-"""A feed: a camera of the configuration, captioned whether or not anyone looks.
-
-All feeds of the configuration.
-"""
+"""Feeds: captioned streams of the sources in the configuration."""
 
 import asyncio
 import logging
@@ -10,48 +7,50 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from stream.captioned_stream import CaptionedStream, Signal, SignalState
-from stream.context import Surroundings, log_as
-from stream.feeds.camera import Camera, Demand
+from stream.context import StreamContext, bind_log_context
+from stream.feeds.connection import Demand, SourceConnection
 from stream.feeds.settings import FeedSettings
 from stream.publishing import NameTaken, Publications
-from stream.rate_limit import Pauses
+from stream.rate_limit import Backoff
 
-_NAME_TAKEN_S = 10.0
+_STOP_S = 8.0
+"""How long to wait for feeds to stop."""
+
+_NAME_RETRY_S = 10.0
 
 logger = logging.getLogger(__name__)
 
-STOP_S = 8.0
-"""How long feeds are waited for when they are stopped."""
-
 
 class Feed:
-    """One feed, published under its name; `run` it, and cancel that to end it."""
+    """One feed, published under its name. `run` it; cancelling that ends it."""
 
     def __init__(
-        self, name: str, settings: FeedSettings, shared: Surroundings, publications: Publications
+        self, name: str, settings: FeedSettings, context: StreamContext, publications: Publications
     ) -> None:
         """Prepare a feed; nothing is opened before `run`."""
         self.name, self.settings = name, settings
         self._publications = publications
         self.stream = CaptionedStream(
-            name, shared, title=settings.title, interval_s=settings.interval_s
+            name, context, title=settings.title, interval_s=settings.interval_s
         )
         self.stream.maps.explanations = settings.explanations
         self._demand = Demand(always=settings.run == "always")
-        self.camera = Camera(name, settings, self.stream.intake, self._demand, self._on_signal)
+        self._connection = SourceConnection(
+            name, settings, self.stream.ingest, self._demand, self._on_signal
+        )
 
     async def run(self) -> None:
-        """Caption what the camera sends until cancelled, then free all that is held."""
-        log_as(feed=self.name)
-        end_listening = self.stream.audience.listen(
-            lambda viewers: self._demand.tell(watched=viewers > 0)
+        """Caption the source until cancelled, then free all resources."""
+        bind_log_context(feed=self.name)
+        unsubscribe = self.stream.viewer_counts.subscribe(
+            lambda viewers: self._demand.update(watched=viewers > 0)
         )
         try:
-            async with asyncio.TaskGroup() as parts:
-                for part in (self._publish, self.camera.run, self.stream.run):
-                    parts.create_task(self._keep_going(part), name=f"feed {self.name}")
+            async with asyncio.TaskGroup() as tasks:
+                for work in (self._publish, self._connection.run, self.stream.run):
+                    tasks.create_task(self._restart_on_failure(work), name=f"feed {self.name}")
         finally:
-            end_listening()
+            unsubscribe()
             self._publications.remove(self.stream)
             await self.stream.close()
 
@@ -60,59 +59,40 @@ class Feed:
             try:
                 self._publications.add(self.stream)
             except NameTaken:
-                logger.warning("feed %s waits: a session is published as that", self.name)
-                await asyncio.sleep(_NAME_TAKEN_S)
+                logger.warning("feed %s is not published: a session uses its name", self.name)
+                await asyncio.sleep(_NAME_RETRY_S)
             else:
                 return
 
-    async def _keep_going(self, part: Callable[[], Awaitable[None]]) -> None:
-        """Run a part again, after a pause, should it fail in a way that was not foreseen."""
-        pauses = Pauses()
+    async def _restart_on_failure(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Run a part of the feed, and restart it with backoff after an unexpected exception."""
+        backoff = Backoff()
         while True:
             try:
-                return await part()
+                return await work()
             except Exception:
-                pause_s = pauses.next_s()
-                logger.exception("feed %s failed; it goes on in %.0f s", self.name, pause_s)
-                await asyncio.sleep(pause_s)
+                delay_s = backoff.next_delay_s()
+                logger.exception("feed %s failed; restarting in %.0f s", self.name, delay_s)
+                await asyncio.sleep(delay_s)
 
     def _on_signal(self, signal: Signal) -> None:
         self.stream.notice = _notice(signal)
         self.stream.signal = signal
 
 
-def _notice(signal: Signal) -> str | None:
-    """Say it on the picture."""
-    match signal.state:
-        case SignalState.CONNECTING:
-            return "Connecting to the camera"
-        case SignalState.LOST:
-            return f"No signal since {_clock(signal.since)}"
-        case SignalState.ENDED:
-            return f"Over since {_clock(signal.since)}"
-    return None
-
-
-def _clock(instant: float) -> str:
-    """Tell the time of the server's place, with the date when it is not today's."""
-    then, now = time.localtime(instant), time.localtime()
-    today = then[:3] == now[:3]
-    return time.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M", then)
-
-
-class _Running(NamedTuple):
+class _RunningFeed(NamedTuple):
     feed: Feed
     task: "asyncio.Task[None]"
 
 
 class Feeds:
-    """Runs the feeds that it is told, and no others: no source is ever named by a client."""
+    """Runs the feeds of the configuration, and no others: a client can never name a source."""
 
-    def __init__(self, shared: Surroundings, publications: Publications) -> None:
-        """Start with none; each one that runs is published."""
-        self._shared, self._publications = shared, publications
-        self._running: dict[str, _Running] = {}
-        self._changing = asyncio.Lock()
+    def __init__(self, context: StreamContext, publications: Publications) -> None:
+        """Start without feeds; each running feed is published."""
+        self._context, self._publications = context, publications
+        self._running: dict[str, _RunningFeed] = {}
+        self._reloading = asyncio.Lock()
 
     def __iter__(self) -> Iterator[Feed]:
         return iter([running.feed for running in self._running.values()])
@@ -121,12 +101,11 @@ class Feeds:
         return len(self._running)
 
     async def reload(self, settings: Mapping[str, FeedSettings]) -> None:
-        """Run these feeds: start new ones, stop those that are gone, and change the others.
+        """Run exactly these feeds: start new ones, stop removed ones, and restart changed ones.
 
-        A feed whose settings stay the same is left alone, and so are its viewers; any other
-        begins anew.
+        A feed whose settings are unchanged continues, and so do its viewers.
         """
-        async with self._changing:
+        async with self._reloading:
             await self._stop(
                 [
                     name
@@ -134,14 +113,14 @@ class Feeds:
                     if settings.get(name) != running.feed.settings
                 ]
             )
-            for name, wanted in settings.items():
+            for name, feed_settings in settings.items():
                 if name not in self._running:
-                    feed = Feed(name, wanted, self._shared, self._publications)
+                    feed = Feed(name, feed_settings, self._context, self._publications)
                     task = asyncio.create_task(feed.run(), name=f"feed {name}")
-                    self._running[name] = _Running(feed, task)
+                    self._running[name] = _RunningFeed(feed, task)
 
     async def close(self) -> None:
-        """Stop all; returns within a bounded time, whatever hangs."""
+        """Stop all feeds; returns within a bounded time, even if a source hangs."""
         await self.reload({})
 
     async def _stop(self, names: list[str]) -> None:
@@ -149,4 +128,23 @@ class Feeds:
         for task in tasks:
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks, timeout=STOP_S)
+            await asyncio.wait(tasks, timeout=_STOP_S)
+
+
+def _notice(signal: Signal) -> str | None:
+    """Return the notice to draw on the video."""
+    match signal.state:
+        case SignalState.CONNECTING:
+            return "Connecting to the camera"
+        case SignalState.LOST:
+            return f"No signal since {_format_time(signal.since)}"
+        case SignalState.ENDED:
+            return f"Ended at {_format_time(signal.since)}"
+    return None
+
+
+def _format_time(instant: float) -> str:
+    """Format a time in the server's time zone, with the date unless it is today."""
+    then, now = time.localtime(instant), time.localtime()
+    is_today = then[:3] == now[:3]
+    return time.strftime("%H:%M:%S" if is_today else "%Y-%m-%d %H:%M", then)

@@ -1,7 +1,4 @@
-"""One connection to a source, from opening it until it is over.
-
-Work that may hang, in a thread that nobody has to wait for.
-"""
+"""One connection to a source, opened and read in a daemon thread that may hang."""
 
 import asyncio
 import contextlib
@@ -15,70 +12,72 @@ from stream.sources import Source
 from stream.video import Frame
 
 CLOSE_S = 2.0
-"""How long closing is waited for. A source that hangs is left to its thread, which frees it when
-it comes back."""
+"""How long to wait for a source to close. A source that hangs is left to its thread, which frees it
+when it returns."""
 
 Result = TypeVar("Result")
 
 
-class Reception:
-    """Opens and reads a source in a thread, and hands the newest picture to the event loop."""
+class SourceReader:
+    """Opens and reads a source in a thread, and delivers the latest frame to the event loop."""
+
+    done: "asyncio.Future[None]"
+    """Done when the thread ends; raises SourceError if the source could not be opened or failed.
+    Wait for it without cancelling it."""
 
     def __init__(
-        self, open_: Callable[[], Source], take: Callable[[Frame], None], name: str
+        self, open_: Callable[[], Source], on_frame: Callable[[Frame], None], name: str
     ) -> None:
-        """Begin to open the source.
+        """Start to open the source.
 
         Args:
-            open_: Opens it; may block.
-            take: Is called on the event loop with each picture; one that the loop has no time for
-                is replaced by the next.
-            name: Of the threads.
+            open_: Opens the source; may block.
+            on_frame: Called on the event loop with each frame. A frame that the loop is too slow to
+                take is replaced by the next.
+            name: Name of the threads.
         """
-        self._open, self._take, self._name = open_, take, name
+        self._open, self._on_frame, self._name = open_, on_frame, name
         self._loop = asyncio.get_running_loop()
-        # What is logged of a picture is logged as of this feed.
+        # Log records about a frame carry the feed's ids.
         self._context = copy_context()
-        # Guards what follows, which both threads and the loop change.
+        # Guards the attributes below, which the threads and the loop change.
         self._lock = threading.Lock()
         self._source: Source | None = None
         self._closed = False
-        self._newest: Frame | None = None
+        self._latest: Frame | None = None
         self._replaced = 0
-        self.over = in_own_thread(self._receive, name)
-        """Done when the thread is: with a SourceError if the source could not be opened, or
-        failed. Wait for it without cancelling it."""
-        self.over.add_done_callback(_retrieve)
+        self.done = run_in_daemon_thread(self._run, name)
+        self.done.add_done_callback(_consume_exception)
 
     @property
     def replaced(self) -> int:
-        """Pictures that came while an older one still waited, which was lost."""
+        """Number of frames that were dropped because the source or the loop was too slow."""
         source = self._source
         return self._replaced + (source.replaced if source else 0)
 
     async def close(self) -> None:
-        """Take no more pictures, and free the source; returns within a bounded time.
+        """Deliver no more frames, and free the source; returns within a bounded time.
 
-        What hangs goes on in its thread until `over`.
+        A source that hangs stays in its thread until `done`.
         """
         with self._lock:
             self._closed = True
-            source, self._newest = self._source, None
-        if source and not self.over.done():
-            closing = in_own_thread(source.close, f"{self._name} closing")
-            closing.add_done_callback(_retrieve)
+            source, self._latest = self._source, None
+        if source and not self.done.done():
+            closing = run_in_daemon_thread(source.close, f"{self._name} closing")
+            closing.add_done_callback(_consume_exception)
             await asyncio.wait({closing}, timeout=CLOSE_S)
-            await asyncio.wait({self.over}, timeout=CLOSE_S)
+            await asyncio.wait({self.done}, timeout=CLOSE_S)
 
-    def _receive(self) -> None:
+    def _run(self) -> None:
         try:
-            self._play()
+            self._read()
         finally:
-            # PyAV's objects refer to one another in a circle: what FFmpeg decoded with, tens of
-            # megabytes, would be held until Python happens to look for such circles.
+            # PyAV's objects form reference cycles, which would hold FFmpeg's decoder state (tens of
+            # megabytes) until Python's next collection.
             gc.collect()
 
-    def _play(self) -> None:
+    def _read(self) -> None:
         with self._open() as source:
             with self._lock:
                 if self._closed:
@@ -97,35 +96,29 @@ class Reception:
         with self._lock:
             if self._closed:
                 return False
-            waiting, self._newest = self._newest is not None, frame
-            self._replaced += waiting
-        if not waiting:
+            is_scheduled, self._latest = self._latest is not None, frame
+            self._replaced += is_scheduled
+        if not is_scheduled:
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._deliver, context=self._context)
         return True
 
     def _deliver(self) -> None:
         with self._lock:
-            frame, self._newest = self._newest, None
+            frame, self._latest = self._latest, None
         if frame:
-            self._take(frame)
+            self._on_frame(frame)
 
 
-def _retrieve(future: "asyncio.Future[None]") -> None:
-    """Take note of a failure that nobody waits for, so that asyncio does not complain of it."""
-    if not future.cancelled():
-        future.exception()
+def run_in_daemon_thread(work: Callable[[], Result], name: str) -> "asyncio.Future[Result]":
+    """Run a blocking function in a new daemon thread; cancel the future to stop waiting for it.
 
-
-def in_own_thread(work: Callable[[], Result], name: str) -> "asyncio.Future[Result]":
-    """Begin the work in a new thread; cancel the future to wait for it no longer.
-
-    The thread is a daemon, unlike those of an executor, each of which is waited for when the
-    process ends: a disk or a name server that never answers must not hold it up.
+    Unlike an executor's threads, a daemon thread is not joined when the process exits: a disk or a
+    name server that never responds must not delay the exit.
 
     Args:
-        work: What may block.
-        name: Of the thread.
+        work: The blocking function.
+        name: Name of the thread.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Result] = loop.create_future()
@@ -144,9 +137,15 @@ def in_own_thread(work: Callable[[], Result], name: str) -> "asyncio.Future[Resu
             result = work()
         except BaseException as raised:
             problem = raised
-        # The loop may be closed by now, and then nobody waits.
+        # The loop may be closed by now, and then nothing waits for the result.
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(settle, result, problem)
 
     threading.Thread(target=run, name=name, daemon=True).start()
     return future
+
+
+def _consume_exception(future: "asyncio.Future[None]") -> None:
+    """Retrieve the exception of an abandoned future, so that asyncio does not log it."""
+    if not future.cancelled():
+        future.exception()

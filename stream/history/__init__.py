@@ -1,22 +1,22 @@
-"""What was said, kept: captions in SQLite, to be searched by words, by feed and by time."""
+"""The caption history: captions kept in SQLite, to search by words, feed and time."""
 
 from stream.history.database import HistoryError
-from stream.history.export import FORMS
+from stream.history.export import EXPORT_FORMATS
 from stream.history.history import History, HistoryBusy, HistorySettings
-from stream.history.search import LATEST, MOST_BUCKETS, MOST_SPANS, BadQuery, Wanted
+from stream.history.search import MAX_BUCKETS, MAX_SPANS, MAX_TIME, BadQuery, HistoryQuery
 from stream.history.span import OpenSpans, Span
 
 __all__ = [
-    "FORMS",
-    "LATEST",
-    "MOST_BUCKETS",
-    "MOST_SPANS",
+    "EXPORT_FORMATS",
+    "MAX_BUCKETS",
+    "MAX_SPANS",
+    "MAX_TIME",
     "BadQuery",
     "History",
     "HistoryBusy",
     "HistoryError",
+    "HistoryQuery",
     "HistorySettings",
     "OpenSpans",
     "Span",
-    "Wanted",
 ]

@@ -1,16 +1,19 @@
-"""The SQLite file: opened with care, made if there is none, refused if it is not ours."""
+"""The SQLite file of the history: created, opened and verified."""
 
 import contextlib
 import os
 import sqlite3
 from pathlib import Path
 
-_APPLICATION = 0x53_4C_48_31
+_APPLICATION_ID = 0x53_4C_48_31
 """Marks the file as a history of Sightline (SQLite's `application_id`): "SLH1"."""
-_VERSION = 1
-"""Of the tables, in SQLite's `user_version`."""
-_BUSY_MS = 5000
-_TABLES = """
+
+_SCHEMA_VERSION = 1
+"""Version of the tables, in SQLite's `user_version`."""
+
+_BUSY_TIMEOUT_MS = 5000
+
+_SCHEMA = """
 CREATE TABLE spans (
   id INTEGER PRIMARY KEY,
   feed TEXT NOT NULL,
@@ -38,7 +41,7 @@ CREATE TRIGGER words_of_old AFTER DELETE ON spans BEGIN
   VALUES ('delete', old.id, old.text, old.guess, old.objects);
 END;
 """
-"""The index of words takes its contents from `spans`; only what is changed there besides the words
+"""The full-text index takes its content from `spans`, so only the columns that are not indexed
 (`ended`, `captions`, `confidence`) may be updated."""
 
 
@@ -47,15 +50,15 @@ class HistoryError(RuntimeError):
 
 
 def open_database(path: Path) -> sqlite3.Connection:
-    """Open the history for writing, and make it if there is none.
+    """Open the history for writing, and create it if it does not exist.
 
-    What a transaction has committed survives a kill and a loss of power: WAL with a sync at each
-    commit (https://www.sqlite.org/pragma.html#pragma_synchronous).
+    A committed transaction survives a kill and a power failure: WAL with a sync at each commit
+    (https://www.sqlite.org/pragma.html#pragma_synchronous).
 
     Raises:
-        HistoryError: If it cannot be opened, is damaged, of a newer version or something else.
+        HistoryError: If it cannot be opened, is damaged, of a newer version, or not a history.
     """
-    _make(path)
+    _create_file(path)
     try:
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
@@ -64,93 +67,98 @@ def open_database(path: Path) -> sqlite3.Connection:
             connection.close()
             raise
     except sqlite3.Error as problem:
-        raise HistoryError(_told(path, problem)) from problem
+        raise HistoryError(_describe(path, problem)) from problem
     return connection
 
 
-def open_for_reading(path: Path) -> sqlite3.Connection:
-    """Open a history that is open for writing already a second time, to read beside the writer.
+def open_read_only(path: Path) -> sqlite3.Connection:
+    """Open a history for reading, while it is open for writing.
 
     Raises:
         HistoryError: If it cannot be opened.
     """
     try:
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+        connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
         connection.execute("PRAGMA query_only = ON")
     except sqlite3.Error as problem:
-        raise HistoryError(_told(path, problem)) from problem
+        raise HistoryError(_describe(path, problem)) from problem
     return connection
 
 
-def _make(path: Path) -> None:
-    """Make the file for its owner alone: what a camera saw is nobody else's concern."""
+def read_pragma(connection: sqlite3.Connection, name: str) -> int:
+    """Return the value of an integer pragma."""
+    value: int = connection.execute(f"PRAGMA {name}").fetchone()[0]
+    return value
+
+
+def _create_file(path: Path) -> None:
+    """Create the file, readable by its owner only: captions of a camera are private."""
     if not path.parent.is_dir():
-        raise HistoryError(f"{path}: there is no folder {path.parent}; make it first")
+        raise HistoryError(
+            f"history {path} cannot be created: the folder {path.parent} does not exist; create it"
+        )
     try:
         with contextlib.suppress(FileExistsError):
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except OSError as problem:
-        raise HistoryError(f"{path} cannot be made: {problem.strerror or problem}") from problem
+        raise HistoryError(
+            f"history {path} cannot be created: {problem.strerror or problem}"
+        ) from problem
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
-    application = _pragma(connection, "application_id")
-    if application == 0 and not _pragma(connection, "schema_version"):
-        _create(connection)
+    connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+    application_id = read_pragma(connection, "application_id")
+    if application_id == 0 and not read_pragma(connection, "schema_version"):
+        _create_tables(connection)
         return
-    if application != _APPLICATION:
-        raise HistoryError(f"{path} holds something else than a history: name another file")
-    version = _pragma(connection, "user_version")
-    if version > _VERSION:
+    if application_id != _APPLICATION_ID:
+        raise HistoryError(f"{path} is not a history; configure another file")
+    version = read_pragma(connection, "user_version")
+    if version > _SCHEMA_VERSION:
         raise HistoryError(
-            f"{path} was made by a newer Sightline (version {version} of the tables, this one "
-            f"knows {_VERSION}): run that one, or name another file"
+            f"history {path} was created by a newer Sightline (schema version {version}, supported "
+            f"is {_SCHEMA_VERSION}); use that one, or configure another file"
         )
-    broken = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if broken != "ok":
-        raise HistoryError(_damaged(path, broken))
-    _set_up(connection)
-    # Shows now, and not at the first caption, that it cannot be written.
+    damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if damage != "ok":
+        raise HistoryError(_describe_damage(path, damage))
+    _configure(connection)
+    # A test write, so that a read-only file fails now and not at the first caption.
     connection.execute("BEGIN IMMEDIATE")
-    connection.execute(f"PRAGMA user_version = {_VERSION}")
+    connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
     connection.execute("COMMIT")
 
 
-def _create(connection: sqlite3.Connection) -> None:
-    # Before there is anything in the file: it could not be chosen later without rewriting it.
+def _create_tables(connection: sqlite3.Connection) -> None:
+    # While the file is empty: later this could not be set without rewriting it.
     connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-    _set_up(connection)
+    _configure(connection)
     connection.executescript(
-        f"BEGIN IMMEDIATE; {_TABLES} PRAGMA application_id = {_APPLICATION}; "
-        f"PRAGMA user_version = {_VERSION}; COMMIT;"
+        f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA application_id = {_APPLICATION_ID}; "
+        f"PRAGMA user_version = {_SCHEMA_VERSION}; COMMIT;"
     )
 
 
-def _set_up(connection: sqlite3.Connection) -> None:
+def _configure(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA secure_delete = ON")
     connection.execute("PRAGMA journal_size_limit = 1000000")
 
 
-def _pragma(connection: sqlite3.Connection, name: str) -> int:
-    value: int = connection.execute(f"PRAGMA {name}").fetchone()[0]
-    return value
-
-
-def _told(path: Path, problem: sqlite3.Error) -> str:
+def _describe(path: Path, problem: sqlite3.Error) -> str:
     name = getattr(problem, "sqlite_errorname", "")
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        return _damaged(path, str(problem))
+        return _describe_damage(path, str(problem))
     if "fts5" in str(problem):
-        return "this Python's SQLite has no full-text search (FTS5): use another Python"
-    return f"{path} cannot be used as a history: {problem}"
+        return "this Python's SQLite has no full-text search (FTS5); use another Python"
+    return f"history {path} cannot be opened: {problem}"
 
 
-def _damaged(path: Path, how: str) -> str:
+def _describe_damage(path: Path, damage: str) -> str:
     return (
-        f"{path} is damaged or no history ({how}): move it away and a new one is made, "
-        f"or try to recover it with `sqlite3 {path.name} .recover`"
+        f"{path} is damaged or not a history ({damage}); move it away to start a new one, or try "
+        f"to recover it with: sqlite3 {path.name} .recover"
     )

@@ -1,4 +1,4 @@
-"""The history as a file: WebVTT, SRT, CSV (RFC 4180) or JSON Lines, written span by span."""
+"""Export of the history as WebVTT, SRT, CSV (RFC 4180) or JSON Lines, in chunks of spans."""
 
 import csv
 import io
@@ -10,101 +10,111 @@ from datetime import UTC, datetime
 from stream.captioning import webvtt
 from stream.history.span import Span
 
-_SHORTEST_S = 1.0
-"""How long a subtitle is shown at least."""
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_COLUMNS = ("from", "to", "feed", "said", "text", "confidence", "tags", "guess", "captions")
+_MIN_CUE_S = 1.0
+"""Minimum duration of a subtitle, in seconds."""
+
+_FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")
+_CSV_COLUMNS = ("from", "to", "feed", "said", "text", "confidence", "tags", "guess", "captions")
 
 
-class Subtitles:
-    """Spans as subtitles; time zero is the beginning asked for or, without, the first span's."""
+class SubtitleWriter:
+    """Writes spans as subtitles (WebVTT or SRT)."""
 
-    def __init__(self, form: str, zero: float | None, *, names_feeds: bool) -> None:
-        """Write the form "vtt" or "srt"; each subtitle names its feed where there are several."""
-        self._is_vtt, self._zero, self._names_feeds = form == "vtt", zero, names_feeds
+    def __init__(self, kind: str, zero: float | None, *, with_feed: bool) -> None:
+        """Prepare a writer.
+
+        Args:
+            kind: "vtt" or "srt".
+            zero: Time zero of the subtitles, in seconds since the Unix epoch; the start of the
+                first span if None.
+            with_feed: Whether to prefix each subtitle with the name of its feed.
+        """
+        self._is_vtt, self._zero, self._with_feed = kind == "vtt", zero, with_feed
         self._count = 0
 
     def head(self) -> str:
-        """What comes before the first span."""
+        """Return the beginning of the file."""
         return webvtt.HEADER if self._is_vtt else ""
 
     def write(self, spans: Iterable[Span]) -> str:
-        """Write some spans."""
-        return "".join(map(self._write, spans))
+        """Return the subtitles of some spans."""
+        return "".join(map(self._format, spans))
 
-    def _write(self, span: Span) -> str:
-        known = self._zero is not None
-        zero = self._zero = span.begun if self._zero is None else self._zero
-        begin, end = span.begun - zero, max(span.ended, span.begun + _SHORTEST_S) - zero
-        said = f"{span.feed}: {span.said}" if self._names_feeds else span.said
+    def _format(self, span: Span) -> str:
+        has_zero = self._zero is not None
+        zero = self._zero = span.started if self._zero is None else self._zero
+        begin, end = span.started - zero, max(span.ended, span.started + _MIN_CUE_S) - zero
+        text = f"{span.feed}: {span.said}" if self._with_feed else span.said
         self._count += 1
         if self._is_vtt:
-            # Only the first subtitle needs to say what its zero is on the clock.
-            first = webvtt.note(f"00:00:00.000 is {_clock(zero)}") if self._count == 1 else ""
-            return first + webvtt.cue(begin, end, said)
-        begin = max(0.0, begin) if known else begin
+            note = webvtt.note(f"00:00:00.000 is {_rfc3339(zero)}") if self._count == 1 else ""
+            return note + webvtt.cue(begin, end, text)
+        begin = max(0.0, begin) if has_zero else begin
         times = (webvtt.timestamp(round(time * 1000), ",") for time in (begin, end))
-        return f"{self._count}\r\n{' --> '.join(times)}\r\n{said}\r\n\r\n"
+        return f"{self._count}\r\n{' --> '.join(times)}\r\n{text}\r\n\r\n"
 
 
-class Table:
-    """Spans as CSV (RFC 4180), which a spreadsheet takes for no formula (OWASP, CSV injection)."""
+class CsvWriter:
+    """Writes spans as CSV (RFC 4180), safe from formula injection (OWASP, CSV injection)."""
 
     def head(self) -> str:
-        """The names of the columns."""
-        return _row(_COLUMNS)
+        """Return the header row."""
+        return _csv_row(_CSV_COLUMNS)
 
     def write(self, spans: Iterable[Span]) -> str:
-        """Write some spans, one a row."""
-        return "".join(map(self._write, spans))
+        """Return the rows of some spans."""
+        return "".join(map(self._format, spans))
 
-    def _write(self, span: Span) -> str:
+    def _format(self, span: Span) -> str:
         tags = "; ".join(f"{tag.text} {tag.prob:.0%}" for tag in span.tags)
         texts = (span.feed, span.said, span.text, f"{span.confidence:.4f}", tags, span.guess)
-        return _row((_clock(span.begun), _clock(span.ended), *texts, str(span.captions)))
+        return _csv_row((_rfc3339(span.started), _rfc3339(span.ended), *texts, str(span.captions)))
 
 
-class Lines:
-    """Spans as JSON Lines."""
+class JsonLinesWriter:
+    """Writes spans as JSON Lines."""
 
     def head(self) -> str:
-        """Nothing."""
+        """Return the beginning of the file, which is empty."""
         return ""
 
     def write(self, spans: Iterable[Span]) -> str:
-        """Write some spans, one a line, as the search gives them."""
+        """Return the lines of some spans, each as the search returns it."""
         return "".join(f"{json.dumps(span.to_json())}\n" for span in spans)
 
 
-Writer = Subtitles | Table | Lines
+Writer = SubtitleWriter | CsvWriter | JsonLinesWriter
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
-    """A form that the history can be exported in."""
+class ExportFormat:
+    """A file format of the export."""
 
     content_type: str
     writer: Callable[[float | None, bool], Writer]
-    """Makes one, for a time zero and for several feeds."""
+    """Creates a writer, for a time zero (see `SubtitleWriter`) and for one or several feeds."""
 
 
-FORMS = {
-    "vtt": Form("text/vtt", lambda zero, several: Subtitles("vtt", zero, names_feeds=several)),
-    "srt": Form(
-        "application/x-subrip", lambda zero, several: Subtitles("srt", zero, names_feeds=several)
+EXPORT_FORMATS = {
+    "vtt": ExportFormat(
+        "text/vtt", lambda zero, several: SubtitleWriter("vtt", zero, with_feed=several)
     ),
-    "csv": Form("text/csv", lambda zero, several: Table()),
-    "jsonl": Form("application/jsonl", lambda zero, several: Lines()),
+    "srt": ExportFormat(
+        "application/x-subrip", lambda zero, several: SubtitleWriter("srt", zero, with_feed=several)
+    ),
+    "csv": ExportFormat("text/csv", lambda zero, several: CsvWriter()),
+    "jsonl": ExportFormat("application/jsonl", lambda zero, several: JsonLinesWriter()),
 }
+"""The export formats, by file name extension."""
 
 
-def _row(values: Iterable[str]) -> str:
+def _csv_row(values: Iterable[str]) -> str:
     text = io.StringIO()
-    guarded = (f"'{value}" if value.startswith(_FORMULA) else value for value in values)
-    csv.writer(text, lineterminator="\r\n").writerow(guarded)
+    escaped = (f"'{value}" if value.startswith(_FORMULA_PREFIXES) else value for value in values)
+    csv.writer(text, lineterminator="\r\n").writerow(escaped)
     return text.getvalue()
 
 
-def _clock(time: float) -> str:
-    """A time in UTC (RFC 3339)."""
+def _rfc3339(time: float) -> str:
+    """Format a time in UTC (RFC 3339)."""
     return datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds")

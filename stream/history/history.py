@@ -1,7 +1,4 @@
-"""Where captions are kept, and for how long.
-
-The history of all feeds' captions, beside the event loop.
-"""
+"""The history of all captions: settings, and an asynchronous interface to its two threads."""
 
 import asyncio
 import contextlib
@@ -19,137 +16,141 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from stream.broadcast import Broadcast, Subscription
 from stream.captioning import CaptionEvent
 from stream.history.database import HistoryError
-from stream.history.search import MOST_SPANS, Reading, Wanted
+from stream.history.search import MAX_SPANS, HistoryQuery, HistoryReader
 from stream.history.span import Span
 from stream.history.store import Store
 
-_ROOM = 1000
-"""Captions that wait to be written; of more the oldest are lost."""
+_QUEUE_SIZE = 1000
+"""Captions queued for writing; beyond that the oldest are dropped."""
 
-_NOTE_EVERY_S = 10.0
-_RETAIN_EVERY_S = 60.0
-_MOST_QUESTIONS = 16
+_FLUSH_INTERVAL_S = 10.0
+_RETENTION_INTERVAL_S = 60.0
+_MAX_PENDING_READS = 16
 _CLOSE_S = 5.0
-T = TypeVar("T")
+
+Result = TypeVar("Result")
 
 logger = logging.getLogger(__name__)
 
 
 class HistorySettings(BaseModel):
-    """Settings of the history; without a path there is none."""
+    """Settings of the history; it is off without a path."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     path: Path | None = None
-    """The SQLite file; its folder must exist. Captions are kept in it, pictures never."""
+    """The SQLite file, in an existing folder. It contains captions, but never images."""
     days: float = Field(90, gt=0, le=36_500)
-    """Captions older than so many days are deleted."""
+    """Days after which captions are deleted."""
     megabytes: float = Field(500, ge=1, le=1_000_000)
-    """The oldest captions are deleted when the file would be larger (1 MB is 1,000,000 bytes)."""
+    """Maximum size of the file, in megabytes (1,000,000 bytes). The oldest captions are deleted
+    beyond it."""
 
     @field_validator("path")
     @classmethod
-    def _of_home(cls, path: Path | None) -> Path | None:
+    def _expand_user(cls, path: Path | None) -> Path | None:
         return path and path.expanduser()
 
 
 class HistoryBusy(RuntimeError):
-    """Too many questions wait already, or this one takes too long."""
+    """Too many requests are pending, or a request takes too long."""
 
 
 class History:
-    """Keeps captions and answers questions about them; files are touched in two threads only.
+    """Records captions and searches them; file access is confined to two threads.
 
-    If it cannot be written, as on a full disk, captions are lost to it and counted, and all else
-    goes on.
+    While the file cannot be written, for example on a full disk, captions are counted as lost, and
+    everything else continues.
     """
 
     lost = 0
     """Captions that could not be written."""
     spans = 0
-    """Spans that were written since the start."""
+    """Spans written since the start."""
     bytes = 0
-    """Size of the file when it was last looked at."""
+    """Size of the file, updated every few seconds."""
 
     def __init__(self, settings: HistorySettings) -> None:
-        """Prepare the history of the settings, which have a path; `open` it next."""
+        """Prepare a history from settings with a path; call `open` next."""
         assert settings.path
         self._settings, self._path = settings, settings.path
-        self._writer = ThreadPoolExecutor(1, "history")
-        self._reader = ThreadPoolExecutor(1, "history reading")
+        self._write_executor = ThreadPoolExecutor(1, "history")
+        self._read_executor = ThreadPoolExecutor(1, "history reading")
         self._store: Store
-        self._reading: Reading
-        self._questions = 0
-        self._fails = self._closed = False
+        self._reader: HistoryReader
+        self._pending_reads = 0
+        self._is_failing = self._closed = False
         self._captions: Subscription[CaptionEvent] | None = None
 
     async def open(self) -> None:
-        """Open the file, or make it.
+        """Open the file, or create it.
 
         Raises:
             HistoryError: If it cannot be used; the message says why.
         """
         settings, loop = self._settings, asyncio.get_running_loop()
-        make = partial(Store, self._path, settings.days, settings.megabytes)
-        self._store = await loop.run_in_executor(self._writer, make)
+        create = partial(Store, self._path, settings.days, settings.megabytes)
+        self._store = await loop.run_in_executor(self._write_executor, create)
         try:
-            self._reading = await loop.run_in_executor(self._reader, Reading, self._path)
+            self._reader = await loop.run_in_executor(
+                self._read_executor, HistoryReader, self._path
+            )
         except HistoryError:
             self._store.close()
             raise
 
     @property
     def dropped(self) -> int:
-        """Captions that came faster than they could be written."""
-        return self._captions.missed if self._captions else 0
+        """Captions that were lost because the queue was full."""
+        return self._captions.dropped if self._captions else 0
 
-    async def keep(self, captions: Broadcast[CaptionEvent]) -> None:
-        """Write what is said until cancelled; what waits then is written before `close` is done."""
-        with captions.subscribe(_ROOM) as self._captions:
+    async def record(self, captions: Broadcast[CaptionEvent]) -> None:
+        """Write captions until cancelled; those that are queued then are written by `close`."""
+        with captions.queue(_QUEUE_SIZE) as self._captions:
             try:
                 async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(self._keep_in_order(), name="history's retention")
+                    tasks.create_task(self._maintain(), name="history maintenance")
                     async for event in self._captions:
                         written = await self._write(partial(self._store.add, event))
                         self.lost += written is None
                         self.spans += bool(written)
             finally:
-                for event in self._captions.take():
-                    self._writer.submit(self._store.add, event)
+                for event in self._captions.take_all():
+                    self._write_executor.submit(self._store.add, event)
 
-    async def search(self, wanted: Wanted, limit: int, before: int | None) -> list[Span]:
-        """Find spans as `Reading.newest` does.
+    async def search(self, query: HistoryQuery, limit: int, before: int | None) -> list[Span]:
+        """Return a page of spans as `HistoryReader.newest` does.
 
         Raises:
-            HistoryBusy: If too many ask, or it takes too long.
-            HistoryError: If it cannot be read.
+            HistoryBusy: If too many requests are pending, or this one takes too long.
+            HistoryError: If the file cannot be read.
         """
-        return await self._ask(partial(self._reading.newest, wanted, limit, before))
+        return await self._read(partial(self._reader.newest, query, limit, before))
 
-    async def timeline(self, wanted: Wanted, buckets: int) -> dict[str, Any]:
-        """Count as `Reading.timeline` does; raises what `search` raises."""
-        return await self._ask(partial(self._reading.timeline, wanted, buckets))
+    async def timeline(self, query: HistoryQuery, buckets: int) -> dict[str, Any]:
+        """Count spans as `HistoryReader.timeline` does; raises as `search`."""
+        return await self._read(partial(self._reader.timeline, query, buckets))
 
-    async def all(self, wanted: Wanted) -> AsyncIterator[list[Span]]:
-        """Give all spans in time's order, some at a time; raises what `search` raises."""
+    async def pages(self, query: HistoryQuery) -> AsyncIterator[list[Span]]:
+        """Yield all spans in pages, the oldest first; raises as `search`."""
         after: int | None = None
         while True:
-            page = await self._ask(partial(self._reading.oldest, wanted, MOST_SPANS, after))
+            page = await self._read(partial(self._reader.oldest, query, MAX_SPANS, after))
             if page:
                 yield page
-            if len(page) < MOST_SPANS:
+            if len(page) < MAX_SPANS:
                 return
             after = page[-1].id
 
-    async def delete(self, wanted: Wanted) -> int:
-        """Delete spans; return how many.
+    async def delete(self, query: HistoryQuery) -> int:
+        """Delete spans; return their number.
 
         Raises:
-            HistoryError: If they could not all be deleted.
+            HistoryError: If not all of them could be deleted.
         """
-        deleted = await self._write(partial(self._store.delete, wanted))
+        deleted = await self._write(partial(self._store.delete, query))
         if deleted is None:
-            raise HistoryError("the history cannot be written now; the server's log says why")
+            raise HistoryError("the history cannot be written; see the server's log")
         return deleted
 
     async def close(self) -> None:
@@ -160,65 +161,65 @@ class History:
         closing = [
             asyncio.get_running_loop().run_in_executor(executor, close)
             for executor, close in (
-                (self._writer, self._close_store),
-                (self._reader, self._reading.close),
+                (self._write_executor, self._close_store),
+                (self._read_executor, self._reader.close),
             )
         ]
-        # A disk that hangs must not keep the server from ending.
+        # Bounded, so that a disk that hangs does not keep the server from stopping.
         await asyncio.wait(closing, timeout=_CLOSE_S)
-        self._writer.shutdown(wait=False, cancel_futures=True)
-        self._reader.shutdown(wait=False, cancel_futures=True)
+        self._write_executor.shutdown(wait=False, cancel_futures=True)
+        self._read_executor.shutdown(wait=False, cancel_futures=True)
 
     def _close_store(self) -> None:
         with contextlib.suppress(sqlite3.Error):
             self._store.close()
 
-    async def _keep_in_order(self) -> None:
-        retained = -_RETAIN_EVERY_S
+    async def _maintain(self) -> None:
+        """Flush extended spans, apply the retention and measure the file, periodically."""
+        retained_at = -_RETENTION_INTERVAL_S
         while True:
-            if time.monotonic() - retained >= _RETAIN_EVERY_S:
-                await self._write(self._store.retain)
-                retained = time.monotonic()
+            if time.monotonic() - retained_at >= _RETENTION_INTERVAL_S:
+                await self._write(self._store.apply_retention)
+                retained_at = time.monotonic()
             with contextlib.suppress(HistoryError, HistoryBusy):
-                self.bytes = await self._ask(self._reading.bytes)
-            await asyncio.sleep(_NOTE_EVERY_S)
-            await self._write(self._store.note_ends)
+                self.bytes = await self._read(self._reader.bytes)
+            await asyncio.sleep(_FLUSH_INTERVAL_S)
+            await self._write(self._store.flush)
 
-    async def _write(self, work: Callable[[], T]) -> T | None:
-        """Write in the writer's thread; what fails is logged once, until it succeeds again.
+    async def _write(self, work: Callable[[], Result]) -> Result | None:
+        """Run in the writing thread; log a failure once, until a write succeeds again.
 
         Returns:
-            What the work does, falsy if it found nothing to write; None if it fails.
+            The result, falsy if there was nothing to write; None if it failed.
         """
         loop = asyncio.get_running_loop()
         try:
-            done = await loop.run_in_executor(self._writer, work)
+            result = await loop.run_in_executor(self._write_executor, work)
         except sqlite3.Error as problem:
-            if not self._fails:
+            if not self._is_failing:
                 logger.error(
-                    "history %s cannot be written, captions are lost to it: %s",
-                    self._path,
-                    problem,
+                    "history %s cannot be written, captions are lost: %s", self._path, problem
                 )
-            self._fails = True
+            self._is_failing = True
             return None
-        if done and self._fails:
+        if result and self._is_failing:
             logger.warning("history %s can be written again", self._path)
-            self._fails = False
-        return done
+            self._is_failing = False
+        return result
 
-    async def _ask(self, question: Callable[[], T]) -> T:
-        if self._questions >= _MOST_QUESTIONS:
-            raise HistoryBusy("too many questions wait for the history: ask again later")
-        self._questions += 1
+    async def _read(self, work: Callable[[], Result]) -> Result:
+        """Run in the reading thread."""
+        if self._pending_reads >= _MAX_PENDING_READS:
+            raise HistoryBusy("too many history requests are pending; try again later")
+        self._pending_reads += 1
         try:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._reader, question)
+            return await loop.run_in_executor(self._read_executor, work)
         except sqlite3.OperationalError as problem:
             if problem.sqlite_errorname == "SQLITE_INTERRUPT":
-                raise HistoryBusy("that takes too long: ask for a shorter time") from problem
+                raise HistoryBusy("the request takes too long; choose a shorter time") from problem
             raise HistoryError(f"the history cannot be read: {problem}") from problem
         except sqlite3.Error as problem:
             raise HistoryError(f"the history cannot be read: {problem}") from problem
         finally:
-            self._questions -= 1
+            self._pending_reads -= 1

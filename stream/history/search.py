@@ -1,7 +1,4 @@
-"""Which spans are wanted: of a feed, of a time, with words.
-
-The history is read here: in pages, so that nobody holds all of it.
-"""
+"""Search in the history: queries by feed, time and words, paged results, and a timeline."""
 
 import re
 import time
@@ -12,77 +9,80 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from models.language import tokenize
-from models.language.content_words import content_words
-from stream.history.database import open_for_reading
-from stream.history.span import COLUMNS, LONGEST_S, Span, moment
+from models.language import content_words, tokenize
+from stream.history.database import open_read_only
+from stream.history.span import COLUMNS, MAX_SPAN_S, MICROSECONDS, Span, to_microseconds
 
-_MOST_WORDS = 16
-LATEST = 4e9
-"""The latest time that may be asked for, in seconds since the Unix epoch; SQLite's integers and
-JSON's numbers hold its microseconds exactly."""
+MAX_TIME = 4e9
+"""Latest time of a query, in seconds since the Unix epoch. Its microseconds are exact as SQLite
+integers and as JSON numbers."""
 
-_PART = re.compile(r'"([^"]*)"|([^"\s]+)')
+MAX_SPANS = 500
+"""Maximum number of spans in a page of results."""
+
+MAX_BUCKETS = 200
+"""Maximum number of buckets in a timeline."""
+
+_MAX_TERMS = 16
+_TERM = re.compile(r'"([^"]*)"|([^"\s]+)')
 _WORD = re.compile(r"[^\W_]+")
-_ASKING = frozenset(tokenize("when what where who how did you i we see seen show find ever last"))
-MOST_SPANS = 500
-"""Of one answer."""
-
-MOST_BUCKETS = 200
-_SAMPLE = 200
-"""Spans of a bucket whose words are counted."""
+_QUESTION_WORDS = frozenset(
+    tokenize("when what where who how did you i we see seen show find ever last")
+)
+_SAMPLED_SPANS = 200
+"""Number of spans per bucket whose words are counted."""
 
 _TOP_WORDS = 5
-_PATIENCE_S = 5.0
-_CHECK_EVERY = 20_000
-"""Of SQLite's steps; some milliseconds."""
+_TIMEOUT_S = 5.0
+_TIMEOUT_CHECK_STEPS = 20_000
+"""Number of SQLite's virtual machine steps between checks of the timeout; some milliseconds."""
 
 _COLUMNS = ", ".join(f"spans.{name}" for name in COLUMNS.split(", "))
-_MICROSECONDS = 1_000_000
 
 
 class BadQuery(ValueError):
-    """What is asked for makes no sense; the message says why."""
+    """A query is invalid; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """A choice of spans; what is None does not narrow it."""
+class HistoryQuery:
+    """Criteria for spans; None for any."""
 
     feed: str | None = None
     begin: float | None = None
-    """Spans that last until this time or longer; seconds since the Unix epoch."""
+    """Spans that end at this time or later; in seconds since the Unix epoch."""
     end: float | None = None
-    """Spans that begin before this time; seconds since the Unix epoch."""
+    """Spans that start before this time; in seconds since the Unix epoch."""
     match: str | None = None
-    """An expression of FTS5."""
+    """A full-text expression of FTS5."""
 
     @classmethod
-    def of(
+    def parse(
         cls, feed: str | None, begin: float | None, end: float | None, words: str | None
     ) -> Self:
-        """Choose by what a user asks for.
+        """Create a query from user input.
 
         Args:
-            feed: The name of a feed.
+            feed: Name of a feed.
             begin: As the attribute.
             end: As the attribute.
-            words: Any text: all of its words must occur, in any form ("dog" finds "dogs"); those
-                between quotes side by side. Of a question only the words that mean something
-                count.
+            words: Any text. All words must occur, in any form ("dog" finds "dogs"), and quoted ones
+                as a phrase. In a question only content words count.
 
         Raises:
-            BadQuery: If the times or the words cannot be.
+            BadQuery: If a time is out of range, or the words are unusable.
         """
-        for moment_s in (begin, end):
-            if moment_s is not None and not 0 <= moment_s <= LATEST:
-                raise BadQuery(f"a time is between 0 and {LATEST:.0f} s since the Unix epoch")
+        for time_s in (begin, end):
+            if time_s is not None and not 0 <= time_s <= MAX_TIME:
+                raise BadQuery(
+                    f"a time must be between 0 and {MAX_TIME:.0f} s since the Unix epoch"
+                )
         if begin is not None and end is not None and end < begin:
-            raise BadQuery("`to` lies before `from`")
-        return cls(feed, begin, end, match_of(words) if words is not None else None)
+            raise BadQuery("to must not be before from")
+        return cls(feed, begin, end, fts_expression(words) if words is not None else None)
 
-    def where(self) -> tuple[str, list[Any]]:
-        """Return what follows `FROM`, and its values; there is always a `WHERE`."""
+    def sql(self) -> tuple[str, list[Any]]:
+        """Return the SQL that follows `FROM`, always with a `WHERE`, and its parameters."""
         tables, terms, values = "spans", ["true"], list[Any]()
         if self.match is not None:
             tables = "words JOIN spans ON spans.id = words.rowid"
@@ -92,95 +92,94 @@ class Wanted:
             terms.append("spans.feed = ?")
             values.append(self.feed)
         if self.begin is not None:
-            # The first is what an index can be asked; it holds since no span lasts for longer.
-            terms.append(f"{self.id} >= ? AND spans.ended >= ?")
-            values += (moment(self.begin - LONGEST_S), self.begin)
+            # The first comparison can use an index; it is implied, because spans are bounded.
+            terms.append(f"{self.id_column} >= ? AND spans.ended >= ?")
+            values += (to_microseconds(self.begin - MAX_SPAN_S), self.begin)
         if self.end is not None:
-            terms.append(f"{self.id} < ?")
-            values.append(moment(self.end))
+            terms.append(f"{self.id_column} < ?")
+            values.append(to_microseconds(self.end))
         return f"{tables} WHERE {' AND '.join(terms)}", values
 
     @property
-    def id(self) -> str:
-        """What the id is called in the query: FTS5 narrows and orders by its own row id."""
+    def id_column(self) -> str:
+        """Column of the id: FTS5 filters and orders efficiently only by its own row id."""
         return "spans.id" if self.match is None else "words.rowid"
 
 
-def match_of(text: str) -> str:
-    """Make an expression of FTS5 of any text: words and phrases in quotes, so never its syntax.
+def fts_expression(text: str) -> str:
+    """Convert any text to an FTS5 expression of quoted terms, so that no syntax is interpreted.
 
     Raises:
-        BadQuery: If there is no word in it, or too many.
+        BadQuery: If the text has no word, or too many.
     """
-    phrases = [
-        " ".join(_WORD.findall(quoted or plain)) for quoted, plain in _PART.findall(text.lower())
+    terms = [
+        " ".join(_WORD.findall(quoted or plain)) for quoted, plain in _TERM.findall(text.lower())
     ]
-    phrases = [phrase for phrase in phrases if phrase]
-    if not phrases:
-        raise BadQuery("name at least one word to look for")
-    if len(phrases) > _MOST_WORDS:
-        raise BadQuery(f"name {_MOST_WORDS} words at most")
-    telling = [phrase for phrase in phrases if content_words(phrase) and phrase not in _ASKING]
-    return " AND ".join(f'"{phrase}"' for phrase in telling or phrases)
+    terms = [term for term in terms if term]
+    if not terms:
+        raise BadQuery("enter at least one word to search for")
+    if len(terms) > _MAX_TERMS:
+        raise BadQuery(f"enter at most {_MAX_TERMS} words to search for")
+    content_terms = [term for term in terms if content_words(term) and term not in _QUESTION_WORDS]
+    return " AND ".join(f'"{term}"' for term in content_terms or terms)
 
 
-class Reading:
-    """Reads beside the writer; used by one thread at a time."""
+class HistoryReader:
+    """Reads the history while the store writes; for one thread at a time."""
 
     def __init__(self, path: Path) -> None:
-        """Open the file, which the writer has opened before.
+        """Open the file, which the store must have opened before.
 
         Raises:
-            HistoryError: If that cannot be done.
+            HistoryError: If it cannot be opened.
         """
-        self._connection = open_for_reading(path)
+        self._connection = open_read_only(path)
 
-    def newest(self, wanted: Wanted, limit: int, before: int | None) -> list[Span]:
-        """Find spans, the newest first.
+    def newest(self, query: HistoryQuery, limit: int, before: int | None) -> list[Span]:
+        """Return a page of spans, the newest first.
 
         Args:
-            wanted: Which.
-            limit: How many at most.
-            before: Only those older than the one of this id.
+            query: The criteria.
+            limit: Maximum number of spans.
+            before: Id that the spans must precede; None for the first page.
 
         Raises:
-            sqlite3.Error: If it cannot be read, or it takes too long.
+            sqlite3.Error: If reading fails or times out.
         """
-        order = ("<", before, "DESC")
-        return self._page(wanted, limit, order)
+        return self._page(query, limit, ("<", before, "DESC"))
 
-    def oldest(self, wanted: Wanted, limit: int, after: int | None) -> list[Span]:
-        """Find spans, the oldest first; otherwise as `newest`."""
-        return self._page(wanted, limit, (">", after, "ASC"))
+    def oldest(self, query: HistoryQuery, limit: int, after: int | None) -> list[Span]:
+        """Return a page of spans, the oldest first; otherwise as `newest`."""
+        return self._page(query, limit, (">", after, "ASC"))
 
-    def timeline(self, wanted: Wanted, buckets: int) -> dict[str, Any]:
-        """Count spans and captions in equal parts of a time, with the words said most in each.
+    def timeline(self, query: HistoryQuery, buckets: int) -> dict[str, Any]:
+        """Count spans and captions in time buckets of equal length, with each one's top words.
 
         Args:
-            wanted: Which; without a beginning or an end from the first or to the last.
-            buckets: How many parts.
+            query: The criteria; without begin or end, from the first or to the last span.
+            buckets: Number of buckets.
 
         Raises:
-            sqlite3.Error: If it cannot be read, or it takes too long.
+            sqlite3.Error: If reading fails or times out.
         """
-        with self._patience():
-            first, last = self._extent(wanted)
+        with self._timeout():
+            first, last = self._extent(query)
             step = max(1, -(-(last - first) // buckets))
-            counts = self._counts(wanted, first, step)
+            counts = self._counts(query, first, step)
             found = [
-                self._bucket(wanted, first + number * step, step, counts.get(number, (0, 0)))
+                self._bucket(query, first + number * step, step, counts.get(number, (0, 0)))
                 for number in range(buckets if last > first else 0)
             ]
             feeds = list(self._feeds())
         return {
-            "from": first / _MICROSECONDS,
-            "to": (first + buckets * step) / _MICROSECONDS if found else last / _MICROSECONDS,
+            "from": first / MICROSECONDS,
+            "to": (first + buckets * step) / MICROSECONDS if found else last / MICROSECONDS,
             "feeds": feeds,
             "buckets": found,
         }
 
     def bytes(self) -> int:
-        """Give the size of the file."""
+        """Return the size of the file."""
         pages, size = self._connection.execute(
             "SELECT page_count, page_size FROM pragma_page_count, pragma_page_size"
         ).fetchone()
@@ -191,54 +190,59 @@ class Reading:
         """Close the file."""
         self._connection.close()
 
-    def _page(self, wanted: Wanted, limit: int, order: tuple[str, int | None, str]) -> list[Span]:
-        comparison, border, direction = order
-        where, values = wanted.where()
-        if border is not None:
-            where += f" AND {wanted.id} {comparison} ?"
-            values.append(border)
-        query = f"SELECT {_COLUMNS} FROM {where} ORDER BY {wanted.id} {direction} LIMIT ?"
-        with self._patience():
-            rows = self._connection.execute(query, [*values, limit]).fetchall()
-        return [Span.of_row(row) for row in rows]
+    def _page(
+        self, query: HistoryQuery, limit: int, order: tuple[str, int | None, str]
+    ) -> list[Span]:
+        comparison, boundary, direction = order
+        where, values = query.sql()
+        if boundary is not None:
+            where += f" AND {query.id_column} {comparison} ?"
+            values.append(boundary)
+        sql = f"SELECT {_COLUMNS} FROM {where} ORDER BY {query.id_column} {direction} LIMIT ?"
+        with self._timeout():
+            rows = self._connection.execute(sql, [*values, limit]).fetchall()
+        return [Span.from_row(row) for row in rows]
 
-    def _extent(self, wanted: Wanted) -> tuple[int, int]:
-        """From when to when, in microseconds."""
+    def _extent(self, query: HistoryQuery) -> tuple[int, int]:
+        """Return the start and the end of a query, in microseconds."""
         first, last = self._connection.execute(
             "SELECT (SELECT min(id) FROM spans), (SELECT max(ended) FROM "
             "(SELECT ended FROM spans ORDER BY id DESC LIMIT 100))"
         ).fetchone()
-        first = (first or 0) if wanted.begin is None else moment(wanted.begin)
-        last = moment(last or 0) + 1 if wanted.end is None else moment(wanted.end)
+        first = (first or 0) if query.begin is None else to_microseconds(query.begin)
+        last = to_microseconds(last or 0) + 1 if query.end is None else to_microseconds(query.end)
         return first, max(first, last)
 
-    def _counts(self, wanted: Wanted, first: int, step: int) -> dict[int, tuple[int, int]]:
-        where, values = wanted.where()
-        # A span that began before counts where it goes on.
-        bucket = f"(max({wanted.id}, ?) - ?) / ?"
+    def _counts(self, query: HistoryQuery, first: int, step: int) -> dict[int, tuple[int, int]]:
+        """Return the numbers of spans and captions, by bucket."""
+        where, values = query.sql()
+        # A span that started before the first bucket is counted there.
+        bucket = f"(max({query.id_column}, ?) - ?) / ?"
         rows = self._connection.execute(
-            f"SELECT {bucket} AS part, count(*), sum(spans.captions) FROM {where} GROUP BY part",
+            f"SELECT {bucket} AS bucket, count(*), sum(spans.captions) FROM {where} "
+            "GROUP BY bucket",
             [first, first, step, *values],
         )
         return {bucket: (spans, captions) for bucket, spans, captions in rows}
 
     def _bucket(
-        self, wanted: Wanted, begin: int, step: int, counts: tuple[int, int]
+        self, query: HistoryQuery, begin: int, step: int, counts: tuple[int, int]
     ) -> dict[str, Any]:
         spans, captions = counts
         return {
-            "from": begin / _MICROSECONDS,
-            "to": (begin + step) / _MICROSECONDS,
+            "from": begin / MICROSECONDS,
+            "to": (begin + step) / MICROSECONDS,
             "spans": spans,
             "captions": captions,
-            "words": self._top_words(wanted, begin, step) if spans else [],
+            "words": self._top_words(query, begin, step) if spans else [],
         }
 
-    def _top_words(self, wanted: Wanted, begin: int, step: int) -> list[dict[str, Any]]:
-        where, values = wanted.where()
+    def _top_words(self, query: HistoryQuery, begin: int, step: int) -> list[dict[str, Any]]:
+        where, values = query.sql()
+        column = query.id_column
         rows = self._connection.execute(
-            f"SELECT spans.text FROM {where} AND {wanted.id} >= ? AND {wanted.id} < ? LIMIT ?",
-            [*values, begin, begin + step, _SAMPLE],
+            f"SELECT spans.text FROM {where} AND {column} >= ? AND {column} < ? LIMIT ?",
+            [*values, begin, begin + step, _SAMPLED_SPANS],
         )
         counts: Counter[frozenset[str]] = Counter()
         forms: defaultdict[frozenset[str], Counter[str]] = defaultdict(Counter)
@@ -253,7 +257,7 @@ class Reading:
         ]
 
     def _feeds(self) -> Iterator[str]:
-        """The names of all feeds that have a span; one look into the index for each."""
+        """Yield the names of all feeds, with one index lookup each (a loose index scan)."""
         name = ""
         while True:
             row = self._connection.execute(
@@ -265,10 +269,12 @@ class Reading:
             yield name
 
     @contextmanager
-    def _patience(self) -> Iterator[None]:
-        """Give up what takes too long: others wait."""
-        until = time.monotonic() + _PATIENCE_S
-        self._connection.set_progress_handler(lambda: time.monotonic() > until, _CHECK_EVERY)
+    def _timeout(self) -> Iterator[None]:
+        """Interrupt queries that take too long, because other queries wait for this thread."""
+        deadline = time.monotonic() + _TIMEOUT_S
+        self._connection.set_progress_handler(
+            lambda: time.monotonic() > deadline, _TIMEOUT_CHECK_STEPS
+        )
         try:
             yield
         finally:

@@ -1,4 +1,4 @@
-"""A span: how long a feed said the same."""
+"""Spans: consecutive captions of a feed with the same content, merged into one record."""
 
 import json
 from collections import OrderedDict
@@ -7,31 +7,37 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from inference.captioning import Caption, Tag
-from stream.captioning import CaptionEvent, in_one_line
+from stream.captioning import CaptionEvent, display_text
 
-LONGEST_S = 600.0
-"""A caption that stands for longer goes on in another span, so that a moment is in a span that
-began not long before."""
-GAP_S = 30.0
-"""Captions further apart than this are two spans even if they say the same: between them nothing
-is known."""
-_MOST_FEEDS = 256
-"""Feeds whose last span is remembered, so that it can go on."""
-_MICROSECONDS = 1_000_000
+MAX_SPAN_S = 600.0
+"""Maximum duration of a span; a longer caption continues in another one. It bounds how far back a
+search for the span at a given time has to look."""
+
+MAX_GAP_S = 30.0
+"""Captions further apart than this are two spans even with the same content, because nothing is
+known about the time between them."""
+
+COLUMNS = "id, feed, ended, captions, text, guess, fallback, said, confidence, tags"
+"""Columns of the table `spans` that make up a span."""
+
+MICROSECONDS = 1_000_000
+"""Microseconds per second."""
+
+_MAX_OPEN_SPANS = 256
 
 
 @dataclass(slots=True)
 class Span:
-    """From when to when a feed said the same; it holds no picture."""
+    """A time span in which a feed had the same caption; it contains no image."""
 
     id: int
-    """When it began, in microseconds since the Unix epoch; made unique by adding some."""
+    """Start in microseconds since the Unix epoch, incremented if necessary to make it unique."""
     feed: str
     ended: float
-    """When the next caption began or, without one, the last time that it was said; seconds since
+    """Time of the next caption or, without one, of the last caption of this span; in seconds since
     the Unix epoch."""
     captions: int
-    """How many captions said it."""
+    """Number of captions in the span."""
     text: str
     """As `Caption.text`."""
     guess: str
@@ -39,37 +45,37 @@ class Span:
     fallback: str | None
     """As `Caption.fallback`."""
     said: str
-    """The text in a line that owns up to a doubt."""
+    """The caption as `display_text`, which states low confidence."""
     confidence: float
-    """As `Caption.confidence`, of the surest of the captions."""
+    """As `Caption.confidence`, the maximum of the captions."""
     tags: tuple[Tag, ...]
-    """The objects, as sure as they were when it began."""
+    """The objects, with the confidences at the start of the span."""
 
     @property
-    def begun(self) -> float:
-        """When it began, in seconds since the Unix epoch."""
-        return self.id / _MICROSECONDS
+    def started(self) -> float:
+        """Start of the span, in seconds since the Unix epoch."""
+        return self.id / MICROSECONDS
 
     @classmethod
-    def of(cls, event: CaptionEvent) -> Self:
-        """Begin a span with a caption."""
-        said = event.caption
+    def from_event(cls, event: CaptionEvent) -> Self:
+        """Start a span with a caption."""
+        caption = event.caption
         return cls(
-            id=moment(event.captured),
+            id=to_microseconds(event.captured),
             feed=event.stream,
             ended=event.captured,
             captions=1,
-            text=said.text,
-            guess=said.guess,
-            fallback=said.fallback,
-            said=in_one_line(said),
-            confidence=round(said.confidence, 4),
-            tags=said.tags,
+            text=caption.text,
+            guess=caption.guess,
+            fallback=caption.fallback,
+            said=display_text(caption),
+            confidence=round(caption.confidence, 4),
+            tags=caption.tags,
         )
 
     @classmethod
-    def of_row(cls, row: tuple[Any, ...]) -> Self:
-        """Read a row of the columns `COLUMNS`."""
+    def from_row(cls, row: tuple[Any, ...]) -> Self:
+        """Create a span from the values of `COLUMNS`."""
         values = dict(zip(COLUMNS.split(", "), row, strict=True))
         tags = tuple(Tag(text, prob) for text, prob in json.loads(values.pop("tags")))
         return cls(**values, tags=tags)
@@ -90,11 +96,11 @@ class Span:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON values; times in seconds since the Unix epoch."""
+        """Return the span as JSON values; times in seconds since the Unix epoch."""
         return {
             "id": self.id,
             "feed": self.feed,
-            "from": round(self.begun, 3),
+            "from": round(self.started, 3),
             "to": round(self.ended, 3),
             "captions": self.captions,
             "text": self.text,
@@ -105,67 +111,61 @@ class Span:
             "tags": [{"text": tag.text, "prob": tag.prob} for tag in self.tags],
         }
 
-    def goes_on(self, event: CaptionEvent) -> bool:
-        """Whether a later caption of the feed says the same, soon enough after."""
+    def continues_with(self, event: CaptionEvent) -> bool:
+        """Return whether the feed's next caption belongs to this span."""
         return (
-            self._is_near(event)
-            and event.captured - self.begun <= LONGEST_S
-            and _meaning(event.caption)
+            self.is_followed_by(event)
+            and event.captured - self.started <= MAX_SPAN_S
+            and _content(event.caption)
             == (self.text, self.guess, frozenset(tag.text for tag in self.tags))
         )
 
-    def ends(self, event: CaptionEvent) -> bool:
-        """Whether it lasted until this caption came."""
-        return self._is_near(event)
-
-    def _is_near(self, event: CaptionEvent) -> bool:
-        return 0 <= event.captured - self.ended <= GAP_S
-
-
-COLUMNS = "id, feed, ended, captions, text, guess, fallback, said, confidence, tags"
-
-
-def moment(seconds: float) -> int:
-    """Give the id that a span has which began at a time."""
-    return round(seconds * _MICROSECONDS)
-
-
-def _meaning(caption: Caption) -> tuple[str, str, frozenset[str]]:
-    return caption.text, caption.guess, frozenset(tag.text for tag in caption.tags)
+    def is_followed_by(self, event: CaptionEvent) -> bool:
+        """Return whether the feed's next caption comes soon enough that the span lasts until it."""
+        return 0 <= event.captured - self.ended <= MAX_GAP_S
 
 
 class OpenSpans:
-    """The last span of each feed, which the feed's next caption may make longer."""
+    """The last span of each feed, which the feed's next caption may extend."""
 
     def __init__(self) -> None:
-        """Start with none."""
-        self._open: OrderedDict[str, Span] = OrderedDict()
+        """Start without spans."""
+        self._spans: OrderedDict[str, Span] = OrderedDict()
 
     def __iter__(self) -> Iterator[Span]:
-        return iter(self._open.values())
+        return iter(self._spans.values())
 
-    def follow(self, event: CaptionEvent) -> tuple[Span | None, Span]:
-        """Take a caption in.
+    def add(self, event: CaptionEvent) -> tuple[Span | None, Span]:
+        """Add a caption.
 
         Returns:
-            The feed's span before, if this caption ended it, and the span that it is in: a new one
-            if there is one before or it holds one caption.
+            The feed's previous span, if this caption ended it, and the span that contains the
+            caption. That one is new if it holds a single caption.
         """
-        before = self._open.get(event.stream)
-        if before and before.goes_on(event):
-            before.ended = event.captured
-            before.captions += 1
-            before.confidence = max(before.confidence, round(event.caption.confidence, 4))
-            return None, before
-        if before and before.ends(event):
-            before.ended = event.captured
-        span = Span.of(event)
-        self._open[event.stream] = span
-        self._open.move_to_end(event.stream)
-        while len(self._open) > _MOST_FEEDS:
-            self._open.popitem(last=False)
-        return before, span
+        previous = self._spans.get(event.stream)
+        if previous and previous.continues_with(event):
+            previous.ended = event.captured
+            previous.captions += 1
+            previous.confidence = max(previous.confidence, round(event.caption.confidence, 4))
+            return None, previous
+        if previous and previous.is_followed_by(event):
+            previous.ended = event.captured
+        span = Span.from_event(event)
+        self._spans[event.stream] = span
+        self._spans.move_to_end(event.stream)
+        while len(self._spans) > _MAX_OPEN_SPANS:
+            self._spans.popitem(last=False)
+        return previous, span
 
-    def forget(self) -> None:
-        """Begin a new span with whatever comes next."""
-        self._open.clear()
+    def clear(self) -> None:
+        """Close all spans, so that the next caption of each feed starts a new one."""
+        self._spans.clear()
+
+
+def to_microseconds(seconds: float) -> int:
+    """Convert a time since the Unix epoch to the id of a span that starts then."""
+    return round(seconds * MICROSECONDS)
+
+
+def _content(caption: Caption) -> tuple[str, str, frozenset[str]]:
+    return caption.text, caption.guess, frozenset(tag.text for tag in caption.tags)

@@ -1,4 +1,4 @@
-"""Captions go in here: one thread writes, and what it has committed stays."""
+"""The writing side of the history: adds, deletes and expires spans; commits are durable."""
 
 import sqlite3
 import time
@@ -7,51 +7,53 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stream.captioning import CaptionEvent
-from stream.history.database import open_database
-from stream.history.search import Wanted
+from stream.history.database import open_database, read_pragma
+from stream.history.search import HistoryQuery
 from stream.history.span import COLUMNS, OpenSpans, Span
 
-_CHUNK = 500
-"""Spans deleted in one transaction."""
-_MERGED_PAGES = 500
-_ROOM = 0.95
-"""Of the size that is allowed, what is left when the oldest spans had to go."""
+_DELETE_CHUNK = 500
+"""Number of spans deleted in one transaction."""
+
+_MERGE_PAGES = 500
+_FILL_AFTER_DELETION = 0.95
+"""Share of the size limit to which the oldest spans are deleted when the limit is exceeded."""
+
 _DAY_S = 86_400.0
 _MEGABYTE = 1_000_000
 
 
 class Store:
-    """The history's writer; used by one thread at a time."""
+    """Writes the history; for one thread at a time."""
 
     def __init__(self, path: Path, days: float, megabytes: float) -> None:
-        """Open the file, or make it.
+        """Open the file, or create it.
 
         Args:
-            path: Of the file.
+            path: Path of the file.
             days: As `HistorySettings.days`.
             megabytes: As `HistorySettings.megabytes`.
 
         Raises:
-            HistoryError: If that cannot be done.
+            HistoryError: If it cannot be opened or created.
         """
-        self._days, self._most_bytes = days, megabytes * _MEGABYTE
+        self._days, self._max_bytes = days, megabytes * _MEGABYTE
         self._open = OpenSpans()
-        self._longer: dict[int, Span] = {}
-        """Spans that have become longer than the file knows; no more than are open."""
+        self._extended: dict[int, Span] = {}
+        """Open spans that were extended since they were last written."""
         self._connection = open_database(path)
 
     def add(self, event: CaptionEvent) -> bool:
-        """Take a caption in. If it says something new, that is committed when this returns.
+        """Add a caption; one that starts a new span is committed when this returns.
 
         Returns:
-            Whether it did.
+            Whether it started a new span.
 
         Raises:
-            sqlite3.Error: If it cannot be written; it is lost then.
+            sqlite3.Error: If it cannot be written; the caption is lost then.
         """
-        ended, span = self._open.follow(event)
+        ended, span = self._open.add(event)
         if span.captions > 1:
-            self._longer[span.id] = span
+            self._extended[span.id] = span
             return False
         try:
             with self._transaction():
@@ -59,58 +61,58 @@ class Store:
                     self._update(ended)
                 self._insert(span)
         except sqlite3.Error:
-            self._forget()
+            self._close_spans()
             raise
         if ended:
-            self._longer.pop(ended.id, None)
+            self._extended.pop(ended.id, None)
         return True
 
-    def note_ends(self) -> bool:
-        """Write how long the last spans have lasted by now; return whether there was any news.
+    def flush(self) -> bool:
+        """Write the extended spans; return whether there were any.
 
         Raises:
-            sqlite3.Error: If that cannot be written; it may be tried again.
+            sqlite3.Error: If they cannot be written; it may be tried again.
         """
-        if not self._longer:
+        if not self._extended:
             return False
         with self._transaction():
-            for span in self._longer.values():
+            for span in self._extended.values():
                 self._update(span)
-        self._longer.clear()
+        self._extended.clear()
         return True
 
-    def delete(self, wanted: Wanted) -> int:
-        """Delete spans; return how many.
+    def delete(self, query: HistoryQuery) -> int:
+        """Delete spans; return their number.
 
         Raises:
             sqlite3.Error: If they cannot be deleted; some may be.
         """
-        self._forget()
-        where, values = wanted.where()
-        chosen = f"SELECT {wanted.id} FROM {where} LIMIT {_CHUNK}"
+        self._close_spans()
+        where, values = query.sql()
+        ids = f"SELECT {query.id_column} FROM {where} LIMIT {_DELETE_CHUNK}"
         deleted = 0
-        while count := self._delete(chosen, values):
+        while count := self._delete_ids(ids, values):
             deleted += count
         self._shrink()
         return deleted
 
-    def retain(self, now: float | None = None) -> int:
-        """Delete what is too old, and the oldest of what is too much; return how many spans.
+    def apply_retention(self, now: float | None = None) -> int:
+        """Delete spans that are too old, and the oldest if the file is too large; return how many.
 
         Args:
-            now: In seconds since the Unix epoch; the clock's time if None.
+            now: Current time in seconds since the Unix epoch; the clock's if None.
 
         Raises:
-            sqlite3.Error: If that cannot be done; some of it may be.
+            sqlite3.Error: If they cannot be deleted; some may be.
         """
         oldest = (time.time() if now is None else now) - self._days * _DAY_S
         deleted = 0
-        # Of the index of times it needs the beginning only: the oldest come first.
-        old = f"SELECT id FROM (SELECT id, ended FROM spans ORDER BY id LIMIT {_CHUNK}) "
-        while count := self._delete(old + "WHERE ended < ?", [oldest]):
+        # Scans only the beginning of the index: ids are ordered by time.
+        first = f"SELECT id FROM (SELECT id, ended FROM spans ORDER BY id LIMIT {_DELETE_CHUNK}) "
+        while count := self._delete_ids(first + "WHERE ended < ?", [oldest]):
             deleted += count
-        if self.bytes > self._most_bytes:
-            deleted += self._make_room()
+        if self.bytes > self._max_bytes:
+            deleted += self._delete_oldest()
         elif not deleted:
             return 0
         self._shrink()
@@ -119,8 +121,9 @@ class Store:
     @property
     def bytes(self) -> int:
         """Size of the file's used pages."""
-        used: int = self._pragma("page_count") - self._pragma("freelist_count")
-        return used * self._pragma("page_size")
+        page_count = read_pragma(self._connection, "page_count")
+        used = page_count - read_pragma(self._connection, "freelist_count")
+        return used * read_pragma(self._connection, "page_size")
 
     def close(self) -> None:
         """Write what is not written yet, and close the file; safe to call more than once.
@@ -129,61 +132,63 @@ class Store:
             sqlite3.Error: If it could not be written; the file is closed all the same.
         """
         try:
-            self.note_ends()
+            self.flush()
         finally:
-            self._longer.clear()
+            self._extended.clear()
             self._connection.close()
 
-    def _make_room(self) -> int:
-        """Delete the oldest until the rest has room; the index is merged once each round."""
+    def _delete_oldest(self) -> int:
+        """Delete the oldest spans until the rest fits; the word index is merged each round."""
         deleted = 0
-        while (size := self.bytes) > _ROOM * self._most_bytes:
+        while (size := self.bytes) > _FILL_AFTER_DELETION * self._max_bytes:
             spans: int = self._connection.execute("SELECT count(*) FROM spans").fetchone()[0]
             if not spans:
                 break
-            left = 1 + int(spans * (1 - _ROOM * self._most_bytes / size))
+            left = 1 + int(spans * (1 - _FILL_AFTER_DELETION * self._max_bytes / size))
             while left > 0:
-                limit = min(left, _CHUNK)
-                deleted += self._delete("SELECT id FROM spans ORDER BY id LIMIT ?", [limit])
+                limit = min(left, _DELETE_CHUNK)
+                deleted += self._delete_ids("SELECT id FROM spans ORDER BY id LIMIT ?", [limit])
                 left -= limit
-            self._merge()
+            self._merge_word_index()
         return deleted
 
-    def _delete(self, chosen: str, values: list[object]) -> int:
+    def _delete_ids(self, ids: str, values: list[object]) -> int:
         with self._transaction():
             return self._connection.execute(
-                f"DELETE FROM spans WHERE id IN ({chosen})", values
+                f"DELETE FROM spans WHERE id IN ({ids})", values
             ).rowcount
 
     def _shrink(self) -> None:
-        """Give the room of what was deleted back to the file system."""
-        self._merge()
-        # As a script, since of a statement with no columns only the first step is taken: one page.
+        """Return the space of deleted spans to the file system."""
+        self._merge_word_index()
+        # As a script: execute would run only the first step of a statement without columns, which
+        # frees one page.
         self._connection.executescript("PRAGMA incremental_vacuum")
         self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
-    def _merge(self) -> None:
-        """Have the index of words forget what was deleted, which it only marks at first."""
-        pages = -_MERGED_PAGES
+    def _merge_word_index(self) -> None:
+        """Purge deleted words from the full-text index, which only marks them at first."""
+        pages = -_MERGE_PAGES
         while True:
             before = self._connection.total_changes
             self._connection.execute(
                 "INSERT INTO words (words, rank) VALUES ('merge', ?)", (pages,)
             )
-            # https://www.sqlite.org/fts5.html#the_merge_command: fewer than 2 means it was all.
+            # Fewer than 2 changes: done (https://www.sqlite.org/fts5.html#the_merge_command).
             if self._connection.total_changes - before < 2:
                 return
-            pages = _MERGED_PAGES
+            pages = _MERGE_PAGES
 
     def _insert(self, span: Span) -> None:
         objects = " ".join(tag.text for tag in span.tags)
-        places = ", ".join("?" * (COLUMNS.count(",") + 2))
-        # Two feeds' pictures, or one's after the clock was set back, may be of the same moment.
+        placeholders = ", ".join("?" * (COLUMNS.count(",") + 2))
+        # Ids collide for frames of two feeds at the same time, or after the clock was set back.
         while self._connection.execute("SELECT 1 FROM spans WHERE id = ?", (span.id,)).fetchone():
             span.id += 1
-        span.ended = max(span.ended, span.begun)
+        span.ended = max(span.ended, span.started)
         self._connection.execute(
-            f"INSERT INTO spans ({COLUMNS}, objects) VALUES ({places})", (*span.to_row(), objects)
+            f"INSERT INTO spans ({COLUMNS}, objects) VALUES ({placeholders})",
+            (*span.to_row(), objects),
         )
 
     def _update(self, span: Span) -> None:
@@ -192,13 +197,9 @@ class Store:
             (span.ended, span.captions, span.confidence, span.id),
         )
 
-    def _forget(self) -> None:
-        self._open.forget()
-        self._longer.clear()
-
-    def _pragma(self, name: str) -> int:
-        value: int = self._connection.execute(f"PRAGMA {name}").fetchone()[0]
-        return value
+    def _close_spans(self) -> None:
+        self._open.clear()
+        self._extended.clear()
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -1,26 +1,26 @@
-"""TODO."""
+"""ICE for WebRTC: local addresses and ports, STUN and TURN servers, and trickled candidates."""
 
-from stream.ice.addresses import MediaAddresses, NoPortFree, machine_addresses
-from stream.ice.servers import IceSettings, as_json, as_links, ice_servers
+from stream.ice.addresses import MediaAddresses, NoPortFree, host_addresses
+from stream.ice.servers import IceSettings, ice_servers, ice_servers_to_json, ice_servers_to_links
 from stream.ice.trickle import (
-    MOST_CANDIDATES,
+    MAX_CANDIDATES,
     FragmentError,
     IceRestart,
     SdpFragment,
-    ice_credentials,
+    parse_ice_credentials,
 )
 
 __all__ = [
-    "MOST_CANDIDATES",
+    "MAX_CANDIDATES",
     "FragmentError",
     "IceRestart",
     "IceSettings",
     "MediaAddresses",
     "NoPortFree",
     "SdpFragment",
-    "as_json",
-    "as_links",
-    "ice_credentials",
+    "host_addresses",
     "ice_servers",
-    "machine_addresses",
+    "ice_servers_to_json",
+    "ice_servers_to_links",
+    "parse_ice_credentials",
 ]

@@ -1,12 +1,8 @@
-"""Which addresses media may use: those of the address that the server is bound to.
+"""Local addresses and UDP ports of media: the bound address, and optionally a range of ports.
 
-aioice asks `get_host_addresses` for its host candidates and has no setting for it; it also leaves
-the loopback address out, which is the only one that a server bound to it should offer.
-
-The UDP ports that media takes: any, or those of a range that a firewall lets in.
-
-aioice 0.13 binds its host candidates to port 0 and has no setting for it. It asks its loop for the
-socket, so that here stands what it takes for asyncio.
+aioice 0.13 has no setting for either, so both are patched: `get_host_addresses` for the host
+candidates (by itself it leaves out the loopback address, the only one that a server bound to it
+should offer), and its `asyncio` module for the ports (it binds each socket to port 0).
 """
 
 import asyncio
@@ -18,131 +14,141 @@ from typing import Any
 
 import aioice.ice
 
-from stream.ice.trickle import CANDIDATE, MOST_CANDIDATES, FragmentError, is_usable, read_candidate
-from stream.settings import is_address, is_loopback
+from stream.ice.trickle import (
+    CANDIDATE_PREFIX,
+    MAX_CANDIDATES,
+    FragmentError,
+    is_usable,
+    parse_candidate,
+)
+from stream.settings import is_ip_address, is_loopback
 
-_ANY = ("0.0.0.0", "::")
+_UNSPECIFIED = ("0.0.0.0", "::")
 
-# Port 9 discards. A browser's checks arrive by themselves and are answered (RFC 8445, 7.3.1.3),
-# but aioice gives up at once when it has no candidate to check.
-_PLACEHOLDER = CANDIDATE + "0 1 UDP 1 {address} 9 typ host"
+# Port 9 is discard. The browser's own checks arrive and are answered (RFC 8445, 7.3.1.3), but
+# aioice fails at once if it has no candidate to check.
+_PLACEHOLDER = CANDIDATE_PREFIX + "0 1 UDP 1 {address} 9 typ host"
 _SECTION = re.compile(r"^(?=m=)", re.M)
 
 logger = logging.getLogger(__name__)
 
-_every_address = aioice.ice.get_host_addresses
+_get_host_addresses = aioice.ice.get_host_addresses
 
 
 class NoPortFree(RuntimeError):
-    """Media found no UDP port."""
+    """No UDP port is free for media."""
 
 
 class MediaAddresses:
-    """Holds media to the bound address, for the whole process, until `release`."""
+    """Restricts media of the whole process to the bound address and ports, until `release`."""
 
     def __init__(self, host: str, ports: range | None = None) -> None:
-        """Hold media to some addresses and ports.
+        """Restrict media.
 
         Args:
-            host: The address that the server is bound to; `localhost` is the loopback.
-            ports: The UDP ports that media may take; any when None.
+            host: The address that the server is bound to, or `localhost`.
+            ports: UDP ports for media; any free port if None.
         """
         address = "127.0.0.1" if host == "localhost" else host
-        self._everywhere = address in _ANY
+        self._is_unspecified = address in _UNSPECIFIED
         self._address = address
-        self._loopback = is_loopback(address)
+        self._is_loopback = is_loopback(address)
         aioice.ice.get_host_addresses = self._host_addresses
         self._ports = PortRange(ports) if ports else None
 
     def release(self) -> None:
-        """Let aioice find every address and port again."""
-        aioice.ice.get_host_addresses = _every_address
+        """Lift the restriction."""
+        aioice.ice.get_host_addresses = _get_host_addresses
         if self._ports:
             self._ports.release()
 
-    def admit(self, sdp: str) -> str:
-        """Drop an offer's candidates that cannot be used, or must not be sent to.
+    def filter_candidates(self, sdp: str) -> str:
+        """Remove the candidates of an offer that cannot be used or must not be sent to.
 
-        Each section keeps one at least. It may well have had none: of a client that sends them
-        later, or only waits for an answer.
+        Each media section keeps at least one candidate, a placeholder if necessary: a client may
+        send its candidates later, or only wait for the answer.
         """
-        # Lines end as they do for aiortc's parser.
+        # Line endings as aiortc's parser expects them.
         head, *sections = _SECTION.split("".join(f"{line}\r\n" for line in sdp.splitlines()))
-        return head + "".join(map(self._admit_section, sections))
+        return head + "".join(map(self._filter_section, sections))
 
-    def admits(self, address: str) -> bool:
-        """Whether media may be sent to an address.
+    def allows(self, address: str) -> bool:
+        """Return whether media may be sent to an address.
 
-        A loopback server must not send to another, names resolved by multicast DNS included.
+        A server on the loopback address sends to loopback addresses only, and not to multicast DNS
+        names either.
         """
-        return not self._loopback or (is_address(address) and is_loopback(address))
+        return not self._is_loopback or (is_ip_address(address) and is_loopback(address))
 
-    def check_gathered(self, sdp: str, *, relayed: bool = False) -> None:
-        """Check an answer of this server.
+    def check_answer(self, sdp: str, *, relayed: bool = False) -> None:
+        """Check the candidates of an answer of this server.
 
         Args:
             sdp: The answer.
-            relayed: Whether a TURN server was asked for an address; the log tells if none came.
+            relayed: Whether a TURN server is configured; a missing relay candidate is logged.
 
         Raises:
-            NoPortFree: If it has no candidate: all ports that may be taken are.
+            NoPortFree: If there is no candidate, because all ports are in use.
         """
-        if CANDIDATE not in sdp:
-            ports = f"every UDP port of {self._ports}" if self._ports else "every UDP port"
-            raise NoPortFree(f"{ports} is taken")
+        if CANDIDATE_PREFIX not in sdp:
+            ports = f"all UDP ports of {self._ports}" if self._ports else "all UDP ports"
+            raise NoPortFree(f"{ports} are in use")
         if relayed and "typ relay" not in sdp:
-            logger.warning("the TURN server gave no address: is it reached, and the secret right?")
+            logger.warning(
+                "the TURN server provided no relay address; check that it can be reached and that "
+                "its credentials are right"
+            )
 
-    def _admit_section(self, section: str) -> str:
+    def _filter_section(self, section: str) -> str:
         lines = section.splitlines()
-        candidates = [line for line in lines if line.startswith(CANDIDATE)]
-        kept = list(islice(filter(self._is_admitted, candidates), MOST_CANDIDATES))
-        address = "127.0.0.1" if self._everywhere else self._address
-        others = [line for line in lines if not line.startswith(CANDIDATE)]
+        candidates = [line for line in lines if line.startswith(CANDIDATE_PREFIX)]
+        kept = list(islice(filter(self._is_allowed_candidate, candidates), MAX_CANDIDATES))
+        address = "127.0.0.1" if self._is_unspecified else self._address
+        others = [line for line in lines if not line.startswith(CANDIDATE_PREFIX)]
         return "".join(
             f"{line}\r\n" for line in [*others, *(kept or [_PLACEHOLDER.format(address=address)])]
         )
 
-    def _is_admitted(self, line: str) -> bool:
+    def _is_allowed_candidate(self, line: str) -> bool:
         try:
-            candidate = read_candidate(line)
+            candidate = parse_candidate(line)
         except FragmentError:
             return False
-        return is_usable(candidate) and self.admits(candidate.ip)
+        return is_usable(candidate) and self.allows(candidate.ip)
 
     def _host_addresses(self, use_ipv4: bool, use_ipv6: bool) -> list[str]:
-        if not self._everywhere:
+        if not self._is_unspecified:
             return [self._address]
-        return ["127.0.0.1", *_every_address(use_ipv4, use_ipv6)]
+        return ["127.0.0.1", *_get_host_addresses(use_ipv4, use_ipv6)]
 
 
-def machine_addresses() -> list[str]:
-    """The machine's own addresses, without those of the loopback."""
-    return _every_address(use_ipv4=True, use_ipv6=True)
+def host_addresses() -> list[str]:
+    """Return the IP addresses of this machine, without loopback addresses."""
+    return _get_host_addresses(use_ipv4=True, use_ipv6=True)
 
 
 class PortRange:
-    """Gives aioice ports of a range, for the whole process, until `release`."""
+    """Makes aioice bind to ports of a range, for the whole process, until `release`."""
 
     def __init__(self, ports: range) -> None:
-        """Give these."""
+        """Patch aioice."""
         self._ports, self._next = ports, 0
-        vars(aioice.ice)["asyncio"] = _Asyncio(self)
+        vars(aioice.ice)["asyncio"] = _PatchedAsyncio(self)
 
     def __str__(self) -> str:
         return f"{self._ports.start}-{self._ports.stop - 1}"
 
     def release(self) -> None:
-        """Let aioice bind to any port again."""
+        """Undo the patch."""
         vars(aioice.ice)["asyncio"] = asyncio
 
     async def bind(
         self, loop: asyncio.AbstractEventLoop, protocol: Callable[[], Any], address: str
     ) -> tuple[asyncio.DatagramTransport, Any]:
-        """Open a socket at the first port that is free, after the one that was given last.
+        """Open a socket at the next free port of the range, round-robin.
 
         Raises:
-            OSError: If there is none.
+            OSError: If no port is free.
         """
         for _ in self._ports:
             port = self._ports[self._next]
@@ -151,11 +157,11 @@ class PortRange:
                 return await loop.create_datagram_endpoint(protocol, local_addr=(address, port))
             except OSError:
                 continue
-        raise OSError(f"every port of {self} at {address} is taken")
+        raise OSError(f"all ports of {self} at {address} are in use")
 
 
-class _Asyncio:
-    """asyncio, but for the loop."""
+class _PatchedAsyncio:
+    """The asyncio module, except for the running loop."""
 
     def __init__(self, ports: PortRange) -> None:
         self._ports = ports
@@ -163,12 +169,12 @@ class _Asyncio:
     def __getattr__(self, name: str) -> Any:
         return getattr(asyncio, name)
 
-    def get_running_loop(self) -> "_Loop":
-        return _Loop(asyncio.get_running_loop(), self._ports)
+    def get_running_loop(self) -> "_PatchedLoop":
+        return _PatchedLoop(asyncio.get_running_loop(), self._ports)
 
 
-class _Loop:
-    """An event loop, but for where it binds sockets for which any port would do."""
+class _PatchedLoop:
+    """An event loop, except that it binds datagram sockets within the port range."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, ports: PortRange) -> None:
         self._loop, self._ports = loop, ports

@@ -1,14 +1,14 @@
-"""TODO."""
+"""Published streams, and how captions reach subscribers of one or all of them."""
 
-from stream.publishing.publications import NameTaken, NoSuchStream, Publications
-from stream.publishing.subscription import News, RecentSpans, SignalChange, news_of
+from stream.publishing.publications import NameTaken, NoSuchStream, Publications, RecentSpans
+from stream.publishing.subscription import SignalChange, StreamUpdate, subscribe
 
 __all__ = [
     "NameTaken",
-    "News",
     "NoSuchStream",
     "Publications",
     "RecentSpans",
     "SignalChange",
-    "news_of",
+    "StreamUpdate",
+    "subscribe",
 ]

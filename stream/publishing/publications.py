@@ -1,97 +1,139 @@
-"""The streams that can be watched by many: feeds, and sessions that were published.
+"""Published streams (feeds, and sessions that others may watch), with their recent captions."""
 
-The newest captions of all published streams, for a reader who was away for a moment.
-"""
-
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from stream.broadcast import Broadcast
 from stream.captioned_stream import CaptionedStream
 from stream.captioning import CaptionEvent
+from stream.history import OpenSpans, Span
 
-_ROOM = 200
+_MAX_RECENT_CAPTIONS = 200
+_RECENT_SPANS_S = 600.0
+_MAX_RECENT_SPANS = 1000
 
 
 class NoSuchStream(LookupError):
-    """There is no stream of that name."""
+    """No stream is published under the name."""
 
 
 class NameTaken(ValueError):
-    """There is a stream of that name already."""
+    """Another stream is published under the name."""
 
 
-class _Published(NamedTuple):
+class _Publication(NamedTuple):
     stream: CaptionedStream
-    end: tuple[Callable[[], None], ...]
+    unsubscribe: tuple[Callable[[], None], ...]
 
 
 class Publications:
-    """All that can be watched, by name."""
+    """The published streams, by name."""
 
     def __init__(self) -> None:
-        """Start with none."""
-        self._published: dict[str, _Published] = {}
+        """Start without streams."""
+        self._publications: dict[str, _Publication] = {}
         self.captions: Broadcast[CaptionEvent] = Broadcast()
-        """Told the captions of all streams: what history and other programs are told from."""
+        """Publishes the captions of all streams."""
         self.recent = RecentCaptions(self.captions)
         self.changes: Broadcast[None] = Broadcast()
-        """Told when a stream was added or removed, or its signal changed."""
+        """Publishes an event when a stream is added or removed, or its signal changes."""
 
     def add(self, stream: CaptionedStream) -> None:
         """Publish a stream under its name.
 
         Raises:
-            NameTaken: If another one has that name.
+            NameTaken: If the name is in use.
         """
-        if stream.name in self._published:
-            raise NameTaken(f"there is a stream named {stream.name} already: choose another name")
-        end = (
-            stream.captions.listen(self.captions.publish),
-            stream.signals.listen(lambda _: self.changes.publish(None)),
+        if stream.name in self._publications:
+            raise NameTaken(f"the name {stream.name} is in use; choose another name")
+        unsubscribe = (
+            stream.captions.subscribe(self.captions.publish),
+            stream.signals.subscribe(lambda _: self.changes.publish(None)),
         )
-        self._published[stream.name] = _Published(stream, end)
+        self._publications[stream.name] = _Publication(stream, unsubscribe)
         self.changes.publish(None)
 
     def remove(self, stream: CaptionedStream) -> None:
-        """Publish a stream no more; of one that is not published nothing is done."""
-        published = self._published.get(stream.name)
-        if published is None or published.stream is not stream:
+        """Stop publishing a stream; does nothing if it is not published."""
+        publication = self._publications.get(stream.name)
+        if publication is None or publication.stream is not stream:
             return
-        del self._published[stream.name]
-        for end in published.end:
-            end()
+        del self._publications[stream.name]
+        for unsubscribe in publication.unsubscribe:
+            unsubscribe()
         self.changes.publish(None)
 
     def find(self, name: str) -> CaptionedStream:
-        """Find a stream.
+        """Return the stream with a name.
 
         Raises:
-            NoSuchStream: If none has that name.
+            NoSuchStream: If there is none.
         """
         try:
-            return self._published[name].stream
+            return self._publications[name].stream
         except KeyError:
             raise NoSuchStream(f"there is no feed named {name}") from None
 
     def all(self) -> tuple[CaptionedStream, ...]:
-        """Give all streams, in the order in which they were added."""
-        return tuple(published.stream for published in self._published.values())
+        """Return all streams, in the order in which they were added."""
+        return tuple(publication.stream for publication in self._publications.values())
 
 
 class RecentCaptions:
-    """The last so many captions."""
+    """The latest captions of all published streams, for subscribers that reconnect."""
 
     def __init__(self, captions: Broadcast[CaptionEvent]) -> None:
-        """Keep what is told from now on."""
-        self._events: deque[CaptionEvent] = deque(maxlen=_ROOM)
-        captions.listen(self._events.append)
+        """Collect captions from now on."""
+        self._events: deque[CaptionEvent] = deque(maxlen=_MAX_RECENT_CAPTIONS)
+        captions.subscribe(self._events.append)
 
     def after(self, id_: str) -> Sequence[CaptionEvent] | None:
-        """Return what came after the caption of that id; None if it is not here any more."""
+        """Return the captions after the one with an id; None if that is not kept any more."""
         events = list(self._events)
         for index in reversed(range(len(events))):
             if events[index].id == id_:
                 return events[index + 1 :]
         return None
+
+
+@dataclass(slots=True)
+class _StreamSpans:
+    started_at: float
+    spans: deque[Span] = field(default_factory=lambda: deque(maxlen=_MAX_RECENT_SPANS))
+
+
+class RecentSpans:
+    """The caption spans of each published stream in the last ten minutes, for subtitles."""
+
+    def __init__(self, publications: Publications) -> None:
+        """Collect spans from now on."""
+        self._publications = publications
+        self._open = OpenSpans()
+        self._streams: dict[str, _StreamSpans] = {}
+        publications.captions.subscribe(self._add)
+        publications.changes.subscribe(self._remove_unpublished)
+
+    def spans(self, name: str) -> list[Span]:
+        """Return the spans of a stream, the oldest first."""
+        stream = self._streams.get(name)
+        oldest = time.time() - _RECENT_SPANS_S
+        return [span for span in stream.spans if span.ended >= oldest] if stream else []
+
+    def started_at(self, name: str) -> float | None:
+        """Return the time of a stream's first caption, in seconds since the Unix epoch."""
+        stream = self._streams.get(name)
+        return stream.started_at if stream else None
+
+    def _add(self, event: CaptionEvent) -> None:
+        _, span = self._open.add(event)
+        stream = self._streams.setdefault(event.stream, _StreamSpans(event.captured))
+        if span.captions == 1:
+            stream.spans.append(span)
+
+    def _remove_unpublished(self, _: None) -> None:
+        published = {stream.name for stream in self._publications.all()}
+        for name in set(self._streams) - published:
+            del self._streams[name]

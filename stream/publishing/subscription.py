@@ -1,129 +1,113 @@
-"""What is new of published streams, for one reader: captions and signals, in order.
+"""Subscriptions to published streams: captions and signal changes, in order, for one reader."""
 
-What each published stream said in the last minutes, for subtitles.
-"""
-
-import time
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections import OrderedDict
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from stream.broadcast import Broadcast, Subscription
 from stream.captioned_stream import CaptionedStream, Signal
-from stream.captioning import CaptionEvent
-from stream.history import OpenSpans, Span
+from stream.captioning import CaptionEvent, display_text
 from stream.publishing.publications import Publications
-
-WINDOW_S = 600.0
-"""How far back it is known."""
-
-_MOST_SPANS = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class SignalChange:
-    """A stream's signal is another; None once the stream is gone."""
+    """The new signal of a stream; None once the stream is no longer published."""
 
     stream: str
     signal: Signal | None
 
 
-News = CaptionEvent | SignalChange
+StreamUpdate = CaptionEvent | SignalChange
 
 
 @contextmanager
-def news_of(
-    publications: Publications, stream: CaptionedStream | None, room: int, last: str = ""
-) -> Iterator[Subscription[News]]:
-    """Collect what is new, from how it is now on.
+def subscribe(
+    publications: Publications, stream: CaptionedStream | None, max_size: int, last_id: str = ""
+) -> Iterator[Subscription[StreamUpdate]]:
+    """Subscribe to updates, starting with the current signals and the latest captions.
 
     Args:
-        publications: All streams.
-        stream: The one that is followed, which counts this reader as a viewer; all when None.
-        room: How much may wait for the reader; of more the oldest is lost.
-        last: The id of the caption that the reader had last: those since come first. Where it is
-            not known, the newest of each stream does.
+        publications: All published streams.
+        stream: The stream to subscribe to, which counts the reader as a viewer; all if None.
+        max_size: Updates queued for a slow reader; beyond that the oldest are dropped.
+        last_id: Id of the caption that the reader received last, to start with those after it. If
+            it is unknown, the latest caption of each stream comes first.
     """
-    door: Broadcast[News] = Broadcast()
+    updates: Broadcast[StreamUpdate] = Broadcast()
     signals: dict[str, Signal] = {}
 
-    def tell_signals(_: None) -> None:
-        here = {
+    def publish_signals(_: None) -> None:
+        current = {
             each.name: each.signal
             for each in publications.all()
             if stream is None or each is stream
         }
-        for name, signal in here.items():
+        for name, signal in current.items():
             if signals.get(name) != signal:
-                door.publish(SignalChange(name, signal))
-        for name in set(signals) - set(here):
-            door.publish(SignalChange(name, None))
+                updates.publish(SignalChange(name, signal))
+        for name in set(signals) - set(current):
+            updates.publish(SignalChange(name, None))
         signals.clear()
-        signals.update(here)
+        signals.update(current)
 
-    def tell(event: CaptionEvent) -> None:
+    def publish_caption(event: CaptionEvent) -> None:
         if stream is None or event.stream == stream.name:
-            door.publish(event)
+            updates.publish(event)
 
     with ExitStack() as stack:
         if stream:
-            stack.enter_context(stream.watched())
-        subscription = stack.enter_context(door.subscribe(room))
-        tell_signals(None)
-        for event in _begin(publications, stream, last):
-            tell(event)
-        stack.callback(publications.captions.listen(tell))
-        stack.callback(publications.changes.listen(tell_signals))
+            stack.enter_context(stream.viewing())
+        subscription = stack.enter_context(updates.queue(max_size))
+        publish_signals(None)
+        for event in _first_captions(publications, stream, last_id):
+            publish_caption(event)
+        stack.callback(publications.captions.subscribe(publish_caption))
+        stack.callback(publications.changes.subscribe(publish_signals))
         yield subscription
 
 
-def _begin(
-    publications: Publications, stream: CaptionedStream | None, last: str
+def _first_captions(
+    publications: Publications, stream: CaptionedStream | None, last_id: str
 ) -> Sequence[CaptionEvent]:
-    """What a reader has not seen yet."""
-    since = publications.recent.after(last)
-    if since is not None:
-        return since
+    """Return the captions that the reader has not received yet."""
+    missed = publications.recent.after(last_id)
+    if missed is not None:
+        return missed
     streams = (stream,) if stream else publications.all()
-    return [each.newest for each in streams if each.newest]
+    return [each.latest_caption for each in streams if each.latest_caption]
 
 
-@dataclass(slots=True)
-class _Recent:
-    begun: float
-    spans: deque[Span] = field(default_factory=lambda: deque(maxlen=_MOST_SPANS))
+_MAX_STREAMS = 256
 
 
-class RecentSpans:
-    """The last minutes of all streams that are published: no more, and none of others."""
+class ChangeFilter:
+    """Selects the captions that differ from the last one of their stream.
 
-    def __init__(self, publications: Publications) -> None:
-        """Listen from now on."""
-        self._publications = publications
-        self._open = OpenSpans()
-        self._recent: dict[str, _Recent] = {}
-        publications.captions.listen(self._add)
-        publications.changes.listen(self._forget_gone)
+    Remembers a bounded number of streams.
+    """
 
-    def of(self, name: str) -> list[Span]:
-        """Give what a stream said in the last minutes, the oldest first."""
-        recent = self._recent.get(name)
-        oldest = time.time() - WINDOW_S
-        return [span for span in recent.spans if span.ended >= oldest] if recent else []
+    def __init__(self, feeds: Collection[str] = ()) -> None:
+        """Select captions of the given feeds; of all streams if there are none."""
+        self._feeds = feeds
+        self._last: OrderedDict[str, tuple[str, str]] = OrderedDict()
 
-    def begun(self, name: str) -> float | None:
-        """Say when the stream's first caption was; seconds since the Unix epoch."""
-        recent = self._recent.get(name)
-        return recent.begun if recent else None
+    def includes(self, stream: str) -> bool:
+        """Return whether captions of a stream are selected at all."""
+        return not self._feeds or stream in self._feeds
 
-    def _add(self, event: CaptionEvent) -> None:
-        _, span = self._open.follow(event)
-        recent = self._recent.setdefault(event.stream, _Recent(event.captured))
-        if span.captions == 1:
-            recent.spans.append(span)
+    def is_new(self, event: CaptionEvent) -> bool:
+        """Return whether to select a caption, and remember it as the last of its stream."""
+        content = display_text(event.caption), event.caption.guess
+        if not self.includes(event.stream) or self._last.get(event.stream) == content:
+            return False
+        self._last[event.stream] = content
+        self._last.move_to_end(event.stream)
+        while len(self._last) > _MAX_STREAMS:
+            self._last.popitem(last=False)
+        return True
 
-    def _forget_gone(self, _: None) -> None:
-        here = {stream.name for stream in self._publications.all()}
-        for name in set(self._recent) - here:
-            del self._recent[name]
+    def forget(self, stream: str) -> None:
+        """Forget the last caption of a stream, so that its next one is selected."""
+        self._last.pop(stream, None)

@@ -1,22 +1,25 @@
-"""Where frames come from when they do not come from a WebRTC peer."""
+"""Sources of frames other than a WebRTC peer: the demo, images, video files, cameras and URLs.
 
-from stream.sources.file import PacedSource
+`open_source` opens the source that a user names; `Ingest` receives the frames of a stream.
+"""
+
+from stream.sources.file import RealTimeSource
 from stream.sources.image import read_image
-from stream.sources.intake import Intake, IntakeEnded, read_source, read_track
+from stream.sources.ingest import Ingest, IngestEnded, ingest_source, ingest_track
 from stream.sources.opening import open_source
 from stream.sources.source import Source, SourceError, SourceFrame
-from stream.sources.url import split_address
+from stream.sources.url import parse_source_url
 
 __all__ = [
-    "Intake",
-    "IntakeEnded",
-    "PacedSource",
+    "Ingest",
+    "IngestEnded",
+    "RealTimeSource",
     "Source",
     "SourceError",
     "SourceFrame",
+    "ingest_source",
+    "ingest_track",
     "open_source",
+    "parse_source_url",
     "read_image",
-    "read_source",
-    "read_track",
-    "split_address",
 ]

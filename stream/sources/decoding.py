@@ -1,12 +1,4 @@
-"""From an opened container to its pictures, whatever carries them.
-
-When, within a recording, a picture is shown.
-
-Turning a picture the way that its display matrix asks for.
-
-A phone held upright records lying frames and a note on how to turn them: the display matrix of
-ISO/IEC 14496-12, section 8.3.2 (`tkhd`), which FFmpeg hands on as side data of each frame.
-"""
+"""Decode the video of an opened container: stream selection, frame positions and orientation."""
 
 import time
 from collections.abc import Generator, Mapping
@@ -24,60 +16,63 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from stream.sources.source import SourceError
-from stream.video import Plane, blank, converted, planes
+from stream.video import Plane, blank_frame, convert_frame, yuv_planes
 
-POLL_INTERVAL_S = 0.005
-"""How often a device that has no frame ready is asked again."""
+_POLL_INTERVAL_S = 0.005
+"""Interval of polling a device that has no frame ready."""
 
-# The cover picture of a song, and the tiles that a HEIF picture is cut into.
-STILL_PARTS = Disposition.attached_pic | Disposition.dependent
+_NOT_VIDEO = Disposition.attached_pic | Disposition.dependent
+"""Streams that are no video: the cover art of a song, and the tiles of a HEIF image."""
 
-# Demuxers that FFmpeg offers for plain text, which they draw as pictures of a terminal.
-TEXT_FORMATS = {"tty"}
-ASSUMED_RATE = 25.0
-"""Frames a second where a file states neither times nor a rate."""
+_TEXT_FORMATS = {"tty"}
+"""FFmpeg's demuxers for plain text, which they render as a terminal."""
+
+_DEFAULT_FRAME_RATE = 25.0
+"""Frames per second of a file with neither timestamps nor a frame rate."""
 
 
-def find_video(container: InputContainer, name: str) -> VideoStream:
-    """Choose the video stream of a container.
+def select_video_stream(container: InputContainer, name: str) -> VideoStream:
+    """Select the video stream of a container.
+
+    Args:
+        container: An opened container.
+        name: Name of the source in error messages.
 
     Raises:
-        SourceError: it has none (the cover picture of a song does not count), or one in a codec
-            that this FFmpeg does not know.
+        SourceError: If the container has no video (cover art does not count), or only in a codec
+            that this FFmpeg cannot decode.
     """
-    moving = [stream for stream in container.streams.video if not stream.disposition & STILL_PARTS]
-    if not moving or container.format.name in TEXT_FORMATS:
-        raise SourceError(f"{name} holds no video: give a video, a picture or a camera")
-    decodable = [stream for stream in moving if stream.codec_context is not None]
+    videos = [stream for stream in container.streams.video if not stream.disposition & _NOT_VIDEO]
+    if not videos or container.format.name in _TEXT_FORMATS:
+        raise SourceError(f"{name} contains no video; use a video, an image or a camera")
+    decodable = [stream for stream in videos if stream.codec_context is not None]
     if not decodable:
-        raise SourceError(
-            f"{name} is in a codec that cannot be decoded here: convert it to H.264 or VP8"
-        )
+        raise SourceError(f"{name} uses an unsupported codec; convert it to H.264 or VP8")
     best = container.streams.best("video")
     return next((stream for stream in decodable if stream is best), decodable[0])
 
 
-def read_pictures(
+def decode_packets(
     container: InputContainer, video: VideoStream
 ) -> "Generator[tuple[Packet[Stream] | None, list[av.VideoFrame]], None, None]":
-    """Read a container packet by packet.
+    """Read a container packet by packet, and decode its video.
 
-    Every packet of every stream is given, with the pictures (none, one or some) that it brought,
-    so that the caller comes back into control however long a picture takes to come. Damaged
-    packets bring none: what follows them is often whole.
+    Every packet of every stream is yielded with the frames (none, one or more) that it completed,
+    so that the caller regains control however long a frame takes to arrive. Damaged packets
+    complete none, and decoding continues after them.
 
     Yields:
-        The packet, None where a device had nothing ready, and its pictures, upright.
+        The packet, or None where a device had nothing ready, and its frames, upright.
 
     Raises:
-        av.FFmpegError: reading failed.
+        av.FFmpegError: If reading fails.
     """
     packets = container.demux()
     while True:
         try:
             packet = next(packets, None)
         except BlockingIOError:
-            time.sleep(POLL_INTERVAL_S)
+            time.sleep(_POLL_INTERVAL_S)
             packets = container.demux()
             yield None, []
             continue
@@ -88,67 +83,63 @@ def read_pictures(
 
 def _decode(video: VideoStream, packet: "Packet[Stream]") -> list[av.VideoFrame]:
     try:
-        return [upright(picture) for picture in video.decode(packet)]
+        return [apply_display_matrix(frame) for frame in video.decode(packet)]
     except InvalidDataError:
         return []
 
 
 class MediaTime:
-    """The positions of a stream's pictures, in seconds since its start.
+    """The positions of a stream's frames, in seconds since its start.
 
-    Pictures without a timestamp follow the one before at the stream's frame rate, and so do those
-    whose timestamps start afresh, as at the seam of a spliced recording.
+    A frame without a timestamp follows the previous one at the stream's frame rate, and so does one
+    whose timestamps restart, as at the seam of a spliced recording.
     """
 
     def __init__(self, video: VideoStream) -> None:
-        """Begin at the start.
-
-        Args:
-            video: the stream that the pictures come from.
-        """
-        self._interval_s = 1.0 / float(video.average_rate or ASSUMED_RATE)
+        """Start at the beginning of a video stream."""
+        self._interval_s = 1.0 / float(video.average_rate or _DEFAULT_FRAME_RATE)
         self._origin_s: float | None = None
         if video.start_time is not None and video.time_base is not None:
             self._origin_s = float(video.start_time * video.time_base)
         self._position_s = 0.0
-        self._following_s = 0.0
+        self._next_s = 0.0
 
-    def of(self, picture: av.VideoFrame) -> float:
-        """Give the position of the next picture; ask once for each, in order."""
-        position_s = self._following_s
-        if picture.pts is not None and picture.time_base is not None:
-            shown_s = float(picture.pts * picture.time_base)
-            if self._origin_s is None or shown_s - self._origin_s < self._position_s:
-                self._origin_s = shown_s - self._following_s
-            position_s = shown_s - self._origin_s
+    def position_of(self, frame: av.VideoFrame) -> float:
+        """Return the position of the next frame; call it once for each frame, in order."""
+        position_s = self._next_s
+        if frame.pts is not None and frame.time_base is not None:
+            timestamp_s = float(frame.pts * frame.time_base)
+            if self._origin_s is None or timestamp_s - self._origin_s < self._position_s:
+                self._origin_s = timestamp_s - self._next_s
+            position_s = timestamp_s - self._origin_s
         self._position_s = position_s
-        self._following_s = position_s + self._interval_s
+        self._next_s = position_s + self._interval_s
         return position_s
 
 
 @dataclass(frozen=True, slots=True)
 class Orientation:
-    """One of the eight ways to lay a picture down: a transposition, then mirrorings."""
+    """One of the eight orientations of a frame: a transposition, then mirroring."""
 
     transposed: bool = False
     mirrored_x: bool = False
     mirrored_y: bool = False
 
     @classmethod
-    def of(cls, frame: av.VideoFrame) -> "Orientation":
-        """Read the display matrix of a frame; a skew angle counts as the nearest right angle."""
+    def from_frame(cls, frame: av.VideoFrame) -> "Orientation":
+        """Read the display matrix of a frame; skewed ones are rounded to a right angle."""
         side_data = cast("Mapping[str, SideData]", frame.side_data).get("DISPLAYMATRIX")
         if side_data is None:
             return cls()
         matrix = np.frombuffer(memoryview(side_data), np.int32)
-        # A picture's point (p, q) is shown at (a p + c q, b p + d q).
+        # The point (p, q) of the frame is displayed at (a p + c q, b p + d q).
         a, b, _, c, d = matrix[:5].tolist()
         if abs(b) + abs(c) > abs(a) + abs(d):
             return cls(transposed=True, mirrored_x=c < 0, mirrored_y=b < 0)
         return cls(mirrored_x=a < 0, mirrored_y=d < 0)
 
     def apply(self, plane: Plane) -> Plane:
-        """Turn one plane."""
+        """Reorient one plane."""
         if self.transposed:
             plane = cv2.transpose(plane)  # type: ignore[assignment]
         if self.mirrored_x:
@@ -158,21 +149,23 @@ class Orientation:
         return plane
 
 
-def upright(frame: av.VideoFrame) -> av.VideoFrame:
-    """Give the frame as it is meant to be seen.
+def apply_display_matrix(frame: av.VideoFrame) -> av.VideoFrame:
+    """Turn a frame upright, as its display matrix specifies.
+
+    A phone held upright records frames that lie on their side, with a display matrix (ISO/IEC
+    14496-12, section 8.3.2, `tkhd`) that FFmpeg passes on as side data of each frame.
 
     Returns:
-        The frame itself where nothing is to be turned, otherwise a new yuv420p frame with the
-        same timestamps.
+        The frame itself if it is upright, otherwise a new yuv420p frame with the same timestamps.
     """
-    orientation = Orientation.of(frame)
+    orientation = Orientation.from_frame(frame)
     if orientation == Orientation():
         return frame
-    lying = converted(frame, "yuv420p")
-    width, height = lying.width, lying.height
+    original = convert_frame(frame, "yuv420p")
+    width, height = original.width, original.height
     if orientation.transposed:
         width, height = height, width
-    turned = blank(width, height, like=lying)
-    for target, plane in zip(planes(turned), planes(lying), strict=True):
+    upright = blank_frame(width, height, like=original)
+    for target, plane in zip(yuv_planes(upright), yuv_planes(original), strict=True):
         target[:] = orientation.apply(plane)
-    return turned
+    return upright

@@ -1,7 +1,7 @@
-"""A moving picture that needs neither camera nor network.
+"""The built-in demo clip, which needs neither a camera nor the network.
 
-Four photographs that scikit-image ships, each panned and zoomed over for some seconds, with a cut
-to the next. Their licences, as `skimage.data` states them:
+Four photographs that scikit-image ships, each panned and zoomed for some seconds (the Ken Burns
+effect), with a hard cut to the next. Their licences, according to `skimage.data`:
 
 - `astronaut.png`: Eileen Collins, by NASA; no known copyright restrictions, public domain.
 - `chelsea.png`: Chelsea the cat, by Stefan van der Walt; CC0.
@@ -23,36 +23,36 @@ import cv2
 import numpy as np
 
 from stream.sources.source import Source, SourceError, SourceFrame
-from stream.video import Plane, blank, planes
+from stream.video import Plane, blank_frame, yuv_planes
 
 SHOT_S = 6.0
-"""How long each photograph is on, in seconds."""
+"""Duration of each shot, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class Crop:
     """The part of a photograph that fills the frame.
 
     Attributes:
-        zoom: 1 for as much of the photograph as the frame's shape allows, 2 for half of that.
-        x: where the window lies, from 0 (at the left edge) to 1 (at the right edge).
-        y: the same from the top to the bottom.
+        zoom: 1 for the largest crop of the frame's aspect ratio, 2 for one of half that width.
+        x: Horizontal position, from 0 (at the left edge) to 1 (at the right edge).
+        y: Vertical position, from 0 (at the top edge) to 1 (at the bottom edge).
     """
 
     zoom: float
     x: float
     y: float
 
-    def place(self, width: int, height: int, aspect: float) -> tuple[float, float, float]:
-        """Lay the window into a photograph of `width` x `height` pixels.
+    def to_pixels(self, width: int, height: int, aspect: float) -> tuple[float, float, float]:
+        """Convert to pixels of a photograph of `width` x `height`.
 
         Args:
-            width: of the photograph.
-            height: of the photograph.
-            aspect: width by height of the window.
+            width: Width of the photograph.
+            height: Height of the photograph.
+            aspect: Aspect ratio (width by height) of the crop.
 
         Returns:
-            The window's left and top edge and its width, in pixels.
+            The crop's left edge, top edge and width, in pixels.
         """
         size = min(width, height * aspect) / self.zoom
         return self.x * (width - size), self.y * (height - size / aspect), size
@@ -60,23 +60,23 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """A photograph and the windows that the camera moves between."""
+    """A photograph, and the crops between which the virtual camera moves."""
 
     file: str
-    first: Window
-    last: Window
+    first: Crop
+    last: Crop
 
 
 SHOTS = (
-    Shot("astronaut.png", Window(1.0, 0.0, 0.1), Window(1.3, 0.3, 0.05)),
-    Shot("chelsea.png", Window(1.25, 0.1, 0.6), Window(1.0, 0.9, 0.5)),
-    Shot("coffee.png", Window(1.0, 0.0, 0.5), Window(1.3, 0.55, 0.3)),
-    Shot("rocket.jpg", Window(1.3, 0.6, 1.0), Window(1.0, 0.4, 0.5)),
+    Shot("astronaut.png", Crop(1.0, 0.0, 0.1), Crop(1.3, 0.3, 0.05)),
+    Shot("chelsea.png", Crop(1.25, 0.1, 0.6), Crop(1.0, 0.9, 0.5)),
+    Shot("coffee.png", Crop(1.0, 0.0, 0.5), Crop(1.3, 0.55, 0.3)),
+    Shot("rocket.jpg", Crop(1.3, 0.6, 1.0), Crop(1.0, 0.4, 0.5)),
 )
 
 
 class DemoSource(Source):
-    """The demonstration clip, endless and paced by the clock."""
+    """The demo clip: endless, and played in real time."""
 
     live = True
     name = "demo"
@@ -85,24 +85,24 @@ class DemoSource(Source):
         """Load the photographs.
 
         Args:
-            width: of the frames, in pixels.
-            height: of the frames, in pixels.
-            rate: in frames a second.
+            width: Width of the frames, in pixels.
+            height: Height of the frames, in pixels.
+            rate: Frames per second.
 
         Raises:
-            SourceError: scikit-image, whose photographs these are, is not installed.
+            SourceError: If scikit-image, which ships the photographs, is not installed.
         """
         self._width = width
         self._height = height
         self._rate = rate
-        self._photographs = _photographs(width, height)
+        self._photographs = _load_photographs(width, height)
         self._closed = threading.Event()
 
-    def picture(self, position_s: float) -> av.VideoFrame:
-        """Draw the clip's picture at an instant; the same instant gives the same picture.
+    def frame_at(self, position_s: float) -> av.VideoFrame:
+        """Draw the frame at a position of the clip; deterministic.
 
         Args:
-            position_s: seconds since the clip's start; it begins anew when all shots were on.
+            position_s: Seconds since the start; the clip repeats after the last shot.
 
         Returns:
             A yuv420p frame in ITU-R BT.601 video range, without timestamps.
@@ -112,16 +112,18 @@ class DemoSource(Source):
         shot, photograph = SHOTS[index], self._photographs[index]
         luma_height, luma_width = photograph[0].shape
         aspect = self._width / self._height
-        first = np.array(shot.first.place(luma_width, luma_height, aspect))
-        last = np.array(shot.last.place(luma_width, luma_height, aspect))
+        first = np.array(shot.first.to_pixels(luma_width, luma_height, aspect))
+        last = np.array(shot.last.to_pixels(luma_width, luma_height, aspect))
         left, top, size = first + (last - first) * (time_in_shot / SHOT_S)
-        frame = blank(self._width, self._height)
-        for subsampling, source, target in zip((1, 2, 2), photograph, planes(frame), strict=True):
-            _fill(target, source, left / subsampling, top / subsampling, size / self._width)
+        frame = blank_frame(self._width, self._height)
+        for subsampling, source, target in zip(
+            (1, 2, 2), photograph, yuv_planes(frame), strict=True
+        ):
+            _resample(target, source, left / subsampling, top / subsampling, size / self._width)
         return frame
 
     def frames(self) -> Iterator[SourceFrame]:
-        """Give each frame when it is due; those that nobody waited for are left out."""
+        """Yield each frame when it is due; frames that the reader was too slow for are skipped."""
         started, started_unix = time.monotonic(), time.time()
         index = 0
         while True:
@@ -130,7 +132,7 @@ class DemoSource(Source):
                 return
             index = max(index, int((time.monotonic() - started) * self._rate))
             position_s = index / self._rate
-            image = self.picture(position_s)
+            image = self.frame_at(position_s)
             image.pts, image.time_base = index, Fraction(1, self._rate)
             yield SourceFrame(image, position_s, started_unix + position_s)
             index += 1
@@ -140,17 +142,17 @@ class DemoSource(Source):
         self._closed.set()
 
 
-def _fill(target: Plane, source: Plane, left: float, top: float, scale: float) -> None:
-    """Draw a window of one plane over the whole of another.
+def _resample(target: Plane, source: Plane, left: float, top: float, scale: float) -> None:
+    """Scale a crop of one plane to the whole of another, with linear interpolation.
 
     Args:
-        target: uint8 [height, width], written.
-        source: uint8, the plane of the photograph.
-        left: of the window, in samples of the source, as is `top`.
-        top: of the window.
-        scale: samples of the source for each of the target.
+        target: uint8 [height, width], overwritten.
+        source: uint8 [height, width], a plane of the photograph.
+        left: Left edge of the crop, in samples of the source.
+        top: Top edge of the crop, in samples of the source.
+        scale: Samples of the source per sample of the target.
     """
-    # Sample centres lie half a sample inside; the window's edges, not its centres, are aligned.
+    # Aligns the edges of crop and target, not the centres of their first samples.
     inset = 0.5 * scale - 0.5
     to_source = np.array([[scale, 0.0, left + inset], [0.0, scale, top + inset]])
     height, width = target.shape
@@ -164,23 +166,21 @@ def _fill(target: Plane, source: Plane, left: float, top: float, scale: float) -
 
 
 @functools.lru_cache(maxsize=2)
-def _photographs(width: int, height: int) -> tuple[tuple[Plane, Plane, Plane], ...]:
-    """Load the photographs as planes, for frames of a size."""
-    return tuple(_photograph(shot.file, width, height) for shot in SHOTS)
+def _load_photographs(width: int, height: int) -> tuple[tuple[Plane, Plane, Plane], ...]:
+    """Load the photographs as yuv420p planes, for frames of the given size."""
+    return tuple(_load_photograph(shot.file, width, height) for shot in SHOTS)
 
 
-def _photograph(file: str, width: int, height: int) -> tuple[Plane, Plane, Plane]:
-    """Load one photograph, scaled so that its widest window has the size of the frame.
+def _load_photograph(file: str, width: int, height: int) -> tuple[Plane, Plane, Plane]:
+    """Load one photograph, scaled so that its widest crop has the size of the frame.
 
-    No window then ever shrinks it, so linear interpolation does not alias.
+    No crop is then ever scaled down, so that linear interpolation does not alias.
     """
-    pixels = cv2.imread(str(_folder() / file))
+    pixels = cv2.imread(str(_photograph_folder() / file))
     if pixels is None:
-        raise SourceError(
-            f"scikit-image's photograph {file} is missing: install scikit-image again"
-        )
+        raise SourceError(f"the demo's photograph {file} is missing; install scikit-image again")
     scale = max(width / pixels.shape[1], height / pixels.shape[0])
-    # Chroma is halved: even sizes keep it aligned.
+    # Even sizes keep the subsampled chroma aligned.
     even_width, even_height = (2 * max(1, round(side * scale / 2)) for side in pixels.shape[1::-1])
     pixels = cv2.resize(pixels, (even_width, even_height), interpolation=cv2.INTER_CUBIC)
     stacked = cv2.cvtColor(pixels, cv2.COLOR_BGR2YUV_I420).reshape(-1).astype(np.uint8)
@@ -189,9 +189,11 @@ def _photograph(file: str, width: int, height: int) -> tuple[Plane, Plane, Plane
     return y.reshape(even_height, even_width), u.reshape(half), v.reshape(half)
 
 
-def _folder() -> Path:
-    # Found without being imported: the package takes a second to load.
+def _photograph_folder() -> Path:
+    # Not imported: loading the package takes a second.
     spec = find_spec("skimage")
     if spec is None or spec.origin is None:
-        raise SourceError("the demo needs scikit-image's photographs: pip install scikit-image")
+        raise SourceError(
+            "the demo needs scikit-image, which is not installed; run pip install scikit-image"
+        )
     return Path(spec.origin).parent / "data"

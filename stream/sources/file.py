@@ -1,7 +1,4 @@
-"""A video file as a source.
-
-A recording that is played in real time, as a camera would send it.
-"""
+"""Video files as sources: read at the reader's pace, or played in real time."""
 
 import threading
 import time
@@ -14,20 +11,21 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 
-from stream.sources.decoding import MediaTime, find_video, read_pictures
+from stream.sources.decoding import MediaTime, decode_packets, select_video_stream
 from stream.sources.source import Source, SourceError, SourceFrame
 
-# Only these state their length in a header of their own; elsewhere it is an estimate.
-FORMATS_THAT_STATE_THEIR_LENGTH = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"}
-CUT_SHORT_S = 1.0
-"""How much of its stated length a file may lack before it counts as cut short."""
+REPEAT_S = 1.0
+"""Interval of repeating a frame that is shown for longer, and shortest duration of a recording, in
+seconds."""
 
-LATE_S = 1.0
-"""A reader or a disk that is this far behind, in seconds, has play go on from where it is."""
+_FORMATS_WITH_DURATION = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"}
+"""Formats that declare their duration in the header; of others it is an estimate."""
 
-STILL_S = 1.0
-"""How long a recording of one picture is on, in seconds; one that is on for longer is given again
-as often."""
+_TRUNCATED_S = 1.0
+"""How much shorter than declared a file may be before it counts as truncated."""
+
+_MAX_LATE_S = 1.0
+"""Delay of the reader or the disk from which playback restarts its clock, in seconds."""
 
 
 class FileSource(Source):
@@ -36,58 +34,44 @@ class FileSource(Source):
     live = False
 
     def __init__(self, path: Path) -> None:
-        """Open the file and decode its first picture.
+        """Open the file and decode its first frame.
 
         Args:
-            path: the file.
+            path: The file.
 
         Raises:
-            SourceError: the file holds no video, or none that can be decoded.
+            SourceError: If the file contains no video, or none that can be decoded.
         """
         self.name = path.name
         self._path = path
-        # Held while FFmpeg works on the container, never while a frame is with the reader.
+        # Held while FFmpeg uses the container, never while the reader has a frame.
         self._lock = threading.Lock()
         self._closed = False
         self._container = self._open()
         try:
-            video = find_video(self._container, str(path))
+            video = select_video_stream(self._container, str(path))
             video.thread_type = "AUTO"
             self._media_time = MediaTime(video)
-            self._reading = read_pictures(self._container, video)
+            self._packets = decode_packets(self._container, video)
             self._read_until_s = 0.0
-            # The first picture is the proof that this is a video.
+            # Only a decoded frame proves that this is a video.
             self._ready: list[SourceFrame] = []
             while not self._ready and self._read():
                 pass
             if not self._ready:
                 raise SourceError(
-                    f"{path} holds no picture that can be decoded: it is damaged or cut short, "
+                    f"{path} contains no frame that can be decoded: it is damaged or truncated; "
                     "copy or record it again"
                 )
         except BaseException:
             self._container.close()
             raise
 
-    def _open(self) -> InputContainer:
-        try:
-            # With the scheme spelt out, a colon in the name makes no protocol of it.
-            return av.open(
-                f"file:{self._path}",
-                options={"protocol_whitelist": "file,crypto,data"},
-                metadata_errors="replace",
-            )
-        except av.FFmpegError as error:
-            raise SourceError(
-                f"{self._path} is no video that can be read ({error.strerror}): it may be "
-                "damaged, incomplete or no video at all, try to play it"
-            ) from error
-
     def frames(self) -> Iterator[SourceFrame]:
-        """Give every frame of the file.
+        """Yield every frame of the file.
 
         Raises:
-            SourceError: reading failed, or the file ends well before its stated length.
+            SourceError: If reading fails, or the file ends well before its declared duration.
         """
         more = True
         while more:
@@ -101,56 +85,70 @@ class FileSource(Source):
                 if self._closed:
                     return
                 yield frame
-        self._check_length()
-
-    def _read(self) -> bool:
-        """Read one packet; tell whether there was one."""
-        try:
-            packet, pictures = next(self._reading, (None, []))
-        except av.FFmpegError as error:
-            raise SourceError(
-                f"{self._path} cannot be read on after {self._read_until_s:.1f} s "
-                f"({error.strerror}): it is damaged, copy or record it again"
-            ) from error
-        if packet is None:
-            return False
-        self._read_until_s = max(self._read_until_s, _end(packet))
-        self._ready += [
-            SourceFrame(picture, self._media_time.of(picture), time.time()) for picture in pictures
-        ]
-        return True
-
-    def _check_length(self) -> None:
-        with self._lock:
-            if self._closed or self._container.format.name not in FORMATS_THAT_STATE_THEIR_LENGTH:
-                return
-            stated_s = (self._container.duration or 0) / av.time_base
-            start_s = (self._container.start_time or 0) / av.time_base
-        read_s = max(0.0, self._read_until_s - start_s)
-        if read_s < stated_s - CUT_SHORT_S:
-            raise SourceError(
-                f"{self._path} is cut short: it ends after {read_s:.1f} of {stated_s:.1f} s, "
-                "copy or record it again"
-            )
+        self._check_duration()
 
     def close(self) -> None:
-        """Close the file; a frame being decoded in another thread is waited for."""
+        """Close the file, once a frame that another thread is decoding is done."""
         self._closed = True
         with self._lock:
             self._ready = []
-            self._reading.close()
+            self._packets.close()
             self._container.close()
 
+    def _open(self) -> InputContainer:
+        try:
+            # With an explicit scheme, a colon in the file name is not taken for a protocol.
+            return av.open(
+                f"file:{self._path}",
+                options={"protocol_whitelist": "file,crypto,data"},
+                metadata_errors="replace",
+            )
+        except av.FFmpegError as error:
+            raise SourceError(
+                f"{self._path} cannot be read as a video ({error.strerror}); it may be damaged, "
+                "incomplete or of another type: try to play it"
+            ) from error
 
-def _end(packet: "Packet[Stream]") -> float:
-    """Give the media time at which a packet ends, in seconds."""
+    def _read(self) -> bool:
+        """Read one packet; return whether there was one."""
+        try:
+            packet, images = next(self._packets, (None, []))
+        except av.FFmpegError as error:
+            raise SourceError(
+                f"{self._path} cannot be read beyond {self._read_until_s:.1f} s "
+                f"({error.strerror}): it is damaged; copy or record it again"
+            ) from error
+        if packet is None:
+            return False
+        self._read_until_s = max(self._read_until_s, _end_s(packet))
+        self._ready += [
+            SourceFrame(image, self._media_time.position_of(image), time.time()) for image in images
+        ]
+        return True
+
+    def _check_duration(self) -> None:
+        with self._lock:
+            if self._closed or self._container.format.name not in _FORMATS_WITH_DURATION:
+                return
+            declared_s = (self._container.duration or 0) / av.time_base
+            start_s = (self._container.start_time or 0) / av.time_base
+        read_s = max(0.0, self._read_until_s - start_s)
+        if read_s < declared_s - _TRUNCATED_S:
+            raise SourceError(
+                f"{self._path} is truncated: it ends after {read_s:.1f} of {declared_s:.1f} s; "
+                "copy or record it again"
+            )
+
+
+def _end_s(packet: "Packet[Stream]") -> float:
+    """Return the media time at which a packet ends, in seconds."""
     if packet.pts is None or packet.time_base is None:
         return 0.0
     return float((packet.pts + (packet.duration or 0)) * packet.time_base)
 
 
-class PacedSource(Source):
-    """Another source, each picture of which comes when it is due."""
+class RealTimeSource(Source):
+    """A recorded source that is played in real time, as a camera would send it."""
 
     live = True
 
@@ -161,37 +159,37 @@ class PacedSource(Source):
         self._closed = threading.Event()
 
     def frames(self) -> Iterator[SourceFrame]:
-        """Give each frame when it is due; the last one is on for as long as the one before.
+        """Yield each frame when it is due; the last is shown for as long as the one before.
 
         Raises:
-            SourceError: the recording failed before its end.
+            SourceError: If the recording fails before its end.
         """
         started = float("-inf")
-        position_s, on_s = 0.0, STILL_S
+        position_s, duration_s = 0.0, REPEAT_S
         shown: SourceFrame | None = None
         for frame in self._source.frames():
-            if started + LATE_S < time.monotonic() - frame.position_s:
+            if started + _MAX_LATE_S < time.monotonic() - frame.position_s:
                 started = time.monotonic() - frame.position_s
             elif frame.position_s > position_s:
-                on_s = frame.position_s - position_s
+                duration_s = frame.position_s - position_s
             position_s = frame.position_s
-            yield from self._again(shown, started + position_s)
+            yield from self._repeat_until(started + position_s, shown)
             if self._closed.is_set():
                 return
             shown = SourceFrame(frame.image, position_s, time.time())
             yield shown
-        # No shorter in all than a single picture: whoever plays it again and again has to open it.
-        yield from self._again(shown, started + max(position_s + on_s, STILL_S))
-
-    def _again(self, shown: SourceFrame | None, due: float) -> Iterator[SourceFrame]:
-        """Wait until the next picture is due, and give the one that is on meanwhile, as it is."""
-        while (left_s := due - time.monotonic()) > 0 and not self._closed.wait(
-            min(left_s, STILL_S)
-        ):
-            if shown and left_s > STILL_S:
-                yield replace(shown, captured=time.time())
+        # A minimum duration, because a reader that loops the recording opens it again each time.
+        yield from self._repeat_until(started + max(position_s + duration_s, REPEAT_S), shown)
 
     def close(self) -> None:
         """End `frames`, and close the recording."""
         self._closed.set()
         self._source.close()
+
+    def _repeat_until(self, due: float, shown: SourceFrame | None) -> Iterator[SourceFrame]:
+        """Wait until the next frame is due, and repeat the current one meanwhile."""
+        while (left_s := due - time.monotonic()) > 0 and not self._closed.wait(
+            min(left_s, REPEAT_S)
+        ):
+            if shown and left_s > REPEAT_S:
+                yield replace(shown, captured=time.time())

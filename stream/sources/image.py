@@ -1,4 +1,4 @@
-"""A picture file as a source of one frame."""
+"""An image file as a source of one frame."""
 
 import re
 import time
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from stream.sources.source import Source, SourceError, SourceFrame
 
-SIGNATURES = re.compile(
+_SIGNATURES = re.compile(
     rb"\xff\xd8\xff"  # JPEG
     rb"|\x89PNG\r\n\x1a\n"
     rb"|GIF8[79]a"
@@ -23,43 +23,44 @@ SIGNATURES = re.compile(
     rb"|....ftypavi[fs]",  # AVIF
     re.DOTALL,
 )
-"""How files begin that are pictures. OpenCV can tell too, but not of every file: a name that is not
-Unicode kills the process."""
+"""Leading bytes of image files. OpenCV has a test of its own (`haveImageReader`), but a file name
+that is not valid Unicode crashes the process there."""
 
 
 def is_image(path: Path) -> bool:
-    """Tell by its first bytes whether a file is a picture.
+    """Return whether a file is an image, by its first bytes.
 
     Raises:
-        SourceError: the file cannot be read.
+        SourceError: If the file cannot be read.
     """
     try:
         with path.open("rb") as file:
-            return SIGNATURES.match(file.read(16)) is not None
+            return _SIGNATURES.match(file.read(16)) is not None
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
-    """Read a picture file.
+    """Read an image file.
 
     Returns:
-        RGB, uint8 [H, W, 3], turned the way that its EXIF data asks for.
+        RGB, uint8 [H, W, 3], oriented as its EXIF data specifies.
 
     Raises:
-        SourceError: there is no such file, it is no picture, or it cannot be read.
+        SourceError: If the file does not exist, is not an image, or cannot be read.
     """
     if not path.is_file():
-        raise SourceError(f"there is no file {path}: give a picture (JPEG, PNG, WebP or the like)")
+        reason = "is not a file" if path.exists() else "does not exist"
+        raise SourceError(f"{path} {reason}; use an image file (JPEG, PNG, WebP, ...)")
     if not is_image(path):
-        raise SourceError(f"{path} is no picture: give a JPEG, PNG, WebP or the like")
+        raise SourceError(f"{path} is not an image; use JPEG, PNG, WebP or a similar format")
     with ImageSource(path) as source:
         (frame,) = source.frames()
         return frame.image.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
 
 
 class ImageSource(Source):
-    """One picture (JPEG, PNG, WebP and the like), turned the way that its EXIF data asks for."""
+    """An image file (JPEG, PNG, WebP, ...), oriented as its EXIF data specifies."""
 
     live = False
 
@@ -67,10 +68,10 @@ class ImageSource(Source):
         """Read and decode the file.
 
         Args:
-            path: the file.
+            path: The file.
 
         Raises:
-            SourceError: the file cannot be read or holds no whole picture.
+            SourceError: If the file cannot be read or decoded.
         """
         self.name = path.name
         try:
@@ -80,19 +81,19 @@ class ImageSource(Source):
             raise SourceError(f"{path} cannot be read: {error.strerror}") from error
         except cv2.error as error:
             raise SourceError(
-                f"{path} cannot be decoded: it is damaged or far too large, save it again"
+                f"{path} cannot be decoded: it is damaged or too large; save it again"
             ) from error
         if pixels is None:
-            raise SourceError(f"{path} is a damaged picture: save or copy it again")
+            raise SourceError(f"{path} is damaged; save or copy it again")
         image = av.VideoFrame.from_ndarray(pixels.astype(np.uint8, copy=False), format="bgr24")
         image.pts, image.time_base = 0, Fraction(1, 1000)
         self._frame: SourceFrame | None = SourceFrame(image, 0.0, time.time())
 
     def frames(self) -> Iterator[SourceFrame]:
-        """Give the picture, once."""
+        """Yield the image, once."""
         if self._frame is not None:
             yield self._frame
 
     def close(self) -> None:
-        """Let the picture go."""
+        """Release the image."""
         self._frame = None

@@ -1,4 +1,4 @@
-"""The pictures of a session, as they come: one slot for the returned video, one for captions."""
+"""Ingest of a stream's frames: the latest one for the returned video and for the captioner."""
 
 import asyncio
 import time
@@ -12,64 +12,64 @@ from stream.sources.source import Source, SourceError
 from stream.video import Frame, Slot
 
 
-class IntakeEnded(Exception):
-    """No more pictures come; the message says why."""
+class IngestEnded(Exception):
+    """No more frames will arrive; the message says why."""
 
 
-class Intake:
-    """Where the pictures of one session arrive."""
+class Ingest:
+    """The incoming frames of one stream; of each slot only the latest frame is kept."""
 
     def __init__(self) -> None:
-        """Start with no picture."""
-        self.to_return: Slot[Frame] = Slot()
+        """Start without a frame."""
+        self.to_annotate: Slot[Frame] = Slot()
         self.to_caption: Slot[Frame] = Slot()
         self.received = 0
-        self.newest_at = time.monotonic()
-        """When the last picture came, or the intake was made, on the monotonic clock."""
+        self.last_frame_at = time.monotonic()
+        """When the last frame arrived or, before the first, when this was created; monotonic
+        clock."""
 
     def put(self, frame: Frame) -> None:
-        """Take in a new picture."""
+        """Add a new frame."""
         self.received += 1
-        self.newest_at = time.monotonic()
-        self.to_return.put(frame)
+        self.last_frame_at = time.monotonic()
+        self.to_annotate.put(frame)
         self.to_caption.put(frame)
 
 
-async def read_track(track: MediaStreamTrack, intake: Intake) -> None:
-    """Take in what a peer sends, until the peer stops.
+async def ingest_track(track: MediaStreamTrack, ingest: Ingest) -> None:
+    """Ingest the video that a peer sends, until its track ends.
 
-    A track is read as fast as it comes whatever happens to the pictures: its own queue has no
-    bound.
+    The track is always read as fast as frames arrive, because its own queue is unbounded.
 
     Raises:
-        IntakeEnded: When the track ends.
+        IngestEnded: When the track ends.
     """
     while True:
         try:
             image = await track.recv()
         except MediaStreamError as problem:
-            raise IntakeEnded("the camera's track ended") from problem
+            raise IngestEnded("the camera's video track ended") from problem
         if isinstance(image, av.VideoFrame):
-            intake.put(Frame(image, time.time()))
+            ingest.put(Frame(image, time.time()))
 
 
-async def read_source(source: Source, intake: Intake) -> None:
-    """Take in what a source yields, read in a thread of its own.
+async def ingest_source(source: Source, ingest: Ingest) -> None:
+    """Ingest the frames of a source, which a dedicated thread reads; close it at the end.
 
     Raises:
-        IntakeEnded: When the source ends or fails.
+        IngestEnded: When the source ends or fails.
     """
     loop = asyncio.get_running_loop()
 
     def read() -> str:
         try:
             for frame in source.frames():
-                loop.call_soon_threadsafe(intake.put, Frame(frame.image, frame.captured))
+                loop.call_soon_threadsafe(ingest.put, Frame(frame.image, frame.captured))
         except SourceError as problem:
             return str(problem)
         return "the source ended"
 
-    # Not the loop's own executor: whoever reads for hours would leave none to encode.
+    # Not the loop's default executor: reading for hours would occupy a thread that encoding needs.
     thread = ThreadPoolExecutor(1, "source")
     reading = loop.run_in_executor(thread, read)
     try:
@@ -78,4 +78,4 @@ async def read_source(source: Source, intake: Intake) -> None:
         await asyncio.to_thread(source.close)
         await reading
         thread.shutdown(wait=False)
-    raise IntakeEnded(reason)
+    raise IngestEnded(reason)

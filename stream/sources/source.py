@@ -1,4 +1,4 @@
-"""What every source of frames offers."""
+"""The interface of all frame sources."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -10,53 +10,52 @@ import av
 
 
 class SourceError(RuntimeError):
-    """A source that cannot be opened or read; the message says what happened and what to do."""
+    """A source cannot be opened or read; the message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFrame:
-    """One picture of a source."""
+    """One frame of a source."""
 
     image: av.VideoFrame
-    """The picture, upright, in whatever pixel format the source has."""
+    """The frame, upright, in the source's own pixel format."""
 
     position_s: float
-    """Media time since the source's start, in seconds; it never goes back."""
+    """Media time since the start of the source, in seconds; it never decreases."""
 
     captured: float
-    """When the picture was taken (live) or read (recorded), in seconds since the Unix epoch."""
+    """When the frame was captured (live) or read (recorded), in seconds since the Unix epoch."""
 
 
 class Source(ABC):
-    """Somewhere that frames come from.
+    """A source of frames; a context manager that closes it.
 
-    A source is open once it is constructed, and belongs to one reader: call `frames` once, in a
-    thread that may block. `close` it, from any thread, whether or not `frames` came to its end.
+    A source is open once it is constructed, and has a single reader: call `frames` once, in a
+    thread that may block. Call `close` from any thread, whether or not `frames` has finished.
     """
 
     live: bool
-    """Whether frames come in real time, so that those not taken at once are lost."""
+    """Whether frames arrive in real time, so that those not taken at once are dropped."""
 
     name: str
-    """What to call the source in logs and messages; holds no credentials."""
+    """Name for logs and messages; holds no credentials."""
 
     replaced: int = 0
-    """Pictures that came live and were not taken in time."""
+    """Live frames that were dropped because the reader was too slow."""
 
     @abstractmethod
     def frames(self) -> Iterator[SourceFrame]:
-        """Give the frames in order, until the source ends or is closed.
+        """Yield the frames in order, until the source ends or is closed.
 
         Raises:
-            SourceError: the source failed before its end.
+            SourceError: If the source fails before its end.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """End `frames` and free what the source holds; closing twice does no harm."""
+        """End `frames` and free the source's resources; safe to call more than once."""
 
     def __enter__(self) -> Self:
-        """Give the source itself."""
         return self
 
     def __exit__(
@@ -65,5 +64,4 @@ class Source(ABC):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Close the source."""
         self.close()

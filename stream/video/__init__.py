@@ -1,23 +1,23 @@
-"""TODO."""
+"""Video of a stream: frames, what is drawn on them, and the tracks and encoders that send them."""
 
 from stream.video.annotated_track import AnnotatedTrack
-from stream.video.frame import Frame, Plane, Slot, blank, converted, planes
-from stream.video.overlay import Subtitle
+from stream.video.caption_overlay import OverlayText
+from stream.video.frame import Frame, Plane, Slot, blank_frame, convert_frame, yuv_planes
 from stream.video.shared_track import SharedVideo
-from stream.video.viewer_track import ViewerTrack, send_shared
-from stream.video.vp8 import encode_lightly
+from stream.video.viewer_track import ViewerTrack, send_shared_video
+from stream.video.vp8 import install_vp8_encoder
 
 __all__ = [
     "AnnotatedTrack",
     "Frame",
+    "OverlayText",
     "Plane",
     "SharedVideo",
     "Slot",
-    "Subtitle",
     "ViewerTrack",
-    "blank",
-    "converted",
-    "encode_lightly",
-    "planes",
-    "send_shared",
+    "blank_frame",
+    "convert_frame",
+    "install_vp8_encoder",
+    "send_shared_video",
+    "yuv_planes",
 ]

@@ -1,4 +1,4 @@
-"""The returned video: each picture as it comes, with the newest map and caption drawn into it."""
+"""The annotated video track: each frame with the newest caption and heat map drawn on it."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,48 +10,49 @@ from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 
 from inference.explanations import Map
+from stream.video.caption_overlay import CaptionOverlay, OverlayText
 from stream.video.frame import Frame, Slot
-from stream.video.heatmap_overlay import HeatOverlay
-from stream.video.overlay import CaptionOverlay, Subtitle
+from stream.video.heatmap_overlay import HeatmapOverlay
 
-Drawing = TypeVar("Drawing")
+Content = TypeVar("Content")
 
-
-_Prepared = TypeVar("_Prepared", contravariant=True)
+_Content = TypeVar("_Content", contravariant=True)
 
 
 class AnnotatedTrack(MediaStreamTrack):
-    """A video track that never waits for a caption or a map: it draws what there is."""
+    """A video track that draws what is prepared; it never waits for a caption or a map."""
 
     kind = "video"
+    returned: int
+    """Frames returned by `recv`."""
 
     def __init__(
         self,
         frames: Slot[Frame],
-        subtitle: Callable[[], Subtitle],
-        heat: Callable[[], Map | None],
-        painting: Executor,
-        preparing: Executor,
+        text: Callable[[], OverlayText],
+        heatmap: Callable[[], Map | None],
+        draw_executor: Executor,
+        prepare_executor: Executor,
     ) -> None:
-        """Return `frames`, each with what `heat` and `subtitle` say then.
+        """Annotate a stream's frames.
 
         Args:
-            frames: The pictures, newest first.
-            subtitle: What to write.
-            heat: The map to draw under it; None for none.
-            painting: Draws, a millisecond or so a picture.
-            preparing: Prepares each new caption and map, some milliseconds; no picture waits for
-                it.
+            frames: The newest frame.
+            text: Returns the text to draw now.
+            heatmap: Returns the heat map to draw under the text now, or None.
+            draw_executor: Draws on frames, about a millisecond each.
+            prepare_executor: Prepares each new text and map, some milliseconds each; frames are not
+                held up meanwhile.
         """
         super().__init__()
-        self._frames, self._painting = frames, painting
-        self._captions, self._heats = CaptionOverlay(), HeatOverlay()
-        self._subtitle = _Newest(subtitle, self._captions, preparing, Subtitle(""))
-        self._heat = _Newest(heat, self._heats, preparing, None)
+        self._frames, self._draw_executor = frames, draw_executor
+        self._caption_overlay, self._heatmap_overlay = CaptionOverlay(), HeatmapOverlay()
+        self._text = _Newest(text, self._caption_overlay, prepare_executor, OverlayText(""))
+        self._heatmap = _Newest(heatmap, self._heatmap_overlay, prepare_executor, None)
         self.returned = 0
 
     async def recv(self) -> av.VideoFrame:
-        """Wait for the next picture and return a copy of it with the map and the caption.
+        """Wait for the next frame, and return an annotated copy of it.
 
         Raises:
             MediaStreamError: If the track was stopped.
@@ -60,45 +61,45 @@ class AnnotatedTrack(MediaStreamTrack):
             raise MediaStreamError
         image = (await self._frames.take()).image
         size = image.width, image.height
-        drawn = await asyncio.get_running_loop().run_in_executor(
-            self._painting, self._draw, image, self._heat.get(*size), self._subtitle.get(*size)
+        annotated = await asyncio.get_running_loop().run_in_executor(
+            self._draw_executor, self._draw, image, self._heatmap.get(*size), self._text.get(*size)
         )
         self.returned += 1
-        return drawn
+        return annotated
 
-    def _draw(self, image: av.VideoFrame, heat: Map | None, subtitle: Subtitle) -> av.VideoFrame:
-        return self._captions.draw(self._heats.draw(image, heat), subtitle)
-
-
-class _Overlay(Protocol[_Prepared]):
-    """What draws, once it has prepared what is to be drawn."""
-
-    def is_prepared(self, wanted: _Prepared, width: int, height: int, /) -> bool: ...
-
-    def prepare(self, wanted: _Prepared, width: int, height: int, /) -> None: ...
+    def _draw(self, image: av.VideoFrame, heatmap: Map | None, text: OverlayText) -> av.VideoFrame:
+        return self._caption_overlay.draw(self._heatmap_overlay.draw(image, heatmap), text)
 
 
-class _Newest(Generic[Drawing]):
-    """What to draw now: what is wanted, or what was drawn before while that is prepared."""
+class _Overlay(Protocol[_Content]):
+    """An overlay whose content is prepared once for each frame size."""
+
+    def is_prepared(self, content: _Content, width: int, height: int, /) -> bool: ...
+
+    def prepare(self, content: _Content, width: int, height: int, /) -> None: ...
+
+
+class _Newest(Generic[Content]):
+    """The newest prepared content of an overlay; newer content is prepared in the background."""
 
     def __init__(
         self,
-        wanted: Callable[[], Drawing],
-        overlay: _Overlay[Drawing],
+        current: Callable[[], Content],
+        overlay: _Overlay[Content],
         executor: Executor,
-        drawn: Drawing,
+        initial: Content,
     ) -> None:
-        self._wanted, self._overlay, self._executor = wanted, overlay, executor
-        self._drawn = drawn
+        self._current, self._overlay, self._executor = current, overlay, executor
+        self._prepared = initial
         self._preparing: asyncio.Future[None] | None = None
 
-    def get(self, width: int, height: int) -> Drawing:
-        wanted = self._wanted()
-        if wanted == self._drawn or self._overlay.is_prepared(wanted, width, height):
-            self._drawn = wanted
+    def get(self, width: int, height: int) -> Content:
+        current = self._current()
+        if current == self._prepared or self._overlay.is_prepared(current, width, height):
+            self._prepared = current
         elif self._preparing is None or self._preparing.done():
             loop = asyncio.get_running_loop()
             self._preparing = loop.run_in_executor(
-                self._executor, self._overlay.prepare, wanted, width, height
+                self._executor, self._overlay.prepare, current, width, height
             )
-        return self._drawn
+        return self._prepared

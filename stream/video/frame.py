@@ -1,16 +1,4 @@
-"""A picture on its way through a session.
-
-The one place between two stages of the live path: newest wins.
-
-The pixels of a yuv420p video frame, as numpy sees them.
-
-Pictures in another size or pixel format, with nothing left behind.
-
-PyAV keeps FFmpeg's converter with each frame that was converted, for as long as the frame lives:
-some memory, and a thread for each core. Here a thread of ours has one for each kind of conversion.
-
-Mixing colours into the samples of a plane, prepared once and then applied to each frame.
-"""
+"""Video frames: the newest-wins slot between two stages, conversion, and access to YUV samples."""
 
 import asyncio
 import threading
@@ -30,56 +18,94 @@ Plane = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One decoded picture; its buffer is shared and must never be written to."""
+    """A decoded frame; its buffer is shared and must never be written to."""
 
     image: av.VideoFrame
     captured: float
-    """When the server had it, Unix time in seconds."""
+    """When the server received it, in seconds since the Unix epoch."""
 
 
 class Slot(Generic[Item]):
-    """Holds one item at most; what a newer one replaces is lost, and counted.
+    """Holds the newest item: an item that was not taken yet is replaced and counted.
 
     For one consumer, on the event loop.
     """
 
     replaced: int
-    """Items that were never taken."""
+    """Items that were replaced before they were taken."""
 
     def __init__(self) -> None:
-        """Make an empty slot."""
+        """Start empty."""
         self.replaced = 0
         self._items: list[Item] = []
         self._filled = asyncio.Event()
 
     def put(self, item: Item) -> None:
-        """Put the newest item in, in place of what is there."""
+        """Put in an item, in place of one that was not taken."""
         self.replaced += len(self._items)
         self._items = [item]
         self._filled.set()
 
     async def take(self) -> Item:
-        """Wait for an item that was not taken before, and take it."""
+        """Wait for an item and remove it."""
         await self._filled.wait()
         self._filled.clear()
         return self._items.pop()
 
 
-def planes(frame: av.VideoFrame) -> tuple[Plane, Plane, Plane]:
-    """Give the Y, U and V planes of a yuv420p frame as views into its own memory.
+class _Reformatters(threading.local):
+    """The reformatters of a thread, one for each kind of conversion.
 
-    Writing into a view writes into the frame. A frame from a decoder may be the reference of
-    frames still to come, so write only into frames made by `blank`.
+    A reformatter reuses FFmpeg's converter as long as the kind of conversion stays the same.
+    `VideoFrame.reformat` would keep a converter with each converted frame for as long as the frame
+    lives: some memory, and a thread per core.
+    """
+
+    def __init__(self) -> None:
+        """Start without reformatters, in each thread."""
+        self.by_kind: defaultdict[object, VideoReformatter] = defaultdict(VideoReformatter)
+
+
+_reformatters = _Reformatters()
+
+
+def convert_frame(
+    frame: av.VideoFrame,
+    pixel_format: str,
+    size: tuple[int, int] | None = None,
+    interpolation: Interpolation = Interpolation.BILINEAR,
+) -> av.VideoFrame:
+    """Convert a frame to another pixel format or size.
+
+    Args:
+        frame: Of any size and pixel format; it is only read.
+        pixel_format: FFmpeg's name of the format.
+        size: Width and height in pixels; the frame's own by default.
+        interpolation: How the frame is resized.
 
     Returns:
-        uint8 [height, width], and twice uint8 [ceil(height / 2), ceil(width / 2)]. The bytes that
-        pad a line to the frame's line size are left out.
+        A new frame; the frame itself if nothing needs to change.
+    """
+    width, height = size or (frame.width, frame.height)
+    reformatter = _reformatters.by_kind[pixel_format, size is None, interpolation]
+    return reformatter.reformat(frame, width, height, pixel_format, interpolation=interpolation)
+
+
+def yuv_planes(frame: av.VideoFrame) -> tuple[Plane, Plane, Plane]:
+    """Return the Y, U and V planes of a yuv420p frame as views into its memory.
+
+    Writing into a view writes into the frame. A decoder may use a frame that it returned as the
+    reference of later frames, so write only into frames made by `blank_frame`.
+
+    Returns:
+        uint8 [height, width], and twice uint8 [ceil(height / 2), ceil(width / 2)], without the
+        bytes that pad each line.
 
     Raises:
-        ValueError: the frame has another pixel format.
+        ValueError: If the frame has another pixel format.
     """
     if frame.format.name != "yuv420p":
-        raise ValueError(f"expected a yuv420p frame, got {frame.format.name}: reformat it first")
+        raise ValueError(f"expected a yuv420p frame, got {frame.format.name}; convert it first")
     y, u, v = (
         np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, -1)[:, : plane.width]
         for plane in frame.planes
@@ -87,13 +113,13 @@ def planes(frame: av.VideoFrame) -> tuple[Plane, Plane, Plane]:
     return y, u, v
 
 
-def blank(width: int, height: int, like: av.VideoFrame | None = None) -> av.VideoFrame:
-    """Make a yuv420p frame whose pixels are still to be written.
+def blank_frame(width: int, height: int, like: av.VideoFrame | None = None) -> av.VideoFrame:
+    """Create a yuv420p frame with uninitialised samples.
 
     Args:
-        width: in pixels.
-        height: in pixels.
-        like: a frame whose timestamps and colour description the new one takes over.
+        width: In pixels.
+        height: In pixels.
+        like: A frame whose timestamps and colour description are copied.
     """
     frame = av.VideoFrame(width, height, "yuv420p")
     if like is not None:
@@ -109,46 +135,15 @@ def blank(width: int, height: int, like: av.VideoFrame | None = None) -> av.Vide
     return frame
 
 
-class _Converters(threading.local):
-    """What was made for a kind of conversion it does at once; for another it is made anew."""
-
-    def __init__(self) -> None:
-        """Begin with none, in each thread."""
-        self.of: defaultdict[object, VideoReformatter] = defaultdict(VideoReformatter)
-
-
-_converters = _Converters()
-
-
-def converted(
-    frame: av.VideoFrame,
-    pixel_format: str,
-    size: tuple[int, int] | None = None,
-    interpolation: Interpolation = Interpolation.BILINEAR,
-) -> av.VideoFrame:
-    """Convert a frame, which is only read.
-
-    Args:
-        frame: Of any size and format.
-        pixel_format: By FFmpeg's name.
-        size: Width and height; the frame's own when None.
-        interpolation: How a size is changed.
-
-    Returns:
-        A new frame; the frame itself if it is as it is to be.
-    """
-    width, height = size or (frame.width, frame.height)
-    converter = _converters.of[pixel_format, size is None, interpolation]
-    return converter.reformat(frame, width, height, pixel_format, interpolation=interpolation)
-
-
 @dataclass(frozen=True, slots=True)
-class Mixture:
-    """What becomes of the samples of some rows of a plane: (sample * keep + add) / 256.
+class Blend:
+    """A colour layer to blend into the samples of a plane: (sample * keep + add) / 256.
+
+    It is computed once and applied to many frames.
 
     Attributes:
-        keep: uint16 [rows, width], from 0 to 256.
-        add: uint16 [rows, width], the drawn colour's part and one half for rounding.
+        keep: uint16 [rows, width], 0..256.
+        add: uint16 [rows, width], the weighted colour plus one half for rounding.
         product: uint16 [rows, width], scratch space.
     """
 
@@ -157,7 +152,7 @@ class Mixture:
     product: NDArray[np.uint16]
 
     def apply(self, source: Plane, target: Plane) -> None:
-        """Mix into the source's rows, writing to the target's."""
+        """Blend the layer into the source, and write the result to the target."""
         np.multiply(source, self.keep, out=self.product)
         np.add(self.product, self.add, out=self.product)
         np.right_shift(self.product, 8, out=self.product)

@@ -1,7 +1,7 @@
-"""A map over the returned video: how much each place of the picture mattered, in colours.
+"""The heat map on the annotated video: the importance of each place in the frame, as colours.
 
-A map is turned once into what is to be mixed into the Y, U and V planes; each frame then costs one
-multiplication and one addition per sample. A place that did not matter is seen as it came.
+A map is turned once into a layer for each of the Y, U and V planes; each frame then costs one
+multiplication and one addition per sample. Places of no importance stay as they are.
 """
 
 import threading
@@ -11,14 +11,13 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.explanations import COLOURS, OPACITIES, Map, levels_of
-from stream.video.frame import Mixture, blank, converted, planes
+from inference.explanations import COLORMAP, OPACITIES, Map, to_levels
+from stream.video.frame import Blend, blank_frame, convert_frame, yuv_planes
 
-CACHED = 2
-"""Renderings kept: the present map, and the one before while frames of both are around."""
+_MAX_CACHED = 2
+"""Maps kept: the current one, and the one before while frames still use it."""
 
-
-_TO_YUV = np.array(
+_RGB_TO_YUV = np.array(
     [
         [65.481, 128.553, 24.966],
         [-37.797, -74.203, 112.0],
@@ -27,86 +26,84 @@ _TO_YUV = np.array(
 )
 """ITU-R BT.601, from RGB in 0..1 to Y, U and V in video range."""
 
-
 _BLACK = np.array([16, 128, 128])
 
+Blends = tuple[Blend, Blend, Blend]
 
-Mixtures = tuple[Mixture, Mixture, Mixture]
 
-
-class HeatOverlay:
-    """Draws the maps of one stream: one thread draws, another may prepare meanwhile."""
+class HeatmapOverlay:
+    """Draws the maps of one stream: one thread may draw while another prepares."""
 
     def __init__(self) -> None:
-        """Start with nothing drawn."""
-        self._prepared: OrderedDict[tuple[Map, int, int], Mixtures] = OrderedDict()
+        """Start without prepared maps."""
+        self._prepared: OrderedDict[tuple[Map, int, int], Blends] = OrderedDict()
         self._lock = threading.Lock()
 
-    def is_prepared(self, heat: Map | None, width: int, height: int) -> bool:
-        """Whether the map can be drawn into frames of this size at once."""
-        return _is_blank(heat) or (heat, width, height) in self._prepared
+    def is_prepared(self, heatmap: Map | None, width: int, height: int) -> bool:
+        """Return whether the map can be drawn on frames of this size at once."""
+        return _is_blank(heatmap) or (heatmap, width, height) in self._prepared
 
-    def prepare(self, heat: Map | None, width: int, height: int) -> None:
-        """Colour the map for frames of this size, some milliseconds' work."""
-        if heat is not None and not _is_blank(heat):
-            self._mixtures(heat, width, height)
+    def prepare(self, heatmap: Map | None, width: int, height: int) -> None:
+        """Colour the map for frames of this size, which takes some milliseconds."""
+        if heatmap is not None and not _is_blank(heatmap):
+            self._blends(heatmap, width, height)
 
-    def draw(self, frame: av.VideoFrame, heat: Map | None) -> av.VideoFrame:
-        """Give the frame with a map over it.
+    def draw(self, frame: av.VideoFrame, heatmap: Map | None) -> av.VideoFrame:
+        """Return the frame with a map drawn over it.
 
         Args:
             frame: Of any size and pixel format; it is only read.
-            heat: The map, over the whole frame.
+            heatmap: The map, which covers the whole frame.
 
         Returns:
-            A new yuv420p frame with the same timestamps; the frame itself where there is nothing
-            to draw.
+            A new yuv420p frame with the same timestamps; the frame itself if there is nothing to
+            draw.
         """
-        if heat is None or _is_blank(heat):
+        if heatmap is None or _is_blank(heatmap):
             return frame
-        mixtures = self._mixtures(heat, frame.width, frame.height)
-        picture = converted(frame, "yuv420p")
-        drawn = blank(picture.width, picture.height, like=picture)
-        for source, target, mixture in zip(planes(picture), planes(drawn), mixtures, strict=True):
-            mixture.apply(source, target)
+        blends = self._blends(heatmap, frame.width, frame.height)
+        source = convert_frame(frame, "yuv420p")
+        drawn = blank_frame(source.width, source.height, like=source)
+        for before, after, blend in zip(yuv_planes(source), yuv_planes(drawn), blends, strict=True):
+            blend.apply(before, after)
         return drawn
 
-    def _mixtures(self, heat: Map, width: int, height: int) -> Mixtures:
-        key = (heat, width, height)
+    def _blends(self, heatmap: Map, width: int, height: int) -> Blends:
+        key = (heatmap, width, height)
         with self._lock:
             if key in self._prepared:
                 self._prepared.move_to_end(key)
                 return self._prepared[key]
-        mixtures = _colour(heat, width, height)
+        blends = _colour(heatmap, width, height)
         with self._lock:
-            self._prepared[key] = mixtures
-            if len(self._prepared) > CACHED:
+            self._prepared[key] = blends
+            if len(self._prepared) > _MAX_CACHED:
                 self._prepared.popitem(last=False)
-        return mixtures
+        return blends
 
 
-def _is_blank(heat: Map | None) -> bool:
-    return heat is None or not heat.values.any()
+def _is_blank(heatmap: Map | None) -> bool:
+    return heatmap is None or not heatmap.values.any()
 
 
-def _colour(heat: Map, width: int, height: int) -> Mixtures:
-    luma = levels_of(heat, height, width)
-    chroma = levels_of(heat, (height + 1) // 2, (width + 1) // 2)
-    y, u, v = _ADDED
-    return _mixture(luma, y), _mixture(chroma, u), _mixture(chroma, v)
+def _colour(heatmap: Map, width: int, height: int) -> Blends:
+    luma = to_levels(heatmap, height, width)
+    chroma = to_levels(heatmap, (height + 1) // 2, (width + 1) // 2)
+    y, u, v = _ADD
+    return _blend(luma, y), _blend(chroma, u), _blend(chroma, v)
 
 
-def _mixture(levels: NDArray[np.uint8], added: NDArray[np.uint16]) -> Mixture:
-    return Mixture(keep=_KEPT[levels], add=added[levels], product=np.empty(levels.shape, np.uint16))
+def _blend(levels: NDArray[np.uint8], add: NDArray[np.uint16]) -> Blend:
+    return Blend(keep=_KEEP[levels], add=add[levels], product=np.empty(levels.shape, np.uint16))
 
 
-def _tables() -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
-    """What each level keeps of a sample, [LEVELS], and what it adds to Y, U and V, [3, LEVELS]."""
-    colours = COLOURS / 255 @ _TO_YUV.T + _BLACK
-    kept = np.rint(256 * (1 - OPACITIES))
-    # From what is kept as it is rounded: the shares of sample and colour must make a whole.
-    added = (256 - kept)[:, None] * colours + 128
-    return kept.astype(np.uint16), np.rint(added).astype(np.uint16).T
+def _blend_tables() -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
+    """Return the weight of a sample at each level, [LEVELS], and what is added, [3, LEVELS]."""
+    colours = COLORMAP / 255 @ _RGB_TO_YUV.T + _BLACK
+    keep = np.rint(256 * (1 - OPACITIES))
+    # From the rounded weight, so that the weights of sample and colour add up to 256.
+    add = (256 - keep)[:, None] * colours + 128
+    return keep.astype(np.uint16), np.rint(add).astype(np.uint16).T
 
 
-_KEPT, _ADDED = _tables()
+_KEEP, _ADD = _blend_tables()

@@ -1,8 +1,8 @@
-"""One video for many viewers: each picture is drawn and encoded once, and its packet shared.
+"""One video for many viewers: each frame is drawn and encoded once, and its packet is shared.
 
-A viewer's line governs nothing but what that viewer gets: the rate of bits is the same for all,
-losses are mended by each sender from its own history (RFC 4585, RFC 4588), and a viewer that falls
-behind loses packets up to the next key frame.
+A viewer's connection affects nobody else's video: the bit rate is the same for all, lost packets
+are resent by each sender from its own history (RFC 4585, RFC 4588), and a viewer that falls behind
+loses packets up to the next key frame.
 """
 
 import asyncio
@@ -18,70 +18,66 @@ from stream.rate_limit import RateLimit
 from stream.video.viewer_track import ViewerTrack
 from stream.video.vp8 import CLOCK_RATE, SharedVp8Encoder, VideoPacket
 
-_SHARED_KEY_S = 0.25
-"""Who joins so soon after a key frame is given that one, and what came after it."""
+_REUSE_KEY_FRAME_S = 0.25
+"""A viewer that joins this soon after a key frame gets it and the packets since, not a new one."""
 
-
-_KEY_INTERVAL_S = 1.0
-"""Viewers that lost pictures get a key frame this often at most."""
-
+_KEY_FRAME_INTERVAL_S = 1.0
+"""Minimum time between key frames for viewers that have lost packets."""
 
 _STANDSTILL_S = 0.2
-"""A source that gives no picture for so long gives its last one again to those who need one."""
+"""If the source returns no frame for this long, the last one is encoded again when a key frame is
+due."""
 
+_RETRY_S = 0.5
 
-_PAUSE_S = 0.5
-
-
-_COMPLAINTS_PER_S = 1 / 60
-
+_LOGGED_FAILURES_PER_S = 1 / 60
 
 logger = logging.getLogger(__name__)
 
 
 class SharedVideo:
-    """Encodes a track's pictures while somebody watches, and only then; on the event loop."""
+    """Encodes a track's frames while it has viewers; use it on the event loop."""
 
     encoded: int
-    """Pictures that were encoded."""
+    """Frames encoded."""
     key_frames: int
-    """Those of them that are key frames."""
+    """Frames encoded as key frames."""
     failed: int
-    """Pictures that could not be drawn or encoded."""
+    """Frames that could not be drawn or encoded."""
 
     def __init__(self, track: MediaStreamTrack, executor: Executor) -> None:
-        """Share a video track that nobody else reads; pictures are encoded in the executor."""
+        """Share a video track, which must have no other reader; the executor encodes."""
         self.encoded = self.key_frames = self.failed = 0
         self._track, self._executor = track, executor
         self._viewers: set[ViewerTrack] = set()
-        self._reading: set[ViewerTrack] = set()
-        self._lost = 0
-        self._pump: asyncio.Task[None] | None = None
-        self._coming: asyncio.Future[av.VideoFrame] | None = None
-        self._last: av.VideoFrame | None = None
-        self._key_due: float | None = None
-        self._key_at = -_KEY_INTERVAL_S
-        self._since_key: list[VideoPacket] = []
-        self._stamp = 0
+        self._readers: set[ViewerTrack] = set()
+        self._dropped_by_former = 0
+        self._task: asyncio.Task[None] | None = None
+        self._receiving: asyncio.Future[av.VideoFrame] | None = None
+        self._last_frame: av.VideoFrame | None = None
+        self._key_frame_due: float | None = None
+        self._key_frame_at = -_KEY_FRAME_INTERVAL_S
+        self._since_key_frame: list[VideoPacket] = []
+        self._pts = 0
         self._closed = False
-        self._complaints = RateLimit(_COMPLAINTS_PER_S)
+        self._logged_failures = RateLimit(_LOGGED_FAILURES_PER_S)
 
     @property
     def viewers(self) -> int:
-        """How many watch."""
+        """Number of viewers."""
         return len(self._viewers)
 
     @property
     def dropped(self) -> int:
-        """Packets that viewers have lost because they were too slow, of all of them together."""
-        return self._lost + sum(viewer.dropped for viewer in self._viewers)
+        """Packets that all viewers together have lost because they were too slow."""
+        return self._dropped_by_former + sum(viewer.dropped for viewer in self._viewers)
 
     def watch(self) -> ViewerTrack:
-        """Give the track for one more viewer; its `stop` ends it.
+        """Return the track of one more viewer; stop it when the viewer leaves.
 
-        What a viewer gets begins with its first `recv`: it may take a while to connect.
+        Packets are queued from its first `recv`, because a viewer may take a while to connect.
         """
-        track = ViewerTrack(self._join, self._leave, self.request_key_frame)
+        track = ViewerTrack(self._on_join, self._on_leave, self.request_key_frame)
         if self._closed:
             track.stop()
         else:
@@ -89,106 +85,102 @@ class SharedVideo:
         return track
 
     def request_key_frame(self) -> None:
-        """Mend the picture of a viewer that lost some of it; once a second at most."""
-        self._demand_key_frame(max(time.monotonic(), self._key_at + _KEY_INTERVAL_S))
+        """Encode a key frame for a viewer that has lost packets; at most once a second."""
+        self._schedule_key_frame(max(time.monotonic(), self._key_frame_at + _KEY_FRAME_INTERVAL_S))
 
     async def close(self) -> None:
-        """End every viewer's track; safe to call more than once."""
+        """Stop every viewer's track; safe to call more than once."""
         self._closed = True
         for viewer in list(self._viewers):
             viewer.stop()
-        if self._pump:
-            self._pump.cancel()
-            await asyncio.gather(self._pump, return_exceptions=True)
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
 
-    # Who watches.
-
-    def _join(self, viewer: ViewerTrack) -> None:
-        self._reading.add(viewer)
+    def _on_join(self, viewer: ViewerTrack) -> None:
+        self._readers.add(viewer)
         now = time.monotonic()
-        if now - self._key_at < _SHARED_KEY_S:
-            for packet in self._since_key:
+        if now - self._key_frame_at < _REUSE_KEY_FRAME_S:
+            for packet in self._since_key_frame:
                 viewer.put(packet)
         else:
-            self._demand_key_frame(now)
-        if self._pump is None:
-            self._pump = asyncio.create_task(self._run(), name="shared video")
+            self._schedule_key_frame(now)
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="shared video")
 
-    def _leave(self, viewer: ViewerTrack) -> None:
+    def _on_leave(self, viewer: ViewerTrack) -> None:
         if viewer in self._viewers:
             self._viewers.remove(viewer)
-            self._lost += viewer.dropped
-        self._reading.discard(viewer)
+            self._dropped_by_former += viewer.dropped
+        self._readers.discard(viewer)
 
-    def _demand_key_frame(self, when: float) -> None:
-        self._key_due = when if self._key_due is None else min(when, self._key_due)
-
-    # What they see.
+    def _schedule_key_frame(self, at: float) -> None:
+        self._key_frame_due = at if self._key_frame_due is None else min(at, self._key_frame_due)
 
     async def _run(self) -> None:
         encoder = SharedVp8Encoder()
         try:
-            while self._reading:
+            while self._readers:
                 try:
-                    if picture := await self._next_picture():
-                        await self._encode(encoder, picture)
+                    if frame := await self._next_frame():
+                        await self._encode(encoder, frame)
                 except MediaStreamError:
                     for viewer in list(self._viewers):
                         viewer.stop()
                 except Exception:
-                    await self._endure()
+                    await self._recover()
                     encoder = SharedVp8Encoder()
         finally:
-            if self._coming:
-                self._coming.cancel()
-            self._pump = self._coming = None
-            self._since_key = []
+            if self._receiving:
+                self._receiving.cancel()
+            self._task = self._receiving = None
+            self._since_key_frame = []
 
-    async def _next_picture(self) -> av.VideoFrame | None:
-        """Wait for a picture, or give the last one again to who waits for a key frame."""
-        if self._coming is None:
-            self._coming = asyncio.ensure_future(_receive(self._track))
-        done, _ = await asyncio.wait([self._coming], timeout=_STANDSTILL_S)
+    async def _next_frame(self) -> av.VideoFrame | None:
+        """Wait for a frame; at a standstill, return the last one if a key frame is due."""
+        if self._receiving is None:
+            self._receiving = asyncio.ensure_future(_receive(self._track))
+        done, _ = await asyncio.wait([self._receiving], timeout=_STANDSTILL_S)
         if done:
-            coming, self._coming = self._coming, None
-            self._last = coming.result()
-            return self._last
-        return self._last if self._key_is_due() else None
+            receiving, self._receiving = self._receiving, None
+            self._last_frame = receiving.result()
+            return self._last_frame
+        return self._last_frame if self._is_key_frame_due() else None
 
-    async def _encode(self, encoder: SharedVp8Encoder, picture: av.VideoFrame) -> None:
-        # By this clock and not by the source's, which begins anew when the source does.
-        self._stamp = max(self._stamp + 1, int(time.monotonic() * CLOCK_RATE))
-        stamp, key = self._stamp, self._key_is_due()
+    async def _encode(self, encoder: SharedVp8Encoder, frame: av.VideoFrame) -> None:
+        # Timestamps of this clock, not of the source, whose clock restarts when it does.
+        self._pts = max(self._pts + 1, int(time.monotonic() * CLOCK_RATE))
+        pts, key_frame = self._pts, self._is_key_frame_due()
         packet = await asyncio.get_running_loop().run_in_executor(
-            self._executor, lambda: encoder.encode(picture, stamp, key=key)
+            self._executor, lambda: encoder.encode(frame, pts, key_frame=key_frame)
         )
         if packet:
-            self._hand_out(packet)
+            self._distribute(packet)
 
-    def _hand_out(self, packet: VideoPacket) -> None:
+    def _distribute(self, packet: VideoPacket) -> None:
         self.encoded += 1
         now = time.monotonic()
         if packet.is_keyframe:
             self.key_frames += 1
-            self._key_at, self._key_due, self._since_key = now, None, []
-        if now - self._key_at < _SHARED_KEY_S:
-            self._since_key.append(packet)
+            self._key_frame_at, self._key_frame_due, self._since_key_frame = now, None, []
+        if now - self._key_frame_at < _REUSE_KEY_FRAME_S:
+            self._since_key_frame.append(packet)
         else:
-            self._since_key = []
-        for viewer in self._reading:
+            self._since_key_frame = []
+        for viewer in self._readers:
             viewer.put(packet)
 
-    def _key_is_due(self) -> bool:
-        return self._key_due is not None and self._key_due <= time.monotonic()
+    def _is_key_frame_due(self) -> bool:
+        return self._key_frame_due is not None and self._key_frame_due <= time.monotonic()
 
-    async def _endure(self) -> None:
+    async def _recover(self) -> None:
         self.failed += 1
-        if self._complaints.take():
-            logger.exception("a picture could not be shared; %s so far", self.failed)
-        await asyncio.sleep(_PAUSE_S)
+        if self._logged_failures.take():
+            logger.exception("a frame could not be drawn or encoded; %s so far", self.failed)
+        await asyncio.sleep(_RETRY_S)
 
 
 async def _receive(track: MediaStreamTrack) -> av.VideoFrame:
-    picture = await track.recv()
-    assert isinstance(picture, av.VideoFrame)
-    return picture
+    frame = await track.recv()
+    assert isinstance(frame, av.VideoFrame)
+    return frame

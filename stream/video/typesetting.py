@@ -1,4 +1,4 @@
-"""Setting a text in lines that fit a width."""
+"""Typesetting: breaks a text into balanced lines that fit a width and a height."""
 
 import functools
 import math
@@ -8,71 +8,69 @@ from PIL import ImageFont
 
 ELLIPSIS = "…"
 
+_SIZE_FACTORS = (1.0, 0.9, 0.8)
+"""Font sizes to try before a text is truncated, as factors of the requested size."""
 
-SHRINKING = (1.0, 0.9, 0.8)
-"""The sizes tried, as parts of the one asked for, before a text is cut."""
-
-
-MAX_CHARACTERS = 600
-"""More than fits on any frame; what lies beyond is not even measured."""
+_MAX_CHARACTERS = 600
+"""More than fits on any frame; the rest is not measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class Paragraph:
-    """A text in lines, none wider than asked for."""
+    """A text in lines, and its font."""
 
     lines: tuple[str, ...]
     font: ImageFont.FreeTypeFont
 
     @property
     def line_height(self) -> int:
-        """From one baseline to the next, in pixels."""
+        """Distance between two baselines, in pixels."""
         return sum(self.font.getmetrics())
 
     @property
     def height(self) -> int:
-        """In pixels."""
+        """Height of all lines, in pixels."""
         return self.line_height * len(self.lines)
 
 
 def typeset(text: str, width: int, height: int, size: int, max_lines: int) -> Paragraph:
-    """Set a text as large as it fits, in lines of about one length.
+    """Break a text into lines of about equal length.
 
-    A text that takes too many lines is set a little smaller, and then cut, with an ellipsis. A
-    word that is wider than a line is broken.
+    A text that needs too many lines is set up to a fifth smaller, and then truncated with an
+    ellipsis. A word that is wider than a line is broken.
 
     Args:
-        text: to set; runs of white space count as one space, and control characters as none.
-        width: that no line exceeds, in pixels.
-        height: that the lines together do not exceed, in pixels, unless a single one does.
-        size: of the type, in pixels.
-        max_lines: how many lines there may be.
+        text: The text; runs of white space become one space, control characters a space.
+        width: Maximum width of a line, in pixels.
+        height: Maximum height of all lines, in pixels; a single line may exceed it.
+        size: Font size, in pixels.
+        max_lines: Maximum number of lines.
 
     Returns:
-        The lines; none where there is nothing to print, or not a letter fits into the width.
+        The lines; none if there is nothing to print, or not even a letter fits the width.
     """
     printable = "".join(character if character.isprintable() else " " for character in text)
-    words = " ".join(printable.split())[: MAX_CHARACTERS + 1].split()
-    whole = sum(map(len, words)) + len(words) - 1 <= MAX_CHARACTERS
-    for part in SHRINKING:
-        font = _font(max(1, round(size * part)))
-        most = max(1, min(max_lines, height // sum(font.getmetrics())))
+    words = " ".join(printable.split())[: _MAX_CHARACTERS + 1].split()
+    is_complete = sum(map(len, words)) + len(words) - 1 <= _MAX_CHARACTERS
+    for factor in _SIZE_FACTORS:
+        font = _font(max(1, round(size * factor)))
+        line_limit = max(1, min(max_lines, height // sum(font.getmetrics())))
         ruler = _Ruler(font)
         lines = _break(words, ruler, width)
-        if len(lines) <= most and whole:
+        if len(lines) <= line_limit and is_complete:
             return Paragraph(tuple(_balance(lines, ruler, width)), font)
-    return Paragraph(tuple(_cut(lines[:most], ruler, width)), font)
+    return Paragraph(tuple(_truncate(lines[:line_limit], ruler, width)), font)
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont:
     font = ImageFont.load_default(size)
     if not isinstance(font, ImageFont.FreeTypeFont):
-        raise RuntimeError("Pillow was built without FreeType: install Pillow from its wheel")
+        raise RuntimeError("Pillow was built without FreeType; install it from a wheel")
     return font
 
 
 class _Ruler:
-    """Measures lines; each word is measured once."""
+    """Measures lines, each word only once."""
 
     def __init__(self, font: ImageFont.FreeTypeFont) -> None:
         self._measure = functools.cache(font.getlength)
@@ -83,7 +81,7 @@ class _Ruler:
 
 
 def _break(words: list[str], ruler: _Ruler, width: float) -> list[str]:
-    """Fill line after line, each as full as it gets."""
+    """Break words into lines greedily."""
     lines: list[str] = []
     line = ""
     for word in words:
@@ -99,7 +97,7 @@ def _break(words: list[str], ruler: _Ruler, width: float) -> list[str]:
 
 
 def _break_word(word: str, ruler: _Ruler, width: float) -> list[str]:
-    """Cut a word into pieces that fit; a letter that does not fit by itself is left out."""
+    """Break a word into pieces that fit; letters wider than a line are dropped."""
     pieces = [""]
     for letter in word:
         if ruler(pieces[-1] + letter) <= width:
@@ -110,7 +108,7 @@ def _break_word(word: str, ruler: _Ruler, width: float) -> list[str]:
 
 
 def _balance(lines: list[str], ruler: _Ruler, width: int) -> list[str]:
-    """Break the same text anew, at the narrowest width that takes no more lines."""
+    """Break the text again at the narrowest width that needs no more lines."""
     if len(lines) < 2:
         return lines
     words = " ".join(lines).split(" ")
@@ -124,8 +122,8 @@ def _balance(lines: list[str], ruler: _Ruler, width: int) -> list[str]:
     return _break(words, ruler, wide)
 
 
-def _cut(lines: list[str], ruler: _Ruler, width: int) -> list[str]:
-    """End the last line with an ellipsis, after a whole word where there are several."""
+def _truncate(lines: list[str], ruler: _Ruler, width: int) -> list[str]:
+    """End the last line with an ellipsis, after a whole word if there are several."""
     *kept, last = lines
     while last and ruler(last + ELLIPSIS) > width:
         last = last.rpartition(" ")[0] or last[:-1]

@@ -1,7 +1,4 @@
-"""What one viewer is sent of a video that many watch, over a bounded door of its own.
-
-How a shared video is put on a viewer's connection.
-"""
+"""The track of one viewer of a shared video: a bounded queue of packets, each sent as encoded."""
 
 import asyncio
 from collections import deque
@@ -13,16 +10,16 @@ from aiortc.mediastreams import MediaStreamError
 
 from stream.video.vp8 import VideoPacket
 
-ROOM = 30
-"""Packets that wait for a viewer: one or two seconds."""
+QUEUE_SIZE = 30
+"""Packets queued for a viewer: one or two seconds of video."""
 
-_SHARED = ("video/vp8", "video/rtx")
+_SHARED_CODECS = ("video/vp8", "video/rtx")
 
 
 class ViewerTrack(MediaStreamTrack):
-    """Packets of a shared video, each begun by a key frame, for one sender.
+    """Packets of a shared video for one sender, starting with a key frame.
 
-    aiortc's sender packs an `av.Packet` into RTP as it is.
+    aiortc's sender packs an `av.Packet` into RTP without encoding it.
     """
 
     kind = "video"
@@ -33,79 +30,85 @@ class ViewerTrack(MediaStreamTrack):
 
     def __init__(
         self,
-        joined: Callable[["ViewerTrack"], None],
-        left: Callable[["ViewerTrack"], None],
-        key_frame_wanted: Callable[[], None],
+        on_join: Callable[["ViewerTrack"], None],
+        on_leave: Callable[["ViewerTrack"], None],
+        request_key_frame: Callable[[], None],
     ) -> None:
-        """Be told when the viewer reads first, when it stops, and when it needs a key frame."""
+        """Create the track of a viewer that has not read yet.
+
+        Args:
+            on_join: Called when the viewer reads for the first time.
+            on_leave: Called when the track is stopped.
+            request_key_frame: Called when the viewer needs a key frame.
+        """
         super().__init__()
         self.dropped = self.returned = 0
-        self.key_frame_wanted = key_frame_wanted
-        self._on_joined, self._on_left = joined, left
-        self._joined = self._begun = False
-        self._needs_key = True
+        self.request_key_frame = request_key_frame
+        self._on_join, self._on_leave = on_join, on_leave
+        self._has_joined = self._has_started = False
+        self._needs_key_frame = True
         self._packets: deque[VideoPacket] = deque()
-        self._came = asyncio.Event()
+        self._has_packets = asyncio.Event()
 
     def put(self, packet: VideoPacket) -> None:
-        """Let a packet wait for the viewer, which loses all up to a key frame if it is too slow."""
-        if len(self._packets) == ROOM:
-            self.dropped += ROOM
+        """Queue a packet; when the queue is full, drop it all up to the next key frame."""
+        if len(self._packets) == QUEUE_SIZE:
+            self.dropped += QUEUE_SIZE
             self._packets.clear()
-            self._needs_key = True
-        if self._needs_key and not packet.is_keyframe:
-            self.dropped += self._begun
+            self._needs_key_frame = True
+        if self._needs_key_frame and not packet.is_keyframe:
+            self.dropped += self._has_started
             return
-        self._begun, self._needs_key = True, False
+        self._has_started, self._needs_key_frame = True, False
         self._packets.append(packet)
-        self._came.set()
+        self._has_packets.set()
 
     async def recv(self) -> VideoPacket:
-        """Wait for the next packet; the first is a key frame.
+        """Wait for the next packet; the first one is a key frame.
 
         Raises:
             MediaStreamError: If the track was stopped.
         """
-        if not self._joined and self.readyState == "live":
-            self._joined = True
-            self._on_joined(self)
-        elif self._needs_key and not self._packets:
-            self.key_frame_wanted()
+        if not self._has_joined and self.readyState == "live":
+            self._has_joined = True
+            self._on_join(self)
+        elif self._needs_key_frame and not self._packets:
+            self.request_key_frame()
         while not self._packets and self.readyState == "live":
-            self._came.clear()
-            await self._came.wait()
+            self._has_packets.clear()
+            await self._has_packets.wait()
         if self.readyState != "live":
             raise MediaStreamError
         self.returned += 1
         return self._packets.popleft()
 
     def stop(self) -> None:
-        """Send nothing more; safe to call more than once."""
+        """End the track; safe to call more than once."""
         super().stop()
         self._packets.clear()
-        self._came.set()
-        self._on_left(self)
+        self._has_packets.set()
+        self._on_leave(self)
 
 
-def send_shared(
+def send_shared_video(
     peer: RTCPeerConnection,
     track: ViewerTrack,
     direction: Literal["sendonly", "sendrecv"] = "sendonly",
 ) -> None:
-    """Send a shared video to a peer whose offer is not applied yet.
+    """Send a shared video to a peer; call this before `setRemoteDescription`.
 
-    VP8 alone is agreed on, since that is what is encoded, and what the peer asks for by PLI or FIR
-    (RFC 4585, RFC 5104) reaches the shared encoder.
+    Only VP8 is negotiated, because the video is encoded as VP8. The peer's requests for a key frame
+    by PLI or FIR (RFC 4585, RFC 5104) reach the shared encoder.
 
     Args:
-        peer: The viewer's connection; `setRemoteDescription` comes after this.
-        track: What `SharedVideo.watch` gave.
-        direction: "sendrecv" for one whose own pictures are shared and who sees them too.
+        peer: The viewer's connection.
+        track: The viewer's track, from `SharedVideo.watch`.
+        direction: "sendrecv" for a peer that views its own shared video.
     """
     transceiver = peer.addTransceiver(track, direction)
     capabilities = RTCRtpSender.getCapabilities("video").codecs
     transceiver.setCodecPreferences(
-        [codec for codec in capabilities if codec.mimeType.lower() in _SHARED]
+        [codec for codec in capabilities if codec.mimeType.lower() in _SHARED_CODECS]
     )
-    # aiortc keeps a request for its own encoder, which a track of packets does not use.
-    transceiver.sender._send_keyframe = track.key_frame_wanted  # type: ignore[method-assign]
+    # aiortc passes a key frame request to its own encoder, which a track of packets does not use.
+    transceiver.sender._send_keyframe = track.request_key_frame  # type: ignore[method-assign]

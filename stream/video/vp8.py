@@ -1,13 +1,9 @@
-"""libvpx, set to encode VP8 (RFC 6386) live: at little cost, and with drawn type kept sharp.
+"""VP8 encoding (RFC 6386) by libvpx, for live video with text drawn on it, at low cost.
 
-VP8 (RFC 6386) encoded once for everybody who watches, by libvpx.
-
-VP8 for one who sees their own stream: aiortc's encoder, with settings that cost less.
-
-aiortc has libvpx take the noise out of what it encodes, which costs a sixth of the time, and here
-is the picture's loss: the type drawn into it is no noise. Without that, and at a higher fixed
-speed, footage of 640x480 takes 3.4 ms a picture instead of 5.7 at 1.5 Mbit/s, and 2.4 instead of
-4.6 at 1 Mbit/s, and is 2 to 3 dB nearer to what was encoded.
+aiortc's own encoder turns libvpx's noise reduction on, which costs a sixth of the time and blurs
+the drawn text. Without it, and at a higher fixed speed, footage of 640x480 takes 3.4 ms per frame
+instead of 5.7 at 1.5 Mbit/s, and 2.4 instead of 4.6 at 1 Mbit/s, with a PSNR that is 2 to 3 dB
+higher.
 """
 
 from fractions import Fraction
@@ -21,143 +17,145 @@ from av.frame import Frame
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
 
-from stream.video.frame import blank, converted, planes
+from stream.video.frame import blank_frame, convert_frame, yuv_planes
 
 VideoPacket: TypeAlias = "av.Packet[av.VideoStream]"
 
 _OPTIONS = {
-    # A picture is out before the next one comes.
+    # Each frame is returned before the next one arrives.
     "deadline": "realtime",
     "lag-in-frames": "0",
-    # A fixed speed; at -6, which aiortc takes, a picture costs half as much again for 0.9 dB.
+    # A fixed speed. At -6, aiortc's choice, a frame costs half as much again for 0.9 dB.
     "cpu-used": "-12",
-    # What is encoded has type drawn into it, which is no noise; the filter costs a fifth more.
+    # Noise reduction costs a fifth more and blurs drawn text.
     "noise-sensitivity": "0",
     "static-thresh": "1",
-    # A key frame for one who joins is a burst for all: no more than 4.5 pictures' worth, which is
-    # how libwebrtc bounds it at 15 pictures a second.
+    # A key frame for one viewer is a burst for all. This limits it to 4.5 frames' worth, which is
+    # libwebrtc's limit at 15 frames per second.
     "max-intra-rate": "450",
     "undershoot-pct": "100",
     "overshoot-pct": "15",
 }
 
 _BITS_PER_PIXEL = 3.3
+
 CLOCK_RATE = 90_000
-"""Ticks a second of all time stamps, as RTP has them for video (RFC 7741, section 4.1)."""
+"""Timestamp ticks per second, as for video over RTP (RFC 7741, section 4.1)."""
 
 _TIME_BASE = Fraction(1, CLOCK_RATE)
 
-_LEAST_BPS, _MOST_BPS = 250_000, 4_000_000
-"""aiortc's own 0.5 Mbit/s is where a call begins, before the line is known; what many watch cannot
-follow the line of one."""
+_MIN_SHARED_BPS, _MAX_SHARED_BPS = 250_000, 4_000_000
+"""Bit rate of shared video. aiortc's 0.5 Mbit/s is where a call starts before the bandwidth is
+known; the rate of a shared video cannot follow one viewer's bandwidth."""
 
-_LONGEST_TICKS = CLOCK_RATE
-_CHANGE = 0.1
-"""Of the rate of bits: a smaller one is not worth the key frame with which an encoder begins."""
+_MAX_DURATION_TICKS = CLOCK_RATE
+
+_RATE_TOLERANCE = 0.1
+"""Relative change of the bit rate that is not worth the key frame of a new encoder."""
 
 
-def enough_bps(width: int, height: int) -> int:
-    """Bits a second beyond which a picture gains little.
+def sufficient_bit_rate(width: int, height: int) -> int:
+    """Return the bit rate, in bits per second, above which a frame size gains little quality.
 
-    About 1 Mbit/s at 640x480: footage at 15 pictures a second is then 46 dB near, where what was
-    encoded is hard to tell from it, and at 1.5 Mbit/s costs half as much again.
+    About 1 Mbit/s at 640x480: footage at 15 frames per second then has a PSNR of 46 dB, which is
+    hard to tell from the original; 1.5 Mbit/s would cost half as much time again.
     """
     return int(width * height * _BITS_PER_PIXEL)
 
 
 def open_libvpx(width: int, height: int, bit_rate: int) -> VideoCodecContext:
-    """Open an encoder, whose key frames come when they are asked for.
+    """Open an encoder that encodes key frames only on request.
 
     Args:
-        width: Of the pictures.
-        height: Of the pictures.
-        bit_rate: In bits a second; it is held, with room for a second of it.
+        width: Width of the frames, in pixels.
+        height: Height of the frames, in pixels.
+        bit_rate: Constant bit rate in bits per second, with a buffer of one second.
     """
     codec = av.CodecContext.create("libvpx", "w")
     codec.width, codec.height, codec.pix_fmt = width, height, "yuv420p"
     codec.bit_rate = bit_rate
     codec.gop_size = 3000
     codec.qmin, codec.qmax = 2, 56
-    # Several streams are encoded beside one another: threads within one would only cost more.
+    # Several streams are encoded in parallel; threads within one would only cost more.
     codec.thread_count = 1
-    # Equal rates make libvpx hold the rate.
+    # Equal minimum and maximum make libvpx hold the rate.
     rates = {"minrate": str(bit_rate), "maxrate": str(bit_rate), "bufsize": str(bit_rate)}
     codec.options = {**_OPTIONS, **rates}
     return codec
 
 
-def fits(codec: VideoCodecContext, frame: av.VideoFrame) -> bool:
-    """Whether a codec encodes pictures of a frame's size."""
-    return (codec.width, codec.height) == (frame.width, frame.height)
-
-
 class SharedVp8Encoder:
-    """Encodes pictures of any size and format, one after the other; blocks, so give it a thread."""
+    """Encodes frames of any size and format, one after another; it blocks, so use a thread."""
 
     def __init__(self) -> None:
-        """Start with nothing encoded: the first packet is a key frame."""
+        """Start without a codec; the first packet is a key frame."""
         self._codec: VideoCodecContext | None = None
-        self._stamp: int | None = None
+        self._last_pts: int | None = None
 
-    def encode(self, picture: av.VideoFrame, stamp: int, *, key: bool) -> "VideoPacket | None":
-        """Encode a picture, which is only read.
+    def encode(self, frame: av.VideoFrame, pts: int, *, key_frame: bool) -> "VideoPacket | None":
+        """Encode a frame.
 
         Args:
-            picture: What to encode; when its size is another than before, a key frame begins anew.
-            stamp: When it is to be shown, in ticks of 1/90000 s; later than the one before.
-            key: Whether it must be a key frame.
+            frame: The frame; it is only read. A change of size starts over with a key frame.
+            pts: Presentation time in ticks of 1/90000 s, later than that of the frame before.
+            key_frame: Whether to encode a key frame.
 
         Returns:
-            The packet, or None if libvpx left the picture out.
+            The packet, or None if libvpx skipped the frame.
 
         Raises:
-            av.FFmpegError: If it cannot be encoded.
+            av.FFmpegError: If the frame cannot be encoded.
         """
-        frame = _copy(picture)
-        frame.pts, frame.time_base = stamp, _TIME_BASE
-        # libvpx finds the rate of pictures, and so the bits for each, by how long they last.
-        since = _LONGEST_TICKS if self._stamp is None else stamp - self._stamp
-        frame.duration = max(1, min(since, _LONGEST_TICKS))
-        frame.pict_type = PictureType.I if key else PictureType.NONE
-        if self._codec is None or not fits(self._codec, frame):
-            self._codec = _open(frame.width, frame.height)
-        packets = self._codec.encode(frame)
-        self._stamp = stamp
+        copy = _copy(frame)
+        copy.pts, copy.time_base = pts, _TIME_BASE
+        # libvpx derives the frame rate, and so the bits of a frame, from the durations.
+        elapsed = _MAX_DURATION_TICKS if self._last_pts is None else pts - self._last_pts
+        copy.duration = max(1, min(elapsed, _MAX_DURATION_TICKS))
+        copy.pict_type = PictureType.I if key_frame else PictureType.NONE
+        if self._codec is None or not _has_size_of(self._codec, copy):
+            self._codec = _open_shared(copy.width, copy.height)
+        packets = self._codec.encode(copy)
+        self._last_pts = pts
         return packets[0] if packets else None
 
 
-def _open(width: int, height: int) -> VideoCodecContext:
-    bit_rate = max(_LEAST_BPS, min(enough_bps(width, height), _MOST_BPS))
+def _open_shared(width: int, height: int) -> VideoCodecContext:
+    bit_rate = max(_MIN_SHARED_BPS, min(sufficient_bit_rate(width, height), _MAX_SHARED_BPS))
     codec = open_libvpx(width, height, bit_rate)
     codec.time_base = _TIME_BASE
     return codec
 
 
-def _copy(picture: av.VideoFrame) -> av.VideoFrame:
-    """Give a frame whose time and type may be set: others hold the picture too."""
-    source = converted(picture, "yuv420p")
-    copied = blank(source.width, source.height)
-    for plane, target in zip(planes(source), planes(copied), strict=True):
+def _copy(frame: av.VideoFrame) -> av.VideoFrame:
+    """Copy a frame, so that its timestamp and type can be set without affecting other users."""
+    source = convert_frame(frame, "yuv420p")
+    copy = blank_frame(source.width, source.height)
+    for plane, target in zip(yuv_planes(source), yuv_planes(copy), strict=True):
         target[:] = plane
-    return copied
+    return copy
 
 
 class LiveVp8Encoder(Vp8Encoder):
-    """Follows what the peer says that it can receive, as aiortc's own does."""
+    """aiortc's VP8 encoder with cheaper settings, for a peer that views its own stream.
+
+    Its bit rate follows the peer's bandwidth estimate, as aiortc's own does.
+    """
 
     def encode(self, frame: Frame, force_keyframe: bool = False) -> tuple[list[bytes], int]:
-        """Encode a picture; see `Vp8Encoder`.
+        """Encode a frame, as `Vp8Encoder.encode`.
 
         Returns:
-            The payloads of its RTP packets (RFC 7741), and its time in 1/90000 s.
+            The payloads of its RTP packets (RFC 7741), and its timestamp in 1/90000 s.
         """
         assert isinstance(frame, av.VideoFrame)
-        frame = converted(frame, "yuv420p")
+        frame = convert_frame(frame, "yuv420p")
         if force_keyframe:
             frame.pict_type = PictureType.I
-        rate = _rate(frame, self.target_bitrate)
-        if self.codec is None or not (fits(self.codec, frame) and _follows(self.codec, rate)):
-            self.codec = open_libvpx(frame.width, frame.height, rate)
+        bit_rate = _live_bit_rate(frame, self.target_bitrate)
+        if self.codec is None or not (
+            _has_size_of(self.codec, frame) and _has_rate(self.codec, bit_rate)
+        ):
+            self.codec = open_libvpx(frame.width, frame.height, bit_rate)
         encoded = b"".join(map(bytes, self.codec.encode(frame)))
         payloads = self._packetize(encoded, self.picture_id)
         self.picture_id = (self.picture_id + 1) % (1 << 15)
@@ -165,15 +163,19 @@ class LiveVp8Encoder(Vp8Encoder):
         return payloads, round(frame.pts * frame.time_base / VIDEO_TIME_BASE)
 
 
-def encode_lightly() -> None:
-    """Let every sender of this process that encodes VP8 do it with these settings."""
+def install_vp8_encoder() -> None:
+    """Make aiortc use `LiveVp8Encoder` for all VP8 that this process encodes."""
     aiortc.codecs.Vp8Encoder = LiveVp8Encoder  # type: ignore[attr-defined]
 
 
-def _rate(frame: av.VideoFrame, target: int) -> int:
-    """What the peer can receive, or what is enough for pictures of this size."""
-    return min(target, max(MIN_BITRATE, enough_bps(frame.width, frame.height)))
+def _live_bit_rate(frame: av.VideoFrame, target: int) -> int:
+    """Limit the peer's target bit rate to what is sufficient for the frame size."""
+    return min(target, max(MIN_BITRATE, sufficient_bit_rate(frame.width, frame.height)))
 
 
-def _follows(codec: VideoCodecContext, rate: int) -> bool:
-    return abs(rate - (codec.bit_rate or 0)) <= _CHANGE * rate
+def _has_size_of(codec: VideoCodecContext, frame: av.VideoFrame) -> bool:
+    return (codec.width, codec.height) == (frame.width, frame.height)
+
+
+def _has_rate(codec: VideoCodecContext, bit_rate: int) -> bool:
+    return abs(bit_rate - (codec.bit_rate or 0)) <= _RATE_TOLERANCE * bit_rate

@@ -1,4 +1,4 @@
-"""TODO."""
+"""WebRTC sessions: offers, their peers, and the limits that end them."""
 
 from stream.webrtc.offer import InputKind, Offer, OfferError
 from stream.webrtc.session import Session

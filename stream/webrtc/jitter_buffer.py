@@ -1,13 +1,13 @@
-"""Received frames, handed on as soon as they are whole.
+"""A jitter buffer that delivers video frames as soon as they are complete.
 
-aiortc knows that a video frame is complete when the first packet of the next one comes: at 30
-frames a second that is 33 ms later. The last packet of a frame says so itself, by its marker bit
-(RFC 7741, section 4.1 for VP8; RFC 6184, section 5.1 for H.264).
+aiortc's own considers a video frame complete when the first packet of the next one arrives: at 30
+frames per second, 33 ms later. Here the marker bit of its last packet completes a frame (RFC 7741,
+section 4.1 for VP8; RFC 6184, section 5.1 for H.264).
 
-It also waits for a lost packet until the buffer is full, seconds later, though the sender can send
-no more than its last 128 packets again; and it shows what refers to pictures that were lost. Here a
-packet that does not come in time is given up, and the picture stands still until a whole one (a key
-frame) comes, which is asked for again and again (PLI, RFC 4585, section 6.3.1).
+aiortc also waits for a lost packet until the buffer is full, which takes seconds, though the sender
+can retransmit only its last 128 packets; and it then shows frames that refer to lost ones. Here a
+packet that does not arrive in time is given up, and the video freezes until the next key frame,
+which is requested repeatedly (PLI, RFC 4585, section 6.3.1).
 """
 
 import re
@@ -18,69 +18,66 @@ import aiortc.rtcrtpreceiver
 from aiortc.jitterbuffer import JitterBuffer, JitterFrame
 from aiortc.rtp import RtpPacket
 
-_PATIENCE_S = 0.4
-"""How long a lost packet is waited for: what it takes to ask for it and get it, twice over."""
+_LOSS_TIMEOUT_S = 0.4
+"""How long to wait for a lost packet: time enough for two retransmissions."""
 
-
-_ASK_S = 0.5
-"""Between two requests for a key frame: one may be lost, and each brings a large picture."""
-
+_KEY_FRAME_REQUEST_S = 0.5
+"""Interval of requesting a key frame: a request may be lost, but each causes a large frame."""
 
 _H264_START = b"\0\0\0\1"
-
-
 _H264_KEY = re.compile(b"\0\0\1[\x05\x07\x25\x27\x45\x47\x65\x67]")
-"""A NAL unit of type 5 or 7: a picture that refers to no other, or what announces one."""
+"""A NAL unit of type 5 (IDR slice) or 7 (sequence parameter set, which precedes one)."""
 
 
-class PromptJitterBuffer(JitterBuffer):
-    """Hands a video frame on with its marked packet; without a mark, as aiortc does."""
+class LowLatencyJitterBuffer(JitterBuffer):
+    """Delivers a video frame with its marked packet; without a marker, as aiortc does."""
 
     clock: Callable[[], float] = staticmethod(time.monotonic)
-    """In seconds."""
-    _lost_at: float | None = None
-    """Since when the next frame is incomplete though packets of a later one have come."""
-    _asked_at: float | None = None
-    """When a key frame was last asked for; None if none is needed."""
+    """Returns the time in seconds."""
+    _incomplete_since: float | None = None
+    """Since when the next frame is incomplete although packets of a later one have arrived."""
+    _requested_at: float | None = None
+    """When a key frame was last requested; None if none is needed."""
 
     def add(self, packet: RtpPacket) -> tuple[bool, JitterFrame | None]:
-        """Take a packet; return whether to ask for a key frame, and a frame if one is complete."""
+        """Add a packet; return whether to request a key frame, and a frame if one is complete."""
         broken, frame = super().add(packet)
         if not self._is_video:
             return broken, frame
         now = self.clock()
-        if frame is None and self._has_lost(packet):
-            self._lost_at = now if self._lost_at is None else self._lost_at
-            if now - self._lost_at > _PATIENCE_S and self._give_up():
+        if frame is None and self._is_waiting_for_lost(packet):
+            if self._incomplete_since is None:
+                self._incomplete_since = now
+            if now - self._incomplete_since > _LOSS_TIMEOUT_S and self._skip_lost():
                 broken, frame = True, self._remove_frame(packet.sequence_number)
         else:
-            self._lost_at = None
-        if broken and self._asked_at is None:
-            self._asked_at = float("-inf")
-        return self._ask_for_key_frame(frame, packet, now)
+            self._incomplete_since = None
+        if broken and self._requested_at is None:
+            self._requested_at = float("-inf")
+        return self._drop_until_key_frame(frame, packet, now)
 
-    def _ask_for_key_frame(
+    def _drop_until_key_frame(
         self, frame: JitterFrame | None, packet: RtpPacket, now: float
     ) -> tuple[bool, JitterFrame | None]:
-        """Hold back what cannot be shown, and say whether it is time to ask."""
-        if self._asked_at is None:
+        """Drop frames that cannot be decoded; return as `add` does."""
+        if self._requested_at is None:
             return False, frame
         while frame is not None and not _is_key_frame(frame.data):
             frame = self._remove_frame(packet.sequence_number)
         if frame is not None:
-            self._asked_at = None
+            self._requested_at = None
             return False, frame
-        if due := now - self._asked_at > _ASK_S:
-            self._asked_at = now
-        return due, None
+        if is_due := now - self._requested_at > _KEY_FRAME_REQUEST_S:
+            self._requested_at = now
+        return is_due, None
 
-    def _has_lost(self, packet: RtpPacket) -> bool:
-        """Whether a packet belongs to a later frame than the next, which is not complete."""
+    def _is_waiting_for_lost(self, packet: RtpPacket) -> bool:
+        """Return whether a packet belongs to a later frame than the next, which is incomplete."""
         first = self._packet(0)
         return first is None or first.timestamp != packet.timestamp
 
-    def _give_up(self) -> bool:
-        """Go on behind what is missing, where a frame begins; say whether there is such a place."""
+    def _skip_lost(self) -> bool:
+        """Skip to the first frame after the gap; return whether there is one."""
         missing, before = False, self._packet(0)
         for index in range(1, self.capacity):
             packet = self._packet(index)
@@ -99,17 +96,17 @@ class PromptJitterBuffer(JitterBuffer):
         if count is None:
             return super()._remove_frame(sequence_number)
         packets = [packet for packet in map(self._packet, range(count)) if packet]
-        frame = JitterFrame(b"".join(map(_data, packets)), packets[0].timestamp)
+        frame = JitterFrame(b"".join(map(_payload, packets)), packets[0].timestamp)
         self.remove(count)
         return frame
 
     def _remove_padding(self) -> None:
-        """Drop packets that carry nothing but probe the line: alone they would be empty frames."""
-        while (packet := self._packet(0)) and not _data(packet):
+        """Remove leading packets without a payload (bandwidth probes), which complete no frame."""
+        while (packet := self._packet(0)) and not _payload(packet):
             self.remove(1)
 
     def _marked_packets(self) -> int | None:
-        """How many packets the first frame has, if it is marked and whole."""
+        """Return the number of packets of the first frame if it is marked and complete."""
         first = self._packet(0)
         for index in range(self.capacity):
             packet = self._packet(index)
@@ -124,19 +121,19 @@ class PromptJitterBuffer(JitterBuffer):
         return self._packets[(self._origin + index) % self.capacity]
 
 
+def use_low_latency_jitter_buffer() -> None:
+    """Make all receivers of this process use `LowLatencyJitterBuffer`."""
+    aiortc.rtcrtpreceiver.JitterBuffer = LowLatencyJitterBuffer  # type: ignore[attr-defined]
+
+
 def _is_key_frame(data: bytes) -> bool:
-    """Whether a frame of VP8 (RFC 6386, section 9.1) or H.264 refers to no other."""
+    """Return whether a frame of VP8 (RFC 6386, section 9.1) or H.264 is a key frame."""
     if data.startswith(_H264_START):
         return _H264_KEY.search(data) is not None
     return bool(data) and not data[0] & 1
 
 
-def _data(packet: RtpPacket) -> bytes:
-    """What the receiver found in the packet's payload, and keeps in an undeclared attribute."""
+def _payload(packet: RtpPacket) -> bytes:
+    """Return a packet's depacketized payload, which aiortc keeps in an undeclared attribute."""
     data: bytes = packet._data  # type: ignore[attr-defined]
     return data
-
-
-def deliver_promptly() -> None:
-    """Let every receiver of this process hand frames on as soon as they are whole."""
-    aiortc.rtcrtpreceiver.JitterBuffer = PromptJitterBuffer  # type: ignore[attr-defined]

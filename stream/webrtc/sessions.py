@@ -1,4 +1,4 @@
-"""All live sessions of a server: so many and no more, and none left when it stops."""
+"""All live sessions of a server, limited in number and ended with it."""
 
 import asyncio
 from types import TracebackType
@@ -6,56 +6,59 @@ from typing import NamedTuple, Self
 
 from aiortc import RTCSessionDescription
 
-from stream.context import Surroundings, log_as
+from stream.context import StreamContext, bind_log_context
 from stream.ice import NoPortFree
-from stream.load import LoadStep
+from stream.load import LoadLevel
 from stream.publishing import Publications
-from stream.webrtc.jitter_buffer import deliver_promptly
+from stream.webrtc.jitter_buffer import use_low_latency_jitter_buffer
 from stream.webrtc.offer import InputKind, Offer
-from stream.webrtc.session import Ended, Session
+from stream.webrtc.session import Session, SessionEnd
 
 _END_S = 5.0
+_CLOSE_S = 1.0
+"""How long to wait for all sessions together to notify their clients."""
 
 
-_FAREWELLS_S = 1.0
-"""How long all farewells together may take."""
-
-
-class _Live(NamedTuple):
+class _LiveSession(NamedTuple):
     session: Session
     task: asyncio.Task[None]
     owner: str
 
 
 class ServerFull(RuntimeError):
-    """As many sessions are live as may be."""
+    """The server accepts no more sessions for now."""
 
     retry_after_s = 10
 
 
 class SessionGone(LookupError):
-    """There is no such session any more."""
+    """The session does not exist, or has ended."""
 
 
 class Sessions:
-    """Accepts offers and keeps their sessions; an asynchronous context manager."""
+    """Accepts offers and runs their sessions; an async context manager that ends them."""
 
-    def __init__(self, shared: Surroundings, publications: Publications) -> None:
-        """Accept sessions, which may watch what is published, or be published themselves."""
-        deliver_promptly()
-        self.shared, self._publications = shared, publications
-        self._live: dict[str, _Live] = {}
+    def __init__(self, context: StreamContext, publications: Publications) -> None:
+        """Start without sessions.
+
+        Args:
+            context: Settings and services of the server.
+            publications: Published streams, for sessions to watch or to publish themselves.
+        """
+        use_low_latency_jitter_buffer()
+        self.context, self._publications = context, publications
+        self._live: dict[str, _LiveSession] = {}
 
     def __len__(self) -> int:
         return len(self._live)
 
     @property
     def viewers(self) -> int:
-        """Sessions that watch what others send."""
-        return sum(live.session.watches for live in self._live.values())
+        """Number of sessions that watch a feed or another session."""
+        return sum(live.session.is_viewer for live in self._live.values())
 
-    def of(self, owner: str) -> int:
-        """Count the live sessions of an owner."""
+    def count_of(self, owner: str) -> int:
+        """Return the number of live sessions of an owner."""
         return sum(live.owner == owner for live in self._live.values())
 
     async def __aenter__(self) -> Self:
@@ -75,95 +78,95 @@ class Sessions:
         """Start a session; return its id and the answer.
 
         Args:
-            offer: What is offered.
-            owner: Whose it is, to be told by `of`.
-            may_analyse: Whether the client may ask for analyses.
+            offer: The client's offer.
+            owner: Owner of the session, for `count_of`.
+            may_analyse: Whether the client may request analyses.
 
         Raises:
-            ServerFull: If there are as many sessions, or as many viewers, as may be, or no UDP
-                port is left.
+            ServerFull: If the limit of sessions or viewers is reached, the server is overloaded, or
+                no UDP port is free.
             OfferError: If the offer cannot be answered.
-            NoSuchStream: If it wants to watch what is not there.
-            NameTaken: If it wants to publish under a name that is taken.
+            NoSuchStream: If the feed to watch does not exist.
+            NameTaken: If the name to publish under is in use.
         """
-        self._check_room(offer)
-        session = Session(offer, self.shared, self._publications, may_analyse=may_analyse)
-        answered: asyncio.Future[RTCSessionDescription] = asyncio.Future()
-        task = asyncio.create_task(_live(session, answered), name=f"session {session.name}")
-        self._live[session.id] = _Live(session, task, owner)
+        self._check_capacity(offer)
+        session = Session(offer, self.context, self._publications, may_analyse=may_analyse)
+        answer: asyncio.Future[RTCSessionDescription] = asyncio.Future()
+        task = asyncio.create_task(_run(session, answer), name=f"session {session.name}")
+        self._live[session.id] = _LiveSession(session, task, owner)
         task.add_done_callback(lambda _: self._live.pop(session.id))
         try:
-            return session.id, await asyncio.shield(answered)
+            return session.id, await asyncio.shield(answer)
         except NoPortFree as problem:
             raise ServerFull(str(problem)) from problem
 
     def find(self, session: str) -> Session:
-        """Find a live session by its id.
+        """Return the live session with an id.
 
         Raises:
             SessionGone: If there is none.
         """
         if session not in self._live:
-            raise SessionGone("there is no such session any more: connect again")
+            raise SessionGone("the session does not exist or has ended; connect again")
         return self._live[session].session
 
-    async def end(self, session: str, why: str) -> None:
-        """End a session, and wait until its name can be taken again.
+    async def end(self, session: str, reason: str) -> None:
+        """End a session, and wait until its name is free again.
 
         Raises:
             SessionGone: If there is none.
         """
         ending = self.find(session)
         task = self._live[session].task
-        ending.end(Ended(why))
+        ending.end(SessionEnd(reason))
         await asyncio.wait([task], timeout=_END_S)
 
-    async def picture(self, session: str, seq: int) -> bytes:
-        """Give the picture of a caption, as a JPEG: what the caption speaks of, with nothing on it.
+    async def frame_jpeg(self, session: str, seq: int) -> bytes:
+        """Return the frame of a caption as JPEG, without annotations.
 
         Args:
-            session: The id of the session that was told the caption.
-            seq: The caption's number; it is the frozen one, or one of the last few.
+            session: Id of the session that received the caption.
+            seq: Sequence number of the caption: the frozen one, or one of the latest.
 
         Raises:
-            FrameGone: If the picture is not kept any more.
+            FrameNotFound: If the frame is no longer kept.
             SessionGone: If there is no such session.
         """
         return await self.find(session).client.frames.find(seq).jpeg()
 
-    async def close(self, why: str = "the server is stopping") -> None:
-        """End every session, telling each client why."""
+    async def close(self, reason: str = "the server is stopping") -> None:
+        """End all sessions, and send each client the reason."""
         for live in self._live.values():
-            live.session.end(Ended(why, "server-stopping"))
+            live.session.end(SessionEnd(reason, "server-stopping"))
         tasks = [live.task for live in self._live.values()]
         if tasks:
-            await asyncio.wait(tasks, timeout=_FAREWELLS_S)
+            await asyncio.wait(tasks, timeout=_CLOSE_S)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _check_room(self, offer: Offer) -> None:
-        load = self.shared.load.step
-        if load >= LoadStep.SESSIONS:
-            raise ServerFull(load.message)
-        settings, viewers = self.shared.settings, self.viewers
+    def _check_capacity(self, offer: Offer) -> None:
+        level = self.context.load.level
+        if level >= LoadLevel.NO_NEW_SESSIONS:
+            raise ServerFull(level.message)
+        settings, viewers = self.context.settings, self.viewers
         if offer.input is InputKind.FEED:
             if viewers >= settings.viewers:
-                raise ServerFull(f"all {settings.viewers} places for viewers are taken")
+                raise ServerFull(f"the limit of {settings.viewers} viewers is reached")
         elif len(self._live) - viewers >= settings.sessions:
-            raise ServerFull(f"all {settings.sessions} sessions are taken")
+            raise ServerFull(f"the limit of {settings.sessions} sessions is reached")
 
 
-async def _live(session: Session, answered: asyncio.Future[RTCSessionDescription]) -> None:
-    """Answer, then run: one task, so that nothing is left when either fails or is cancelled."""
-    log_as(session=session.name)
+async def _run(session: Session, answer: asyncio.Future[RTCSessionDescription]) -> None:
+    """Answer and run in one task, so that nothing is left if either fails or is cancelled."""
+    bind_log_context(session=session.name)
     try:
-        answered.set_result(await session.answer())
+        answer.set_result(await session.answer())
         await session.run()
     except Exception as problem:
-        if answered.done():
+        if answer.done():
             raise
-        answered.set_exception(problem)
+        answer.set_exception(problem)
     finally:
         await session.close()
-        answered.cancel()
+        answer.cancel()

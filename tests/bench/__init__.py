@@ -1,1 +1,4 @@
-"""Measures: `python -m tests.bench`."""
+"""Benchmarks, run by `python -m tests.bench`.
+
+Each package or module has a coroutine `measure(plan)`, which returns figures and raw results.
+"""

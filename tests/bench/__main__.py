@@ -1,4 +1,4 @@
-"""`python -m tests.bench`: measure, print a table, write JSON."""
+"""Run the benchmarks, print their figures, and write them as JSON."""
 
 import argparse
 import asyncio
@@ -9,17 +9,21 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from tests.bench import analyses, capacity, captioner, explanations, live, steadiness
-from tests.bench.child import ChildError
-from tests.bench.figures import Figure
-from tests.bench.machine import facts, load_average
+from tests.bench import steadiness
+from tests.bench.analyses import benchmark as analyses
+from tests.bench.capacity import benchmark as capacity
+from tests.bench.captioner import benchmark as captioner
+from tests.bench.explanations import benchmark as explanations
+from tests.bench.figures import Figure, format_table
+from tests.bench.live import benchmark as live
+from tests.bench.machine import load_average, machine_facts
 from tests.bench.plan import Plan
-from tests.bench.table import table
+from tests.support.child_process import ChildError
 from web.settings.server import DEFAULT_CAPTIONER
 
-Bench = Callable[[Plan], Awaitable[dict[str, Any]]]
+Benchmark = Callable[[Plan], Awaitable[dict[str, Any]]]
 
-_BENCHES: dict[str, Bench] = {
+_BENCHMARKS: dict[str, Benchmark] = {
     "captioner": captioner.measure,
     "explanations": explanations.measure,
     "live": live.measure,
@@ -28,8 +32,8 @@ _BENCHES: dict[str, Bench] = {
     "steadiness": steadiness.measure,
 }
 _RESULTS = Path(__file__).parent / "results.json"
-_BUSY = 0.25
-"""Of the cores: with more in use before the start, the figures are doubtful."""
+_MAX_LOAD_PER_CORE = 0.25
+"""Load average before the start above which the figures are unreliable."""
 _INTERRUPTED = 130
 
 
@@ -37,17 +41,15 @@ def main() -> int:
     """Run the command line; return its exit status."""
     options = _parser().parse_args()
     if not (options.captioner / "config.json").is_file():
-        return _refuse(f"{options.captioner} holds no captioner; give one with --captioner")
+        return _fail(f"{options.captioner} contains no captioner; set --captioner")
     if not options.out.parent.is_dir():
-        return _refuse(f"{options.out.parent} is no folder; choose where to write with --out")
+        return _fail(f"the folder {options.out.parent} does not exist; set --out")
     if options.seconds <= 0 or options.rounds <= 0 or min(options.warm_up, options.origin) < 0:
-        return _refuse(
-            "--seconds and --rounds must be more than zero, --warm-up and --origin not less"
-        )
+        return _fail("--seconds and --rounds must be positive, --warm-up and --origin not negative")
     try:
         return asyncio.run(_measure(options))
     except (ChildError, OSError) as problem:
-        return _refuse(str(problem))
+        return _fail(str(problem))
     except KeyboardInterrupt:
         return _INTERRUPTED
 
@@ -55,35 +57,45 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument(
-        "--captioner", type=Path, metavar="DIR", default=DEFAULT_CAPTIONER, help="to measure"
+        "--captioner",
+        type=Path,
+        metavar="DIR",
+        default=DEFAULT_CAPTIONER,
+        help="captioner to measure (default: the shipped one)",
     )
-    parser.add_argument("--only", choices=list(_BENCHES), help="one of the benchmarks")
-    parser.add_argument("--seconds", type=float, default=20.0, help="of a round (default: 20)")
-    parser.add_argument("--rounds", type=int, default=3, help="of each bench (default: 3)")
+    parser.add_argument("--only", choices=list(_BENCHMARKS), help="run one benchmark")
+    parser.add_argument(
+        "--seconds", type=float, default=20.0, help="duration of a round (default: 20)"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="rounds of each benchmark (default: 3)"
+    )
     parser.add_argument(
         "--warm-up",
         type=float,
         default=20.0,
         metavar="SECONDS",
-        help="of video before a round: what aiortc's bitrate takes to rise (default: 20)",
+        help="video before a round, until aiortc's bitrate has risen (default: 20)",
     )
     parser.add_argument(
         "--origin",
         type=int,
         default=0,
         metavar="CAPTIONS",
-        help="to time in the way of the project's origin too, about 20 s each (default: 0)",
+        help="captions by the project's original method, about 20 s each (default: 0)",
     )
-    parser.add_argument("--out", type=Path, default=_RESULTS, metavar="JSON", help="to write")
+    parser.add_argument(
+        "--out", type=Path, default=_RESULTS, metavar="JSON", help="file to write the results to"
+    )
     return parser
 
 
 async def _measure(options: argparse.Namespace) -> int:
     plan = Plan(options.captioner, options.rounds, options.seconds, options.warm_up, options.origin)
-    machine = facts()
+    machine = machine_facts()
     load = load_average()
-    if load[0] > _BUSY * machine["cores"]:
-        print(f"The machine is busy (load average {load[0]}): these figures are doubtful.")
+    if load[0] > _MAX_LOAD_PER_CORE * machine["cores"]:
+        print(f"Warning: the machine is busy (load average {load[0]}); the figures are unreliable.")
     results: dict[str, Any] = {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "machine": machine,
@@ -92,20 +104,20 @@ async def _measure(options: argparse.Namespace) -> int:
         "rounds": plan.rounds,
         "seconds": plan.seconds,
         "warm_up_s": plan.warm_up_s,
-        "benches": {},
+        "benchmarks": {},
     }
-    for name in [options.only] if options.only else _BENCHES:
-        measured = await _BENCHES[name](plan)
+    for name in [options.only] if options.only else _BENCHMARKS:
+        measured = await _BENCHMARKS[name](plan)
         figures: list[Figure] = measured["figures"]
-        print(f"\n{table(figures)}\n", flush=True)
+        print(f"\n{format_table(figures)}\n", flush=True)
         measured["figures"] = [figure.to_json() for figure in figures]
-        results["benches"][name] = measured
+        results["benchmarks"][name] = measured
     options.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    print(f"All of it: {options.out}")
+    print(f"Results: {options.out}")
     return 0
 
 
-def _refuse(message: str) -> int:
+def _fail(message: str) -> int:
     print(f"bench: {message}", file=sys.stderr)
     return 2
 

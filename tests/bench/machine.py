@@ -1,8 +1,8 @@
-"""What the measuring was done on."""
+"""Facts and load of the machine that a benchmark runs on."""
 
 import os
 import platform
-from importlib.metadata import version
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Any
 
@@ -16,36 +16,40 @@ _PACKAGES = (
     "numpy",
     "opencv-python-headless",
     "pillow",
-    "tensorflow",
     "tf-keras-vis",
 )
 
 
-def facts() -> dict[str, Any]:
-    """Cores, processor, system, Python and the packages that do the work."""
+def machine_facts() -> dict[str, Any]:
+    """Return the cores, processor, system, Python version and versions of important packages."""
     return {
         "cores": len(os.sched_getaffinity(0)),
         "processor": _processor(),
         "system": platform.platform(),
         "python": platform.python_version(),
-        "packages": {name: version(name) for name in _PACKAGES},
+        "packages": {name: version(name) for name in (*_PACKAGES, _tensorflow())},
     }
 
 
 def load_average() -> list[float]:
-    """How many processes wanted a core, over the last minute, 5 minutes and 15 minutes."""
+    """Return the load average over the last minute, 5 minutes and 15 minutes."""
     return [round(load, 2) for load in os.getloadavg()]
 
 
-def cpu_seconds(process: int) -> float:
-    """What a process has used since its start, in its own code and in the system's.
+def cpu_seconds(pid: int) -> float:
+    """Return the user and system CPU time of a process since its start.
 
-    See proc(5), `/proc/PID/stat`, fields 14 and 15.
+    Source: `/proc/PID/stat`, fields 14 and 15 (proc(5)).
     """
-    stat = Path(f"/proc/{process}/stat").read_text()
-    # The second field is the program's name in parentheses, which may hold anything.
+    stat = Path(f"/proc/{pid}/stat").read_text()
+    # The second field is the program's name in parentheses, which may contain any character.
     fields = stat.rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _tensorflow() -> str:
+    """Return the name of the distribution that TensorFlow comes from, which differs by platform."""
+    return packages_distributions()["tensorflow"][0]
 
 
 def _processor() -> str:

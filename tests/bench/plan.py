@@ -1,4 +1,4 @@
-"""What a benchmark is to measure, and for how long."""
+"""Parameters of a benchmark."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,15 +6,18 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the command line asks for."""
+    """What to measure, and for how long.
+
+    Attributes:
+        captioner: Folder of the captioner.
+        rounds: Number of rounds; within one, the alternatives are measured in turn.
+        seconds: Duration of a round.
+        warm_up_s: Seconds of video before a live round.
+        original_captions: Captions to time by the project's original method, about 20 s each.
+    """
 
     captioner: Path
-    """Folder of the captioner."""
     rounds: int
-    """Of each thing that is compared; they alternate."""
     seconds: float
-    """What a round measures."""
     warm_up_s: float
-    """Before that, with the video running."""
-    origin_captions: int = 0
-    """How many captions to time in the way of the origin, at some 20 seconds each."""
+    original_captions: int = 0

@@ -1,6 +1,7 @@
-"""How calm captions are on a still scene, and how soon they tell of a cut or of an object.
+"""Benchmark of tracking: stability of captions on a still scene, and delay after a change.
 
-Each second of a film is captioned twice: as a stream's next picture, and as a picture alone.
+Each second of a simulated recording is captioned twice: as the next frame of a stream ("tracked"),
+and as an independent image.
 """
 
 import asyncio
@@ -18,44 +19,51 @@ import numpy as np
 from inference.captioning.caption import Caption
 from inference.engine.engine import Engine
 from inference.engine.service import EngineUnavailable
-from models.language.content_words import content_words
-from models.preprocessing import squeeze
+from models.language import content_words
+from models.preprocessing import resize_to_square
 from stream.captioning.stream_captioner import StreamCaptioner
-from stream.video.frame import Frame
-from tests.bench.child import ChildError
+from stream.video import Frame
 from tests.bench.figures import Figure, Target
-from tests.bench.footage import footage_path, read_footage
 from tests.bench.plan import Plan
-from tests.support.camera import HEIGHT, PHOTOGRAPHS, WIDTH, Camera, Picture, photograph
+from tests.support.child_process import ChildError
+from tests.support.load.footage import footage_path, read_footage
+from tests.support.simulated_camera import (
+    HEIGHT,
+    PHOTOGRAPHS,
+    WIDTH,
+    Image,
+    SimulatedCamera,
+    photograph,
+)
 
 CAMERAS = {
-    "fixed": Camera(rate=2, bitrate=100_000),
-    "fixed, dim light": Camera(noise=10, flicker=0.03, rate=2, bitrate=100_000),
-    "held in the hand": Camera(noise=5, shake=3, rate=2, bitrate=100_000),
+    "fixed": SimulatedCamera(rate=2, bitrate=100_000),
+    "fixed, dim light": SimulatedCamera(noise=10, flicker=0.03, rate=2, bitrate=100_000),
+    "handheld": SimulatedCamera(noise=5, shake=3, rate=2, bitrate=100_000),
 }
-"""Few pictures a second, of as many bits each as usual: the codec takes most of the time here."""
-_MINUTE = 60
-_SETTLING_S = 16
-"""What the codec takes to find its bits."""
+"""Few frames per second, at the usual number of bits each: encoding dominates the run time."""
+_STILL_S = 60
+_WARM_UP_S = 16
+"""Until the codec's rate control has settled."""
 _SHOT_S = 3
-_OBJECT = (240, 180)
-"""Width and height, in pixels: a seventh of the picture."""
+_OBJECT_SIZE = (240, 180)
+"""Width and height, in pixels: a seventh of the frame's area."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Second:
-    """What was said of a picture in both ways."""
+    """The tracked caption of a frame, and the text of the independent one."""
 
-    followed: Caption
-    alone: str
+    tracked: Caption
+    independent: str
 
     @property
     def searched(self) -> bool:
-        return not self.followed.kept
+        return not self.tracked.kept
 
     @property
     def encoded(self) -> bool:
-        return self.followed.timing_ms.encoder > 0
+        return self.tracked.timing_ms.encoder > 0
 
 
 async def measure(plan: Plan) -> dict[str, Any]:
@@ -69,79 +77,91 @@ async def measure(plan: Plan) -> dict[str, Any]:
     try:
         await engine.wait_loaded()
         with ThreadPoolExecutor(1) as executor:
-            rounds = [await _round(engine, executor, number, plan) for number in range(plan.rounds)]
+            rounds = [
+                await _measure_round(engine, executor, number, plan)
+                for number in range(plan.rounds)
+            ]
     except EngineUnavailable as problem:
         raise ChildError(str(problem)) from problem
     finally:
         await engine.stop()
     return {
         "settings": {"interval_s": 1.0, "photographs": list(PHOTOGRAPHS)},
-        "figures": [*_calm(rounds), *_prompt(rounds)],
+        "figures": [*_stability_figures(rounds), *_delay_figures(rounds)],
         "rounds": [
             {
                 "changes_per_minute": {
-                    name: {"followed": list(map(_changes, clips)), "alone": _alone(clips)}
+                    name: {
+                        "tracked": list(map(_tracked_changes, clips)),
+                        "independent": list(map(_independent_changes, clips)),
+                    }
                     for name, clips in measured["still"].items()
                 },
-                "captions_until_cut": measured["cuts"],
-                "captions_until_object_seen": measured["objects"],
-                "captions_until_object_told": measured["news"],
+                "captions_until_cut": measured["cut"],
+                "captions_until_object_encoded": measured["object_encoded"],
+                "captions_until_object_captioned": measured["object_captioned"],
             }
             for measured in rounds
         ],
     }
 
 
-async def _round(engine: Engine, executor: Executor, number: int, plan: Plan) -> dict[str, Any]:
+async def _measure_round(
+    engine: Engine, executor: Executor, number: int, plan: Plan
+) -> dict[str, Any]:
     print(f"steadiness: round {number + 1} of {plan.rounds} ...", flush=True)
-    views = [*map(photograph, PHOTOGRAPHS), *_views_of_footage()]
+    scenes = [*map(photograph, PHOTOGRAPHS), *_scenes_of_footage()]
     still = {
         name: [
-            await _caption(engine, executor, replace(camera, seed=number), repeat(scene, _MINUTE))
-            for scene in views
+            await _caption(engine, executor, replace(camera, seed=number), repeat(scene, _STILL_S))
+            for scene in scenes
         ]
         for name, camera in CAMERAS.items()
     }
     camera = replace(CAMERAS["fixed"], seed=number)
-    np.random.default_rng(number).shuffle(views)
-    shots = await _caption(engine, executor, camera, np.repeat(views, _SHOT_S, axis=0))
-    entering = [
-        await _caption(engine, executor, camera, [*repeat(empty, _SHOT_S), *repeat(held, _SHOT_S)])
-        for empty, held in _with_objects(views)
+    np.random.default_rng(number).shuffle(scenes)
+    shots = await _caption(engine, executor, camera, np.repeat(scenes, _SHOT_S, axis=0))
+    appearing = [
+        await _caption(
+            engine, executor, camera, [*repeat(without, _SHOT_S), *repeat(with_object, _SHOT_S)]
+        )
+        for without, with_object in _add_objects(scenes)
     ]
     return {
         "still": still,
-        "cuts": [_until_cut(shots, cut) for cut in range(_SHOT_S, len(shots), _SHOT_S)],
-        "objects": [_until_seen(clip) for clip in entering],
-        "news": [_until_told(clip) for clip in entering if _is_news(clip)],
+        "cut": [_captions_until_cut(shots, cut) for cut in range(_SHOT_S, len(shots), _SHOT_S)],
+        "object_encoded": [_captions_until_encoded(clip) for clip in appearing],
+        "object_captioned": [
+            _captions_until_captioned(clip) for clip in appearing if _changes_the_caption(clip)
+        ],
     }
 
 
 async def _caption(
-    engine: Engine, executor: Executor, camera: Camera, scenes: Iterable[Picture]
+    engine: Engine, executor: Executor, camera: SimulatedCamera, scenes: Iterable[Image]
 ) -> list[_Second]:
-    """Film a scene a second, and caption the last picture of each second."""
-    frames = await asyncio.to_thread(_film, camera, list(scenes))
+    """Record one scene per second, and caption the last frame of each second."""
+    frames = await asyncio.to_thread(_record, camera, list(scenes))
     captioner = StreamCaptioner(engine, executor)
     assert engine.info
     seconds = []
     for second, frame in enumerate(frames):
-        followed = await captioner.caption(Frame(frame, 0.0), float(second), None)
+        tracked = await captioner.caption(Frame(frame, 0.0), float(second), None)
         image = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
-        alone = await engine.caption(squeeze(image, engine.info.image_size))
-        seconds.append(_Second(followed.caption, alone.text))
+        independent = await engine.caption(resize_to_square(image, engine.info.image_size))
+        seconds.append(_Second(tracked.caption, independent.text))
     return seconds
 
 
-def _film(camera: Camera, scenes: Sequence[Picture]) -> list[av.VideoFrame]:
-    settling = repeat(scenes[0], _SETTLING_S * camera.rate)
-    filmed = (scene for scene in scenes for _ in range(camera.rate))
-    frames = camera.film([*settling, *filmed])
-    return list(islice(frames, (_SETTLING_S + 1) * camera.rate - 1, None, camera.rate))
+def _record(camera: SimulatedCamera, scenes: Sequence[Image]) -> list[av.VideoFrame]:
+    warm_up = repeat(scenes[0], _WARM_UP_S * camera.rate)
+    recorded = (scene for scene in scenes for _ in range(camera.rate))
+    frames = camera.record([*warm_up, *recorded])
+    return list(islice(frames, (_WARM_UP_S + 1) * camera.rate - 1, None, camera.rate))
 
 
-def _views_of_footage() -> list[Picture]:
-    """Footage of bicycles, cut four times."""
+def _scenes_of_footage() -> list[Image]:
+    """Return four frames of people on bicycles."""
     frames = read_footage(footage_path(), WIDTH, HEIGHT)
     return [
         np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
@@ -149,67 +169,69 @@ def _views_of_footage() -> list[Picture]:
     ]
 
 
-def _with_objects(views: Sequence[Picture]) -> list[tuple[Picture, Picture]]:
-    """Each view, and the same with another in a corner."""
-    width, height = _OBJECT
+def _add_objects(scenes: Sequence[Image]) -> list[tuple[Image, Image]]:
+    """Pair each scene with a copy that shows the next scene in a corner."""
+    width, height = _OBJECT_SIZE
     pairs = []
-    for empty, other in pairwise([*views, views[0]]):
-        held = empty.copy()
-        held[-height:, :width] = cv2.resize(other, _OBJECT, interpolation=cv2.INTER_AREA)
-        pairs.append((empty, held))
+    for without, other in pairwise([*scenes, scenes[0]]):
+        with_object = without.copy()
+        with_object[-height:, :width] = cv2.resize(
+            other, _OBJECT_SIZE, interpolation=cv2.INTER_AREA
+        )
+        pairs.append((without, with_object))
     return pairs
 
 
-def _changes(clip: Sequence[_Second]) -> int:
-    return sum(one.followed.text != other.followed.text for one, other in pairwise(clip))
+def _tracked_changes(clip: Sequence[_Second]) -> int:
+    return sum(one.tracked.text != other.tracked.text for one, other in pairwise(clip))
 
 
-def _alone(clips: Sequence[Sequence[_Second]]) -> list[int]:
-    return [sum(one.alone != other.alone for one, other in pairwise(clip)) for clip in clips]
+def _independent_changes(clip: Sequence[_Second]) -> int:
+    return sum(one.independent != other.independent for one, other in pairwise(clip))
 
 
-def _until_cut(shots: Sequence[_Second], cut: int) -> int:
-    """Captions until one says what is said of the new scene alone, the first of which counts 1."""
+def _captions_until_cut(shots: Sequence[_Second], cut: int) -> int:
+    """Count captions until one equals the new scene's independent caption; the first counts 1."""
     shot = shots[cut : cut + _SHOT_S]
-    return _until(shot, lambda second: second.followed.text == shot[0].alone)
+    return _count_until(shot, lambda second: second.tracked.text == shot[0].independent)
 
 
-def _until_seen(clip: Sequence[_Second]) -> int:
-    """Captions until the captioner is given a picture with the object in it."""
-    return _until(clip[_SHOT_S:], lambda second: second.encoded)
+def _captions_until_encoded(clip: Sequence[_Second]) -> int:
+    """Count captions until a frame with the object is encoded."""
+    return _count_until(clip[_SHOT_S:], lambda second: second.encoded)
 
 
-def _is_news(clip: Sequence[_Second]) -> bool:
-    """Whether other things are said of the picture with the object, alone."""
-    return content_words(clip[-1].alone) != content_words(clip[0].followed.text)
+def _changes_the_caption(clip: Sequence[_Second]) -> bool:
+    """Return whether the object changes the content words of the independent caption."""
+    return content_words(clip[-1].independent) != content_words(clip[0].tracked.text)
 
 
-def _until_told(clip: Sequence[_Second]) -> int:
-    """Captions until one says other things than those of the picture without the object."""
-    before = content_words(clip[_SHOT_S - 1].followed.text)
-    return _until(clip[_SHOT_S:], lambda second: content_words(second.followed.text) != before)
+def _captions_until_captioned(clip: Sequence[_Second]) -> int:
+    """Count captions until the content words differ from those without the object."""
+    before = content_words(clip[_SHOT_S - 1].tracked.text)
+    return _count_until(clip[_SHOT_S:], lambda second: content_words(second.tracked.text) != before)
 
 
-def _until(seconds: Sequence[_Second], arrived: Callable[[_Second], bool]) -> int:
-    found = (count for count, second in enumerate(seconds, start=1) if arrived(second))
-    return next(found, len(seconds) + 1)
+def _count_until(seconds: Sequence[_Second], condition: Callable[[_Second], bool]) -> int:
+    counts = (count for count, second in enumerate(seconds, start=1) if condition(second))
+    return next(counts, len(seconds) + 1)
 
 
-def _calm(rounds: Sequence[dict[str, Any]]) -> list[Figure]:
+def _stability_figures(rounds: Sequence[dict[str, Any]]) -> list[Figure]:
     figures = []
     for name in CAMERAS:
         still = [measured["still"][name] for measured in rounds]
         figures += [
             Figure.over_rounds(
-                f"changes a minute, {name}",
+                f"caption changes per minute, {name}",
                 "mean",
-                [[statistics.mean(map(_changes, clips))] for clips in still],
-                "each picture alone",
-                [[statistics.mean(_alone(clips))] for clips in still],
-                Target(1.0, of="most"),
+                [[statistics.mean(map(_tracked_changes, clips))] for clips in still],
+                "independent images",
+                [[statistics.mean(map(_independent_changes, clips))] for clips in still],
+                Target(1.0, statistic="maximum"),
             ),
             _share(f"encoded, {name}", still, lambda second: second.encoded),
-            _share(f"searched for, {name}", still, lambda second: second.searched),
+            _share(f"beam search, {name}", still, lambda second: second.searched),
         ]
     return figures
 
@@ -217,25 +239,25 @@ def _calm(rounds: Sequence[dict[str, Any]]) -> list[Figure]:
 def _share(
     name: str,
     rounds: Sequence[Sequence[Sequence[_Second]]],
-    counted: Callable[[_Second], bool],
+    condition: Callable[[_Second], bool],
 ) -> Figure:
-    shares = [[100 * sum(map(counted, clip)) / len(clip) for clip in clips] for clips in rounds]
-    everything = [[100.0] * len(clips) for clips in rounds]
-    return Figure.over_rounds(name, "% of pictures", shares, "each picture alone", everything)
+    shares = [[100 * sum(map(condition, clip)) / len(clip) for clip in clips] for clips in rounds]
+    baseline = [[100.0] * len(clips) for clips in rounds]
+    return Figure.over_rounds(name, "% of frames", shares, "independent images", baseline)
 
 
-def _prompt(rounds: Sequence[dict[str, Any]]) -> list[Figure]:
-    measured = {
-        "a cut shows": ("cuts", Target(1.0, of="most")),
-        "an object is looked at": ("objects", Target(1.0, of="most")),
-        "an object is told of": ("news", Target(2.0)),
+def _delay_figures(rounds: Sequence[dict[str, Any]]) -> list[Figure]:
+    events = {
+        "a cut is captioned": ("cut", Target(1.0, statistic="maximum")),
+        "an object is encoded": ("object_encoded", Target(1.0, statistic="maximum")),
+        "an object is captioned": ("object_captioned", Target(2.0)),
     }
     return [
         Figure.over_rounds(
-            f"captions until {what}",
+            f"captions until {event}",
             "",
-            [list(map(float, each[key])) for each in rounds],
+            [list(map(float, measured[key])) for measured in rounds],
             target=target,
         )
-        for what, (key, target) in measured.items()
+        for event, (key, target) in events.items()
     ]

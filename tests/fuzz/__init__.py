@@ -1,1 +1,1 @@
-"""Generated input for everything that strangers can send: SDP, data-channel messages, HTTP."""
+"""Fuzz tests of all untrusted input: SDP offers, data-channel messages and HTTP requests."""

@@ -1,4 +1,4 @@
-"""So much generated input of each kind, and what came of it."""
+"""A fuzz campaign: generate input of each kind, submit it, and collect the faults."""
 
 import asyncio
 import random
@@ -8,143 +8,153 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.bench.child import Child
-from tests.fuzz.answering import Answering
-from tests.fuzz.asking import Asker
-from tests.fuzz.faults import FaultLog, holdings, settled
-from tests.fuzz.messages import spoilt_message
-from tests.fuzz.requests import spoilt_request
-from tests.fuzz.sdps import real_offers, spoilt_sdp
-from tests.fuzz.speaking import Speaker
-from tests.support.captions import ScriptedCaptions, sure
-from tests.support.live import surrounded
+from tests.fuzz.faults import FaultLog, count_resources, find_leaks
+from tests.fuzz.messages import mutated_message
+from tests.fuzz.requests import mutated_request
+from tests.fuzz.sdps import mutated_sdp, recorded_offers
+from tests.fuzz.targets import DataChannelTarget, HttpTarget, OfferTarget
+from tests.support.captions import ScriptedCaptions, confident_caption
+from tests.support.child_process import Child
+from tests.support.live_sessions import stream_context
 
 _SOURCES = ("peer", "peer", "demo")
-_TOGETHER = 50
+_MESSAGE_BATCH = 50
 """Messages between two pings."""
-_AT_ONCE = 25
-"""Requests."""
-_TELL_S = 10.0
+_REQUEST_BATCH = 25
+"""Concurrent requests."""
+_REPORT_INTERVAL_S = 10.0
 _WARM_UP = 0.3
-"""Of the input: what is held after that is what is held for good."""
-_SPARE = {"kilobytes": 30_000, "threads": 4, "tasks": 8, "descriptors": 8}
-_MOST_FAULTS = 20
+"""Share of the input after which the resources in use are the baseline."""
+_TOLERANCE = {"kilobytes": 30_000, "threads": 4, "tasks": 8, "descriptors": 8}
+_MAX_FAULTS = 20
+_MAX_SHOWN_CHARACTERS = 5000
 
 
 class TooManyFaults(Exception):
-    """There is no point in going on."""
+    """The campaign stopped early, after `_MAX_FAULTS` faults."""
 
 
 @dataclass(slots=True)
-class Found:
-    """What a campaign found."""
+class CampaignResult:
+    """Results of a campaign.
 
-    tried: dict[str, int] = field(default_factory=dict)
-    """How much input of each kind."""
+    Attributes:
+        submitted: Number of inputs by kind.
+        outcomes: Number of each outcome by kind.
+        faults: Descriptions, each with the input and the options that reproduce it.
+    """
+
+    submitted: dict[str, int] = field(default_factory=dict)
     outcomes: dict[str, dict[str, int]] = field(default_factory=dict)
-    """What became of it."""
     faults: list[str] = field(default_factory=list)
-    """Each with the input that it came of, and how to have that made again."""
 
 
 class Campaign:
-    """Makes input from a seed: the same from the same, whatever else was made before."""
+    """Generates input from a seed; each input depends only on the seed and its number."""
 
-    def __init__(self, seed: int, first: int = 0, tell: Callable[[str], None] = print) -> None:
-        """Make input from a number on, and tell how it goes."""
-        self._seed, self._first, self._tell = seed, first, tell
-        self._offers = real_offers()
-        self.found = Found()
+    def __init__(self, seed: int, first: int = 0, report: Callable[[str], None] = print) -> None:
+        """Start at an input number.
 
-    async def offers(self, count: int) -> None:
-        """Try offers in this process."""
-        log, told = FaultLog(), time.monotonic()
+        Args:
+            seed: The seed.
+            first: Number of the first input of each kind.
+            report: Called with lines about the progress.
+        """
+        self._seed, self._first, self._report = seed, first, report
+        self._offers = recorded_offers()
+        self.result = CampaignResult()
+
+    async def fuzz_offers(self, count: int) -> None:
+        """Submit SDP offers in this process."""
+        log, reported = FaultLog(), time.monotonic()
         before: dict[str, int] = {}
-        async with surrounded(ScriptedCaptions(sure("A dog runs."))) as shared:
-            answering = Answering(shared)
+        async with stream_context(ScriptedCaptions(confident_caption("A dog runs."))) as context:
+            target = OfferTarget(context)
             for number in self._numbers(count):
                 rng = self._rng("offers", number)
-                source, sdp = rng.choice(_SOURCES), spoilt_sdp(rng, self._offers)
+                source, sdp = rng.choice(_SOURCES), mutated_sdp(rng, self._offers)
                 try:
-                    await answering.check(sdp, source)
+                    await target.submit(sdp, source)
                 except Exception as problem:
-                    self._blame("offers", number, sdp, repr(problem))
+                    self._add_fault("offers", number, sdp, repr(problem))
                 for fault in log.take():
-                    self._blame("offers", number, sdp, fault)
+                    self._add_fault("offers", number, sdp, fault)
                 if number == self._first + int(count * _WARM_UP):
-                    before = holdings()
-                if time.monotonic() - told > _TELL_S:
-                    told = time.monotonic()
-                    self._tell(f"offers: {number - self._first} of {count}")
-            left = await settled(before, _SPARE) if before else {}
-        self._note("offers", count, {"answered": answering.answered, "refused": answering.refused})
-        self._note_left("offers", left)
+                    before = count_resources()
+                if time.monotonic() - reported > _REPORT_INTERVAL_S:
+                    reported = time.monotonic()
+                    self._report(f"offers: {number - self._first} of {count}")
+            leaks = await find_leaks(before, _TOLERANCE) if before else {}
+        outcomes = {"answered": target.answered, "refused": target.refused}
+        self._add_outcomes("offers", count, outcomes, leaks)
 
-    async def messages(self, count: int, url: str, server: Child) -> None:
-        """Try messages on a data channel of a server that runs."""
-        async with Speaker(url) as speaker:
+    async def fuzz_messages(self, count: int, url: str, server: Child) -> None:
+        """Submit messages on a data channel of a running server."""
+        async with DataChannelTarget(url) as target:
             before: dict[str, int] = {}
             numbers = self._numbers(count)
-            for place in range(0, count, _TOGETHER):
-                together = numbers[place : place + _TOGETHER]
-                said = [spoilt_message(self._rng("messages", number)) for number in together]
+            for place in range(0, count, _MESSAGE_BATCH):
+                batch = numbers[place : place + _MESSAGE_BATCH]
+                messages = [mutated_message(self._rng("messages", number)) for number in batch]
                 try:
-                    await speaker.say(said)
+                    await target.submit(messages)
                 except Exception as problem:
-                    self._blame("messages", together[0], said, repr(problem))
+                    self._add_fault("messages", batch[0], messages, repr(problem))
                     break
-                for fault in (await server.ask(look=True))["faults"]:
-                    self._blame("messages", together[0], said, f"in the server's log: {fault}")
+                for fault in (await server.request(take_faults=True))["faults"]:
+                    self._add_fault("messages", batch[0], messages, f"server log: {fault}")
                 if place <= count * _WARM_UP:
-                    before = (await server.ask(count=True))["held"]
-            left = await self._settled(before, server)
-        self._note("messages", count, speaker.heard)
-        self._note_left("messages", left)
+                    before = (await server.request(count_resources=True))["resources"]
+            leaks = await self._find_server_leaks(before, server)
+        self._add_outcomes("messages", count, target.received, leaks)
 
-    async def requests(
+    async def fuzz_requests(
         self, count: int, url: str, routes: list[tuple[str, str]], server: Child
     ) -> None:
-        """Try HTTP requests on a server that runs."""
-        asker, told = Asker(url), time.monotonic()
+        """Submit HTTP requests to a running server."""
+        target, reported = HttpTarget(url), time.monotonic()
         before: dict[str, int] = {}
         numbers = self._numbers(count)
-        for place in range(0, count, _AT_ONCE):
-            together = {
-                number: spoilt_request(self._rng("requests", number), routes, self._offers)
-                for number in numbers[place : place + _AT_ONCE]
+        for place in range(0, count, _REQUEST_BATCH):
+            batch = {
+                number: mutated_request(self._rng("requests", number), routes, self._offers)
+                for number in numbers[place : place + _REQUEST_BATCH]
             }
             await asyncio.gather(
-                *(self._ask(asker, number, request) for number, request in together.items())
+                *(
+                    self._submit_request(target, number, request)
+                    for number, request in batch.items()
+                )
             )
-            if faults := (await server.ask(look=True))["faults"]:
-                await self._find_culprits(asker, together, faults, server)
+            if faults := (await server.request(take_faults=True))["faults"]:
+                await self._attribute_faults(target, batch, faults, server)
             if place <= count * _WARM_UP:
-                before = (await server.ask(count=True))["held"]
-            if time.monotonic() - told > _TELL_S:
-                told = time.monotonic()
-                self._tell(f"requests: {place} of {count}")
-        left = await self._settled(before, server)
-        self._note("requests", count, {str(k): v for k, v in sorted(asker.statuses.items())})
-        self._note_left("requests", left)
+                before = (await server.request(count_resources=True))["resources"]
+            if time.monotonic() - reported > _REPORT_INTERVAL_S:
+                reported = time.monotonic()
+                self._report(f"requests: {place} of {count}")
+        leaks = await self._find_server_leaks(before, server)
+        outcomes = {str(status): number for status, number in sorted(target.statuses.items())}
+        self._add_outcomes("requests", count, outcomes, leaks)
 
-    async def _ask(self, asker: Asker, number: int, request: bytes) -> None:
+    async def _submit_request(self, target: HttpTarget, number: int, request: bytes) -> None:
         try:
-            await asker.ask(request)
+            await target.submit(request)
         except Exception as problem:
-            self._blame("requests", number, request, repr(problem))
+            self._add_fault("requests", number, request, repr(problem))
 
-    async def _find_culprits(
-        self, asker: Asker, together: dict[int, bytes], faults: list[str], server: Child
+    async def _attribute_faults(
+        self, target: HttpTarget, batch: dict[int, bytes], faults: list[str], server: Child
     ) -> None:
-        """Send requests one by one, to see which of them the log's faults came of."""
-        found = False
-        for number, request in together.items():
-            await self._ask(asker, number, request)
-            for fault in (await server.ask(look=True))["faults"]:
-                found = True
-                self._blame("requests", number, request, f"in the server's log: {fault}")
-        if not found:
-            self._blame("requests", min(together), together, f"in the server's log: {faults}")
+        """Repeat requests one by one, to find those that caused the faults in the log."""
+        reproduced = False
+        for number, request in batch.items():
+            await self._submit_request(target, number, request)
+            for fault in (await server.request(take_faults=True))["faults"]:
+                reproduced = True
+                self._add_fault("requests", number, request, f"server log: {fault}")
+        if not reproduced:
+            self._add_fault("requests", min(batch), batch, f"server log: {faults}")
 
     def _numbers(self, count: int) -> range:
         return range(self._first, self._first + count)
@@ -152,32 +162,35 @@ class Campaign:
     def _rng(self, kind: str, number: int) -> random.Random:
         return random.Random(f"{self._seed}/{kind}/{number}")
 
-    async def _settled(self, before: dict[str, int], server: Child) -> dict[str, Any]:
-        """As `faults.settled`, of the server."""
-        return (await server.ask(before=before, spare=_SPARE))["left"] if before else {}
+    async def _find_server_leaks(self, before: dict[str, int], server: Child) -> dict[str, Any]:
+        if not before:
+            return {}
+        leaks: dict[str, Any] = (await server.request(before=before, tolerance=_TOLERANCE))["leaks"]
+        return leaks
 
-    def _note(self, kind: str, count: int, outcomes: dict[str, int]) -> None:
-        self.found.tried[kind] = count
-        self.found.outcomes[kind] = outcomes
+    def _add_outcomes(
+        self, kind: str, count: int, outcomes: dict[str, int], leaks: dict[str, Any]
+    ) -> None:
+        self.result.submitted[kind] = count
+        self.result.outcomes[kind] = outcomes
+        if leaks:
+            self.result.faults.append(f"{kind}: leaked resources: {leaks}")
 
-    def _note_left(self, kind: str, left: dict[str, Any]) -> None:
-        if left:
-            self.found.faults.append(f"{kind}: left behind: {left}")
-
-    def _blame(self, kind: str, number: int, said: object, problem: str) -> None:
-        again = f"--seed {self._seed} --only {kind} --first {number}"
-        shown = repr(said)
-        shown = shown if kind == "offers" or len(shown) < 5000 else f"{shown[:5000]} ..."
-        self.found.faults.append(f"{kind}: {problem}\n  again: {again}\n  input: {shown}")
-        if len(self.found.faults) >= _MOST_FAULTS:
+    def _add_fault(self, kind: str, number: int, data: object, problem: str) -> None:
+        options = f"--seed {self._seed} --only {kind} --first {number}"
+        shown = repr(data)
+        if kind != "offers" and len(shown) > _MAX_SHOWN_CHARACTERS:
+            shown = f"{shown[:_MAX_SHOWN_CHARACTERS]} ..."
+        self.result.faults.append(f"{kind}: {problem}\n  reproduce: {options}\n  input: {shown}")
+        if len(self.result.faults) >= _MAX_FAULTS:
             raise TooManyFaults
 
 
-def print_found(found: Found) -> None:
-    """Tell people what a campaign found."""
-    for fault in found.faults:
+def print_result(result: CampaignResult) -> None:
+    """Print the faults to standard error, and a summary to standard output."""
+    for fault in result.faults:
         print(fault, file=sys.stderr)
-    for kind, count in found.tried.items():
-        became = ", ".join(f"{name} {number}" for name, number in found.outcomes[kind].items())
-        print(f"{kind}: {count} tried: {became}")
-    print(f"{len(found.faults)} faults" if found.faults else "no fault")
+    for kind, count in result.submitted.items():
+        outcomes = ", ".join(f"{name} {number}" for name, number in result.outcomes[kind].items())
+        print(f"{kind}: {count} submitted: {outcomes}")
+    print(f"{len(result.faults)} faults" if result.faults else "no faults")

@@ -1,4 +1,4 @@
-"""What must not happen, whatever comes in."""
+"""Detection of faults: errors in the log, and leaked resources."""
 
 import asyncio
 import gc
@@ -9,42 +9,42 @@ from typing import Any
 
 import psutil
 
-_PATIENCE_S = 10.0
-"""What a process is given to let go of what it no longer needs."""
-_PAUSE_S = 0.1
+_RELEASE_TIMEOUT_S = 10.0
+"""How long a process may take to release resources."""
+_POLL_INTERVAL_S = 0.1
 
 
 class Fault(AssertionError):
-    """The server did what it must not do."""
+    """The server reacted to input in a way that it must not."""
 
 
 class FaultLog(logging.Handler):
-    """Keeps what the log says of failures: errors, and whatever carries a traceback."""
+    """Collects log records that report a failure: errors, and anything with a traceback."""
 
-    _MOST = 100
+    _MAX_FAULTS = 100
 
     def __init__(self) -> None:
-        """Listen to every logger of this process."""
+        """Attach to the root logger."""
         super().__init__()
         self.faults: list[str] = []
         self.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
         logging.getLogger().addHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep a record if it tells of a failure."""
-        told = self.format(record)
-        failed = record.levelno >= logging.ERROR or record.exc_info or "Traceback" in told
-        if failed and len(self.faults) < self._MOST:
-            self.faults.append(told)
+        """Collect a record if it reports a failure."""
+        text = self.format(record)
+        failed = record.levelno >= logging.ERROR or record.exc_info or "Traceback" in text
+        if failed and len(self.faults) < self._MAX_FAULTS:
+            self.faults.append(text)
 
     def take(self) -> list[str]:
-        """Return what was kept since the last time."""
+        """Return the records since the last call."""
         faults, self.faults = self.faults, []
         return faults
 
 
-def holdings() -> dict[str, int]:
-    """Count what this process holds: tasks, descriptors, threads, and kilobytes of memory."""
+def count_resources() -> dict[str, int]:
+    """Count this process's tasks, descriptors, threads, and kilobytes of memory (USS)."""
     gc.collect()
     process = psutil.Process()
     return {
@@ -55,30 +55,30 @@ def holdings() -> dict[str, int]:
     }
 
 
-async def settled(
+async def find_leaks(
     before: dict[str, int],
-    spare: dict[str, int],
-    count: Callable[[], dict[str, int]] = holdings,
+    tolerance: dict[str, int],
+    count: Callable[[], dict[str, int]] = count_resources,
 ) -> dict[str, Any]:
-    """Wait until this process holds no more than before, but for what is to spare.
+    """Wait until this process uses no more resources than before.
 
     Args:
-        before: What it held.
-        spare: How much more it may hold.
-        count: Tells what it holds.
+        before: Resources in use before.
+        tolerance: How much more may be in use; 0 for resources that it lacks.
+        count: Counts the resources in use.
 
     Returns:
-        What it holds more of even so, after some seconds: empty if all is well.
+        Descriptions of the resources still in use after some seconds; empty if there are none.
     """
-    left: dict[str, Any] = {}
-    for _ in range(round(_PATIENCE_S / _PAUSE_S)):
+    leaks: dict[str, Any] = {}
+    for _ in range(round(_RELEASE_TIMEOUT_S / _POLL_INTERVAL_S)):
         now = count()
-        left = {
+        leaks = {
             name: f"{before[name]} before, {now[name]} now"
             for name in before
-            if now[name] > before[name] + spare.get(name, 0)
+            if now[name] > before[name] + tolerance.get(name, 0)
         }
-        if not left:
+        if not leaks:
             break
-        await asyncio.sleep(_PAUSE_S)
-    return left
+        await asyncio.sleep(_POLL_INTERVAL_S)
+    return leaks

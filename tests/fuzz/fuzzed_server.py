@@ -1,10 +1,11 @@
-"""The server that strangers write to: `python -m tests.fuzz.fuzzed_server`.
+"""The fuzzed server: `python -m tests.fuzz.fuzzed_server`.
 
-The whole of it on a port of the loopback: a feed, a history, a captioner that says one thing, and
-limits that let everything through, but wait for nobody. It says its URL and its routes. Told
-`{"look": true}` it tells the failures in its log since the last time; told to `count`, what it
-holds; told what it held `before` and what is to `spare`, what is left of that once everything has
-had time to end.
+The whole application on a free port, with a feed, a history, scripted captions, and rate limits
+that never apply but short timeouts. It sends its `url` and `routes`. Requests of the parent:
+
+- `{"take_faults": true}` returns the `faults` in its log since the last such request.
+- `{"count_resources": true}` returns its `resources`.
+- `{"before": RESOURCES, "tolerance": RESOURCES}` returns `leaks`, see `find_leaks`.
 """
 
 import asyncio
@@ -14,21 +15,20 @@ import logging
 import re
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from aiohttp import web
 
 from stream.settings import StreamSettings
-from tests.bench.orders import Order, run_until_dismissed, say
-from tests.fuzz.faults import FaultLog, holdings, settled
-from tests.support.captions import ScriptedCaptions, sure
+from tests.fuzz.faults import FaultLog, count_resources, find_leaks
+from tests.support.captions import ScriptedCaptions, confident_caption
+from tests.support.child_process import Message, run_until_stopped, send
 from web.app import create_app
 from web.service.serving import serve
 from web.settings.sections import LimitsSettings
 from web.settings.server import ServerSettings
 
-_PLENTY = 10_000_000
-_PAUSE_S = 0.05
+_UNLIMITED = 10_000_000
+_POLL_INTERVAL_S = 0.05
 
 
 def _settings(folder: str) -> ServerSettings:
@@ -38,16 +38,16 @@ def _settings(folder: str) -> ServerSettings:
             "feeds": {"hall": {"source": "demo", "run": "watched"}},
             "history": {"path": Path(folder, "history.sqlite")},
             "stream": StreamSettings(
-                sessions=1000, connect_s=1, messages_per_s=_PLENTY, idle_s=600, vanished_s=30
+                sessions=1000, connect_s=1, messages_per_s=_UNLIMITED, idle_s=600, vanished_s=30
             ),
             "limits": LimitsSettings(
-                connections=_PLENTY,
-                all_connections=_PLENTY,
-                requests_per_s=_PLENTY,
-                all_requests_per_s=_PLENTY,
-                body_bytes_per_s=_PLENTY,
-                all_body_bytes_per_s=_PLENTY,
-                sessions=_PLENTY,
+                connections=_UNLIMITED,
+                all_connections=_UNLIMITED,
+                requests_per_s=_UNLIMITED,
+                all_requests_per_s=_UNLIMITED,
+                body_bytes_per_s=_UNLIMITED,
+                all_body_bytes_per_s=_UNLIMITED,
+                sessions=_UNLIMITED,
                 headers_s=1,
                 body_s=1,
             ),
@@ -56,7 +56,7 @@ def _settings(folder: str) -> ServerSettings:
 
 
 def _routes(settings: ServerSettings) -> list[tuple[str, str]]:
-    """Methods and paths of all that the application answers to."""
+    """Return the methods and paths of the application."""
     app: web.Application = create_app(settings, _captions())
     return [
         (route.method, route.resource.canonical)
@@ -66,46 +66,45 @@ def _routes(settings: ServerSettings) -> list[tuple[str, str]]:
 
 
 def _captions() -> ScriptedCaptions:
-    return ScriptedCaptions(sure("A dog runs."))
+    return ScriptedCaptions(confident_caption("A dog runs."))
 
 
 async def _serve(folder: str) -> None:
-    settings, announced = _settings(folder), io.StringIO()
+    settings, output = _settings(folder), io.StringIO()
     routes = _routes(settings)
 
-    async def introduce() -> None:
-        while not (found := re.search(r"http://\S+:\d+", announced.getvalue())):
-            await asyncio.sleep(_PAUSE_S)
-        printing.close()
-        say(url=found[0], routes=routes)
+    async def send_url() -> None:
+        while not (match := re.search(r"http://\S+:\d+", output.getvalue())):
+            await asyncio.sleep(_POLL_INTERVAL_S)
+        redirection.close()
+        send(url=match[0], routes=routes)
 
-    with contextlib.ExitStack() as printing:
-        # What it announces is for people; here objects are spoken.
-        printing.enter_context(contextlib.redirect_stdout(announced))
-        introducing = asyncio.create_task(introduce())
+    with contextlib.ExitStack() as redirection:
+        # The server prints its URL for people; the parent expects JSON.
+        redirection.enter_context(contextlib.redirect_stdout(output))
+        sending = asyncio.create_task(send_url())
         await serve(settings, lambda: settings, _captions())
-        await introducing
+        await sending
 
 
 async def _main() -> None:
     logging.getLogger().setLevel(logging.INFO)
     log = FaultLog()
-    settling: set[asyncio.Task[None]] = set()
+    tasks: set[asyncio.Task[None]] = set()
 
-    async def settle(order: Order) -> None:
-        left: dict[str, Any] = await settled(order["before"], order["spare"])
-        say(left=left)
+    async def send_leaks(message: Message) -> None:
+        send(leaks=await find_leaks(message["before"], message["tolerance"]))
 
-    def obey(order: Order) -> None:
-        if "before" in order:
-            settling.add(asyncio.create_task(settle(order)))
-        elif "count" in order:
-            say(held=holdings())
+    def on_message(message: Message) -> None:
+        if "before" in message:
+            tasks.add(asyncio.create_task(send_leaks(message)))
+        elif "count_resources" in message:
+            send(resources=count_resources())
         else:
-            say(faults=log.take())
+            send(faults=log.take())
 
     with tempfile.TemporaryDirectory() as folder:
-        await run_until_dismissed(_serve(folder), obey)
+        await run_until_stopped(_serve(folder), on_message)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How well-formed input is spoilt: a little, so that it gets far before it is refused."""
+"""Mutations of well-formed input: small ones, so that it gets far before it is refused."""
 
 import json
 import math
@@ -30,7 +30,7 @@ STRANGE_TEXTS = (
 )
 
 
-def spoil_text(text: str, rng: random.Random) -> str:
+def mutate_text(text: str, rng: random.Random) -> str:
     """Change, add, drop or repeat a few characters."""
     for _ in range(rng.randint(1, 4)):
         place = rng.randint(0, len(text))
@@ -48,15 +48,15 @@ def spoil_text(text: str, rng: random.Random) -> str:
     return text
 
 
-def spoil_token(token: str, rng: random.Random) -> str:
-    """Put something else in a token's place, or something like it."""
+def mutate_token(token: str, rng: random.Random) -> str:
+    """Replace a token by a strange one or a similar one."""
     if token.lstrip("-").isdigit() and rng.random() < 0.6:
         return str(rng.choice((*STRANGE_NUMBERS, int(token[:300]) + rng.choice((-1, 1)))))
-    return rng.choice((rng.choice(STRANGE_TEXTS), spoil_text(token, rng), token * 2))
+    return rng.choice((rng.choice(STRANGE_TEXTS), mutate_text(token, rng), token * 2))
 
 
-def spoil_json(value: Any, rng: random.Random) -> Any:
-    """Give a JSON value with a place in it changed, added, or taken away."""
+def mutate_json(value: Any, rng: random.Random) -> Any:
+    """Return a JSON value with one part changed, added or removed."""
     if isinstance(value, dict) and value and rng.random() < 0.85:
         key = rng.choice(list(value))
         changed = dict(value)
@@ -66,20 +66,20 @@ def spoil_json(value: Any, rng: random.Random) -> Any:
             case 1:
                 changed[rng.choice(STRANGE_TEXTS)] = any_json(rng)
             case 2:
-                changed[spoil_text(key, rng)] = changed.pop(key)
+                changed[mutate_text(key, rng)] = changed.pop(key)
             case _:
-                changed[key] = spoil_json(value[key], rng)
+                changed[key] = mutate_json(value[key], rng)
         return changed
     if isinstance(value, list) and value and rng.random() < 0.85:
         place = rng.randrange(len(value))
-        return [*value[:place], spoil_json(value[place], rng), *value[place + rng.randint(0, 1) :]]
+        return [*value[:place], mutate_json(value[place], rng), *value[place + rng.randint(0, 1) :]]
     if isinstance(value, str) and rng.random() < 0.5:
-        return spoil_text(value, rng)
+        return mutate_text(value, rng)
     return any_json(rng)
 
 
 def any_json(rng: random.Random, depth: int = 0) -> Any:
-    """Make any JSON value, the kinds about as often as one another."""
+    """Generate a JSON value; all types are about equally frequent."""
     nested: Callable[[], Any] = lambda: any_json(rng, depth + 1)  # noqa: E731
     match rng.randrange(8 if depth < 4 else 6):
         case 0:
@@ -96,8 +96,8 @@ def any_json(rng: random.Random, depth: int = 0) -> Any:
             return {rng.choice(STRANGE_TEXTS): nested() for _ in range(rng.randint(0, 4))}
 
 
-def spoil_json_text(text: str, rng: random.Random) -> str:
-    """Spoil JSON as text: its grammar, its depth, its length."""
+def mutate_json_text(text: str, rng: random.Random) -> str:
+    """Mutate the grammar, the depth or the length of JSON text."""
     match rng.randrange(6):
         case 0:
             return text[: rng.randint(0, len(text))]
@@ -109,4 +109,4 @@ def spoil_json_text(text: str, rng: random.Random) -> str:
         case 3:
             return json.dumps({"type": "ping", "id": 1, "x": "y" * rng.choice((4000, 70_000))})
         case _:
-            return spoil_text(text, rng)
+            return mutate_text(text, rng)

@@ -1,11 +1,11 @@
-"""HTTP requests that are nearly right, as the bytes that go over the line."""
+"""Mutated HTTP requests, as bytes."""
 
 import json
 import random
 from urllib.parse import quote
 
-from tests.fuzz.mutation import STRANGE_TEXTS, spoil_json, spoil_json_text, spoil_text
-from tests.fuzz.sdps import spoilt_sdp
+from tests.fuzz.mutation import STRANGE_TEXTS, mutate_json, mutate_json_text, mutate_text
+from tests.fuzz.sdps import mutated_sdp
 
 _METHODS = ("GET", "POST", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "GE T")
 _HEADERS = (
@@ -35,16 +35,16 @@ _VALUES = (
     ),
 )
 _NAMES = ("hall", "nobody", "a" * 40, "A", "..", "%2e%2e", "%00", "", "-", "é", "hall/../hall")
-_MOST_BODY = 100_000
+_MAX_BODY_BYTES = 100_000
 
 
-def spoilt_request(rng: random.Random, routes: list[tuple[str, str]], offers: list[str]) -> bytes:
-    """Make a request that fits one of the server's routes, and spoil it.
+def mutated_request(rng: random.Random, routes: list[tuple[str, str]], offers: list[str]) -> bytes:
+    """Generate a mutated request for one of the server's routes.
 
     Args:
-        rng: Decides.
-        routes: Methods and paths, these with their names in braces.
-        offers: Real ones.
+        rng: Source of randomness.
+        routes: Methods and paths; the parameters of a path are in braces.
+        offers: Valid SDP offers.
     """
     method, path = rng.choice(routes)
     if rng.random() < 0.15:
@@ -63,7 +63,7 @@ def spoilt_request(rng: random.Random, routes: list[tuple[str, str]], offers: li
     head = [f"{method} {target} {version}", *(f"{name}: {value}" for name, value in headers)]
     text = "\r\n".join([*head, "", ""])
     if rng.random() < 0.05:
-        text = spoil_text(text, rng)
+        text = mutate_text(text, rng)
     return text.encode(errors="surrogatepass") + body
 
 
@@ -74,14 +74,14 @@ def _target(path: str, rng: random.Random) -> str:
         name = rng.choice((rng.choice(_NAMES), _quoted(rng.choice(STRANGE_TEXTS)), "0"))
         path = f"{before}{name}{after}"
     if rng.random() < 0.1:
-        path = spoil_text(path, rng).replace(" ", "%20")
+        path = mutate_text(path, rng).replace(" ", "%20")
     if rng.random() < 0.4:
         keys = ("q", "feed", "from", "to", "limit", "before", "buckets", "format", "since", "next")
-        asked = (
+        parameters = (
             f"{rng.choice(keys)}={_quoted(rng.choice((*STRANGE_TEXTS, 'dog', 'vtt', '5')))}"
             for _ in range(rng.randint(1, 5))
         )
-        path += "?" + "&".join(asked)
+        path += "?" + "&".join(parameters)
     return path
 
 
@@ -93,23 +93,23 @@ def _content_type(path: str, rng: random.Random) -> str:
 
 def _body(path: str, rng: random.Random, offers: list[str]) -> bytes:
     if rng.random() < 0.05:
-        return rng.randbytes(rng.choice((0, 1, 1000, _MOST_BODY)))
+        return rng.randbytes(rng.choice((0, 1, 1000, _MAX_BODY_BYTES)))
     if path.startswith(("/whip", "/whep")):
-        return spoilt_sdp(rng, offers).encode(errors="surrogatepass")
-    right = (
+        return mutated_sdp(rng, offers).encode(errors="surrogatepass")
+    body = (
         {"token": "x"}
         if path == "/login"
-        else {"sdp": spoilt_sdp(rng, offers), "type": "offer", "source": "peer"}
+        else {"sdp": mutated_sdp(rng, offers), "type": "offer", "source": "peer"}
     )
-    if "sdp" in right:
-        right["source"] = rng.choice(("peer", "peer", "demo", "feed", "x"))
+    if "sdp" in body:
+        body["source"] = rng.choice(("peer", "peer", "demo", "feed", "x"))
         if rng.random() < 0.2:
-            right[rng.choice(("feed", "publish"))] = rng.choice(_NAMES)
-    value = right if rng.random() < 0.7 else spoil_json(right, rng)
+            body[rng.choice(("feed", "publish"))] = rng.choice(_NAMES)
+    value = body if rng.random() < 0.7 else mutate_json(body, rng)
     text = json.dumps(value)
     if rng.random() < 0.1:
-        text = spoil_json_text(text, rng)
-    return text.encode(errors="surrogatepass")[:_MOST_BODY]
+        text = mutate_json_text(text, rng)
+    return text.encode(errors="surrogatepass")[:_MAX_BODY_BYTES]
 
 
 def _quoted(text: str) -> str:

@@ -1,10 +1,10 @@
-"""Offers that are nearly right: real ones, spoilt by the grammar of SDP (RFC 8866, RFC 8829)."""
+"""SDP offers of real clients, mutated according to the grammar of SDP (RFC 8866, RFC 8829)."""
 
 import random
 import re
 from pathlib import Path
 
-from tests.fuzz.mutation import STRANGE_NUMBERS, STRANGE_TEXTS, spoil_text, spoil_token
+from tests.fuzz.mutation import STRANGE_NUMBERS, STRANGE_TEXTS, mutate_text, mutate_token
 
 _OFFERS = Path(__file__).parent / "offers"
 _DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
@@ -28,16 +28,16 @@ _ATTRIBUTES = (
 )
 
 
-def real_offers() -> list[str]:
-    """Offers of Chromium 156 and of aiortc 1.16, as they were made."""
+def recorded_offers() -> list[str]:
+    """Read the recorded offers of Chromium 156 and aiortc 1.16."""
     return [path.read_bytes().decode() for path in sorted(_OFFERS.glob("*.sdp"))]
 
 
-def spoilt_sdp(rng: random.Random, offers: list[str]) -> str:
-    """Spoil one of some offers in a few places; now and then in none."""
+def mutated_sdp(rng: random.Random, offers: list[str]) -> str:
+    """Mutate one of some offers in a few places; some are returned unchanged."""
     sdp = rng.choice(offers)
     for _ in range(rng.choice((0, 1, 1, 1, 2, 3, 6))):
-        sdp = rng.choice(_SPOILERS)(sdp, rng, offers)
+        sdp = rng.choice(_MUTATIONS)(sdp, rng, offers)
     return sdp
 
 
@@ -46,7 +46,7 @@ def _change_token(sdp: str, rng: random.Random, _: list[str]) -> str:
     place = rng.randrange(len(lines))
     tokens = re.split(r"([ :=/;,])", lines[place])
     token = rng.randrange(len(tokens))
-    tokens[token] = spoil_token(tokens[token], rng)
+    tokens[token] = mutate_token(tokens[token], rng)
     lines[place] = "".join(tokens)
     return "\r\n".join(lines)
 
@@ -73,12 +73,12 @@ def _move_line(sdp: str, rng: random.Random, _: list[str]) -> str:
 
 def _add_attribute(sdp: str, rng: random.Random, _: list[str]) -> str:
     lines = sdp.split("\r\n")
-    written = rng.choice(_ATTRIBUTES)
-    while "{n}" in written:
-        written = written.replace("{n}", str(rng.choice((*STRANGE_NUMBERS, 96, 97, 5000))), 1)
-    while "{s}" in written:
-        written = written.replace("{s}", rng.choice(STRANGE_TEXTS).replace("{", ""), 1)
-    lines.insert(rng.randint(0, len(lines)), written)
+    line = rng.choice(_ATTRIBUTES)
+    while "{n}" in line:
+        line = line.replace("{n}", str(rng.choice((*STRANGE_NUMBERS, 96, 97, 5000))), 1)
+    while "{s}" in line:
+        line = line.replace("{s}", rng.choice(STRANGE_TEXTS).replace("{", ""), 1)
+    lines.insert(rng.randint(0, len(lines)), line)
     return "\r\n".join(lines)
 
 
@@ -96,24 +96,24 @@ def _change_sections(sdp: str, rng: random.Random, offers: list[str]) -> str:
     return head + "".join(sections)
 
 
-def _turn_direction(sdp: str, rng: random.Random, _: list[str]) -> str:
+def _change_directions(sdp: str, rng: random.Random, _: list[str]) -> str:
     return re.sub("|".join(_DIRECTIONS), lambda _: rng.choice(_DIRECTIONS), sdp)
 
 
-def _change_line_ends(sdp: str, rng: random.Random, _: list[str]) -> str:
+def _change_line_endings(sdp: str, rng: random.Random, _: list[str]) -> str:
     return sdp.replace("\r\n", rng.choice(("\n", "\r", "\n\n", "\0", "\u2028")))
 
 
-def _cut(sdp: str, rng: random.Random, _: list[str]) -> str:
+def _truncate(sdp: str, rng: random.Random, _: list[str]) -> str:
     return sdp[: rng.randint(0, len(sdp))]
 
 
-def _spoil_characters(sdp: str, rng: random.Random, _: list[str]) -> str:
-    return spoil_text(sdp, rng)
+def _mutate_characters(sdp: str, rng: random.Random, _: list[str]) -> str:
+    return mutate_text(sdp, rng)
 
 
-_SPOILERS = (
+_MUTATIONS = (
     *((_change_token, _add_attribute) * 4),
     *((_drop_lines, _repeat_line, _move_line) * 2),
-    *(_change_sections, _turn_direction, _spoil_characters, _change_line_ends, _cut),
+    *(_change_sections, _change_directions, _mutate_characters, _change_line_endings, _truncate),
 )

@@ -1,1 +1,1 @@
-"""Tests of inference."""
+"""Tests of `inference`."""

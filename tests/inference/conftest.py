@@ -1,4 +1,4 @@
-"""A captioner that is small enough to make anew, and pictures."""
+"""A captioner small enough to be created in tests, and photographs."""
 
 import shutil
 from pathlib import Path
@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 
 from models.captioner.beam_search import BeamConfig
 from models.captioner.captioner import Captioner
-from models.checkpoint import Card, save
-from models.preprocessing import squeeze
+from models.checkpoint import ModelCard, save
+from models.preprocessing import resize_to_square
 from tests.models.conftest import captioner, make_flickr8k
 
 __all__ = ["captioner", "make_flickr8k"]
 
 SIDE = 64
 _PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png")
-CARD = Card(
+CARD = ModelCard(
     name="small",
     data="nothing at all",
     licence="Apache-2.0",
@@ -30,7 +30,7 @@ CARD = Card(
 
 @pytest.fixture(scope="session")
 def saved(captioner: Captioner, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The small captioner's folder; not to be changed."""
+    """Folder of the small captioner; read-only."""
     folder = tmp_path_factory.mktemp("captioner") / "small"
     save(folder, captioner, CARD)
     return folder
@@ -38,20 +38,20 @@ def saved(captioner: Captioner, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 @pytest.fixture
 def folder(saved: Path, tmp_path: Path) -> Path:
-    """A copy of it, to be changed."""
+    """A copy of it that a test may change."""
     return Path(shutil.copytree(saved, tmp_path / "small"))
 
 
 @pytest.fixture
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache folder of the test's own."""
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache folder for the test."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
 def photographs(side: int) -> NDArray[np.uint8]:
-    """Three photographs and their mirror images, as the encoder gets them: [6, side, side, 3]."""
+    """Return three photographs and their mirror images, resized: [6, side, side, 3]."""
     files = (Path(skimage.__file__).parent / "data" / name for name in _PHOTOGRAPHS)
     images = [np.asarray(cv2.imread(str(file)), np.uint8)[..., ::-1] for file in files]
     images += [image[:, ::-1] for image in images]
-    return np.stack([squeeze(np.ascontiguousarray(image), side) for image in images])
+    return np.stack([resize_to_square(np.ascontiguousarray(image), side) for image in images])

@@ -23,29 +23,29 @@ def data(tmp_path: Path, make_flickr8k: MakeFlickr8k) -> Path:
 
 
 @pytest.mark.filterwarnings("ignore:Statistics for quantized inputs")
-def test_puts_an_int8_encoder_with_its_loss_into_the_captioners_folder(
-    data: Path, folder: Path, own_cache: Path, capsys: pytest.CaptureFixture[str]
+def test_writes_an_int8_encoder_and_its_loss_to_the_captioners_folder(
+    data: Path, folder: Path, empty_cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["--data", str(data), "--captioner", str(folder), "--calibration", "4"]) == 0
 
-    told = json.loads((folder / "encoder-int8.json").read_text())
-    assert (told["calibration_images"], told["split"], told["images"]) == (4, "dev", 6)
-    loss = told["cider_float32"] - told["cider_int8"]
-    assert told["cider_loss"] == pytest.approx(loss, abs=1e-4)
+    card = json.loads((folder / "encoder-int8.json").read_text())
+    assert (card["calibration_images"], card["split"], card["images"]) == (4, "dev", 6)
+    loss = card["cider_float32"] - card["cider_int8"]
+    assert card["cider_loss"] == pytest.approx(loss, abs=1e-4)
     assert f"{loss:.4f}" in capsys.readouterr().out
     _, int8_card = read_int8(folder)
     assert int8_card.cider_loss == pytest.approx(loss, abs=1e-4)
 
-    exact, coarse = CaptionModel(folder), CaptionModel(folder, "int8")
-    pictures = list(photographs(SIDE))
-    grids, coarse_grids = exact.encode(pictures), coarse.encode(pictures)
-    assert not np.array_equal(grids, coarse_grids)
-    assert np.corrcoef(grids.ravel(), coarse_grids.ravel())[0, 1] > 0.8
+    exact, int8 = CaptionModel(folder), CaptionModel(folder, "int8")
+    images = list(photographs(SIDE))
+    grids, int8_grids = exact.encode(images), int8.encode(images)
+    assert not np.array_equal(grids, int8_grids)
+    assert np.corrcoef(grids.ravel(), int8_grids.ravel())[0, 1] > 0.8
     size = (folder / "encoder-int8.tflite").stat().st_size
-    kept = next(path for path in own_cache.rglob("*") if path.is_file())
+    kept = next(path for path in empty_cache.rglob("*") if path.is_file())
     assert size < 0.4 * kept.stat().st_size
 
-    # New weights: what was made of the old ones is of no use.
+    # With new weights the old int8 encoder is rejected.
     captioner, card = load(folder)
     captioner.decoder.word_bias.assign_add(np.ones(captioner.decoder.word_bias.shape))
     save(folder, captioner, card)
@@ -54,25 +54,25 @@ def test_puts_an_int8_encoder_with_its_loss_into_the_captioners_folder(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--data", "none"], "none: no such folder"),
-        (["--captioner", "none"], "none holds no captioner"),
-        (["--calibration", "0"], "--calibration is 0"),
-        (["--calibration", "7"], "there are 6 training images"),
+        (["--captioner", "none"], "none is not a captioner checkpoint"),
+        (["--calibration", "0"], "--calibration must be between 1 and 6"),
+        (["--calibration", "7"], "the number of training images, not 7"),
         (["--split", "none"], "none"),
     ],
 )
-def test_a_mistake_is_told_and_nothing_is_written(
+def test_an_invalid_argument_is_reported_and_nothing_is_written(
     data: Path,
     folder: Path,
     capsys: pytest.CaptureFixture[str],
     arguments: list[str],
-    told: str,
+    message: str,
 ) -> None:
     before = sorted(folder.iterdir())
     usual = ["--data", str(data), "--captioner", str(folder), "--calibration", "4"]
 
     assert main([*usual, *arguments]) == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert sorted(folder.iterdir()) == before

@@ -7,17 +7,17 @@ from tests.inference.conftest import photographs
 
 
 @pytest.fixture(scope="module")
-def picture() -> NDArray[np.uint8]:
+def image() -> NDArray[np.uint8]:
     return np.asarray(photographs(130)[0])
 
 
 @pytest.mark.parametrize("count", [1, 15, 80])
 def test_every_pixel_is_in_one_segment_and_no_number_is_missing(
-    picture: NDArray[np.uint8], count: int
+    image: NDArray[np.uint8], count: int
 ) -> None:
-    labels = segment(picture, count)
+    labels = segment(image, count)
 
-    assert labels.shape == picture.shape[:2]
+    assert labels.shape == image.shape[:2]
     assert labels.dtype == np.int32
     assert set(np.unique(labels)) == set(range(labels.max() + 1))
     assert count / 2 <= labels.max() + 1 <= count * 1.5
@@ -29,37 +29,37 @@ def test_segments_follow_edges() -> None:
 
     labels = segment(halves, 15)
 
-    # The blur before moves an edge by two pixels at most.
+    # The preceding blur moves an edge by two pixels at most.
     assert not set(labels[:, :45].flat) & set(labels[:, 49:].flat)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (7, 1), (2, 2), (3, 40)])
-def test_the_smallest_pictures_have_segments_too(shape: tuple[int, int]) -> None:
+def test_the_smallest_images_have_segments_too(shape: tuple[int, int]) -> None:
     labels = segment(np.zeros((*shape, 3), np.uint8), 15)
 
     assert labels.shape == shape
     assert set(np.unique(labels)) == set(range(labels.max() + 1))
 
 
-def test_what_is_no_picture_is_refused(picture: NDArray[np.uint8]) -> None:
+def test_an_invalid_image_or_count_is_refused(image: NDArray[np.uint8]) -> None:
     with pytest.raises(ValueError, match="uint8"):
-        segment(picture.astype(np.float32), 15)
-    with pytest.raises(ValueError, match="one segment at least, not 0"):
-        segment(picture, 0)
+        segment(image.astype(np.float32), 15)
+    with pytest.raises(ValueError, match="must be at least 1, not 0"):
+        segment(image, 0)
 
 
-def test_segments_cover_every_pixel_once(picture: NDArray[np.uint8]) -> None:
-    """The last segment is among them, which the authors' code leaves out."""
-    masks = distinct([segment(picture, 15)])
+def test_segments_cover_every_pixel_once(image: NDArray[np.uint8]) -> None:
+    """Including the last segment, which the authors' code leaves out."""
+    masks = distinct([segment(image, 15)])
 
     assert (masks.sum(axis=0) == 1).all()
 
 
-def test_patches_together_show_every_pixel(picture: NDArray[np.uint8]) -> None:
-    """The authors' code leaves out the last row and column of each."""
+def test_patches_together_show_every_pixel(image: NDArray[np.uint8]) -> None:
+    """Including the last row and column of each, which the authors' code leaves out."""
     rows, columns = np.indices((128, 128)) // 16
     labels = np.asarray(rows * 8 + columns, np.int32)
-    pixels = picture[:128, :128]
+    pixels = image[:128, :128]
 
     patches = np.array([patch(pixels, mask, 16) for mask in distinct([labels])])
 
@@ -80,7 +80,7 @@ def test_a_patch_is_its_segment_with_its_last_row_and_column_on_grey() -> None:
     np.testing.assert_array_equal(cut[0, 1:], pixels[6, 7:])
 
 
-def test_a_patch_is_squeezed_to_the_size_of_a_picture() -> None:
+def test_a_patch_is_resized_to_a_square() -> None:
     mask = np.zeros((20, 20), bool)
     mask[5:7, :] = True
 
@@ -88,12 +88,12 @@ def test_a_patch_is_squeezed_to_the_size_of_a_picture() -> None:
 
     assert cut.shape == (32, 32, 3)
     assert (cut == 200).all()
-    with pytest.raises(ValueError, match="one pixel at least"):
+    with pytest.raises(ValueError, match="the segment is empty"):
         patch(np.zeros((20, 20, 3), np.uint8), np.zeros((20, 20), bool), 32)
 
 
-def test_segments_of_several_resolutions_are_taken_once(picture: NDArray[np.uint8]) -> None:
-    segmentations = [segment(picture, count) for count in RESOLUTIONS]
+def test_segments_of_several_resolutions_are_taken_once(image: NDArray[np.uint8]) -> None:
+    segmentations = [segment(image, count) for count in RESOLUTIONS]
 
     masks = distinct(segmentations)
 

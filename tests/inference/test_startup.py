@@ -1,9 +1,9 @@
-"""Tests of loading Keras without what it has for others, each in a process of its own."""
+"""Tests of loading Keras without its optional dependencies, each in a process of its own."""
 
 import subprocess
 import sys
 
-WORKS = """
+LOAD = """
 import sys
 from inference.startup import load_keras
 load_keras()
@@ -15,7 +15,7 @@ from sklearn.decomposition import non_negative_factorization
 from matplotlib.figure import Figure
 print(sorted({"matplotlib", "sklearn"} & set(sys.modules)))
 """
-KEEPS = """
+LOAD_AFTER_SKLEARN = """
 import sys, sklearn
 from inference.startup import load_keras
 load_keras()
@@ -23,16 +23,17 @@ print(sys.modules["sklearn"] is sklearn, "matplotlib" in sys.modules)
 """
 
 
-def said(program: str) -> list[str]:
+def output_of(program: str) -> list[str]:
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     return done.stdout.splitlines()
 
 
-def test_keras_works_and_the_rest_is_loaded_when_it_is_needed() -> None:
-    assert said(WORKS) == ["['keras', 'tensorflow']", "[[3.0, 3.0]]", "['matplotlib', 'sklearn']"]
+def test_keras_works_and_its_optional_dependencies_load_later() -> None:
+    lines = ["['keras', 'tensorflow']", "[[3.0, 3.0]]", "['matplotlib', 'sklearn']"]
+    assert output_of(LOAD) == lines
 
 
-def test_what_was_loaded_before_stays() -> None:
-    assert said(KEEPS) == ["True False"]
+def test_modules_that_were_loaded_before_stay() -> None:
+    assert output_of(LOAD_AFTER_SKLEARN) == ["True False"]

@@ -1,4 +1,4 @@
-"""Decoders, captioners and data sets that are small enough to make anew."""
+"""Fixtures: small decoders, captioners and datasets."""
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from models.captioner.captioner import Captioner, CaptionerConfig
 from models.captioner.decoder import Decoder, DecoderConfig
-from models.encoders.pretrained import assign
-from models.language.vocabulary import SPECIAL_WORDS, Vocabulary
-from tests.models.oracle.encoder import made_state
+from models.encoders.pretrained import assign_torch_state
+from models.language import SPECIAL_WORDS, Vocabulary
+from tests.support.oracle.encoder import make_state
 
 CHANNELS = 12
 WORDS = (*SPECIAL_WORDS, "a", "dog", "'s", "ball", "on", "grass", "runs", "red")
@@ -35,9 +35,9 @@ MakeFlickr8k = Callable[[Path, Mapping[str, Mapping[str, Sequence[str]]]], None]
 
 @pytest.fixture
 def make_decoder() -> MakeDecoder:
-    """A function that makes a small decoder of random weights for grids of `CHANNELS`.
+    """A function that makes a small decoder with random weights for grids of `CHANNELS`.
 
-    It takes a seed, and fields of `DecoderConfig`; without, there is no dropout.
+    It takes a seed and fields of `DecoderConfig`. By default there is no dropout.
     """
 
     def make(seed: int = 0, **fields: Any) -> Decoder:
@@ -52,18 +52,18 @@ def make_decoder() -> MakeDecoder:
 
 @pytest.fixture(scope="session")
 def captioner() -> Captioner:
-    """A small captioner of random weights, none of them left as it was made; not to be changed."""
+    """A small captioner with random weights everywhere. Tests must not change it."""
     made = Captioner(CaptionerConfig("efficientnet-lite0", 64, SMALL), Vocabulary(WORDS))
     randomize(made.decoder, seed=5)
-    assign(made.encoder, made_state("efficientnet-lite0"))
+    assign_torch_state(made.encoder, make_state("efficientnet-lite0"))
     return made
 
 
 @pytest.fixture(scope="session")
 def make_flickr8k() -> MakeFlickr8k:
-    """A function that writes a data set in Flickr8k's layout: captions by image name by split.
+    """A function that writes a dataset in Flickr8k's layout: captions by image name, by split.
 
-    A picture's two halves have colours made from its name. Splits: train, dev, test, extra.
+    The two halves of an image have colours derived from its name. Splits: train, dev, test, extra.
     """
 
     def make(folder: Path, splits: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
@@ -76,14 +76,14 @@ def make_flickr8k() -> MakeFlickr8k:
         for examples in splits.values():
             for name, captions in examples.items():
                 lines += [f"{name}#{i}\t{text}\n" for i, text in enumerate(captions)]
-                assert cv2.imwrite(str(folder / "Images" / name), picture(name)[..., ::-1])
+                assert cv2.imwrite(str(folder / "Images" / name), named_image(name)[..., ::-1])
         (folder / "Flickr8k.token.txt").write_text("".join(lines), encoding="utf-8")
 
     return make
 
 
-def picture(name: str) -> NDArray[np.uint8]:
-    """Make the RGB picture of that name, uint8 [48, 64, 3]: a left and a right colour."""
+def named_image(name: str) -> NDArray[np.uint8]:
+    """Make the RGB image of this name, uint8 [48, 64, 3]: a left and a right colour."""
     colours = np.random.default_rng(zlib.crc32(name.encode())).integers(0, 256, (2, 3))
     halves = np.zeros((48, 64, 3), np.uint8)
     halves[:, :32], halves[:, 32:] = colours
@@ -91,7 +91,7 @@ def picture(name: str) -> NDArray[np.uint8]:
 
 
 def randomize(decoder: Decoder, seed: int) -> None:
-    """Draw every weight, so that the words before and the grid both sway the next word."""
+    """Randomize all weights so that previous words and the grid both affect the next word."""
     random = np.random.default_rng(seed)
     for weight in decoder.weights:
         if weight is decoder.embedding.embeddings:
@@ -103,6 +103,6 @@ def randomize(decoder: Decoder, seed: int) -> None:
 
 
 def random_grids(count: int, seed: int = 0) -> NDArray[np.float32]:
-    """Make grids [count, 3, 2, CHANNELS], as an encoder would give them: none below 0."""
+    """Make grids [count, 3, 2, CHANNELS] without negative values, like those of an encoder."""
     random = np.random.default_rng(seed)
     return random.uniform(0, 2, (count, 3, 2, CHANNELS)).astype(np.float32)

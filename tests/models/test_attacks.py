@@ -1,4 +1,4 @@
-"""Steps of attacks against foolbox, and what must hold of every perturbation."""
+"""Tests of perturbations: against foolbox, and invariants that hold for all of them."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -21,18 +21,18 @@ _WEIGHTS = np.random.default_rng(3).normal(0, 0.02, (2, SIDE * SIDE * 3, 8)).ast
 
 
 def classify(pixels: tf.Tensor) -> tf.Tensor:
-    """A small network that is nowhere linear, of 8 classes."""
+    """A small nonlinear network with 8 classes."""
     flat = tf.reshape(pixels, (-1, SIDE * SIDE * 3)) / 16
     return tf.sin(flat @ _WEIGHTS[0]) * 3 + tf.tanh(flat @ _WEIGHTS[1])
 
 
-def pictures(seed: int, count: int = 3, low: float = 0, high: float = 255) -> Array:
+def random_images(seed: int, count: int = 3, low: float = 0, high: float = 255) -> Array:
     random = np.random.default_rng(seed)
     return random.uniform(low, high, (count, SIDE, SIDE, 3)).astype(np.float32)
 
 
 def gradient(labels: NDArray[np.int64]) -> Any:
-    """Of the cross-entropy, at pixels."""
+    """Return the gradient of the cross-entropy as a function of pixels."""
 
     def at(pixels: Array) -> Array:
         watched = tf.constant(pixels)
@@ -46,7 +46,7 @@ def gradient(labels: NDArray[np.int64]) -> Any:
 
 @pytest.fixture(scope="module")
 def clean() -> Array:
-    return pictures(0)
+    return random_images(0)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ MANY_STEPS = {
 
 @pytest.mark.parametrize("epsilon", [0.5, 8.0, 120.0])
 @pytest.mark.parametrize("norm", NORMS)
-def test_one_step_is_that_of_foolbox(
+def test_fgsm_equals_foolbox(
     clean: Array, labels: NDArray[np.int64], norm: Norm, epsilon: float
 ) -> None:
     theirs = attacked_by(ONE_STEP[norm](), clean, labels, epsilon)
@@ -82,7 +82,7 @@ def test_one_step_is_that_of_foolbox(
 
 @pytest.mark.parametrize("steps", [4, 7])
 @pytest.mark.parametrize("norm", NORMS)
-def test_several_steps_are_those_of_foolbox(
+def test_pgd_equals_foolbox(
     clean: Array, labels: NDArray[np.int64], norm: Norm, steps: int
 ) -> None:
     epsilon = 30.0 if norm == "linf" else 300.0
@@ -96,16 +96,16 @@ def test_several_steps_are_those_of_foolbox(
     assert np.abs(last - one).max() > 0.1 * np.abs(one).max()
 
 
-def stepped(
+def perturbations(
     seed: int, epsilon: float, norm: Norm, low: float, high: float
 ) -> Iterator[tuple[Array, Array]]:
-    """Perturbations of all kinds, each with its pictures."""
+    """Yield perturbations of all kinds, each with its images."""
     random = np.random.default_rng(seed)
-    clean = pictures(seed, low=low, high=high)
+    clean = random_images(seed, low=low, high=high)
     wild = random.normal(0, 3 * epsilon, clean.shape).astype(np.float32)
-    slope = random.normal(size=clean.shape).astype(np.float32)
+    gradients = random.normal(size=clean.shape).astype(np.float32)
     yield clean, project(wild, clean, epsilon, norm)
-    yield clean, fgsm(slope, clean, epsilon, norm)
+    yield clean, fgsm(gradients, clean, epsilon, norm)
     yield clean, noise(random, clean, epsilon, norm)
     labels = random.integers(0, 8, len(clean))
     for perturbation in pgd(gradient(labels), clean, epsilon, norm, 3, start=wild):
@@ -122,7 +122,7 @@ def stepped(
 def test_every_perturbation_stays_in_the_ball_and_in_the_range(
     seed: int, epsilon: float, norm: Norm, low: float
 ) -> None:
-    for clean, perturbation in stepped(seed, epsilon, norm, low, 255.0):
+    for clean, perturbation in perturbations(seed, epsilon, norm, low, 255.0):
         assert perturbation.dtype == np.float32
         assert norms(perturbation, norm).max() <= epsilon * (1 + 1e-4) + 1e-4
         assert (clean + perturbation).min() >= -1e-4
@@ -136,11 +136,11 @@ def test_every_perturbation_stays_in_the_ball_and_in_the_range(
     norm=st.sampled_from(NORMS),
     black=st.floats(0, 0.7),
 )
-def test_noise_has_the_norm_also_where_the_range_cuts_it(
+def test_noise_has_the_norm_even_if_it_is_clipped(
     seed: int, epsilons: list[float], norm: Norm, black: float
 ) -> None:
     random = np.random.default_rng(seed)
-    clean = pictures(seed, low=60, high=195)
+    clean = random_images(seed, low=60, high=195)
     clean[random.random(clean.shape) < black] = 0
     radius = np.array(epsilons, np.float32)
 
@@ -149,7 +149,7 @@ def test_noise_has_the_norm_also_where_the_range_cuts_it(
     np.testing.assert_allclose(norms(perturbation, norm), radius, rtol=1e-4, atol=1e-4)
 
 
-def test_noise_goes_as_far_as_there_is_room() -> None:
+def test_noise_is_as_large_as_the_range_allows() -> None:
     white = np.full((1, SIDE, SIDE, 3), 254.0, np.float32)
     most = float(np.sqrt(white.size) * 255)
 
@@ -158,8 +158,8 @@ def test_noise_goes_as_far_as_there_is_room() -> None:
     assert set(np.unique(np.abs(perturbation))) == {1.0, 254.0}
 
 
-def test_noise_of_the_same_norm_is_another_each_time() -> None:
-    random, clean = np.random.default_rng(0), pictures(0)
+def test_noise_is_different_each_time() -> None:
+    random, clean = np.random.default_rng(0), random_images(0)
 
     once, again = (noise(random, clean, 5.0, "linf") for _ in range(2))
 
@@ -167,7 +167,7 @@ def test_noise_of_the_same_norm_is_another_each_time() -> None:
     assert not np.array_equal(once[0] > 0, once[1] > 0)
 
 
-def test_each_picture_has_its_own_epsilon(clean: Array, labels: NDArray[np.int64]) -> None:
+def test_each_image_has_its_own_epsilon(clean: Array, labels: NDArray[np.int64]) -> None:
     epsilons = np.array([1.0, 2.0, 4.0], np.float32)
 
     for norm in NORMS:
@@ -188,7 +188,7 @@ def test_outside_a_mask_nothing_changes(
         assert np.all(perturbation[:, mask == 1].any(axis=(1, 2)))
 
 
-def test_steps_go_on_where_they_are_told_to_start(clean: Array, labels: NDArray[np.int64]) -> None:
+def test_pgd_resumes_from_its_start(clean: Array, labels: NDArray[np.int64]) -> None:
     first, *_ = pgd(gradient(labels), clean, 20.0, "linf", 5)
     *_, at_once = pgd(gradient(labels), clean, 20.0, "linf", 5)
     resumed = list(pgd(gradient(labels), clean, 20.0, "linf", 5, start=first))

@@ -1,4 +1,4 @@
-"""Tests of a captioner's folder."""
+"""Tests of checkpoints: saving, loading and the messages for damaged folders."""
 
 import io
 import json
@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, given, settings, strategies
 
 from models.captioner.beam_search import BeamConfig
 from models.captioner.captioner import Captioner
-from models.checkpoint import FORMAT, Card, ReleaseError, load, read_card, save
-from models.language.vocabulary import Vocabulary
+from models.checkpoint import FORMAT, CheckpointError, ModelCard, load, read_card, save
+from models.language import Vocabulary
 
-CARD = Card(
+CARD = ModelCard(
     name="small",
     data="nothing at all",
     licence="Apache-2.0",
@@ -28,18 +28,18 @@ CARD = Card(
 
 @pytest.fixture(scope="module")
 def saved(captioner: Captioner, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("release") / "new" / "small"
+    folder = tmp_path_factory.mktemp("checkpoint") / "new" / "small"
     save(folder, captioner, CARD)
     return folder
 
 
 @pytest.fixture
 def folder(saved: Path, tmp_path: Path) -> Path:
-    """A copy to damage."""
+    """A copy that a test may damage."""
     return Path(shutil.copytree(saved, tmp_path / "small"))
 
 
-def test_captioner_comes_back_in_half_precision(captioner: Captioner, saved: Path) -> None:
+def test_captioner_is_saved_in_half_precision(captioner: Captioner, saved: Path) -> None:
     loaded, card = load(saved)
 
     assert card == read_card(saved) == CARD
@@ -52,7 +52,7 @@ def test_captioner_comes_back_in_half_precision(captioner: Captioner, saved: Pat
             np.testing.assert_array_equal(got, original.astype(np.float16))
 
 
-def test_captioner_that_came_back_says_the_same(captioner: Captioner, saved: Path) -> None:
+def test_loaded_captioner_gives_the_same_logits(captioner: Captioner, saved: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3)).astype(np.float32)
     words = np.full((1, 1, 4), 5)
 
@@ -61,11 +61,11 @@ def test_captioner_that_came_back_says_the_same(captioner: Captioner, saved: Pat
         for made in (captioner, load(saved)[0])
     ]
 
-    # Half precision has 11 bits, so a weight is off by a 2000th at most.
+    # Half precision has 11 bits, so a weight's relative error is at most 1/2000.
     assert np.abs(logits[0] - logits[1]).max() < 0.02 * np.ptp(logits[0])
 
 
-def test_released_files_are_small_and_plain(captioner: Captioner, saved: Path) -> None:
+def test_files_are_small_and_plain(captioner: Captioner, saved: Path) -> None:
     files = {path.name: path.stat().st_size for path in saved.iterdir()}
 
     assert files.keys() == {"config.json", "vocabulary.txt", "weights.npz"}
@@ -113,17 +113,17 @@ def one_array() -> bytes:
     return stored.getvalue()
 
 
-def forget_sums(folder: Path) -> None:
-    """Make it a folder of the first format, which had none."""
+def downgrade(folder: Path) -> None:
+    """Turn a checkpoint into one of format 1, which had no digests."""
 
-    def forget(values: dict[str, Any]) -> None:
-        for later in ("format", "grid", "sha256"):
-            del values[later]
+    def remove_fields(values: dict[str, Any]) -> None:
+        for name in ("format", "grid", "sha256"):
+            del values[name]
 
-    change_config(folder, forget)
+    change_config(folder, remove_fields)
 
 
-def change_shape(folder: Path, **fields: Any) -> None:
+def change_architecture(folder: Path, **fields: Any) -> None:
     change_config(folder, lambda values: values["captioner"].update(fields))
 
 
@@ -136,7 +136,7 @@ def change_card(folder: Path, **fields: Any) -> None:
 
 
 def take_from_another(folder: Path, file: str) -> None:
-    """Take a file of a captioner that has the same shape, as one trained anew would have."""
+    """Replace a file by that of a captioner with the same architecture and another vocabulary."""
     captioner, card = load(folder)
     words = captioner.vocabulary.words
     other = Captioner(captioner.config, Vocabulary((*words[:-2], words[-1], words[-2])))
@@ -151,13 +151,19 @@ Damage = tuple[Callable[[Path], object], str]
 DAMAGES: dict[str, Damage] = {
     "no config": (
         lambda f: (f / "config.json").unlink(),
-        "config.json is missing; give the folder",
+        "config.json is missing; give the folder of a complete checkpoint",
     ),
-    "empty config": (lambda f: truncate(f / "config.json", 0), "config.json is cut off or no JSON"),
-    "config cut off": (lambda f: truncate(f / "config.json", 40), "config.json is cut off or no"),
-    "config that is no text": (
+    "empty config": (
+        lambda f: truncate(f / "config.json", 0),
+        "config.json is truncated or not JSON",
+    ),
+    "truncated config": (
+        lambda f: truncate(f / "config.json", 40),
+        "config.json is truncated or not",
+    ),
+    "config that is not text": (
         lambda f: (f / "config.json").write_bytes(b"\xff\xfe"),
-        "config.json is cut off or no JSON",
+        "config.json is truncated or not JSON",
     ),
     "config that is a list": (
         lambda f: (f / "config.json").write_text("[]"),
@@ -165,162 +171,171 @@ DAMAGES: dict[str, Damage] = {
     ),
     "config of a later format": (
         lambda f: change_config(f, lambda v: v.update(format=FORMAT + 1, colour="red")),
-        rf"config.json has format {FORMAT + 1}, .* up to {FORMAT}: update Sightline",
+        rf"config.json has format {FORMAT + 1}, .* up to {FORMAT}; update Sightline",
     ),
-    "config with a field that nobody knows": (
-        lambda f: change_shape(f, colour="red"),
-        r"config.json: captioner.colour: Unexpected.*copy the captioner's whole folder",
+    "config with an unknown field": (
+        lambda f: change_architecture(f, colour="red"),
+        r"config.json: captioner.colour: Unexpected.*copy the whole checkpoint folder",
     ),
     "no card": (lambda f: change_config(f, lambda v: v.pop("card")), "card: Field required"),
     "card without a name": (
         lambda f: change_config(f, lambda v: v["card"].pop("name")),
         "card.name: Field required",
     ),
-    "figures that are no numbers": (
+    "figures that are not numbers": (
         lambda f: change_card(f, figures={"cider": "high"}),
         "card.figures.cider: .*number",
     ),
-    "beam of no width": (
+    "beam without width": (
         lambda f: change_config(f, lambda v: v["card"]["beam"].update(width=0)),
-        "a beam search needs",
+        "beam search: width and max_length must be 1 or more",
     ),
-    "no shape": (
+    "no architecture": (
         lambda f: change_config(f, lambda v: v.pop("captioner")),
         "captioner: Field required",
     ),
     "no grid": (lambda f: change_config(f, lambda v: v.pop("grid")), "grid or sha256 is missing"),
-    "no sums": (lambda f: change_config(f, lambda v: v.pop("sha256")), "grid or sha256 is missing"),
+    "no digests": (
+        lambda f: change_config(f, lambda v: v.pop("sha256")),
+        "grid or sha256 is missing",
+    ),
     "unknown encoder": (
-        lambda f: change_shape(f, encoder="resnet50"),
-        "no encoder is called 'resnet50'; there are efficientnet-lite0",
+        lambda f: change_architecture(f, encoder="resnet50"),
+        "unknown encoder 'resnet50'; choose one of efficientnet-lite0",
     ),
     "an encoder of another grid": (
-        lambda f: change_shape(f, encoder="efficientnetv2-b2"),
-        r"efficientnetv2-b2 makes a grid of \(2, 2, 1408\) of pictures of 64 pixels, the decoder "
-        r"was trained on \(2, 2, 1280\)",
+        lambda f: change_architecture(f, encoder="efficientnetv2-b2"),
+        r"efficientnetv2-b2 makes a grid of \(2, 2, 1408\) from images of 64 pixels, but the "
+        r"decoder was trained on \(2, 2, 1280\)",
     ),
     "an encoder of the same grid": (
-        lambda f: change_shape(f, encoder="efficientnet-lite1"),
+        lambda f: change_architecture(f, encoder="efficientnet-lite1"),
         "weights.npz and config.json differ in efficientnet-lite0",
     ),
-    "another size of pictures": (
-        lambda f: change_shape(f, image_size=96),
-        r"a grid of \(3, 3, 1280\) of pictures of 96 pixels, .* trained on \(2, 2, 1280\)",
+    "another image size": (
+        lambda f: change_architecture(f, image_size=96),
+        r"a grid of \(3, 3, 1280\) from images of 96 pixels, .* trained on \(2, 2, 1280\)",
     ),
-    "no size of pictures": (
-        lambda f: change_shape(f, image_size=0),
+    "image size of 0": (
+        lambda f: change_architecture(f, image_size=0),
         "image_size is 0 but must be 32",
     ),
-    "picture's size as text": (
-        lambda f: change_shape(f, image_size="64"),
+    "image size as text": (
+        lambda f: change_architecture(f, image_size="64"),
         "captioner.image_size: .*integer",
     ),
-    "a classifier that there is not": (
-        lambda f: change_shape(f, classes=1000),
+    "a classifier that does not exist": (
+        lambda f: change_architecture(f, classes=1000),
         "weights.npz and config.json differ in classifier/classifier/bias",
     ),
     "tags without a classifier": (
         lambda f: change_card(
-            f, tags={"slope": 1.0, "offset": 0.0, "doubts": {}, "threshold": 0.8}
+            f, tags={"slope": 1.0, "offset": 0.0, "penalties": {}, "threshold": 0.8}
         ),
         "card has tags, which need a classifier of 1000 classes, not of 0",
     ),
     "another width": (
         lambda f: change_decoder(f, width=64),
-        r"as \(1280, 32\), config.json asks for \(1280, 64\)",
+        r"shape \(1280, 32\) in weights.npz, but config.json requires \(1280, 64\)",
     ),
     "width as text": (lambda f: change_decoder(f, width="32"), "decoder.width: .*integer"),
     "heads that do not divide the width": (
         lambda f: change_decoder(f, heads=3),
-        "width 32 does not divide into 3 heads",
+        "width 32 is not divisible by 3 heads",
     ),
     "no vocabulary": (lambda f: (f / "vocabulary.txt").unlink(), "vocabulary.txt is missing"),
-    "a word more": (
+    "an additional word": (
         lambda f: replace_text(f / "vocabulary.txt", "dog\n", "dog\nzebra\n"),
-        "made for 12 words, vocabulary.txt has 13: they do not",
+        "vocabulary.txt has 13 words, but the captioner was trained with 12",
     ),
-    "a word less": (
+    "a missing word": (
         lambda f: replace_text(f / "vocabulary.txt", "dog\n", ""),
-        "made for 12 words, vocabulary.txt has 11: they do not",
+        "vocabulary.txt has 11 words, but the captioner was trained with 12",
     ),
     "words in another order": (
         lambda f: replace_text(f / "vocabulary.txt", "ball\non\n", "on\nball\n"),
-        "vocabulary.txt has not the words, or not in the order",
+        "vocabulary.txt does not have the words, or the word order",
     ),
     "another word": (
         lambda f: replace_text(f / "vocabulary.txt", "ball\n", "bull\n"),
-        "vocabulary.txt has not the words",
+        "vocabulary.txt does not have the words",
     ),
     "another captioner's vocabulary": (
         lambda f: take_from_another(f, "vocabulary.txt"),
-        "vocabulary.txt has not the words, or not in the order",
+        "vocabulary.txt does not have the words, or the word order",
     ),
     "a word twice": (
         lambda f: replace_text(f / "vocabulary.txt", "ball\n", "dog\n"),
         "the word 'dog' twice",
     ),
-    "vocabulary that is no text": (
+    "vocabulary that is not text": (
         lambda f: (f / "vocabulary.txt").write_bytes(b"\xff\xfe"),
-        "vocabulary.txt is damaged or no text",
+        "vocabulary.txt is damaged or not text",
     ),
     "no weights": (lambda f: (f / "weights.npz").unlink(), "weights.npz is missing"),
-    "empty weights": (lambda f: truncate(f / "weights.npz", 0), "weights.npz is cut off, damaged"),
-    "weights cut off": (
-        lambda f: truncate(f / "weights.npz", 1_000_000),
-        "weights.npz is cut off, damaged or another captioner's",
+    "empty weights": (
+        lambda f: truncate(f / "weights.npz", 0),
+        "weights.npz is truncated, damaged",
     ),
-    "a flipped bit": (lambda f: flip(f / "weights.npz", 3_000_000), "weights.npz is cut off, dam"),
+    "truncated weights": (
+        lambda f: truncate(f / "weights.npz", 1_000_000),
+        "weights.npz is truncated, damaged or from another captioner",
+    ),
+    "a flipped bit": (
+        lambda f: flip(f / "weights.npz", 3_000_000),
+        "weights.npz is truncated, damaged",
+    ),
     "another captioner's weights": (
         lambda f: take_from_another(f, "weights.npz"),
-        "weights.npz is cut off, damaged or another captioner's",
+        "weights.npz is truncated, damaged or from another captioner",
     ),
     "another captioner's config": (
         lambda f: take_from_another(f, "config.json"),
-        "vocabulary.txt has not the words",
+        "vocabulary.txt does not have the words",
     ),
 }
 
-DAMAGES_WITHOUT_SUMS: dict[str, Damage] = {
+DAMAGES_WITHOUT_DIGESTS: dict[str, Damage] = {
     "no weights": (lambda f: (f / "weights.npz").unlink(), "loaded: weights.npz is missing"),
-    "weights cut off": (
+    "truncated weights": (
         lambda f: truncate(f / "weights.npz", 1_000_000),
-        "weights.npz is cut off or damaged",
+        "weights.npz is truncated or damaged",
     ),
     "empty weights": (
         lambda f: truncate(f / "weights.npz", 0),
-        "weights.npz is cut off or damaged",
+        "weights.npz is truncated or damaged",
     ),
-    "weights that are no archive": (
+    "weights that are not an archive": (
         lambda f: (f / "weights.npz").write_bytes(b"version https://git-lfs"),
-        "weights.npz is cut off or damaged",
+        "weights.npz is truncated or damaged",
     ),
     "one array for all weights": (
         lambda f: (f / "weights.npz").write_bytes(one_array()),
-        "weights.npz is cut off or damaged",
+        "weights.npz is truncated or damaged",
     ),
-    "a flipped bit": (lambda f: flip(f / "weights.npz", 3_000_000), "weights.npz is cut off or"),
-    "an array less": (lambda f: change_arrays(f, lambda a: a.pop(BIAS)), f"differ in {BIAS}"),
-    "an array more": (
+    "a flipped bit": (lambda f: flip(f / "weights.npz", 3_000_000), "weights.npz is truncated or"),
+    "a missing array": (lambda f: change_arrays(f, lambda a: a.pop(BIAS)), f"differ in {BIAS}"),
+    "an additional array": (
         lambda f: change_arrays(f, lambda a: a.update({"decoder/extra": np.zeros(3)})),
         "differ in decoder/extra",
     ),
     "an array of text": (
         lambda f: change_arrays(f, lambda a: a.update({BIAS: np.full(128, "three")})),
-        f"values in {BIAS} that are no numbers",
+        f"{BIAS} in weights.npz has values that are not finite numbers",
     ),
     "an array that is not finite": (
         lambda f: change_arrays(f, lambda a: a.update({BIAS: np.full(128, np.nan)})),
-        f"values in {BIAS} that are no numbers: the training went wrong",
+        f"{BIAS} in weights.npz has values that are not finite numbers: the training diverged",
     ),
-    "a word more": (
+    "an additional word": (
         lambda f: replace_text(f / "vocabulary.txt", "dog\n", "dog\nzebra\n"),
-        "made for 12 words, vocabulary.txt has 13: they do not",
+        "vocabulary.txt has 13 words, but the captioner was trained with 12",
     ),
 }
 
 
 def expect_refusal(folder: Path, problem: str) -> None:
-    with pytest.raises(ReleaseError, match=problem) as refused:
+    with pytest.raises(CheckpointError, match=problem) as refused:
         load(folder)
     assert str(refused.value).startswith(f"{folder} ")
     assert "\n" not in str(refused.value)
@@ -334,10 +349,10 @@ def test_damaged_folder_is_refused(folder: Path, damage: str) -> None:
     expect_refusal(folder, problem)
 
 
-@pytest.mark.parametrize("damage", DAMAGES_WITHOUT_SUMS)
-def test_damaged_folder_without_sums_is_refused(folder: Path, damage: str) -> None:
-    forget_sums(folder)
-    cause, problem = DAMAGES_WITHOUT_SUMS[damage]
+@pytest.mark.parametrize("damage", DAMAGES_WITHOUT_DIGESTS)
+def test_damaged_folder_without_digests_is_refused(folder: Path, damage: str) -> None:
+    downgrade(folder)
+    cause, problem = DAMAGES_WITHOUT_DIGESTS[damage]
     cause(folder)
 
     expect_refusal(folder, problem)
@@ -356,31 +371,31 @@ def test_weights_damaged_anywhere_are_refused(
     content[position : position + size] = bytes(b ^ 0xFF for b in content[position:][:size])
     (tmp_path / "weights.npz").write_bytes(content)
 
-    expect_refusal(tmp_path, "weights.npz is cut off, damaged or another captioner's")
+    expect_refusal(tmp_path, "weights.npz is truncated, damaged or from another captioner")
 
 
-def test_folder_of_the_first_format_is_loaded(captioner: Captioner, folder: Path) -> None:
-    forget_sums(folder)
+def test_checkpoint_of_format_1_is_loaded(captioner: Captioner, folder: Path) -> None:
+    downgrade(folder)
 
     assert load(folder)[0].config == captioner.config
 
 
-def test_line_ends_of_the_vocabulary_do_not_matter(folder: Path) -> None:
+def test_line_endings_of_the_vocabulary_do_not_matter(folder: Path) -> None:
     path = folder / "vocabulary.txt"
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
 
     assert load(folder)[0].vocabulary.words[-1] == "red"
 
 
-def test_training_that_diverged_is_told(captioner: Captioner, tmp_path: Path) -> None:
+def test_diverged_training_is_reported(captioner: Captioner, tmp_path: Path) -> None:
     diverged = Captioner(captioner.config, captioner.vocabulary)
     diverged.decoder.word_bias.assign(np.full(12, np.inf))
     save(tmp_path, diverged, CARD)
 
-    expect_refusal(tmp_path, "no numbers: the training went wrong; train again with a lower")
+    expect_refusal(tmp_path, "not finite numbers: the training diverged; train again with a lower")
 
 
-def test_values_beyond_half_precision_come_back(captioner: Captioner, tmp_path: Path) -> None:
+def test_values_beyond_half_precision_are_kept(captioner: Captioner, tmp_path: Path) -> None:
     made = Captioner(captioner.config, captioner.vocabulary)
     made.decoder.word_bias.assign(np.full(12, 123456.0))
     save(tmp_path, made, CARD)
@@ -389,9 +404,9 @@ def test_values_beyond_half_precision_come_back(captioner: Captioner, tmp_path: 
 
 
 def test_missing_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ReleaseError, match="nowhere holds no captioner"):
+    with pytest.raises(CheckpointError, match="nowhere is not a captioner checkpoint"):
         load(tmp_path / "nowhere")
-    with pytest.raises(ReleaseError, match="nowhere holds no captioner"):
+    with pytest.raises(CheckpointError, match="nowhere is not a captioner checkpoint"):
         read_card(tmp_path / "nowhere")
 
 

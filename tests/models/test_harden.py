@@ -1,4 +1,4 @@
-"""Tests of hardening, by its command line, and of the attacks that it hardens against."""
+"""Tests of python -m models.harden, and of attacks on captions."""
 
 import contextlib
 import io
@@ -12,10 +12,15 @@ from models import harden
 from models.attacks import noise
 from models.captioner.beam_search import BeamConfig
 from models.captioner.captioner import Captioner
-from models.captioner.teacher_forcing import tell
-from models.checkpoint import Card, load, save
+from models.captioner.teacher_forcing import teacher_forced_captions
+from models.checkpoint import ModelCard, load, save
 from models.datasets import open_dataset
-from models.hardening.attacked_grids import CaptionAttack, Strength, attacked_grids, pictures
+from models.hardening.caption_attack import (
+    AttackStrength,
+    CaptionAttack,
+    attacked_grids,
+    load_pixels,
+)
 from models.hardening.hardened_decoder import load_hardened, read_hardened_card
 from tests.models.conftest import MakeFlickr8k
 
@@ -35,49 +40,49 @@ def data(tmp_path_factory: pytest.TempPathFactory, make_flickr8k: MakeFlickr8k) 
 
 @pytest.fixture
 def folder(tmp_path: Path, captioner: Captioner) -> Path:
-    save(tmp_path / "captioner", captioner, Card("made", "made up", "none", {}, BEAM))
+    save(tmp_path / "captioner", captioner, ModelCard("made", "made up", "none", {}, BEAM))
     return tmp_path / "captioner"
 
 
 def run(data: Path, folder: Path, *arguments: str) -> int:
-    own: dict[str, object] = {
+    defaults: dict[str, object] = {
         "data": data,
         "captioner": folder,
         "run": folder.parent / "run",
         "epochs": 12,
     }
-    own |= {"least": EPSILON / 2, "most": EPSILON, "epsilon": EPSILON, "learning-rate": 0.003}
-    chosen = [text for name, value in own.items() for text in (f"--{name}", str(value))]
+    defaults |= {"least": EPSILON / 2, "most": EPSILON, "epsilon": EPSILON, "learning-rate": 0.003}
+    chosen = [text for name, value in defaults.items() for text in (f"--{name}", str(value))]
     return harden.main([*chosen, *arguments])
 
 
 def log_probs(captioner: Captioner, grids: object, tokens: object) -> NDArray[np.float32]:
-    """Of whole captions, [B]."""
-    told = np.asarray(tell(captioner.decoder, grids, tokens, BEAM).search_log_probs, np.float32)
-    return np.asarray(told.sum(axis=1))
+    """Return the log-probabilities of whole captions, [B]."""
+    forced = teacher_forced_captions(captioner.decoder, grids, tokens, BEAM)
+    return np.asarray(np.asarray(forced.search_log_probs, np.float32).sum(axis=1))
 
 
-def test_an_attack_lowers_what_is_said_and_noise_does_not(data: Path, captioner: Captioner) -> None:
+def test_attack_lowers_the_captions_probability_and_noise_does_not(
+    data: Path, captioner: Captioner
+) -> None:
     dataset = open_dataset(data)
-    pixels = pictures(dataset, dataset.examples("train")[:4], 64)
+    pixels = load_pixels(dataset, dataset.examples("train")[:4], 64)
     tokens = np.array([[4, 5, 10, 2, 0, 0]] * 3 + [[4, 11, 5, 8, 9, 2]], np.int32)
 
     attacked = CaptionAttack(captioner).perturb(pixels, tokens, EPSILON, 3)
 
     assert np.abs(attacked).max() <= EPSILON
     random = noise(np.random.default_rng(0), pixels, EPSILON, "linf")
-    clean, hurt, shaken = (
+    clean, under_attack, with_noise = (
         log_probs(captioner, captioner.encoder(each), tokens)
         for each in (pixels, pixels + attacked, pixels + random)
     )
-    assert np.mean(clean - hurt) > 5 * np.mean(np.abs(shaken - clean))
+    assert np.mean(clean - under_attack) > 5 * np.mean(np.abs(with_noise - clean))
 
 
-def test_what_was_attacked_is_not_attacked_again(
-    data: Path, captioner: Captioner, tmp_path: Path
-) -> None:
+def test_attacked_grids_are_reused(data: Path, captioner: Captioner, tmp_path: Path) -> None:
     dataset = open_dataset(data)
-    examples, strength = dataset.examples("train")[:3], Strength(1, 2, 1)
+    examples, strength = dataset.examples("train")[:3], AttackStrength(1, 2, 1)
 
     first = attacked_grids(captioner, dataset, examples, BEAM, strength, tmp_path)
     stamps = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
@@ -94,16 +99,16 @@ def test_what_was_attacked_is_not_attacked_again(
 def hardened_folder(
     data: Path, captioner: Captioner, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """The folder of a captioner that was hardened."""
+    """The folder of a hardened captioner."""
     folder = tmp_path_factory.mktemp("hardened") / "captioner"
-    save(folder, captioner, Card("made", "made up", "none", {}, BEAM))
+    save(folder, captioner, ModelCard("made", "made up", "none", {}, BEAM))
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         assert run(data, folder) == 0
     assert "written to" in printed.getvalue()
     return folder
 
 
-def test_a_hardened_decoder_says_more_often_what_was_said(hardened_folder: Path) -> None:
+def test_hardened_decoder_changes_fewer_captions(hardened_folder: Path) -> None:
     folder = hardened_folder
 
     card = read_hardened_card(folder)
@@ -125,7 +130,7 @@ def test_a_hardened_decoder_says_more_often_what_was_said(hardened_folder: Path)
         (["--data", "/nowhere"], "/nowhere"),
     ],
 )
-def test_mistake_is_told_in_a_line(
+def test_error_is_reported_in_one_line(
     data: Path,
     folder: Path,
     capsys: pytest.CaptureFixture[str],
@@ -133,14 +138,14 @@ def test_mistake_is_told_in_a_line(
     problem: str,
 ) -> None:
     assert run(data, folder, *arguments) == 2
-    told = capsys.readouterr().err
-    assert problem in told
-    assert told.count("\n") == 1
+    printed = capsys.readouterr().err
+    assert problem in printed
+    assert printed.count("\n") == 1
     assert read_hardened_card(folder) is None
 
 
-def test_attacks_of_another_strength_are_not_taken_for_its_own(
+def test_attacks_of_another_strength_are_not_reused(
     data: Path, hardened_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(data, hardened_folder, "--steps", "1") == 2
-    assert "holds the attacks of another run" in capsys.readouterr().err
+    assert "holds attacks of a run with other settings" in capsys.readouterr().err

@@ -1,15 +1,17 @@
-"""Tests of the vocabulary."""
+"""Tests of the vocabulary, tokenization, content words and language statistics."""
 
 from pathlib import Path
 
 import pytest
 
-from models.language.vocabulary import (
+from models.language import (
     END,
     PAD,
     SPECIAL_WORDS,
     UNKNOWN,
     Vocabulary,
+    content_words,
+    language_statistics,
     sentence,
     tokenize,
 )
@@ -26,7 +28,7 @@ from models.language.vocabulary import (
         (" .\t!", []),
     ],
 )
-def test_caption_is_split_into_lower_cased_words(caption: str, words: list[str]) -> None:
+def test_caption_is_split_into_lower_case_words(caption: str, words: list[str]) -> None:
     assert tokenize(caption) == words
 
 
@@ -38,18 +40,18 @@ def test_caption_is_split_into_lower_cased_words(caption: str, words: list[str])
         ([], ""),
     ],
 )
-def test_sentence_is_written_for_people(words: list[str], text: str) -> None:
+def test_words_are_joined_into_a_sentence(words: list[str], text: str) -> None:
     assert sentence(words) == text
 
 
-def test_words_are_counted_frequent_first_and_then_by_the_alphabet() -> None:
+def test_words_are_ordered_by_frequency_then_alphabetically() -> None:
     vocabulary = Vocabulary.count(["red dog", "A dog's a red dog", "rare"], minimum=2)
 
     assert vocabulary.words == (*SPECIAL_WORDS, "dog", "a", "red")
     assert len(vocabulary) == 7
 
 
-def test_captions_come_back_from_their_ids() -> None:
+def test_captions_are_encoded_and_decoded() -> None:
     vocabulary = Vocabulary([*SPECIAL_WORDS, "a", "dog", "'s", "ball"])
 
     ids = vocabulary.encode("A dog's ball.", 7)
@@ -58,7 +60,7 @@ def test_captions_come_back_from_their_ids() -> None:
     assert sentence(vocabulary.decode(ids)) == "A dog's ball"
 
 
-def test_long_caption_is_cut_and_has_no_end() -> None:
+def test_long_caption_is_truncated_and_has_no_end() -> None:
     vocabulary = Vocabulary([*SPECIAL_WORDS, "a", "dog"])
 
     assert vocabulary.encode("a dog a dog", 4) == [4, 5, 4, 5]
@@ -66,11 +68,11 @@ def test_long_caption_is_cut_and_has_no_end() -> None:
     assert vocabulary.decode([4, 5, 4, 5]) == ["a", "dog", "a", "dog"]
 
 
-def test_word_that_is_not_in_it_is_unknown() -> None:
+def test_word_outside_the_vocabulary_is_unknown() -> None:
     vocabulary = Vocabulary([*SPECIAL_WORDS, "a", "dog"])
 
     assert vocabulary.encode("a zebra", 3) == [4, UNKNOWN, END]
-    # A special word's spelling in a caption is no special word.
+    # A special token's spelling in a caption is not a special token.
     assert vocabulary.encode("<end>", 2) == [UNKNOWN, END]
 
 
@@ -81,7 +83,7 @@ def test_decoding_stops_at_the_end_or_the_padding(stop: int) -> None:
     assert vocabulary.decode([4, stop, 5]) == ["a"]
 
 
-def test_file_comes_back_as_it_was_written(tmp_path: Path) -> None:
+def test_file_is_written_and_read(tmp_path: Path) -> None:
     path = tmp_path / "vocabulary.txt"
     Vocabulary([*SPECIAL_WORDS, "dog", "'s"]).write(path)
 
@@ -95,7 +97,7 @@ def test_file_comes_back_as_it_was_written(tmp_path: Path) -> None:
         (b"", "must begin with <pad>, <start>, <end>, <unk>"),
         (b"<pad>\n<start>\n<end>\n", "must begin with"),
         (b"<start>\n<pad>\n<end>\n<unk>\ndog\n", "must begin with"),
-        (b"<pad>\n<start>\n<end>\n<unk>\ndog\na\ndog\n", "holds the word 'dog' twice"),
+        (b"<pad>\n<start>\n<end>\n<unk>\ndog\na\ndog\n", "contains the word 'dog' twice"),
         (b"\xff\xfe<pad>\n", "utf-8"),
     ],
 )
@@ -110,3 +112,59 @@ def test_malformed_file_is_refused(tmp_path: Path, content: bytes, problem: str)
 def test_missing_file_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         Vocabulary.read(tmp_path / "vocabulary.txt")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("A dog runs through the grass", "The dog is running in grass"),
+        ("Two men sitting on a bench", "Two men sit on the bench"),
+        ("A woman carries a bag", "The woman carrying her bag"),
+        ("People stand next to the man's car", "People are standing beside a man car"),
+        ("A boy rides a bike", "The boy is riding his bike"),
+        ("A girl jumped", "The girl is jumping"),
+    ],
+)
+def test_function_words_and_inflections_do_not_matter(one: str, other: str) -> None:
+    assert content_words(one) == content_words(other) != frozenset()
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("A dog runs", "Two dogs run"),
+        ("A dog runs", "A cat runs"),
+        ("A man in a red shirt", "A man in a blue shirt"),
+        ("A boy sits", "A boy jumps"),
+        ("A man", "A man and a dog"),
+        ("A man swims", "A man sings"),
+    ],
+)
+def test_other_object_action_colour_or_number_changes_the_content_words(
+    one: str, other: str
+) -> None:
+    assert content_words(one) != content_words(other)
+
+
+def test_empty_caption_has_no_content_words() -> None:
+    assert content_words("") == content_words("It is in the") == frozenset()
+
+
+def test_language_of_captions_is_measured() -> None:
+    found = language_statistics(
+        ["A dog runs on grass", "A dog runs on grass", "Two boys in a", "A red ball"]
+    )
+
+    assert found.distinct == pytest.approx(3 / 4)
+    assert found.words == pytest.approx((5 + 5 + 4 + 3) / 4)
+    assert found.bad_endings == pytest.approx(1 / 4)
+
+
+@pytest.mark.parametrize("caption", ["A dog runs on the", "A man with his", "A boy is", ""])
+def test_incomplete_caption_has_a_bad_ending(caption: str) -> None:
+    assert language_statistics([caption]).bad_endings == 1
+
+
+@pytest.mark.parametrize("caption", ["A dog swims", "A man sits on a bench", "A girl looks on it"])
+def test_complete_caption_has_no_bad_ending(caption: str) -> None:
+    assert language_statistics([caption]).bad_endings == 0

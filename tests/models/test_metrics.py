@@ -1,4 +1,4 @@
-"""Tests of the metrics: by hand, and against pycocoevalcap called directly."""
+"""Tests of the metrics against pycocoevalcap called directly, and computed by hand."""
 
 import math
 from dataclasses import asdict
@@ -8,7 +8,7 @@ from pycocoevalcap.bleu.bleu import Bleu
 from pycocoevalcap.cider.cider import Cider
 from pycocoevalcap.rouge.rouge import Rouge
 
-from models.evaluation.metrics import score
+from models.metrics import score
 
 REFERENCES = {
     "dog": ["a brown dog runs on the grass", "the dog is running", "a dog plays outside"],
@@ -17,21 +17,21 @@ REFERENCES = {
 }
 
 
-def test_scores_are_pycocoevalcaps() -> None:
+def test_scores_equal_those_of_pycocoevalcap() -> None:
     captions = {
         "dog": "a dog runs on the grass",
         "boy": "a man jumps into the pool",
         "car": "a red bus on a road",
     }
-    said = {name: [caption] for name, caption in captions.items()}
+    candidates = {name: [caption] for name, caption in captions.items()}
 
     scores = score(captions, REFERENCES)
 
-    bleu = Bleu(4).compute_score(REFERENCES, said, verbose=0)[0]
+    bleu = Bleu(4).compute_score(REFERENCES, candidates, verbose=0)[0]
     assert [scores.bleu_1, scores.bleu_2, scores.bleu_3, scores.bleu_4] == pytest.approx(bleu)
-    assert scores.rouge_l == pytest.approx(Rouge().compute_score(REFERENCES, said)[0])
-    assert scores.cider == pytest.approx(Cider().compute_score(REFERENCES, said)[0])
-    assert len(set(asdict(scores).values())) == 6, "or two of them could be swapped"
+    assert scores.rouge_l == pytest.approx(Rouge().compute_score(REFERENCES, candidates)[0])
+    assert scores.cider == pytest.approx(Cider().compute_score(REFERENCES, candidates)[0])
+    assert len(set(asdict(scores).values())) == 6, "so that no two can be swapped"
 
 
 def test_bleu_by_hand() -> None:
@@ -83,8 +83,8 @@ def test_empty_caption_scores_nothing() -> None:
     ("captions", "references"),
     [({}, {}), ({"a": "a dog"}, {}), ({"a": "a dog"}, {"a": ["a dog"], "b": ["a cat"]})],
 )
-def test_other_images_than_the_references_are_refused(
+def test_captions_and_references_of_different_images_are_rejected(
     captions: dict[str, str], references: dict[str, list[str]]
 ) -> None:
-    with pytest.raises(ValueError, match="of the same images, one at least"):
+    with pytest.raises(ValueError, match="must have the same image names, at least one"):
         score(captions, references)

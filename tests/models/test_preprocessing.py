@@ -1,15 +1,17 @@
-"""Tests of the way from a picture to the encoder's input."""
+"""Tests of resizing and augmented views."""
 
 import numpy as np
+import pytest
+from numpy.typing import NDArray
 
-from models.preprocessing import squeeze
+from models.preprocessing import augmented_view, is_mirrored, resize_to_square
 
 
-def test_whole_picture_is_squeezed_into_the_square() -> None:
+def test_whole_image_is_resized_to_a_square() -> None:
     wide = np.zeros((40, 120, 3), np.uint8)
     wide[:, 60:] = (200, 100, 50)
 
-    square = squeeze(wide, 20)
+    square = resize_to_square(wide, 20)
 
     assert square.shape == (20, 20, 3)
     assert square.dtype == np.uint8
@@ -17,18 +19,18 @@ def test_whole_picture_is_squeezed_into_the_square() -> None:
     assert (square[:, 10:] == (200, 100, 50)).all()
 
 
-def test_shrinking_takes_the_mean_of_what_falls_together() -> None:
+def test_shrinking_averages_pixels() -> None:
     checkers = np.indices((40, 40)).sum(axis=0) % 2 * 200
     image = np.repeat(checkers[..., None], 3, axis=-1).astype(np.uint8)
 
-    np.testing.assert_allclose(squeeze(image, 10), 100, atol=1)
+    np.testing.assert_allclose(resize_to_square(image, 10), 100, atol=1)
 
 
 def test_growing_interpolates() -> None:
     image = np.zeros((2, 2, 3), np.uint8)
     image[:, 1] = 200
 
-    row = squeeze(image, 8)[0, :, 0]
+    row = resize_to_square(image, 8)[0, :, 0]
 
     assert row[0] == 0
     assert row[-1] == 200
@@ -36,7 +38,44 @@ def test_growing_interpolates() -> None:
     assert 0 < row[4] < 200
 
 
-def test_picture_of_that_size_is_left_alone() -> None:
+def test_image_of_the_right_size_is_unchanged() -> None:
     image = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
 
-    np.testing.assert_array_equal(squeeze(image, 16), image)
+    np.testing.assert_array_equal(resize_to_square(image, 16), image)
+
+
+@pytest.fixture
+def image() -> NDArray[np.uint8]:
+    """An image whose pixels encode their position: red the row, green the column."""
+    rows, columns = np.mgrid[:60, :100]
+    return np.stack([rows, columns, np.zeros_like(rows)], axis=-1).astype(np.uint8)
+
+
+def test_first_two_views_are_the_image_and_its_mirror_image(image: NDArray[np.uint8]) -> None:
+    np.testing.assert_array_equal(augmented_view(image, "a.jpg", 0), image)
+    np.testing.assert_array_equal(augmented_view(image, "a.jpg", 1), image[:, ::-1])
+
+
+@pytest.mark.parametrize("view", range(2, 10))
+def test_other_views_are_crops_of_similar_aspect_ratio(image: NDArray[np.uint8], view: int) -> None:
+    for name in map(str, range(50)):
+        view_image = augmented_view(image, name, view)
+        height, width = view_image.shape[:2]
+        assert 0.58 <= height * width / 6000 <= 1.0
+        assert 0.83 <= (width / height) / (100 / 60) <= 1.2
+        upright = view_image[:, ::-1] if is_mirrored(view) else view_image
+        top, left = upright[0, 0, :2].tolist()
+        part = image[top : top + height, left : left + width]
+        np.testing.assert_array_equal(upright, part)
+
+
+def test_view_is_deterministic_and_depends_on_the_name(
+    image: NDArray[np.uint8],
+) -> None:
+    np.testing.assert_array_equal(
+        augmented_view(image, "a.jpg", 2), augmented_view(image, "a.jpg", 2)
+    )
+    crops = {
+        augmented_view(image, f"{n}.jpg", view).tobytes() for n in range(20) for view in (2, 4)
+    }
+    assert len(crops) > 35

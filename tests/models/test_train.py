@@ -1,4 +1,4 @@
-"""Tests of training, by its command line."""
+"""Tests of python -m models.train: results, resuming and error messages."""
 
 import contextlib
 import io
@@ -12,10 +12,10 @@ import pytest
 
 from models import evaluate, train
 from models.checkpoint import load
-from models.language.vocabulary import SPECIAL_WORDS
+from models.language import SPECIAL_WORDS
 from tests.models.conftest import MakeFlickr8k
 
-# Dropout is off because a run that goes on draws other dropout than one that never stopped.
+# Dropout is off because a resumed run draws other dropout than an uninterrupted one.
 CONFIG = """
 train_splits = ["train", "extra"]
 encoder = "efficientnet-lite0"
@@ -41,7 +41,7 @@ TEXTS = ("a red dog runs", "two boys swim", "the dog's ball", "a car on the left
 
 
 class Interrupted(io.StringIO):
-    """A terminal at which somebody presses Ctrl-C as soon as it shows a text."""
+    """A terminal that simulates Ctrl-C as soon as it shows a text."""
 
     def __init__(self, when: str) -> None:
         super().__init__()
@@ -74,17 +74,17 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
-def checkpoint(run: Path) -> dict[str, Any]:
-    with np.load(run / "checkpoint.npz") as arrays:
+def training_state(run: Path) -> dict[str, Any]:
+    with np.load(run / "training-state.npz") as arrays:
         return dict(arrays)
 
 
 def history(run: Path) -> list[dict[str, float]]:
-    epochs: list[dict[str, float]] = json.loads(str(checkpoint(run)["history"]))
+    epochs: list[dict[str, float]] = json.loads(str(training_state(run)["history"]))
     return epochs
 
 
-def test_stopped_run_goes_on_to_where_a_whole_one_comes(
+def test_resumed_run_equals_an_uninterrupted_one(
     data: Path, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
@@ -96,28 +96,27 @@ def test_stopped_run_goes_on_to_where_a_whole_one_comes(
     assert "epoch 1 of 2" in printed
     assert "epoch 2 of 2" in printed
     assert "resuming" not in printed
-    assert f"the best captioner is in {whole / 'captioner'}" in printed
+    assert f"best captioner: {whole / 'captioner'}" in printed
     assert np.asarray(cv2.imread(str(whole / "curve.png"))).shape == (540, 960, 3)
     captioner, card = load(whole / "captioner")
-    assert (card.name, card.data, card.beam.width) == ("small", "10 captioned photographs", 2)
-    # One image has no CIDEr, as each of its words is in every image; a captioner is kept all the
-    # same.
+    assert (card.name, card.data, card.beam.width) == ("small", "10 captioned images", 2)
+    # With one image CIDEr is 0, because each word is in every image. A captioner is saved anyway.
     assert card.figures["cider"] == 0
     assert captioner.config.encoder == "efficientnet-lite0"
-    said = " ".join(TEXTS).replace("'s", " 's").split()
-    assert set(captioner.vocabulary.words) == {*SPECIAL_WORDS, *said}
-    state = checkpoint(whole)
-    # It trains on with its own weights, not with their average.
+    words = " ".join(TEXTS).replace("'s", " 's").split()
+    assert set(captioner.vocabulary.words) == {*SPECIAL_WORDS, *words}
+    state = training_state(whole)
+    # Training continues with the weights, not with their average.
     assert np.abs(state["weights/0"] - state["average/0"]).max() > 1e-5
 
     with contextlib.redirect_stdout(Interrupted("epoch 2 of")), pytest.raises(KeyboardInterrupt):
         train.main([*arguments, str(stopped)])
     assert len(history(stopped)) == 1
     features = {path: path.stat().st_mtime_ns for path in (tmp_path / "features").iterdir()}
-    assert len(features) == 2, "of the train and the dev pictures, for both runs"
-    state, kept = checkpoint(stopped), load(stopped / "captioner")[0].decoder.get_weights()
+    assert len(features) == 2, "of the train and the dev images, for both runs"
+    state, kept = training_state(stopped), load(stopped / "captioner")[0].decoder.get_weights()
     for index, weights in enumerate(kept):
-        # What is kept is the average of that epoch.
+        # The saved captioner is the average of that epoch.
         np.testing.assert_array_equal(weights, state[f"average/{index}"].astype(np.float16))
 
     assert train.main([*arguments, str(stopped)]) == 0
@@ -125,11 +124,13 @@ def test_stopped_run_goes_on_to_where_a_whole_one_comes(
     printed = capsys.readouterr().out
     assert "resuming after epoch 1" in printed
     assert "epoch 1 of" not in printed
-    assert features == {path: path.stat().st_mtime_ns for path in features}, "they are made once"
+    assert features == {path: path.stat().st_mtime_ns for path in features}, (
+        "they are computed once"
+    )
     assert [*map(pytest.approx, history(whole))] == history(stopped)
-    resumed = checkpoint(stopped)
-    assert resumed.keys() == checkpoint(whole).keys()
-    for name, array in checkpoint(whole).items():
+    resumed = training_state(stopped)
+    assert resumed.keys() == training_state(whole).keys()
+    for name, array in training_state(whole).items():
         if name != "history":
             np.testing.assert_allclose(resumed[name], array, atol=1e-5, err_msg=name)
 
@@ -141,7 +142,7 @@ def test_best_captioner_evaluates_to_the_figures_on_its_card(
     text = CONFIG.replace("epochs = 2", "epochs = 8\nlearning_rate = 0.03\nviews = 1")
     text = text.replace(', "extra"', "")
     config.write_text(text, encoding="utf-8")
-    # One image has no CIDEr: give dev some more.
+    # With one image CIDEr is 0, so dev gets more.
     listed = data / "Flickr_8k.devImages.txt"
     listed.write_text(listed.read_text() + "e0.png\ne1.png\n", encoding="utf-8")
 
@@ -165,38 +166,38 @@ def test_folder_of_another_run_is_refused(
     with contextlib.redirect_stdout(Interrupted("epoch 1 of")), pytest.raises(KeyboardInterrupt):
         train.main(arguments)
 
-    # The grids would have the same shape.
+    # The grids have the same shape.
     config.write_text(CONFIG.replace("lite0", "lite1"), encoding="utf-8")
     assert train.main(arguments) == 2
-    assert "holds a run with another encoder: give this one a folder" in capsys.readouterr().err
+    assert "holds a run with another encoder; choose another folder" in capsys.readouterr().err
 
     config.write_text(CONFIG, encoding="utf-8")
     captions = data / "Flickr8k.token.txt"
     captions.write_text(captions.read_text().replace("red", "green"), encoding="utf-8")
     assert train.main(arguments) == 2
-    assert "holds a run with another data set: give this one a folder" in capsys.readouterr().err
+    assert "holds a run with another dataset; choose another folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("text", "changed", "problem"),
     [
         (CONFIG, ["--data", "{tmp}/nowhere"], "nowhere: no such folder"),
-        (CONFIG, ["--data", "{tmp}"], "no data set of a known layout"),
+        (CONFIG, ["--data", "{tmp}"], "no dataset of a known layout"),
         (CONFIG, ["--config", "{tmp}/none.toml"], "none.toml"),
         ("epochs = none", [], "small.toml"),
         ("epochs = 0", [], "epochs"),
         (
             'train_splits = ["training"]',
             [],
-            "no split 'training'; the splits are train, extra, dev",
+            "no split 'training'; choose one of train, extra, dev",
         ),
         ('dev_split = "val"', [], "no split 'val'"),
-        ('encoder = "resnet50"', [], "no encoder is called 'resnet50'"),
-        ("heads = 3", [], "width 512 does not divide into 3 heads"),
+        ('encoder = "resnet50"', [], "unknown encoder 'resnet50'"),
+        ("heads = 3", [], "width 512 is not divisible by 3 heads"),
         (CONFIG, ["--run", "{tmp}/small.toml/run"], "small.toml/run"),
     ],
 )
-def test_mistake_is_told_in_a_line(
+def test_error_is_reported_in_one_line(
     data: Path,
     config: Path,
     text: str,

@@ -1,4 +1,4 @@
-"""Tests that a captioner is trained on a data set of any layout."""
+"""Tests of training on datasets of each layout."""
 
 import io
 import json
@@ -13,8 +13,8 @@ import pytest
 from models import train
 from models.checkpoint import load
 from models.datasets.flickr import hash_split
-from models.language.vocabulary import SPECIAL_WORDS
-from tests.models.conftest import picture
+from models.language import SPECIAL_WORDS
+from tests.models.conftest import named_image
 
 CONFIG = """
 encoder = "efficientnet-lite0"
@@ -40,7 +40,7 @@ Write = Callable[[Path, Names], None]
 
 
 def encoded(name: str) -> bytes:
-    done, png = cv2.imencode(".png", picture(name)[..., ::-1])
+    done, png = cv2.imencode(".png", named_image(name)[..., ::-1])
     assert done
     return png.tobytes()
 
@@ -91,16 +91,16 @@ def each(names: Names) -> Iterable[tuple[str, str]]:
 
 
 def made_names() -> Names:
-    """Names that Flickr30k's hash puts into these splits."""
+    """Make names that Flickr30k's hash assigns to these splits."""
     return {
         split: list(islice((n for i in count() if hash_split(n := f"{i}.png") == split), size))
         for split, size in (("train", 6), ("dev", 2))
     }
 
 
-# Flickr8k's layout is what all other tests of training have.
+# All other tests of training use Flickr8k's layout.
 @pytest.mark.parametrize("layout", ["pack", "flickr30k", "coco"])
-def test_captioner_is_trained_on_it(tmp_path: Path, layout: str) -> None:
+def test_captioner_is_trained_on_each_layout(tmp_path: Path, layout: str) -> None:
     writers: dict[str, Write] = {
         "pack": write_pack,
         "flickr30k": write_flickr30k,
@@ -108,7 +108,7 @@ def test_captioner_is_trained_on_it(tmp_path: Path, layout: str) -> None:
     }
     data, config, run = tmp_path / "data", tmp_path / "small.toml", tmp_path / "run"
     writers[layout](data, made_names())
-    # COCO calls it otherwise.
+    # COCO names it differently.
     dev = 'dev_split = "val"\n' if layout == "coco" else ""
     config.write_text(dev + CONFIG, encoding="utf-8")
 
@@ -116,4 +116,4 @@ def test_captioner_is_trained_on_it(tmp_path: Path, layout: str) -> None:
 
     captioner, card = load(run / "captioner")
     assert set(captioner.vocabulary.words) == {*SPECIAL_WORDS, *WORDS}
-    assert card.data == "6 captioned photographs"
+    assert card.data == "6 captioned images"

@@ -1,4 +1,4 @@
-"""Tests that a captioner of any encoder is trained, saved, loaded and run by the engine."""
+"""Tests of training with each kind of encoder, and of running the result in the engine."""
 
 import json
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from models import train
 from models.captioner.captioner import Captioner
 from models.checkpoint import load
 from models.datasets import Dataset, open_dataset
-from models.encoders.pretrained import assign, load_pretrained
+from models.encoders.pretrained import assign_torch_state, load_pretrained
 from models.encoders.registry import make_encoder
-from models.evaluation.captions import caption_images
-from models.language.vocabulary import tokenize
+from models.language import tokenize
+from models.metrics import caption_images
 from models.training.config import TrainingConfig
-from tests.models.conftest import MakeFlickr8k, picture
-from tests.models.oracle.encoder import made_state
+from tests.models.conftest import MakeFlickr8k, named_image
+from tests.support.oracle.encoder import make_state
 
 CONFIG = """
 width = 32
@@ -50,10 +50,10 @@ def data(tmp_path_factory: pytest.TempPathFactory, make_flickr8k: MakeFlickr8k) 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A file of weights for some encoders, as Keras writes it; V2's with its classifier."""
+    """Weights files written by Keras for some encoders; V2's includes its classifier."""
     folder = tmp_path_factory.mktemp("weights")
     lite = make_encoder("efficientnet-lite0", 64)
-    assign(lite, made_state("efficientnet-lite0"))
+    assign_torch_state(lite, make_state("efficientnet-lite0"))
     lite.save_weights(folder / "lite0.weights.h5")
     v2 = keras.applications.EfficientNetV2B0(weights=None)
     v2.save(folder / "b0.h5")
@@ -92,7 +92,7 @@ def captions(captioner: Captioner, dataset: Dataset, config: Path) -> dict[str, 
 
 @dataclass(frozen=True)
 class Trained:
-    """A run from a file of weights that came to its end."""
+    """A complete run from a weights file."""
 
     encoder: str
     weights: str
@@ -120,18 +120,18 @@ def test_captioner_is_trained_saved_loaded_and_captions(trained: Trained, data: 
     assert captioner.config.encoder == captioner.encoder.name == trained.encoder
     assert captioner.config.image_size == 64
     assert card.figures.keys() >= {"cider", "bleu_4"}
-    said = captions(captioner, open_dataset(data), trained.config)
-    assert sorted(said) == ["d0.png", "d1.png"]
-    assert {word for text in said.values() for word in tokenize(text)} & {"a", "dog", "the"}
+    found = captions(captioner, open_dataset(data), trained.config)
+    assert sorted(found) == ["d0.png", "d1.png"]
+    assert {word for text in found.values() for word in tokenize(text)} & {"a", "dog", "the"}
 
 
-def test_the_encoder_is_as_it_was_in_the_file(trained: Trained) -> None:
+def test_encoder_has_the_weights_of_the_file(trained: Trained) -> None:
     kept = load(trained.captioner)[0].encoder
 
-    begun = make_encoder(trained.encoder, 64)
-    load_pretrained(begun, None, trained.weights)
-    for got, wanted in zip(kept.get_weights(), begun.get_weights(), strict=True):
-        np.testing.assert_array_equal(got, wanted.astype(np.float16))
+    expected = make_encoder(trained.encoder, 64)
+    load_pretrained(expected, None, trained.weights)
+    for got, original in zip(kept.get_weights(), expected.get_weights(), strict=True):
+        np.testing.assert_array_equal(got, original.astype(np.float16))
 
 
 def test_v2_keeps_its_classifier_from_the_file(trained: Trained) -> None:
@@ -141,28 +141,28 @@ def test_v2_keeps_its_classifier_from_the_file(trained: Trained) -> None:
     if kept:
         whole = keras.applications.EfficientNetV2B0(weights=None)
         whole.load_weights(trained.weights)
-        wanted = np.asarray(whole.get_layer("predictions").kernel)
-        np.testing.assert_array_equal(np.asarray(kept.kernel), wanted.astype(np.float16))
+        expected = np.asarray(whole.get_layer("predictions").kernel)
+        np.testing.assert_array_equal(np.asarray(kept.kernel), expected.astype(np.float16))
 
 
-async def test_server_runs_it_by_its_folder(trained: Trained, data: Path) -> None:
+async def test_engine_runs_the_captioner(trained: Trained, data: Path) -> None:
     engine = Engine(trained.captioner, explains=False)
     engine.start()
     try:
         await engine.wait_loaded()
         assert engine.info
         assert (engine.info.encoder, engine.info.image_size) == (trained.encoder, 64)
-        caption = await engine.caption(picture("d0.png"))
+        caption = await engine.caption(named_image("d0.png"))
     finally:
         await engine.stop()
 
-    # The engine may say less than the whole caption, when it is not sure of it.
-    said = captions(load(trained.captioner)[0], open_dataset(data), trained.config)["d0.png"]
-    assert said
-    assert (caption.guess or caption.text) == said
+    # If its confidence is low, the engine returns the caption as its guess.
+    found = captions(load(trained.captioner)[0], open_dataset(data), trained.config)["d0.png"]
+    assert found
+    assert (caption.guess or caption.text) == found
 
 
-def test_words_begin_as_alike_as_glove_has_them(
+def test_embedding_is_initialised_from_glove(
     data: Path, glove: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = fit(
@@ -173,7 +173,7 @@ def test_words_begin_as_alike_as_glove_has_them(
         pretrained=False,
         glove=str(glove),
         epochs=1,
-        # Not enough to make another language of it.
+        # Too low to change the embedding much.
         learning_rate=1e-4,
     )
 
@@ -183,9 +183,9 @@ def test_words_begin_as_alike_as_glove_has_them(
     vectors = np.array(
         [line.split(" ")[1:] for line in glove.read_text(encoding="utf-8").splitlines()], np.float32
     )
-    alike = np.corrcoef(embedding[rows].ravel(), vectors.ravel())[0, 1]
-    assert alike > 0.99
-    found = f"{len(KNOWN)} of {len(captioner.vocabulary)} words begin with the vectors of {glove}"
+    correlation = np.corrcoef(embedding[rows].ravel(), vectors.ravel())[0, 1]
+    assert correlation > 0.99
+    found = f"{len(KNOWN)} of {len(captioner.vocabulary)} words initialised from {glove}"
     assert found in capsys.readouterr().out
 
 
@@ -214,17 +214,17 @@ def test_encoders_own_image_size_is_the_default(
 @pytest.mark.parametrize(
     ("choices", "problem"),
     [
-        ({"pretrained": "{tmp}/none.h5"}, "none.h5: there is no such file of weights"),
-        ({"pretrained": "{tmp}/run.toml"}, "run.toml is cut off or no file of weights"),
-        ({"pretrained": "{b0}"}, "b0.h5 holds no weights of efficientnet-lite0"),
+        ({"pretrained": "{tmp}/none.h5"}, "none.h5 does not exist"),
+        ({"pretrained": "{tmp}/run.toml"}, "run.toml is truncated or not a weights file"),
+        ({"pretrained": "{b0}"}, "b0.h5 does not hold weights of efficientnet-lite0"),
         ({"pretrained": False, "classes": 1000}, "random weights has no classifier"),
         ({"pretrained": False, "glove": "{tmp}/none.txt"}, "none.txt"),
         ({"pretrained": False, "glove": "{glove}", "embedding": 8}, "set embedding = 16"),
-        ({"encoder": "efficientnetv2-xl"}, "no encoder is called 'efficientnetv2-xl'"),
+        ({"encoder": "efficientnetv2-xl"}, "unknown encoder 'efficientnetv2-xl'"),
         ({"image_size": 16, "pretrained": False}, "image_size is 16 but must be 32 or more"),
     ],
 )
-def test_mistake_is_told_in_a_line(
+def test_error_is_reported_in_one_line(
     data: Path,
     weights: dict[str, Path],
     glove: Path,
@@ -236,12 +236,12 @@ def test_mistake_is_told_in_a_line(
     if choices.get("pretrained") == "{tmp}/run.toml":
         pytest.importorskip("torch")
     places = {"tmp": tmp_path, "b0": weights["efficientnetv2-b0"], "glove": glove}
-    wanted = {
+    formatted = {
         name: value.format(**places) if isinstance(value, str) else value
         for name, value in choices.items()
     }
     path = tmp_path / "run.toml"
-    chosen = {"encoder": "efficientnet-lite0", **wanted}
+    chosen = {"encoder": "efficientnet-lite0", **formatted}
     lines = "".join(f"{name} = {json.dumps(value)}\n" for name, value in chosen.items())
     kept = CONFIG if "embedding" not in choices else CONFIG.replace("embedding = 16", "")
     path.write_text(lines + kept, encoding="utf-8")

@@ -1,1 +1,1 @@
-"""A server and its client at the two ends of a bad line."""
+"""Test of a session over a lossy link between two network namespaces."""

@@ -1,7 +1,7 @@
-"""`python -m tests.network`: a session over a line that loses 5 % of all, and stalls for 3 s.
+"""Test a session over a link that loses 5 % of its packets and stalls for 3 s.
 
-The line is made here, between network namespaces of its own; who is not root needs leave to make
-them (user namespaces).
+The link connects two network namespaces that this command creates. It needs root or the permission
+to create user namespaces.
 """
 
 import argparse
@@ -10,75 +10,82 @@ import os
 import subprocess
 import sys
 
-from tests.network.trial import BACK_S, STALL_S, Trial
-from tests.support.running_server import SCRIPTED
+from tests.network.link_session import MAX_RECOVERY_S, STALL_S, LinkSession
+from tests.support.servers.server_process import SCRIPTED
 
 LOSS = 0.05
-LEAST_PICTURES = 0.6
-"""Part of all pictures that is to come when so much is lost: each takes several packets, both on
-the way there and on the way back, and what is asked for again may be lost again."""
+MIN_FRAMES = 0.6
+"""Minimum share of the frame rate at this loss: each frame takes several packets in each direction,
+and their retransmissions may be lost too."""
 
 
 async def run(options: argparse.Namespace) -> bool:
-    """Print what happened; return whether all was as it is to be."""
+    """Print the measurements; return whether all targets were met."""
     program = SCRIPTED if options.scripted else ("server.py",)
-    well = True
-    async with Trial.begun(options.seed, program) as trial:
+    all_met = True
+    async with LinkSession.start(options.seed, program) as session:
         for loss in (0.0, LOSS):
-            flow = await trial.flow(loss, options.seconds)
-            flows = flow.pictures >= LEAST_PICTURES and flow.captions_per_s > 0
-            well &= flows
+            throughput = await session.measure_throughput(loss, options.seconds)
+            met = throughput.frames >= MIN_FRAMES and throughput.captions_per_s > 0
+            all_met &= met
             print(
-                f"{loss:.0%} lost: {flow.pictures:.1%} of the pictures back, {flow.damaged} of "
-                f"them damaged, longest pause {flow.longest_s:.2f} s; "
-                f"{flow.captions_per_s:.2f} captions a second: "
-                f"{_verdict(flows)}: at least {LEAST_PICTURES:.0%} of the pictures, and captions",
+                f"loss {loss:.0%}: {throughput.frames:.1%} of frames returned, "
+                f"{throughput.damaged} damaged, longest gap {throughput.longest_gap_s:.2f} s, "
+                f"{throughput.captions_per_s:.2f} captions/s: "
+                f"{_verdict(met)}: at least {MIN_FRAMES:.0%} of frames, and captions",
                 flush=True,
             )
         for loss in (0.0, LOSS):
-            trial.line.loss = loss
+            session.link.loss = loss
             for _ in range(options.stalls):
-                back = await trial.stall()
-                reached = max(back.picture_s, back.caption_s) <= BACK_S
-                well &= reached
+                recovery = await session.measure_recovery()
+                met = max(recovery.frame_s, recovery.caption_s) <= MAX_RECOVERY_S
+                all_met &= met
                 print(
-                    f"after {STALL_S:g} s of nothing, {loss:.0%} lost: pictures after "
-                    f"{back.picture_s:.2f} s, captions after {back.caption_s:.2f} s: "
-                    f"{_verdict(reached)}: at most {BACK_S:g} s",
+                    f"after a stall of {STALL_S:g} s, loss {loss:.0%}: frames after "
+                    f"{recovery.frame_s:.2f} s, captions after {recovery.caption_s:.2f} s: "
+                    f"{_verdict(met)}: at most {MAX_RECOVERY_S:g} s",
                     flush=True,
                 )
                 await asyncio.sleep(options.pause)
-    return well
+    return all_met
 
 
-def _verdict(reached: bool) -> str:
-    return "reached" if reached else "MISSED"
+def _verdict(met: bool) -> str:
+    return "met" if met else "MISSED"
 
 
 def main() -> int:
     """Run the command line; return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.network", description=__doc__)
-    parser.add_argument("--seed", type=int, default=1, help="of what is lost (default: 1)")
-    parser.add_argument("--seconds", type=float, default=30, help="of each loss (default: 30)")
-    parser.add_argument("--stalls", type=int, default=5, help="at each loss (default: 5)")
-    parser.add_argument("--pause", type=float, default=5, help="seconds after each (default: 5)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the packet loss (default: 1)")
     parser.add_argument(
-        "--scripted", action="store_true", help="with a captioner that says one thing"
+        "--seconds", type=float, default=30, help="measurement of each loss rate (default: 30)"
+    )
+    parser.add_argument(
+        "--stalls", type=int, default=5, help="stalls at each loss rate (default: 5)"
+    )
+    parser.add_argument(
+        "--pause", type=float, default=5, help="seconds after each stall (default: 5)"
+    )
+    parser.add_argument(
+        "--scripted", action="store_true", help="use scripted captions instead of the captioner"
     )
     options = parser.parse_args()
-    # Who is not root is it in a user namespace, where network namespaces can be made.
-    within = [] if os.geteuid() == 0 else ["--map-root-user"]
-    asked = subprocess.run(
-        ["unshare", *within, "--net", "true"], capture_output=True, text=True, check=False
+    # An unprivileged user is root in a new user namespace, which may create network namespaces.
+    as_root = [] if os.geteuid() == 0 else ["--map-root-user"]
+    probe = subprocess.run(
+        ["unshare", *as_root, "--net", "true"], capture_output=True, text=True, check=False
     )
-    if asked.returncode:
-        told = asked.stderr.strip()
-        print(f"network: no network namespace can be made here: {told}", file=sys.stderr)
-        print("Be root, or allow user namespaces, and have /dev/net/tun.", file=sys.stderr)
+    if probe.returncode:
+        print(
+            f"network: cannot create a network namespace: {probe.stderr.strip()}", file=sys.stderr
+        )
+        print("Run as root, or allow user namespaces and /dev/net/tun.", file=sys.stderr)
         return 2
-    if within:
-        again = [sys.executable, "-m", "tests.network", *sys.argv[1:]]
-        os.execvp("unshare", ["unshare", *within, *again])
+    if as_root:
+        command = [sys.executable, "-m", "tests.network", *sys.argv[1:]]
+        os.execvp("unshare", ["unshare", *as_root, *command])
     return 0 if asyncio.run(run(options)) else 1
 
 

@@ -1,7 +1,7 @@
-"""A line that loses what it carries, at random or all of it for a while.
+"""A network link that loses packets at random, or all of them.
 
-It joins two network namespaces: packets are read from an interface in one and written to the one
-in the other, in this process. Nothing of the machine's own network is touched.
+It connects two network namespaces: this process reads packets from the interface of one and writes
+them to the other's. The machine's own network is not affected.
 """
 
 import asyncio
@@ -15,35 +15,38 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.network.within import MTU
+from tests.network.link_endpoint import MTU
 
-_MOST_AT_ONCE = 64
-"""Packets of one end that are carried before the other has its turn."""
+_MAX_BATCH = 64
+"""Packets forwarded from one endpoint before the other has its turn."""
 
 
-class BadLine:
-    """A line between two ends, for as long as the context lasts; it begins without fault."""
+class LossyLink:
+    """A link between two endpoints; an async context manager.
 
-    loss = 0.0
-    """Part of all packets, of either direction, that are lost."""
-    cut = False
-    """Whether nothing comes through."""
+    Attributes:
+        loss: Share of packets that are lost, in either direction.
+        down: Whether all packets are lost.
+        forwarded: Number of forwarded packets.
+        lost: Number of lost packets.
+    """
 
     def __init__(self, seed: int) -> None:
-        """Lose packets as the seed has it."""
+        """Create a link without loss; `seed` determines which packets it loses."""
+        self.loss = 0.0
+        self.down = False
+        self.forwarded = self.lost = 0
         self._rng = random.Random(seed)
-        self._ends: list[int] = []
-        self.carried = self.lost = 0
-        """Packets."""
+        self._interfaces: list[int] = []
 
     async def __aenter__(self) -> Self:
         self._folder = tempfile.TemporaryDirectory()
-        self._socket = Path(self._folder.name, "line")
+        self._socket = Path(self._folder.name, "link")
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(str(self._socket))
         self._listener.listen()
         self._listener.setblocking(False)
-        self._joining = asyncio.create_task(self._join(), name="bad line")
+        self._connecting = asyncio.create_task(self._connect(), name="lossy link")
         return self
 
     async def __aexit__(
@@ -52,47 +55,50 @@ class BadLine:
         problem: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._joining.cancel()
-        await asyncio.gather(self._joining, return_exceptions=True)
+        self._connecting.cancel()
+        await asyncio.gather(self._connecting, return_exceptions=True)
         self._listener.close()
-        for end in self._ends:
-            asyncio.get_running_loop().remove_reader(end)
-            os.close(end)
+        for interface in self._interfaces:
+            asyncio.get_running_loop().remove_reader(interface)
+            os.close(interface)
         self._folder.cleanup()
 
-    def within(self, address: str) -> list[str]:
-        """Give what runs a command at an end of the line: the first two that run are joined.
+    def endpoint_command(self, address: str) -> list[str]:
+        """Return the command that runs another one at an endpoint of the link.
+
+        The first two endpoints are connected.
 
         Args:
-            address: The end's IPv4 address; both ends are in one network of `within.PREFIX` bits.
+            address: IPv4 address of the endpoint; both are in one network, with a prefix of
+                `link_endpoint.PREFIX` bits.
         """
         return [
-            *("unshare", "--net", sys.executable, "-m", "tests.network.within"),
+            *("unshare", "--net", sys.executable, "-m", "tests.network.link_endpoint"),
             *(str(self._socket), address),
         ]
 
-    async def _join(self) -> None:
+    async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
-        while len(self._ends) < 2:
+        while len(self._interfaces) < 2:
             connection, _ = await loop.sock_accept(self._listener)
             with connection:
                 connection.setblocking(True)
-                _, ends, _, _ = socket.recv_fds(connection, 16, 1)
-                os.set_blocking(ends[0], False)
-                self._ends += ends
+                _, interfaces, _, _ = socket.recv_fds(connection, 16, 1)
+                os.set_blocking(interfaces[0], False)
+                self._interfaces += interfaces
                 connection.send(b"!")
-        for source, target in (self._ends, self._ends[::-1]):
-            loop.add_reader(source, self._carry, source, target)
+        for source, target in (self._interfaces, self._interfaces[::-1]):
+            loop.add_reader(source, self._forward, source, target)
 
-    def _carry(self, source: int, target: int) -> None:
-        for _ in range(_MOST_AT_ONCE):
+    def _forward(self, source: int, target: int) -> None:
+        for _ in range(_MAX_BATCH):
             try:
                 packet = os.read(source, MTU + 100)
             except BlockingIOError:
                 return
-            if self.cut or self._rng.random() < self.loss:
+            if self.down or self._rng.random() < self.loss:
                 self.lost += 1
                 continue
-            self.carried += 1
+            self.forwarded += 1
             with contextlib.suppress(OSError):
                 os.write(target, packet)

@@ -1,1 +1,1 @@
-"""A server that runs for long, with feeds, viewers that come and go, and parts that are killed."""
+"""Endurance test: an hour with feeds and changing viewers, and then injected faults."""

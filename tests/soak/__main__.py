@@ -1,7 +1,7 @@
-"""`python -m tests.soak`: run a server for long, and kill parts of it.
+"""Run a server for a long time, and then inject faults.
 
-First an hour with four feeds, and viewers who come and go: nothing may grow. Then the engine, a
-feed's camera and viewers are killed at random: captions have to be back each time.
+For an hour the server has four feeds, and viewers that come and go: no resource may grow. Then the
+engine, a feed's camera and viewers are killed at random: captions must resume each time.
 """
 
 import argparse
@@ -12,11 +12,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.soak.audience import Audience
-from tests.soak.kills import PARTS, Kills, Part
+from tests.soak.clients import SimulatedClients
+from tests.soak.fault_injection import PARTS, FaultInjector, Part
 from tests.soak.report import Report
 from tests.soak.sampling import Samples, sample
-from tests.soak.scene import FEEDS, Scene
+from tests.soak.soak_server import FEEDS, SoakServer
 
 _RESULTS = Path(__file__).parent / "results.json"
 
@@ -24,69 +24,76 @@ _RESULTS = Path(__file__).parent / "results.json"
 async def soak(
     report: Report,
     seconds: float,
-    kills: int,
+    faults: int,
     seed: int,
     program: Sequence[str] = ("server.py",),
     parts: Sequence[Part] = PARTS,
 ) -> None:
-    """Run a server.
+    """Run a server with clients, and then inject faults.
 
     Args:
-        report: Takes what is found; whoever cancels this has in it what was found until then.
-        seconds: With viewers who come and go, and nothing else; 0 to leave that out.
-        kills: How many parts are then killed.
-        seed: Of all that is left to chance.
-        program: As `RunningServer.started` takes it.
-        parts: What may be killed.
+        report: Filled with the results; also with those until then, if this is cancelled.
+        seconds: Duration without faults; 0 to skip it.
+        faults: Number of faults.
+        seed: Seed of everything random.
+        program: See `ServerProcess.start`.
+        parts: Parts that may be killed.
     """
-    async with Scene.begun(program) as scene:
-        audience = Audience(scene.server.url, FEEDS, seed)
-        report.visits = audience.visits
-        visiting = asyncio.create_task(audience.run())
+    async with SoakServer.start(program) as server:
+        clients = SimulatedClients(server.process.url, FEEDS, seed)
+        report.clients = clients.counts
+        task = asyncio.create_task(clients.run())
         try:
             if seconds:
-                await _wait(seconds, scene, audience, report)
-            if kills:
-                killing = Kills(scene, audience, seed)
-                report.recoveries = killing.recoveries
-                await killing.run(kills, parts)
+                await _measure(seconds, server, clients, report)
+            if faults:
+                injector = FaultInjector(server, clients, seed)
+                report.recoveries = injector.recoveries
+                await injector.run(faults, parts)
         finally:
-            visiting.cancel()
-            await asyncio.gather(visiting, return_exceptions=True)
-            report.log_errors = [line for line in scene.server.log.splitlines() if _tells(line)]
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            log = server.process.log.splitlines()
+            report.log_errors = [line for line in log if _is_error(line)]
 
 
-async def _wait(seconds: float, scene: Scene, audience: Audience, report: Report) -> None:
+async def _measure(
+    seconds: float, server: SoakServer, clients: SimulatedClients, report: Report
+) -> None:
     samples = Samples()
-    sampling = asyncio.create_task(sample(scene.server, audience, samples))
+    sampling = asyncio.create_task(sample(server.process, clients, samples))
     try:
         await asyncio.sleep(seconds)
     finally:
         sampling.cancel()
         await asyncio.gather(sampling, return_exceptions=True)
-        report.take_samples(samples)
+        report.add_samples(samples)
 
 
-def _tells(line: str) -> bool:
-    """Whether a line of the log tells of what nobody foresaw."""
+def _is_error(line: str) -> bool:
+    """Return whether a line of the log reports an unexpected error."""
     return " ERROR " in line or line.startswith("Traceback")
 
 
 def main() -> int:
     """Run the command line; return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=60, help="of the first part (default: 60)")
-    parser.add_argument("--kills", type=int, default=200, help="in the second (default: 200)")
-    parser.add_argument("--seed", type=int, default=1, help="of what is left to chance")
-    parser.add_argument("--out", type=Path, default=_RESULTS, metavar="JSON", help="to write")
+    parser.add_argument(
+        "--minutes", type=float, default=60, help="duration without faults (default: 60)"
+    )
+    parser.add_argument("--kills", type=int, default=200, help="number of faults (default: 200)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of everything random")
+    parser.add_argument(
+        "--out", type=Path, default=_RESULTS, metavar="JSON", help="file to write the results to"
+    )
     options = parser.parse_args()
     report = Report()
-    # Who ends it early is told what was found until then.
+    # After Ctrl-C the results until then are reported.
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(soak(report, 60 * options.minutes, options.kills, options.seed))
     print("\n".join(report.lines()))
     options.out.write_text(json.dumps(report.to_json(), indent=1) + "\n", encoding="utf-8")
-    print(f"All of it: {options.out}")
+    print(f"Results: {options.out}")
     return 1 if report.failures else 0
 
 

@@ -1,4 +1,4 @@
-"""Parts of a server that are killed at random, and how long captions are gone."""
+"""Random faults of a server's parts, and the time until captions resume."""
 
 import asyncio
 import random
@@ -9,109 +9,113 @@ from typing import Literal
 
 from aiohttp import ClientSession
 
-from tests.bench.counting_peer import CountingPeer
-from tests.soak.audience import Audience
-from tests.soak.scene import CAMERA, FEEDS, Scene
+from tests.soak.clients import SimulatedClients
+from tests.soak.soak_server import CAMERA, FEEDS, SoakServer
+from tests.support.load.counting_peer import CountingPeer
 
 Part = Literal["engine", "feed", "viewer"]
 PARTS: tuple[Part, ...] = ("engine", "feed", "viewer")
-BACK_S = 5.0
-"""What captions may take to be back."""
+MAX_RECOVERY_S = 5.0
+"""Maximum time until captions resume."""
+
 _GIVE_UP_S = 60.0
-_PAUSES_S = (0.2, 2.0)
-"""Between all being well and the next that is killed."""
-_CAMERA_GONE_S = (0.2, 2.0)
-_POLL_S = 0.05
-_LOADED_S = 300.0
+_PAUSE_S = (0.2, 2.0)
+"""Range of the pause between a recovery and the next fault."""
+_CAMERA_DOWN_S = (0.2, 2.0)
+_POLL_INTERVAL_S = 0.05
+_LOAD_TIMEOUT_S = 300.0
 
 
 @dataclass(slots=True)
 class Recoveries:
-    """How long captions were gone each time, in seconds; infinite where they never came back."""
+    """Times until captions resumed, in seconds, by part; infinite if they did not."""
 
-    took_s: dict[Part, list[float]] = field(default_factory=dict)
+    times_s: dict[Part, list[float]] = field(default_factory=dict)
 
-    def note(self, part: Part, seconds: float) -> None:
-        """Take note of one."""
-        self.took_s.setdefault(part, []).append(seconds)
+    def add(self, part: Part, seconds: float) -> None:
+        """Add a recovery."""
+        self.times_s.setdefault(part, []).append(seconds)
 
     @property
     def late(self) -> int:
-        """How often they took too long."""
-        return sum(took > BACK_S for all_ in self.took_s.values() for took in all_)
+        """Number of recoveries that took longer than `MAX_RECOVERY_S`."""
+        return sum(seconds > MAX_RECOVERY_S for times in self.times_s.values() for seconds in times)
 
 
-class Kills:
-    """Kills a part, waits until captions are back, and again."""
+class FaultInjector:
+    """Kills parts of a server one by one, and waits for captions after each."""
 
-    def __init__(self, scene: Scene, audience: Audience, seed: int) -> None:
-        """Kill parts of a scene, by the seed; the audience tells when captions are back."""
-        self._scene, self._audience = scene, audience
+    def __init__(self, server: SoakServer, clients: SimulatedClients, seed: int) -> None:
+        """Prepare faults of a server.
+
+        Args:
+            server: The server.
+            clients: Its clients, which receive the captions.
+            seed: Determines the faults.
+        """
+        self._server, self._clients = server, clients
         self._rng = random.Random(seed)
         self.recoveries = Recoveries()
 
     async def run(self, count: int, parts: Sequence[Part] = PARTS) -> None:
-        """Kill so many parts, each of a kind chosen at random."""
+        """Kill `count` parts, each of a random kind."""
         for number in range(count):
             part = self._rng.choice(parts)
-            await self._wait_until_well()
-            await asyncio.sleep(self._rng.uniform(*_PAUSES_S))
-            took_s = await {
+            await self._wait_for_captions(time.time(), FEEDS)
+            await asyncio.sleep(self._rng.uniform(*_PAUSE_S))
+            seconds = await {
                 "engine": self._kill_engine,
-                "feed": self._kill_feed,
-                "viewer": self._kill_viewer,
+                "feed": self._restart_camera,
+                "viewer": self._replace_viewer,
             }[part]()
-            self.recoveries.note(part, took_s)
-            print(f"kill {number + 1}: {part}: captions back after {took_s:.2f} s", flush=True)
+            self.recoveries.add(part, seconds)
+            print(f"fault {number + 1}, {part}: captions after {seconds:.2f} s", flush=True)
 
     async def _kill_engine(self) -> float:
-        """Kill the process that captions; one on standby has to be loaded before."""
-        await self._wait_until_loaded()
-        engine = self._scene.server.engine
+        """Kill the worker in use once the standby is loaded."""
+        await self._wait_for_standby()
+        engine = self._server.process.engine
         if engine:
             engine.kill()
-        return await self._back(time.time(), FEEDS)
+        return await self._wait_for_captions(time.time(), FEEDS)
 
-    async def _kill_feed(self) -> float:
-        """Kill the camera, and start it again; captions are to be back once it is."""
-        await asyncio.to_thread(self._scene.camera.stop)
-        await asyncio.sleep(self._rng.uniform(*_CAMERA_GONE_S))
-        await asyncio.to_thread(self._scene.camera.start)
-        return await self._back(time.time(), (CAMERA,))
+    async def _restart_camera(self) -> float:
+        """Stop the camera and start it again; the time counts from its start."""
+        await asyncio.to_thread(self._server.camera.stop)
+        await asyncio.sleep(self._rng.uniform(*_CAMERA_DOWN_S))
+        await asyncio.to_thread(self._server.camera.start)
+        return await self._wait_for_captions(time.time(), (CAMERA,))
 
-    async def _kill_viewer(self) -> float:
-        """Have a viewer vanish, and another come in its place."""
+    async def _replace_viewer(self) -> float:
+        """Let a viewer vanish, and connect another."""
         feed = self._rng.choice(FEEDS)
-        gone, come = (CountingPeer(self._scene.server.url) for _ in range(2))
-        await gone.open(source="feed", feed=feed)
-        await gone.vanish()
-        begun = time.time()
+        old, new = (CountingPeer(self._server.process.url) for _ in range(2))
+        await old.open(source="feed", feed=feed)
+        await old.vanish()
+        started = time.time()
         try:
             async with asyncio.timeout(_GIVE_UP_S):
-                await come.open(source="feed", feed=feed)
-                await come.captioned.wait()
+                await new.open(source="feed", feed=feed)
+                await new.captioned.wait()
         except TimeoutError:
             return float("inf")
         finally:
-            await come.close()
-        return time.time() - begun
+            await new.close()
+        return time.time() - started
 
-    async def _back(self, since: float, feeds: Sequence[str]) -> float:
-        """Wait for a caption of each feed, of a picture taken since; return how long it took."""
+    async def _wait_for_captions(self, since: float, feeds: Sequence[str]) -> float:
+        """Wait for a caption of each feed whose frame is newer; return the seconds since then."""
         while time.time() - since < _GIVE_UP_S:
-            captured = self._audience.captured_at
+            captured = self._clients.captured_at
             if all(captured.get(feed, 0.0) > since for feed in feeds):
-                return max(self._audience.captioned_at[feed] for feed in feeds) - since
-            await asyncio.sleep(_POLL_S)
+                return max(self._clients.captioned_at[feed] for feed in feeds) - since
+            await asyncio.sleep(_POLL_INTERVAL_S)
         return float("inf")
 
-    async def _wait_until_well(self) -> None:
-        await self._back(time.time(), FEEDS)
-
-    async def _wait_until_loaded(self) -> None:
-        """Wait until the process on standby is loaded: who kills both stops captions for longer."""
-        async with ClientSession(self._scene.server.url) as http:
-            for _ in range(round(_LOADED_S)):
+    async def _wait_for_standby(self) -> None:
+        """Wait until the standby is loaded: without one, captions stop for longer."""
+        async with ClientSession(self._server.process.url) as http:
+            for _ in range(round(_LOAD_TIMEOUT_S)):
                 async with http.get("/metrics") as response:
                     if "\nsightline_engine_standby 1" in await response.text():
                         return

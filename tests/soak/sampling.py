@@ -1,4 +1,4 @@
-"""What a server and its engine hold, again and again."""
+"""Periodic samples of the resources of a server and its engine."""
 
 import asyncio
 import contextlib
@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import psutil
 
-from tests.soak.audience import Audience
-from tests.support.running_server import RunningServer
+from tests.soak.clients import SimulatedClients
+from tests.support.servers.server_process import ServerProcess
 
-TRIVIAL = {
+MAX_GROWTH = {
     "server memory, MB": 4.0,
     "engine memory, MB": 8.0,
     "server threads": 0.5,
@@ -19,44 +19,44 @@ TRIVIAL = {
     "engine descriptors": 0.5,
     "caption age, ms": 20.0,
 }
-"""What each may grow by in an hour and still be flat: less than a hundredth of what is held."""
+"""Growth per hour that counts as none: of memory, about a hundredth of what is in use."""
 PERIOD_S = 5.0
 _MEGABYTE = 1e6
 
 
 @dataclass(slots=True)
 class Samples:
-    """Of each quantity, when it was sampled and what it was."""
+    """Samples by quantity, with the monotonic time of each in seconds."""
 
     seconds: dict[str, list[float]] = field(default_factory=dict)
     values: dict[str, list[float]] = field(default_factory=dict)
 
-    def note(self, name: str, value: float) -> None:
-        """Take a sample of a quantity now."""
+    def add(self, name: str, value: float) -> None:
+        """Add a sample of a quantity, taken now."""
         self.seconds.setdefault(name, []).append(time.monotonic())
         self.values.setdefault(name, []).append(value)
 
 
-async def sample(server: RunningServer, audience: Audience, samples: Samples) -> None:
-    """Sample until cancelled."""
+async def sample(server: ServerProcess, clients: SimulatedClients, samples: Samples) -> None:
+    """Add samples until cancelled."""
     while True:
         await asyncio.sleep(PERIOD_S)
-        for name, value in (await asyncio.to_thread(_held, server)).items():
-            samples.note(name, value)
-        if ages := audience.take_ages():
-            samples.note("caption age, ms", 1e3 * sum(ages) / len(ages))
+        for name, value in (await asyncio.to_thread(_resources, server)).items():
+            samples.add(name, value)
+        if ages := clients.take_ages():
+            samples.add("caption age, ms", 1e3 * sum(ages) / len(ages))
 
 
-def _held(server: RunningServer) -> dict[str, float]:
-    """What is held now; nothing of a process that has just ended."""
-    found: dict[str, float] = {}
+def _resources(server: ServerProcess) -> dict[str, float]:
+    """Return the resources in use, without those of a process that has just exited."""
+    resources: dict[str, float] = {}
     processes = {"server": psutil.Process(server.pid), "engine": server.engine}
     for name, process in processes.items():
         if process is None:
             continue
         with contextlib.suppress(psutil.NoSuchProcess):
-            # What is shared with other processes counts in part, as PSS has it (proc(5), smaps).
-            found[f"{name} memory, MB"] = process.memory_full_info().pss / _MEGABYTE
-            found[f"{name} threads"] = process.num_threads()
-            found[f"{name} descriptors"] = process.num_fds()
-    return found
+            # PSS counts memory shared with other processes proportionally (proc(5), smaps).
+            resources[f"{name} memory, MB"] = process.memory_full_info().pss / _MEGABYTE
+            resources[f"{name} threads"] = process.num_threads()
+            resources[f"{name} descriptors"] = process.num_fds()
+    return resources

@@ -1,58 +1,65 @@
-"""Four feeds to watch: the demo, a file, a camera on the network, and one that is published."""
+"""A server with four feeds: the demo, a file, a network camera, and a published session."""
 
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 
 from stream.ice.addresses import MediaAddresses
-from tests.bench.capacity_load import HEIGHT, INTERVAL_S, RATE, SENDS_BPS, WIDTH
-from tests.bench.encoded_footage import encode_footage
-from tests.bench.footage import footage_path
-from tests.bench.replayed_camera import ReplayedCamera
-from tests.support.rtsp_camera import RtspCamera
-from tests.support.running_server import RunningServer
+from tests.support.load.encoded_footage import encode_footage
+from tests.support.load.footage import footage_path
+from tests.support.load.replayed_camera import ReplayedCamera
+from tests.support.servers.gstreamer_camera import GStreamerCamera
+from tests.support.servers.server_process import ServerProcess
 
 CAMERA, PUBLISHED = "ball", "door"
 FEEDS = ("demo", "street", CAMERA, PUBLISHED)
 
+_WIDTH, _HEIGHT = 640, 480
+_RATE = 15
+"""Frames per second of the published session."""
+_INTERVAL_S = 2.0
+"""Its interval of captions, in seconds."""
+_BIT_RATE = 1_000_000
+"""Its bitrate, in bits per second."""
 
-class Scene:
-    """A server with its feeds."""
 
-    def __init__(self, server: RunningServer, camera: RtspCamera) -> None:
-        """Take over a server, and the camera of one of its feeds."""
-        self.server, self.camera = server, camera
+class SoakServer:
+    """A server process and the camera of one of its feeds."""
+
+    def __init__(self, process: ServerProcess, camera: GStreamerCamera) -> None:
+        """Wrap a running server and a running camera."""
+        self.process, self.camera = process, camera
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def begun(cls, program: Sequence[str] = ("server.py",)) -> AsyncIterator["Scene"]:
-        """Run it for as long as the context lasts.
+    async def start(cls, program: Sequence[str] = ("server.py",)) -> AsyncIterator["SoakServer"]:
+        """Run the server until the context ends.
 
         Args:
-            program: As `RunningServer.started` takes it.
+            program: See `ServerProcess.start`.
         """
-        pictures = encode_footage(footage_path(), WIDTH, HEIGHT, RATE, SENDS_BPS)
+        frames = encode_footage(footage_path(), _WIDTH, _HEIGHT, _RATE, _BIT_RATE)
         addresses = MediaAddresses("127.0.0.1")
         try:
-            with RtspCamera() as camera:
+            with GStreamerCamera() as camera:
                 config = _config(camera.url)
-                async with RunningServer.started(config=config, program=program) as server:
-                    await server.wait_ready()
-                    published = ReplayedCamera(server.url, pictures, RATE, INTERVAL_S)
+                async with ServerProcess.start(config=config, program=program) as process:
+                    await process.wait_ready()
+                    published = ReplayedCamera(process.url, frames, _RATE, _INTERVAL_S)
                     await published.open(publish=PUBLISHED)
                     try:
-                        yield cls(server, camera)
+                        yield cls(process, camera)
                     finally:
                         await published.close()
         finally:
             addresses.release()
 
 
-def _config(camera: str) -> str:
+def _config(camera_url: str) -> str:
     return f"""
 [feeds.demo]
 source = "demo"
 [feeds.street]
 source = "{footage_path()}"
 [feeds.{CAMERA}]
-source = "{camera}"
+source = "{camera_url}"
 """

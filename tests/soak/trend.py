@@ -1,4 +1,4 @@
-"""Whether something grows: the slope of its samples, and how sure that is."""
+"""Linear trends of samples, with confidence intervals."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -8,14 +8,14 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 _BLOCKS = 20
-"""Samples that follow one another are alike: the line is laid through the means of so many parts,
-which hardly are."""
+"""The line is fitted to the means of this many blocks: unlike consecutive samples, they are hardly
+correlated."""
 _CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """A slope, per hour, with the interval that holds it with 95 % confidence."""
+    """The mean, and the slope per hour with its 95 % confidence interval `low` to `high`."""
 
     mean: float
     slope: float
@@ -24,18 +24,18 @@ class Trend:
 
     @classmethod
     def of(cls, seconds: ArrayLike, values: ArrayLike) -> Self:
-        """Lay a line through samples, by least squares.
+        """Fit a line by least squares.
 
         Args:
-            seconds: When each was taken.
+            seconds: Time of each sample, in seconds.
             values: The samples.
 
         Raises:
-            ValueError: If there are not three at least.
+            ValueError: If there are fewer than three samples.
         """
         times, samples = np.asarray(seconds, float), np.asarray(values, float)
         if len(samples) < 3:
-            raise ValueError("three samples at least make a trend")
+            raise ValueError("a trend needs at least three samples")
         if np.ptp(samples) == 0:
             return cls(float(samples[0]), 0.0, 0.0, 0.0)
         blocks = min(_BLOCKS, len(samples))
@@ -46,10 +46,6 @@ class Trend:
         slope = float(line.slope)
         return cls(float(samples.mean()), slope, float(slope - spread), float(slope + spread))
 
-    def is_flat(self, trivial: float) -> bool:
-        """Whether nothing grows: the interval holds 0, or the slope is no more than is trivial.
-
-        Args:
-            trivial: What it may grow by in an hour.
-        """
-        return self.low <= 0 or self.slope <= trivial
+    def is_flat(self, max_growth: float) -> bool:
+        """Return whether the interval includes 0, or the slope does not exceed `max_growth`."""
+        return self.low <= 0 or self.slope <= max_growth

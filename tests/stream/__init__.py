@@ -1,1 +1,1 @@
-"""Tests of the video path."""
+"""Tests of `stream`."""

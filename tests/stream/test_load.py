@@ -1,4 +1,4 @@
-"""What is left out when the machine is too slow: in order, not at once, and not for ever."""
+"""Tests of load shedding: features go off level by level, and come back."""
 
 import asyncio
 import time
@@ -6,138 +6,143 @@ from collections.abc import Iterable
 
 import pytest
 
-from inference.captioning.steadiness import Followed, View
+from inference.captioning.stream_state import FrameRequest, FrameResult
 from stream import load
-from stream import load as load_step
-from stream.load import Load, LoadStep, Pressure, Shedding
+from stream.load import LoadLevel, LoadMonitor, LoadShedder, Pressure
 from stream.webrtc.offer import Offer
 from stream.webrtc.sessions import ServerFull
-from tests.support.captions import ScriptedCaptions, sure
-from tests.support.live import serving
+from tests.support.captions import ScriptedCaptions, confident_caption
+from tests.support.live_sessions import live_sessions
 from tests.support.peer import Peer
 
-HIGH, MIDDLING, LOW = Pressure(1.0, 0.0), Pressure(0.5, 0.0), Pressure(0.1, 0.0)
+HIGH, MEDIUM, LOW = Pressure(1.0, 0.0), Pressure(0.5, 0.0), Pressure(0.1, 0.0)
 
 
-def steps(shedding: Shedding, pressures: Iterable[Pressure], begin: float) -> list[int]:
-    """The step at each second."""
+def levels(shedder: LoadShedder, pressures: Iterable[Pressure], begin: float) -> list[int]:
+    """Return the load level at each second."""
     return [
-        int(shedding.decide(pressure, begin + second)) for second, pressure in enumerate(pressures)
+        int(shedder.update(pressure, begin + second)) for second, pressure in enumerate(pressures)
     ]
 
 
-def test_it_leaves_out_more_step_by_step_and_takes_it_back() -> None:
-    shedding = Shedding()
-    risen = steps(shedding, [HIGH] * 20, 0)
+def test_the_level_rises_and_falls_step_by_step() -> None:
+    shedder = LoadShedder()
+    risen = levels(shedder, [HIGH] * 20, 0)
     assert risen[:14] == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4]
     assert set(risen[12:]) == {4}
-    fallen = steps(shedding, [LOW] * 70, 100)
+    fallen = levels(shedder, [LOW] * 70, 100)
     assert sorted(fallen, reverse=True) == fallen
-    assert [fallen.index(step) for step in (3, 2, 1, 0)] == [15, 30, 45, 60]
+    assert [fallen.index(level) for level in (3, 2, 1, 0)] == [15, 30, 45, 60]
 
 
-def test_neither_a_moment_nor_something_between_changes_anything() -> None:
-    shedding = Shedding()
-    assert set(steps(shedding, [HIGH, HIGH, MIDDLING] * 20, 0)) == {0}
-    steps(shedding, [HIGH] * 4, 100)
-    assert set(steps(shedding, [MIDDLING] * 300, 200)) == {1}
-    assert set(steps(shedding, ([LOW] * 14 + [MIDDLING]) * 5, 600)) == {1}
+def test_neither_brief_nor_medium_pressure_changes_the_level() -> None:
+    shedder = LoadShedder()
+    assert set(levels(shedder, [HIGH, HIGH, MEDIUM] * 20, 0)) == {0}
+    levels(shedder, [HIGH] * 4, 100)
+    assert set(levels(shedder, [MEDIUM] * 300, 200)) == {1}
+    assert set(levels(shedder, ([LOW] * 14 + [MEDIUM]) * 5, 600)) == {1}
 
 
-def test_what_came_back_in_vain_comes_back_later_the_next_time() -> None:
-    shedding, now, waits = Shedding(), 0.0, []
+def test_a_level_lowered_too_early_is_lowered_later_the_next_time() -> None:
+    shedder, now, waits = LoadShedder(), 0.0, []
     for _ in range(8):
-        while shedding.decide(HIGH, now) is LoadStep.NOTHING:
+        while shedder.update(HIGH, now) is LoadLevel.NORMAL:
             now += 1
         begun = now
-        while shedding.decide(LOW, now) is not LoadStep.NOTHING:
+        while shedder.update(LOW, now) is not LoadLevel.NORMAL:
             now += 1
         waits.append(now - begun)
     assert waits == [15, 30, 60, 120, 240, 240, 240, 240]
 
 
-def test_a_loop_that_lags_is_too_much_too() -> None:
+def test_lag_of_the_event_loop_is_high_pressure_too() -> None:
     assert Pressure(0.0, 0.5).high
     assert not Pressure(0.0, 0.1).high
     assert not Pressure(0.0, 0.1).low
 
 
-async def test_one_long_standstill_is_no_load() -> None:
-    load = Load()
-    running = asyncio.create_task(load.run())
+async def test_a_single_long_pause_is_no_load() -> None:
+    monitor = LoadMonitor()
+    running = asyncio.create_task(monitor.run())
     await asyncio.sleep(1.4)
-    time.sleep(1.5)  # noqa: ASYNC251 - as when the machine slept
+    time.sleep(1.5)  # noqa: ASYNC251 - as if the machine was suspended
     await asyncio.sleep(0.1)
     running.cancel()
 
-    assert load.pressure.lag_s < 0.1
-    assert not load.pressure.high
+    assert monitor.pressure.lag_s < 0.1
+    assert not monitor.pressure.high
 
 
-def test_lateness_is_that_of_most_captions_by_their_interval() -> None:
-    measured = Load()
+def test_lateness_is_the_third_quartile_relative_to_the_interval() -> None:
+    monitor = LoadMonitor()
     for _ in range(4):
-        measured.count_caption(20.0, 2.0)
-    assert measured.pressure.lateness == 0
+        monitor.count_caption(20.0, 2.0)
+    assert monitor.pressure.lateness == 0
     for _ in range(4):
-        measured.count_caption(1.0, 2.0)
-    assert measured.pressure.lateness == 10
+        monitor.count_caption(1.0, 2.0)
+    assert monitor.pressure.lateness == 10
     for _ in range(20):
-        measured.count_caption(1.0, 2.0)
-    assert measured.pressure.lateness == 0.5
-    assert not Load().pressure.high
+        monitor.count_caption(1.0, 2.0)
+    assert monitor.pressure.lateness == 0.5
+    assert not LoadMonitor().pressure.high
 
 
 class SlowCaptions(ScriptedCaptions):
-    """Captions that are old when they come."""
+    """A caption service that takes its time."""
 
-    took_s = 0.2
+    delay_s = 0.2
 
-    async def follow(self, view: View, beam_width: int | None) -> Followed:
-        """Say it late."""
-        await asyncio.sleep(self.took_s)
-        return await super().follow(view, beam_width)
+    async def caption_frame(self, request: FrameRequest, beam_width: int | None) -> FrameResult:
+        """Return the caption after a delay."""
+        await asyncio.sleep(self.delay_s)
+        return await super().caption_frame(request, beam_width)
 
 
 @pytest.fixture
-def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Decide within tenths of seconds."""
-    for name, seconds in {"_RISE_S": 0.5, "_FALL_S": 0.5}.items():
-        monkeypatch.setattr(load_step, name, seconds)
-    for name, seconds in {"_AGE_S": 0.05, "_LATENESS_FOR_S": 2.0}.items():
-        monkeypatch.setattr(load, name, seconds)
+def fast_decisions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Change the load level within tenths of a second."""
+    seconds = {
+        "_RAISE_AFTER_S": 0.5,
+        "_LOWER_AFTER_S": 0.5,
+        "_MIN_ALLOWED_AGE_S": 0.05,
+        "_LATENESS_WINDOW_S": 2.0,
+    }
+    for name, value in seconds.items():
+        monkeypatch.setattr(load, name, value)
 
 
-@pytest.mark.usefixtures("hurry")
-async def test_a_server_that_is_too_slow_does_less_and_says_so() -> None:
-    captions = SlowCaptions(sure("A cup"))
-    async with serving(captions, interval_s=0.25) as sessions, Peer(None) as peer:
-        measuring = asyncio.create_task(sessions.shared.load.run())
-        _, answer = await sessions.accept(Offer.read(await demo(peer), 65_536))
+@pytest.mark.usefixtures("fast_decisions")
+async def test_a_slow_server_does_less_and_reports_it() -> None:
+    captions = SlowCaptions(confident_caption("A cup"))
+    async with live_sessions(captions, interval_s=0.25) as sessions, Peer(None) as peer:
+        running = asyncio.create_task(sessions.context.load.run())
+        _, answer = await sessions.accept(Offer.from_json(await demo(peer), 65_536))
         await peer.accept(answer)
-        await peer.until(lambda: peer.of_type("stats") and step(peer) == LoadStep.SESSIONS)
-        told = peer.of_type("stats")[-1]
-        assert "too busy" in told["load"]["message"]
-        assert told["explanations"] == {"gradcam_every": 0, "saliency_every": 0}
-        assert told["settings"]["interval_s"] == 0.25
+        await peer.until(
+            lambda: peer.received("stats") and level(peer) == LoadLevel.NO_NEW_SESSIONS
+        )
+        stats = peer.received("stats")[-1]
+        assert "too busy" in stats["load"]["message"]
+        assert stats["explanations"] == {"words_every": 0, "saliency_every": 0}
+        assert stats["settings"]["interval_s"] == 0.25
         async with Peer(None) as another:
-            offer = Offer.read(await demo(another), 65_536)
+            offer = Offer.from_json(await demo(another), 65_536)
             with pytest.raises(ServerFull, match="too busy"):
                 await sessions.accept(offer)
-        asked = len(captions.explained)
-        came = [message["frame"]["time"] for message in peer.of_type("caption")[-2:]]
-        assert came[1] - came[0] > 0.4
+        explained = len(captions.explained_methods)
+        times = [message["frame"]["time"] for message in peer.received("caption")[-2:]]
+        assert times[1] - times[0] > 0.4
 
-        captions.took_s = 0.0
-        await peer.until(lambda: step(peer) == LoadStep.NOTHING)
-        await peer.until(lambda: len(captions.explained) > asked)
-        measuring.cancel()
+        captions.delay_s = 0.0
+        await peer.until(lambda: level(peer) == LoadLevel.NORMAL)
+        await peer.until(lambda: len(captions.explained_methods) > explained)
+        running.cancel()
 
 
 async def demo(peer: Peer) -> dict[str, str]:
     return {"sdp": (await peer.offer()).sdp, "type": "offer", "source": "demo"}
 
 
-def step(peer: Peer) -> int:
-    found: int = peer.of_type("stats")[-1]["load"]["step"]
+def level(peer: Peer) -> int:
+    found: int = peer.received("stats")[-1]["load"]["step"]
     return found

@@ -1,4 +1,4 @@
-"""Captions of every form, and a caption service that says what a test tells it to."""
+"""Captions and caption events for tests, and a caption service that returns scripted captions."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -9,16 +9,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.captioning.caption import Alternative, Caption, Tag, Timing, Word
-from inference.captioning.steadiness import Anchor, Followed, View
-from inference.engine.connection import Progress
-from inference.engine.service import Analysed, AnalysisKind, EngineInfo, EngineState, Explained
+from inference.captioning.stream_state import FrameRequest, FrameResult, StreamState
+from inference.engine.service import (
+    AnalysisKind,
+    AnalysisResult,
+    EngineInfo,
+    EngineState,
+    ExplanationResult,
+)
 from inference.explanations.map import Check, Map
 from inference.explanations.target import MethodCard, Target
-from inference.progress import Step
+from inference.progress import Progress, ProgressCallback
+from stream.captioning.event import CaptionEvent
+
+BASE_TIME = 1_700_000_000.0
+"""Capture time of the first caption event, in seconds since the Unix epoch."""
 
 
-def sure(text: str, confidence: float = 0.72, **tags: float) -> Caption:
-    """A caption that is sure of itself, and of the objects named."""
+def confident_caption(text: str, confidence: float = 0.72, **tags: float) -> Caption:
+    """Return a caption above the confidence threshold, with the probability of each tag."""
     words = tuple(
         Word(word.lower(), max(0.1, 0.95 - 0.1 * place), (Alternative("thing", 0.05),))
         for place, word in enumerate(text.split())
@@ -35,19 +44,36 @@ def sure(text: str, confidence: float = 0.72, **tags: float) -> Caption:
     )
 
 
-def shorter(text: str, guess: str, **tags: float) -> Caption:
-    """The sure beginning of a caption that is too doubtful."""
-    return replace(sure(text, 0.31, **tags), fallback="shorter", guess=guess)
+def shorter_fallback(text: str, guess: str, **tags: float) -> Caption:
+    """Return a low-confidence caption of which only the beginning is shown."""
+    return replace(confident_caption(text, 0.31, **tags), fallback="shorter", guess=guess)
 
 
-def objects_only(guess: str, **tags: float) -> Caption:
-    """The objects that are left of a caption that is too doubtful."""
+def tags_fallback(guess: str, **tags: float) -> Caption:
+    """Return a low-confidence caption of which only the tags are shown."""
     text = ", ".join(tags).capitalize()
-    return replace(sure(text, 0.31, **tags), words=(), fallback="tags", guess=guess)
+    return replace(confident_caption(text, 0.31, **tags), words=(), fallback="tags", guess=guess)
+
+
+def caption_event(
+    caption: Caption | str, at_s: float = 0.0, stream: str = "yard", seq: int = 0
+) -> CaptionEvent:
+    """Return the event of a caption whose frame was captured `at_s` seconds after `BASE_TIME`."""
+    return CaptionEvent(
+        stream=stream,
+        seq=seq,
+        caption=confident_caption(caption) if isinstance(caption, str) else caption,
+        captured=BASE_TIME + at_s,
+        pts=round(at_s * 90_000),
+        width=640,
+        height=480,
+        prepare_ms=1.0,
+        wait_ms=2.0,
+    )
 
 
 class ScriptedCaptions:
-    """A caption service with no captioner behind it, to see how all that may be said is shown."""
+    """A caption service without a model, whose results the test sets."""
 
     state = EngineState.READY
     message = ""
@@ -68,72 +94,73 @@ class ScriptedCaptions:
         ),
     )
 
-    def __init__(self, says: Caption) -> None:
-        self.says = says
-        self.heat = Map(np.ones((9, 9), np.float32))
+    def __init__(self, caption: Caption) -> None:
+        """Return `caption` for every frame, until the test sets another."""
+        self.caption = caption
+        self.heat_map = Map(np.ones((9, 9), np.float32))
         self.took_ms = 1.0
-        self.explained: list[str] = []
-        """The methods that were asked for, in order."""
-        self.report = Analysed(
+        self.explained_methods: list[str] = []
+        """The requested explanation methods, in order."""
+        self.report = AnalysisResult(
             {"report.html": b"<!doctype html><title>A report</title>", "report.json": b"{}"},
             ("The caption stands firm.", "No word of it is fragile."),
             1.0,
         )
-        self.analysed: list[tuple[AnalysisKind, dict[str, Any], int]] = []
-        """The analyses that were asked for: kind, params, and number of the stream's pictures."""
-        self.may_finish = asyncio.Event()
-        """Set unless a test holds analyses back, half done."""
-        self.may_finish.set()
+        self.analyses: list[tuple[AnalysisKind, dict[str, Any], int]] = []
+        """The requested analyses: kind, parameters, and number of frames of the stream."""
+        self.finish_analyses = asyncio.Event()
+        """Cleared by a test to hold analyses at half of their progress."""
+        self.finish_analyses.set()
 
-    async def follow(self, view: View, beam_width: int | None) -> Followed:
-        """Say it again."""
-        nothing = np.zeros(1, np.float16)
-        return Followed(self.says, Anchor(self.says, (), nothing, nothing))
+    async def caption_frame(self, request: FrameRequest, beam_width: int | None) -> FrameResult:
+        """Return the current caption."""
+        empty = np.zeros(1, np.float16)
+        return FrameResult(self.caption, StreamState(self.caption, (), empty, empty))
 
     async def explain(
         self,
-        picture: NDArray[np.uint8],
+        image: NDArray[np.uint8],
         tokens: tuple[int, ...],
         method: str,
         target: Target,
-        progress: Progress | None = None,
+        progress: ProgressCallback | None = None,
         *,
         live: bool = False,
-    ) -> Explained:
-        """Point at the same places again."""
-        self.explained.append(method)
-        return Explained(self.heat, self.took_ms)
+    ) -> ExplanationResult:
+        """Return the current heat map."""
+        self.explained_methods.append(method)
+        return ExplanationResult(self.heat_map, self.took_ms)
 
     async def check(
         self,
-        picture: NDArray[np.uint8],
+        image: NDArray[np.uint8],
         tokens: tuple[int, ...],
         method: str,
         index: int,
-        progress: Progress | None = None,
+        progress: ProgressCallback | None = None,
     ) -> Check:
-        """Find the same again."""
+        """Return a constant check."""
         return Check(0.2, 0.9, 0.1, (0.7, 0.8, 0.9))
 
     async def analyse(
         self,
         kind: AnalysisKind,
-        picture: NDArray[np.uint8],
+        image: NDArray[np.uint8],
         tokens: tuple[int, ...],
         params: Mapping[str, Any],
         frames: Sequence[NDArray[np.uint8]] = (),
-        progress: Progress | None = None,
-    ) -> Analysed:
-        """Report the same again, once it is told to go on."""
-        self.analysed.append((kind, dict(params), len(frames)))
+        progress: ProgressCallback | None = None,
+    ) -> AnalysisResult:
+        """Report half of the progress, and return the report once `finish_analyses` is set."""
+        self.analyses.append((kind, dict(params), len(frames)))
         if progress:
-            progress(Step(0.5, "Looking closely"))
-        await self.may_finish.wait()
+            progress(Progress(0.5, "Looking closely"))
+        await self.finish_analyses.wait()
         return self.report
 
     async def wait_ready(self) -> None:
-        """It always is."""
+        """Return at once; the service is always ready."""
 
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Nothing ever changes."""
+        """Ignore a listener; the state never changes."""
         return lambda: None

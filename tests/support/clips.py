@@ -1,4 +1,4 @@
-"""Clips to be read, each frame telling its number and which way up it is."""
+"""Test clips whose frames show their orientation by a different colour in each corner."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -11,7 +11,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 CORNERS = {(-1, -1): "red", (1, -1): "green", (-1, 1): "blue", (1, 1): "white"}
-"""The colour of each corner, by the signs of its x and y about the middle."""
+"""Colour of each corner, by the signs of its x and y relative to the centre."""
 
 COLOURS = {"red": (200, 30, 30), "green": (30, 180, 30), "blue": (30, 30, 200), "white": (230,) * 3}
 
@@ -19,28 +19,28 @@ IDENTITY = (1, 0, 0, 1)
 
 
 def pixels(width: int = 96, height: int = 64) -> NDArray[np.uint8]:
-    """Paint a picture of four coloured corners, uint8 [height, width, 3] RGB."""
-    picture = np.zeros((height, width, 3), np.uint8)
+    """Draw an image with four coloured corners, uint8 [height, width, 3] RGB."""
+    image = np.zeros((height, width, 3), np.uint8)
     for (x, y), colour in CORNERS.items():
         rows = slice(0, height // 2) if y < 0 else slice(height // 2, height)
         columns = slice(0, width // 2) if x < 0 else slice(width // 2, width)
-        picture[rows, columns] = COLOURS[colour]
-    return picture
+        image[rows, columns] = COLOURS[colour]
+    return image
 
 
 def corners(frame: av.VideoFrame) -> dict[tuple[int, int], str]:
-    """Say which colour each corner of a frame has."""
-    picture = frame.to_ndarray(format="rgb24").astype(int)
-    height, width, _ = picture.shape
+    """Return the colour of each corner of a frame."""
+    image = frame.to_ndarray(format="rgb24").astype(int)
+    height, width, _ = image.shape
     found = {}
     for x, y in CORNERS:
-        pixel = picture[height // 2 + y * height // 4, width // 2 + x * width // 4]
+        pixel = image[height // 2 + y * height // 4, width // 2 + x * width // 4]
         found[x, y] = min(COLOURS, key=lambda name: int(abs(pixel - COLOURS[name]).sum()))
     return found
 
 
 def is_open(path: Path) -> bool:
-    """Tell whether this process has a file open."""
+    """Return whether this process has a file open."""
     for descriptor in Path("/proc/self/fd").iterdir():
         with suppress(FileNotFoundError):
             if descriptor.readlink() == path:
@@ -59,7 +59,7 @@ def write_clip(
     options: dict[str, str] | None = None,
     matrix: Sequence[int] = IDENTITY,
 ) -> None:
-    """Write a clip; `matrix` holds a, b, c and d of its display matrix."""
+    """Write a clip; `matrix` contains a, b, c and d of its display matrix."""
     with av.open(path, "w", format=container, options=options or {}) as output:
         stream = output.add_stream(codec, rate=rate)
         assert isinstance(stream, VideoStream)
@@ -70,8 +70,8 @@ def write_clip(
         if tuple(matrix) != IDENTITY:
             a, b, c, d = (part << 16 for part in matrix)
             stream.set_display_matrix((a, b, 0, c, d, 0, 0, 0, 1 << 30))
-        picture = av.VideoFrame.from_ndarray(pixels(*size), format="rgb24")
+        frame = av.VideoFrame.from_ndarray(pixels(*size), format="rgb24")
         for number in range(count):
-            picture.pts, picture.time_base = number, Fraction(1, rate)
-            output.mux(stream.encode(picture))
+            frame.pts, frame.time_base = number, Fraction(1, rate)
+            output.mux(stream.encode(frame))
         output.mux(stream.encode())

@@ -1,4 +1,4 @@
-"""Reads a page as a browser would, without one."""
+"""A small HTML parser that fails where elements are not well-formed."""
 
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -8,30 +8,30 @@ _VOID = {"meta", "img", "br"}
 
 @dataclass
 class Element:
-    """An element that was opened."""
+    """An element and what it contains."""
 
     name: str
     attributes: dict[str, str | None]
     text: str = ""
     inside: list["Element"] = field(default_factory=list)
 
+    def everything(self) -> list["Element"]:
+        """Return all elements that are in it, in document order."""
+        return [each for child in self.inside for each in (child, *child.everything())]
+
     def all(self, name: str) -> list["Element"]:
-        """List the elements of a name that are in it, at any depth, in their order."""
-        found = []
-        for each in self.inside:
-            found += [each] if each.name == name else []
-            found += each.all(name)
-        return found
+        """Return the elements of a name that are in it, at any depth, in document order."""
+        return [each for each in self.everything() if each.name == name]
 
 
-class _Reader(HTMLParser):
+class _Parser(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.root = Element("", {})
         self.open = [self.root]
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        assert len({name for name, _ in attrs}) == len(attrs), f"<{tag}> says a thing twice"
+        assert len({name for name, _ in attrs}) == len(attrs), f"<{tag}> has an attribute twice"
         made = Element(tag, dict(attrs))
         self.open[-1].inside.append(made)
         if tag not in _VOID:
@@ -50,9 +50,22 @@ class _Reader(HTMLParser):
 
 
 def read(page: str) -> Element:
-    """Read a page; fails if its elements do not close each other in order."""
-    reader = _Reader()
-    reader.feed(page)
-    reader.close()
-    assert reader.open == [reader.root], f"<{reader.open[-1].name}> is not closed"
-    return reader.root
+    """Parse a page; fails unless each element is closed in order."""
+    parser = _Parser()
+    parser.feed(page)
+    parser.close()
+    assert parser.open == [parser.root], f"<{parser.open[-1].name}> is not closed"
+    return parser.root
+
+
+def table(page: Element, label: str) -> Element:
+    """Return the table in the region of a label."""
+    (region,) = (each for each in page.all("div") if each.attributes.get("aria-label") == label)
+    return region.all("table")[0]
+
+
+def row(page: Element, label: str, head: str) -> list[str]:
+    """Return the texts of the cells in the row of a table that has a certain header."""
+    rows = table(page, label).all("tr")
+    found = next(each for each in rows if each.all("th")[0].text == head)
+    return [cell.text.strip() for cell in found.all("td")]

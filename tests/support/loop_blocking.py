@@ -1,4 +1,4 @@
-"""How long the event loop is held up while something happens."""
+"""Measure how long callbacks block the event loop."""
 
 import asyncio
 import time
@@ -6,34 +6,33 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-HELD_UP_S = 2.0
-"""What no waiting for a source comes under, and no busy machine over."""
+MAX_BLOCKED_S = 2.0
+"""Longer than a busy machine delays the loop, and shorter than any blocking wait for a source."""
 
-
-_STEP_S = 0.01
+_INTERVAL_S = 0.01
 
 
 @dataclass
-class LoopPauses:
-    """What was seen of the loop."""
+class LoopBlocking:
+    """The longest time that the loop was blocked, in seconds."""
 
     longest_s: float = 0.0
-    """The longest time that it was held up."""
 
 
 @asynccontextmanager
-async def loop_pauses() -> AsyncIterator[LoopPauses]:
-    """Watch the loop for as long as the context lasts."""
-    pauses = LoopPauses()
+async def measure_loop_blocking() -> AsyncIterator[LoopBlocking]:
+    """Measure the running loop until the context ends."""
+    blocking = LoopBlocking()
 
-    async def watch() -> None:
+    async def measure() -> None:
         while True:
-            began = time.monotonic()
-            await asyncio.sleep(_STEP_S)
-            pauses.longest_s = max(pauses.longest_s, time.monotonic() - began - _STEP_S)
+            started = time.monotonic()
+            await asyncio.sleep(_INTERVAL_S)
+            late_s = time.monotonic() - started - _INTERVAL_S
+            blocking.longest_s = max(blocking.longest_s, late_s)
 
-    watching = asyncio.create_task(watch())
+    task = asyncio.create_task(measure())
     try:
-        yield pauses
+        yield blocking
     finally:
-        watching.cancel()
+        task.cancel()

@@ -1,4 +1,4 @@
-"""A WebRTC peer as a browser is one, for tests: real codecs, real transport, no browser."""
+"""A WebRTC peer with real codecs and a real transport, but without a browser."""
 
 import asyncio
 import json
@@ -21,13 +21,20 @@ _NO_SERVERS = RTCConfiguration(iceServers=[])
 
 
 class Peer:
-    """Sends footage, or nothing, and keeps all that it is sent; a context manager."""
+    """A client that records the frames and messages it receives; an async context manager."""
 
     def __init__(
         self, footage: Path | None, ice: RTCConfiguration = _NO_SERVERS, *, channel: bool = True
     ) -> None:
+        """Prepare a connection.
+
+        Args:
+            footage: A video to send again and again; without one the peer only receives.
+            ice: STUN and TURN servers, none by default.
+            channel: Whether to open a data channel.
+        """
         self.messages: list[dict[str, Any]] = []
-        self.pictures: list[av.VideoFrame] = []
+        self.frames: list[av.VideoFrame] = []
         self.connection = RTCPeerConnection(ice)
         if channel:
             self.channel = self.connection.createDataChannel("captions")
@@ -41,24 +48,24 @@ class Peer:
             self.connection.addTransceiver("video", direction="recvonly")
 
     async def offer(self) -> RTCSessionDescription:
-        """Make an offer with all candidates in it."""
+        """Create an offer that contains all ICE candidates."""
         await self.connection.setLocalDescription(await self.connection.createOffer())
         return self.connection.localDescription
 
     async def accept(self, answer: RTCSessionDescription) -> None:
-        """Take the answer."""
+        """Apply the server's answer."""
         await self.connection.setRemoteDescription(answer)
 
     def send(self, message: dict[str, Any] | str | bytes) -> None:
         """Send a message, or any text, on the data channel."""
         self.channel.send(json.dumps(message) if isinstance(message, dict) else message)
 
-    def of_type(self, kind: str) -> list[dict[str, Any]]:
-        """The messages of one type, in order."""
+    def received(self, kind: str) -> list[dict[str, Any]]:
+        """Return the received messages of a type, in order."""
         return [message for message in self.messages if message["type"] == kind]
 
     async def until(self, condition: Callable[[], Any], seconds: float = 20) -> None:
-        """Wait for a condition on what has come."""
+        """Wait until a condition on the received frames and messages holds."""
         async with asyncio.timeout(seconds):
             while not condition():
                 await asyncio.sleep(0.02)
@@ -70,11 +77,11 @@ class Peer:
     async def _receive(self, track: MediaStreamTrack) -> None:
         while True:
             try:
-                picture = await track.recv()
+                frame = await track.recv()
             except MediaStreamError:
                 return
-            assert isinstance(picture, av.VideoFrame)
-            self.pictures.append(picture)
+            assert isinstance(frame, av.VideoFrame)
+            self.frames.append(frame)
 
     async def __aenter__(self) -> Self:
         return self
@@ -88,7 +95,7 @@ class Peer:
         await self.connection.close()
         if self._footage:
             self._footage.stop()
-        # A track whose connection was never made does not end with it.
+        # The track of a connection that was never established does not end with it.
         for task in self._receiving:
             task.cancel()
         await asyncio.gather(*self._receiving, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""What a webcam makes of what it is pointed at: noise, flicker, a shaking hand, and VP8."""
+"""A simulated webcam: sensor noise, flicker, camera shake, and VP8 compression."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,24 +12,21 @@ import numpy as np
 from av.video.codeccontext import VideoCodecContext
 from numpy.typing import NDArray
 
+Image = NDArray[np.uint8]
+
 WIDTH, HEIGHT = 640, 480
 
-
 PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "motorcycle_left.png")
-"""Of scikit-image: a woman, a cat, a cup, a rocket, a garage."""
-
+"""Photographs of scikit-image: a woman, a cat, a cup, a rocket and a garage."""
 
 _MARGIN = 24
-
+"""Pixels at each edge that the shaking image may move into."""
 
 _FLICKER_HZ = 0.93
-"""What is left of the mains' frequency at a rate of frames near it."""
+"""Beat frequency of the mains' flicker with a frame rate near it."""
 
 
-Picture = NDArray[np.uint8]
-
-
-def photograph(file: str) -> Picture:
+def photograph(file: str) -> Image:
     """Read one of `PHOTOGRAPHS`, RGB, uint8 [HEIGHT, WIDTH, 3]."""
     spec = find_spec("skimage")
     assert spec and spec.origin
@@ -40,29 +37,34 @@ def photograph(file: str) -> Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class Camera:
-    """A camera, and the codec that carries its video."""
+class SimulatedCamera:
+    """A camera and the codec of its video.
+
+    Attributes:
+        noise: Standard deviation of the sensor noise, in grey levels.
+        flicker: Largest relative deviation of the exposure.
+        shake: Standard deviation of the camera's movement, in pixels.
+        rate: Frames per second.
+        bitrate: Bits per second.
+        seed: Seed of the noise, the flicker and the shake.
+    """
 
     noise: float = 4.0
-    """Of the sensor: standard deviation, in grey levels."""
     flicker: float = 0.02
-    """Of the exposure: the largest deviation, relative."""
     shake: float = 0.0
-    """Of the hand: standard deviation, in pixels."""
     rate: int = 10
-    """Pictures a second."""
     bitrate: int = 500_000
     seed: int = 0
 
-    def film(self, scenes: Iterable[Picture]) -> Iterator[av.VideoFrame]:
-        """Film what is before the camera, a scene [HEIGHT, WIDTH, 3] for each picture."""
+    def record(self, scenes: Iterable[Image]) -> Iterator[av.VideoFrame]:
+        """Record scenes, uint8 [HEIGHT, WIDTH, 3] RGB, one for each frame."""
         encoder = av.CodecContext.create("libvpx", "w")
         decoder = av.CodecContext.create("vp8", "r")
         assert isinstance(encoder, VideoCodecContext) and isinstance(decoder, VideoCodecContext)
         encoder.width, encoder.height, encoder.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         encoder.time_base, encoder.framerate = Fraction(1, self.rate), Fraction(self.rate)
         encoder.bit_rate, encoder.gop_size, encoder.thread_count = self.bitrate, 3000, 1
-        # As browsers and aiortc encode calls.
+        # The options of browsers and aiortc for calls.
         encoder.options = {
             "deadline": "realtime",
             "cpu-used": "-6",
@@ -79,28 +81,29 @@ class Camera:
             for packet in encoder.encode(frame):
                 yield from decoder.decode(packet)
 
-    def _expose(self, scenes: Iterable[Picture]) -> Iterator[Picture]:
+    def _expose(self, scenes: Iterable[Image]) -> Iterator[Image]:
         random = np.random.default_rng(self.seed)
-        # Cut from one field at another place each time, since to draw noise anew takes long.
+        # Each frame's noise is a random crop of one field: generating it anew is slow.
         field = random.normal(0, self.noise, (HEIGHT + 128, WIDTH + 128, 3)).astype(np.float32)
         phase = random.uniform(0, 2 * np.pi)
-        hand = np.zeros(2)
+        offset = np.zeros(2)
         for number, scene in enumerate(scenes):
-            hand = 0.9 * hand + random.normal(0, self.shake * np.sqrt(1 - 0.9**2), 2)
+            offset = 0.9 * offset + random.normal(0, self.shake * np.sqrt(1 - 0.9**2), 2)
             seconds = number / self.rate
             exposure = 1 + self.flicker * np.sin(phase + 2 * np.pi * _FLICKER_HZ * seconds)
             top, left = random.integers(0, 128, 2)
             noise = field[top : top + HEIGHT, left : left + WIDTH]
-            seen = _shift(scene, hand).astype(np.float32) * np.float32(exposure) + noise
-            yield np.clip(seen, 0, 255).astype(np.uint8)
+            exposed = _shift(scene, offset).astype(np.float32) * np.float32(exposure) + noise
+            yield np.clip(exposed, 0, 255).astype(np.uint8)
 
 
-def _shift(scene: Picture, by: NDArray[np.float64]) -> Picture:
-    """Shift a picture by some pixels, with nothing empty at its edges."""
-    if not by.any():
+def _shift(scene: Image, offset: NDArray[np.float64]) -> Image:
+    """Shift an image by x and y pixels, slightly enlarged so that no edge is empty."""
+    if not offset.any():
         return scene
     zoom = 1 + 2 * _MARGIN / WIDTH
-    middle = np.array([WIDTH, HEIGHT]) * (1 - zoom) / 2 + np.clip(by, -_MARGIN / 2, _MARGIN / 2)
-    move = np.array([[zoom, 0, middle[0]], [0, zoom, middle[1]]])
-    shifted = cv2.warpAffine(scene, move, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REPLICATE)
+    centre = np.array([WIDTH, HEIGHT]) * (1 - zoom) / 2
+    x, y = centre + np.clip(offset, -_MARGIN / 2, _MARGIN / 2)
+    matrix = np.array([[zoom, 0, x], [0, zoom, y]])
+    shifted = cv2.warpAffine(scene, matrix, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(shifted, np.uint8)

@@ -1,4 +1,4 @@
-"""An application that serves on the loopback, with its engine loading behind it."""
+"""A client of an application on the loopback address, with the real engine."""
 
 from collections.abc import AsyncIterator
 

@@ -1,3 +1,5 @@
+"""The application with the real engine: offers, pages, assets, errors and health checks."""
+
 import asyncio
 import json
 from typing import Any
@@ -25,15 +27,15 @@ async def offer_of(peer: Peer) -> dict[str, str]:
     return {"sdp": (await peer.offer()).sdp, "type": "offer", "source": "demo"}
 
 
-async def test_an_offer_is_answered_and_captions_follow(client: Client) -> None:
+async def test_an_offer_starts_a_session(client: Client) -> None:
     async with Peer(None) as peer:
         async with client.post("/offer", json=await offer_of(peer)) as response:
             assert response.status == 200
             answer = await response.json()
         assert set(answer) == {"sdp", "type", "stream"}
         await peer.accept(RTCSessionDescription(answer["sdp"], answer["type"]))
-        await peer.until(lambda: peer.of_type("hello") and peer.pictures)
-        assert peer.of_type("hello")[0]["stream"] == answer["stream"]
+        await peer.until(lambda: peer.received("hello") and peer.frames)
+        assert peer.received("hello")[0]["stream"] == answer["stream"]
 
         async with Peer(None) as second:
             body = await offer_of(second)
@@ -73,13 +75,13 @@ async def test_a_bad_offer_is_refused_with_the_reason(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.binary(max_size=200))
-async def test_whatever_is_posted_is_answered_clearly(client: Client, body: bytes) -> None:
+async def test_any_invalid_body_gets_400(client: Client, body: bytes) -> None:
     async with client.post("/offer", data=body) as response:
         assert (await error_of(response))[0] == 400
 
 
 @pytest.mark.parametrize("origin", ["https://elsewhere.example", "null", "http://127.0.0.1:1"])
-async def test_pages_of_others_may_not_post(client: Client, origin: str) -> None:
+async def test_pages_of_other_sites_may_not_post(client: Client, origin: str) -> None:
     async with client.post("/offer", json={}, headers={"Origin": origin}) as response:
         assert await error_of(response) == (403, "bad-origin")
 
@@ -111,7 +113,9 @@ async def test_the_page_is_served_with_a_strict_policy(client: Client) -> None:
     assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
-@pytest.mark.parametrize("path", ["/static/app.js", "/static/style.css", "/static/favicon.svg"])
+@pytest.mark.parametrize(
+    "path", ["/static/js/live/live_page.js", "/static/css/base.css", "/static/favicon.svg"]
+)
 async def test_assets_are_served(client: Client, path: str) -> None:
     async with client.get(path) as response:
         assert response.status == 200
@@ -128,7 +132,7 @@ async def test_other_paths_and_methods_are_refused_in_json(client: Client) -> No
         assert response.headers["Allow"] == "POST"
 
 
-async def test_it_lives_at_once_and_is_ready_when_the_captioner_is(client: Client) -> None:
+async def test_it_is_healthy_at_once_and_ready_when_the_captioner_is(client: Client) -> None:
     async with client.get("/healthz") as response:
         assert (await response.json())["status"] == "ok"
     async with asyncio.timeout(60):

@@ -1,3 +1,5 @@
+"""Background services of the application."""
+
 import asyncio
 import json
 from pathlib import Path
@@ -7,11 +9,11 @@ import aiomqtt
 
 from tests.stream.publishing.sinks.broker import PASSWORD, USER, Broker
 from tests.stream.publishing.sinks.receiver import KEY, receiving
-from tests.web.yard import serving
+from tests.support.servers.feed_app import serve_feeds
 from web.keys import HISTORY
 
 
-async def test_one_caption_goes_through_all_doors(tmp_path: Path) -> None:
+async def test_a_caption_reaches_the_api_the_history_and_all_sinks(tmp_path: Path) -> None:
     broker = Broker(tmp_path)
     await asyncio.to_thread(broker.start)
     try:
@@ -26,23 +28,23 @@ async def test_one_caption_goes_through_all_doors(tmp_path: Path) -> None:
                     "password": PASSWORD,
                 },
             }
-            async with serving(**settings) as client:
+            async with serve_feeds(**settings) as client:
                 assert client.app
                 history = client.app[HISTORY]
-                await receiver.until(lambda: receiver.taken and history.spans)
+                await receiver.until(lambda: receiver.accepted and history.spans)
                 published = await retained(broker, "sightline/yard/caption")
                 found = await (await client.get("/api/history/search?q=dogs")).json()
                 listed = await (await client.get("/api/feeds/yard")).json()
     finally:
         broker.stop()
-    told = (receiver.taken[0], published, found["spans"][0], listed["caption"])
-    assert {(each["feed"], each["said"]) for each in told} == {("yard", "A dog runs")}
-    assert receiver.taken[0]["seq"] == published["seq"]
+    captions = (receiver.accepted[0], published, found["spans"][0], listed["caption"])
+    assert {(each["feed"], each["said"]) for each in captions} == {("yard", "A dog runs")}
+    assert receiver.accepted[0]["seq"] == published["seq"]
     assert listed["history"]
 
 
 async def retained(broker: Broker, topic: str) -> dict[str, object]:
-    """What a topic holds, once it does."""
+    """The retained message of a topic, once there is one."""
     async with (
         asyncio.timeout(10),
         aiomqtt.Client("127.0.0.1", broker.port, username=USER, password=PASSWORD) as client,

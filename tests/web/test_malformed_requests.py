@@ -1,4 +1,4 @@
-"""What is no HTTP, over a real connection."""
+"""Malformed requests and the Expect header, over a real connection."""
 
 import asyncio
 import logging
@@ -7,14 +7,14 @@ import pytest
 from aiohttp.test_utils import TestClient
 
 
-async def answer(client: TestClient, request: bytes) -> bytes:  # type: ignore[type-arg]
+async def send(client: TestClient, request: bytes) -> bytes:  # type: ignore[type-arg]
     reader, writer = await asyncio.open_connection(client.host, client.port)
     writer.write(request)
     async with asyncio.timeout(5):
-        answered = await reader.read(4096)
+        response = await reader.read(4096)
     writer.close()
     await writer.wait_closed()
-    return answered
+    return response
 
 
 @pytest.mark.parametrize(
@@ -26,13 +26,13 @@ async def answer(client: TestClient, request: bytes) -> bytes:  # type: ignore[t
         b"Content-Length: 4\r\n\r\noops",
     ],
 )
-async def test_is_refused_and_leaves_no_traceback_in_the_log(
+async def test_a_malformed_request_gets_400_and_logs_no_traceback(
     client: TestClient,  # type: ignore[type-arg]
     caplog: pytest.LogCaptureFixture,
     request_: bytes,
 ) -> None:
     with caplog.at_level(logging.INFO):
-        assert b" 400 " in await answer(client, request_)
+        assert b" 400 " in await send(client, request_)
         await asyncio.sleep(0.05)
 
     assert "Traceback" not in caplog.text
@@ -40,21 +40,21 @@ async def test_is_refused_and_leaves_no_traceback_in_the_log(
 
 
 @pytest.mark.parametrize("expected", [b"\xed\xa0\x80", b"200-ok"])
-async def test_what_nobody_can_expect_is_refused(
+async def test_an_unknown_expectation_gets_417(
     client: TestClient,  # type: ignore[type-arg]
     caplog: pytest.LogCaptureFixture,
     expected: bytes,
 ) -> None:
     head = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nExpect: "
 
-    assert b" 417 " in await answer(client, head + expected + b"\r\n\r\n")
-    assert b" 200 " in await answer(client, head.replace(b"Expect: ", b"\r\n"))
+    assert b" 417 " in await send(client, head + expected + b"\r\n\r\n")
+    assert b" 200 " in await send(client, head.replace(b"Expect: ", b"\r\n"))
     assert "Traceback" not in caplog.text
 
 
-async def test_who_waits_to_be_told_to_go_on_is(client: TestClient) -> None:  # type: ignore[type-arg]
+async def test_100_continue_is_sent(client: TestClient) -> None:  # type: ignore[type-arg]
     head = b"POST /offer HTTP/1.1\r\nHost: 127.0.0.1\r\nExpect: 100-continue\r\n"
 
-    assert (await answer(client, head + b"Content-Length: 2\r\n\r\n")).startswith(
+    assert (await send(client, head + b"Content-Length: 2\r\n\r\n")).startswith(
         b"HTTP/1.1 100 Continue"
     )

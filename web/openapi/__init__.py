@@ -1,4 +1,4 @@
-"""The HTTP interface, described in OpenAPI 3.1: one place for what is served, tested and shown."""
+"""The HTTP API as an OpenAPI 3.1 document, served as `/openapi.json` and rendered at `/api`."""
 
 from web.openapi.document import document
 

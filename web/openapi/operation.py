@@ -1,29 +1,29 @@
-"""The parts that an operation is described with."""
+"""Builders for OpenAPI operations, parameters and responses."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stream.history import LATEST
+from stream.history import MAX_TIME
 
 Json = dict[str, Any]
 
 NAME_PATTERN = "^[a-z0-9][a-z0-9_-]{0,39}$"
 _ERRORS = {
-    "400": "What was sent or asked for cannot be; the message says why.",
-    "401": "There is no token, or it is wrong.",
-    "403": "The token is a viewer's and this needs an admin's; or a page of another site asks, or "
-    "the server is asked for by a name that is not its own.",
-    "404": "There is no such thing, or not any more.",
-    "406": "The answer is of another type than what is accepted.",
-    "408": "The body took too long to come.",
-    "409": "The name is taken.",
-    "412": "`If-Match` names another ETag than the session's.",
+    "400": "The request is invalid; the message gives the reason.",
+    "401": "The token is missing or wrong.",
+    "403": "The operation requires the admin token, or the request came from a page of another "
+    "site, or its Host is not a name of this server.",
+    "404": "Not found, or no longer available.",
+    "406": "The response's content type is not in `Accept`.",
+    "408": "The body took too long to arrive.",
+    "409": "The name is already in use.",
+    "412": "`If-Match` does not contain the session's ETag.",
     "413": "The body is too large.",
-    "415": "The body is of another type.",
-    "422": "ICE is not restarted here.",
+    "415": "The body's content type is not supported.",
+    "422": "ICE restarts are not supported.",
     "428": "`If-Match` is missing.",
-    "429": "Too much came from this address, or too many wrong tokens; see `Retry-After`.",
-    "500": "Something went wrong on the server; its log says what.",
+    "429": "Too many requests or too many wrong tokens from this address; see `Retry-After`.",
+    "500": "Internal server error; see the server's log.",
     "503": "The server is full, busy or not ready; see `Retry-After`.",
 }
 
@@ -33,38 +33,49 @@ def ref(name: str) -> Json:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def json_of(description: str, schema: Json) -> Json:
-    """Describe an answer in JSON."""
+def object_schema(properties: Json, description: str = "") -> Json:
+    """Describe an object with exactly these properties, all required."""
+    schema: Json = {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+    return {"description": description, **schema} if description else schema
+
+
+def json_response(description: str, schema: Json) -> Json:
+    """Describe a JSON response."""
     return {"description": description, "content": {"application/json": {"schema": schema}}}
 
 
-def text_of(description: str, *types: str, headers: Mapping[str, Json] | None = None) -> Json:
-    """Describe an answer that is text of one of these types."""
-    return bytes_of(description, *types, schema={"type": "string"}, headers=headers)
+def text_response(description: str, *types: str, headers: Mapping[str, Json] | None = None) -> Json:
+    """Describe a text response of one of these content types."""
+    return bytes_response(description, *types, schema={"type": "string"}, headers=headers)
 
 
-def bytes_of(
+def bytes_response(
     description: str,
     *types: str,
     schema: Json | None = None,
     headers: Mapping[str, Json] | None = None,
 ) -> Json:
-    """Describe an answer of one of these types."""
-    body: Json = {"description": description}
+    """Describe a response of one of these content types; without a body if there are none."""
+    response: Json = {"description": description}
     if types:
-        body["content"] = {kind: {"schema": schema or {}} for kind in types}
+        response["content"] = {kind: {"schema": schema or {}} for kind in types}
     if headers:
-        body["headers"] = dict(headers)
-    return body
+        response["headers"] = dict(headers)
+    return response
 
 
 def header(description: str, *, required: bool = True) -> Json:
-    """Describe a header of an answer."""
+    """Describe a response header."""
     return {"description": description, "required": required, "schema": {"type": "string"}}
 
 
-def in_path(name: str, description: str, pattern: str) -> Json:
-    """Describe a part of the path."""
+def path_parameter(name: str, description: str, pattern: str) -> Json:
+    """Describe a path parameter."""
     schema = {"type": "string", "pattern": pattern}
     return {
         "name": name,
@@ -75,8 +86,8 @@ def in_path(name: str, description: str, pattern: str) -> Json:
     }
 
 
-def in_query(name: str, description: str, schema: Json, *, required: bool = False) -> Json:
-    """Describe a parameter after the question mark."""
+def query_parameter(name: str, description: str, schema: Json, *, required: bool = False) -> Json:
+    """Describe a query parameter."""
     return {
         "name": name,
         "in": "query",
@@ -88,18 +99,18 @@ def in_query(name: str, description: str, schema: Json, *, required: bool = Fals
 
 TIME: Json = {
     "anyOf": [
-        {"type": "number", "minimum": 0, "maximum": LATEST},
+        {"type": "number", "minimum": 0, "maximum": MAX_TIME},
         {"type": "string", "format": "date-time"},
     ]
 }
-NAME = in_path("name", "The name of a feed or of a published session.", NAME_PATTERN)
-FEED = in_query("feed", "Only this feed.", {"type": "string", "pattern": NAME_PATTERN})
+NAME = path_parameter("name", "The name of a feed or published session.", NAME_PATTERN)
+FEED = query_parameter("feed", "Only this feed.", {"type": "string", "pattern": NAME_PATTERN})
 
 
 def operation(
     tag: str,
     summary: str,
-    answers: Mapping[str, Json],
+    responses: Mapping[str, Json],
     *,
     description: str = "",
     parameters: Sequence[Json] = (),
@@ -107,44 +118,44 @@ def operation(
     errors: Sequence[str] = (),
     role: str | None = "viewer",
 ) -> Json:
-    """Describe what a method of a path does.
+    """Describe an operation: a method of a path.
 
     Args:
-        tag: The part of the interface that it belongs to.
-        summary: In a few words.
-        answers: What it answers when it goes well, by status.
-        description: In some sentences.
+        tag: The section of the document.
+        summary: An imperative phrase, such as "List feeds".
+        responses: The responses on success, by status.
+        description: Details, in sentences.
         parameters: In the path, the query and the headers.
-        body: What it takes, by content type.
-        errors: The statuses of its own errors; those that any request may meet are added.
-        role: Who may; None for everyone.
+        body: The request body, by content type.
+        errors: Statuses of the operation's own errors; those of every operation are added.
+        role: The role that it requires; None for everyone.
     """
-    anyones = {"403", "429", "500", "503"} | ({"401"} if role else set())
-    ofs = {"408", "413"} if body else set()
-    told: Json = {
+    common = {"403", "429", "500", "503"} | ({"401"} if role else set())
+    of_body = {"408", "413"} if body else set()
+    described: Json = {
         "tags": [tag],
         "summary": summary,
         "responses": {
-            **answers,
-            **{status: _error(status) for status in sorted({*errors, *anyones, *ofs})},
+            **responses,
+            **{status: _error(status) for status in sorted({*errors, *common, *of_body})},
         },
     }
     if description:
-        told["description"] = description
+        described["description"] = description
     if parameters:
-        told["parameters"] = list(parameters)
+        described["parameters"] = list(parameters)
     if body:
-        told["requestBody"] = {"required": True, "content": body}
-    told["security"] = [{}, {"token": []}, {"cookie": []}] if role else [{}]
+        described["requestBody"] = {"required": True, "content": body}
+    described["security"] = [{}, {"token": []}, {"cookie": []}] if role else [{}]
     if role:
-        told["x-role"] = role
-    return told
+        described["x-role"] = role
+    return described
 
 
 def _error(status: str) -> Json:
-    told = json_of(_ERRORS[status], ref("Error"))
+    response = json_response(_ERRORS[status], ref("Error"))
     if status in ("429", "503"):
-        told["headers"] = {"Retry-After": header("In seconds.", required=False)}
+        response["headers"] = {"Retry-After": header("Seconds to wait.", required=False)}
     if status == "401":
-        told["headers"] = {"WWW-Authenticate": header("`Bearer`.", required=False)}
-    return told
+        response["headers"] = {"WWW-Authenticate": header("`Bearer`.", required=False)}
+    return response

@@ -1,58 +1,64 @@
-"""Whether who asks may have a session: by role, by address, and by what the server has room for."""
+"""Admission of sessions: by role, by sessions per client address, and by server capacity."""
 
 from aiohttp import web
 from aiortc import RTCSessionDescription
 
 from stream.publishing import NameTaken, NoSuchStream
 from stream.webrtc import InputKind, Offer, OfferError, ServerFull
-from web.errors import error
+from web.errors import error_response
 from web.keys import SESSIONS
-from web.security import ANALYSES_NEED, LIMITS, ROLE, Role, TooMuch, address_of, party, too_much
+from web.security import (
+    ANALYSIS_ROLE,
+    LIMITS,
+    ROLE,
+    LimitExceeded,
+    Role,
+    address_of,
+    client_network,
+    limit_exceeded_response,
+)
 
 _SESSIONS_RETRY_S = 10
-
-
 _TOO_LARGE = "too-large"
 
 
 class NotAllowed(Exception):
-    """The role of who asks does not do for this."""
+    """The client's role is not sufficient."""
 
 
-Refusal = NameTaken | NoSuchStream | NotAllowed | OfferError | ServerFull | TooMuch
-
-
-REFUSALS = (NameTaken, NoSuchStream, NotAllowed, OfferError, ServerFull, TooMuch)
+AdmissionError = NameTaken | NoSuchStream | NotAllowed | OfferError | ServerFull | LimitExceeded
+ADMISSION_ERRORS = (NameTaken, NoSuchStream, NotAllowed, OfferError, ServerFull, LimitExceeded)
 
 
 async def admit(request: web.Request, offer: Offer) -> tuple[str, RTCSessionDescription]:
-    """Start a session for who asks; return its id and the answer.
+    """Start a session for a request; return the session's id and the SDP answer.
 
     Raises:
-        One of `REFUSALS`: When there is none; see `refusal`.
+        One of `ADMISSION_ERRORS`: If the offer is rejected; see `admission_error_response`.
     """
     role, sessions = request[ROLE] or Role.VIEWER, request.app[SESSIONS]
     if offer.input is not InputKind.FEED and role < Role.ADMIN:
-        raise NotAllowed("to send pictures of your own you need the admin's token")
-    owner, most = party(address_of(request)), request.app[LIMITS].settings.sessions
-    if sessions.of(owner) >= most:
-        raise TooMuch(f"this address has {most} sessions already", _SESSIONS_RETRY_S)
-    return await sessions.accept(offer, owner=owner, may_analyse=role >= ANALYSES_NEED)
+        raise NotAllowed("sending your own video requires the admin token")
+    owner, limit = client_network(address_of(request)), request.app[LIMITS].settings.sessions
+    if sessions.count_of(owner) >= limit:
+        raise LimitExceeded(f"this address already has {limit} sessions", _SESSIONS_RETRY_S)
+    return await sessions.accept(offer, owner=owner, may_analyse=role >= ANALYSIS_ROLE)
 
 
-def refusal(problem: Refusal) -> web.Response:
-    """Say why there is no session."""
-    match problem:
+def admission_error_response(error: AdmissionError) -> web.Response:
+    """Build the response for an offer that was rejected."""
+    match error:
         case OfferError():
-            return error(413 if problem.code == _TOO_LARGE else 400, problem.code, str(problem))
+            status = 413 if error.code == _TOO_LARGE else 400
+            return error_response(status, error.code, str(error))
         case NotAllowed():
-            return error(403, "not-allowed", str(problem))
+            return error_response(403, "not-allowed", str(error))
         case NoSuchStream():
-            return error(404, "not-found", str(problem))
+            return error_response(404, "not-found", str(error))
         case NameTaken():
-            return error(409, "name-taken", str(problem))
+            return error_response(409, "name-taken", str(error))
         case ServerFull():
-            retry = {"Retry-After": str(problem.retry_after_s)}
-            return error(503, "server-full", f"{problem}; try again later", retry)
-        case TooMuch():
-            return too_much(problem)
+            retry = {"Retry-After": str(error.retry_after_s)}
+            return error_response(503, "server-full", f"{error}; try again later", retry)
+        case LimitExceeded():
+            return limit_exceeded_response(error)

@@ -1,7 +1,4 @@
-"""Captions as server-sent events (HTML standard, 9.2): of one feed, or of all.
-
-`captions.vtt` and `captions.jsonl`: what a feed says, as players and programs read it.
-"""
+"""Live captions: server-sent events (HTML standard, section 9.2), WebVTT and JSON Lines."""
 
 import json
 import time
@@ -14,179 +11,196 @@ from aiohttp import web
 
 from stream.broadcast import Subscription
 from stream.captioned_stream import CaptionedStream
-from stream.captioning import CaptionEvent, feed_caption_json, in_one_line, webvtt
+from stream.captioning import CaptionEvent, display_text, feed_caption_json, webvtt
 from stream.history import BadQuery
-from stream.publishing import News, NoSuchStream, news_of
-from web.errors import error
+from stream.publishing import NoSuchStream, StreamUpdate, subscribe
+from web.errors import error_response
 from web.keys import PUBLICATIONS, RECENT
-from web.routes import query
-from web.routes.feeds import NAME, find, no_such
-from web.routes.subscribers import HEADERS, READERS, ROOM, TooManyReaders, follow, too_many
+from web.routes.feeds import NAME, find_feed, no_such_feed_response
+from web.routes.query import check_parameters, parse_bool, parse_int, parse_time
+from web.routes.subscribers import (
+    HEADERS,
+    QUEUE_SIZE,
+    SUBSCRIBERS,
+    TooManySubscribers,
+    stream_updates,
+    too_many_subscribers_response,
+)
 
 _RETRY_MS = 3000
-_MOST_LINES = 1_000_000
+_MAX_LINES = 1_000_000
 _VTT = "text/vtt; charset=utf-8"
 
 
 def routes() -> list[web.AbstractRouteDef]:
     """Return the routes of captions as server-sent events, WebVTT and JSON Lines."""
     feed = f"/api/feeds/{NAME}"
-    # A HEAD request would open a response that never ends.
+    # HEAD is not allowed, since the response to it would never end.
     return [
-        web.get("/api/events", _all, allow_head=False),
-        web.get(f"{feed}/events", _one, allow_head=False),
+        web.get("/api/events", _all_events, allow_head=False),
+        web.get(f"{feed}/events", _feed_events, allow_head=False),
         web.get(f"{feed}/captions.vtt", _vtt, allow_head=False),
         web.get(f"{feed}/captions.jsonl", _jsonl, allow_head=False),
     ]
 
 
-async def _all(request: web.Request) -> web.StreamResponse:
-    return await _tell(request, None)
+async def _all_events(request: web.Request) -> web.StreamResponse:
+    return await _stream_events(request, None)
 
 
-async def _one(request: web.Request) -> web.StreamResponse:
+async def _feed_events(request: web.Request) -> web.StreamResponse:
     try:
-        stream = find(request)
-    except NoSuchStream as problem:
-        return no_such(problem)
-    return await _tell(request, stream)
+        stream = find_feed(request)
+    except NoSuchStream as error:
+        return no_such_feed_response(error)
+    return await _stream_events(request, stream)
 
 
-async def _tell(request: web.Request, stream: CaptionedStream | None) -> web.StreamResponse:
-    # Sent by whoever comes again after a line that broke (HTML standard, 9.2.4).
-    last = request.headers.get("Last-Event-ID", "")
+async def _stream_events(
+    request: web.Request, stream: CaptionedStream | None
+) -> web.StreamResponse:
+    # Browsers send it when they reconnect (HTML standard, section 9.2.4).
+    last_id = request.headers.get("Last-Event-ID", "")
     try:
-        with (
-            request.app[READERS].admit(),
-            news_of(request.app[PUBLICATIONS], stream, ROOM, last) as door,
-        ):
-            return await follow(
+        with _subscription(request, stream, last_id) as updates:
+            return await stream_updates(
                 request,
                 "text/event-stream",
-                door,
-                lambda news: _event(news, ends=stream is not None),
+                updates,
+                lambda update: _encode_event(update, ends_with_stream=stream is not None),
                 head=f"retry: {_RETRY_MS}\n\n",
                 heartbeat=":\n\n",
-                missed=lambda count: _written("missed", {"count": count}),
+                encode_dropped=lambda count: _sse("missed", {"count": count}),
             )
-    except TooManyReaders as problem:
-        return too_many(problem)
+    except TooManySubscribers as error:
+        return too_many_subscribers_response(error)
 
 
-def _event(news: News, *, ends: bool) -> str | None:
-    if isinstance(news, CaptionEvent):
-        body = feed_caption_json(news)
-        return f"id: {news.id}\n{_written('caption', body)}"
-    if news.signal is None and ends:
+def _encode_event(update: StreamUpdate, *, ends_with_stream: bool) -> str | None:
+    if isinstance(update, CaptionEvent):
+        return f"id: {update.id}\n{_sse('caption', feed_caption_json(update))}"
+    if update.signal is None and ends_with_stream:
         return None
-    signal = news.signal.to_json() if news.signal else None
-    return _written("signal", {"feed": news.stream, "signal": signal})
+    signal = update.signal.to_json() if update.signal else None
+    return _sse("signal", {"feed": update.stream, "signal": signal})
 
 
-def _written(kind: str, body: dict[str, Any]) -> str:
-    return f"event: {kind}\ndata: {json.dumps(body)}\n\n"
+def _sse(event: str, data: dict[str, Any]) -> str:
+    return f"event: {event}\ndata: {json.dumps(data)}\n\n"
 
 
 async def _vtt(request: web.Request) -> web.StreamResponse:
-    """The last minutes as a file of subtitles or, with `follow`, what is said from now on.
+    """Return the last minutes as a subtitle file or, with `follow`, cues as captions arrive.
 
-    A player takes the times of subtitles from where its video begins. `zero` says when that was;
-    without, it is when the feed's first caption was, the same as long as the feed lives.
+    Players count subtitle times from the start of their video. `zero` is that start; by default
+    it is the feed's first caption, which stays the same while the feed exists.
     """
     try:
-        query.check_known(request, "zero", "follow")
-        stream, follows = find(request), query.flag(request, "follow")
-        zero = query.time(request, "zero")
-    except NoSuchStream as problem:
-        return no_such(problem)
-    except BadQuery as problem:
-        return error(400, "bad-request", str(problem))
+        check_parameters(request, "zero", "follow")
+        stream, follow = find_feed(request), parse_bool(request, "follow")
+        zero = parse_time(request, "zero")
+    except NoSuchStream as error:
+        return no_such_feed_response(error)
+    except BadQuery as error:
+        return error_response(400, "bad-request", str(error))
     if zero is None:
-        zero = request.app[RECENT].begun(stream.name) or time.time()
-    head = f"{webvtt.HEADER}{webvtt.note(f'00:00:00.000 is {_clock(zero)}')}"
-    if not follows:
-        text = head + _finished(request, stream, zero)
+        zero = request.app[RECENT].started_at(stream.name) or time.time()
+    head = f"{webvtt.HEADER}{webvtt.note(f'00:00:00.000 is {_iso(zero)}')}"
+    if not follow:
+        text = head + _recent_cues(request, stream, zero)
         return web.Response(text=text, content_type="text/vtt", headers=HEADERS)
     try:
-        with _reading(request, stream) as door:
-            cues = _Cues(zero, stream)
-            return await follow(request, _VTT, door, cues, head=head, heartbeat="\nNOTE\n")
-    except TooManyReaders as problem:
-        return too_many(problem)
+        with _subscription(request, stream) as updates:
+            encoder = _CueEncoder(zero, stream)
+            return await stream_updates(
+                request, _VTT, updates, encoder, head=head, heartbeat="\nNOTE\n"
+            )
+    except TooManySubscribers as error:
+        return too_many_subscribers_response(error)
 
 
 async def _jsonl(request: web.Request) -> web.StreamResponse:
-    """Captions from the newest on, a line each, as they come; `limit` ends it after so many."""
+    """Stream captions from the latest on, one JSON object a line; `limit` ends the response."""
     try:
-        query.check_known(request, "limit")
-        stream, limit = find(request), query.number(request, "limit", 1, _MOST_LINES)
-    except NoSuchStream as problem:
-        return no_such(problem)
-    except BadQuery as problem:
-        return error(400, "bad-request", str(problem))
-    lines = _Lines(limit)
+        check_parameters(request, "limit")
+        stream, limit = find_feed(request), parse_int(request, "limit", 1, _MAX_LINES)
+    except NoSuchStream as error:
+        return no_such_feed_response(error)
+    except BadQuery as error:
+        return error_response(400, "bad-request", str(error))
+    encoder = _LineEncoder(limit)
     try:
-        with _reading(request, stream) as door:
-            # White space before a value is JSON too: a line may begin with heartbeats.
-            return await follow(
-                request, "application/jsonl", door, lines, heartbeat=" ", enough=lines.are_enough
+        with _subscription(request, stream) as updates:
+            return await stream_updates(
+                request,
+                "application/jsonl",
+                updates,
+                encoder,
+                # JSON allows white space before a value, so a space never breaks a line.
+                heartbeat=" ",
+                is_complete=encoder.is_complete,
             )
-    except TooManyReaders as problem:
-        return too_many(problem)
+    except TooManySubscribers as error:
+        return too_many_subscribers_response(error)
 
 
 @contextmanager
-def _reading(request: web.Request, stream: CaptionedStream) -> Iterator[Subscription[News]]:
-    with request.app[READERS].admit(), news_of(request.app[PUBLICATIONS], stream, ROOM) as door:
-        yield door
+def _subscription(
+    request: web.Request, stream: CaptionedStream | None, last_id: str = ""
+) -> Iterator[Subscription[StreamUpdate]]:
+    with (
+        request.app[SUBSCRIBERS].admit(),
+        subscribe(request.app[PUBLICATIONS], stream, QUEUE_SIZE, last_id) as updates,
+    ):
+        yield updates
 
 
-def _finished(request: web.Request, stream: CaptionedStream, zero: float) -> str:
-    spans = request.app[RECENT].of(stream.name)
-    # What was said last is taken to hold until a reader comes again.
-    last = 2 * stream.sampler.interval_s
+def _recent_cues(request: web.Request, stream: CaptionedStream, zero: float) -> str:
+    spans = request.app[RECENT].spans(stream.name)
+    # The last caption is taken to last until a client requests the file again.
+    last_s = 2 * stream.sampler.interval_s
     return "".join(
-        webvtt.cue(span.begun - zero, span.ended - zero + last * (span is spans[-1]), span.said)
+        webvtt.cue(span.started - zero, span.ended - zero + last_s * (span is spans[-1]), span.said)
         for span in spans
         if span.ended > zero
     )
 
 
-class _Cues:
-    """A cue for each caption, which lasts until the next one is due: they never overlap."""
+class _CueEncoder:
+    """Encodes captions as WebVTT cues that end when the next caption is due and never overlap."""
 
     def __init__(self, zero: float, stream: CaptionedStream) -> None:
         self._zero, self._stream = zero, stream
         self._end = 0.0
 
-    def __call__(self, news: News) -> str | None:
-        if not isinstance(news, CaptionEvent):
-            return None if news.signal is None else ""
-        begin = max(self._end, news.captured - self._zero)
+    def __call__(self, update: StreamUpdate) -> str | None:
+        if not isinstance(update, CaptionEvent):
+            return None if update.signal is None else ""
+        begin = max(self._end, update.captured - self._zero)
         end = time.time() + self._stream.sampler.interval_s - self._zero
         if end <= begin:
             return ""
         self._end = end
-        # A parser knows that a cue is whole by the empty line after it.
-        return f"{webvtt.cue(begin, end, in_one_line(news.caption))}\n"
+        # The empty line marks the end of the cue, so that players show it at once.
+        return f"{webvtt.cue(begin, end, display_text(update.caption))}\n"
 
 
-class _Lines:
-    """A line for each caption, until there are enough."""
+class _LineEncoder:
+    """Encodes captions as JSON Lines, up to a limit."""
 
     def __init__(self, limit: int | None) -> None:
         self._left = limit
 
-    def are_enough(self) -> bool:
+    def is_complete(self) -> bool:
         return self._left == 0
 
-    def __call__(self, news: News) -> str | None:
-        if not isinstance(news, CaptionEvent):
-            return None if news.signal is None else ""
+    def __call__(self, update: StreamUpdate) -> str | None:
+        if not isinstance(update, CaptionEvent):
+            return None if update.signal is None else ""
         if self._left is not None:
             self._left -= 1
-        return f"{json.dumps(feed_caption_json(news))}\n"
+        return f"{json.dumps(feed_caption_json(update))}\n"
 
 
-def _clock(zero: float) -> str:
-    return datetime.fromtimestamp(zero, UTC).isoformat(timespec="milliseconds")
+def _iso(time_s: float) -> str:
+    return datetime.fromtimestamp(time_s, UTC).isoformat(timespec="milliseconds")

@@ -1,71 +1,71 @@
-"""`/api/feeds`: what can be watched, how it is with each, and its newest picture."""
+"""`/api/feeds`: feeds and published sessions, their state, and the frame of the latest caption."""
 
 from typing import Any
 
 from aiohttp import web
 
 from stream.captioned_stream import CaptionedStream
-from stream.captioning import FrameGone, feed_caption_json
+from stream.captioning import FrameNotFound, feed_caption_json
 from stream.publishing import NoSuchStream
-from web.errors import error
+from web.errors import error_response
 from web.keys import FEEDS, HISTORY, PUBLICATIONS
 
 NAME = r"{name:[a-z0-9][a-z0-9_-]{0,39}}"
+"""The path variable of a feed's name."""
 
-
-HEADERS = {"Cache-Control": "no-store", "Cross-Origin-Resource-Policy": "same-origin"}
+_HEADERS = {"Cache-Control": "no-store", "Cross-Origin-Resource-Policy": "same-origin"}
 
 
 def routes() -> list[web.AbstractRouteDef]:
-    """`/api/feeds`, and below it each feed and its picture."""
+    """Return the routes of the feed list, each feed, and its frame."""
     return [
-        web.get("/api/feeds", _all),
-        web.get(f"/api/feeds/{NAME}", _one),
-        web.get(f"/api/feeds/{NAME}/picture", _picture),
+        web.get("/api/feeds", _list_feeds),
+        web.get(f"/api/feeds/{NAME}", _get_feed),
+        web.get(f"/api/feeds/{NAME}/picture", _get_frame),
     ]
 
 
-def find(request: web.Request) -> CaptionedStream:
-    """Find the stream that a path names.
+def find_feed(request: web.Request) -> CaptionedStream:
+    """Return the stream that the path names.
 
     Raises:
-        NoSuchStream: If there is none.
+        NoSuchStream: If no feed or published session has this name.
     """
     return request.app[PUBLICATIONS].find(request.match_info["name"])
 
 
-def no_such(problem: NoSuchStream) -> web.Response:
-    """Say that there is none."""
-    return error(404, "no-such-feed", str(problem), HEADERS)
+def no_such_feed_response(error: NoSuchStream) -> web.Response:
+    """Build the response for a feed that does not exist."""
+    return error_response(404, "no-such-feed", str(error), _HEADERS)
 
 
-async def _all(request: web.Request) -> web.Response:
+async def _list_feeds(request: web.Request) -> web.Response:
     streams = request.app[PUBLICATIONS].all()
     body = {"feeds": [_to_json(request.app, stream) for stream in streams]}
-    return web.json_response(body, headers=HEADERS)
+    return web.json_response(body, headers=_HEADERS)
 
 
-async def _one(request: web.Request) -> web.Response:
+async def _get_feed(request: web.Request) -> web.Response:
     try:
-        stream = find(request)
-    except NoSuchStream as problem:
-        return no_such(problem)
-    return web.json_response(_to_json(request.app, stream), headers=HEADERS)
+        stream = find_feed(request)
+    except NoSuchStream as error:
+        return no_such_feed_response(error)
+    return web.json_response(_to_json(request.app, stream), headers=_HEADERS)
 
 
-async def _picture(request: web.Request) -> web.Response:
+async def _get_frame(request: web.Request) -> web.Response:
     try:
-        kept = find(request).frames.newest()
-        picture = await kept.jpeg()
-    except NoSuchStream as problem:
-        return no_such(problem)
-    except FrameGone as problem:
-        return error(404, "gone", str(problem), HEADERS)
-    return web.Response(body=picture, content_type="image/jpeg", headers=HEADERS)
+        jpeg = await find_feed(request).frames.newest().jpeg()
+    except NoSuchStream as error:
+        return no_such_feed_response(error)
+    except FrameNotFound as error:
+        return error_response(404, "gone", str(error), _HEADERS)
+    return web.Response(body=jpeg, content_type="image/jpeg", headers=_HEADERS)
 
 
 def _to_json(app: web.Application, stream: CaptionedStream) -> dict[str, Any]:
     path = f"/api/feeds/{stream.name}"
+    caption = stream.latest_caption
     return {
         "name": stream.name,
         "title": stream.title,
@@ -74,7 +74,7 @@ def _to_json(app: web.Application, stream: CaptionedStream) -> dict[str, Any]:
         "interval_s": stream.sampler.interval_s,
         "explanations": stream.maps.explanations,
         "viewers": stream.viewers,
-        "caption": feed_caption_json(stream.newest) if stream.newest else None,
+        "caption": feed_caption_json(caption) if caption else None,
         "history": HISTORY in app,
         "links": {
             "events": f"{path}/events",

@@ -1,4 +1,4 @@
-"""`/api/history`: what feeds have said, to be searched, counted, taken away and deleted."""
+"""`/api/history`: search, count, export and delete past captions."""
 
 import logging
 
@@ -6,42 +6,37 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from stream.history import (
-    FORMS,
-    MOST_BUCKETS,
-    MOST_SPANS,
+    EXPORT_FORMATS,
+    MAX_BUCKETS,
+    MAX_SPANS,
     BadQuery,
     History,
     HistoryBusy,
     HistoryError,
+    HistoryQuery,
     Span,
-    Wanted,
 )
-from web.errors import error
+from web.errors import error_response
 from web.keys import HISTORY
-from web.routes import query
-from web.routes.subscribers import READERS, TooManyReaders, too_many
+from web.routes.query import check_parameters, parse_bool, parse_history_query, parse_int
+from web.routes.subscribers import (
+    SUBSCRIBERS,
+    TooManySubscribers,
+    too_many_subscribers_response,
+)
 from web.security import admin_only
 
-_SPANS = 50
-
-
-_BUCKETS = 60
-
-
-_LATEST_ID = 10**18 - 1
-
-
+_DEFAULT_SPANS = 50
+_DEFAULT_BUCKETS = 60
+_MAX_ID = 10**18 - 1
 _HEADERS = {"Cache-Control": "no-store"}
-
-
 _RETRY = {"Retry-After": "5"}
-
 
 logger = logging.getLogger(__name__)
 
 
 def routes() -> list[web.AbstractRouteDef]:
-    """`/api/history` and what is below it."""
+    """Return the routes of `/api/history` and below it."""
     return [
         web.get("/api/history/search", _search),
         web.get("/api/history/timeline", _timeline),
@@ -51,69 +46,69 @@ def routes() -> list[web.AbstractRouteDef]:
 
 
 def _with_history(handler: Handler) -> Handler:
-    """Answer for the history what is the same whatever is asked of it."""
+    """Answer requests while the history is off, and turn its exceptions into responses."""
 
-    async def answer(request: web.Request) -> web.StreamResponse:
+    async def wrapped(request: web.Request) -> web.StreamResponse:
         if HISTORY not in request.app:
-            told = "captions are not kept: set `path` in [history] to keep them"
-            return error(404, "history-off", told, _HEADERS)
+            message = "the history is off; set path in [history] to keep captions"
+            return error_response(404, "history-off", message, _HEADERS)
         try:
             return await handler(request)
-        except BadQuery as problem:
-            return error(400, "bad-request", str(problem), _HEADERS)
-        except HistoryBusy as problem:
-            return error(503, "busy", str(problem), {**_HEADERS, **_RETRY})
-        except HistoryError as problem:
-            return error(503, "history-failed", str(problem), {**_HEADERS, **_RETRY})
+        except BadQuery as error:
+            return error_response(400, "bad-request", str(error), _HEADERS)
+        except HistoryBusy as error:
+            return error_response(503, "busy", str(error), {**_HEADERS, **_RETRY})
+        except HistoryError as error:
+            return error_response(503, "history-failed", str(error), {**_HEADERS, **_RETRY})
 
-    return answer
+    return wrapped
 
 
 @_with_history
 async def _search(request: web.Request) -> web.StreamResponse:
-    query.check_known(request, "q", "feed", "from", "to", "limit", "before")
-    limit = query.number(request, "limit", 1, MOST_SPANS) or _SPANS
-    before = query.number(request, "before", 0, _LATEST_ID)
-    spans = await request.app[HISTORY].search(query.wanted(request), limit, before)
-    more = spans[-1].id if len(spans) == limit else None
-    body = {"spans": [span.to_json() for span in spans], "before": more}
+    check_parameters(request, "q", "feed", "from", "to", "limit", "before")
+    limit = parse_int(request, "limit", 1, MAX_SPANS) or _DEFAULT_SPANS
+    before = parse_int(request, "before", 0, _MAX_ID)
+    spans = await request.app[HISTORY].search(parse_history_query(request), limit, before)
+    next_before = spans[-1].id if len(spans) == limit else None
+    body = {"spans": [span.to_json() for span in spans], "before": next_before}
     return web.json_response(body, headers=_HEADERS)
 
 
 @_with_history
 async def _timeline(request: web.Request) -> web.StreamResponse:
-    query.check_known(request, "q", "feed", "from", "to", "buckets")
-    buckets = query.number(request, "buckets", 1, MOST_BUCKETS) or _BUCKETS
-    body = await request.app[HISTORY].timeline(query.wanted(request), buckets)
+    check_parameters(request, "q", "feed", "from", "to", "buckets")
+    buckets = parse_int(request, "buckets", 1, MAX_BUCKETS) or _DEFAULT_BUCKETS
+    body = await request.app[HISTORY].timeline(parse_history_query(request), buckets)
     return web.json_response(body, headers=_HEADERS)
 
 
 @_with_history
 async def _export(request: web.Request) -> web.StreamResponse:
-    query.check_known(request, "format", "q", "feed", "from", "to")
-    form = request.query.get("format", "")
-    if form not in FORMS:
-        raise BadQuery(f"format is one of {', '.join(FORMS)}")
-    wanted = query.wanted(request)
+    check_parameters(request, "format", "q", "feed", "from", "to")
+    name = request.query.get("format", "")
+    if name not in EXPORT_FORMATS:
+        raise BadQuery(f"format must be one of {', '.join(EXPORT_FORMATS)}")
+    query = parse_history_query(request)
     try:
-        with request.app[READERS].admit():
-            return await _write(request, request.app[HISTORY], wanted, form)
-    except TooManyReaders as problem:
-        return too_many(problem)
+        with request.app[SUBSCRIBERS].admit():
+            return await _write_export(request, request.app[HISTORY], query, name)
+    except TooManySubscribers as error:
+        return too_many_subscribers_response(error)
 
 
-async def _write(
-    request: web.Request, history: History, wanted: Wanted, name: str
+async def _write_export(
+    request: web.Request, history: History, query: HistoryQuery, name: str
 ) -> web.StreamResponse:
-    form = FORMS[name]
-    writer = form.writer(wanted.begin, wanted.feed is None)
-    pages = history.all(wanted)
-    # Before the response begins, so that what goes wrong at once can be said.
+    export_format = EXPORT_FORMATS[name]
+    writer = export_format.writer(query.begin, query.feed is None)
+    pages = history.pages(query)
+    # Read the first page before the response starts, so that errors still get a status code.
     first: list[Span] = await anext(pages, [])
     response = web.StreamResponse(
         headers={
             **_HEADERS,
-            "Content-Type": f"{form.content_type}; charset=utf-8",
+            "Content-Type": f"{export_format.content_type}; charset=utf-8",
             "Content-Disposition": f'attachment; filename="sightline.{name}"',
         }
     )
@@ -122,9 +117,10 @@ async def _write(
     try:
         async for page in pages:
             await response.write(writer.write(page).encode())
-    except (HistoryBusy, HistoryError) as problem:
-        logger.warning("an export was broken off: %s", problem)
-        # Half a file must not pass for a whole one: without its last chunk it does not (RFC 9112).
+    except (HistoryBusy, HistoryError) as error:
+        logger.warning("export aborted: %s", error)
+        # Without its last chunk the response is incomplete (RFC 9112, section 8), so that clients
+        # do not take a part of the file for the whole.
         if request.transport:
             request.transport.abort()
         return response
@@ -135,10 +131,9 @@ async def _write(
 @admin_only
 @_with_history
 async def _delete(request: web.Request) -> web.StreamResponse:
-    query.check_known(request, "feed", "from", "to", "all")
-    wanted, everything = query.wanted(request), query.flag(request, "all")
-    if everything == (wanted != Wanted()):
-        raise BadQuery("say what to delete: feed, from and to; or all=true for everything")
-    return web.json_response(
-        {"deleted": await request.app[HISTORY].delete(wanted)}, headers=_HEADERS
-    )
+    check_parameters(request, "feed", "from", "to", "all")
+    query, everything = parse_history_query(request), parse_bool(request, "all")
+    if everything == (query != HistoryQuery()):
+        raise BadQuery("name what to delete: feed, from or to; or all=true for everything")
+    deleted = await request.app[HISTORY].delete(query)
+    return web.json_response({"deleted": deleted}, headers=_HEADERS)

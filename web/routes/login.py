@@ -1,26 +1,24 @@
-"""`/login`, `/logout` and `/api/me`: a browser shows its token once, and a cookie from then on."""
+"""`/login`, `/logout` and `/api/me`: a browser exchanges its token for a cookie."""
 
 import json
 
 from aiohttp import web
 
-from web.errors import error
+from web.errors import error_response
 from web.page import STATIC
-from web.security import ACCESS, ROLE, TooManyFailures, public, too_many_failures
+from web.security import ACCESS, ROLE, TooManyFailures, public, too_many_failures_response
 
 _PAGE = STATIC / "login.html"
-
-
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
 def routes() -> list[web.AbstractRouteDef]:
-    """`/login`, `/logout` and `/api/me`."""
+    """Return the routes of `/login`, `/logout` and `/api/me`."""
     return [
         web.get("/login", _page),
         web.post("/login", _log_in),
         web.post("/logout", _log_out),
-        web.get("/api/me", _me),
+        web.get("/api/me", _get_current_user),
     ]
 
 
@@ -33,17 +31,17 @@ async def _page(request: web.Request) -> web.FileResponse:
 async def _log_in(request: web.Request) -> web.Response:
     try:
         body = json.loads(await request.read())
-    except (ValueError, RecursionError) as problem:
-        return error(400, "bad-json", f"the body is not JSON: {problem}")
+    except (ValueError, RecursionError) as error:
+        return error_response(400, "bad-json", f"the body is not JSON: {error}")
     if not isinstance(body, dict) or not isinstance(body.get("token"), str):
-        return error(400, "bad-request", 'send {"token": "..."}')
+        return error_response(400, "bad-request", 'the body must be {"token": "..."}')
     response = web.Response(headers=_NO_STORE, content_type="application/json")
     try:
         role = request.app[ACCESS].log_in(body["token"], request, response)
-    except TooManyFailures as problem:
-        return too_many_failures(problem)
+    except TooManyFailures as error:
+        return too_many_failures_response(error)
     if role is None:
-        return error(401, "wrong-token", "that is no token of this server", _NO_STORE)
+        return error_response(401, "wrong-token", "wrong token", _NO_STORE)
     response.text = json.dumps({"role": role.label})
     return response
 
@@ -56,7 +54,7 @@ async def _log_out(request: web.Request) -> web.Response:
 
 
 @public
-async def _me(request: web.Request) -> web.Response:
+async def _get_current_user(request: web.Request) -> web.Response:
     role = request[ROLE]
-    told = {"role": role.label if role else None, "tokens": request.app[ACCESS].tokens}
-    return web.json_response(told, headers=_NO_STORE)
+    body = {"role": role.label if role else None, "tokens": request.app[ACCESS].has_tokens}
+    return web.json_response(body, headers=_NO_STORE)

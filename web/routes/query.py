@@ -1,4 +1,4 @@
-"""What a request asks for after the question mark, read strictly."""
+"""Strict parsing of query parameters."""
 
 import math
 import re
@@ -6,57 +6,57 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
-from stream.history import LATEST, BadQuery, Wanted
-from stream.settings import check_stream_name
+from stream.history import MAX_TIME, BadQuery, HistoryQuery
+from stream.settings import validate_stream_name
 
 _NUMBER = re.compile(r"\d{1,18}")
 
 
-def check_known(request: web.Request, *names: str) -> None:
-    """Refuse parameters that nobody knows: they were meant to be others.
+def check_parameters(request: web.Request, *names: str) -> None:
+    """Reject unknown and repeated parameters, which are likely typing errors.
 
     Raises:
-        BadQuery: If there is one, or one comes twice.
+        BadQuery: If a parameter is unknown or given twice.
     """
     for name in request.query:
         if name not in names:
             known = ", ".join(names) or "none"
-            raise BadQuery(f"there is no parameter {name[:40]!r} here; there are: {known}")
+            raise BadQuery(f"unknown parameter {name[:40]!r}; known parameters: {known}")
         if len(request.query.getall(name)) > 1:
             raise BadQuery(f"{name} is given twice")
 
 
-def number(request: web.Request, name: str, least: int, most: int) -> int | None:
-    """Read a whole number; None if it is not given.
+def parse_int(request: web.Request, name: str, minimum: int, maximum: int) -> int | None:
+    """Parse a whole number; None if it is absent.
 
     Raises:
-        BadQuery: If it is none, or out of bounds.
+        BadQuery: If it is not a whole number or is out of bounds.
     """
     text = request.query.get(name)
     if text is None:
         return None
-    if not _NUMBER.fullmatch(text) or not text.isascii() or not least <= int(text) <= most:
-        raise BadQuery(f"{name} is a whole number from {least} to {most}")
+    if not _NUMBER.fullmatch(text) or not text.isascii() or not minimum <= int(text) <= maximum:
+        raise BadQuery(f"{name} must be a whole number from {minimum} to {maximum}")
     return int(text)
 
 
-def flag(request: web.Request, name: str) -> bool:
-    """Read `true` or `false`, which it is if it is not given.
+def parse_bool(request: web.Request, name: str) -> bool:
+    """Parse `true` or `false`; False if it is absent.
 
     Raises:
         BadQuery: If it is neither.
     """
     text = request.query.get(name, "false")
     if text not in ("true", "false"):
-        raise BadQuery(f"{name} is true or false")
+        raise BadQuery(f"{name} must be true or false")
     return text == "true"
 
 
-def time(request: web.Request, name: str) -> float | None:
-    """Read a time: seconds since the Unix epoch, or as in RFC 3339; None if it is not given.
+def parse_time(request: web.Request, name: str) -> float | None:
+    """Parse a time in seconds since the Unix epoch or in RFC 3339; None if it is absent.
 
     Raises:
-        BadQuery: If it is neither.
+        BadQuery: If it is neither, or is out of bounds.
     """
     text = request.query.get(name)
     if text is None:
@@ -64,34 +64,36 @@ def time(request: web.Request, name: str) -> float | None:
     try:
         seconds = float(text) if text.isascii() and "_" not in text else math.nan
     except ValueError:
-        seconds = _clock(text)
-    if not 0 <= seconds <= LATEST:
+        seconds = _parse_rfc3339(text)
+    if not 0 <= seconds <= MAX_TIME:
         raise BadQuery(
-            f"{name} is a time: seconds since the Unix epoch up to {LATEST:.0f}, or such as "
-            "2026-01-31T09:00:00Z"
+            f"{name} must be a time: seconds since the Unix epoch, up to {MAX_TIME:.0f}, or "
+            "RFC 3339, such as 2026-01-31T09:00:00Z"
         )
     return seconds
 
 
-def wanted(request: web.Request) -> Wanted:
-    """Read `feed`, `from`, `to` and `q`.
+def parse_history_query(request: web.Request) -> HistoryQuery:
+    """Parse `feed`, `from`, `to` and `q`.
 
     Raises:
-        BadQuery: If one of them cannot be.
+        BadQuery: If one of them is invalid.
     """
     feed = request.query.get("feed")
     try:
-        feed = feed and check_stream_name(feed)
-    except ValueError as problem:
-        raise BadQuery(f"feed: {problem}") from None
+        feed = feed and validate_stream_name(feed)
+    except ValueError as error:
+        raise BadQuery(f"feed: {error}") from None
     if feed == "":
-        raise BadQuery("feed is the name of a feed")
-    return Wanted.of(feed, time(request, "from"), time(request, "to"), request.query.get("q"))
+        raise BadQuery("feed must be the name of a feed")
+    begin, end = parse_time(request, "from"), parse_time(request, "to")
+    return HistoryQuery.parse(feed, begin, end, request.query.get("q"))
 
 
-def _clock(text: str) -> float:
+def _parse_rfc3339(text: str) -> float:
+    """Return seconds since the Unix epoch, UTC if the text has no time zone; NaN if invalid."""
     try:
-        found = datetime.fromisoformat(text)
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+        parsed = datetime.fromisoformat(text)
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return math.nan

@@ -1,4 +1,4 @@
-"""Those who follow captions over HTTP: so many and no more, each as slow as it likes."""
+"""HTTP subscribers: clients that follow captions in an open response, up to a limit."""
 
 import asyncio
 import contextlib
@@ -8,40 +8,37 @@ from contextlib import contextmanager
 from aiohttp import web
 
 from stream.broadcast import Subscription
-from stream.publishing import News
-from web.errors import error
-from web.settings import DoorsSettings
+from stream.publishing import StreamUpdate
+from web.errors import error_response
+from web.settings import SubscribersSettings
 
-ROOM = 64
-"""What may wait for one reader; of more the oldest is lost."""
+QUEUE_SIZE = 64
+"""Updates queued for one subscriber; beyond that the oldest are dropped."""
 
+HEADERS = {
+    "Cache-Control": "no-store",
+    # Keeps a reverse proxy from buffering the response (nginx).
+    "X-Accel-Buffering": "no",
+}
 
-_LOOK_S = 1.0
-"""How often a reader to whom there is nothing to tell is looked after."""
-
+_POLL_S = 1.0
+"""How often an idle subscriber is checked for disconnection and a due heartbeat."""
 
 _RETRY_S = 10
 
 
-HEADERS = {
-    "Cache-Control": "no-store",
-    # Or a proxy before the server would collect what is to be read at once (nginx).
-    "X-Accel-Buffering": "no",
-}
+class TooManySubscribers(RuntimeError):
+    """The limit of subscribers is reached."""
 
 
-class TooManyReaders(RuntimeError):
-    """As many read as may."""
+class Subscribers:
+    """The open subscriptions: limits and counts them, and ends them when the server stops."""
 
+    dropped = 0
+    """Updates that subscribers missed because they were too slow, in total."""
 
-class Readers:
-    """Counts who reads, and ends them all when the server does."""
-
-    lost = 0
-    """What readers who were too slow have missed, of all of them together."""
-
-    def __init__(self, settings: DoorsSettings) -> None:
-        """Start with none."""
+    def __init__(self, settings: SubscribersSettings) -> None:
+        """Start without subscribers."""
         self.settings = settings
         self._tasks: set[asyncio.Task[object]] = set()
 
@@ -50,13 +47,13 @@ class Readers:
 
     @contextmanager
     def admit(self) -> Iterator[None]:
-        """Count this task as a reader for as long as the context lasts.
+        """Count the current task as a subscriber while the context lasts.
 
         Raises:
-            TooManyReaders: If there are as many as may be.
+            TooManySubscribers: If the limit is reached.
         """
-        if len(self._tasks) >= self.settings.readers:
-            raise TooManyReaders(f"{self.settings.readers} programs read already")
+        if len(self._tasks) >= self.settings.limit:
+            raise TooManySubscribers(f"the limit of {self.settings.limit} subscribers is reached")
         task = asyncio.current_task()
         assert task
         self._tasks.add(task)
@@ -66,75 +63,76 @@ class Readers:
             self._tasks.discard(task)
 
     async def close(self) -> None:
-        """End all."""
+        """Cancel all subscriptions."""
         for task in list(self._tasks):
             task.cancel()
 
 
-READERS = web.AppKey("readers", Readers)
+SUBSCRIBERS = web.AppKey("subscribers", Subscribers)
 
 
-def too_many(problem: TooManyReaders) -> web.Response:
-    """Ask to come again later."""
+def too_many_subscribers_response(error: TooManySubscribers) -> web.Response:
+    """Build the 503 response with Retry-After."""
     retry = {"Retry-After": str(_RETRY_S)}
-    return error(503, "server-full", f"{problem}; try again later", retry)
+    return error_response(503, "server-full", f"{error}; try again later", retry)
 
 
-async def follow(
+async def stream_updates(
     request: web.Request,
     content_type: str,
-    door: Subscription[News],
-    tell: Callable[[News], str | None],
+    updates: Subscription[StreamUpdate],
+    encode: Callable[[StreamUpdate], str | None],
     *,
     head: str = "",
     heartbeat: str,
-    missed: Callable[[int], str] = lambda count: "",
-    enough: Callable[[], bool] = lambda: False,
+    encode_dropped: Callable[[int], str] = lambda count: "",
+    is_complete: Callable[[], bool] = lambda: False,
 ) -> web.StreamResponse:
-    """Write what is new until the reader goes, the server stops, or there is nothing to come.
+    """Write updates until the client disconnects, the server stops, or the stream ends.
 
     Args:
-        request: The reader's.
-        content_type: Of the response.
-        door: What is new; a reader who is too slow misses some of it.
-        tell: Makes text of it; None ends the response.
-        head: What comes first.
-        heartbeat: Is written when nothing else was for some time.
-        missed: Tells how much was missed since the last time.
-        enough: Whether the response is to end after what was told.
+        request: The subscriber's request.
+        content_type: The response's content type.
+        updates: The subscription; it drops the oldest updates of a slow subscriber.
+        encode: Returns the text of an update, "" to skip it, or None to end the response.
+        head: Text at the beginning of the response.
+        heartbeat: Text written when nothing else was written for `heartbeat_s`.
+        encode_dropped: Returns the text that reports how many updates were dropped since the
+            last report.
+        is_complete: Whether to end the response after the latest update.
     """
-    readers = request.app[READERS]
-    settings = readers.settings
+    subscribers = request.app[SUBSCRIBERS]
+    settings = subscribers.settings
     response = web.StreamResponse(headers={**HEADERS, "Content-Type": content_type})
     await response.prepare(request)
     with contextlib.suppress(ConnectionError, TimeoutError):
         await _write(response, head, settings)
-        lost, loop = 0, asyncio.get_running_loop()
-        written = loop.time()
-        while not (enough() or _is_gone(request)):
+        dropped, loop = 0, asyncio.get_running_loop()
+        written_at = loop.time()
+        while not (is_complete() or _is_disconnected(request)):
             text = ""
             with contextlib.suppress(TimeoutError):
-                told = tell(await asyncio.wait_for(anext(door), _LOOK_S))
-                if told is None:
+                encoded = encode(await asyncio.wait_for(anext(updates), _POLL_S))
+                if encoded is None:
                     break
-                text = told
-            if door.missed > lost:
-                text = missed(door.missed - lost) + text
-                readers.lost += door.missed - lost
-                lost = door.missed
-            if not text and loop.time() - written >= settings.heartbeat_s:
+                text = encoded
+            if updates.dropped > dropped:
+                text = encode_dropped(updates.dropped - dropped) + text
+                subscribers.dropped += updates.dropped - dropped
+                dropped = updates.dropped
+            if not text and loop.time() - written_at >= settings.heartbeat_s:
                 text = heartbeat
             if text:
                 await _write(response, text, settings)
-                written = loop.time()
+                written_at = loop.time()
         await response.write_eof()
     return response
 
 
-async def _write(response: web.StreamResponse, text: str, settings: DoorsSettings) -> None:
+async def _write(response: web.StreamResponse, text: str, settings: SubscribersSettings) -> None:
     async with asyncio.timeout(settings.unread_s):
         await response.write(text.encode())
 
 
-def _is_gone(request: web.Request) -> bool:
+def _is_disconnected(request: web.Request) -> bool:
     return request.transport is None or request.transport.is_closing()

@@ -1,37 +1,34 @@
-"""What WHIP (RFC 9725) and WHEP (draft-ietf-wish-whep) have in common: HTTP around an SDP.
+"""WebRTC signaling: `/offer`, `/api/ice`, WHIP (RFC 9725) and WHEP (draft-ietf-wish-whep-03).
 
-An offer is posted and answered by 201; what was begun has an address of its own, by which
-candidates are added and by which it is ended.
-
-`/whip/NAME`: an encoder publishes what it sends under a name (WHIP, RFC 9725).
-
-It is sent neither video nor captions back: those are for who watches the name.
-
-`/whep/NAME`: a player watches a feed or a published session (WHEP, draft-ietf-wish-whep-03).
-
-Its captions are in the video, and at /api/feeds/NAME/events.
-
-`POST /offer`: an SDP offer comes, an answer goes, and a session begins.
-
-`GET /api/ice`: which ICE servers a client is to use, asked for before it makes its offer.
+`POST /offer` exchanges SDP as JSON for the page. `/whip/NAME` lets an encoder publish a session
+under a name; it gets neither video nor captions back, which are for viewers. `/whep/NAME` lets a
+player watch a feed or a published session; its captions are in the video and at
+`/api/feeds/NAME/events`. A WHIP or WHEP session has a URL: PATCH adds candidates, DELETE ends it.
 """
 
 import json
 
 from aiohttp import web
 
-from stream.ice import FragmentError, IceRestart, SdpFragment, as_json, as_links, ice_servers
-from stream.settings import check_stream_name
+from stream.ice import (
+    FragmentError,
+    IceRestart,
+    SdpFragment,
+    ice_servers,
+    ice_servers_to_json,
+    ice_servers_to_links,
+)
+from stream.settings import validate_stream_name
 from stream.webrtc import InputKind, Offer, Session, SessionGone
-from web.errors import error
+from web.errors import error_response
 from web.keys import SESSIONS, SETTINGS
-from web.routes.admission import REFUSALS, admit, refusal
+from web.routes.admission import ADMISSION_ERRORS, admission_error_response, admit
 from web.security import admin_only, public
 
 _SDP = "application/sdp"
 _FRAGMENT = "application/trickle-ice-sdpfrag"
-_NAMED = "/{name}"
-_BEGUN = "/{name}/{session}"
+_NAME = "/{name}"
+_SESSION = "/{name}/{session}"
 _WHIP = "/whip"
 _WHEP = "/whep"
 
@@ -39,85 +36,68 @@ _WHEP = "/whep"
 def routes() -> list[web.AbstractRouteDef]:
     """Return the routes of `/offer`, `/api/ice`, `/whip` and `/whep`."""
     return [
-        web.post("/offer", _open_session),
-        web.get("/api/ice", _ice),
-        web.post(_WHIP + _NAMED, _publish),
-        web.options(_WHIP + _NAMED, _options),
-        web.patch(_WHIP + _BEGUN, _add_publisher_candidates),
-        web.delete(_WHIP + _BEGUN, _stop_publishing),
-        web.options(_WHIP + _BEGUN, _options),
-        web.post(_WHEP + _NAMED, _watch),
-        web.options(_WHEP + _NAMED, _options),
-        web.patch(_WHEP + _BEGUN, _add_viewer_candidates),
-        web.delete(_WHEP + _BEGUN, _stop_watching),
-        web.options(_WHEP + _BEGUN, _options),
+        web.post("/offer", _offer),
+        web.get("/api/ice", _list_ice_servers),
+        web.post(_WHIP + _NAME, _publish),
+        web.options(_WHIP + _NAME, _options),
+        web.patch(_WHIP + _SESSION, _add_publisher_candidates),
+        web.delete(_WHIP + _SESSION, _stop_publishing),
+        web.options(_WHIP + _SESSION, _options),
+        web.post(_WHEP + _NAME, _watch),
+        web.options(_WHEP + _NAME, _options),
+        web.patch(_WHEP + _SESSION, _add_viewer_candidates),
+        web.delete(_WHEP + _SESSION, _stop_watching),
+        web.options(_WHEP + _SESSION, _options),
     ]
 
 
-async def _begin(request: web.Request, source: InputKind) -> web.Response:
-    """Answer `POST` of an offer: to publish under the path's name, or to watch what has it."""
-    if unfit := _of_another_type(request, _SDP) or _wants_another_type(request):
-        return unfit
+async def _offer(request: web.Request) -> web.Response:
     try:
-        name = check_stream_name(request.match_info["name"])
-        text = (await request.read()).decode()
-        if not text.strip():
-            return error(400, "no-offer", "post an SDP offer: this server makes none")
-        offer = _offer(text, source, name, request.app[SETTINGS].stream.sdp_bytes)
-        session, answer = await admit(request, offer)
-    except REFUSALS as problem:
-        return refusal(problem)
-    except ValueError as problem:
-        # A name that is none, or bytes that are not UTF-8.
-        return error(400, "bad-request", str(problem))
-    headers = {
-        # Without a charset, which some clients do not expect.
-        "Content-Type": _SDP,
-        "Location": f"{request.path}/{session}",
-        "ETag": _tag(session),
-        "Accept-Patch": _FRAGMENT,
-    }
-    response = web.Response(status=201, body=answer.sdp.encode(), headers=headers)
-    for link in as_links(ice_servers(request.app[SETTINGS].ice)):
-        response.headers.add("Link", link)
-    return response
-
-
-async def _trickle(request: web.Request, source: InputKind) -> web.Response:
-    """Answer `PATCH` of candidates."""
-    if unfit := _of_another_type(request, _FRAGMENT):
-        return unfit
+        body = json.loads(await request.read())
+    except (ValueError, RecursionError) as error:
+        return error_response(400, "bad-json", f"the body is not JSON: {error}")
     try:
-        session = _find(request, source)
-        match = request.headers.get("If-Match")
-        if match is None:
-            return error(428, "no-if-match", "name the session's ETag in If-Match")
-        if not {"*", _tag(session.id)} & {tag.strip() for tag in match.split(",")}:
-            return error(412, "other-etag", "If-Match names another ETag than the session's")
-        await session.trickle(SdpFragment.parse((await request.read()).decode()))
-    except SessionGone as problem:
-        return error(404, "not-found", str(problem))
-    except IceRestart as problem:
-        # What RFC 9725, section 4.3, asks of a server that does not restart ICE.
-        return error(422, "no-ice-restart", str(problem))
-    except (FragmentError, UnicodeDecodeError) as problem:
-        return error(400, "bad-fragment", str(problem))
-    return web.Response(status=204, headers={"ETag": _tag(session.id)})
+        offer = Offer.from_json(body, request.app[SETTINGS].stream.sdp_bytes)
+        stream, answer = await admit(request, offer)
+    except ADMISSION_ERRORS as error:
+        return admission_error_response(error)
+    return web.json_response({"sdp": answer.sdp, "type": answer.type, "stream": stream})
 
 
-async def _end(request: web.Request, source: InputKind) -> web.Response:
-    """Answer `DELETE`."""
-    try:
-        session = _find(request, source)
-        await request.app[SESSIONS].end(session.id, "the client ended the session")
-    except SessionGone as problem:
-        return error(404, "not-found", str(problem))
-    return web.Response()
+async def _list_ice_servers(request: web.Request) -> web.Response:
+    servers = ice_servers_to_json(ice_servers(request.app[SETTINGS].ice))
+    return web.json_response({"ice_servers": servers}, headers={"Cache-Control": "no-store"})
+
+
+@admin_only
+async def _publish(request: web.Request) -> web.Response:
+    return await _start_session(request, InputKind.PEER)
+
+
+@admin_only
+async def _add_publisher_candidates(request: web.Request) -> web.Response:
+    return await _add_candidates(request, InputKind.PEER)
+
+
+@admin_only
+async def _stop_publishing(request: web.Request) -> web.Response:
+    return await _end_session(request, InputKind.PEER)
+
+
+async def _watch(request: web.Request) -> web.Response:
+    return await _start_session(request, InputKind.FEED)
+
+
+async def _add_viewer_candidates(request: web.Request) -> web.Response:
+    return await _add_candidates(request, InputKind.FEED)
+
+
+async def _stop_watching(request: web.Request) -> web.Response:
+    return await _end_session(request, InputKind.FEED)
 
 
 @public
 async def _options(request: web.Request) -> web.Response:
-    """Answer `OPTIONS`: what can be posted or patched here."""
     if "session" in request.match_info:
         headers = {"Allow": "DELETE, OPTIONS, PATCH", "Accept-Patch": _FRAGMENT}
     else:
@@ -125,79 +105,97 @@ async def _options(request: web.Request) -> web.Response:
     return web.Response(status=204, headers=headers)
 
 
-def _offer(text: str, source: InputKind, name: str, sdp_bytes: int) -> Offer:
+async def _start_session(request: web.Request, source: InputKind) -> web.Response:
+    """Handle POST of an offer: publish under the name in the path, or watch what has that name."""
+    if rejected := _reject_content_type(request, _SDP) or _reject_accept(request):
+        return rejected
+    try:
+        name = validate_stream_name(request.match_info["name"])
+        sdp = (await request.read()).decode()
+        if not sdp.strip():
+            message = "the body must be an SDP offer; this server makes no offers itself"
+            return error_response(400, "no-offer", message)
+        offer = _parse_offer(sdp, source, name, request.app[SETTINGS].stream.sdp_bytes)
+        session, answer = await admit(request, offer)
+    except ADMISSION_ERRORS as error:
+        return admission_error_response(error)
+    except ValueError as error:
+        # An invalid name, or a body that is not UTF-8.
+        return error_response(400, "bad-request", str(error))
+    headers = {
+        # Without a charset, which some clients reject.
+        "Content-Type": _SDP,
+        "Location": f"{request.path}/{session}",
+        "ETag": _etag(session),
+        "Accept-Patch": _FRAGMENT,
+    }
+    response = web.Response(status=201, body=answer.sdp.encode(), headers=headers)
+    for link in ice_servers_to_links(ice_servers(request.app[SETTINGS].ice)):
+        response.headers.add("Link", link)
+    return response
+
+
+async def _add_candidates(request: web.Request, source: InputKind) -> web.Response:
+    """Handle PATCH with trickled ICE candidates (RFC 8840)."""
+    if rejected := _reject_content_type(request, _FRAGMENT):
+        return rejected
+    try:
+        session = _find_session(request, source)
+        match = request.headers.get("If-Match")
+        if match is None:
+            return error_response(428, "no-if-match", "send the session's ETag in If-Match")
+        if not {"*", _etag(session.id)} & {tag.strip() for tag in match.split(",")}:
+            message = "If-Match does not contain the session's ETag"
+            return error_response(412, "other-etag", message)
+        await session.add_candidates(SdpFragment.parse((await request.read()).decode()))
+    except SessionGone as error:
+        return error_response(404, "not-found", str(error))
+    except IceRestart as error:
+        # RFC 9725, section 4.3, requires 422 of a server without ICE restarts.
+        return error_response(422, "no-ice-restart", str(error))
+    except (FragmentError, UnicodeDecodeError) as error:
+        return error_response(400, "bad-fragment", str(error))
+    return web.Response(status=204, headers={"ETag": _etag(session.id)})
+
+
+async def _end_session(request: web.Request, source: InputKind) -> web.Response:
+    """Handle DELETE of a session."""
+    try:
+        session = _find_session(request, source)
+        await request.app[SESSIONS].end(session.id, "the client ended the session")
+    except SessionGone as error:
+        return error_response(404, "not-found", str(error))
+    return web.Response()
+
+
+def _parse_offer(sdp: str, source: InputKind, name: str, sdp_bytes: int) -> Offer:
     if source is InputKind.FEED:
-        return Offer.of(text, source, sdp_bytes, feed=name)
-    return Offer.of(text, source, sdp_bytes, publish=name, returns=False)
+        return Offer.from_sdp(sdp, source, sdp_bytes, feed=name)
+    return Offer.from_sdp(sdp, source, sdp_bytes, publish=name, returns_video=False)
 
 
-def _find(request: web.Request, source: InputKind) -> Session:
-    """Find the session that the path names, if it was begun at such a path."""
+def _find_session(request: web.Request, source: InputKind) -> Session:
+    """Return the session in the path; it must have been started under this very path."""
     session = request.app[SESSIONS].find(request.match_info["session"])
     offer = session.offer
     if offer.input is not source or (offer.feed or offer.publish) != request.match_info["name"]:
-        raise SessionGone("there is no such session here")
+        raise SessionGone("there is no such session at this path")
     return session
 
 
-def _tag(session: str) -> str:
-    """Its one ICE session's entity tag, since ICE is not restarted."""
+def _etag(session: str) -> str:
+    """Return the entity tag of the ICE session; there is one, since ICE is never restarted."""
     return f'"{session[:8]}"'
 
 
-def _of_another_type(request: web.Request, wanted: str) -> web.Response | None:
-    if request.content_type == wanted:
+def _reject_content_type(request: web.Request, expected: str) -> web.Response | None:
+    if request.content_type == expected:
         return None
-    return error(415, "bad-type", f"send Content-Type: {wanted}")
+    return error_response(415, "bad-type", f"the request needs Content-Type: {expected}")
 
 
-def _wants_another_type(request: web.Request) -> web.Response | None:
+def _reject_accept(request: web.Request) -> web.Response | None:
     accepted = request.headers.get("Accept", "*/*").lower()
     if any(kind in accepted for kind in (_SDP, "application/*", "*/*")):
         return None
-    return error(406, "bad-accept", f"the answer is {_SDP}: accept it")
-
-
-@admin_only
-async def _publish(request: web.Request) -> web.Response:
-    return await _begin(request, InputKind.PEER)
-
-
-@admin_only
-async def _add_publisher_candidates(request: web.Request) -> web.Response:
-    return await _trickle(request, InputKind.PEER)
-
-
-@admin_only
-async def _stop_publishing(request: web.Request) -> web.Response:
-    return await _end(request, InputKind.PEER)
-
-
-async def _watch(request: web.Request) -> web.Response:
-    return await _begin(request, InputKind.FEED)
-
-
-async def _add_viewer_candidates(request: web.Request) -> web.Response:
-    return await _trickle(request, InputKind.FEED)
-
-
-async def _stop_watching(request: web.Request) -> web.Response:
-    return await _end(request, InputKind.FEED)
-
-
-async def _open_session(request: web.Request) -> web.Response:
-    try:
-        body = json.loads(await request.read())
-    except (ValueError, RecursionError) as problem:
-        return error(400, "bad-json", f"the body is not JSON: {problem}")
-    try:
-        offer = Offer.read(body, request.app[SETTINGS].stream.sdp_bytes)
-        stream, answer = await admit(request, offer)
-    except REFUSALS as problem:
-        return refusal(problem)
-    return web.json_response({"sdp": answer.sdp, "type": answer.type, "stream": stream})
-
-
-async def _ice(request: web.Request) -> web.Response:
-    servers = as_json(ice_servers(request.app[SETTINGS].ice))
-    return web.json_response({"ice_servers": servers}, headers={"Cache-Control": "no-store"})
+    return error_response(406, "bad-accept", f"the response is {_SDP}; allow it in Accept")

@@ -1,62 +1,72 @@
-"""TODO."""
+"""Security of the HTTP interface: access control, origins, limits, and the TLS certificate."""
 
 from web.security.access import (
     ACCESS,
-    ANALYSES_NEED,
+    ANALYSIS_ROLE,
     ROLE,
-    Access,
+    AccessControl,
     Role,
     TooManyFailures,
     access_middleware,
     admin_only,
     public,
-    too_many_failures,
+    too_many_failures_response,
 )
-from web.security.certificate import Certificate, CertificateError, certificate_of, server_context
-from web.security.client_address import address_of, is_within, party
-from web.security.exposure import addresses, certificate_names, check_exposure, warn_of_readers
+from web.security.certificate import (
+    Certificate,
+    CertificateError,
+    create_server_context,
+    obtain_certificate,
+)
+from web.security.client_address import address_of, client_network, is_within
+from web.security.exposure import (
+    certificate_names,
+    check_exposure,
+    listen_addresses,
+    warn_if_world_readable,
+)
 from web.security.limits import (
     LIMITS,
     Connections,
+    LimitExceeded,
     Limits,
-    TooMuch,
     body_middleware,
+    limit_exceeded_response,
     limits_middleware,
-    too_much,
 )
-from web.security.origin import HOSTS, Hosts, cors_headers, origin_middleware
+from web.security.origin import ALLOWED_HOSTS, AllowedHosts, add_cors_headers, origin_middleware
 
 __all__ = [
     "ACCESS",
-    "ANALYSES_NEED",
-    "HOSTS",
+    "ALLOWED_HOSTS",
+    "ANALYSIS_ROLE",
     "LIMITS",
     "ROLE",
-    "Access",
+    "AccessControl",
+    "AllowedHosts",
     "Certificate",
     "CertificateError",
     "Connections",
-    "Hosts",
+    "LimitExceeded",
     "Limits",
     "Role",
     "TooManyFailures",
-    "TooMuch",
     "access_middleware",
+    "add_cors_headers",
     "address_of",
-    "addresses",
     "admin_only",
     "body_middleware",
     "certificate_names",
-    "certificate_of",
     "check_exposure",
-    "cors_headers",
+    "client_network",
+    "create_server_context",
     "is_within",
+    "limit_exceeded_response",
     "limits_middleware",
+    "listen_addresses",
+    "obtain_certificate",
     "origin_middleware",
-    "party",
     "public",
-    "server_context",
-    "too_many_failures",
-    "too_much",
-    "warn_of_readers",
+    "too_many_failures_response",
+    "warn_if_world_readable",
 ]

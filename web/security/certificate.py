@@ -1,4 +1,4 @@
-"""The certificate of https: one that the server makes itself, or one that it is given."""
+"""TLS certificates: a self-signed one that the server creates and renews, or a configured one."""
 
 import contextlib
 import ipaddress
@@ -15,80 +15,74 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from stream.settings import is_address, is_loopback
+from stream.settings import is_ip_address, is_loopback
 from web.settings import HttpsSettings
 
-VALID = timedelta(days=820)
-"""More than 825 days makes Apple's systems refuse a certificate."""
+VALIDITY = timedelta(days=820)
+"""Apple's systems reject certificates that are valid for more than 825 days."""
 
-
-_RENEWED_BEFORE = timedelta(days=30)
-
-
-_CLOCKS_DIFFER = timedelta(days=1)
-
-
+_RENEW_BEFORE = timedelta(days=30)
+_CLOCK_SKEW = timedelta(days=1)
 _FILE = "https.pem"
-
-
 _COMMON_NAME = "Sightline"
 
 
 class CertificateError(ValueError):
-    """There is no certificate that can be used; the message says why."""
+    """A certificate cannot be read, used or stored; the message gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A certificate, and the files that hold it and its key."""
+    """A certificate: its files, fingerprint and expiry."""
 
     certificate: Path
     key: Path
     fingerprint: str
-    """SHA-256 of the certificate, in pairs of hexadecimal digits, as browsers show it."""
-    until: datetime
+    """SHA-256 in pairs of hexadecimal digits, as browsers show it."""
+    expires: datetime
 
     def load(self, context: ssl.SSLContext) -> None:
-        """Show it to who connects from now on.
+        """Use the certificate for new connections.
 
         Raises:
-            CertificateError: If the files cannot be read or do not belong together.
+            CertificateError: If the files cannot be read or the key does not match.
         """
         try:
-            context.load_cert_chain(self.certificate, self.key, password=_no_passphrase)
-        except (OSError, ValueError) as problem:
-            told = f"{self.certificate} and {self.key} cannot be used: {problem}"
-            raise CertificateError(told) from problem
+            context.load_cert_chain(self.certificate, self.key, password=_reject_passphrase)
+        except (OSError, ValueError) as error:
+            message = f"cannot use {self.certificate} with {self.key}: {error}"
+            raise CertificateError(message) from error
 
 
-def certificate_of(settings: HttpsSettings, names: Collection[str]) -> Certificate:
-    """Take the certificate that was given, or the one made before, or make one; it blocks.
+def obtain_certificate(settings: HttpsSettings, names: Collection[str]) -> Certificate:
+    """Return the configured certificate, or the stored self-signed one, or create one; blocks.
 
     Args:
-        settings: Where certificates are.
-        names: Host names and addresses that one made here has to be for.
+        settings: The paths of certificates.
+        names: Host names and addresses that a self-signed certificate must cover.
 
     Raises:
-        CertificateError: If the one given is none or has expired, or none can be kept.
+        CertificateError: If the configured one is invalid or expired, or a new one cannot be
+            stored.
     """
     if settings.certificate and settings.key:
-        given = _read(settings.certificate.expanduser())
-        key = settings.key.expanduser()
-        if given.not_valid_after_utc <= datetime.now(UTC):
-            raise CertificateError(f"{settings.certificate} has expired: give a new one")
-        return _described(given, settings.certificate.expanduser(), key)
+        file, key_file = settings.certificate.expanduser(), settings.key.expanduser()
+        configured = _read(file)
+        if configured.not_valid_after_utc <= datetime.now(UTC):
+            raise CertificateError(f"{settings.certificate} has expired; replace it")
+        return _with_files(configured, file, key_file)
     file = settings.folder.expanduser() / _FILE
     with contextlib.suppress(CertificateError):
-        kept = _read(file)
-        if _lasts(kept) and _serves(kept, set(names)):
-            return _described(kept, file, file)
-    made, key_pem = _make(names)
-    _keep(file, key_pem + made.public_bytes(serialization.Encoding.PEM))
-    return _described(made, file, file)
+        stored = _read(file)
+        if not _expires_soon(stored) and _covers(stored, set(names)):
+            return _with_files(stored, file, file)
+    created, key_pem = _create(names)
+    _store(file, key_pem + created.public_bytes(serialization.Encoding.PEM))
+    return _with_files(created, file, file)
 
 
-def server_context(certificate: Certificate) -> ssl.SSLContext:
-    """Make what TLS connections are accepted with.
+def create_server_context(certificate: Certificate) -> ssl.SSLContext:
+    """Create the TLS context of the server: TLS 1.2 or newer, HTTP/1.1.
 
     Raises:
         CertificateError: If the certificate and its key cannot be used.
@@ -100,8 +94,8 @@ def server_context(certificate: Certificate) -> ssl.SSLContext:
     return context
 
 
-def _make(names: Collection[str]) -> tuple[x509.Certificate, bytes]:
-    """Make a key on P-256, and a certificate that it signs itself (RFC 5280)."""
+def _create(names: Collection[str]) -> tuple[x509.Certificate, bytes]:
+    """Create a P-256 key and a self-signed certificate (RFC 5280); return it and the key as PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, _COMMON_NAME)])
     now = datetime.now(UTC)
@@ -123,8 +117,8 @@ def _make(names: Collection[str]) -> tuple[x509.Certificate, bytes]:
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _CLOCKS_DIFFER)
-        .not_valid_after(now - _CLOCKS_DIFFER + VALID)
+        .not_valid_before(now - _CLOCK_SKEW)
+        .not_valid_after(now - _CLOCK_SKEW + VALIDITY)
         .add_extension(x509.SubjectAlternativeName(map(_general_name, sorted(names))), False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), True)
         .add_extension(usage, True)
@@ -143,35 +137,37 @@ def _make(names: Collection[str]) -> tuple[x509.Certificate, bytes]:
     return certificate, pem
 
 
-def _keep(file: Path, pem: bytes) -> None:
-    """Write the key and its certificate as one file, whole or not at all, for the user only."""
-    aside = file.with_name(f".{file.name}-{secrets.token_hex(4)}")
+def _store(file: Path, pem: bytes) -> None:
+    """Write key and certificate to one file, atomically and readable by the user only."""
+    temporary = file.with_name(f".{file.name}-{secrets.token_hex(4)}")
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+        with os.fdopen(
+            os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb"
+        ) as out:
             out.write(pem)
-        aside.replace(file)
-    except OSError as problem:
+        temporary.replace(file)
+    except OSError as error:
         with contextlib.suppress(OSError):
-            aside.unlink()
-        told = f"the certificate cannot be kept: {problem}; choose a folder in [https] folder"
-        raise CertificateError(told) from problem
+            temporary.unlink()
+        message = f"cannot store the certificate: {error}; set folder in [https] to another folder"
+        raise CertificateError(message) from error
 
 
 def _read(file: Path) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(file.read_bytes())
-    except (OSError, ValueError) as problem:
-        raise CertificateError(f"{file} holds no certificate: {problem}") from problem
+    except (OSError, ValueError) as error:
+        raise CertificateError(f"cannot read a certificate from {file}: {error}") from error
 
 
-def _described(certificate: x509.Certificate, file: Path, key: Path) -> Certificate:
+def _with_files(certificate: x509.Certificate, file: Path, key: Path) -> Certificate:
     fingerprint = certificate.fingerprint(hashes.SHA256()).hex(":").upper()
     return Certificate(file, key, fingerprint, certificate.not_valid_after_utc)
 
 
-def _lasts(certificate: x509.Certificate) -> bool:
-    return certificate.not_valid_after_utc - datetime.now(UTC) > _RENEWED_BEFORE
+def _expires_soon(certificate: x509.Certificate) -> bool:
+    return certificate.not_valid_after_utc - datetime.now(UTC) <= _RENEW_BEFORE
 
 
 def _names(certificate: x509.Certificate) -> set[str]:
@@ -182,16 +178,16 @@ def _names(certificate: x509.Certificate) -> set[str]:
     return {str(name.value) for name in found.value}
 
 
-def _serves(certificate: x509.Certificate, names: set[str]) -> bool:
-    """Whether it will do for these names: for all of them, and one of the addresses.
+def _covers(certificate: x509.Certificate, names: set[str]) -> bool:
+    """Whether a certificate covers all host names, and at least one non-loopback address.
 
-    A machine's addresses come and go; a certificate that was made anew each time would have to be
-    compared anew each time.
+    A machine's addresses change often. A new certificate for each change would have to be compared
+    by its fingerprint again each time.
     """
-    known = _names(certificate)
-    elsewhere = {name for name in names if is_address(name) and not is_loopback(name)}
-    wanted = {name for name in names if not is_address(name)}
-    return wanted <= known and (not elsewhere or bool(elsewhere & known))
+    covered = _names(certificate)
+    addresses = {name for name in names if is_ip_address(name) and not is_loopback(name)}
+    host_names = {name for name in names if not is_ip_address(name)}
+    return host_names <= covered and (not addresses or bool(addresses & covered))
 
 
 def _general_name(name: str) -> x509.GeneralName:
@@ -201,6 +197,6 @@ def _general_name(name: str) -> x509.GeneralName:
         return x509.DNSName(name)
 
 
-def _no_passphrase() -> bytes:
-    """Refuse a key with a passphrase, rather than ask for it on the terminal."""
+def _reject_passphrase() -> bytes:
+    """Fail instead of prompting for a passphrase on the terminal."""
     raise ValueError("the key has a passphrase")

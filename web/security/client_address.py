@@ -1,7 +1,4 @@
-"""The address that a request came from, seen past the proxies that may be trusted to tell it.
-
-Something of every address that was heard of lately, and of no more than so many.
-"""
+"""Client addresses: seen past trusted proxies, grouped by network, and a bounded table of them."""
 
 import ipaddress
 from collections import OrderedDict
@@ -11,83 +8,52 @@ from typing import Generic, TypeVar
 
 from aiohttp import web
 
+from stream.settings import is_ip_address
+
 Networks = Sequence[IPv4Network | IPv6Network]
 
 ADDRESS = web.RequestKey("address", str)
-"""Of a request that has come past the limits' middleware: see `find_address`."""
+"""The client's address, set on each request by `limits_middleware`; see `find_address`."""
 
 _FORWARDED = "X-Forwarded-For"
 
-Kept = TypeVar("Kept")
+Entry = TypeVar("Entry")
 
 _IPV6_PREFIX = 64
-"""What one customer has of IPv6 at least (RFC 6177): addresses within it cost nothing."""
+"""The smallest IPv6 network of one customer (RFC 6177), whose addresses cost nothing."""
 
 
 def address_of(request: web.Request) -> str:
-    """Return the address that the limits' middleware found, or the connection's other end."""
+    """Return the client's address, or the connection's peer before the middleware has run."""
     return request.get(ADDRESS) or request.remote or ""
 
 
 def find_address(request: web.Request, proxies: Networks) -> str:
-    """Find who asks.
+    """Find the client's address behind trusted proxies.
 
-    A proxy adds the address that it was asked from to the end of X-Forwarded-For, and anyone may
-    have written what is before it: the list is read from its end, as far as proxies wrote it.
+    A proxy appends the address of its own client to X-Forwarded-For; the entries before that may
+    be forged. So the list is read from the end, for as long as the address is a trusted proxy's.
     """
     address = request.remote or ""
     forwarded = ",".join(request.headers.getall(_FORWARDED, [])).split(",")
     while is_within(address, proxies) and forwarded:
-        told = forwarded.pop().strip()
-        if not _is_address(told):
+        previous = forwarded.pop().strip()
+        if not is_ip_address(previous):
             break
-        address = told
+        address = previous
     return address
 
 
 def is_within(address: str, networks: Networks) -> bool:
     """Whether an address is in one of the networks."""
-    if not _is_address(address):
+    if not is_ip_address(address):
         return False
     parsed = ipaddress.ip_address(address)
     return any(parsed in network for network in networks)
 
 
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-class AddressTable(Generic[Kept]):
-    """Makes an entry for an address when it is first asked for; the longest unused one goes."""
-
-    def __init__(self, make: Callable[[], Kept], most: int) -> None:
-        """Keep at most so many entries."""
-        self._make, self._most = make, most
-        self._kept: OrderedDict[str, Kept] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._kept)
-
-    def __getitem__(self, address: str) -> Kept:
-        key = party(address)
-        if key not in self._kept:
-            while len(self._kept) >= self._most:
-                self._kept.popitem(last=False)
-            self._kept[key] = self._make()
-        self._kept.move_to_end(key)
-        return self._kept[key]
-
-    def drop(self, address: str) -> None:
-        """Forget an address."""
-        self._kept.pop(party(address), None)
-
-
-def party(address: str) -> str:
-    """Say who has the address: an IPv4 address, or an IPv6 network."""
+def client_network(address: str) -> str:
+    """Return the key under which a client is counted: an IPv4 address, or an IPv6 /64 network."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
@@ -97,3 +63,24 @@ def party(address: str) -> str:
     if parsed.ipv4_mapped:
         return str(parsed.ipv4_mapped)
     return str(ipaddress.ip_network((parsed, _IPV6_PREFIX), strict=False))
+
+
+class AddressTable(Generic[Entry]):
+    """One entry per client network, created on first use; the least recently used are evicted."""
+
+    def __init__(self, create: Callable[[], Entry], max_size: int) -> None:
+        """Start empty."""
+        self._create, self._max_size = create, max_size
+        self._entries: OrderedDict[str, Entry] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __getitem__(self, address: str) -> Entry:
+        key = client_network(address)
+        if key not in self._entries:
+            while len(self._entries) >= self._max_size:
+                self._entries.popitem(last=False)
+            self._entries[key] = self._create()
+        self._entries.move_to_end(key)
+        return self._entries[key]

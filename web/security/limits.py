@@ -1,6 +1,6 @@
-"""The limits of the HTTP interface: how much is taken of whom, and what is refused.
+"""Limits of the HTTP interface: rates of requests and body bytes, and open connections.
 
-The open HTTP connections: so many of an address, so many in all.
+Each limit applies per client network and to all clients together.
 """
 
 import asyncio
@@ -13,34 +13,39 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from stream.rate_limit import RateLimit
-from web.errors import error
-from web.security.client_address import ADDRESS, AddressTable, find_address, is_within, party
+from web.errors import error_response
+from web.security.client_address import (
+    ADDRESS,
+    AddressTable,
+    client_network,
+    find_address,
+    is_within,
+)
 from web.settings import LimitsSettings
 
 _BURST_S = 10
-_MOST_ADDRESSES = 10_000
-_REFUSAL = (
+_MAX_ADDRESSES = 10_000
+_CONNECTION_REJECTED = (
     "HTTP/1.1 {status}\r\n"
     "Content-Type: application/json\r\n"
     "Content-Length: {length}\r\n"
     "Retry-After: 5\r\n"
     "Connection: close\r\n\r\n{body}"
 )
-
 _BODY = '{{"error": {{"code": "{code}", "message": "{message}; try again later"}}}}'
 
 
-class TooMuch(Exception):
-    """More was asked for than may be; the message is for whoever asked."""
+class LimitExceeded(Exception):
+    """A limit was exceeded; the message is for the client."""
 
     def __init__(self, message: str, retry_after_s: float, status: int = 429) -> None:
-        """Refuse for so many seconds; 429 when it is this address's doing, else 503."""
+        """Reject with 429 if this client exceeds its limit, with 503 if all clients do."""
         super().__init__(message)
         self.retry_after_s, self.status = max(1, math.ceil(retry_after_s)), status
 
 
 class _Rates:
-    """How much may still come now, of requests and of the bytes in their bodies."""
+    """Rate limits of requests and of the bytes in their bodies."""
 
     def __init__(self, requests_per_s: float, body_bytes_per_s: float) -> None:
         self.requests = RateLimit(requests_per_s, burst=_BURST_S * requests_per_s)
@@ -48,47 +53,47 @@ class _Rates:
 
 
 class Limits:
-    """Counts requests and bytes, by address and in all."""
+    """Rate limits of requests and body bytes."""
 
-    refused: int
-    """Requests that were refused."""
+    rejected: int
+    """Requests that were rejected."""
 
     def __init__(self, settings: LimitsSettings) -> None:
-        """Limit by the settings."""
-        self.refused = 0
+        """Start with nothing counted."""
+        self.rejected = 0
         self.configure(settings)
 
     def configure(self, settings: LimitsSettings) -> None:
-        """Go by other settings from now on; everyone starts anew."""
+        """Apply new settings and reset all counts but `rejected`."""
         self.settings = settings
-        self._all = _Rates(settings.all_requests_per_s, settings.all_body_bytes_per_s)
-        self._each = AddressTable(
-            lambda: _Rates(settings.requests_per_s, settings.body_bytes_per_s), _MOST_ADDRESSES
+        self._total = _Rates(settings.all_requests_per_s, settings.all_body_bytes_per_s)
+        self._per_client = AddressTable(
+            lambda: _Rates(settings.requests_per_s, settings.body_bytes_per_s), _MAX_ADDRESSES
         )
 
     def count_request(self, address: str) -> None:
         """Count a request.
 
         Raises:
-            TooMuch: If it is one too many.
+            LimitExceeded: If it exceeds a limit.
         """
-        self._take(self._each[address].requests, self._all.requests, 1, "requests")
+        self._take(self._per_client[address].requests, self._total.requests, 1, "requests")
 
     def count_bytes(self, address: str, count: int) -> None:
         """Count the bytes of a body.
 
         Raises:
-            TooMuch: If they are too many.
+            LimitExceeded: If they exceed a limit.
         """
-        self._take(self._each[address].bytes, self._all.bytes, count, "bytes")
+        self._take(self._per_client[address].bytes, self._total.bytes, count, "bytes")
 
-    def _take(self, own: RateLimit, everyones: RateLimit, count: int, unit: str) -> None:
-        if not own.take(count):
-            self.refused += 1
-            raise TooMuch(f"too many {unit} came from this address", own.wait_s(count))
-        if not everyones.take(count):
-            self.refused += 1
-            raise TooMuch("the server is busy", everyones.wait_s(count), 503)
+    def _take(self, per_client: RateLimit, total: RateLimit, count: int, unit: str) -> None:
+        if not per_client.take(count):
+            self.rejected += 1
+            raise LimitExceeded(f"too many {unit} from this address", per_client.wait_s(count))
+        if not total.take(count):
+            self.rejected += 1
+            raise LimitExceeded("the server is busy", total.wait_s(count), 503)
 
 
 LIMITS = web.AppKey("limits", Limits)
@@ -96,19 +101,19 @@ LIMITS = web.AppKey("limits", Limits)
 
 @web.middleware
 async def limits_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Find out who asks, and refuse what is too much."""
+    """Set `request[ADDRESS]`, and reject the request if it exceeds a rate limit."""
     limits = request.app[LIMITS]
     request[ADDRESS] = find_address(request, limits.settings.proxies)
     try:
         limits.count_request(request[ADDRESS])
-    except TooMuch as problem:
-        return too_much(problem)
+    except LimitExceeded as error:
+        return limit_exceeded_response(error)
     return await handler(request)
 
 
 @web.middleware
 async def body_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Have the whole body before the handler runs: all bodies are small, and none may dawdle."""
+    """Read the whole body, which is small, before the handler runs, within a time limit."""
     limits = request.app[LIMITS]
     if not request.can_read_body:
         return await handler(request)
@@ -117,62 +122,63 @@ async def body_middleware(request: web.Request, handler: Handler) -> web.StreamR
             body = await request.read()
         limits.count_bytes(request[ADDRESS], len(body))
     except TimeoutError:
-        told = f"the body took longer than {limits.settings.body_s:g} s"
-        # What remains of it would be taken for the next request.
-        return error(408, "too-slow", told, {"Connection": "close"})
-    except TooMuch as problem:
-        return too_much(problem)
+        message = f"the body took longer than {limits.settings.body_s:g} s"
+        # The rest of the body would otherwise be parsed as the next request.
+        return error_response(408, "too-slow", message, {"Connection": "close"})
+    except LimitExceeded as error:
+        return limit_exceeded_response(error)
     return await handler(request)
 
 
-def too_much(problem: TooMuch) -> web.Response:
-    """Ask to come again later."""
-    code = "too-many-requests" if problem.status == 429 else "busy"
-    retry = {"Retry-After": str(problem.retry_after_s)}
-    return error(problem.status, code, f"{problem}; try again later", retry)
+def limit_exceeded_response(error: LimitExceeded) -> web.Response:
+    """Build the 429 or 503 response with Retry-After."""
+    code = "too-many-requests" if error.status == 429 else "busy"
+    retry = {"Retry-After": str(error.retry_after_s)}
+    return error_response(error.status, code, f"{error}; try again later", retry)
 
 
 class Connections:
-    """Admits connections, and counts those that are open."""
+    """Limits and counts open HTTP connections."""
 
-    refused: int
-    """Connections that were turned away."""
+    rejected: int
+    """Connections that were rejected."""
 
     def __init__(self, settings: Callable[[], LimitsSettings]) -> None:
-        """Admit by the settings, which may change."""
+        """Start without connections; `settings` returns the current settings."""
         self._settings = settings
         self._open: Counter[str] = Counter()
-        self.refused = 0
+        self.rejected = 0
 
     def __len__(self) -> int:
         return self._open.total()
 
     def protocol(self, inner: asyncio.Protocol) -> asyncio.Protocol:
-        """Make what admits a connection and then leaves it to the protocol given."""
-        return _Admitting(self, inner)
+        """Wrap a protocol so that it gets its connection only if that is admitted."""
+        return _AdmissionProtocol(self, inner)
 
     def admit(self, transport: asyncio.Transport, address: str) -> str | None:
-        """Take note of a connection; return what to answer instead when there are too many."""
-        settings = self._settings()
+        """Count a new connection; return the response to send instead if a limit is exceeded."""
+        settings, client = self._settings(), client_network(address)
         if len(self) >= settings.all_connections:
-            return _refusal("503 Service Unavailable", "busy", "the server has no room")
+            return _rejection("503 Service Unavailable", "busy", "too many connections")
         proxy = is_within(address, settings.proxies)
-        if self._open[party(address)] >= settings.connections and not proxy:
-            told = "this address has too many connections"
-            return _refusal("429 Too Many Requests", "too-many-connections", told)
-        self._open[party(address)] += 1
-        _give_up_after(transport, settings.unread_s)
+        if self._open[client] >= settings.connections and not proxy:
+            message = "this address has too many connections"
+            return _rejection("429 Too Many Requests", "too-many-connections", message)
+        self._open[client] += 1
+        _set_user_timeout(transport, settings.unread_s)
         return None
 
-    def left(self, address: str) -> None:
-        """Take note that a connection is over."""
-        self._open[party(address)] -= 1
-        if not self._open[party(address)]:
-            del self._open[party(address)]
+    def release(self, address: str) -> None:
+        """Count an admitted connection as closed."""
+        client = client_network(address)
+        self._open[client] -= 1
+        if not self._open[client]:
+            del self._open[client]
 
 
-class _Admitting(asyncio.Protocol):
-    """Hands a connection that is admitted on to another protocol."""
+class _AdmissionProtocol(asyncio.Protocol):
+    """Passes an admitted connection on to another protocol."""
 
     def __init__(self, connections: Connections, inner: asyncio.Protocol) -> None:
         self._connections, self._inner = connections, inner
@@ -182,19 +188,19 @@ class _Admitting(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._address = (transport.get_extra_info("peername") or ("",))[0]
-        refusal = self._connections.admit(transport, self._address)
-        self._admitted = refusal is None
-        if refusal is None:
+        rejection = self._connections.admit(transport, self._address)
+        self._admitted = rejection is None
+        if rejection is None:
             self._inner.connection_made(transport)
         else:
-            self._connections.refused += 1
-            transport.write(refusal.encode())
+            self._connections.rejected += 1
+            transport.write(rejection.encode())
             transport.close()
 
-    def connection_lost(self, problem: Exception | None) -> None:
+    def connection_lost(self, error: Exception | None) -> None:
         if self._admitted:
-            self._connections.left(self._address)
-            self._inner.connection_lost(problem)
+            self._connections.release(self._address)
+            self._inner.connection_lost(error)
 
     def data_received(self, data: bytes) -> None:
         if self._admitted:
@@ -212,13 +218,13 @@ class _Admitting(asyncio.Protocol):
             self._inner.resume_writing()
 
 
-def _refusal(status: str, code: str, message: str) -> str:
+def _rejection(status: str, code: str, message: str) -> str:
     body = _BODY.format(code=code, message=message)
-    return _REFUSAL.format(status=status, length=len(body), body=body)
+    return _CONNECTION_REJECTED.format(status=status, length=len(body), body=body)
 
 
-def _give_up_after(transport: asyncio.Transport, seconds: float) -> None:
-    """End the connection when its other end takes nothing for so long (tcp(7), RFC 5482)."""
+def _set_user_timeout(transport: asyncio.Transport, seconds: float) -> None:
+    """Close the connection if its peer acknowledges no data for so long (tcp(7), RFC 5482)."""
     opened = transport.get_extra_info("socket")
     if opened is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
         milliseconds = int(seconds * 1000)

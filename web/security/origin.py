@@ -1,105 +1,100 @@
-"""Which hosts may be asked for, and which pages may ask."""
+"""Host and origin checks: against DNS rebinding, and against requests by pages of other sites."""
 
 from urllib.parse import urlsplit
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from stream.settings import is_address, is_loopback
-from web.errors import error
+from stream.settings import is_ip_address, is_loopback
+from web.errors import error_response
 from web.security.access import ACCESS, CHALLENGE
 from web.security.exposure import machine_names
 from web.settings import ServerSettings
 
-_FOREIGN = web.RequestKey("foreign", bool)
-
-
+_CROSS_ORIGIN = web.RequestKey("cross origin", bool)
 _CORS_PATHS = ("/whip/", "/whep/")
-
-
-_CORS = {
+_CORS_HEADERS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Expose-Headers": "Accept-Patch, ETag, Link, Location, Retry-After",
 }
-
-
-_PREFLIGHT = {
+_PREFLIGHT_HEADERS = {
     "Access-Control-Allow-Methods": "POST, PATCH, DELETE, OPTIONS",
     "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match",
     "Access-Control-Max-Age": "3600",
 }
 
 
-class Hosts:
-    """The names under which the server answers.
+class AllowedHosts:
+    """The host names under which the server answers.
 
-    A page of a name that was made to point here has an origin that matches its host (DNS
-    rebinding), so that names have to be known. An address cannot be made to point elsewhere.
+    A page whose own name was made to resolve to this server has an origin that matches its Host
+    header (DNS rebinding), so names must be known. An IP address cannot be rebound.
     """
 
     def __init__(self, settings: ServerSettings) -> None:
-        """Answer by the settings; looks up the machine's names."""
+        """Look up the names of this machine, and add the configured ones."""
         self.configure(settings)
 
     def configure(self, settings: ServerSettings) -> None:
-        """Answer by other settings from now on."""
+        """Apply new settings."""
         self._names = {"localhost", *settings.access.hosts}
         self._only_loopback = is_loopback(settings.host)
         if not self._only_loopback:
             self._names |= machine_names()
 
-    def know(self, host: str) -> bool:
-        """Whether the server answers under what a request's Host says."""
+    def allows(self, host: str) -> bool:
+        """Whether the server answers requests with this Host header."""
         try:
             name = (urlsplit(f"//{host}").hostname or "").lower()
         except ValueError:
             return False
         return name in self._names or (
-            is_loopback(name) if self._only_loopback else is_address(name) or is_loopback(name)
+            is_loopback(name) if self._only_loopback else is_ip_address(name) or is_loopback(name)
         )
 
 
-HOSTS = web.AppKey("hosts", Hosts)
+ALLOWED_HOSTS = web.AppKey("allowed hosts", AllowedHosts)
 
 
 @web.middleware
 async def origin_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse hosts that are not this server's, and what pages of other sites ask for.
+    """Reject unknown hosts, and requests by pages of other sites.
 
-    Browsers name the asking page's origin (RFC 6454) with all that changes something, and say
-    whether a request comes from another site (W3C Fetch Metadata). The doors that standards
-    define for programs are open to other sites' pages that show a token, and to no cookie.
+    Browsers send the page's origin (RFC 6454) with every request that changes something, and
+    whether a request comes from another site (W3C Fetch Metadata). WHIP and WHEP accept pages of
+    other sites, but only with a token, never with a cookie.
     """
-    if not request.app[HOSTS].know(request.host):
-        told = f"{request.host} is no name of this server; name it in [access] hosts"
-        return error(403, "bad-host", told)
+    if not request.app[ALLOWED_HOSTS].allows(request.host):
+        message = f"{request.host} is not a name of this server; add it to hosts in [access]"
+        return error_response(403, "bad-host", message)
     origin = request.headers.get("Origin")
-    foreign = origin is not None and urlsplit(origin).netloc != request.host
-    if foreign and request.path.startswith(_CORS_PATHS) and request.app[ACCESS].tokens:
-        return await _from_elsewhere(request, handler)
-    if foreign:
-        return error(403, "bad-origin", f"pages of {origin} may not use this server")
-    if _embedded_elsewhere(request):
-        return error(403, "bad-origin", "pages of other sites may not use this server")
+    cross_origin = origin is not None and urlsplit(origin).netloc != request.host
+    if cross_origin and request.path.startswith(_CORS_PATHS) and request.app[ACCESS].has_tokens:
+        return await _handle_cross_origin(request, handler)
+    if cross_origin:
+        return error_response(403, "bad-origin", f"pages of {origin} cannot use this server")
+    if _is_cross_site_embed(request):
+        return error_response(403, "bad-origin", "pages of other sites cannot use this server")
     return await handler(request)
 
 
-async def cors_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Let a page of another site read the answer, where such a page may ask."""
-    if request.get(_FOREIGN):
-        response.headers.extend(_CORS)
+async def add_cors_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Let a page of another site read the response, if `origin_middleware` accepted its request."""
+    if request.get(_CROSS_ORIGIN):
+        response.headers.extend(_CORS_HEADERS)
 
 
-async def _from_elsewhere(request: web.Request, handler: Handler) -> web.StreamResponse:
-    request[_FOREIGN] = True
+async def _handle_cross_origin(request: web.Request, handler: Handler) -> web.StreamResponse:
+    request[_CROSS_ORIGIN] = True
     if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
-        return web.Response(status=204, headers=_PREFLIGHT)
+        return web.Response(status=204, headers=_PREFLIGHT_HEADERS)
     if "Authorization" not in request.headers:
-        return error(401, "no-token", "pages of other sites show a token", CHALLENGE)
+        message = "pages of other sites need a token; send Authorization: Bearer TOKEN"
+        return error_response(401, "no-token", message, CHALLENGE)
     return await handler(request)
 
 
-def _embedded_elsewhere(request: web.Request) -> bool:
-    """Whether a page of another site uses this as its picture, script or the like."""
-    other = request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site")
-    return other and request.headers.get("Sec-Fetch-Mode") != "navigate"
+def _is_cross_site_embed(request: web.Request) -> bool:
+    """Whether a page of another site loads this as an image, a script or a similar resource."""
+    other_site = request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site")
+    return other_site and request.headers.get("Sec-Fetch-Mode") != "navigate"

@@ -1,4 +1,4 @@
-"""SIGHUP: the settings are read again, and what can change without a restart does."""
+"""Reload of the settings on SIGHUP: what can change without a restart takes effect at once."""
 
 import asyncio
 import logging
@@ -12,56 +12,55 @@ from aiohttp import web
 from web.keys import FEEDS
 from web.security import (
     ACCESS,
-    HOSTS,
+    ALLOWED_HOSTS,
     LIMITS,
     CertificateError,
     certificate_names,
-    certificate_of,
     check_exposure,
+    obtain_certificate,
 )
 from web.service.log import log_to_stderr, secrets_in
 from web.service.systemd import notify, notify_reloading
 from web.settings import ServerSettings, SettingsError
 
-_LIVE = ("access", "feeds", "https", "limits", "log")
-"""What takes effect at once; all else waits for a restart."""
-
+_RELOADABLE = ("access", "feeds", "https", "limits", "log")
+"""Settings that take effect on reload; the others need a restart."""
 
 logger = logging.getLogger(__name__)
 
 
-class Reloading:
-    """Reads the settings again at SIGHUP; wrong ones are refused as a whole."""
+class SettingsReloader:
+    """Reloads the settings on SIGHUP; if any setting is wrong, none changes."""
 
     def __init__(
         self,
         app: web.Application,
         settings: ServerSettings,
-        reread: Callable[[], ServerSettings],
+        read: Callable[[], ServerSettings],
         context: ssl.SSLContext | None,
         stop: asyncio.Event,
     ) -> None:
-        """Change what goes by these settings now.
+        """Reload into a running application.
 
         Args:
             app: The application.
-            settings: Those that it goes by.
-            reread: Reads them again; raises `SettingsError`.
-            context: What TLS goes by.
-            stop: Is set when SIGHUP means that the terminal was closed.
+            settings: Its current settings.
+            read: Reads the settings again; raises `SettingsError`.
+            context: The TLS context; None without HTTPS.
+            stop: Set when SIGHUP means that the terminal was closed.
         """
         self._stop, self._had_terminal = stop, _has_terminal()
-        self._app, self._settings, self._reread, self._context = app, settings, reread, context
-        self._asked = asyncio.Event()
+        self._app, self._settings, self._read, self._context = app, settings, read, context
+        self._requested = asyncio.Event()
 
     async def run(self) -> None:
-        """Do it at each SIGHUP, until cancelled."""
+        """Reload on each SIGHUP, until cancelled."""
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGHUP, self._asked.set)
+        loop.add_signal_handler(signal.SIGHUP, self._requested.set)
         try:
             while True:
-                await self._asked.wait()
-                self._asked.clear()
+                await self._requested.wait()
+                self._requested.clear()
                 if self._had_terminal and not _has_terminal():
                     self._stop.set()
                     return
@@ -73,54 +72,54 @@ class Reloading:
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     async def reload(self) -> None:
-        """Read the settings again, and go by them as far as can be; it says in the log how far."""
+        """Read and apply the settings; log what changed and what needs a restart."""
         try:
-            wanted = await asyncio.to_thread(self._read)
-            await asyncio.to_thread(self._load_certificate, wanted)
-        except (SettingsError, CertificateError) as problem:
-            logger.error("the settings stay as they were: %s", problem)
+            new = await asyncio.to_thread(self._read_checked)
+            await asyncio.to_thread(self._load_certificate, new)
+        except (SettingsError, CertificateError) as error:
+            logger.error("settings not reloaded: %s", error)
             return
         changed = [
             name
             for name in ServerSettings.model_fields
-            if getattr(wanted, name) != getattr(self._settings, name)
+            if getattr(new, name) != getattr(self._settings, name)
         ]
-        later = [name for name in changed if not self._is_live(name, wanted)]
-        await self._apply(wanted, changed)
-        # What waits for a restart is compared with what runs, however often this is done.
-        kept = {name: getattr(self._settings, name) for name in later}
-        self._settings = wanted.model_copy(update=kept)
-        logger.info("settings read again; changed: %s", ", ".join(changed) or "nothing")
-        if later:
-            logger.warning("these settings take effect at the next start: %s", ", ".join(later))
+        pending = [name for name in changed if not self._is_reloadable(name, new)]
+        await self._apply(new, changed)
+        # Pending settings keep their running values, so that the next reload reports them again.
+        running = {name: getattr(self._settings, name) for name in pending}
+        self._settings = new.model_copy(update=running)
+        logger.info("settings reloaded; changed: %s", ", ".join(changed) or "nothing")
+        if pending:
+            logger.warning("these settings need a restart: %s", ", ".join(pending))
 
-    def _is_live(self, name: str, wanted: ServerSettings) -> bool:
+    def _is_reloadable(self, name: str, new: ServerSettings) -> bool:
         if name == "https":
-            return wanted.https.wanted == self._settings.https.wanted
-        return name in _LIVE
+            return new.https.enabled == self._settings.https.enabled
+        return name in _RELOADABLE
 
-    def _read(self) -> ServerSettings:
-        wanted = self._reread()
-        check_exposure(wanted)
-        return wanted
+    def _read_checked(self) -> ServerSettings:
+        new = self._read()
+        check_exposure(new)
+        return new
 
-    def _load_certificate(self, wanted: ServerSettings) -> None:
-        if self._context and wanted.https.wanted:
-            certificate_of(wanted.https, certificate_names(wanted)).load(self._context)
+    def _load_certificate(self, new: ServerSettings) -> None:
+        if self._context and new.https.enabled:
+            obtain_certificate(new.https, certificate_names(new)).load(self._context)
 
-    async def _apply(self, wanted: ServerSettings, changed: list[str]) -> None:
-        log_to_stderr(wanted.log, secrets_in(wanted))
+    async def _apply(self, new: ServerSettings, changed: list[str]) -> None:
+        log_to_stderr(new.log, secrets_in(new))
         if "access" in changed:
-            self._app[ACCESS].configure(wanted.access)
-            self._app[HOSTS].configure(wanted)
+            self._app[ACCESS].configure(new.access)
+            self._app[ALLOWED_HOSTS].configure(new)
         if "limits" in changed:
-            self._app[LIMITS].configure(wanted.limits)
+            self._app[LIMITS].configure(new.limits)
         if "feeds" in changed:
-            await self._app[FEEDS].reload(wanted.feeds)
+            await self._app[FEEDS].reload(new.feeds)
 
 
 def _has_terminal() -> bool:
-    """Whether there is a terminal that governs this process: then SIGHUP means that it went."""
+    """Whether the process has a controlling terminal; SIGHUP then means that it was closed."""
     try:
         os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
     except OSError:

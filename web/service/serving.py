@@ -1,7 +1,4 @@
-"""The server's life: it listens, tells where, reads its settings again, and stops in good order.
-
-Memory that is free is given back to the system, which the allocator may not do for weeks.
-"""
+"""The server's life cycle: bind, announce the URL, serve, reload on SIGHUP, and stop cleanly."""
 
 import asyncio
 import contextlib
@@ -23,90 +20,82 @@ from web.security import (
     LIMITS,
     Certificate,
     Connections,
-    addresses,
     certificate_names,
-    certificate_of,
-    server_context,
+    create_server_context,
+    listen_addresses,
+    obtain_certificate,
 )
-from web.service.reloading import Reloading
+from web.service.reload import SettingsReloader
 from web.service.systemd import notify, watchdog_interval_s
 from web.settings import ServerSettings
 
 _BACKLOG = 128
-_HANDSHAKE_S = 10.0
-_SHUTDOWN_S = 1.0
-"""What open HTTP connections are given to end by themselves."""
+_HANDSHAKE_TIMEOUT_S = 10.0
+_SHUTDOWN_TIMEOUT_S = 1.0
+"""Time for open HTTP connections to finish."""
 
-_RENEWAL_S = 12 * 3600.0
+_RENEWAL_INTERVAL_S = 12 * 3600.0
+_TRIM_INTERVAL_S = 60.0
 
 logger = logging.getLogger(__name__)
-
-_PERIOD_S = 60.0
 
 
 async def serve(
     settings: ServerSettings,
-    reread: Callable[[], ServerSettings],
+    read: Callable[[], ServerSettings],
     captions: CaptionService | None = None,
 ) -> None:
-    """Serve until SIGINT or SIGTERM comes; at SIGHUP read the settings again.
+    """Serve until SIGINT or SIGTERM; reload the settings on SIGHUP.
 
     Args:
-        settings: Of the server.
-        reread: Reads them again; raises `SettingsError`.
-        captions: As `create_app` takes it.
+        settings: The server's settings.
+        read: Reads the settings again; raises `SettingsError`.
+        captions: The captioning service, as in `create_app`.
 
     Raises:
         OSError: If the address cannot be bound.
-        CertificateError: If there is no certificate to be had.
+        CertificateError: If there is no usable certificate.
     """
-    stop = _stop_at_signals()
-    # Until there is something to reload: what comes earlier is not to end the server.
+    stop = _stop_on_signals()
+    # Until the reloader is ready, SIGHUP must not end the process.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    # Before anything costly is begun: an address that is in use is told at once.
-    door = _bind(settings)
+    # Bind before anything expensive starts, so that an address in use is reported at once.
+    listener = _bind(settings)
     certificate = await asyncio.to_thread(_certificate, settings)
-    context = server_context(certificate) if certificate else None
+    context = create_server_context(certificate) if certificate else None
     app = create_app(settings, captions)
     limits = app[LIMITS]
     app[CONNECTIONS] = Connections(lambda: limits.settings)
     runner = web.AppRunner(
         app,
         access_log=None,
-        shutdown_timeout=_SHUTDOWN_S,
-        # aiohttp ends with it who sends no request, or half the headers of one.
+        shutdown_timeout=_SHUTDOWN_TIMEOUT_S,
+        # aiohttp also closes connections by it that send no request or incomplete headers.
         keepalive_timeout=settings.limits.headers_s,
     )
     try:
         await runner.setup()
         assert runner.server
-        inner = runner.server
-        listening = await asyncio.get_running_loop().create_server(
-            lambda: app[CONNECTIONS].protocol(inner()),
-            sock=door,
+        protocol_factory = runner.server
+        server = await asyncio.get_running_loop().create_server(
+            lambda: app[CONNECTIONS].protocol(protocol_factory()),
+            sock=listener,
             ssl=context,
-            ssl_handshake_timeout=_HANDSHAKE_S if context else None,
+            ssl_handshake_timeout=_HANDSHAKE_TIMEOUT_S if context else None,
         )
-        _spare_collector()
-        _announce(settings, door.getsockname()[1], certificate)
-        reloading = Reloading(app, settings, reread, context, stop)
-        async with _beside(reloading.run(), _renew(settings, context), _heartbeat(), give_back()):
+        freeze_loaded_objects()
+        _announce(settings, listener.getsockname()[1], certificate)
+        reloader = SettingsReloader(app, settings, read, context, stop)
+        async with _running(
+            reloader.run(), _renew_certificate(settings, context), _watchdog(), trim_periodically()
+        ):
             notify("READY=1", "STATUS=Serving")
             await stop.wait()
         logger.info("stopping")
         notify("STOPPING=1")
-        listening.close()
+        server.close()
     finally:
         await runner.cleanup()
-
-
-def _spare_collector() -> None:
-    """Have Python's collector of circles pass over what was loaded: it stays for good.
-
-    A full collection then takes some milliseconds, not tens of them, in which nothing else runs.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 def _bind(settings: ServerSettings) -> socket.socket:
@@ -115,8 +104,8 @@ def _bind(settings: ServerSettings) -> socket.socket:
     return socket.create_server((host, settings.port), family=family, backlog=_BACKLOG)
 
 
-def _stop_at_signals() -> asyncio.Event:
-    """Stop in good order at the first signal; at the second as the system does."""
+def _stop_on_signals() -> asyncio.Event:
+    """Return an event set by the first SIGINT or SIGTERM; the second ends the process at once."""
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
 
     def on_signal() -> None:
@@ -130,32 +119,32 @@ def _stop_at_signals() -> asyncio.Event:
 
 
 def _certificate(settings: ServerSettings) -> Certificate | None:
-    if not settings.https.wanted:
+    if not settings.https.enabled:
         return None
-    return certificate_of(settings.https, certificate_names(settings))
+    return obtain_certificate(settings.https, certificate_names(settings))
 
 
 def _announce(settings: ServerSettings, port: int, certificate: Certificate | None) -> None:
-    """Say where to open the page: on standard output, for people and for who started this."""
+    """Print the URLs on standard output, for people and for parent processes."""
     scheme = "https" if certificate else "http"
-    for place, address in enumerate(addresses(settings)):
+    for index, address in enumerate(listen_addresses(settings)):
         host = f"[{address}]" if ":" in address else address
-        lead = "Sightline serves on" if place == 0 else "  and on"
-        print(f"{lead} {scheme}://{host}:{port}", flush=True)
+        prefix = "Sightline is running at" if index == 0 else "                 and at"
+        print(f"{prefix} {scheme}://{host}:{port}", flush=True)
     if certificate:
         print(
-            "The browser will warn of a certificate that it does not know. Compare its SHA-256\n"
+            "Your browser may warn that it does not trust the certificate. Compare the SHA-256\n"
             f"fingerprint: {certificate.fingerprint}\n"
-            f"It is valid until {certificate.until:%Y-%m-%d}.",
+            f"The certificate expires on {certificate.expires:%Y-%m-%d}.",
             flush=True,
         )
     print("(Press Ctrl+C to stop)", flush=True)
 
 
 @contextlib.asynccontextmanager
-async def _beside(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Have work done for as long as the context lasts."""
-    tasks = [asyncio.create_task(work) for work in works]
+async def _running(*coroutines: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run coroutines as tasks while the context lasts."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
     try:
         yield
     finally:
@@ -164,39 +153,48 @@ async def _beside(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _renew(settings: ServerSettings, context: ssl.SSLContext | None) -> None:
-    """See to it that the certificate does not expire while the server runs."""
+async def _renew_certificate(settings: ServerSettings, context: ssl.SSLContext | None) -> None:
+    """Renew the certificate before it expires while the server runs."""
     while context:
-        await asyncio.sleep(_RENEWAL_S)
+        await asyncio.sleep(_RENEWAL_INTERVAL_S)
         try:
             certificate = await asyncio.to_thread(_certificate, settings)
             if certificate:
                 certificate.load(context)
-        except ValueError as problem:
-            logger.error("the certificate cannot be renewed: %s", problem)
+        except ValueError as error:
+            logger.error("the certificate was not renewed: %s", error)
 
 
-async def _heartbeat() -> None:
-    """Tell the service manager that the event loop turns."""
+async def _watchdog() -> None:
+    """Notify the service manager regularly that the event loop is running."""
     while interval_s := watchdog_interval_s():
         notify("WATCHDOG=1")
         await asyncio.sleep(interval_s)
 
 
-async def give_back() -> None:
-    """Give back what is free, again and again until cancelled.
+def freeze_loaded_objects() -> None:
+    """Exclude everything loaded so far from garbage collection, since it is never freed.
 
-    glibc keeps arenas for a program's threads, each as large as it ever was at once. Pictures are
-    hundreds of kilobytes, and many threads take them by turns: what the process holds would creep
-    up with every coincidence.
+    A full collection blocks the event loop; this shortens it from tens of milliseconds to a few.
     """
-    trim = _trim()
+    gc.collect()
+    gc.freeze()
+
+
+async def trim_periodically() -> None:
+    """Return freed memory to the system every minute, until cancelled; glibc only.
+
+    glibc keeps an arena per thread, each as large as its peak use. Frames take hundreds of
+    kilobytes, and many threads allocate them in turn, so the process would keep growing with every
+    coincidence of peaks.
+    """
+    trim = _malloc_trim()
     while trim:
-        await asyncio.sleep(_PERIOD_S)
+        await asyncio.sleep(_TRIM_INTERVAL_S)
         await asyncio.to_thread(trim, 0)
 
 
-def _trim() -> Callable[[int], int] | None:
-    """The C library's `malloc_trim`, of which others than glibc know nothing."""
+def _malloc_trim() -> Callable[[int], int] | None:
+    """Return `malloc_trim` of the C library, which only glibc has."""
     trim: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
     return trim

@@ -1,4 +1,4 @@
-"""Tells systemd how it goes with the service (sd_notify(3)); elsewhere it does nothing."""
+"""The service notification protocol of systemd (sd_notify(3)); without systemd it does nothing."""
 
 import logging
 import os
@@ -13,25 +13,25 @@ def notify(*assignments: str) -> None:
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
         return
-    # A name that begins with @ is in the abstract namespace (unix(7)).
+    # A leading @ stands for the abstract namespace (unix(7)).
     name = "\0" + address[1:] if address.startswith("@") else address
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as line:
-            line.setblocking(False)
-            line.sendto("\n".join(assignments).encode(), name)
-    except OSError as problem:
-        # One that does not listen is not to fill the log.
-        logger.debug("the service manager cannot be told %s: %s", assignments[0], problem)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+            sender.setblocking(False)
+            sender.sendto("\n".join(assignments).encode(), name)
+    except OSError as error:
+        # At debug level, since a service manager that does not listen would fill the log.
+        logger.debug("cannot notify the service manager of %s: %s", assignments[0], error)
 
 
 def notify_reloading() -> None:
-    """Say that settings are being read again; `READY=1` says that this is over."""
+    """Report that the settings are being reloaded; `READY=1` reports the end."""
     now_us = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
     notify("RELOADING=1", f"MONOTONIC_USEC={now_us}")
 
 
 def watchdog_interval_s() -> float | None:
-    """How often the service manager wants to hear of the event loop: twice as often as it must."""
+    """Return the seconds between watchdog notifications, half the timeout; None without one."""
     timeout_us, pid = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID", "")
     if not timeout_us.isdecimal() or pid not in ("", str(os.getpid())):
         return None

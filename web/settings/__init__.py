@@ -1,21 +1,21 @@
-"""TODO."""
+"""The server's settings: sections, sources (command line, environment, file) and error messages."""
 
 from web.settings.sections import (
     AccessSettings,
-    DoorsSettings,
     HttpsSettings,
     LimitsSettings,
     LogSettings,
+    SubscribersSettings,
 )
 from web.settings.server import ServerSettings, SettingsError, read_settings
 
 __all__ = [
     "AccessSettings",
-    "DoorsSettings",
     "HttpsSettings",
     "LimitsSettings",
     "LogSettings",
     "ServerSettings",
     "SettingsError",
+    "SubscribersSettings",
     "read_settings",
 ]

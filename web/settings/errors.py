@@ -1,6 +1,6 @@
-"""What is wrong with the settings, in words, with the place to correct.
+"""Error messages for wrong settings, with their source: file and line, variable or command line.
 
-On which line of a TOML file each table and key stands; Python's parser does not tell.
+Python's TOML parser does not report line numbers, so a scanner finds them here.
 """
 
 import difflib
@@ -12,83 +12,81 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-_MOST = 10
-
+_MAX_ERRORS = 10
 _PREFIX, _NESTED = "SIGHTLINE_", "__"
 
-Position = tuple[str, ...]
-"""The names of tables and key, from the outermost on."""
+KeyPath = tuple[str, ...]
+"""The names of the tables and the key, from the outermost."""
 
 _SPACE = re.compile(r"(?:\s|#[^\n]*)*")
 _PART = re.compile(
     r"""[ \t]*(?:(?P<bare>[A-Za-z0-9_-]+)|"(?P<basic>(?:[^"\\\n]|\\.)*)"|'(?P<literal>[^'\n]*)')"""
 )
-
 _DOT = re.compile(r"[ \t]*\.")
 _STRING = re.compile(
     r'"""(?:[^\\]|\\.)*?"""+' + r"|'''(?:.|\n)*?'''+" + r'|"(?:[^"\\\n]|\\.)*"' + r"|'[^'\n]*'",
     re.DOTALL,
 )
-
 _OTHER = re.compile(r"[^\s#\"'\[\]{}]+|[ \t]+")
 _REST_OF_LINE = re.compile(r"[^\n]*")
 
 
-def describe(
-    problem: ValidationError,
+def describe_errors(
+    validation_error: ValidationError,
     model: type[BaseModel],
     file: Path | None,
     text: str,
     overrides: Mapping[str, Any],
 ) -> str:
-    """Name each mistake, where it was made, and what would do instead; values are not repeated.
+    """Return a line for each of the first ten errors: source, setting and reason, never the value.
 
     Args:
-        problem: What the model says.
-        model: Of the settings.
-        file: The configuration, or None.
-        text: What stands in it.
-        overrides: What the command line said, which goes before all else.
+        validation_error: The error of the model.
+        model: The model of the settings.
+        file: The configuration file, or None.
+        text: Its content.
+        overrides: The settings from the command line.
     """
-    positions = toml_positions(text)
-    told = []
-    for mistake in problem.errors(include_url=False, include_input=False)[:_MOST]:
-        place = tuple(str(part) for part in mistake["loc"])
-        origin = _elsewhere(place, overrides)
-        if origin is None and file and (line := line_of(positions, place)):
-            origin = f"{file}, line {line}"
-        name = ".".join(place)
-        reason = mistake["msg"].removeprefix("Value error, ")
-        if mistake["type"] == "extra_forbidden":
-            reason = "there is no such setting" + _nearest(place, model)
-        told.append(f"{origin}: setting {name!r}: {reason}" if origin else f"{name!r}: {reason}")
-    return "\n".join(told)
+    lines = key_lines(text)
+    messages = []
+    for error in validation_error.errors(include_url=False, include_input=False)[:_MAX_ERRORS]:
+        path = tuple(str(part) for part in error["loc"])
+        source = _other_source(path, overrides)
+        if source is None and file and (line := find_line(lines, path)):
+            source = f"{file}, line {line}"
+        name = ".".join(path)
+        reason = error["msg"].removeprefix("Value error, ")
+        if error["type"] == "extra_forbidden":
+            reason = "unknown setting" + _suggestion(path, model)
+        messages.append(
+            f"{source}: setting {name!r}: {reason}" if source else f"{name!r}: {reason}"
+        )
+    return "\n".join(messages)
 
 
-def _elsewhere(place: tuple[str, ...], overrides: Mapping[str, Any]) -> str | None:
-    """Where the value came from, if it was not the file."""
-    given: Any = overrides
-    for part in place:
-        given = given.get(part) if isinstance(given, Mapping) else None
-    if given is not None:
+def _other_source(path: KeyPath, overrides: Mapping[str, Any]) -> str | None:
+    """Return where the value comes from if not from the file."""
+    value: Any = overrides
+    for part in path:
+        value = value.get(part) if isinstance(value, Mapping) else None
+    if value is not None:
         return "command line"
     for variable in os.environ:
         named = variable.upper().removeprefix(_PREFIX).lower().split(_NESTED)
-        if variable.upper().startswith(_PREFIX) and tuple(named) == place[: len(named)]:
+        if variable.upper().startswith(_PREFIX) and tuple(named) == path[: len(named)]:
             return f"environment, {variable}"
     return None
 
 
-def _nearest(place: tuple[str, ...], model: type[BaseModel]) -> str:
-    names = _fields(model, place[:-1])
-    near = difflib.get_close_matches(place[-1], names, 1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+def _suggestion(path: KeyPath, model: type[BaseModel]) -> str:
+    matches = difflib.get_close_matches(path[-1], _field_names(model, path[:-1]), 1)
+    return f"; did you mean {matches[0]!r}?" if matches else ""
 
 
-def _fields(model: type[BaseModel], place: tuple[str, ...]) -> list[str]:
-    """The settings that there are in a table."""
+def _field_names(model: type[BaseModel], table: KeyPath) -> list[str]:
+    """Return the names of a table's settings; none if the table is unknown."""
     fields = model.model_fields
-    for part in place:
+    for part in table:
         kind = fields[part].annotation if part in fields else None
         if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
             return []
@@ -96,29 +94,31 @@ def _fields(model: type[BaseModel], place: tuple[str, ...]) -> list[str]:
     return list(fields)
 
 
-def toml_positions(text: str) -> Mapping[Position, int]:
-    """Find the lines, counted from 1, of a text that is known to be TOML (v1.0.0).
+def key_lines(text: str) -> Mapping[KeyPath, int]:
+    """Return the line, counted from 1, of each table and key of a valid TOML text (v1.0.0).
 
-    What is inside an inline table or an array has the line of its key.
+    Keys inside an inline table or an array are left out: they count as part of their key.
     """
-    return dict(_Scanner(text).positions())
+    return dict(_Scanner(text).key_paths())
 
 
-def line_of(positions: Mapping[Position, int], place: Position) -> int | None:
-    """Say on which line something stands, or the innermost table or key around it."""
-    while place:
-        if place in positions:
-            return positions[place]
-        place = place[:-1]
+def find_line(lines: Mapping[KeyPath, int], path: KeyPath) -> int | None:
+    """Return the line of a key, or of the innermost table or key around it."""
+    while path:
+        if path in lines:
+            return lines[path]
+        path = path[:-1]
     return None
 
 
 class _Scanner:
+    """Finds tables and keys, skipping comments, strings, arrays and inline tables."""
+
     def __init__(self, text: str) -> None:
         self._text, self._at = text, 0
 
-    def positions(self) -> Iterator[tuple[Position, int]]:
-        table: Position = ()
+    def key_paths(self) -> Iterator[tuple[KeyPath, int]]:
+        table: KeyPath = ()
         while self._at < len(self._text):
             self._skip(_SPACE)
             if self._at >= len(self._text):
@@ -133,7 +133,7 @@ class _Scanner:
                 yield (*table, *self._key()), line
                 self._skip_value()
 
-    def _key(self) -> Position:
+    def _key(self) -> KeyPath:
         parts = []
         while part := _PART.match(self._text, self._at):
             self._at = part.end()
@@ -143,7 +143,7 @@ class _Scanner:
         return tuple(parts)
 
     def _skip_value(self) -> None:
-        """Go to the end of the line on which the value ends; brackets may hold many lines."""
+        """Skip to the end of the line where the value ends; arrays may span many lines."""
         depth = 0
         while self._at < len(self._text):
             character = self._text[self._at]

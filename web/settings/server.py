@@ -1,4 +1,4 @@
-"""Every setting of the server, from a TOML file and the environment."""
+"""All settings of the server, from the command line, the environment and a TOML file."""
 
 import ipaddress
 import tomllib
@@ -20,27 +20,27 @@ from stream.history import HistorySettings
 from stream.ice import IceSettings
 from stream.publishing.sinks import MqttSettings, WebhookSettings
 from stream.settings import StreamSettings
-from web.settings.errors import describe
+from web.settings.errors import describe_errors
 from web.settings.sections import (
     AccessSettings,
-    DoorsSettings,
     HttpsSettings,
     LimitsSettings,
     LogSettings,
+    SubscribersSettings,
 )
 
 DEFAULT_CAPTIONER = Path(__file__).parents[2] / "models" / "weights" / "lite2"
 
 
 class SettingsError(ValueError):
-    """A setting is wrong; the message names it and says what it may be."""
+    """A setting is wrong; the message names it, the place, and what is allowed."""
 
 
 class ServerSettings(BaseSettings):
-    """Settings with their defaults.
+    """All settings with their defaults.
 
-    The command line goes before the environment (`SIGHTLINE_PORT`, `SIGHTLINE_STREAM__SESSIONS`),
-    and that before the file, whose keys have the fields' names, `[stream]` a table.
+    The command line overrides the environment (`SIGHTLINE_PORT`, `SIGHTLINE_STREAM__SESSIONS`),
+    which overrides the file, where `[stream]` is a table.
     """
 
     model_config = SettingsConfigDict(
@@ -48,44 +48,44 @@ class ServerSettings(BaseSettings):
         env_nested_delimiter="__",
         extra="forbid",
         frozen=True,
-        # The address of a feed may hold a password.
+        # The URL of a feed may contain a password.
         hide_input_in_errors=True,
     )
 
     host: str = "127.0.0.1"
-    """Address to bind to; media uses it too."""
+    """Address to bind to, for HTTP and for media."""
     port: int = Field(4200, ge=0, le=65535)
-    """Port of the page; 0 takes any free one."""
+    """HTTP port; 0 selects a free port."""
     captioner: Path = DEFAULT_CAPTIONER
-    """Folder of the captioner, as `models.train` writes it."""
+    """Folder of the captioner, as written by `models.train`."""
     precision: Precision = "float32"
-    """What the encoder computes in. "int8" is faster, needs what `inference.quantize` makes, and
-    costs what is told there."""
+    """Precision of the encoder. "int8" is faster, and requires the files and has the cost in
+    quality that `inference.quantize` reports."""
     standby: bool | None = None
-    """Whether a second captioner is kept loaded, to take over at once should the first fail; it
-    takes as much memory again. By default where there are feeds."""
+    """Whether a standby worker stays loaded, to take over at once if the first fails; it needs as
+    much memory again. By default only if there are feeds."""
     stream: StreamSettings = StreamSettings()
     ice: IceSettings = IceSettings()
     feeds: dict[FeedName, FeedSettings] = Field(default_factory=dict, max_length=100)
-    """Cameras that are captioned by themselves, each by the name under which it is watched."""
+    """Cameras that are captioned around the clock, by name."""
     access: AccessSettings = AccessSettings()
     https: HttpsSettings = Field(default_factory=HttpsSettings)
     limits: LimitsSettings = LimitsSettings()
     log: LogSettings = LogSettings()
-    doors: DoorsSettings = DoorsSettings()
+    subscribers: SubscribersSettings = SubscribersSettings()
     history: HistorySettings = HistorySettings()
     webhook: WebhookSettings = WebhookSettings()
     mqtt: MqttSettings = MqttSettings()
 
     @property
     def keeps_standby(self) -> bool:
-        """Whether a second captioner is kept loaded."""
+        """Whether a standby worker stays loaded."""
         return bool(self.feeds) if self.standby is None else self.standby
 
     @field_validator("host")
     @classmethod
-    def _is_address(cls, host: str) -> str:
-        """Media is bound to the same address, so that a name will not do."""
+    def _check_host(cls, host: str) -> str:
+        # Media is bound to the same address, so a host name is not enough.
         if host != "localhost":
             ipaddress.ip_address(host)
         return host
@@ -96,7 +96,7 @@ def read_settings(config: Path | None, overrides: dict[str, Any]) -> ServerSetti
 
     Args:
         config: A TOML file, or None.
-        overrides: Fields given on the command line, which go before everything.
+        overrides: Fields from the command line, which override all other sources.
 
     Raises:
         SettingsError: If the file cannot be read, or a setting is wrong.
@@ -104,8 +104,6 @@ def read_settings(config: Path | None, overrides: dict[str, Any]) -> ServerSetti
     text, values = _read_file(config)
 
     class Layered(ServerSettings):
-        """The settings, their sources in order: command line, environment, file."""
-
         @classmethod
         def settings_customise_sources(
             cls,
@@ -119,13 +117,13 @@ def read_settings(config: Path | None, overrides: dict[str, Any]) -> ServerSetti
 
     try:
         return Layered(**overrides)
-    except ValidationError as problem:
-        told = describe(problem, ServerSettings, config, text, overrides)
-        # Not the cause: it repeats the values, which may be secrets.
-        raise SettingsError(told) from None
-    except PydanticSettingsError as problem:
-        told = 'lists are written as JSON, such as ["camera.example"]'
-        raise SettingsError(f"environment: {problem}; {told}") from problem
+    except ValidationError as error:
+        message = describe_errors(error, ServerSettings, config, text, overrides)
+        # Without the cause, which repeats the values: they may be secrets.
+        raise SettingsError(message) from None
+    except PydanticSettingsError as error:
+        hint = 'write lists as JSON, such as ["camera.example"]'
+        raise SettingsError(f"environment: {error}; {hint}") from error
 
 
 def _read_file(config: Path | None) -> tuple[str, dict[str, Any]]:
@@ -134,9 +132,10 @@ def _read_file(config: Path | None) -> tuple[str, dict[str, Any]]:
     try:
         text = config.read_text(encoding="utf-8")
         return text, tomllib.loads(text)
-    except (OSError, UnicodeDecodeError) as problem:
-        raise SettingsError(f"{config} cannot be read: {problem}") from problem
-    except tomllib.TOMLDecodeError as problem:
-        # It names line and column, but not those of the end.
-        told = str(problem).replace("end of document", f"line {len(text.splitlines())}, its end")
-        raise SettingsError(f"{config} is no TOML: {told}") from problem
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{config} cannot be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        # Python's message gives line and column, except at the end of the file.
+        end = f"line {len(text.splitlines())}, the end of the file"
+        message = str(error).replace("end of document", end)
+        raise SettingsError(f"{config} is not valid TOML: {message}") from error

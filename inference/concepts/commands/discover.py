@@ -1,7 +1,7 @@
-"""Discover the concepts of a word in a folder of pictures or a video file.
+"""Discover the concepts of a word in a folder of images or a video file.
 
-Writes `concepts.json`, and a sheet of the most typical segments of each concept: they are cut from
-the pictures themselves. Takes about a minute for 50 pictures on two cores.
+Writes concepts.json, and for each concept an image with its most typical segments, which are
+cropped from the source. Takes about a minute for 50 images on two cores.
 """
 
 import argparse
@@ -14,132 +14,139 @@ from typing import Any
 from tqdm import tqdm
 
 from inference.captioning.model import CaptionModel
+from inference.concepts.commands.footage import read_footage
 from inference.concepts.discovery import Concept, Discovery, discover
-from inference.concepts.footage import read_footage
 from inference.concepts.patches import FolderCache, MemoryCache
-from inference.explanations import Tile, draw_sheet
+from inference.explanations import Tile, draw_contact_sheet
 from inference.output_folder import output_folder
-from inference.progress import Step
-from inference.startup import quiet, use_one_thread
-from models.checkpoint import DEFAULT
+from inference.progress import Progress
+from inference.startup import quiet_stderr, use_one_thread
+from models.checkpoint import DEFAULT_CHECKPOINT
 
 FILE = "concepts.json"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what the command takes."""
-    parser.add_argument("source", type=Path, metavar="SOURCE", help="folder or video file")
-    parser.add_argument("--word", required=True, help="that the captioner says")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="for what is found")
+    """Add the options of `discover`."""
+    parser.add_argument("source", type=Path, metavar="SOURCE", help="folder of images, or video")
+    parser.add_argument("--word", required=True, help="word whose concepts to discover")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="output folder")
     parser.add_argument(
         "--every",
         type=float,
         default=1.0,
         metavar="S",
-        help="seconds between frames that are taken from a video (default: 1)",
+        help="seconds between the frames taken from a video (default: 1)",
     )
     parser.add_argument(
-        "--limit", type=int, default=200, metavar="N", help="pictures to read (default: 200)"
+        "--limit",
+        type=int,
+        default=200,
+        metavar="N",
+        help="maximum number of images to read (default: 200)",
     )
     parser.add_argument(
-        "--cache", type=Path, metavar="DIR", help="keeps what was computed of each picture"
+        "--cache", type=Path, metavar="DIR", help="folder to cache segments and activations in"
     )
-    parser.add_argument("--captioner", type=Path, default=DEFAULT, help="folder of the captioner")
+    parser.add_argument(
+        "--captioner", type=Path, default=DEFAULT_CHECKPOINT, help="folder of the captioner"
+    )
 
 
-def discover_concepts(options: argparse.Namespace) -> None:
-    """Run the command.
+def run(options: argparse.Namespace) -> None:
+    """Run `discover`.
 
     Raises:
         OSError: If a folder cannot be written to.
-        ValueError: If the source, the word or an option is none.
-        models.checkpoint.ReleaseError: If the captioner cannot be loaded.
+        ValueError: If the source, the word or an option is invalid.
+        models.checkpoint.CheckpointError: If the captioner cannot be loaded.
     """
     if not options.every > 0:
-        raise ValueError(f"--every is {options.every:g}: more than 0 s are needed")
+        raise ValueError(f"--every is {options.every:g}, but must be above 0 s")
     if options.limit < 1:
-        raise ValueError(f"--limit is {options.limit}: one picture at least is needed")
-    with output_folder(options.out) as place:
+        raise ValueError(f"--limit is {options.limit}, but must be at least 1")
+    with output_folder(options.out) as folder:
         use_one_thread()
-        with quiet():
+        with quiet_stderr():
             model = CaptionModel(options.captioner)
         footage = read_footage(options.source, model.image_size, options.every, options.limit)
         cache = FolderCache(options.cache) if options.cache else MemoryCache()
-        work = discover(model, footage.pictures, options.word, video=footage.video, cache=cache)
-        discovery = _shown(work)
+        work = discover(model, footage.images, options.word, video=footage.video, cache=cache)
+        discovery = _run_with_bar(work)
         for concept in discovery.concepts:
-            sheet = draw_sheet(_heading(concept), [_note(concept)], _tiles(concept), None)
-            sheet.save(place / _file(concept))
+            tiles = [Tile(crop, "", "") for crop in concept.crops]
+            sheet = draw_contact_sheet(_heading(concept), [_description(concept)], tiles, None)
+            sheet.save(folder / _file_name(concept))
         found = json.dumps(to_json(discovery, options.source.name), indent=1)
-        (place / FILE).write_text(found + "\n", encoding="utf-8")
-    print("\n".join(lines(discovery)))
+        (folder / FILE).write_text(found + "\n", encoding="utf-8")
+    print("\n".join(summary_lines(discovery)))
 
 
 def to_json(discovery: Discovery, source: str) -> dict[str, Any]:
-    """Return what was found as JSON values.
+    """Return the discovery as JSON values.
 
     Returns:
         - `source`, `word`, `notes`.
-        - `pictures` that were read, in how many the word is `said`, in how many concepts were
-          `sought`, how many `scenes` the former are, and how many `patches` were clustered.
+        - `pictures`: images that were read; `matching`: those with the word in their caption;
+          `searched`: those searched for concepts; `scenes`: scenes of those with the word;
+          `patches`: patches that were clustered.
         - `concepts`: `id`, `picture` (the file that shows it), `segments` and `pictures` of its
-          cluster, `accuracy` of its vectors, and what `findings.Evidence` holds.
-        - `dropped`: `segments` and `pictures` of clusters that are no concepts, and `why`.
+          cluster, `accuracy` of its vectors, and the fields of `findings.Evidence`.
+        - `dropped`: `segments` and `pictures` of clusters that are not concepts, and `why`.
     """
     return {
         "source": source,
         "word": discovery.word,
         "pictures": len(discovery.captioned),
-        "said": discovery.pictures,
-        "sought": discovery.sought,
+        "matching": discovery.matching,
+        "searched": discovery.searched,
         "scenes": discovery.scenes,
         "patches": discovery.patches,
         "concepts": [
             {
                 "id": each.id,
-                "picture": _file(each),
+                "picture": _file_name(each),
                 "segments": each.cluster.size,
-                "pictures": each.cluster.pictures,
-                "accuracy": each.tested.cavs.accuracy,
+                "pictures": each.cluster.images,
+                "accuracy": each.result.cavs.accuracy,
                 **asdict(each.evidence),
             }
             for each in discovery.concepts
         ],
         "dropped": [
-            {"segments": each.size, "pictures": each.pictures, "why": each.dropped}
+            {"segments": each.size, "pictures": each.images, "why": each.drop_reason}
             for each in discovery.dropped
         ],
         "notes": list(discovery.notes),
     }
 
 
-def lines(discovery: Discovery) -> list[str]:
-    """Tell what was found, for people."""
+def summary_lines(discovery: Discovery) -> list[str]:
+    """Describe the discovery in lines of text."""
     return [
-        f"{discovery.pictures} of {len(discovery.captioned)} pictures say `{discovery.word}`: "
+        f"“{discovery.word}” is in {discovery.matching} of {len(discovery.captioned)} captions: "
         f"{discovery.scenes} scenes, {discovery.patches} segments, "
         f"{len(discovery.concepts)} concepts",
-        *(f"{_heading(each)} {_note(each)}" for each in discovery.concepts),
+        *(f"{_heading(each)} {_description(each)}" for each in discovery.concepts),
         *(f"Note: {note}." for note in discovery.notes),
     ]
 
 
-def _shown(work: Generator[Step, None, Discovery]) -> Discovery:
-    """Do the work, with a bar."""
-    form = "{percentage:3.0f}% |{bar}| {elapsed}<{remaining} {desc}"
-    with tqdm(total=1.0, bar_format=form) as bar:
+def _run_with_bar(work: Generator[Progress, None, Discovery]) -> Discovery:
+    bar_format = "{percentage:3.0f}% |{bar}| {elapsed}<{remaining} {desc}"
+    with tqdm(total=1.0, bar_format=bar_format) as bar:
         while True:
             try:
-                step = next(work)
+                progress = next(work)
             except StopIteration as end:
                 bar.update(1.0 - bar.n)
                 discovery: Discovery = end.value
                 return discovery
-            bar.set_description_str(step.doing, refresh=False)
-            bar.update(step.done - bar.n)
+            bar.set_description_str(progress.doing, refresh=False)
+            bar.update(progress.done - bar.n)
 
 
-def _file(concept: Concept) -> str:
+def _file_name(concept: Concept) -> str:
     return f"{concept.id}.png"
 
 
@@ -147,18 +154,14 @@ def _heading(concept: Concept) -> str:
     return f"{concept.id}: {concept.evidence.verdict}."
 
 
-def _note(concept: Concept) -> str:
+def _description(concept: Concept) -> str:
     evidence, cluster = concept.evidence, concept.cluster
-    pictures = "1 picture" if cluster.pictures == 1 else f"{cluster.pictures} pictures"
-    told = f"{cluster.size} segments of {pictures} look like these."
+    images = "1 image" if cluster.images == 1 else f"{cluster.images} images"
+    size = f"{cluster.size} similar segments in {images}."
     if evidence.tcav is None or evidence.tcav_random is None:
-        return told
-    told += (
-        f" More of it would raise the word's logit in {evidence.tcav:.0%} of {evidence.scenes} "
-        f"scenes; of random concepts, in {evidence.tcav_random:.0%}"
+        return size
+    p = f" (p = {evidence.p:.2g})" if evidence.p is not None else ""
+    return (
+        f"{size} More of this concept would raise the word's logit in {evidence.tcav:.0%} of "
+        f"{evidence.scenes} scenes; random concepts, in {evidence.tcav_random:.0%}{p}."
     )
-    return f"{told} (p = {evidence.p:.2g})." if evidence.p is not None else f"{told}."
-
-
-def _tiles(concept: Concept) -> list[Tile]:
-    return [Tile(crop, "", "") for crop in concept.crops]

@@ -1,8 +1,8 @@
-"""`python -m inference.concepts fit`: fit the concept bank of a captioner.
+"""Fit the concept bank of a captioner.
 
-Captions training pictures, chooses the words that it says of enough of them, finds concepts for
-each and writes `concepts.npz` into the captioner's folder after every word. No picture of the data
-set goes into it.
+Captions training images, chooses words that enough captions contain, finds concepts of each, and
+writes concepts.npz into the captioner's folder after every word. The file contains no image of the
+dataset.
 """
 
 import argparse
@@ -12,20 +12,14 @@ import numpy as np
 from tqdm import tqdm
 
 from inference.captioning.model import CaptionModel
-from inference.concepts.bank import (
-    ENOUGH_SCENES,
-    FILE,
-    About,
-    Bank,
-    BankError,
-    has_bank,
-    read_bank,
-    write_bank,
-)
-from inference.concepts.fit import Fitting, Sizes, Survey, choose_words, survey
+from inference.concepts import has_bank
+from inference.concepts.bank import FILE, Bank, BankError, BankMetadata, read_bank, write_bank
+from inference.concepts.findings import MIN_SCENES
+from inference.concepts.fitter import BankFitter, FitSizes
 from inference.concepts.patches import FolderCache, MemoryCache
-from inference.startup import quiet, use_one_thread
-from models.checkpoint import DEFAULT
+from inference.concepts.survey import CaptionSurvey, caption_dataset, choose_words
+from inference.startup import quiet_stderr, use_one_thread
+from models.checkpoint import DEFAULT_CHECKPOINT
 from models.datasets import Dataset, open_dataset
 from models.digests import weights_sha256
 
@@ -34,120 +28,126 @@ _SEED = 0
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `fit`."""
-    parser.add_argument("--data", type=Path, required=True, help="folder of the data set")
-    parser.add_argument("--captioner", type=Path, default=DEFAULT, help="folder of the captioner")
-    chosen = parser.add_mutually_exclusive_group()
-    chosen.add_argument(
+    parser.add_argument("--data", type=Path, required=True, help="folder of the dataset")
+    parser.add_argument(
+        "--captioner", type=Path, default=DEFAULT_CHECKPOINT, help="folder of the captioner"
+    )
+    words = parser.add_mutually_exclusive_group()
+    words.add_argument(
         "--words",
         type=int,
         default=30,
         metavar="N",
-        help=f"how many: those said most often, of {ENOUGH_SCENES} pictures at least, words for "
-        "things before others (default: 30)",
+        help=f"number of words: the most frequent ones, in at least {MIN_SCENES} captions, object "
+        "words first (default: 30)",
     )
-    chosen.add_argument("--word", nargs="+", metavar="WORD", help="these words instead")
+    words.add_argument("--word", nargs="+", metavar="WORD", help="fit these words instead")
     parser.add_argument(
         "--survey",
         type=int,
         default=2500,
         metavar="N",
-        help="training pictures that are captioned to choose from (default: 2500)",
+        help="training images to caption (default: 2500)",
     )
     parser.add_argument(
         "--pictures",
         type=int,
         default=60,
         metavar="N",
-        help="pictures over which a word is tested, a scene each (default: 60)",
+        help="images to test each word on, one scene each (default: 60)",
     )
     parser.add_argument(
         "--cut",
         type=int,
         default=30,
         metavar="N",
-        help="of these, pictures that are cut into segments (default: 30)",
+        help="images among these to segment (default: 30)",
     )
     parser.add_argument(
-        "--cache", type=Path, metavar="DIR", help="folder to keep captions and activations in"
+        "--cache", type=Path, metavar="DIR", help="folder to cache captions and activations in"
     )
     parser.add_argument(
-        "--resume", action="store_true", help="go on with the bank that is there, if it is its own"
+        "--resume", action="store_true", help="continue with the existing bank, if it matches"
     )
 
 
-def fit(options: argparse.Namespace) -> None:
-    """Fit the bank.
+def run(options: argparse.Namespace) -> None:
+    """Run `fit`.
 
     Raises:
-        models.datasets.DatasetError: If the data set cannot be read.
-        models.checkpoint.ReleaseError: If the folder holds no captioner.
-        OSError: If the folder, or that of the cache, cannot be written.
-        ValueError: If there are too few pictures, or the captioner does not say a word that is
-            asked for.
+        models.datasets.DatasetError: If the dataset cannot be read.
+        models.checkpoint.CheckpointError: If the folder holds no captioner.
+        OSError: If the captioner's folder or the cache cannot be written to.
+        ValueError: If an option is invalid, or a given word is in too few captions.
     """
     use_one_thread()
     _check(options)
     dataset = open_dataset(options.data)
-    with quiet():
+    with quiet_stderr():
         model = CaptionModel(options.captioner)
     weights = weights_sha256(options.captioner)
-    surveyed = _survey(options, model, dataset, weights)
-    counts = surveyed.counts()
+    survey = _survey(options, model, dataset, weights)
+    counts = survey.word_counts()
     words = options.word or choose_words(counts, options.words)
     for word in words:
-        if counts[word] < ENOUGH_SCENES:
+        if counts[word] < MIN_SCENES:
             raise ValueError(
-                f"the captioner says {word!r} of {counts[word]} of {len(surveyed.names)} pictures; "
-                f"{ENOUGH_SCENES} are needed: raise --survey, or leave the word out"
+                f"{word!r} is in {counts[word]} of {len(survey.names)} captions, but at least "
+                f"{MIN_SCENES} are needed: increase --survey, or omit the word"
             )
-    bank = _begun(options, weights)
-    about = bank.about.model_copy(update={"captioned": len(surveyed.names), "said": dict(counts)})
-    bank = Bank(about, bank.concepts)
+    bank = _initial_bank(options, weights)
+    metadata = bank.metadata.model_copy(
+        update={"images": len(survey.names), "word_counts": dict(counts)}
+    )
+    bank = Bank(metadata, bank.concepts)
     cache = FolderCache(options.cache) if options.cache else MemoryCache()
-    fitting = Fitting(model, dataset, surveyed, words, Sizes(options.cut, options.pictures), cache)
-    progress = tqdm([word for word in words if word not in about.fitted], unit="word")
+    sizes = FitSizes(segmented=options.cut, tested=options.pictures)
+    fitter = BankFitter(model, dataset, survey, words, sizes, cache)
+    progress = tqdm([word for word in words if word not in metadata.fitted], unit="word")
     for word in progress:
         progress.set_description(word)
-        bank = _with_word(bank, fitting, word)
+        bank = _add_word(bank, fitter, word)
         write_bank(options.captioner, bank)
     print(
         f"{options.captioner / FILE}: {len(bank.concepts)} concepts of "
-        f"{len(bank.about.fitted)} words"
+        f"{len(bank.metadata.fitted)} words"
     )
 
 
 def _check(options: argparse.Namespace) -> None:
-    for name, least in (("words", 1), ("pictures", ENOUGH_SCENES), ("cut", 1), ("survey", 1)):
-        if getattr(options, name) < least:
-            raise ValueError(f"--{name} is {getattr(options, name)}: {least} at least are needed")
+    for name, least in (("words", 1), ("pictures", MIN_SCENES), ("cut", 1), ("survey", 1)):
+        value = getattr(options, name)
+        if value < least:
+            raise ValueError(f"--{name} is {value}, but must be at least {least}")
 
 
 def _survey(
     options: argparse.Namespace, model: CaptionModel, dataset: Dataset, weights: str
-) -> Survey:
+) -> CaptionSurvey:
     examples = dataset.examples("train")
     order = np.random.default_rng(_SEED).permutation(len(examples))[: options.survey]
-    names = [examples[place].name for place in order]
-    kept = None
+    names = [examples[index].name for index in order]
+    cache = None
     if options.cache:
         options.cache.mkdir(parents=True, exist_ok=True)
-        kept = options.cache / f"captions-{weights[:16]}.jsonl"
-    said = tqdm(survey(model, dataset, names, kept), desc="captions", total=len(names))
-    return Survey(tuple(names), tuple(said), model.captioner.vocabulary.words)
+        cache = options.cache / f"captions-{weights[:16]}.jsonl"
+    captions = caption_dataset(model, dataset, names, cache)
+    tokens = tuple(tqdm(captions, desc="captions", total=len(names)))
+    return CaptionSurvey(tuple(names), tokens, model.captioner.vocabulary.words)
 
 
-def _begun(options: argparse.Namespace, weights: str) -> Bank:
-    """The bank to go on with, or an empty one."""
+def _initial_bank(options: argparse.Namespace, weights: str) -> Bank:
+    """Return the bank to continue with, or an empty one."""
     if options.resume and has_bank(options.captioner):
         try:
             return read_bank(options.captioner)
         except BankError as problem:
-            print(f"Beginning anew: {problem}")
-    return Bank(About(weights_sha256=weights, captioned=0, said={}, fitted={}), ())
+            print(f"Starting from scratch: {problem}")
+    return Bank(BankMetadata(weights_sha256=weights, images=0, word_counts={}, fitted={}), ())
 
 
-def _with_word(bank: Bank, fitting: Fitting, word: str) -> Bank:
-    work = fitting.fit(word)
+def _add_word(bank: Bank, fitter: BankFitter, word: str) -> Bank:
+    work = fitter.fit(word)
     with tqdm(total=100, desc=f"concepts of {word}", unit="%", leave=False) as progress:
         while True:
             try:
@@ -155,5 +155,5 @@ def _with_word(bank: Bank, fitting: Fitting, word: str) -> Bank:
             except StopIteration as end:
                 fitted, concepts = end.value
                 break
-    about = bank.about.model_copy(update={"fitted": {**bank.about.fitted, word: fitted}})
-    return Bank(about, (*bank.concepts, *concepts))
+    metadata = bank.metadata.model_copy(update={"fitted": {**bank.metadata.fitted, word: fitted}})
+    return Bank(metadata, (*bank.concepts, *concepts))

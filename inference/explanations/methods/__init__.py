@@ -1,6 +1,9 @@
-"""Every method by name, that of the maps that come with each caption first."""
+"""The explanation methods, one per module (variants of a method share one).
 
-from inference.explanations.live import LIVE
+Importing this package loads TensorFlow.
+"""
+
+from inference.explanations.live import LIVE_METHOD
 from inference.explanations.method import Method
 from inference.explanations.methods.attention import Attention
 from inference.explanations.methods.grad_cam import GradCam, GradCamTotal, HiResCam, ReadCam
@@ -8,6 +11,8 @@ from inference.explanations.methods.integrated_gradients import IntegratedGradie
 from inference.explanations.methods.occlusion import Occlusion
 from inference.explanations.methods.rise import Rise
 from inference.explanations.methods.saliency import Saliency, SmoothGrad
+
+__all__ = ["METHODS"]
 
 _METHODS: tuple[Method, ...] = (
     GradCam(),
@@ -22,7 +27,8 @@ _METHODS: tuple[Method, ...] = (
     Attention(),
 )
 
-
 METHODS: dict[str, Method] = {
-    method.name: method for method in sorted(_METHODS, key=lambda method: method.name != LIVE)
+    method.name: method
+    for method in sorted(_METHODS, key=lambda method: method.name != LIVE_METHOD)
 }
+"""All methods by name. The method of the maps that come with each caption is the first."""

@@ -1,20 +1,21 @@
-"""Attention weights: where the decoder read, which does not tell what it made of it."""
+"""Attention weights: where the decoder looked, which is not why it chose a word."""
 
 from typing import ClassVar
 
 import numpy as np
 
-from inference.explanations import Kind, Map
+from inference.explanations import Map, TargetKind
+from inference.explanations.captioned_image import CaptionedImage
 from inference.explanations.method import Method, Work
 from inference.explanations.score import CaptionScore, Score
-from inference.explanations.subject import Subject
 from models.language import PAD
 
 
 class Attention(Method):
-    """The weights of the cells, the mean over the heads; of a caption, over its words too.
+    """The attention weights of the cells, averaged over the heads; of a caption, over its words.
 
-    They sum to 1. Shown for comparison: words may hardly change when other cells are attended to.
+    They sum to 1. They are for comparison only: a word may hardly change when the decoder attends
+    to other cells.
     """
 
     name = "attention"
@@ -23,13 +24,13 @@ class Attention(Method):
         "Xu et al., Show, Attend and Tell, ICML 2015; Jain and Wallace, Attention is not "
         "Explanation, NAACL 2019"
     )
-    cost = "no pass through the encoder beyond the caption's own, one through the decoder"
+    cost = "one pass through the decoder"
     unit = "share of the attention"
-    kinds: ClassVar[frozenset[Kind]] = frozenset({"word", "caption"})
+    kinds: ClassVar[frozenset[TargetKind]] = frozenset({"word", "caption"})
 
-    def _work(self, subject: Subject, score: Score) -> Work:
+    def _work(self, subject: CaptionedImage, score: Score) -> Work:
         assert isinstance(score, CaptionScore)
         yield 0.0
-        hidden = np.asarray(subject.told.hidden)
-        weights = subject.model.graphs.attention(subject.grid[None], hidden[None])[0]
+        hidden = np.asarray(subject.rescored.hidden)
+        weights = subject.model.graphs.attention_weights(subject.grid[None], hidden[None])[0]
         return Map(weights[np.flatnonzero(score.terms.plus != PAD)].mean(axis=0))

@@ -1,28 +1,21 @@
-"""Grad-CAM, direct: of what the captioner saw when it said the word, what spoke for it.
-
-Grad-CAM, total: also what the captioner saw earlier and carried along.
-
-HiResCAM, direct: as Grad-CAM, but each cell goes by its own gradient.
-
-Grad-CAM of what is read: at the cells as attention reads them, not as the encoder made them.
-"""
+"""Grad-CAM and its variants: total Grad-CAM, HiResCAM and Read-CAM."""
 
 from typing import ClassVar
 
 import numpy as np
 
-from inference.explanations import Kind, Map
+from inference.explanations import Map, TargetKind
+from inference.explanations.captioned_image import CaptionedImage
 from inference.explanations.method import Method, Work
-from inference.explanations.score import Score, cams
-from inference.explanations.subject import Subject
+from inference.explanations.score import Score, cams_from_gradient
 
 
 class GradCam(Method):
     """ReLU of the sum over channels c of alpha_c A_c, alpha_c the mean over the cells of dz/dA_c.
 
-    A is the grid that the decoder reads. The gradient stops at what each step was handed by the
-    one before: hidden state, cell and context; before the first word, the start state. The map is
-    of the grid's shape.
+    A is the grid that the decoder reads. The gradient is direct: it stops at what each step
+    receives from the previous one (hidden state, cell and context; before the first word, the
+    initial state). The map has the shape of the grid.
     """
 
     name = "gradcam"
@@ -31,41 +24,41 @@ class GradCam(Method):
         "Selvaraju et al., Grad-CAM: Visual Explanations from Deep Networks via Gradient-based "
         "Localization, ICCV 2017"
     )
-    cost = "no pass through the encoder beyond the caption's own, one step of the decoder and back"
+    cost = "one decoder step and its gradient"
     unit = "logit"
-    kinds: ClassVar[frozenset[Kind]] = frozenset({"word", "contrast", "caption", "tag"})
+    kinds: ClassVar[frozenset[TargetKind]] = frozenset({"word", "contrast", "caption", "tag"})
 
-    def _work(self, subject: Subject, score: Score) -> Work:
+    def _work(self, subject: CaptionedImage, score: Score) -> Work:
         yield 0.0
-        return Map(np.maximum(score.direct().gradcam, 0))
+        return Map(np.maximum(score.direct_cams().gradcam, 0))
 
 
 class GradCamTotal(Method):
-    """As `GradCam`, but the gradient runs on through the steps before, to the start state.
+    """Grad-CAM with the total gradient, which runs through all previous steps.
 
-    Of a tag that would be the same, since it is not told step by step.
+    For a tag it would equal Grad-CAM, as tags are not decoded step by step.
     """
 
     name = "gradcam-total"
-    title = "Grad-CAM, total"
+    title = "Grad-CAM (total)"
     paper = (
         "Selvaraju et al., Grad-CAM: Visual Explanations from Deep Networks via Gradient-based "
         "Localization, ICCV 2017"
     )
-    cost = "no pass through the encoder beyond the caption's own, one through the decoder and back"
+    cost = "one pass through the decoder and its gradient"
     unit = "logit"
-    kinds: ClassVar[frozenset[Kind]] = frozenset({"word", "contrast", "caption"})
+    kinds: ClassVar[frozenset[TargetKind]] = frozenset({"word", "contrast", "caption"})
 
-    def _work(self, subject: Subject, score: Score) -> Work:
+    def _work(self, subject: CaptionedImage, score: Score) -> Work:
         grid = subject.grid
         yield 0.0
-        return Map(np.maximum(cams(score.gradient(grid), grid).gradcam, 0))
+        return Map(np.maximum(cams_from_gradient(score.gradient(grid), grid).gradcam, 0))
 
 
 class HiResCam(Method):
-    """ReLU of the sum over channels c of dz/dA_c A_c, cell by cell: see `GradCam`.
+    """ReLU of the sum over channels c of dz/dA_c A_c, cell by cell, with the direct gradient.
 
-    Of a tag it would be Grad-CAM again, since the classifier weighs all cells alike.
+    For a tag it would equal Grad-CAM, as the classifier weights all cells alike.
     """
 
     name = "hirescam"
@@ -74,40 +67,41 @@ class HiResCam(Method):
         "Draelos and Carin, Use HiResCAM instead of Grad-CAM for faithful explanations of "
         "convolutional neural networks, 2020"
     )
-    cost = "no pass through the encoder beyond the caption's own, one step of the decoder and back"
+    cost = "one decoder step and its gradient"
     unit = "logit"
-    kinds: ClassVar[frozenset[Kind]] = frozenset({"word", "contrast", "caption"})
+    kinds: ClassVar[frozenset[TargetKind]] = frozenset({"word", "contrast", "caption"})
 
-    def _work(self, subject: Subject, score: Score) -> Work:
+    def _work(self, subject: CaptionedImage, score: Score) -> Work:
         yield 0.0
-        return Map(np.maximum(score.direct().hirescam, 0))
+        return Map(np.maximum(score.direct_cams().hirescam, 0))
 
 
 class ReadCam(Method):
     """ReLU of the smoothed sum over k of beta_k (c_k - its mean), beta_k the mean of dz/dc_k.
 
-    c are the grid's cells after the decoder's own projection and layer normalisation. The encoder's
-    activations cannot be negative, so that 0 says that a channel found nothing; a normalised cell
-    has no such zero, and the mean cell takes its place. Each cell is smoothed by a Gaussian of one
-    cell, as the encoder sees beyond a cell's edges (Luo et al., "Understanding the Effective
-    Receptive Field in Deep Convolutional Neural Networks", NeurIPS 2016). Otherwise as `GradCam`.
+    c are the grid's cells after the decoder's projection and layer normalisation, which attention
+    reads. The encoder's activations are non-negative, with 0 for a channel that detected nothing; a
+    normalised cell has no such zero, so the mean cell takes its place. The map is smoothed by a
+    Gaussian of one cell, as the encoder's receptive field extends beyond a cell (Luo et al.,
+    "Understanding the Effective Receptive Field in Deep Convolutional Neural Networks", NeurIPS
+    2016). Otherwise as `GradCam`.
 
-    What attention reads is a mean of these cells, so that beta is the same whatever the step has
-    attended to: the map is a class activation map of the word. It tells where the picture speaks
-    for the word, be it in one place of the caption or another, and not where the step looked.
+    What attention reads is a weighted mean of these cells, so beta does not depend on where the
+    step looked: this is a class activation map of the word. It shows where the image supports the
+    word, whatever its place in the caption.
     """
 
     name = "readcam"
-    title = "Grad-CAM of what is read"
+    title = "Word map (Read-CAM)"
     paper = (
         "Selvaraju et al., Grad-CAM: Visual Explanations from Deep Networks via Gradient-based "
         "Localization, ICCV 2017, at the decoder's normalised cells; Zhou et al., Learning Deep "
         "Features for Discriminative Localization, CVPR 2016"
     )
-    cost = "no pass through the encoder beyond the caption's own, one step of the decoder and back"
+    cost = "one decoder step and its gradient"
     unit = "logit"
-    kinds: ClassVar[frozenset[Kind]] = frozenset({"word", "contrast", "caption"})
+    kinds: ClassVar[frozenset[TargetKind]] = frozenset({"word", "contrast", "caption"})
 
-    def _work(self, subject: Subject, score: Score) -> Work:
+    def _work(self, subject: CaptionedImage, score: Score) -> Work:
         yield 0.0
-        return Map(np.maximum(score.direct().readcam, 0))
+        return Map(np.maximum(score.direct_cams().readcam, 0))

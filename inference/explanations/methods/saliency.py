@@ -1,24 +1,21 @@
-"""Saliency: the pixels that would change the answer most if they changed a little.
-
-SmoothGrad: saliency without what changes from one grey level to the next.
-"""
+"""Saliency, the gradient at the pixels, and SmoothGrad, its mean over noisy copies."""
 
 from typing import ClassVar
 
 import numpy as np
 
-from inference.explanations import Kind, Map
+from inference.explanations import Map, TargetKind
+from inference.explanations.captioned_image import CaptionedImage
 from inference.explanations.method import Method, Work
 from inference.explanations.score import Score
-from inference.explanations.subject import Subject
 
 _SEED = 0
 
 
 class Saliency(Method):
-    """The maximum over the channels of |dz/dx|, x the pixels: [S, S], S the encoder's own size.
+    """The maximum over the channels of |dz/dx|, x the pixels: [S, S], S the encoder's input size.
 
-    The gradient is total: it runs through all that was read before.
+    The gradient is total: it runs through all previous steps.
     """
 
     name = "saliency"
@@ -27,11 +24,11 @@ class Saliency(Method):
         "Simonyan et al., Deep Inside Convolutional Networks: Visualising Image Classification "
         "Models and Saliency Maps, ICLR workshop 2014"
     )
-    cost = "one pass through the encoder and the decoder, and back"
+    cost = "one pass through the encoder and the decoder, and its gradient"
     unit = "logit per grey level"
-    kinds: ClassVar[frozenset[Kind]] = frozenset({"word", "contrast", "caption", "tag"})
+    kinds: ClassVar[frozenset[TargetKind]] = frozenset({"word", "contrast", "caption", "tag"})
 
-    def _work(self, subject: Subject, score: Score) -> Work:
+    def _work(self, subject: CaptionedImage, score: Score) -> Work:
         at_grid = score.gradient(subject.grid)
         yield 0.2
         pixels = subject.pixels.astype(np.float32)
@@ -40,25 +37,25 @@ class Saliency(Method):
 
 
 class SmoothGrad(Method):
-    """The maximum over the channels of |mean of dz/dx over noisy copies of the picture|: [S, S].
+    """The maximum over the channels of |mean of dz/dx over noisy copies of the image|: [S, S].
 
-    The noise is the same each time: Gaussian, of a standard deviation that is a share of the range
-    of the picture's values.
+    The noise is Gaussian and the same each time; its standard deviation is a share of the range of
+    the image's values.
     """
 
     name = "smoothgrad"
     title = "SmoothGrad"
     paper = "Smilkov et al., SmoothGrad: removing noise by adding noise, 2017"
+    cost = "20 passes through the encoder and the decoder, and their gradients"
     unit = "logit per grey level"
-    kinds: ClassVar[frozenset[Kind]] = frozenset({"word", "contrast", "caption", "tag"})
+    kinds: ClassVar[frozenset[TargetKind]] = frozenset({"word", "contrast", "caption", "tag"})
     slow = True
-    cost = "20 passes through the encoder and the decoder, and back"
 
     def __init__(self, copies: int = 20, noise: float = 0.15) -> None:
-        """Choose the number of noisy copies, and the share of the range."""
+        """Set the number of noisy copies, and the share of the range."""
         self._copies, self._noise = copies, noise
 
-    def _work(self, subject: Subject, score: Score) -> Work:
+    def _work(self, subject: CaptionedImage, score: Score) -> Work:
         model, pixels = subject.model, subject.pixels.astype(np.float32)
         random = np.random.default_rng(_SEED)
         deviation = self._noise * float(np.ptp(pixels))

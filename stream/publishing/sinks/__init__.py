@@ -1,13 +1,13 @@
-"""TODO."""
+"""Sinks that captions are sent to: an HTTP webhook, and an MQTT broker (for Home Assistant)."""
 
-from stream.publishing.sinks.mqtt import Mqtt, MqttMissing
+from stream.publishing.sinks.mqtt import MqttNotInstalled, MqttSink
 from stream.publishing.sinks.settings import MqttSettings, WebhookSettings
-from stream.publishing.sinks.webhook import Webhook
+from stream.publishing.sinks.webhook import WebhookSink
 
 __all__ = [
-    "Mqtt",
-    "MqttMissing",
+    "MqttNotInstalled",
     "MqttSettings",
-    "Webhook",
+    "MqttSink",
     "WebhookSettings",
+    "WebhookSink",
 ]

@@ -1,7 +1,4 @@
-"""Each new caption is posted to an address of the configuration.
-
-Which captions are worth sending: those that say something else than the feed's last.
-"""
+"""A webhook: new captions are posted to a URL as JSON, signed and retried."""
 
 import asyncio
 import hashlib
@@ -10,113 +7,110 @@ import json
 import logging
 import time
 import uuid
-from collections import OrderedDict
-from collections.abc import Collection
 from urllib.parse import urlsplit
 
 import aiohttp
 
 from stream.broadcast import Broadcast, Subscription
-from stream.captioning import CaptionEvent, feed_caption_json, in_one_line
+from stream.captioning import CaptionEvent, feed_caption_json
 from stream.publishing.sinks.settings import WebhookSettings
-from stream.rate_limit import Pauses
+from stream.publishing.subscription import ChangeFilter
+from stream.rate_limit import Backoff
 
-ROOM = 100
-"""Captions that wait while the receiver is slow or away; of more the oldest are lost."""
+QUEUE_SIZE = 100
+"""Captions queued while the receiver is slow or unavailable; beyond that the oldest are dropped."""
 
-_LONGEST_PAUSE_S = 300.0
-_MOST_ANSWER_BYTES = 4096
-_TRY_AGAIN = frozenset({408, 425, 429})
+_MAX_RETRY_AFTER_S = 300.0
+_MAX_RESPONSE_BYTES = 4096
+_RETRYABLE_STATUSES = frozenset({408, 425, 429})
 
 logger = logging.getLogger(__name__)
 
-_MOST_FEEDS = 256
+
+class _PermanentError(Exception):
+    """The receiver rejects a caption, and would do so again."""
 
 
-class _Refused(Exception):
-    """The receiver will not take it, however often it is sent."""
-
-
-class _Away(Exception):
-    """It may be taken later."""
+class _TemporaryError(Exception):
+    """Delivery failed, but a retry may succeed."""
 
     def __init__(self, message: str, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
 
 
-class Webhook:
-    """Posts captions, one after another, as JSON.
+class WebhookSink:
+    """Posts captions as JSON, one after another.
 
-    With a secret, `Sightline-Signature: t=TIME,v1=HEX` tells that it was this server: HEX is the
-    HMAC-SHA256 (RFC 2104) of `TIME.BODY`, TIME in whole seconds since the Unix epoch, so that
-    a receiver can also refuse what is old. A post that fails for a while is repeated, in order,
-    after growing pauses, under the same `Sightline-Delivery`.
+    With a secret, the header `Sightline-Signature: t=TIME,v1=HEX` proves the sender: HEX is the
+    HMAC-SHA256 (RFC 2104) of `TIME.BODY`, TIME in whole seconds since the Unix epoch, so that a
+    receiver can also reject replays. After a temporary failure a post is repeated with backoff, in
+    order, with the same `Sightline-Delivery`.
     """
 
     sent = 0
-    """Captions that were taken."""
+    """Captions that the receiver accepted."""
     refused = 0
-    """Captions that the receiver answered with an error that does not pass."""
+    """Captions that the receiver rejected permanently."""
     failed = 0
-    """Attempts that came to nothing."""
+    """Attempts that failed temporarily."""
 
-    def __init__(self, settings: WebhookSettings, pauses: Pauses | None = None) -> None:
-        """Post by the settings, which have an address.
+    def __init__(self, settings: WebhookSettings, backoff: Backoff | None = None) -> None:
+        """Prepare a webhook.
 
         Args:
-            settings: Of the webhook.
-            pauses: Between one attempt and the next.
+            settings: Settings with a URL.
+            backoff: Delays between attempts.
         """
         assert settings.url
         self._settings, self._url = settings, settings.url.get_secret_value()
-        self._pauses = pauses or Pauses()
-        self._changes = Changes(settings.feeds)
+        self._backoff = backoff or Backoff()
+        self._filter = ChangeFilter(settings.feeds)
         self._captions: Subscription[CaptionEvent] | None = None
-        self._fails = False
+        self._is_failing = False
 
     @property
     def dropped(self) -> int:
-        """Captions that were lost since too many waited."""
-        return self._captions.missed if self._captions else 0
+        """Captions that were lost because the queue was full."""
+        return self._captions.dropped if self._captions else 0
 
     async def run(self, captions: Broadcast[CaptionEvent]) -> None:
-        """Post what is new until cancelled."""
-        new: Broadcast[CaptionEvent] = Broadcast()
+        """Post new captions until cancelled."""
+        selected: Broadcast[CaptionEvent] = Broadcast()
 
-        def pick(event: CaptionEvent) -> None:
-            if self._changes.is_new(event):
-                new.publish(event)
+        def select(event: CaptionEvent) -> None:
+            if self._filter.is_new(event):
+                selected.publish(event)
 
-        end = captions.listen(pick)
+        unsubscribe = captions.subscribe(select)
         timeout = aiohttp.ClientTimeout(total=self._settings.timeout_s)
         try:
-            with new.subscribe(ROOM) as self._captions:
-                # No proxy of the environment, and no cookie is kept for whoever answers.
+            with selected.queue(QUEUE_SIZE) as self._captions:
+                # No proxy from the environment, and no cookies of the receiver are kept.
                 jar = aiohttp.DummyCookieJar()
                 async with aiohttp.ClientSession(timeout=timeout, cookie_jar=jar) as client:
                     async for event in self._captions:
                         await self._deliver(client, event)
         finally:
-            end()
+            unsubscribe()
 
     async def _deliver(self, client: aiohttp.ClientSession, event: CaptionEvent) -> None:
         delivery = str(uuid.uuid4())
         while True:
             try:
                 await self._post(client, event, delivery)
-            except _Refused as problem:
+            except _PermanentError as problem:
                 self.refused += 1
-                self._note(str(problem))
+                self._log_state(str(problem))
                 return
-            except _Away as problem:
+            except _TemporaryError as problem:
                 self.failed += 1
-                self._note(str(problem))
-                await asyncio.sleep(problem.retry_after_s or self._pauses.next_s())
+                self._log_state(str(problem))
+                await asyncio.sleep(problem.retry_after_s or self._backoff.next_delay_s())
             else:
                 self.sent += 1
-                self._pauses.reset()
-                self._note(None)
+                self._backoff.reset()
+                self._log_state(None)
                 return
 
     async def _post(
@@ -128,77 +122,51 @@ class Webhook:
             "User-Agent": "Sightline",
             "Sightline-Delivery": delivery,
         }
-        if key := self._settings.key:
+        if key := self._settings.signing_key:
             headers["Sightline-Signature"] = signature(key, body, int(time.time()))
         try:
             async with client.post(
                 self._url, data=body, headers=headers, allow_redirects=False
             ) as response:
-                await response.content.read(_MOST_ANSWER_BYTES)
-                _judge(response)
+                await response.content.read(_MAX_RESPONSE_BYTES)
+                _check_status(response)
         except TimeoutError as problem:
-            raise _Away("it does not answer in time") from problem
+            raise _TemporaryError("no response in time") from problem
         except (aiohttp.ClientError, OSError) as problem:
-            # Not the message, which may repeat the address.
-            raise _Away(f"it cannot be reached ({type(problem).__name__})") from problem
+            # Without its message, which may repeat the URL.
+            raise _TemporaryError(f"cannot be reached ({type(problem).__name__})") from problem
 
-    def _note(self, problem: str | None) -> None:
-        """Log when it begins to fail, and when it works again: not each time."""
-        place = urlsplit(self._url).hostname
-        if problem and not self._fails:
-            logger.warning("the webhook at %s fails: %s", place, problem)
-        elif self._fails and not problem:
-            logger.info("the webhook at %s works again", place)
-        self._fails = problem is not None
+    def _log_state(self, error: str | None) -> None:
+        """Log when the webhook starts to fail, and when it recovers, not each time."""
+        host = urlsplit(self._url).hostname
+        if error and not self._is_failing:
+            logger.warning("webhook at %s fails: %s", host, error)
+        elif self._is_failing and not error:
+            logger.info("webhook at %s works again", host)
+        self._is_failing = error is not None
 
 
 def signature(key: bytes, body: bytes, now: int) -> str:
-    """Sign a post; `now` in seconds since the Unix epoch."""
+    """Return the signature of a post; `now` in seconds since the Unix epoch."""
     digest = hmac.new(key, b"%d.%b" % (now, body), hashlib.sha256).hexdigest()
     return f"t={now},v1={digest}"
 
 
-def _judge(response: aiohttp.ClientResponse) -> None:
+def _check_status(response: aiohttp.ClientResponse) -> None:
     status = response.status
     if status < 300:
         return
     if status < 400:
-        raise _Refused(f"it answers {status}: redirects are not followed, give the final address")
-    if status >= 500 or status in _TRY_AGAIN:
-        raise _Away(f"it answers {status}", _retry_after_s(response))
-    raise _Refused(f"it answers {status}")
+        raise _PermanentError(
+            f"status {status}; redirects are not followed, configure the final URL"
+        )
+    if status >= 500 or status in _RETRYABLE_STATUSES:
+        raise _TemporaryError(f"status {status}", _retry_after_s(response))
+    raise _PermanentError(f"status {status}")
 
 
 def _retry_after_s(response: aiohttp.ClientResponse) -> float | None:
     text = response.headers.get("Retry-After", "")
     if not (text.isascii() and text.isdigit()):
         return None
-    return min(float(text[:9]), _LONGEST_PAUSE_S) or None
-
-
-class Changes:
-    """Remembers what each feed said last; of so many feeds and no more."""
-
-    def __init__(self, feeds: Collection[str] = ()) -> None:
-        """Let through the captions of some feeds, or of all when there are none."""
-        self._feeds = feeds
-        self._last: OrderedDict[str, tuple[str, str]] = OrderedDict()
-
-    def concerns(self, stream: str) -> bool:
-        """Whether captions of a stream are let through."""
-        return not self._feeds or stream in self._feeds
-
-    def is_new(self, event: CaptionEvent) -> bool:
-        """Whether to let a caption through; it is the feed's last from now on."""
-        meaning = in_one_line(event.caption), event.caption.guess
-        if not self.concerns(event.stream) or self._last.get(event.stream) == meaning:
-            return False
-        self._last[event.stream] = meaning
-        self._last.move_to_end(event.stream)
-        while len(self._last) > _MOST_FEEDS:
-            self._last.popitem(last=False)
-        return True
-
-    def forget(self, stream: str) -> None:
-        """Let the next caption of a stream through, whatever it says."""
-        self._last.pop(stream, None)
+    return min(float(text[:9]), _MAX_RETRY_AFTER_S) or None

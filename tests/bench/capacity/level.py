@@ -1,73 +1,78 @@
-"""What a number of sessions did to the server."""
+"""Measurements with a given number of sessions."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tests.bench.capacity_load import INTERVAL_S, RATE
+from tests.bench.capacity.load import INTERVAL_S, RATE
 from tests.bench.figures import Summary
 
-LEAST_RATE = 0.95
-"""Of the frame rate, what has to come back on average."""
-LEAST_CAPTIONS = 0.9
-"""Of the captions that are asked for, what has to come: one of the ten that are due while a number
-of sessions is measured may just fall outside."""
-MOST_AGE_S = 2.0
-"""Of captions, at p95."""
+MIN_FRAME_RATE = 0.95
+"""Share of the frame rate that must be returned, on average over the sessions."""
+MIN_CAPTION_RATE = 0.9
+"""Share of the configured captions that must arrive: of about ten in a measurement, one may fall
+outside."""
+MAX_AGE_S = 2.0
+"""Maximum p95 of the age of captions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """So many sessions at once."""
+    """A number of simultaneous sessions.
+
+    Attributes:
+        sessions: Number of sessions.
+        returned: Share of the frame rate that was returned, on average over the sessions.
+        returned_min: The same for the worst session.
+        captions_per_s: Captions per second and session.
+        age: Age of captions in seconds; None if there were none.
+        cpu: CPU seconds per second of `server`, `engine` and `load`.
+        skipped: Frames that the load generator was too late to send.
+        lost: Packets lost on the way to the load generator.
+        retransmission_requests: Packets that the server did not receive.
+        load_average: Load average before the measurement.
+        problem: Why a session could not be opened.
+    """
 
     sessions: int
     returned: float
-    """Part of the frame rate that came back, on average over the sessions."""
-    returned_least: float
-    """The same of the worst of them."""
+    returned_min: float
     captions_per_s: float
-    """Of a session."""
     age: Summary | None
-    """Of captions, in seconds; None if there were none."""
     cpu: dict[str, float]
-    """CPU seconds per second of `server`, `engine` and `load`."""
     skipped: int
-    """Pictures that the load generator was too late to send."""
     lost: int
-    """Packets that were lost on the way to the load generator."""
-    asked_again: int
-    """Packets that the server missed."""
+    retransmission_requests: int
     load_average: list[float]
     problem: str | None = None
-    """Why a session could not be opened."""
 
     @classmethod
-    def of(
+    def from_counts(
         cls,
         sessions: int,
         seconds: float,
-        counted: list[dict[str, Any]],
+        counts: list[dict[str, Any]],
         cpu: dict[str, float],
         load_average: list[float],
     ) -> "Level":
-        """Sum up what was counted in each session in some seconds."""
-        rates = [session["returned"] / seconds / RATE for session in counted]
-        ages = [age for session in counted for age in session["ages_s"]]
+        """Summarize the counts of each session, fields of `CountingPeer`'s `Counts`."""
+        rates = [session["returned"] / seconds / RATE for session in counts]
+        ages = [age for session in counts for age in session["ages_s"]]
         return cls(
             sessions=sessions,
             returned=sum(rates) / sessions if sessions else 1.0,
-            returned_least=min(rates, default=1.0),
+            returned_min=min(rates, default=1.0),
             captions_per_s=len(ages) / seconds / sessions if sessions else 0.0,
             age=Summary.of(ages) if ages else None,
             cpu=cpu,
-            skipped=sum(session["skipped"] for session in counted),
-            lost=sum(session["lost"] for session in counted),
-            asked_again=sum(session["asked_again"] for session in counted),
+            skipped=sum(session["skipped"] for session in counts),
+            lost=sum(session["lost"] for session in counts),
+            retransmission_requests=sum(session["retransmission_requests"] for session in counts),
             load_average=load_average,
         )
 
     @classmethod
     def refused(cls, sessions: int, problem: str) -> "Level":
-        """Note that the last of so many sessions could not be opened."""
+        """Return the level at which the last session could not be opened."""
         return cls(sessions, 0.0, 0.0, 0.0, None, {}, 0, 0, 0, [], problem)
 
     @property
@@ -82,19 +87,19 @@ class Level:
     def __str__(self) -> str:
         if self.problem:
             return f"{self.sessions} sessions: {self.problem}"
-        ages = f"{self.age.median:.2f} s, p95 {self.age.p95:.2f}" if self.age else "none"
+        ages = f"{self.age.median:.2f} s, p95 {self.age.p95:.2f} s" if self.age else "none"
         cpu = ", ".join(f"{name} {used:.2f}" for name, used in self.cpu.items())
         return (
-            f"{self.sessions} sessions: {self.returned:.1%} of the frames back, "
-            f"worst {self.returned_least:.1%}; "
-            f"{self.captions_per_s:.2f} captions a second each, age {ages}; cores: {cpu}"
+            f"{self.sessions} sessions: {self.returned:.1%} of frames returned, "
+            f"worst session {self.returned_min:.1%}; "
+            f"{self.captions_per_s:.2f} captions/s each, age {ages}; cores: {cpu}"
         )
 
 
-def carried(level: Level) -> bool:
-    """Whether the server carries so many sessions."""
+def is_sustained(level: Level) -> bool:
+    """Return whether the server sustains the level."""
     if level.sessions == 0:
         return True
-    in_time = level.age is not None and level.age.p95 <= MOST_AGE_S
-    often = level.captions_per_s * INTERVAL_S >= LEAST_CAPTIONS
-    return in_time and often and level.returned >= LEAST_RATE
+    fresh = level.age is not None and level.age.p95 <= MAX_AGE_S
+    frequent = level.captions_per_s * INTERVAL_S >= MIN_CAPTION_RATE
+    return fresh and frequent and level.returned >= MIN_FRAME_RATE

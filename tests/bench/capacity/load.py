@@ -1,48 +1,50 @@
-"""The load: so many sessions as are asked for, from one process.
+"""The load generator: any number of sessions in one process.
 
-`python -m tests.bench.capacity_load URL`. Told `{"sessions": N}` it opens as many as are missing
-and says so; told `{"count": true}` it says what was counted in each since the last time.
+`python -m tests.bench.capacity.load URL`. The message `{"sessions": N}` opens sessions until there
+are N and returns `opened` and `problem`; `{"take_counts": true}` returns the `counts` of each
+session since the last such message.
 """
 
 import argparse
 import asyncio
 import dataclasses
-from typing import Any
 
 from stream.ice.addresses import MediaAddresses
-from tests.bench.encoded_footage import encode_footage
-from tests.bench.footage import footage_path
-from tests.bench.orders import Order, run_until_dismissed, say
-from tests.bench.replayed_camera import ReplayedCamera
+from tests.support.child_process import Message, run_until_stopped, send
+from tests.support.load.encoded_footage import encode_footage
+from tests.support.load.footage import footage_path
+from tests.support.load.replayed_camera import ReplayedCamera
 
 WIDTH, HEIGHT = 640, 480
 RATE = 15
+"""Frames per second."""
 INTERVAL_S = 2.0
-"""Between captions."""
-SENDS_BPS = 1_000_000
+"""Interval of captions, in seconds."""
+SEND_BPS = 1_000_000
+"""Bitrate of each session's video, in bits per second."""
 
 
 class Load:
     """All sessions of this process."""
 
     def __init__(self, url: str) -> None:
-        """Prepare to load the server at an URL."""
+        """Prepare sessions with the server at a URL."""
         self._url = url
-        self._pictures = encode_footage(footage_path(), WIDTH, HEIGHT, RATE, SENDS_BPS)
+        self._frames = encode_footage(footage_path(), WIDTH, HEIGHT, RATE, SEND_BPS)
         self._addresses = MediaAddresses("127.0.0.1")
         self._cameras: list[ReplayedCamera] = []
         self._opening: asyncio.Task[None] | None = None
 
-    def obey(self, order: Order) -> None:
-        """Do what is ordered, as this module says."""
-        if "sessions" in order:
-            self._opening = asyncio.create_task(self._open(order["sessions"]))
+    def on_message(self, message: Message) -> None:
+        """Handle a message of the parent."""
+        if "sessions" in message:
+            self._opening = asyncio.create_task(self._open(message["sessions"]))
         else:
-            say(counted=[dataclasses.asdict(camera.take()) for camera in self._cameras])
+            send(counts=[dataclasses.asdict(camera.take()) for camera in self._cameras])
 
     async def run(self) -> None:
-        """Say that orders are welcome, and live until cancelled."""
-        say(ready=True)
+        """Report readiness, and keep the sessions open until cancelled."""
+        send(ready=True)
         try:
             await asyncio.Event().wait()
         finally:
@@ -53,21 +55,20 @@ class Load:
         problem: str | None = None
         try:
             while len(self._cameras) < sessions:
-                camera = ReplayedCamera(self._url, self._pictures, RATE, INTERVAL_S)
+                camera = ReplayedCamera(self._url, self._frames, RATE, INTERVAL_S)
                 self._cameras.append(camera)
                 await camera.open()
         except Exception as raised:
             problem = repr(raised)
-        answer: dict[str, Any] = {"opened": len(self._cameras), "problem": problem}
-        say(**answer)
+        send(opened=len(self._cameras), problem=problem)
 
 
 async def _main(url: str) -> None:
     load = Load(url)
-    await run_until_dismissed(load.run(), load.obey)
+    await run_until_stopped(load.run(), load.on_message)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("url", help="of the server")
+    parser.add_argument("url", help="URL of the server")
     asyncio.run(_main(parser.parse_args().url))

@@ -1,43 +1,46 @@
-"""Time of a caption in the shipped model, in the plain way and in that of the origin."""
+"""Time per caption of the shipped captioner, plain Keras and the project's original method."""
 
 import statistics
 from typing import Any
 
-from tests.bench.child import Child
 from tests.bench.figures import Figure, Target
 from tests.bench.plan import Plan
+from tests.support.child_process import Child
 
 _PARTS = ("encoder", "decoder", "total")
-_TARGET_MS = Target(25)
-_TIMES_THE_ORIGIN = Target(600, at_least=True)
-_PLAIN = {
+_MAX_TOTAL_MS = Target(25)
+_MIN_AGREEMENT = Target(0.95, at_least=True)
+_MIN_SPEEDUP_OVER_ORIGINAL = Target(600, at_least=True)
+_BASELINES = {
     "encoder": "Keras predict",
-    "decoder": "eager, step by step",
+    "decoder": "eager beam search",
     "total": "both",
 }
+
+_Sample = dict[str, Any]
 
 
 async def measure(plan: Plan) -> dict[str, Any]:
     """Run the benchmark; return its `figures`, and `rounds` as JSON values.
 
     Raises:
-        ChildError: If the process that measures fails.
+        ChildError: If a measuring process fails.
     """
     arguments = (str(plan.captioner), str(plan.rounds), str(plan.seconds))
     measured = []
-    async with Child.started("tests.bench.model_rounds", *arguments) as child:
+    async with Child.start("tests.bench.captioner.timing_process", *arguments) as child:
         for number in range(plan.rounds):
             print(f"captioner: round {number + 1} of {plan.rounds} ...", flush=True)
-            measured.append(await child.hear())
+            measured.append(await child.receive())
     samples = [measured_round["samples"] for measured_round in measured]
     return {
         "settings": {"beam_width": 3, "batch": 1},
         "figures": [
-            *(figure for part in _PARTS for figure in _figures(part, samples)),
+            *(figure for part in _PARTS for figure in _part_figures(part, samples)),
             _agreement(samples),
-            *_encoders(samples),
-            *_rates(samples),
-            *(await _origin(plan, samples)),
+            *_encoder_figures(samples),
+            *_throughput_figures(samples),
+            *(await _original_figures(plan, samples)),
         ],
         "rounds": [
             {
@@ -53,36 +56,35 @@ async def measure(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _figures(part: str, rounds: list[list[dict[str, Any]]]) -> list[Figure]:
+def _part_figures(part: str, rounds: list[list[_Sample]]) -> list[Figure]:
     shipped = [[sample["shipped"][part] for sample in samples] for samples in rounds]
-    plain = [[sample["plain"][part] for sample in samples] for samples in rounds]
+    plain = [[sample["keras"][part] for sample in samples] for samples in rounds]
     ratios = [
-        [sample["plain"][part] / sample["shipped"][part] for sample in samples]
+        [sample["keras"][part] / sample["shipped"][part] for sample in samples]
         for samples in rounds
     ]
     return [
         Figure.over_rounds(
-            f"{part} of a caption",
+            f"{part} per caption",
             "ms",
             shipped,
-            _PLAIN[part],
+            _BASELINES[part],
             plain,
-            _TARGET_MS if part == "total" else None,
+            _MAX_TOTAL_MS if part == "total" else None,
         ),
-        Figure.over_rounds(f"{part}, times faster than plain", "", ratios, "plain, ms", plain),
+        Figure.over_rounds(f"{part}, speed-up over Keras", "", ratios, "Keras, ms", plain),
     ]
 
 
-def _agreement(rounds: list[list[dict[str, Any]]]) -> Figure:
-    """How many captions are the same: what is not may take another time for its length alone."""
-    agreed = [
+def _agreement(rounds: list[list[_Sample]]) -> Figure:
+    """Share of equal captions: one of another length takes another time for that reason alone."""
+    shares = [
         [sum(sample["same_caption"] for sample in samples) / len(samples)] for samples in rounds
     ]
-    target = Target(0.95, at_least=True)
-    return Figure.over_rounds("part of captions that both agree on", "", agreed, target=target)
+    return Figure.over_rounds("share of equal captions", "", shares, target=_MIN_AGREEMENT)
 
 
-def _encoders(rounds: list[list[dict[str, Any]]]) -> list[Figure]:
+def _encoder_figures(rounds: list[list[_Sample]]) -> list[Figure]:
     shipped = [[sample["shipped"]["encoder"] for sample in samples] for samples in rounds]
     return [
         Figure.over_rounds(
@@ -96,34 +98,38 @@ def _encoders(rounds: list[list[dict[str, Any]]]) -> list[Figure]:
     ]
 
 
-def _rates(rounds: list[list[dict[str, Any]]]) -> list[Figure]:
+def _throughput_figures(rounds: list[list[_Sample]]) -> list[Figure]:
     return [
         Figure.over_rounds(
-            f"captions a second, {waiting} waiting",
-            "",
-            [[sample["rates"][waiting] for sample in samples] for samples in rounds],
+            f"throughput in batches of {size}",
+            "captions/s",
+            [[sample["throughput"][size] for sample in samples] for samples in rounds],
         )
-        for waiting in rounds[0][0]["rates"]
+        for size in rounds[0][0]["throughput"]
     ]
 
 
-async def _origin(plan: Plan, rounds: list[list[dict[str, Any]]]) -> list[Figure]:
-    """The time of the origin's captions against the median of the shipped model's."""
-    if not plan.origin_captions:
+async def _original_figures(plan: Plan, rounds: list[list[_Sample]]) -> list[Figure]:
+    """Compare the original method with the median of the shipped captioner."""
+    if not plan.original_captions:
         return []
-    took = []
-    async with Child.started("tests.bench.origin_rounds", str(plan.origin_captions)) as child:
-        for number in range(plan.origin_captions):
-            print(f"origin: caption {number + 1} of {plan.origin_captions} ...", flush=True)
-            took.append((await child.hear())["ms"])
+    times_ms = []
+    async with Child.start(
+        "tests.bench.captioner.original_captioner", str(plan.original_captions)
+    ) as child:
+        for number in range(plan.original_captions):
+            print(f"original: caption {number + 1} of {plan.original_captions} ...", flush=True)
+            times_ms.append((await child.receive())["ms"])
     totals = [sample["shipped"]["total"] for samples in rounds for sample in samples]
     median = statistics.median(totals)
     return [
-        Figure.over_rounds("a caption in the origin's way", "ms", [took], "as shipped", [totals]),
         Figure.over_rounds(
-            "total, times faster than the origin",
+            "total by the original method", "ms", [times_ms], "as shipped", [totals]
+        ),
+        Figure.over_rounds(
+            "total, speed-up over the original",
             "",
-            [[ms / median for ms in took]],
-            target=_TIMES_THE_ORIGIN,
+            [[ms / median for ms in times_ms]],
+            target=_MIN_SPEEDUP_OVER_ORIGINAL,
         ),
     ]

@@ -1,4 +1,4 @@
-"""Captions in the plain way, as tutorials do it: what the shipped model is compared to."""
+"""A plain Keras captioner, as in tutorials: the baseline of the shipped one."""
 
 import time
 from dataclasses import replace
@@ -10,30 +10,36 @@ from numpy.typing import NDArray
 
 from models.captioner.beam_search import beam_search
 from models.checkpoint import load
-from models.language.vocabulary import END, sentence
+from models.language import END, sentence
 
 
-class PlainCaptioner:
-    """Keras' `predict` for the encoder, and the beam search step by step, each operation eager."""
+class KerasCaptioner:
+    """Keras `predict` for the encoder, and an eager beam search."""
 
-    def __init__(self, folder: Path, width: int, alternatives: int) -> None:
-        """Load a captioner, to search with a width and tell so many alternatives of each word."""
+    def __init__(self, folder: Path, beam_width: int, alternatives: int) -> None:
+        """Load a captioner.
+
+        Args:
+            folder: Folder of the captioner.
+            beam_width: Width of the beam search.
+            alternatives: Number of alternatives per word.
+        """
         self._captioner, card = load(folder)
-        self._beam = replace(card.beam, width=width, alternatives=alternatives)
+        self._beam = replace(card.beam, width=beam_width, alternatives=alternatives)
 
     def caption(self, image: NDArray[np.uint8]) -> tuple[str, float, float]:
-        """Caption a picture, RGB, uint8 [S, S, 3] with S the encoder's own.
+        """Caption an image, RGB, uint8 [S, S, 3], S the encoder's input size.
 
         Returns:
-            The caption, and what the encoder and the decoder took in ms.
+            The caption, and the times of the encoder and the decoder in ms.
         """
-        begun = time.perf_counter()
+        started = time.perf_counter()
         grid = self._captioner.encoder.predict(image[None].astype(np.float32), verbose=0)
         encoded = time.perf_counter()
         search = beam_search(self._captioner.decoder, keras.ops.convert_to_tensor(grid), self._beam)
-        found = [np.asarray(part)[0] for part in search]
+        parts = [np.asarray(part)[0] for part in search]
         decoded = time.perf_counter()
-        tokens = found[0].tolist()
-        said = tokens[: tokens.index(END)] if END in tokens else tokens
-        text = sentence(self._captioner.vocabulary.words[token] for token in said)
-        return text, (encoded - begun) * 1e3, (decoded - encoded) * 1e3
+        tokens = parts[0].tolist()
+        words = tokens[: tokens.index(END)] if END in tokens else tokens
+        text = sentence(self._captioner.vocabulary.words[token] for token in words)
+        return text, (encoded - started) * 1e3, (decoded - encoded) * 1e3

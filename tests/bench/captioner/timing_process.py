@@ -1,4 +1,8 @@
-"""Times the captioner: `python -m tests.bench.model_rounds CAPTIONER ROUNDS SECONDS`."""
+"""Time captions by the shipped captioner and by plain Keras.
+
+`python -m tests.bench.captioner.timing_process CAPTIONER ROUNDS SECONDS` sends the samples of each
+round.
+"""
 
 import asyncio
 import os
@@ -8,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+# Before TensorFlow: libsrtp crashes if it is loaded after it, and reading footage loads it.
+import aiortc  # noqa: F401
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
@@ -16,69 +22,70 @@ from inference.captioning.int8 import QuantizedError, read_int8
 from inference.captioning.lite_encoder import LiteEncoder
 from inference.captioning.model import CaptionModel
 from inference.startup import encoder_threads, use_one_thread
-from models.preprocessing import squeeze
-from tests.bench.footage import footage_path, read_footage
+from tests.bench.captioner.keras_captioner import KerasCaptioner
 from tests.bench.machine import cpu_seconds, load_average
-from tests.bench.orders import run_until_dismissed, say
-from tests.bench.plain_captioner import PlainCaptioner
+from tests.support.child_process import run_until_stopped, send
+from tests.support.load.footage import footage_images
 
 BEAM_WIDTH = 3
 _ALTERNATIVES = 4
-"""As many as the shipped model asks its search for."""
+"""Alternatives per word, as the shipped captioner requests."""
 _WARM_UP = 3
-_PICTURES = 25
-_WAITING = (1, 2, 4)
+"""Captions before the first round."""
+_BATCH_SIZES = (1, 2, 4)
 
-Timed = dict[str, float]
-Way = Callable[[NDArray[np.uint8]], tuple[str, Timed]]
-Encode = Callable[[NDArray[np.uint8]], object]
+Image = NDArray[np.uint8]
+Times = dict[str, float]
+"""Milliseconds by name."""
+TimedCaptioner = Callable[[Image], tuple[str, Times]]
+Encode = Callable[[Image], object]
 
 
 async def run(folder: Path, rounds: int, seconds: float) -> None:
-    """Caption the same pictures in all ways by turns, and tell what each round measured."""
+    """Caption the same images by all methods in turn, and send the samples of each round."""
     use_one_thread()
     model = await asyncio.to_thread(CaptionModel, folder)
-    plain = await asyncio.to_thread(PlainCaptioner, folder, BEAM_WIDTH, _ALTERNATIVES)
-    ways = {"shipped": _shipped(model), "plain": _plain(plain)}
+    plain = await asyncio.to_thread(KerasCaptioner, folder, BEAM_WIDTH, _ALTERNATIVES)
+    captioners = {"shipped": _time_shipped(model), "keras": _time_keras(plain)}
     encoders = _encoders(model, folder)
-    pictures = pictures_of_footage(model.image_size)
-    await _round(model, ways, encoders, pictures[:_WARM_UP], 0)
+    images = footage_images(model.image_size)
+    await _measure_round(model, captioners, encoders, images[:_WARM_UP], 0)
     for _ in range(rounds):
         load = load_average()
         used = cpu_seconds(os.getpid())
-        samples = await _round(model, ways, encoders, pictures, seconds)
-        say(samples=samples, load_average=load, cpu_s=cpu_seconds(os.getpid()) - used)
+        samples = await _measure_round(model, captioners, encoders, images, seconds)
+        send(samples=samples, load_average=load, cpu_s=cpu_seconds(os.getpid()) - used)
 
 
-async def _round(
+async def _measure_round(
     model: CaptionModel,
-    ways: dict[str, Way],
+    captioners: dict[str, TimedCaptioner],
     encoders: dict[str, Encode],
-    pictures: list[NDArray[np.uint8]],
+    images: list[Image],
     seconds: float,
 ) -> list[dict[str, Any]]:
     samples: list[dict[str, Any]] = []
     end = time.monotonic() + seconds
     while time.monotonic() < end or not samples:
-        picture = pictures[len(samples) % len(pictures)]
-        # Who goes first alternates: the second finds the caches warm, or the core busy.
-        order = list(ways) if len(samples) % 2 else list(reversed(ways))
-        found = {name: await asyncio.to_thread(ways[name], picture) for name in order}
-        texts = {text for text, _ in found.values()}
-        timed = {name: times for name, (_, times) in found.items()}
+        image = images[len(samples) % len(images)]
+        # The order alternates: the second method finds warm caches or a busy core.
+        order = list(captioners) if len(samples) % 2 else list(reversed(captioners))
+        results = {name: await asyncio.to_thread(captioners[name], image) for name in order}
+        texts = {text for text, _ in results.values()}
+        times = {name: times for name, (_, times) in results.items()}
         samples.append(
             {
-                **timed,
+                **times,
                 "same_caption": len(texts) == 1,
-                "encoders": await asyncio.to_thread(_encoder_times, encoders, picture),
-                "rates": await asyncio.to_thread(_rates, model, pictures),
+                "encoders": await asyncio.to_thread(_time_encoders, encoders, image),
+                "throughput": await asyncio.to_thread(_throughput, model, images),
             }
         )
     return samples
 
 
 def _encoders(model: CaptionModel, folder: Path) -> dict[str, Encode]:
-    """What the shipped encoder is compared to."""
+    """Return the encoders that the shipped one is compared with."""
     graph = tf.function(lambda pixels: model.captioner.encoder(tf.cast(pixels, tf.float32)[None]))
     encoders: dict[str, Encode] = {"TensorFlow": graph}
     try:
@@ -89,57 +96,46 @@ def _encoders(model: CaptionModel, folder: Path) -> dict[str, Encode]:
     return {**encoders, "int8": lambda pixels: quantized(pixels[None])}
 
 
-def _encoder_times(encoders: dict[str, Encode], picture: NDArray[np.uint8]) -> Timed:
+def _time_encoders(encoders: dict[str, Encode], image: Image) -> Times:
     times = {}
     for name, encode in encoders.items():
-        begun = time.perf_counter()
-        np.asarray(encode(picture))
-        times[name] = (time.perf_counter() - begun) * 1e3
+        started = time.perf_counter()
+        np.asarray(encode(image))
+        times[name] = (time.perf_counter() - started) * 1e3
     return times
 
 
-def _rates(model: CaptionModel, pictures: list[NDArray[np.uint8]]) -> Timed:
-    """Captions a second when so many wait."""
+def _throughput(model: CaptionModel, images: list[Image]) -> dict[str, float]:
+    """Return captions per second by batch size."""
     rates = {}
-    for waiting in _WAITING:
-        begun = time.perf_counter()
-        model.captions([pictures[place % len(pictures)] for place in range(waiting)], BEAM_WIDTH)
-        rates[str(waiting)] = waiting / (time.perf_counter() - begun)
+    for size in _BATCH_SIZES:
+        started = time.perf_counter()
+        model.captions([images[place % len(images)] for place in range(size)], BEAM_WIDTH)
+        rates[str(size)] = size / (time.perf_counter() - started)
     return rates
 
 
-def _shipped(model: CaptionModel) -> Way:
-    def caption(picture: NDArray[np.uint8]) -> tuple[str, Timed]:
-        begun = time.perf_counter()
-        said = model.caption(picture, BEAM_WIDTH)
-        total = (time.perf_counter() - begun) * 1e3
-        timing = said.timing_ms
-        return said.guess or said.text, {
-            "encoder": timing.encoder,
-            "decoder": timing.decoder,
-            "total": total,
-        }
+def _time_shipped(model: CaptionModel) -> TimedCaptioner:
+    def caption(image: Image) -> tuple[str, Times]:
+        started = time.perf_counter()
+        result = model.caption(image, BEAM_WIDTH)
+        total = (time.perf_counter() - started) * 1e3
+        timing = result.timing_ms
+        times = {"encoder": timing.encoder, "decoder": timing.decoder, "total": total}
+        return result.guess or result.text, times
 
     return caption
 
 
-def _plain(plain: PlainCaptioner) -> Way:
-    def caption(picture: NDArray[np.uint8]) -> tuple[str, Timed]:
-        begun = time.perf_counter()
-        text, encoder, decoder = plain.caption(picture)
-        total = (time.perf_counter() - begun) * 1e3
+def _time_keras(plain: KerasCaptioner) -> TimedCaptioner:
+    def caption(image: Image) -> tuple[str, Times]:
+        started = time.perf_counter()
+        text, encoder, decoder = plain.caption(image)
+        total = (time.perf_counter() - started) * 1e3
         return text, {"encoder": encoder, "decoder": decoder, "total": total}
 
     return caption
 
 
-def pictures_of_footage(side: int) -> list[NDArray[np.uint8]]:
-    """Read pictures of the benchmark's footage, RGB [side, side, 3] each."""
-    footage = read_footage(footage_path(), 640, 480)
-    kept = footage[:: max(1, len(footage) // _PICTURES)]
-    images = (np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in kept)
-    return [squeeze(image, side) for image in images]
-
-
 if __name__ == "__main__":
-    asyncio.run(run_until_dismissed(run(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))))
+    asyncio.run(run_until_stopped(run(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))))

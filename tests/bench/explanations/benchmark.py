@@ -1,15 +1,15 @@
-"""Time of the maps that come with a caption, against what they cannot do without."""
+"""Time of word maps and saliency, compared with the passes through the encoder that they need."""
 
 from collections.abc import Callable
 from typing import Any
 
-from tests.bench.child import Child
 from tests.bench.figures import Figure, Target
 from tests.bench.plan import Plan
+from tests.support.child_process import Child
 
-_TIMES_THE_FLOOR = Target(1.3)
-_SHARE_OF_A_FORWARD = Target(0.3)
-_TIMES_WORD_BY_WORD = Target(8, at_least=True)
+_MAX_TIMES_FLOOR = Target(1.3)
+_MAX_SHARE_OF_FORWARD = Target(0.3)
+_MIN_SPEEDUP = Target(8, at_least=True)
 
 _Sample = dict[str, float]
 
@@ -18,14 +18,14 @@ async def measure(plan: Plan) -> dict[str, Any]:
     """Run the benchmark; return its `figures`, and `rounds` as JSON values.
 
     Raises:
-        ChildError: If the process that measures fails.
+        ChildError: If the measuring process fails.
     """
     arguments = (str(plan.captioner), str(plan.rounds), str(plan.seconds))
     measured = []
-    async with Child.started("tests.bench.explanation_rounds", *arguments) as child:
+    async with Child.start("tests.bench.explanations.timing_process", *arguments) as child:
         for number in range(plan.rounds):
             print(f"explanations: round {number + 1} of {plan.rounds} ...", flush=True)
-            measured.append(await child.hear())
+            measured.append(await child.receive())
     return {
         "settings": {"batch": 1},
         "figures": _figures([measured_round["samples"] for measured_round in measured]),
@@ -49,53 +49,53 @@ def _figures(rounds: list[list[_Sample]]) -> list[Figure]:
 
     return [
         Figure.over_rounds(
-            "Grad-CAM of all words, beyond the caption",
+            "word maps, added to a caption",
             "ms",
             one("maps"),
             "encoder, LiteRT",
             one("forward"),
         ),
         Figure.over_rounds(
-            "part of an encoder forward, LiteRT",
+            "share of an encoder forward in LiteRT",
             "",
             each(lambda sample: sample["maps"] / sample["forward"]),
-            target=_SHARE_OF_A_FORWARD,
+            target=_MAX_SHARE_OF_FORWARD,
         ),
         Figure.over_rounds(
-            "part of an encoder forward, TensorFlow",
+            "share of an encoder forward in TensorFlow",
             "",
             each(lambda sample: sample["maps"] / sample["tensorflow_forward"]),
             "encoder, TensorFlow, ms",
             one("tensorflow_forward"),
-            _SHARE_OF_A_FORWARD,
+            _MAX_SHARE_OF_FORWARD,
         ),
         Figure.over_rounds(
-            "live set: caption, Grad-CAM of all words, saliency",
+            "live set: caption, word maps, saliency",
             "ms",
             each(_live_set),
-            "caption, encoder there and back",
+            "caption, encoder and back",
             each(_floor),
         ),
         Figure.over_rounds(
-            "live set, times its floor",
+            "live set as a multiple of its floor",
             "",
             each(lambda sample: _live_set(sample) / _floor(sample)),
-            target=_TIMES_THE_FLOOR,
+            target=_MAX_TIMES_FLOOR,
         ),
         Figure.over_rounds(
-            "Grad-CAM of all words of a given caption",
+            "word maps of a given caption",
             "ms",
-            one("maps_of_a_given_caption"),
+            one("maps_of_given_caption"),
             "tf-keras-vis, word by word",
             one("tf_keras_vis"),
         ),
         Figure.over_rounds(
-            "that, times faster than tf-keras-vis",
+            "speed-up over tf-keras-vis",
             "",
-            each(lambda sample: sample["tf_keras_vis"] / sample["maps_of_a_given_caption"]),
-            target=_TIMES_WORD_BY_WORD,
+            each(lambda sample: sample["tf_keras_vis"] / sample["maps_of_given_caption"]),
+            target=_MIN_SPEEDUP,
         ),
-        Figure.over_rounds("words of a caption", "", one("words")),
+        Figure.over_rounds("words per caption", "", one("words")),
     ]
 
 

@@ -1,4 +1,8 @@
-"""Times explanations: `python -m tests.bench.explanation_rounds CAPTIONER ROUNDS SECONDS`."""
+"""Time the live explanations, and tf-keras-vis as a baseline.
+
+`python -m tests.bench.explanations.timing_process CAPTIONER ROUNDS SECONDS` sends the samples of
+each round.
+"""
 
 import asyncio
 import os
@@ -7,95 +11,100 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+# Before TensorFlow: libsrtp crashes if it is loaded after it, and reading footage loads it.
+import aiortc  # noqa: F401
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 from tf_keras_vis.gradcam import Gradcam
 
 from inference.captioning.model import CaptionModel
-from inference.captioning.steadiness import View
-from inference.captioning.stream_captions import follow
+from inference.captioning.stream_captions import caption_frames
+from inference.captioning.stream_state import FrameRequest
+from inference.explanations.captioned_image import CaptionedImage
 from inference.explanations.live import live_maps
 from inference.explanations.methods import METHODS
-from inference.explanations.subject import Subject
 from inference.explanations.target import Target
 from inference.progress import finish
 from inference.startup import use_one_thread
 from models.captioner.beam_search import BeamCaption
 from tests.bench.machine import cpu_seconds, load_average
-from tests.bench.model_rounds import pictures_of_footage
-from tests.bench.orders import run_until_dismissed, say
-from tests.inference.explanations.plain import WordLogits, pixels_to_words
+from tests.support.child_process import run_until_stopped, send
+from tests.support.load.footage import footage_images
+from tests.support.oracle.autodiff_captioner import WordLogits, pixels_to_words
 
 _WARM_UP = 2
+"""Samples before the first round."""
 
-Picture = NDArray[np.uint8]
-Timed = dict[str, float]
+Image = NDArray[np.uint8]
+Sample = dict[str, float]
+"""Milliseconds by method, and the number of words."""
 
 
 async def run(folder: Path, rounds: int, seconds: float) -> None:
-    """Explain the same pictures in all ways by turns, and tell what each round measured."""
+    """Explain the same images by all methods in turn, and send the samples of each round."""
     use_one_thread()
-    clock = await asyncio.to_thread(_Clock, folder)
-    for picture in clock.pictures[:_WARM_UP]:
-        await asyncio.to_thread(clock.sample, picture)
+    timer = await asyncio.to_thread(_Timer, folder)
+    for image in timer.images[:_WARM_UP]:
+        await asyncio.to_thread(timer.sample, image)
     for _ in range(rounds):
         load, used = load_average(), cpu_seconds(os.getpid())
-        samples: list[Timed] = []
+        samples: list[Sample] = []
         end = time.monotonic() + seconds
         while time.monotonic() < end or not samples:
-            picture = clock.pictures[len(samples) % len(clock.pictures)]
-            samples.append(await asyncio.to_thread(clock.sample, picture))
-        say(samples=samples, load_average=load, cpu_s=cpu_seconds(os.getpid()) - used)
+            image = timer.images[len(samples) % len(timer.images)]
+            samples.append(await asyncio.to_thread(timer.sample, image))
+        send(samples=samples, load_average=load, cpu_s=cpu_seconds(os.getpid()) - used)
 
 
-class _Clock:
-    """Times all ways on one picture."""
+class _Timer:
+    """Times all methods on one image."""
 
     def __init__(self, folder: Path) -> None:
         self._model = CaptionModel(folder)
         self._forward = tf.function(self._model.captioner.encoder)
-        self.pictures = pictures_of_footage(self._model.image_size)
-        self._turn = 0
+        self.images = footage_images(self._model.image_size)
+        self._first = 0
 
-    def sample(self, picture: Picture) -> Timed:
-        """Time each way once, in milliseconds."""
+    def sample(self, image: Image) -> Sample:
+        """Time each method once, in milliseconds."""
         model = self._model
-        anchor = follow(model, [View(picture, maps=False)])[0].anchor
-        subject = Subject(model, picture, anchor.tokens)
-        pixels, upstream = picture.astype(np.float32), np.ones_like(subject.grid)
-        ways: dict[str, Callable[[], object]] = {
-            "caption": lambda: follow(model, [View(picture, maps=False)]),
-            "caption_with_maps": lambda: follow(model, [View(picture)]),
-            "saliency": lambda: self._saliency(picture, anchor.tokens),
-            "forward": lambda: model.encode_pixels(picture[None]),
+        tokens = caption_frames(model, [FrameRequest(image, maps=False)])[0].state.tokens
+        subject = CaptionedImage(model, image, tokens)
+        pixels, upstream = image.astype(np.float32), np.ones_like(subject.grid)
+        methods: dict[str, Callable[[], object]] = {
+            "caption": lambda: caption_frames(model, [FrameRequest(image, maps=False)]),
+            "caption_with_maps": lambda: caption_frames(model, [FrameRequest(image)]),
+            "saliency": lambda: self._saliency(image, tokens),
+            "forward": lambda: model.encode_pixels(image[None]),
             "tensorflow_forward": lambda: np.asarray(self._forward(pixels[None])),
             "tensorflow_forward_and_backward": lambda: model.graphs.pixel_gradient(
                 pixels, upstream
             ),
-            "maps_of_a_given_caption": lambda: self._maps(picture, anchor.tokens),
+            "maps_of_given_caption": lambda: self._maps(image, tokens),
             "tf_keras_vis": self._word_by_word(subject),
         }
-        # Who goes first changes: what ran before leaves its marks in the caches.
-        names = list(ways)
-        self._turn = (self._turn + 1) % len(names)
-        timed = {name: _time(ways[name]) for name in names[self._turn :] + names[: self._turn]}
-        maps = follow(model, [View(picture)])[0].caption.timing_ms.maps
-        return {**timed, "maps": maps, "words": float(len(subject.words))}
+        # The first method changes, because what ran before affects the caches.
+        names = list(methods)
+        self._first = (self._first + 1) % len(names)
+        order = names[self._first :] + names[: self._first]
+        times = {name: _time(methods[name]) for name in order}
+        maps = caption_frames(model, [FrameRequest(image)])[0].caption.timing_ms.maps
+        return {**times, "maps": maps, "words": float(len(subject.words))}
 
-    def _saliency(self, picture: Picture, tokens: tuple[int, ...]) -> None:
-        """As a stream's newest caption gets it, whose grid is still known."""
-        subject = Subject(self._model, picture, tokens)
+    def _saliency(self, image: Image, tokens: tuple[int, ...]) -> None:
+        """Explain as for a stream's newest caption, whose grid is cached."""
+        subject = CaptionedImage(self._model, image, tokens)
         finish(METHODS["saliency"].explain(subject, Target("caption")))
 
-    def _maps(self, picture: Picture, tokens: tuple[int, ...]) -> None:
-        """From the pixels on, as a library does that knows of no caption before."""
-        grid = self._model.encode_pixels(picture[None])
-        told = self._model.retell(grid, [tokens])
-        live_maps(self._model.graphs, grid, [BeamCaption(*(part[0] for part in told))])
+    def _maps(self, image: Image, tokens: tuple[int, ...]) -> None:
+        """Explain from the pixels on, like a library without access to the beam search."""
+        grid = self._model.encode_pixels(image[None])
+        scores = self._model.rescore(grid, [tokens])
+        live_maps(self._model.graphs, grid, [BeamCaption(*(part[0] for part in scores))])
 
-    def _word_by_word(self, subject: Subject) -> Callable[[], object]:
-        """Grad-CAM of each word by tf-keras-vis; the model that it needs is made before."""
+    def _word_by_word(self, subject: CaptionedImage) -> Callable[[], object]:
+        """Prepare Grad-CAM of each word by tf-keras-vis; building its model is not timed."""
         layer = WordLogits(self._model.captioner.decoder, subject.words)
         gradcam = Gradcam(pixels_to_words(subject, layer), clone=False)
         last = self._model.captioner.encoder.layers[-1].name
@@ -115,11 +124,11 @@ class _Clock:
         return explain
 
 
-def _time(way: Callable[[], object]) -> float:
-    begun = time.perf_counter()
-    way()
-    return (time.perf_counter() - begun) * 1e3
+def _time(method: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    method()
+    return (time.perf_counter() - started) * 1e3
 
 
 if __name__ == "__main__":
-    asyncio.run(run_until_dismissed(run(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))))
+    asyncio.run(run_until_stopped(run(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))))

@@ -1,4 +1,4 @@
-"""How long the callbacks of a process's event loop run: while one does, nothing else happens."""
+"""Durations of the callbacks of an event loop; while one runs, the loop is blocked."""
 
 import asyncio
 import time
@@ -7,37 +7,36 @@ from typing import Any
 
 import numpy as np
 
-LONG_MS = 20.0
-"""No callback is to take longer."""
+MAX_CALLBACK_MS = 20.0
+"""Target for every callback."""
 
 _NAMED_MS = 5.0
-"""Those that take longer are told by name."""
-_MOST_NAMED = 20
+"""Callbacks that take longer are listed by name."""
+_MAX_NAMED = 20
 
 
 class CallbackTimes:
-    """Measures every callback of this process, by the clock and in its thread's CPU time.
+    """Measures every callback of this process, in wall-clock time and in its thread's CPU time.
 
-    The clock goes on while another thread or process has the core or the interpreter's lock; the
-    CPU time is what the callback itself used.
+    Wall-clock time also passes while another thread or process has the core or the interpreter's
+    lock; CPU time is used by the callback itself.
     """
 
     def __init__(self) -> None:
-        """Start measuring; it is never stopped."""
+        """Start to measure, until the process exits."""
         self._clear()
-        self._taken = False
+        self._skip_current = False
         run = asyncio.Handle._run
 
         def timed(handle: asyncio.Handle) -> None:
-            # Asked for before: the handle may forget it.
+            # Read beforehand, because running a handle may clear it.
             callback = handle._callback  # type: ignore[attr-defined]
-            begun, used = time.perf_counter(), time.thread_time()
+            started, used = time.perf_counter(), time.thread_time()
             run(handle)
             used = (time.thread_time() - used) * 1e3
-            wall = (time.perf_counter() - begun) * 1e3
-            if self._taken:
-                # This one was the benchmark's own.
-                self._taken = False
+            wall = (time.perf_counter() - started) * 1e3
+            if self._skip_current:
+                self._skip_current = False
                 return
             self._wall.append(wall)
             self._cpu.append(used)
@@ -47,29 +46,29 @@ class CallbackTimes:
         asyncio.Handle._run = timed  # type: ignore[method-assign, assignment]
 
     def take(self) -> dict[str, Any]:
-        """Return what was measured since the last time, in ms, as JSON values.
+        """Return the times since the last call, in ms, as JSON values.
 
-        The callback that calls this is left out.
+        The callback that calls this is excluded.
         """
         self._named.sort(reverse=True)
-        taken = {
-            "wall": _describe(self._wall),
-            "cpu": _describe(self._cpu),
+        times = {
+            "wall": _summarize(self._wall),
+            "cpu": _summarize(self._cpu),
             "longest": [
                 {"wall": round(wall, 2), "cpu": round(cpu, 2), "callback": name}
-                for wall, cpu, name in self._named[:_MOST_NAMED]
+                for wall, cpu, name in self._named[:_MAX_NAMED]
             ],
         }
         self._clear()
-        self._taken = True
-        return taken
+        self._skip_current = True
+        return times
 
     def _clear(self) -> None:
         self._wall, self._cpu = array("d"), array("d")
         self._named: list[tuple[float, float, str]] = []
 
 
-def _describe(times: "array[float]") -> dict[str, float]:
+def _summarize(times: "array[float]") -> dict[str, float]:
     if not times:
         return {"count": 0}
     values = np.asarray(times)
@@ -79,8 +78,8 @@ def _describe(times: "array[float]") -> dict[str, float]:
         "median": float(median),
         "p95": float(p95),
         "p99.9": float(p999),
-        "most": float(values.max()),
-        "long": int((values > LONG_MS).sum()),
+        "maximum": float(values.max()),
+        "too_long": int((values > MAX_CALLBACK_MS).sum()),
     }
 
 

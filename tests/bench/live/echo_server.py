@@ -1,4 +1,4 @@
-"""What the server is compared to: it decodes the video, encodes it again, and does nothing more."""
+"""The baseline server: it decodes the video and encodes it again."""
 
 import asyncio
 from typing import Any
@@ -7,14 +7,14 @@ from aiohttp import web
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
 from stream.ice.addresses import MediaAddresses
-from tests.bench.serving import HOST, serve
+from tests.bench.live.measured_server import HOST, serve
 
 
-class Echoes:
-    """All peers that hear themselves."""
+class Echo:
+    """Connections that return the video they receive."""
 
     def __init__(self) -> None:
-        """Begin with none."""
+        """Start without connections."""
         self._addresses = MediaAddresses(HOST)
         self._peers: set[RTCPeerConnection] = set()
 
@@ -27,42 +27,42 @@ class Echoes:
         peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self._peers.add(peer)
 
-        def echo(track: MediaStreamTrack) -> None:
+        def on_track(track: MediaStreamTrack) -> None:
             peer.addTrack(track)
 
-        async def part() -> None:
+        async def on_state_change() -> None:
             if peer.connectionState in ("closed", "failed"):
                 await peer.close()
                 self._peers.discard(peer)
 
-        peer.on("track", echo)
-        peer.on("connectionstatechange", part)
-        admitted = self._addresses.admit(offer["sdp"])
-        await peer.setRemoteDescription(RTCSessionDescription(admitted, offer["type"]))
+        peer.on("track", on_track)
+        peer.on("connectionstatechange", on_state_change)
+        sdp = self._addresses.filter_candidates(offer["sdp"])
+        await peer.setRemoteDescription(RTCSessionDescription(sdp, offer["type"]))
         await peer.setLocalDescription()
         answer = peer.localDescription
         return web.json_response({"sdp": answer.sdp, "type": answer.type})
 
     async def close(self, _: web.Application) -> None:
-        """Part from all."""
+        """Close all connections."""
         await asyncio.gather(*(peer.close() for peer in self._peers))
 
 
 async def main() -> None:
-    """Serve echoes."""
-    echoes = Echoes()
+    """Serve until stopped."""
+    echo = Echo()
     app = web.Application()
-    app.router.add_post("/offer", echoes.answer)
-    app.on_shutdown.append(echoes.close)
+    app.router.add_post("/offer", echo.answer)
+    app.on_shutdown.append(echo.close)
 
-    def tell() -> dict[str, Any]:
-        return {"sessions": len(echoes)}
+    def state() -> dict[str, Any]:
+        return {"sessions": len(echo)}
 
-    await serve(app, _at_once, tell)
+    await serve(app, _wait_ready, state)
 
 
-async def _at_once() -> None:
-    """An echo has nothing to load."""
+async def _wait_ready() -> None:
+    """Return at once; there is nothing to load."""
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
-"""The live benchmark's figures: the server's beside the echo's."""
+"""Figures of the live benchmark, with the echo server as the baseline."""
 
 import statistics
 
 from tests.bench.figures import Figure, Summary, Target
-from tests.bench.live_round import Round
+from tests.bench.live.callbacks import MAX_CALLBACK_MS
+from tests.bench.live.round import Round
 
 
 def live_figures(echo: list[Round], sightline: list[Round]) -> list[Figure]:
-    """Put together what the rounds against both servers measured, a pair of them side by side."""
+    """Compute the figures from rounds with the echo server and rounds with Sightline, in pairs."""
     return [
         *_video_figures(echo, sightline),
         *_caption_figures(echo, sightline),
@@ -27,7 +28,7 @@ def _video_figures(echo: list[Round], sightline: list[Round]) -> list[Figure]:
     return [
         Figure.over_rounds("returned frames", "1/s", rates, "echo", echo_rates),
         Figure.over_rounds(
-            "frame rate as a part of the echo's",
+            "frame rate relative to the echo",
             "",
             [[ours.returned_per_s / theirs.returned_per_s] for theirs, ours in pairs],
             "echo, 1/s",
@@ -35,21 +36,21 @@ def _video_figures(echo: list[Round], sightline: list[Round]) -> list[Figure]:
             Target(0.97, at_least=True),
         ),
         Figure.over_rounds(
-            "frames lost, of each round",
+            "lost frames per round",
             "",
             [[len(r.lost)] for r in sightline],
             "echo",
             [[len(r.lost)] for r in echo],
         ),
         Figure.over_rounds(
-            "delay of returned frames",
+            "round-trip delay of frames",
             "ms",
             [r.delays_ms for r in sightline],
             "echo",
             [r.delays_ms for r in echo],
         ),
         Figure.over_rounds(
-            "added delay at the median",
+            "added delay, median",
             "ms",
             [[ours - theirs] for ours, theirs in zip(medians, echo_medians, strict=True)],
             "echo's median",
@@ -57,7 +58,7 @@ def _video_figures(echo: list[Round], sightline: list[Round]) -> list[Figure]:
             Target(5.0),
         ),
         Figure.over_rounds(
-            "added delay at p95",
+            "added delay, p95",
             "ms",
             [[ours - theirs] for ours, theirs in zip(tails, echo_tails, strict=True)],
             "echo's p95",
@@ -74,58 +75,59 @@ def _caption_figures(echo: list[Round], sightline: list[Round]) -> list[Figure]:
             "captions",
             "1/s",
             [[r.captions_per_s] for r in sightline],
-            "asked for",
-            [[r.captions_asked_per_s] for r in sightline],
+            "configured",
+            [[r.configured_captions_per_s] for r in sightline],
         ),
         Figure.over_rounds(
-            "caption's age at the client",
+            "age of captions at the client",
             "ms",
             [r.ages_ms for r in sightline],
-            "since the server had it",
+            "since capture",
             since_capture,
-            Target(400.0, of="p95"),
+            Target(400.0, statistic="p95"),
         ),
         Figure.over_rounds(
-            "caption's age since the server had it",
+            "age of captions since capture",
             "ms",
             since_capture,
-            "preparing and captioning",
+            "preparation and captioning",
             [r.caption_timing_ms["total"] for r in sightline],
         ),
         Figure.over_rounds(
-            "from sending until the server has it",
+            "from sending to capture",
             "ms",
             [r.capture_ms for r in sightline],
-            "echo, there and back",
+            "echo, round trip",
             [r.delays_ms for r in echo],
         ),
     ]
 
 
 def _callback_figures(echo: list[Round], sightline: list[Round]) -> list[Figure]:
-    def of(rounds: list[Round], phase: str, clock: str, value: str) -> list[list[float]]:
-        return [[r.callbacks[phase][clock].get(value, 0.0)] for r in rounds]
+    def values(rounds: list[Round], phase: str, clock: str, key: str) -> list[list[float]]:
+        return [[r.callbacks[phase][clock].get(key, 0.0)] for r in rounds]
 
-    wanted = [
-        ("longest callback, streaming", "ms", "streaming", "wall", "most", Target(20.0, of="most")),
-        ("longest callback, streaming, CPU", "ms", "streaming", "cpu", "most", None),
-        ("callbacks' p99.9, streaming", "ms", "streaming", "wall", "p99.9", None),
-        ("callbacks' p99.9, streaming, CPU", "ms", "streaming", "cpu", "p99.9", None),
-        ("callbacks over 20 ms, streaming", "", "streaming", "wall", "long", None),
-        ("callbacks over 20 ms, streaming, CPU", "", "streaming", "cpu", "long", None),
-        ("longest callback, opening", "ms", "opening", "wall", "most", Target(20.0, of="most")),
-        ("longest callback, opening, CPU", "ms", "opening", "cpu", "most", None),
-        ("longest callback, closing", "ms", "closing", "wall", "most", Target(20.0, of="most")),
-        ("longest callback, closing, CPU", "ms", "closing", "cpu", "most", None),
+    limit = Target(MAX_CALLBACK_MS, statistic="maximum")
+    rows = [
+        ("longest callback, streaming", "ms", "streaming", "wall", "maximum", limit),
+        ("longest callback, streaming, CPU", "ms", "streaming", "cpu", "maximum", None),
+        ("p99.9 of callbacks, streaming", "ms", "streaming", "wall", "p99.9", None),
+        ("p99.9 of callbacks, streaming, CPU", "ms", "streaming", "cpu", "p99.9", None),
+        ("callbacks over 20 ms, streaming", "", "streaming", "wall", "too_long", None),
+        ("callbacks over 20 ms, streaming, CPU", "", "streaming", "cpu", "too_long", None),
+        ("longest callback, opening", "ms", "opening", "wall", "maximum", limit),
+        ("longest callback, opening, CPU", "ms", "opening", "cpu", "maximum", None),
+        ("longest callback, closing", "ms", "closing", "wall", "maximum", limit),
+        ("longest callback, closing, CPU", "ms", "closing", "cpu", "maximum", None),
     ]
     return [
         Figure.over_rounds(
             name,
             unit,
-            of(sightline, phase, clock, value),
+            values(sightline, phase, clock, key),
             "echo",
-            of(echo, phase, clock, value),
+            values(echo, phase, clock, key),
             target,
         )
-        for name, unit, phase, clock, value, target in wanted
+        for name, unit, phase, clock, key, target in rows
     ]

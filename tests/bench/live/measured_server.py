@@ -1,4 +1,4 @@
-"""A server of the benchmark: an application on the loopback, measured from inside."""
+"""A server that reports its state and the durations of its event loop's callbacks."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,35 +6,42 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.bench.callbacks import CallbackTimes
-from tests.bench.orders import Order, run_until_dismissed, say
+from tests.bench.live.callbacks import CallbackTimes
+from tests.support.child_process import Message, run_until_stopped, send
 
 HOST = "127.0.0.1"
 
 
 async def serve(
-    app: web.Application, ready: Callable[[], Awaitable[None]], tell: Callable[[], dict[str, Any]]
+    app: web.Application,
+    wait_ready: Callable[[], Awaitable[None]],
+    state: Callable[[], dict[str, Any]],
 ) -> None:
-    """Serve until dismissed.
+    """Serve an application on a free port until stopped.
 
-    Says its `url` when it can be used. Asked to tell its `callbacks`, it answers with how long they
-    took since the last time; asked to tell its `state`, with what `tell` returns.
+    Sends `url` when ready. The request `{"get": "callbacks"}` returns the times since the last such
+    request, `{"get": "state"}` the result of `state`.
+
+    Args:
+        app: The application.
+        wait_ready: Awaited before the URL is sent.
+        state: Returns the state as JSON values.
     """
     callbacks = CallbackTimes()
 
-    def obey(order: Order) -> None:
-        say(**(callbacks.take() if order["tell"] == "callbacks" else tell()))
+    def on_message(message: Message) -> None:
+        send(**(callbacks.take() if message["get"] == "callbacks" else state()))
 
-    await run_until_dismissed(_serve(app, ready), obey)
+    await run_until_stopped(_serve(app, wait_ready), on_message)
 
 
-async def _serve(app: web.Application, ready: Callable[[], Awaitable[None]]) -> None:
+async def _serve(app: web.Application, wait_ready: Callable[[], Awaitable[None]]) -> None:
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
         await web.TCPSite(runner, HOST, 0).start()
-        await ready()
-        say(url=f"http://{HOST}:{runner.addresses[0][1]}")
+        await wait_ready()
+        send(url=f"http://{HOST}:{runner.addresses[0][1]}")
         await asyncio.Event().wait()
     finally:
         await runner.cleanup()

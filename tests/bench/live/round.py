@@ -1,4 +1,4 @@
-"""What one round of the live benchmark measured."""
+"""Measurements of one round of the live benchmark."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,39 +8,48 @@ from tests.bench.figures import Summary
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One round against one server."""
+    """One round with one server.
+
+    Attributes:
+        server: Name of the server.
+        load_average: Load average before the round.
+        delays_ms: Round-trip delay of each frame that was sent in the round and returned.
+        returned_per_s: Returned frames per second.
+        sent: Frames that were sent.
+        lost: Numbers of frames that were not returned.
+        skipped: Frames that the client was too late to send.
+        unreadable: Returned frames with a damaged number.
+        ages_ms: Age of each received caption since its frame was sent.
+        ages_since_capture_ms: The same since the server captured the frame.
+        capture_ms: Time from the sending of each such frame to its capture.
+        caption_timing_ms: Reported time of each caption, by part and in `total`.
+        captions_per_s: Received captions per second.
+        configured_captions_per_s: Configured captions per second.
+        callbacks: Times of the server's callbacks by phase: opening, streaming, closing.
+        cpu_s: CPU seconds of each process during the round.
+        engine_restarts: Restarts of the engine.
+    """
 
     server: str
     load_average: list[float]
-    """Before the round."""
     delays_ms: list[float]
-    """Of each picture that was sent in the measured time and came back."""
     returned_per_s: float
     sent: int
     lost: list[int]
-    """Numbers that never came back."""
     skipped: int
-    """Pictures that the client was too busy to send."""
     unreadable: int
-    """Pictures that came with a damaged number."""
     ages_ms: list[float]
-    """Of each caption that came in the measured time, since its picture was sent."""
     ages_since_capture_ms: list[float]
-    """Of the same, since the server had the picture."""
     capture_ms: list[float]
-    """From the sending of each such picture until the server had it."""
     caption_timing_ms: dict[str, list[float]]
-    """What the server says that each caption took, by part, and in `total`."""
     captions_per_s: float
-    captions_asked_per_s: float
+    configured_captions_per_s: float
     callbacks: dict[str, Any]
-    """Of the server's event loop, by phase: opening, streaming, closing."""
     cpu_s: dict[str, float]
-    """Used in the measured time by each process."""
     engine_restarts: int
 
     def to_json(self) -> dict[str, Any]:
-        """Return the round as JSON values, with summaries in place of samples."""
+        """Return the round as JSON values, with summaries instead of samples."""
         values: dict[str, Any] = {}
         for name in self.__slots__:
             value = getattr(self, name)

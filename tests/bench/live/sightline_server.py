@@ -1,59 +1,59 @@
-"""The server under test: `python -m tests.bench.sightline_server CAPTIONER`."""
+"""The measured server: `python -m tests.bench.live.sightline_server CAPTIONER`."""
 
 import asyncio
 import sys
 from pathlib import Path
 from typing import Any
 
-from stream.sources.intake import Intake
-from stream.video.frame import Frame
-from tests.bench.client import TICKS
-from tests.bench.frame_number import read
-from tests.bench.serving import HOST, serve
+from stream.sources.ingest import Ingest
+from stream.video import Frame
+from tests.bench.live.measured_server import HOST, serve
+from tests.support.load.frame_number import read_number
+from tests.support.load.round_trip_client import TICKS_PER_FRAME
 from web.app import create_app
 from web.keys import ENGINE, SESSIONS
 from web.settings.server import read_settings
 
 
-class FirstPictures:
-    """Finds out how far the server's timestamps are behind the client's.
+class TimestampOffset:
+    """Difference between the client's timestamps and the server's.
 
-    A receiver of aiortc counts them from the first picture that it gets, and which one that is,
-    only its number tells. It is read once in a session.
+    aiortc's receiver counts from the first frame that it receives, which only the number drawn into
+    that frame identifies. It is read once per session.
     """
 
-    behind = 0
+    ticks = 0
     """Of the newest session, in 1/90000 s."""
 
     def __init__(self) -> None:
-        """Look at the first picture of every intake from now on."""
-        self._seen: Intake | None = None
-        put = Intake.put
+        """Inspect the first frame of every ingest from now on."""
+        self._ingest: Ingest | None = None
+        put = Ingest.put
 
-        def look(intake: Intake, frame: Frame) -> None:
-            if intake is not self._seen and (number := read(frame.image)) is not None:
-                self._seen = intake
-                self.behind = number * TICKS - (frame.image.pts or 0)
-            put(intake, frame)
+        def inspect(ingest: Ingest, frame: Frame) -> None:
+            if ingest is not self._ingest and (number := read_number(frame.image)) is not None:
+                self._ingest = ingest
+                self.ticks = number * TICKS_PER_FRAME - (frame.image.pts or 0)
+            put(ingest, frame)
 
-        Intake.put = look  # type: ignore[method-assign, assignment]
+        Ingest.put = inspect  # type: ignore[method-assign, assignment]
 
 
 async def main(captioner: Path) -> None:
     """Serve the application as `server.py` does."""
     app = create_app(read_settings(None, {"captioner": captioner, "host": HOST}))
-    first = FirstPictures()
+    offset = TimestampOffset()
 
-    def tell() -> dict[str, Any]:
+    def state() -> dict[str, Any]:
         engine = app[ENGINE]
         return {
             "sessions": len(app[SESSIONS]),
-            "behind": first.behind,
+            "timestamp_offset": offset.ticks,
             "engine": engine.pid,
             "engine_starts": engine.starts,
         }
 
-    await serve(app, lambda: app[ENGINE].wait_loaded(), tell)
+    await serve(app, lambda: app[ENGINE].wait_loaded(), state)
 
 
 if __name__ == "__main__":

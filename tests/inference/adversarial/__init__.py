@@ -1,1 +1,1 @@
-"""Tests of the adversarial analysis."""
+"""Tests of `inference.adversarial`."""

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.adversarial.findings import Edit, diff_words, edit_count, kept_places
+from inference.adversarial.findings import WordEdit, diff_words, edit_count, kept_places
 
 CAPTIONS = st.lists(st.sampled_from(["a", "dog", "cat", "runs", "grass"]), max_size=8)
 
@@ -12,28 +12,28 @@ def test_each_word_is_kept_substituted_inserted_or_deleted() -> None:
 
     assert diff_words(before, after) in (
         (
-            Edit("kept", "a", "a"),
-            Edit("substituted", "dog", "small"),
-            Edit("inserted", "", "cat"),
-            Edit("kept", "runs", "runs"),
-            Edit("kept", "through", "through"),
-            Edit("deleted", "the", ""),
-            Edit("kept", "grass", "grass"),
+            WordEdit("kept", "a", "a"),
+            WordEdit("substituted", "dog", "small"),
+            WordEdit("inserted", "", "cat"),
+            WordEdit("kept", "runs", "runs"),
+            WordEdit("kept", "through", "through"),
+            WordEdit("deleted", "the", ""),
+            WordEdit("kept", "grass", "grass"),
         ),
         (
-            Edit("kept", "a", "a"),
-            Edit("inserted", "", "small"),
-            Edit("substituted", "dog", "cat"),
-            Edit("kept", "runs", "runs"),
-            Edit("kept", "through", "through"),
-            Edit("deleted", "the", ""),
-            Edit("kept", "grass", "grass"),
+            WordEdit("kept", "a", "a"),
+            WordEdit("inserted", "", "small"),
+            WordEdit("substituted", "dog", "cat"),
+            WordEdit("kept", "runs", "runs"),
+            WordEdit("kept", "through", "through"),
+            WordEdit("deleted", "the", ""),
+            WordEdit("kept", "grass", "grass"),
         ),
     )
 
 
 @given(CAPTIONS, CAPTIONS)
-def test_the_edits_lead_from_one_to_the_other(before: list[str], after: list[str]) -> None:
+def test_edits_transform_one_caption_into_the_other(before: list[str], after: list[str]) -> None:
     edits = diff_words(before, after)
 
     assert [edit.before for edit in edits if edit.kind != "inserted"] == before
@@ -43,18 +43,18 @@ def test_the_edits_lead_from_one_to_the_other(before: list[str], after: list[str
 
 
 @given(CAPTIONS, CAPTIONS)
-def test_there_are_as_few_as_a_plain_recursion_finds(before: list[str], after: list[str]) -> None:
+def test_edit_count_is_the_levenshtein_distance(before: list[str], after: list[str]) -> None:
     assert edit_count(diff_words(before, after)) == distance(tuple(before), tuple(after))
     assert edit_count(diff_words(after, before)) == edit_count(diff_words(before, after))
 
 
 @given(CAPTIONS)
-def test_a_caption_is_kept_by_itself(caption: list[str]) -> None:
+def test_identical_captions_keep_every_word(caption: list[str]) -> None:
     assert kept_places(diff_words(caption, caption)) == frozenset(range(len(caption)))
 
 
 @given(CAPTIONS, CAPTIONS)
-def test_what_is_kept_is_there_in_both(before: list[str], after: list[str]) -> None:
+def test_kept_words_are_in_both_captions_in_order(before: list[str], after: list[str]) -> None:
     kept = sorted(kept_places(diff_words(before, after)))
 
     rest = iter(after)
@@ -62,7 +62,7 @@ def test_what_is_kept_is_there_in_both(before: list[str], after: list[str]) -> N
 
 
 def distance(before: tuple[str, ...], after: tuple[str, ...]) -> int:
-    """Levenshtein's, row by row."""
+    """Compute the Levenshtein distance row by row."""
     row = list(range(len(after) + 1))
     for i, word in enumerate(before, 1):
         last, row[0] = row[0], i

@@ -1,1 +1,1 @@
-"""Tests of inference.captioning."""
+"""Tests of `inference.captioning`."""

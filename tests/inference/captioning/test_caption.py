@@ -1,27 +1,25 @@
-"""Tests of what is left of a doubtful caption."""
-
 import pytest
 
-from inference.captioning.caption import Caption, Tag, Timing, Word, without_doubt
+from inference.captioning.caption import Caption, Tag, Timing, Word, low_confidence_fallback
 
 
-def made(text: str, probabilities: list[float], tags: tuple[Tag, ...] = ()) -> Caption:
+def make(text: str, probabilities: list[float], tags: tuple[Tag, ...] = ()) -> Caption:
     words = [Word(w, p, ()) for w, p in zip(text.lower().split(), probabilities, strict=True)]
     return Caption(text, 0.2, tuple(words), tags, None, "", False, Timing(1, 1))
 
 
-def test_tags_are_said_where_there_are_any() -> None:
+def test_the_fallback_is_the_tags_if_there_are_any() -> None:
     tags = (Tag("laptop", 0.9), Tag("desk", 0.8))
 
-    left = without_doubt(made("A man in a shirt", [0.9] * 5, tags), beginning=0.3)
+    fallback = low_confidence_fallback(make("A man in a shirt", [0.9] * 5, tags), threshold=0.3)
 
-    assert (left.text, left.fallback, left.words) == ("laptop, desk", "tags", ())
-    assert left.guess == "A man in a shirt"
-    assert left.tags == tags
+    assert (fallback.text, fallback.fallback, fallback.words) == ("laptop, desk", "tags", ())
+    assert fallback.guess == "A man in a shirt"
+    assert fallback.tags == tags
 
 
 @pytest.mark.parametrize(
-    ("text", "probabilities", "left"),
+    ("text", "probabilities", "beginning"),
     [
         ("A man in a shirt", [0.9, 0.8, 0.9, 0.2, 0.1], "A man"),
         (
@@ -32,16 +30,16 @@ def test_tags_are_said_where_there_are_any() -> None:
         ("Two brown dogs running in snow", [0.9, 0.9, 0.9, 0.4, 0.2, 0.1], "Two brown dogs"),
     ],
 )
-def test_sure_beginning_is_said_without_tags(
-    text: str, probabilities: list[float], left: str
+def test_the_fallback_without_tags_is_the_likely_beginning(
+    text: str, probabilities: list[float], beginning: str
 ) -> None:
-    said = without_doubt(made(text, probabilities), beginning=0.3)
+    fallback = low_confidence_fallback(make(text, probabilities), threshold=0.3)
 
-    assert (said.text, said.fallback, said.guess) == (left, "shorter", text)
-    assert [word.text for word in said.words] == left.lower().split()
+    assert (fallback.text, fallback.fallback, fallback.guess) == (beginning, "shorter", text)
+    assert [word.text for word in fallback.words] == beginning.lower().split()
 
 
-def test_nothing_is_said_when_nothing_is_sure() -> None:
-    left = without_doubt(made("A man in a shirt", [0.2] * 5), beginning=0.3)
+def test_the_fallback_is_empty_when_nothing_is_likely() -> None:
+    fallback = low_confidence_fallback(make("A man in a shirt", [0.2] * 5), threshold=0.3)
 
-    assert (left.text, left.words, left.guess) == ("", (), "A man in a shirt")
+    assert (fallback.text, fallback.words, fallback.guess) == ("", (), "A man in a shirt")

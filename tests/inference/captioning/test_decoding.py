@@ -2,21 +2,27 @@ import numpy as np
 import pytest
 
 from inference.captioning.caption import Caption, Fallback, Timing
-from inference.captioning.decoding import Reader
-from models.calibration.confidence import EVIDENCE, Doubt
+from inference.captioning.decoding import CaptionBuilder
+from models.calibration.confidence import CONFIDENCE_FEATURES, ConfidenceCalibration
 from models.captioner.beam_search import BeamCaption
-from models.language.vocabulary import END, PAD, SPECIAL_WORDS, Vocabulary
-from tests.support.captions import shorter, sure
+from models.language import END, PAD, SPECIAL_WORDS, Vocabulary
+from tests.support.captions import confident_caption, shorter_fallback
 
 VOCABULARY = Vocabulary([*SPECIAL_WORDS, "a", "dog", "runs"])
 GRID = np.ones((2, 2, 3), np.float32)
-WHOLE, DOUBTED = sure("A dog runs"), shorter("A dog", "A dog runs")
-SURE = 0.5
-"""What every caption's confidence is."""
+WHOLE, FALLBACK = confident_caption("A dog runs"), shorter_fallback("A dog", "A dog runs")
+CONFIDENCE = 0.5
+"""Of every caption."""
 
 
-def read(threshold: float, before: Caption | None) -> Fallback | None:
-    doubt = Doubt(1.0, (0.0,) * len(EVIDENCE), offset=0.0, threshold=threshold, beginning=1.0)
+def fallback(threshold: float, previous: Caption | None) -> Fallback | None:
+    calibration = ConfidenceCalibration(
+        1.0,
+        (0.0,) * len(CONFIDENCE_FEATURES),
+        offset=0.0,
+        threshold=threshold,
+        prefix_threshold=1.0,
+    )
     tokens = np.array([4, 5, 6, END, PAD], np.int32)
     log_probs = np.where(tokens == PAD, 0, np.log(0.8)).astype(np.float32)
     found = BeamCaption(
@@ -28,22 +34,24 @@ def read(threshold: float, before: Caption | None) -> Fallback | None:
         scores=log_probs[:1],
         hidden=log_probs[:, None],
     )
-    caption = Reader(VOCABULARY, doubt).read(found, GRID, (), Timing(0.0, 0.0), before)
-    assert caption.confidence == SURE
+    caption = CaptionBuilder(VOCABULARY, calibration).build(
+        found, GRID, (), Timing(0.0, 0.0), previous
+    )
+    assert caption.confidence == CONFIDENCE
     assert (caption.guess or caption.text) == "A dog runs"
     return caption.fallback
 
 
-@pytest.mark.parametrize("before", [None, WHOLE, DOUBTED])
-def test_what_is_far_from_the_threshold_is_doubted_or_said_whatever_was_before(
-    before: Caption | None,
+@pytest.mark.parametrize("previous", [None, WHOLE, FALLBACK])
+def test_far_from_the_threshold_the_previous_caption_does_not_matter(
+    previous: Caption | None,
 ) -> None:
-    assert read(SURE - 0.2, before) is None
-    assert read(SURE + 0.2, before) == "tags"
+    assert fallback(CONFIDENCE - 0.2, previous) is None
+    assert fallback(CONFIDENCE + 0.2, previous) == "tags"
 
 
 @pytest.mark.parametrize("away", [-0.05, 0.05])
-def test_a_caption_near_the_threshold_stays_what_it_was(away: float) -> None:
-    assert read(SURE + away, WHOLE) is None
-    assert read(SURE + away, DOUBTED) == "tags"
-    assert read(SURE + away, None) == (None if away < 0 else "tags")
+def test_near_the_threshold_a_caption_keeps_its_fallback_or_lack_of_one(away: float) -> None:
+    assert fallback(CONFIDENCE + away, WHOLE) is None
+    assert fallback(CONFIDENCE + away, FALLBACK) == "tags"
+    assert fallback(CONFIDENCE + away, None) == (None if away < 0 else "tags")

@@ -5,7 +5,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from inference.captioning.lite_encoder import LiteEncoder, identity, lite_encoder
+from inference.captioning.lite_encoder import (
+    LiteEncoder,
+    encoder_digest,
+    lite_encoder,
+)
 from inference.quantize import to_int8
 from models.captioner.captioner import Captioner
 from models.checkpoint import load
@@ -20,11 +24,11 @@ def shipped() -> Captioner:
 
 
 def test_grids_are_those_that_tensorflow_computes(shipped: Captioner) -> None:
-    pictures = photographs(shipped.config.image_size)
+    images = photographs(shipped.config.image_size)
 
-    grids = lite_encoder(shipped.encoder, threads=2)(pictures)
+    grids = lite_encoder(shipped.encoder, threads=2)(images)
 
-    expected = np.asarray(shipped.encoder(pictures.astype(np.float32)))
+    expected = np.asarray(shipped.encoder(images.astype(np.float32)))
     assert grids.shape == expected.shape
     assert grids.dtype == np.float32
     assert expected.std() > 0.3
@@ -33,11 +37,11 @@ def test_grids_are_those_that_tensorflow_computes(shipped: Captioner) -> None:
 
 
 def test_tensorflows_gradient_is_that_of_what_litert_computes(shipped: Captioner) -> None:
-    picture = photographs(shipped.config.image_size)[:1].astype(np.float32)
+    image = photographs(shipped.config.image_size)[:1].astype(np.float32)
     encode = lite_encoder(shipped.encoder, threads=2)
     random = np.random.default_rng(0)
     weight = random.normal(size=shipped.encoder.output_shape[1:])
-    pixels = tf.constant(picture)
+    pixels = tf.constant(image)
     with tf.GradientTape() as tape:
         tape.watch(pixels)
         weighted = tf.reduce_sum(shipped.encoder(pixels) * weight)
@@ -45,23 +49,25 @@ def test_tensorflows_gradient_is_that_of_what_litert_computes(shipped: Captioner
 
     # A step up the gradient, small against where the activations bend.
     step = gradient * (0.02 / np.abs(gradient).max())
-    change = ((encode(picture + step) - encode(picture - step)) * weight).sum()
+    change = ((encode(image + step) - encode(image - step)) * weight).sum()
 
     np.testing.assert_allclose(change, 2 * (gradient * step).sum(), rtol=0.1)
 
 
-def test_a_batch_is_its_pictures_one_by_one(captioner: Captioner, own_cache: Path) -> None:
+def test_a_batch_equals_its_images_one_by_one(captioner: Captioner, empty_cache: Path) -> None:
     encode = lite_encoder(captioner.encoder, threads=1)
-    pictures = photographs(SIDE)
+    images = photographs(SIDE)
 
-    together = encode(pictures)
+    together = encode(images)
 
-    alone = np.concatenate([encode(picture[None]) for picture in pictures])
+    alone = np.concatenate([encode(image[None]) for image in images])
     np.testing.assert_array_equal(together, alone)
     assert together.std(axis=0).max() > 0.1
 
 
-def test_grids_outlive_the_next_call(captioner: Captioner, own_cache: Path) -> None:
+def test_grids_are_not_overwritten_by_the_next_call(
+    captioner: Captioner, empty_cache: Path
+) -> None:
     encode = lite_encoder(captioner.encoder, threads=1)
     first, second = photographs(SIDE)[:2]
 
@@ -72,52 +78,52 @@ def test_grids_outlive_the_next_call(captioner: Captioner, own_cache: Path) -> N
     np.testing.assert_array_equal(grid, kept)
 
 
-def test_a_conversion_is_read_back_the_next_time(captioner: Captioner, own_cache: Path) -> None:
-    pictures = photographs(SIDE)
-    first = lite_encoder(captioner.encoder, threads=1)(pictures)
-    (file,) = (path for path in own_cache.rglob("*") if path.is_file())
+def test_a_cached_conversion_is_read_back(captioner: Captioner, empty_cache: Path) -> None:
+    images = photographs(SIDE)
+    first = lite_encoder(captioner.encoder, threads=1)(images)
+    (file,) = (path for path in empty_cache.rglob("*") if path.is_file())
     written = file.stat().st_ino
 
-    again = lite_encoder(captioner.encoder, threads=1)(pictures)
+    again = lite_encoder(captioner.encoder, threads=1)(images)
 
     np.testing.assert_array_equal(again, first)
-    assert [path.stat().st_ino for path in own_cache.rglob("*") if path.is_file()] == [written]
+    assert [path.stat().st_ino for path in empty_cache.rglob("*") if path.is_file()] == [written]
 
 
-def test_other_weights_or_layers_are_another_conversion() -> None:
+def test_other_weights_or_layers_have_another_digest() -> None:
     encoder = make_encoder("efficientnet-lite0", SIDE)
-    first = identity(encoder)
-    assert identity(encoder) == first
+    first = encoder_digest(encoder)
+    assert encoder_digest(encoder) == first
 
     kernel = encoder.get_layer("head").kernel
     kernel.assign_add(np.full(kernel.shape, 1e-3))
-    assert identity(encoder) != first
+    assert encoder_digest(encoder) != first
     kernel.assign_sub(np.full(kernel.shape, 1e-3))
 
     larger = make_encoder("efficientnet-lite0", SIDE + 32)
     larger.set_weights(encoder.get_weights())
-    assert identity(larger) != identity(encoder)
+    assert encoder_digest(larger) != encoder_digest(encoder)
 
 
-def test_keras_own_encoders_are_converted_too(own_cache: Path) -> None:
+def test_keras_own_encoders_are_converted_too(empty_cache: Path) -> None:
     keras.utils.set_random_seed(0)
     encoder = make_encoder("efficientnetv2-b0", SIDE)
-    pictures = photographs(SIDE)
+    images = photographs(SIDE)
 
-    grids = lite_encoder(encoder, threads=1)(pictures)
+    grids = lite_encoder(encoder, threads=1)(images)
 
-    expected = np.asarray(encoder(pictures.astype(np.float32)))
+    expected = np.asarray(encoder(images.astype(np.float32)))
     assert expected.std() > 0
     np.testing.assert_allclose(grids, expected, atol=1e-4 * np.abs(expected).max())
 
 
 @pytest.mark.filterwarnings("ignore:Statistics for quantized inputs")
 def test_int8_grids_are_near_those_in_float32(shipped: Captioner) -> None:
-    pictures = photographs(shipped.config.image_size)
+    images = photographs(shipped.config.image_size)
 
-    grids = LiteEncoder(to_int8(shipped.encoder, pictures), threads=2)(pictures)
+    grids = LiteEncoder(to_int8(shipped.encoder, images), threads=2)(images)
 
-    expected = np.asarray(shipped.encoder(pictures.astype(np.float32)))
+    expected = np.asarray(shipped.encoder(images.astype(np.float32)))
     assert grids.shape == expected.shape
     assert grids.dtype == np.float32
     # Measured: a fifth of the mean, and a correlation of 0.98.

@@ -8,58 +8,62 @@ import pytest
 from numpy.typing import NDArray
 
 from inference.captioning.model import CaptionModel
-from inference.captioning.steadiness import NEWS_GAIN, Anchor, Followed, View
-from inference.captioning.stream_captions import follow
+from inference.captioning.stream_captions import caption_frames
+from inference.captioning.stream_state import (
+    NEW_CONTENT_GAIN,
+    FrameRequest,
+    FrameResult,
+    StreamState,
+)
+from inference.explanations.captioned_image import CaptionedImage
 from inference.explanations.methods import METHODS
-from inference.explanations.subject import Subject
 from inference.explanations.target import Target
 from inference.progress import finish
-from models.calibration.confidence import EVIDENCE, Doubt
+from models.calibration.confidence import CONFIDENCE_FEATURES, ConfidenceCalibration
 from models.captioner.beam_search import BeamCaption
 from models.checkpoint import read_card, write_card
-from models.language.content_words import content_words
-from models.language.vocabulary import END
+from models.language import END, content_words
 from tests.inference.conftest import photographs
-from tests.support.camera import PHOTOGRAPHS, photograph
+from tests.support.simulated_camera import PHOTOGRAPHS, photograph
 from web.settings.server import DEFAULT_CAPTIONER
 
-Picture = NDArray[np.uint8]
-PICTURES = [photograph(file) for file in PHOTOGRAPHS]
+Frame = NDArray[np.uint8]
+FRAMES = [photograph(file) for file in PHOTOGRAPHS]
 
 
 @pytest.fixture(scope="module")
 def model() -> CaptionModel:
-    """The shipped captioner: one that never learnt to look tells all pictures alike."""
+    """The shipped captioner, as an untrained one captions all images alike."""
     return CaptionModel(DEFAULT_CAPTIONER)
 
 
-def look(model: CaptionModel, image: Picture, anchor: Anchor | None = None) -> Followed:
-    return follow(model, [View(image, anchor)])[0]
+def caption(model: CaptionModel, image: Frame, state: StreamState | None = None) -> FrameResult:
+    return caption_frames(model, [FrameRequest(image, state)])[0]
 
 
-def look_afresh(model: CaptionModel, image: Picture, anchor: Anchor) -> Followed:
-    return follow(model, [View(image, anchor, afresh=True)])[0]
+def refresh(model: CaptionModel, image: Frame, state: StreamState) -> FrameResult:
+    return caption_frames(model, [FrameRequest(image, state, refresh=True)])[0]
 
 
 @pytest.fixture(scope="module")
-def hesitant(model: CaptionModel) -> tuple[Picture, Anchor]:
-    """A picture, and an anchor whose caption is less likely than the one that is found."""
-    rivals = [rival for image in PICTURES for rival in _rivals(model, image)]
-    # Not a tie, which noise would break; and said whole, so that there are words to look at.
+def rival(model: CaptionModel) -> tuple[Frame, StreamState]:
+    """A frame, and a state whose caption is slightly less probable than the one that is found."""
+    rivals = [each for image in FRAMES for each in _rivals(model, image)]
+    # The largest gain below the margin, as noise would break a tie; and without a fallback.
     fitting = [
-        (gain, image, anchor)
-        for gain, image, anchor in rivals
-        if gain < NEWS_GAIN / 2 and anchor.caption.fallback is None
+        (gain, image, state)
+        for gain, image, state in rivals
+        if gain < NEW_CONTENT_GAIN / 2 and state.caption.fallback is None
     ]
-    _, image, anchor = max(fitting, key=lambda rival: rival[0])
-    return image, anchor
+    _, image, state = max(fitting, key=lambda each: each[0])
+    return image, state
 
 
-def _rivals(model: CaptionModel, image: Picture) -> Iterator[tuple[float, Picture, Anchor]]:
-    """Captions of other content, and by how much the one that is found is likelier per word."""
-    found = look(model, image).anchor
+def _rivals(model: CaptionModel, image: Frame) -> Iterator[tuple[float, Frame, StreamState]]:
+    """Yield captions of other content, and the gain per word of the one that is found over them."""
+    found = caption(model, image).state
     grid = model.encode([image])
-    best = _row(model.retell(grid, [found.tokens]))
+    best = _row(model.rescore(grid, [found.tokens]))
     for position in range(len(found.tokens) - 1):
         for other in best.alternative_tokens[position].tolist():
             tokens = (*found.tokens[:position], other, *found.tokens[position + 1 :])
@@ -67,241 +71,245 @@ def _rivals(model: CaptionModel, image: Picture) -> Iterator[tuple[float, Pictur
                 content_words(model.text(np.array(each))) for each in (found.tokens, tokens)
             }
             if len(contents) == 2 and other != END:
-                told = _row(model.retell(grid, [tokens]))
-                gain = (best.search_log_probs.sum() - told.search_log_probs.sum()) / len(tokens)
-                caption = model.read(told, grid[0], found.caption.timing_ms)
-                yield float(gain), image, replace(found, caption=caption, tokens=tokens)
+                rescored = _row(model.rescore(grid, [tokens]))
+                difference = best.search_log_probs.sum() - rescored.search_log_probs.sum()
+                built = model.build_caption(rescored, grid[0], found.caption.timing_ms)
+                state = replace(found, caption=built, tokens=tokens)
+                yield float(difference / len(tokens)), image, state
 
 
 def _row(captions: BeamCaption) -> BeamCaption:
     return BeamCaption(*(part[0] for part in captions))
 
 
-def noisy(image: Picture, by: float) -> Picture:
+def noisy(image: Frame, by: float) -> Frame:
     noise = np.random.default_rng(0).normal(0, by, image.shape)
     return np.clip(image + noise, 0, 255).astype(np.uint8)
 
 
-def test_a_first_picture_is_captioned_as_it_would_be_alone(model: CaptionModel) -> None:
-    for image in PICTURES:
-        followed = look(model, image)
+def test_a_first_frame_is_captioned_like_a_single_image(model: CaptionModel) -> None:
+    for image in FRAMES:
+        result = caption(model, image)
         alone = model.caption(image)
-        assert followed.caption == replace(alone, timing_ms=followed.caption.timing_ms)
-        assert not followed.caption.kept
+        assert result.caption == replace(alone, timing_ms=result.caption.timing_ms)
+        assert not result.caption.kept
 
 
-def test_where_nothing_moved_the_caption_is_kept_and_nothing_searched_for(
+def test_on_a_still_scene_the_caption_is_kept_without_a_search(
     model: CaptionModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = look(model, PICTURES[0])
+    first = caption(model, FRAMES[0])
     monkeypatch.delattr(CaptionModel, "search")
-    second = look(model, noisy(PICTURES[0], 3), first.anchor)
+    second = caption(model, noisy(FRAMES[0], 3), first.state)
 
     assert second.caption.kept
-    assert second.anchor is first.anchor
+    assert second.state is first.state
     assert second.caption == replace(first.caption, kept=True, timing_ms=second.caption.timing_ms)
 
 
-def test_a_fresh_look_may_be_asked_for_where_nothing_moved(model: CaptionModel) -> None:
-    first = look(model, PICTURES[0])
-    second = look_afresh(model, PICTURES[0], first.anchor)
+def test_a_refresh_searches_on_a_still_scene(model: CaptionModel) -> None:
+    first = caption(model, FRAMES[0])
+    second = refresh(model, FRAMES[0], first.state)
 
     assert not second.caption.kept
     assert second.caption.text == first.caption.text
 
 
-def test_another_scene_is_captioned_as_it_would_be_alone(model: CaptionModel) -> None:
-    for before, now in pairwise(PICTURES):
-        followed = look(model, now, look(model, before).anchor)
-        assert followed.caption.text == model.caption(now).text
-        assert not followed.caption.kept
+def test_another_scene_is_captioned_like_a_single_image(model: CaptionModel) -> None:
+    for before, now in pairwise(FRAMES):
+        result = caption(model, now, caption(model, before).state)
+        assert result.caption.text == model.caption(now).text
+        assert not result.caption.kept
 
 
-def test_a_caption_that_is_hardly_likelier_takes_no_place(
-    model: CaptionModel, hesitant: tuple[Picture, Anchor]
+def test_a_caption_that_is_hardly_more_probable_does_not_replace(
+    model: CaptionModel, rival: tuple[Frame, StreamState]
 ) -> None:
-    image, anchor = hesitant
-    followed = look_afresh(model, image, anchor)
+    image, state = rival
+    result = refresh(model, image, state)
 
-    assert followed.caption.text == anchor.caption.text
-    assert not followed.caption.kept
-    assert followed.anchor.tokens == anchor.tokens
+    assert result.caption.text == state.caption.text
+    assert not result.caption.kept
+    assert result.state.tokens == state.tokens
 
 
-def test_words_that_stay_are_as_sure_as_the_new_picture_makes_them(
-    model: CaptionModel, hesitant: tuple[Picture, Anchor]
+def test_a_caption_that_stays_has_the_probabilities_of_the_new_frame(
+    model: CaptionModel, rival: tuple[Frame, StreamState]
 ) -> None:
-    image, anchor = hesitant
-    same = look_afresh(model, image, anchor).caption
-    other = look_afresh(model, noisy(image, 4), anchor).caption
+    image, state = rival
+    same = refresh(model, image, state).caption
+    other = refresh(model, noisy(image, 4), state).caption
 
-    probs = [[word.prob for word in each.words] for each in (anchor.caption, same, other)]
-    assert same.text == other.text == anchor.caption.text
+    probs = [[word.prob for word in each.words] for each in (state.caption, same, other)]
+    assert same.text == other.text == state.caption.text
     assert probs[1] == pytest.approx(probs[0], abs=2e-3)
     assert probs[2] != pytest.approx(probs[0], abs=2e-3)
 
 
-def test_a_caption_that_does_not_fit_goes_even_if_little_moved(model: CaptionModel) -> None:
-    fitting, wrong = (look(model, image).anchor for image in PICTURES[:2])
-    anchor = replace(fitting, caption=wrong.caption, tokens=wrong.tokens)
-    followed = look_afresh(model, PICTURES[0], anchor)
+def test_a_wrong_caption_is_replaced_even_on_a_still_scene(model: CaptionModel) -> None:
+    fitting, wrong = (caption(model, image).state for image in FRAMES[:2])
+    state = replace(fitting, caption=wrong.caption, tokens=wrong.tokens)
+    result = refresh(model, FRAMES[0], state)
 
-    assert followed.caption.text == fitting.caption.text
+    assert result.caption.text == fitting.caption.text
 
 
-def test_slow_changes_add_up_from_where_the_caption_was_first_said(
-    model: CaptionModel, hesitant: tuple[Picture, Anchor]
+def test_slow_changes_add_up_from_the_frame_of_the_first_caption(
+    model: CaptionModel, rival: tuple[Frame, StreamState]
 ) -> None:
-    image, anchor = hesitant
-    far = look(model, image[::-1, ::-1] // 2).anchor
-    # Near the last picture, far from the one that the caption was of.
-    drifted = replace(anchor, origin=far.features)
-    followed = look_afresh(model, image, drifted)
+    image, state = rival
+    far = caption(model, image[::-1, ::-1] // 2).state
+    # Near the last frame, far from the one for which the caption was first found.
+    drifted = replace(state, origin=far.features)
+    result = refresh(model, image, drifted)
 
-    assert followed.caption.text == model.caption(image).text
+    assert result.caption.text == model.caption(image).text
 
 
-def test_only_a_search_that_finds_the_same_content_says_a_caption_anew(
-    model: CaptionModel, hesitant: tuple[Picture, Anchor]
+def test_only_a_search_that_finds_the_same_content_moves_the_origin(
+    model: CaptionModel, rival: tuple[Frame, StreamState]
 ) -> None:
-    image, stays = hesitant
-    found = look(model, image).anchor
+    image, stays = rival
+    found = caption(model, image).state
     now = noisy(image, 1)
 
-    for anchor, said_anew in ((stays, False), (found, True)):
-        after = look_afresh(model, now, anchor).anchor
-        assert after.tokens == anchor.tokens
-        assert not np.array_equal(after.features, anchor.features)
-        expected = after.features if said_anew else anchor.origin
+    for state, origin_moves in ((stays, False), (found, True)):
+        after = refresh(model, now, state).state
+        assert after.tokens == state.tokens
+        assert not np.array_equal(after.features, state.features)
+        expected = after.features if origin_moves else state.origin
         assert np.array_equal(after.origin, expected)
 
 
-def test_streams_that_are_captioned_together_are_not_mixed_up(
-    model: CaptionModel, hesitant: tuple[Picture, Anchor]
+def test_streams_that_are_captioned_together_are_independent(
+    model: CaptionModel, rival: tuple[Frame, StreamState]
 ) -> None:
-    first, second, third, _, other = PICTURES
-    wrong = replace(look(model, first).anchor, tokens=look(model, other).anchor.tokens)
-    views = [
-        View(noisy(first, 3), look(model, first).anchor),
-        View(second),
-        View(hesitant[0], hesitant[1], afresh=True),
-        View(first, wrong, afresh=True),
-        View(third, look(model, first).anchor),
+    first, second, third, _, other = FRAMES
+    wrong = replace(caption(model, first).state, tokens=caption(model, other).state.tokens)
+    requests = [
+        FrameRequest(noisy(first, 3), caption(model, first).state),
+        FrameRequest(second),
+        FrameRequest(rival[0], rival[1], refresh=True),
+        FrameRequest(first, wrong, refresh=True),
+        FrameRequest(third, caption(model, first).state),
     ]
-    together = follow(model, views)
+    together = caption_frames(model, requests)
 
-    for view, followed in zip(views, together, strict=True):
-        alone = follow(model, [view])[0]
-        assert followed.caption.text == alone.caption.text
-        assert followed.caption.kept == alone.caption.kept
-        assert followed.anchor.tokens == alone.anchor.tokens
-        np.testing.assert_allclose(followed.anchor.features, alone.anchor.features, atol=1e-2)
-    assert [followed.caption.kept for followed in together] == [True, False, False, False, False]
-
-
-def test_maps_are_of_the_words_that_were_found_in_the_picture(model: CaptionModel) -> None:
-    for image in PICTURES[:2]:
-        followed = look(model, image)
-        assert followed.anchor.caption.maps is followed.caption.maps
-        assert followed.caption.timing_ms.maps > 0
-        _are_own(model, image, followed)
+    for request, result in zip(requests, together, strict=True):
+        alone = caption_frames(model, [request])[0]
+        assert result.caption.text == alone.caption.text
+        assert result.caption.kept == alone.caption.kept
+        assert result.state.tokens == alone.state.tokens
+        np.testing.assert_allclose(result.state.features, alone.state.features, atol=1e-2)
+    assert [result.caption.kept for result in together] == [True, False, False, False, False]
 
 
-def test_no_maps_are_made_for_a_view_that_wants_none(model: CaptionModel) -> None:
-    followed = follow(model, [View(PICTURES[0], maps=False)])[0]
+def test_maps_are_of_the_words_found_in_the_frame(model: CaptionModel) -> None:
+    for image in FRAMES[:2]:
+        result = caption(model, image)
+        assert result.state.caption.maps is result.caption.maps
+        assert result.caption.timing_ms.maps > 0
+        assert_own_maps(model, image, result)
 
-    assert followed.caption.maps is None
-    assert followed.caption.timing_ms.maps == 0
+
+def test_no_maps_are_computed_unless_requested(model: CaptionModel) -> None:
+    result = caption_frames(model, [FrameRequest(FRAMES[0], maps=False)])[0]
+
+    assert result.caption.maps is None
+    assert result.caption.timing_ms.maps == 0
 
 
 @pytest.mark.parametrize("wanted", [True, False])
 def test_a_kept_caption_keeps_its_maps(model: CaptionModel, wanted: bool) -> None:
-    first = look(model, PICTURES[0])
-    view = View(noisy(PICTURES[0], 3), first.anchor, maps=wanted)
-    second = follow(model, [view])[0]
+    first = caption(model, FRAMES[0])
+    request = FrameRequest(noisy(FRAMES[0], 3), first.state, maps=wanted)
+    second = caption_frames(model, [request])[0]
 
     assert second.caption.kept
     assert second.caption.maps is first.caption.maps
     assert second.caption.timing_ms.maps == 0
 
 
-def test_what_is_asked_of_a_picture_next_need_not_encode_it_again(
+def test_an_explanation_of_the_frame_does_not_encode_it_again(
     model: CaptionModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    anchor = look(model, PICTURES[3]).anchor
-    grid = model.encode([PICTURES[3]])[0]
+    state = caption(model, FRAMES[3]).state
+    grid = model.encode([FRAMES[3]])[0]
     monkeypatch.delattr(CaptionModel, "encode_pixels")
 
-    np.testing.assert_array_equal(Subject(model, PICTURES[3], anchor.tokens).grid, grid)
+    np.testing.assert_array_equal(CaptionedImage(model, FRAMES[3], state.tokens).grid, grid)
 
 
-def test_a_kept_caption_without_maps_gets_them_when_they_are_wanted(model: CaptionModel) -> None:
-    first = follow(model, [View(PICTURES[0], maps=False)])[0]
-    second = look(model, PICTURES[0], first.anchor)
+def test_a_kept_caption_without_maps_gets_them_on_request(model: CaptionModel) -> None:
+    first = caption_frames(model, [FrameRequest(FRAMES[0], maps=False)])[0]
+    second = caption(model, FRAMES[0], first.state)
 
     assert second.caption.kept
-    assert not second.anchor.caption.kept
-    assert second.anchor.caption.maps is second.caption.maps
-    _are_own(model, PICTURES[0], second)
+    assert not second.state.caption.kept
+    assert second.state.caption.maps is second.caption.maps
+    assert_own_maps(model, FRAMES[0], second)
 
 
-def test_a_caption_that_stays_is_explained_on_the_new_picture(
-    model: CaptionModel, hesitant: tuple[Picture, Anchor]
+def test_a_caption_that_stays_is_explained_on_the_new_frame(
+    model: CaptionModel, rival: tuple[Frame, StreamState]
 ) -> None:
-    image, anchor = hesitant
-    followed = look_afresh(model, image, anchor)
+    image, state = rival
+    result = refresh(model, image, state)
 
-    assert followed.anchor.tokens == anchor.tokens
-    assert anchor.caption.maps is None
-    _are_own(model, image, followed)
+    assert result.state.tokens == state.tokens
+    assert state.caption.maps is None
+    assert_own_maps(model, image, result)
 
 
-def test_streams_together_get_each_their_own_maps(
-    model: CaptionModel, hesitant: tuple[Picture, Anchor]
+def test_each_stream_gets_its_own_maps(
+    model: CaptionModel, rival: tuple[Frame, StreamState]
 ) -> None:
-    unexplained = follow(model, [View(PICTURES[0], maps=False)])[0].anchor
-    views = [
-        View(PICTURES[0], unexplained),
-        View(PICTURES[1], maps=False),
-        View(hesitant[0], hesitant[1], afresh=True),
-        View(PICTURES[2]),
+    unexplained = caption_frames(model, [FrameRequest(FRAMES[0], maps=False)])[0].state
+    requests = [
+        FrameRequest(FRAMES[0], unexplained),
+        FrameRequest(FRAMES[1], maps=False),
+        FrameRequest(rival[0], rival[1], refresh=True),
+        FrameRequest(FRAMES[2]),
     ]
-    kept, without, stays, found = follow(model, views)
+    kept, without, stays, found = caption_frames(model, requests)
 
     assert without.caption.maps is None
-    for view, followed in ((views[0], kept), (views[2], stays), (views[3], found)):
-        _are_own(model, view.image, followed)
+    for request, result in ((requests[0], kept), (requests[2], stays), (requests[3], found)):
+        assert_own_maps(model, request.image, result)
 
 
-def test_a_fallback_has_the_maps_of_the_words_that_it_says(folder: Path) -> None:
-    doubt = Doubt(1.0, (0.0,) * len(EVIDENCE), offset=-9.0, threshold=0.5, beginning=1e-9)
-    write_card(folder, replace(read_card(folder), doubt=doubt))
-    doubting = CaptionModel(folder)
-    followed = [look(doubting, image) for image in photographs(doubting.image_size)]
+def test_a_fallback_has_the_maps_of_its_own_words(folder: Path) -> None:
+    confidence = ConfidenceCalibration(
+        1.0, (0.0,) * len(CONFIDENCE_FEATURES), offset=-9.0, threshold=0.5, prefix_threshold=1e-9
+    )
+    write_card(folder, replace(read_card(folder), confidence=confidence))
+    unsure = CaptionModel(folder)
+    result = [caption(unsure, image) for image in photographs(unsure.image_size)]
 
-    assert all(each.caption.fallback for each in followed)
-    shortened = [each for each in followed if each.caption.words]
+    assert all(each.caption.fallback for each in result)
+    shortened = [each for each in result if each.caption.words]
     assert shortened
     for each in shortened:
-        whole = len(each.anchor.tokens)
+        whole = len(each.state.tokens)
         assert 0 < len(each.caption.words) < whole
-    for each, image in zip(followed, photographs(doubting.image_size), strict=True):
-        _are_own(doubting, image, each)
+    for each, image in zip(result, photographs(unsure.image_size), strict=True):
+        assert_own_maps(unsure, image, each)
 
 
-def _are_own(model: CaptionModel, image: Picture, followed: Followed) -> None:
-    """Whether the maps are those of the caption's words in that picture, asked for one by one."""
-    caption, subject = followed.caption, Subject(model, image, followed.anchor.tokens)
-    assert caption.maps
-    assert len(caption.maps.words) == len(caption.words)
-    for index, given in enumerate([*caption.maps.words, caption.maps.caption]):
-        target = Target("word", index) if index < len(caption.words) else Target("caption")
-        alone = finish(METHODS[caption.maps.method].explain(subject, target)).values
+def assert_own_maps(model: CaptionModel, image: Frame, result: FrameResult) -> None:
+    """Assert that the maps are those of the caption's words in this image, computed one by one."""
+    words, maps = result.caption.words, result.caption.maps
+    subject = CaptionedImage(model, image, result.state.tokens)
+    assert maps
+    assert len(maps.words) == len(words)
+    for index, given in enumerate([*maps.words, maps.caption]):
+        target = Target("word", index) if index < len(words) else Target("caption")
+        alone = finish(METHODS[maps.method].explain(subject, target)).values
         np.testing.assert_allclose(given.values, alone, atol=1e-3 * alone.max())
 
 
-def test_a_stream_is_refused_what_a_picture_is(model: CaptionModel) -> None:
+def test_an_invalid_frame_or_beam_width_is_refused(model: CaptionModel) -> None:
     with pytest.raises(ValueError, match="uint8"):
-        follow(model, [View(PICTURES[0][..., 0])])
+        caption_frames(model, [FrameRequest(FRAMES[0][..., 0])])
     with pytest.raises(ValueError, match="beam width 9"):
-        follow(model, [View(PICTURES[0])], beam_width=9)
+        caption_frames(model, [FrameRequest(FRAMES[0])], beam_width=9)

@@ -1,1 +1,1 @@
-"""Concepts: from segments to what a word leans on."""
+"""Tests of `inference.concepts`."""

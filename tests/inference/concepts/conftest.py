@@ -1,5 +1,30 @@
-"""The small captioner of the explanations' tests."""
+"""The small captioner of the explanation tests, photographs, and a frequent word."""
 
-from tests.inference.explanations.conftest import model, subject, subjects, tagged
+from collections import Counter
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from inference.captioning.model import CaptionModel
+from inference.concepts.discovery import caption_images
+from inference.progress import finish
+from tests.inference.conftest import photographs
+from tests.inference.explanations.conftest import SIDE, model, subject, subjects, tagged
 
 __all__ = ["model", "subject", "subjects", "tagged"]
+
+
+@pytest.fixture(scope="session")
+def images() -> list[NDArray[np.uint8]]:
+    """Photographs of the captioner's image size."""
+    return list(photographs(SIDE))
+
+
+@pytest.fixture(scope="session")
+def frequent_word(model: CaptionModel, images: list[NDArray[np.uint8]]) -> str:
+    """The word in most captions of the photographs."""
+    counts = Counter(
+        token for each in finish(caption_images(model, images)) for token in set(each.tokens)
+    )
+    return str(model.captioner.vocabulary.words[counts.most_common(1)[0][0]])

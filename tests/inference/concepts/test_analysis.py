@@ -8,17 +8,17 @@ from pydantic import ValidationError
 from inference.captioning.model import CaptionModel
 from inference.concepts.analysis import analyse
 from inference.concepts.bank import (
-    About,
     Bank,
     BankConcept,
+    BankMetadata,
     FittedWord,
-    background,
-    encoded_picture,
+    encode_webp,
+    measure_background,
     write_bank,
 )
 from inference.concepts.findings import ConceptFindings, ConceptParams
-from inference.explanations.subject import Subject
-from inference.progress import Step
+from inference.explanations.captioned_image import CaptionedImage
+from inference.progress import Progress
 from inference.word_kinds import word_kind
 from models.digests import weights_sha256
 from tests.inference.conftest import photographs
@@ -27,10 +27,10 @@ from tests.inference.explanations.conftest import SIDE
 
 def run(
     model: CaptionModel,
-    subject: Subject,
+    subject: CaptionedImage,
     params: ConceptParams,
     frames: tuple[np.ndarray, ...] = (),
-) -> tuple[list[Step], ConceptFindings]:
+) -> tuple[list[Progress], ConceptFindings]:
     steps = []
     work = analyse(model, subject.image, subject.tokens, params, frames)
     while True:
@@ -41,25 +41,25 @@ def run(
 
 
 @pytest.fixture
-def words(subject: Subject) -> list[str]:
+def words(subject: CaptionedImage) -> list[str]:
     return [subject.model.captioner.vocabulary.words[token] for token in subject.words]
 
 
 @pytest.fixture
-def banked(
+def bank_folder(
     tagged: Path, tmp_path: Path, model: CaptionModel, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
-    """The captioner as if it lay in a folder of its own, to put a bank into."""
-    folder = Path(shutil.copytree(tagged, tmp_path / "banked"))
+    """A copy of the captioner's folder, to write a bank into."""
+    folder = Path(shutil.copytree(tagged, tmp_path / "captioner"))
     monkeypatch.setattr(model, "folder", folder)
     return folder
 
 
-def bank_of(folder: Path, word: str, grid: np.ndarray) -> Bank:
-    """Of one word: the direction of a cell of the grid, and its opposite."""
-    towards = grid[1, 2] - grid.mean(axis=(0, 1))
-    known = background(np.stack([-towards, towards]), grid[None])
-    picture = encoded_picture(np.zeros((8, 8, 3), np.uint8))
+def make_bank(folder: Path, word: str, grid: np.ndarray) -> Bank:
+    """Make a bank of one word: the direction of a cell of the grid, and its opposite."""
+    direction = grid[1, 2] - grid.mean(axis=(0, 1))
+    known = measure_background(np.stack([-direction, direction]), grid[None])
+    picture = encode_webp(np.zeros((8, 8, 3), np.uint8))
     concepts = tuple(
         BankConcept(
             word=word,
@@ -76,18 +76,18 @@ def bank_of(folder: Path, word: str, grid: np.ndarray) -> Bank:
         )
         for place in range(2)
     )
-    fitted = {word: FittedWord(pictures=9, scenes=50, others=[])}
-    about = About(
-        weights_sha256=weights_sha256(folder), captioned=99, said={word: 50}, fitted=fitted
+    fitted = {word: FittedWord(images=9, scenes=50, rejected_p=[])}
+    metadata = BankMetadata(
+        weights_sha256=weights_sha256(folder), images=99, word_counts={word: 50}, fitted=fitted
     )
-    return Bank(about, concepts)
+    return Bank(metadata, concepts)
 
 
-def test_words_are_held_against_the_bank(
-    banked: Path, model: CaptionModel, subject: Subject, words: list[str]
+def test_words_are_scored_with_the_bank(
+    bank_folder: Path, model: CaptionModel, subject: CaptionedImage, words: list[str]
 ) -> None:
     index = next(place for place, word in enumerate(words) if word in ("dog", "ball", "grass"))
-    write_bank(banked, bank_of(banked, words[index], subject.grid))
+    write_bank(bank_folder, make_bank(bank_folder, words[index], subject.grid))
 
     steps, findings = run(model, subject, ConceptParams(rank=2))
 
@@ -100,11 +100,15 @@ def test_words_are_held_against_the_bank(
     assert planted.presence == pytest.approx(float(planted.map.values.max()), rel=1e-4)
     supports = [each.support for each in found.concepts]
     assert supports == sorted(supports, reverse=True)
-    # What one direction adds, its opposite adds too: there is as much less of it.
+    # Opposite directions have equal support: activation and slope both change sign.
     assert supports[0] == pytest.approx(supports[1], abs=1e-3)
     assert {each.evidence.verdict for each in found.concepts} == {"supports"}
     assert set(findings.pictures) == {each.picture for each in found.concepts}
-    assert all("knows no" in each.why_none for each in findings.words if each.text != words[index])
+    assert all(
+        "not in the concept bank" in each.why_none
+        for each in findings.words
+        if each.text != words[index]
+    )
     assert findings.factors is not None
     assert len(findings.factors.components) == 2
     assert findings.took_s > 0
@@ -114,8 +118,8 @@ def test_words_are_held_against_the_bank(
     assert findings.to_json()["words"]
 
 
-def test_without_a_bank_each_word_says_so_and_the_grid_is_still_taken_apart(
-    banked: Path, model: CaptionModel, subject: Subject
+def test_without_a_bank_the_grid_is_still_factorised(
+    bank_folder: Path, model: CaptionModel, subject: CaptionedImage
 ) -> None:
     _, findings = run(model, subject, ConceptParams())
 
@@ -125,14 +129,14 @@ def test_without_a_bank_each_word_says_so_and_the_grid_is_still_taken_apart(
     assert findings.factors is not None
 
 
-def test_a_word_that_the_caption_does_not_say_is_refused(
-    model: CaptionModel, subject: Subject
+def test_word_that_is_not_in_the_caption_is_refused(
+    model: CaptionModel, subject: CaptionedImage
 ) -> None:
-    with pytest.raises(ValueError, match="does not say 'zebra'"):
+    with pytest.raises(ValueError, match="does not contain 'zebra'"):
         run(model, subject, ConceptParams(word="zebra"))
 
 
-def test_closing_early_ends_it_at_once(model: CaptionModel, subject: Subject) -> None:
+def test_analysis_can_be_closed_early(model: CaptionModel, subject: CaptionedImage) -> None:
     work = analyse(model, subject.image, subject.tokens, ConceptParams(rank=2))
     next(work)
 
@@ -146,27 +150,27 @@ def test_closing_early_ends_it_at_once(model: CaptionModel, subject: Subject) ->
     "values",
     [{"scope": "all"}, {"rank": 1}, {"concepts": 0}, {"word": "Dog!"}, {"seed": -1}, {"more": 1}],
 )
-def test_other_choices_are_refused(values: dict[str, object]) -> None:
+def test_invalid_params_are_refused(values: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         ConceptParams.model_validate(values)
 
 
-def test_concepts_of_a_word_are_discovered_in_the_frames_of_a_stream(
-    model: CaptionModel, subject: Subject, words: list[str]
+def test_concepts_are_discovered_in_frames(
+    model: CaptionModel, subject: CaptionedImage, words: list[str]
 ) -> None:
-    things = [word for word in words if word_kind(word) == "object"]
-    sought = things[0] if things else words[0]
+    objects = [word for word in words if word_kind(word) == "object"]
+    chosen = objects[0] if objects else words[0]
 
     steps, findings = run(
-        model, subject, ConceptParams(scope="frames", word=sought, rank=2), tuple(photographs(SIDE))
+        model, subject, ConceptParams(scope="frames", word=chosen, rank=2), tuple(photographs(SIDE))
     )
 
     assert findings.scope == "frames"
-    assert {each.text for each in findings.words} == {sought}
+    assert {each.text for each in findings.words} == {chosen}
     for word in findings.words:
         assert word.concepts or word.why_none
         for concept in word.concepts:
             assert concept.evidence.verdict == "not enough evidence"
             assert findings.pictures[concept.picture].dtype == np.uint8
-    assert any("40 are needed" in note or "of none" in note for note in findings.notes)
+    assert any("40 are needed" in note or "is in none" in note for note in findings.notes)
     assert [step.done for step in steps] == sorted(step.done for step in steps)

@@ -1,7 +1,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.concepts.clustering import MOST, Clusters, k_means, prune
+from inference.concepts.clustering import MAX_SEGMENTS, Clusters, k_means, prune
 from inference.progress import finish
 
 
@@ -11,7 +11,7 @@ def blobs(count: int, size: int) -> NDArray[np.float32]:
     return (centres.repeat(size, axis=0) + rng.normal(size=(count * size, 8))).astype(np.float32)
 
 
-def test_planted_clusters_are_found() -> None:
+def test_separate_clusters_are_found() -> None:
     points = blobs(5, 60)
 
     found = finish(k_means(points, 5, seed=0))
@@ -25,7 +25,7 @@ def test_planted_clusters_are_found() -> None:
     )
 
 
-def test_work_is_done_in_slices_and_tells_how_far_it_is() -> None:
+def test_k_means_yields_progress() -> None:
     done = list(k_means(np.tile(blobs(5, 60), (40, 1)), 5, seed=0))
 
     assert len(done) > 6
@@ -34,46 +34,46 @@ def test_work_is_done_in_slices_and_tells_how_far_it_is() -> None:
     assert done[-1] <= 1
 
 
-def test_there_are_no_more_clusters_than_points_that_differ() -> None:
+def test_there_are_at_most_as_many_clusters_as_distinct_points() -> None:
     found = finish(k_means(np.eye(3, dtype=np.float32).repeat(4, axis=0), 25, seed=0))
 
     assert sorted(np.bincount(found.labels)) == [4, 4, 4]
     assert found.distances.max() < 1e-3
 
 
-def one_cluster(size: int, pictures: int, of: int) -> str:
-    """Why a cluster of that size, in so many of the pictures, is dropped."""
-    owners = np.arange(size) % pictures
+def drop_reason(size: int, images: int, of: int) -> str:
+    """Return why a cluster of this size, in this many of the images, is dropped."""
+    owners = np.arange(size) % images
     (found,) = prune(Clusters(np.zeros(size, np.intp), np.zeros(size, np.float32)), owners, of)
-    assert (found.size, found.pictures) == (size, pictures)
-    return found.dropped
+    assert (found.size, found.images) == (size, images)
+    return found.drop_reason
 
 
-def test_clusters_are_kept_by_the_rules_of_the_paper() -> None:
-    assert one_cluster(26, 26, of=50) == ""
-    assert one_cluster(25, 25, of=50) == "only 25 of 50 pictures have it"
-    assert one_cluster(51, 13, of=50) == ""
-    assert one_cluster(50, 13, of=50) != ""
-    assert one_cluster(51, 12, of=50) != ""
-    assert one_cluster(101, 2, of=50) == ""
-    assert one_cluster(100, 2, of=50) != ""
+def test_clusters_are_pruned_by_the_rules_of_the_paper() -> None:
+    assert drop_reason(26, 26, of=50) == ""
+    assert drop_reason(25, 25, of=50) == "only 25 of 50 images have it"
+    assert drop_reason(51, 13, of=50) == ""
+    assert drop_reason(50, 13, of=50) != ""
+    assert drop_reason(51, 12, of=50) != ""
+    assert drop_reason(101, 2, of=50) == ""
+    assert drop_reason(100, 2, of=50) != ""
 
 
-def test_clusters_of_very_few_segments_are_dropped() -> None:
-    assert one_cluster(11, 3, of=4) == "it has only 11 segments"
-    assert one_cluster(12, 3, of=4) == ""
+def test_clusters_of_few_segments_are_dropped() -> None:
+    assert drop_reason(11, 3, of=4) == "it has only 11 segments"
+    assert drop_reason(12, 3, of=4) == ""
 
 
-def test_of_a_cluster_the_40_nearest_its_centre_are_kept() -> None:
+def test_40_segments_nearest_the_centre_are_kept() -> None:
     distances = np.random.default_rng(0).permutation(100).astype(np.float32)
 
     (found,) = prune(Clusters(np.zeros(100, np.intp), distances), np.arange(100), 100)
 
-    assert list(distances[found.members]) == list(range(MOST))
+    assert list(distances[found.members]) == list(range(MAX_SEGMENTS))
     assert found.size == 100
 
 
-def test_clusters_of_most_pictures_come_first() -> None:
+def test_clusters_in_more_images_come_first() -> None:
     labels = np.repeat([0, 1], [20, 30])
     found = prune(Clusters(labels, np.zeros(50, np.float32)), np.arange(50), 30)
-    assert [each.pictures for each in found] == [30, 20]
+    assert [each.images for each in found] == [30, 20]

@@ -1,36 +1,43 @@
 import numpy as np
 import pytest
 
-from inference.concepts.factors import SILU_FLOOR, agreement, explained, factorise, lifted, nmf
-from inference.explanations.subject import Subject
+from inference.concepts.factors import (
+    SILU_FLOOR,
+    agreement,
+    explained_variance,
+    factorise,
+    nmf,
+    silu_offset,
+)
+from inference.explanations.captioned_image import CaptionedImage
 from inference.progress import finish
-from models.language.vocabulary import PAD
+from models.language import PAD
 
 
-def test_planted_parts_are_recovered() -> None:
+def test_planted_components_are_found() -> None:
     random = np.random.default_rng(0)
-    looks = np.zeros((3, 30), np.float32)
+    patterns = np.zeros((3, 30), np.float32)
     for part in range(3):
-        looks[part, 10 * part : 10 * part + 8] = random.uniform(1, 2, 8)
-    amounts = random.uniform(0, 1, (40, 3)).astype(np.float32) * (random.random((40, 3)) < 0.5)
+        patterns[part, 10 * part : 10 * part + 8] = random.uniform(1, 2, 8)
+    weights = random.uniform(0, 1, (40, 3)).astype(np.float32) * (random.random((40, 3)) < 0.5)
 
-    found, shapes = finish(nmf(amounts @ looks, 3, seed=0))
+    found_weights, found_patterns = finish(nmf(weights @ patterns, 3, seed=0))
 
-    alike = np.corrcoef(np.concatenate([looks, shapes]))[:3, 3:]
+    alike = np.corrcoef(np.concatenate([patterns, found_patterns]))[:3, 3:]
     order = alike.argmax(axis=1)
     assert sorted(order) == [0, 1, 2]
     assert alike.max(axis=1).min() > 0.99
-    np.testing.assert_allclose(found @ shapes, amounts @ looks, atol=0.05)
-    assert not shapes[:, 28:].any()  # Channels that no cell uses.
+    np.testing.assert_allclose(found_weights @ found_patterns, weights @ patterns, atol=0.05)
+    assert not found_patterns[:, 28:].any()  # Unused channels.
 
 
-def test_all_parts_together_are_the_grid_and_say_the_caption(subject: Subject) -> None:
+def test_full_rank_factorisation_reconstructs_the_caption(subject: CaptionedImage) -> None:
     found = subject.model.search(subject.grid[None]).tokens[0]
     tokens = tuple(int(token) for token in found if token != PAD)
-    said = Subject(subject.model, subject.image, tokens)
+    searched = CaptionedImage(subject.model, subject.image, tokens)
     cells = subject.grid.shape[0] * subject.grid.shape[1]
 
-    whole = finish(factorise(said, [], cells, seed=0))
+    whole = finish(factorise(searched, [], cells, seed=0))
 
     assert whole.explained > 0.99
     assert whole.caption == subject.model.text(found)
@@ -39,7 +46,7 @@ def test_all_parts_together_are_the_grid_and_say_the_caption(subject: Subject) -
     assert all(each.map.values.min() >= 0 for each in whole.components)
 
 
-def test_fewer_parts_explain_less_and_come_by_importance(subjects: list[Subject]) -> None:
+def test_components_are_sorted_by_importance(subjects: list[CaptionedImage]) -> None:
     subject = subjects[0]
     steps = []
     work = factorise(subject, [each.grid for each in subjects[1:]], 3, seed=0)
@@ -58,33 +65,33 @@ def test_fewer_parts_explain_less_and_come_by_importance(subjects: list[Subject]
     assert 0 <= steps[0] <= steps[-1] <= 1
 
 
-def test_importance_is_what_the_words_lose_without_the_part(subject: Subject) -> None:
-    # One part is all of the grid that is made: what is left has nothing of it.
+def test_importance_is_the_loss_without_the_component(subject: CaptionedImage) -> None:
+    # With rank 1, the single component is the whole reconstruction.
     factors = finish(factorise(subject, [], 1, seed=0))
-    (part,) = factors.components
+    (component,) = factors.components
 
     cells = np.maximum(subject.grid.reshape(-1, subject.grid.shape[-1]), 0)
-    amounts, looks = finish(nmf(cells, 1, seed=0))
-    rest = np.maximum(subject.grid - (amounts @ looks).reshape(subject.grid.shape), 0)
-    told = subject.model.retell(rest[None], [subject.tokens]).log_probs[0]
+    weights, patterns = finish(nmf(cells, 1, seed=0))
+    rest = np.maximum(subject.grid - (weights @ patterns).reshape(subject.grid.shape), 0)
+    log_probs = subject.model.rescore(rest[None], [subject.tokens]).log_probs[0]
     words = len(subject.words)
-    lost = np.asarray(subject.told.log_probs)[:words] - np.asarray(told)[:words]
-    assert part.importance == pytest.approx(float(lost.mean()), abs=1e-4)
+    losses = np.asarray(subject.rescored.log_probs)[:words] - np.asarray(log_probs)[:words]
+    assert component.importance == pytest.approx(float(losses.mean()), abs=1e-4)
 
 
-def test_agreement_is_the_share_of_words_that_are_said_again() -> None:
+def test_agreement_is_the_share_of_kept_words() -> None:
     assert agreement("A dog runs on grass", "A dog runs on grass") == 1
     assert agreement("A dog runs on grass", "Two dogs run") == 0
     assert agreement("A dog runs on grass", "A dog sleeps on red grass") == pytest.approx(4 / 5)
 
 
-def test_grids_below_zero_are_lifted_if_silu_made_them_and_refused_otherwise() -> None:
+def test_negative_grids_are_offset_if_silu_can_produce_them() -> None:
     grid = np.zeros((2, 2, 3), np.float32)
-    assert lifted(grid) == 0
-    assert lifted(grid - 0.27) == SILU_FLOOR
+    assert silu_offset(grid) == 0
+    assert silu_offset(grid - 0.27) == SILU_FLOOR
     with pytest.raises(ValueError, match="only grids after ReLU"):
-        lifted(grid - 0.3)
+        silu_offset(grid - 0.3)
 
 
-def test_a_picture_of_one_kind_of_cell_is_explained() -> None:
-    assert explained(np.ones((2, 2, 3), np.float32), np.ones((2, 2, 3), np.float32)) == 1
+def test_constant_grid_is_fully_explained() -> None:
+    assert explained_variance(np.ones((2, 2, 3), np.float32), np.ones((2, 2, 3), np.float32)) == 1

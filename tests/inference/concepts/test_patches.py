@@ -6,15 +6,15 @@ from numpy.typing import NDArray
 
 from inference.captioning.model import CaptionModel
 from inference.concepts.patches import (
-    AT_ONCE,
-    CachedPicture,
+    ENCODE_BATCH,
+    CachedImage,
     FolderCache,
     MemoryCache,
     PatchCache,
     Patches,
-    fingerprint,
-    gathered,
-    patches_of,
+    concatenate,
+    encoder_fingerprint,
+    extract_patches,
     random_patches,
 )
 from inference.progress import finish
@@ -24,31 +24,31 @@ from tests.inference.explanations.conftest import SIDE
 
 
 @pytest.fixture(scope="module")
-def picture() -> NDArray[np.uint8]:
+def image() -> NDArray[np.uint8]:
     return np.asarray(photographs(SIDE)[0])
 
 
 @pytest.fixture(scope="module")
-def patches(model: CaptionModel, picture: NDArray[np.uint8]) -> Patches:
-    return finish(patches_of(model, picture, 3, MemoryCache(), "encoder"))
+def patches(model: CaptionModel, image: NDArray[np.uint8]) -> Patches:
+    return finish(extract_patches(model, image, 3, MemoryCache(), "encoder"))
 
 
-def test_patches_are_the_segments_of_all_resolutions_as_the_encoder_sees_them(
-    model: CaptionModel, picture: NDArray[np.uint8], patches: Patches
+def test_patches_are_encoded_segments_of_all_resolutions(
+    model: CaptionModel, image: NDArray[np.uint8], patches: Patches
 ) -> None:
-    masks = distinct([segment(picture, count) for count in RESOLUTIONS])
+    masks = distinct([segment(image, count) for count in RESOLUTIONS])
     assert len(patches.segments) == len(patches.activations) == len(masks)
-    assert set(patches.pictures) == {3}
+    assert set(patches.images) == {3}
     for place in (0, len(masks) - 1):
-        own = patch(picture, masks[place], SIDE)
-        cut = patches.segments[place].cut([picture] * 4, SIDE)
-        np.testing.assert_array_equal(cut, own)
+        own = patch(image, masks[place], SIDE)
+        crop = patches.segments[place].crop([image] * 4, SIDE)
+        np.testing.assert_array_equal(crop, own)
         expected = model.encode_pixels(own[None])[0].mean(axis=(0, 1))
         np.testing.assert_allclose(patches.activations[place], expected, rtol=1e-4, atol=1e-5)
 
 
-def test_few_patches_go_through_the_encoder_in_a_slice(
-    model: CaptionModel, picture: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+def test_few_patches_are_encoded_per_slice(
+    model: CaptionModel, image: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batches: list[int] = []
     encode = model.encode_pixels
@@ -58,46 +58,46 @@ def test_few_patches_go_through_the_encoder_in_a_slice(
         return encode(pixels)
 
     monkeypatch.setattr(model, "encode_pixels", counted)
-    work = patches_of(model, picture, 0, MemoryCache(), "encoder")
+    work = extract_patches(model, image, 0, MemoryCache(), "encoder")
     done = []
     for each in work:
         done.append(each)
-        assert sum(batches) <= AT_ONCE
+        assert sum(batches) <= ENCODE_BATCH
         batches.clear()
     assert done == sorted(done)
 
 
 @pytest.mark.parametrize("kind", ["memory", "folder"])
-def test_what_was_computed_is_not_computed_again(
+def test_cached_images_are_not_encoded_again(
     model: CaptionModel,
-    picture: NDArray[np.uint8],
+    image: NDArray[np.uint8],
     patches: Patches,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     kind: str,
 ) -> None:
     cache: PatchCache = MemoryCache() if kind == "memory" else FolderCache(tmp_path)
-    finish(patches_of(model, picture, 0, cache, "encoder"))
+    finish(extract_patches(model, image, 0, cache, "encoder"))
     if kind == "folder":
         cache = FolderCache(tmp_path)
     with monkeypatch.context() as patched:
         patched.setattr(model, "encode_pixels", None)
-        again = finish(patches_of(model, picture, 3, cache, "encoder"))
+        again = finish(extract_patches(model, image, 3, cache, "encoder"))
         with pytest.raises(TypeError):
-            finish(patches_of(model, picture, 3, cache, "another"))
+            finish(extract_patches(model, image, 3, cache, "another"))
         with pytest.raises(TypeError):
-            finish(patches_of(model, 255 - picture, 3, cache, "encoder"))
+            finish(extract_patches(model, 255 - image, 3, cache, "encoder"))
     np.testing.assert_array_equal(again.activations, patches.activations)
     np.testing.assert_array_equal(again.segments[-1].mask, patches.segments[-1].mask)
-    assert again.segments[-1].picture == 3
+    assert again.segments[-1].image == 3
 
 
-def cached(fill: int) -> CachedPicture:
-    return CachedPicture((np.full((4, 4), fill, np.int32),), np.ones((1, 4), np.float32))
+def cached(fill: int) -> CachedImage:
+    return CachedImage((np.full((4, 4), fill, np.int32),), np.ones((1, 4), np.float32))
 
 
-def test_the_memory_keeps_those_that_were_last_asked_for() -> None:
-    cache = MemoryCache(most=2 * cached(0).size)
+def test_memory_cache_keeps_recently_used_entries() -> None:
+    cache = MemoryCache(limit=2 * cached(0).size)
     cache.put("a", cached(0))
     cache.put("b", cached(1))
     assert cache.get("a")
@@ -108,7 +108,7 @@ def test_the_memory_keeps_those_that_were_last_asked_for() -> None:
     assert cache.get("c")
 
 
-def test_a_damaged_file_of_the_cache_counts_as_none(tmp_path: Path) -> None:
+def test_damaged_cache_files_are_ignored(tmp_path: Path) -> None:
     cache = FolderCache(tmp_path / "new")
     cache.put("a", cached(1))
     (file,) = (tmp_path / "new").iterdir()
@@ -119,26 +119,28 @@ def test_a_damaged_file_of_the_cache_counts_as_none(tmp_path: Path) -> None:
     assert cache.get("a")
 
 
-def test_encoders_are_told_apart(model: CaptionModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    own = fingerprint(model)
-    assert fingerprint(model) == own
+def test_fingerprint_identifies_the_encoder(
+    model: CaptionModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = encoder_fingerprint(model)
+    assert encoder_fingerprint(model) == own
     encode = model.encode_pixels
     monkeypatch.setattr(model, "encode_pixels", lambda pixels: encode(pixels) * 1.01)
-    assert fingerprint(model) != own
+    assert encoder_fingerprint(model) != own
 
 
-def test_random_patches_come_from_all_pictures(model: CaptionModel, patches: Patches) -> None:
-    pictures = list(photographs(SIDE)[:3])
+def test_random_patches_come_from_all_images(model: CaptionModel, patches: Patches) -> None:
+    images = list(photographs(SIDE)[:3])
 
-    drawn = finish(random_patches(model, pictures, 20, np.random.default_rng(0)))
+    drawn = finish(random_patches(model, images, 20, np.random.default_rng(0)))
 
     assert drawn.shape == (20, patches.activations.shape[1])
     own = np.abs(drawn[:, None] - patches.activations).max(axis=2).min(axis=1) < 1e-4
     assert 5 <= own.sum() <= 7
 
 
-def test_patches_can_be_put_together(patches: Patches) -> None:
-    both = gathered([patches, patches])
+def test_patches_are_concatenated(patches: Patches) -> None:
+    both = concatenate([patches, patches])
 
     assert len(both.segments) == len(both.activations) == 2 * len(patches.segments)
     assert both.segments[-1] is patches.segments[-1]

@@ -1,1 +1,1 @@
-"""Tests of inference.engine."""
+"""Tests of `inference.engine`."""

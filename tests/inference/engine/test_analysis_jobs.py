@@ -1,4 +1,4 @@
-"""Long analyses by the engine's own process, beside captions and explanations."""
+"""Analyses in the worker, beside captions and explanations."""
 
 import asyncio
 import contextlib
@@ -12,27 +12,27 @@ import pytest
 
 from inference.concepts.bank import has_bank
 from inference.engine.engine import Engine
-from inference.engine.service import Analysed, AnalysisKind
+from inference.engine.service import AnalysisKind, AnalysisResult
 from inference.explanations.target import Target
-from inference.progress import Step
+from inference.progress import Progress
 from models.hardening.hardened_decoder import read_hardened_card
-from stream.captioning.stillness import MOST_PICTURES
-from tests.inference.engine.test_engine_explanations import PICTURE, SENTENCE, tokens_of, until_idle
+from stream.captioning.stillness import MAX_RECENT_FRAMES
+from tests.inference.engine.test_explanation_jobs import CAPTION, IMAGE, tokens_of, until_idle
 from web.settings.server import DEFAULT_CAPTIONER
 
 QUICK = {"steps": 1, "draws": 1, "segments": 2}
 
 
 @contextlib.asynccontextmanager
-async def under_way(
-    engine: Engine, told: list[Step] | None = None
-) -> AsyncIterator[asyncio.Task[Analysed]]:
-    """An analysis that has begun, and is given up in the end."""
-    told = [] if told is None else told
+async def under_way(engine: Engine) -> AsyncIterator[asyncio.Task[AnalysisResult]]:
+    """Start an analysis, which is cancelled in the end."""
+    progress: list[Progress] = []
     tokens = await tokens_of(engine)
-    task = asyncio.create_task(engine.analyse("adversarial", PICTURE, tokens, {}, (), told.append))
+    task = asyncio.create_task(
+        engine.analyse("adversarial", IMAGE, tokens, {}, (), progress.append)
+    )
     async with asyncio.timeout(60):
-        while not told:
+        while not progress:
             await asyncio.sleep(0.01)
     yield task
     task.cancel()
@@ -40,75 +40,75 @@ async def under_way(
     await until_idle(engine)
 
 
-async def test_says_what_an_analysis_has_to_go_by(engine: Engine) -> None:
+async def test_reports_whether_it_has_a_concept_bank_and_a_hardened_decoder(engine: Engine) -> None:
     assert engine.info
 
     assert engine.info.concepts == has_bank(DEFAULT_CAPTIONER)
     assert engine.info.hardened == (read_hardened_card(DEFAULT_CAPTIONER) is not None)
 
 
-async def test_an_analysis_tells_what_it_does_and_returns_a_report(engine: Engine) -> None:
-    told: list[Step] = []
+async def test_an_analysis_reports_progress_and_returns_a_report(engine: Engine) -> None:
+    progress: list[Progress] = []
     tokens = await tokens_of(engine)
-    found = await engine.analyse("adversarial", PICTURE, tokens, QUICK, (), told.append)
+    found = await engine.analyse("adversarial", IMAGE, tokens, QUICK, (), progress.append)
 
     assert set(found.files) == {"report.html", "report.json"}
     assert found.files["report.html"].lower().startswith(b"<!doctype html>")
     report = json.loads(found.files["report.json"])
     assert report["adversarial"] and report["ace"] is None
-    assert report["caption"]["text"] == (await engine.caption(PICTURE)).text
+    assert report["caption"]["text"] == (await engine.caption(IMAGE)).text
     assert 2 <= len(found.summary) <= 4
     assert found.took_ms > 0
-    assert [step.done for step in told] == sorted(step.done for step in told)
-    assert len({step.doing for step in told}) > 1
+    assert [each.done for each in progress] == sorted(each.done for each in progress)
+    assert len({each.doing for each in progress}) > 1
 
 
 @pytest.mark.parametrize(
-    ("kind", "params", "told"),
+    ("kind", "params", "message"),
     [
         ("adversarial", {"norm": "l7"}, "norm: "),
         ("adversarial", {"say": "xyzzy"}, "xyzzy"),
         ("ace", {"steps": 3}, "steps: "),
     ],
 )
-async def test_what_cannot_be_analysed_is_refused_with_the_reason(
-    engine: Engine, kind: AnalysisKind, params: dict[str, Any], told: str
+async def test_what_cannot_be_analysed_is_refused_with_a_reason(
+    engine: Engine, kind: AnalysisKind, params: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(ValueError, match=told):
-        await engine.analyse(kind, PICTURE, await tokens_of(engine), params)
+    with pytest.raises(ValueError, match=message):
+        await engine.analyse(kind, IMAGE, await tokens_of(engine), params)
 
-    assert await engine.caption(PICTURE)
+    assert await engine.caption(IMAGE)
 
 
-async def test_captions_and_explanations_do_not_wait_for_the_end_of_an_analysis(
+async def test_captions_and_explanations_do_not_wait_for_an_analysis(
     engine: Engine,
 ) -> None:
     async with under_way(engine) as analysing:
         tokens = await tokens_of(engine)
-        assert await engine.explain(PICTURE, tokens, "saliency", SENTENCE)
-        assert await engine.check(PICTURE, tokens, "readcam", 0)
-        assert await engine.explain(PICTURE, tokens, "gradcam", Target("word", 0))
+        assert await engine.explain(IMAGE, tokens, "saliency", CAPTION)
+        assert await engine.check(IMAGE, tokens, "readcam", 0)
+        assert await engine.explain(IMAGE, tokens, "gradcam", Target("word", 0))
         assert not analysing.done()
 
 
-async def test_one_that_is_cancelled_ends_at_once_and_frees_all_that_it_held(
+async def test_a_cancelled_analysis_ends_at_once_and_frees_its_memory(
     engine: Engine,
 ) -> None:
     async def begin_and_cancel() -> None:
         begun = asyncio.Event()
         task = asyncio.create_task(
-            engine.analyse("adversarial", PICTURE, tokens, {}, frames, lambda _: begun.set())
+            engine.analyse("adversarial", IMAGE, tokens, {}, frames, lambda _: begun.set())
         )
         async with asyncio.timeout(60):
             await begun.wait()
         task.cancel()
-        # Long before an analysis ends by itself; at rest it takes a slice.
+        # Long before the analysis would end; on an idle machine it takes one slice.
         async with asyncio.timeout(4):
             while engine.jobs:
                 await asyncio.sleep(0.01)
 
     tokens = await tokens_of(engine)
-    frames = [np.ascontiguousarray(np.roll(PICTURE, by, 0)) for by in range(MOST_PICTURES)]
+    frames = [np.ascontiguousarray(np.roll(IMAGE, by, 0)) for by in range(MAX_RECENT_FRAMES)]
     process = psutil.Process(engine.pid)
     for _ in range(3):
         await begin_and_cancel()
@@ -116,5 +116,5 @@ async def test_one_that_is_cancelled_ends_at_once_and_frees_all_that_it_held(
     for _ in range(8):
         await begin_and_cancel()
 
-    # The pictures of one alone are 12 MB.
+    # The frames of one analysis are 12 MB.
     assert process.memory_info().rss - before < 40 * 2**20

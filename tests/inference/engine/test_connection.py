@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.engine.connection import pack, parted, read, read_blocking
+from inference.engine.connection import pack, read, read_blocking, split
 
 messages = st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=9), max_size=4)
 
 
 @given(messages, st.binary(max_size=64))
-def test_what_is_packed_is_read_back(message: dict[str, object], payload: bytes) -> None:
+def test_a_packed_message_is_read_back(message: dict[str, object], payload: bytes) -> None:
     file = io.BytesIO(pack(message, payload) + pack({"next": 1}))
 
     assert read_blocking(file) == (message, payload)
@@ -23,11 +23,11 @@ def test_what_is_packed_is_read_back(message: dict[str, object], payload: bytes)
 
 
 @given(st.lists(st.binary(max_size=9)))
-def test_what_was_joined_is_taken_apart(parts: list[bytes]) -> None:
-    assert parted(b"".join(parts), map(len, parts)) == parts
+def test_split_reverses_join(parts: list[bytes]) -> None:
+    assert split(b"".join(parts), map(len, parts)) == parts
 
 
-async def test_a_stream_gives_whole_messages_however_they_arrive() -> None:
+async def test_a_message_is_read_from_a_stream_byte_by_byte() -> None:
     reader = asyncio.StreamReader()
     reading = asyncio.create_task(read(reader))
     for byte in pack({"a": 1}, b"xyz"):
@@ -38,12 +38,12 @@ async def test_a_stream_gives_whole_messages_however_they_arrive() -> None:
 
 
 @pytest.mark.parametrize("kept", [0, 3, 9, 14])
-def test_a_file_that_ends_early_says_so(kept: int) -> None:
+def test_a_file_that_ends_early_raises_eof_error(kept: int) -> None:
     with pytest.raises(EOFError):
         read_blocking(io.BytesIO(pack({"a": 1}, b"xyz")[:kept]))
 
 
-def test_of_a_pipe_no_more_is_read_than_one_message() -> None:
+def test_no_more_than_one_message_is_read_from_a_pipe() -> None:
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb", buffering=0) as file, os.fdopen(writing, "wb", 0) as pipe:
         pipe.write(pack({"a": 1}, b"xyz") + pack({"b": 2}))

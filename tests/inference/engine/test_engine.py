@@ -1,34 +1,30 @@
 import asyncio
-import contextlib
 import gc
 import os
 import shutil
 import signal
 import sys
-from collections import Counter
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
-from numpy.typing import NDArray
 
-from inference.captioning.caption import Caption
 from inference.engine.engine import Engine
-from inference.engine.process import EngineProcess, EngineTiming, LoadFailed, Standby
+from inference.engine.process import EngineTiming, LoadFailed, Standby, WorkerProcess
 from inference.engine.service import EngineState, EngineUnavailable
 from inference.explanations.target import Target
-from models.language.vocabulary import END
+from models.language import END
 from tests.inference.conftest import photographs
+from tests.inference.engine.test_batching import request_captions
 from web.settings.server import DEFAULT_CAPTIONER
 
-PICTURE = np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)
+IMAGE = np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)
 SOON = EngineTiming(first_pause_s=0.05, longest_pause_s=0.1)
 
 
-async def test_captions_a_picture_with_what_each_word_was_worth(engine: Engine) -> None:
-    caption = await engine.caption(PICTURE)
+async def test_captions_an_image_with_the_probability_of_each_word(engine: Engine) -> None:
+    caption = await engine.caption(IMAGE)
 
     assert caption.text.lower().replace("'s", " 's").split() == [w.text for w in caption.words]
     for word in caption.words:
@@ -42,153 +38,66 @@ async def test_captions_a_picture_with_what_each_word_was_worth(engine: Engine) 
     assert caption.timing_ms.encoder > 0
 
 
-async def test_answers_callers_in_turn_and_the_same_each_time(engine: Engine) -> None:
-    captions = await asyncio.gather(*(engine.caption(PICTURE) for _ in range(5)))
+async def test_captions_of_the_same_image_are_equal(engine: Engine) -> None:
+    captions = await asyncio.gather(*(engine.caption(IMAGE) for _ in range(5)))
 
     assert {caption.text for caption in captions} == {captions[0].text}
 
 
-async def test_refuses_what_is_no_picture_and_goes_on(engine: Engine) -> None:
+async def test_refuses_an_invalid_image_or_width_and_goes_on(engine: Engine) -> None:
     with pytest.raises(ValueError, match=r"uint8 \[H, W, 3\]"):
-        await engine.caption(PICTURE[..., 0])
+        await engine.caption(IMAGE[..., 0])
     with pytest.raises(ValueError, match="beam width 9"):
-        await engine.caption(PICTURE, beam_width=9)
+        await engine.caption(IMAGE, beam_width=9)
 
-    assert await engine.caption(PICTURE)
+    assert await engine.caption(IMAGE)
 
 
-async def test_a_caller_that_gives_up_costs_the_others_nothing(engine: Engine) -> None:
+async def test_a_cancelled_request_does_not_affect_the_next(engine: Engine) -> None:
     pid = engine.pid
-    given_up = asyncio.create_task(engine.caption(PICTURE))
+    cancelled = asyncio.create_task(engine.caption(IMAGE))
     await asyncio.sleep(0)
-    given_up.cancel()
+    cancelled.cancel()
 
-    assert await engine.caption(PICTURE)
+    assert await engine.caption(IMAGE)
     assert engine.pid == pid
 
 
-@contextlib.contextmanager
-def stopped(engine: Engine) -> Iterator[None]:
-    """Keep the process from answering, so that requests have to wait."""
-    assert engine.pid
-    os.kill(engine.pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(engine.pid, signal.SIGCONT)
-
-
-async def ask(
-    engine: Engine, pictures: Sequence[NDArray[np.uint8]], widths: Sequence[int | None]
-) -> list[asyncio.Task[Caption]]:
-    """Ask for captions, each a task that has begun."""
-    asked = []
-    for picture, width in zip(pictures, widths, strict=True):
-        asked.append(asyncio.create_task(engine.caption(picture, width)))
-        # So that the first is on its way before the others come.
-        await asyncio.sleep(0.01)
-    return asked
-
-
-def together(captions: Sequence[Caption]) -> list[int]:
-    """Sizes of the batches: what was computed together took the same time to the last digit."""
-    return list(Counter((c.timing_ms.encoder, c.timing_ms.decoder) for c in captions).values())
-
-
-async def test_what_waits_is_answered_together_and_each_its_own(engine: Engine) -> None:
-    pictures = list(photographs(64))
-    alone = [(await engine.caption(picture)).text for picture in pictures]
-
-    with stopped(engine):
-        asked = await ask(engine, pictures, [None] * len(pictures))
-    captions = await asyncio.gather(*asked)
-
-    # The first went alone; of those that came meanwhile, four at most are taken together.
-    assert together(captions) == [1, 4, 1]
-    assert [caption.text for caption in captions] == alone
-    assert len(set(alone)) > 2
-
-
-async def test_only_searches_of_one_width_go_together(engine: Engine) -> None:
-    pictures = list(photographs(64))[:5]
-    with stopped(engine):
-        asked = await ask(engine, pictures, [None, 2, None, 2, None])
-    captions = await asyncio.gather(*asked)
-
-    assert together(captions) == [1, 2, 2]
-    assert captions[1].timing_ms == captions[3].timing_ms
-    alone = [await engine.caption(p, w) for p, w in zip(pictures[1:3], (2, None), strict=True)]
-    assert [caption.text for caption in captions[1:3]] == [caption.text for caption in alone]
-
-
-async def test_one_that_is_refused_or_given_up_costs_its_neighbours_nothing(
-    engine: Engine,
+async def test_pending_requests_fail_when_the_worker_is_killed(
+    killable_engine: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
-    first, *pictures = photographs(64)[:4]
-    with stopped(engine):
-        asked = await ask(engine, [first, pictures[0], PICTURE[..., 0], *pictures], [None] * 6)
-        asked[1].cancel()
-    answers = await asyncio.gather(*asked, return_exceptions=True)
+    assert killable_engine.pid
+    os.kill(killable_engine.pid, signal.SIGSTOP)
+    # More than the pipe's buffer: it breaks in the middle of an image.
+    tasks = await request_captions(killable_engine, list(photographs(260)), [None] * 6)
+    os.kill(killable_engine.pid, signal.SIGKILL)
 
-    assert isinstance(answers[1], asyncio.CancelledError)
-    assert isinstance(answers[2], ValueError)
-    captions = [answer for answer in answers if isinstance(answer, Caption)]
-    assert together(captions) == [1, 3]
-    alone = [(await engine.caption(picture)).text for picture in (first, *pictures)]
-    assert [caption.text for caption in captions] == alone
-
-
-async def test_one_that_is_given_up_while_it_is_computed_costs_its_neighbours_nothing(
-    engine: Engine,
-) -> None:
-    pictures = list(photographs(64))[:3]
-    alone = [(await engine.caption(picture)).text for picture in pictures]
-
-    asked = await ask(engine, pictures, [None] * 3)
-    await asked[0]
-    # The other two are with the process now.
-    await asyncio.sleep(0)
-    asked[1].cancel()
-
-    assert (await asked[2]).text == alone[2]
-    assert (await engine.caption(pictures[1])).text == alone[1]
-
-
-async def test_all_that_wait_are_told_when_the_process_dies(
-    mortal_engine: Engine, caplog: pytest.LogCaptureFixture
-) -> None:
-    assert mortal_engine.pid
-    os.kill(mortal_engine.pid, signal.SIGSTOP)
-    # More than a pipe holds: it breaks in the middle of a picture.
-    asked = await ask(mortal_engine, list(photographs(260)), [None] * 6)
-    os.kill(mortal_engine.pid, signal.SIGKILL)
-
-    answers = await asyncio.gather(*asked, return_exceptions=True)
-    await mortal_engine.wait_ready()
+    answers = await asyncio.gather(*tasks, return_exceptions=True)
+    await killable_engine.wait_ready()
     gc.collect()
 
     assert {type(answer) for answer in answers} == {EngineUnavailable}
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
-async def test_stopping_answers_who_still_waits(saved: Path) -> None:
+async def test_pending_requests_fail_when_the_engine_stops(saved: Path) -> None:
     engine = Engine(saved, SOON, explains=False)
     engine.start()
     await engine.wait_loaded()
     assert engine.pid
     os.kill(engine.pid, signal.SIGSTOP)
-    explaining = asyncio.create_task(engine.explain(PICTURE, (END,), "rise", Target("caption")))
-    asked = await ask(engine, list(photographs(64)), [None] * 6)
+    explaining = asyncio.create_task(engine.explain(IMAGE, (END,), "rise", Target("caption")))
+    tasks = await request_captions(engine, list(photographs(64)), [None] * 6)
 
     await engine.stop()
 
-    answers = await asyncio.gather(*asked, return_exceptions=True)
+    answers = await asyncio.gather(*tasks, return_exceptions=True)
     assert {type(answer) for answer in answers} == {EngineUnavailable}
     with pytest.raises(EngineUnavailable, match="stopped"):
         await explaining
 
 
-async def test_an_int8_encoder_that_is_not_there_is_told(folder: Path) -> None:
+async def test_a_missing_int8_encoder_is_reported(folder: Path) -> None:
     engine = Engine(folder, SOON, "int8")
     engine.start()
 
@@ -197,26 +106,26 @@ async def test_an_int8_encoder_that_is_not_there_is_told(folder: Path) -> None:
     await engine.stop()
 
 
-async def test_a_killed_process_is_told_and_replaced(mortal_engine: Engine) -> None:
+async def test_a_killed_worker_is_reported_and_replaced(killable_engine: Engine) -> None:
     states: list[EngineState] = []
-    starts = mortal_engine.starts
-    unsubscribe = mortal_engine.subscribe(lambda: states.append(mortal_engine.state))
-    assert mortal_engine.pid
-    asking = asyncio.create_task(mortal_engine.caption(PICTURE))
+    starts = killable_engine.starts
+    unsubscribe = killable_engine.subscribe(lambda: states.append(killable_engine.state))
+    assert killable_engine.pid
+    captioning = asyncio.create_task(killable_engine.caption(IMAGE))
     await asyncio.sleep(0)
-    os.kill(mortal_engine.pid, signal.SIGKILL)
+    os.kill(killable_engine.pid, signal.SIGKILL)
 
     with pytest.raises(EngineUnavailable):
-        await asking
+        await captioning
     await asyncio.sleep(0.02)
     with pytest.raises(EngineUnavailable, match="restarting"):
-        await mortal_engine.caption(PICTURE)
-    await mortal_engine.wait_ready()
+        await killable_engine.caption(IMAGE)
+    await killable_engine.wait_ready()
     assert states == [EngineState.PAUSED, EngineState.READY]
-    caption = await mortal_engine.caption(PICTURE)
+    caption = await killable_engine.caption(IMAGE)
     unsubscribe()
     assert caption.text or caption.guess
-    assert mortal_engine.starts == starts + 1
+    assert killable_engine.starts == starts + 1
 
 
 async def until_standby(engine: Engine) -> None:
@@ -225,7 +134,7 @@ async def until_standby(engine: Engine) -> None:
             await asyncio.sleep(0.02)
 
 
-async def test_a_process_on_standby_takes_over_at_once_and_another_takes_its_place(
+async def test_a_standby_takes_over_at_once_and_is_replaced(
     saved: Path,
 ) -> None:
     before = {child.pid for child in psutil.Process().children()}
@@ -239,7 +148,7 @@ async def test_a_process_on_standby_takes_over_at_once_and_another_takes_its_pla
     async with asyncio.timeout(2):
         while engine.pid == first or engine.state is not EngineState.READY:
             await asyncio.sleep(0.01)
-    caption = await engine.caption(PICTURE)
+    caption = await engine.caption(IMAGE)
     await until_standby(engine)
     await engine.stop()
 
@@ -248,7 +157,7 @@ async def test_a_process_on_standby_takes_over_at_once_and_another_takes_its_pla
     assert {child.pid for child in psutil.Process().children()} == before
 
 
-async def test_a_process_that_hangs_is_ended_and_replaced(saved: Path) -> None:
+async def test_a_worker_that_hangs_is_killed_and_replaced(saved: Path) -> None:
     engine = Engine(saved, EngineTiming(answer_s=0.5, first_pause_s=0.05), explains=False)
     engine.start()
     await engine.wait_loaded()
@@ -256,7 +165,7 @@ async def test_a_process_that_hangs_is_ended_and_replaced(saved: Path) -> None:
     os.kill(engine.pid, signal.SIGSTOP)
 
     with pytest.raises(EngineUnavailable, match="hung"):
-        await engine.caption(PICTURE)
+        await engine.caption(IMAGE)
     while engine.state is EngineState.READY:
         await asyncio.sleep(0.01)
     await engine.wait_ready()
@@ -264,19 +173,19 @@ async def test_a_process_that_hangs_is_ended_and_replaced(saved: Path) -> None:
     await engine.stop()
 
 
-async def test_a_captioner_that_cannot_be_loaded_says_why(tmp_path: Path) -> None:
+async def test_a_captioner_that_cannot_be_loaded_is_reported_with_a_reason(tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     shutil.copytree(DEFAULT_CAPTIONER, broken)
     (broken / "vocabulary.txt").write_text("<pad>\n<start>\n<end>\n<unk>\na\n")
     engine = Engine(broken, SOON)
     engine.start()
 
-    with pytest.raises(EngineUnavailable, match="do not belong together"):
+    with pytest.raises(EngineUnavailable, match="has 5 words, but the captioner was trained with"):
         await engine.wait_loaded()
     await engine.stop()
 
 
-async def test_a_system_without_a_process_to_give_is_asked_again(
+async def test_a_worker_that_cannot_be_started_is_tried_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
@@ -294,9 +203,9 @@ async def test_a_system_without_a_process_to_give_is_asked_again(
 async def test_a_standby_that_cannot_be_started_is_tried_again() -> None:
     tried = asyncio.Semaphore(0)
 
-    async def start() -> EngineProcess:
+    async def start() -> WorkerProcess:
         tried.release()
-        raise LoadFailed("no process to give")
+        raise LoadFailed("no process")
 
     standby = Standby(start, SOON)
     standby.keep()
@@ -317,10 +226,10 @@ async def test_stopping_leaves_no_process() -> None:
 
     assert {child.pid for child in psutil.Process().children()} == before
     with pytest.raises(EngineUnavailable):
-        await engine.caption(PICTURE)
+        await engine.caption(IMAGE)
 
 
-async def test_the_process_does_not_outlive_a_killed_server() -> None:
+async def test_the_worker_does_not_outlive_a_killed_server() -> None:
     serving = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",

@@ -7,13 +7,13 @@ from inference.concepts.findings import ConceptParams
 from inference.engine.service import AnalysisKind, read_params
 
 
-def test_what_is_left_out_is_chosen() -> None:
+def test_parameters_left_out_take_their_defaults() -> None:
     assert read_params("adversarial", {}) == AdversarialParams()
     assert read_params("ace", {"scope": "frames"}) == ConceptParams(scope="frames")
 
 
 @pytest.mark.parametrize(
-    ("kind", "values", "told"),
+    ("kind", "values", "message"),
     [
         ("adversarial", {"norm": "l7"}, r"^norm: Input should be 'linf' or 'l2'$"),
         ("adversarial", {"scope": "bank"}, "^scope: Extra inputs"),
@@ -21,8 +21,8 @@ def test_what_is_left_out_is_chosen() -> None:
         ("ace", {"scope": 7}, "^scope: "),
     ],
 )
-def test_a_choice_that_there_is_not_is_named(
-    kind: AnalysisKind, values: dict[str, Any], told: str
+def test_an_invalid_parameter_is_named(
+    kind: AnalysisKind, values: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=message):
         read_params(kind, values)

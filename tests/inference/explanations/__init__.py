@@ -1,1 +1,1 @@
-"""Explanations against oracles, and what they say of themselves."""
+"""Tests of `inference.explanations`."""

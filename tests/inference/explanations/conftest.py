@@ -1,4 +1,4 @@
-"""A small captioner with tags and what it says of a picture."""
+"""A small captioner with tags, and captioned images."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,23 +7,23 @@ import numpy as np
 import pytest
 
 from inference.captioning.model import CaptionModel
-from inference.captioning.steadiness import View
-from inference.captioning.stream_captions import follow
-from inference.explanations.subject import Subject
+from inference.captioning.stream_captions import caption_frames
+from inference.captioning.stream_state import FrameRequest
+from inference.explanations.captioned_image import CaptionedImage
 from models.calibration.tags import TagCalibration
 from models.captioner.captioner import Captioner
 from models.checkpoint import save
-from models.language.vocabulary import END
+from models.language import END
 from tests.inference.conftest import CARD, photographs
 
 SIDE = 128
-"""Pixels: the small captioner sees a grid of 4 by 4 cells."""
-TAGS = TagCalibration(slope=0.9, offset=0.3, doubts={}, threshold=0.5)
+"""In pixels; the grid has 4 by 4 cells."""
+TAGS = TagCalibration(slope=0.9, offset=0.3, penalties={}, threshold=0.5)
 
 
 @pytest.fixture(scope="session")
 def tagged(captioner: Captioner, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a small captioner of random weights, with tags; not to be changed."""
+    """Folder of a small captioner with random weights and tags; read-only."""
     made = Captioner(replace(captioner.config, image_size=SIDE, classes=1000), captioner.vocabulary)
     random = np.random.default_rng(2)
     classifier = [random.normal(0, 0.05, (1280, 1000)), random.normal(0, 1, 1000)]
@@ -35,20 +35,23 @@ def tagged(captioner: Captioner, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 @pytest.fixture(scope="session")
 def model(tagged: Path) -> CaptionModel:
-    """That captioner, ready; not to be changed."""
+    """That captioner, loaded; read-only."""
     return CaptionModel(tagged)
 
 
 @pytest.fixture(scope="session")
-def subjects(model: CaptionModel) -> list[Subject]:
-    """Pictures with the captions that were found of them, or their beginnings: of 3 to 7 words."""
-    views = [View(picture, maps=False) for picture in photographs(SIDE)]
-    said = [followed.anchor.tokens for followed in follow(model, views)]
-    shorter = [(*tokens[: 3 + place], END)[:7] for place, tokens in enumerate(said)]
-    return [Subject(model, view.image, each) for view, each in zip(views, shorter, strict=True)]
+def subjects(model: CaptionModel) -> list[CaptionedImage]:
+    """Images with the beginnings of the captions found for them, of 3 to 7 words."""
+    requests = [FrameRequest(image, maps=False) for image in photographs(SIDE)]
+    found = [result.state.tokens for result in caption_frames(model, requests)]
+    shorter = [(*tokens[: 3 + place], END)[:7] for place, tokens in enumerate(found)]
+    return [
+        CaptionedImage(model, request.image, tokens)
+        for request, tokens in zip(requests, shorter, strict=True)
+    ]
 
 
 @pytest.fixture(scope="session")
-def subject(subjects: list[Subject]) -> Subject:
+def subject(subjects: list[CaptionedImage]) -> CaptionedImage:
     """The one with the longest caption."""
     return max(subjects, key=lambda subject: len(subject.words))

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inference.explanations.rendering import COLOURS, Tile, draw_sheet
+from inference.explanations.contact_sheet import Tile, draw_contact_sheet
+from inference.explanations.heatmap import COLORMAP
 
 RED, GREEN = (250, 0, 0), (0, 250, 0)
 
@@ -13,10 +14,10 @@ def tile(colour: tuple[int, int, int], height: int, width: int, title: str = "wo
 
 
 def boxes(sheet: Image.Image, colour: tuple[int, int, int]) -> list[tuple[int, int, int, int]]:
-    """Left, top, right and bottom of each rectangle of a colour, which no other touches."""
+    """Return left, top, right and bottom of each separate rectangle of a colour."""
     same = (np.asarray(sheet) == colour).all(axis=-1).astype(np.uint8)
     _, _, found, _ = cv2.connectedComponentsWithStats(same)
-    # The first is all the rest of the sheet.
+    # The first component is the background.
     return [
         (left, top, left + width, top + height)
         for left, top, width, height, _ in found[1:].tolist()
@@ -25,8 +26,10 @@ def boxes(sheet: Image.Image, colour: tuple[int, int, int]) -> list[tuple[int, i
 
 @pytest.mark.parametrize(("height", "width"), [(480, 640), (640, 480), (200, 900), (900, 90)])
 @pytest.mark.parametrize("number", [1, 4, 11])
-def test_every_picture_is_shown_whole_in_its_shape(height: int, width: int, number: int) -> None:
-    sheet = draw_sheet(
+def test_every_image_is_shown_whole_with_its_aspect_ratio(
+    height: int, width: int, number: int
+) -> None:
+    sheet = draw_contact_sheet(
         "A caption", ["A note"], [tile(RED, height, width) for _ in range(number)], "logits"
     )
 
@@ -38,22 +41,24 @@ def test_every_picture_is_shown_whole_in_its_shape(height: int, width: int, numb
         assert (right - left) / (bottom - top) == pytest.approx(width / height, rel=0.02)
 
 
-def test_pictures_come_in_the_order_of_the_tiles() -> None:
-    sheet = draw_sheet("", [], [tile(RED, 48, 64), tile(GREEN, 48, 64)], "logits")
+def test_images_are_in_the_order_of_the_tiles() -> None:
+    sheet = draw_contact_sheet("", [], [tile(RED, 48, 64), tile(GREEN, 48, 64)], "logits")
 
     ((red, *_),), ((green, *_),) = boxes(sheet, RED), boxes(sheet, GREEN)
     assert red < green
 
 
-def test_the_legend_goes_through_the_ramp() -> None:
-    sheet = np.asarray(draw_sheet("", [], [tile(RED, 48, 64)], "logits"))
+def test_the_legend_shows_the_colour_map() -> None:
+    sheet = np.asarray(draw_contact_sheet("", [], [tile(RED, 48, 64)], "logits"))
 
-    assert (sheet == COLOURS[-1]).all(axis=-1).any()
+    assert (sheet == COLORMAP[-1]).all(axis=-1).any()
 
 
 def test_a_long_caption_and_a_long_word_stay_on_the_sheet() -> None:
     short, long = (
-        draw_sheet(" ".join(["words"] * count), [], [tile(RED, 48, 64, "w" * count)], "logits")
+        draw_contact_sheet(
+            " ".join(["words"] * count), [], [tile(RED, 48, 64, "w" * count)], "logits"
+        )
         for count in (2, 200)
     )
 

@@ -1,1 +1,1 @@
-"""Tests of how faithfulness is measured."""
+"""Tests of `inference.faithfulness`."""

@@ -1,4 +1,4 @@
-"""The shipped captioner, and a picture of which it is known where the thing is."""
+"""The shipped captioner, and an image with an object at a known place."""
 
 from pathlib import Path
 
@@ -9,15 +9,15 @@ import skimage
 from numpy.typing import NDArray
 
 from inference.captioning.model import CaptionModel
-from models.checkpoint import DEFAULT
+from models.checkpoint import DEFAULT_CHECKPOINT
 
 CORNER = 5
-"""Rows and columns of the grid that the thing fills, in the lower right corner."""
+"""Rows and columns of the grid that the object fills, in the lower right corner."""
 
 
 @pytest.fixture(scope="session")
 def shipped() -> CaptionModel:
-    return CaptionModel(DEFAULT)
+    return CaptionModel(DEFAULT_CHECKPOINT)
 
 
 @pytest.fixture(scope="session")
@@ -26,13 +26,13 @@ def cornered(shipped: CaptionModel) -> NDArray[np.uint8]:
     side = shipped.image_size
     cat = np.asarray(cv2.imread(str(Path(skimage.__file__).parent / "data" / "chelsea.png")))
     size = side * CORNER // 9
-    picture = np.full((side, side, 3), 128, np.uint8)
-    picture[-size:, -size:] = cv2.resize(cat[20:, 60:350], (size, size))[..., ::-1]
-    return picture
+    image = np.full((side, side, 3), 128, np.uint8)
+    image[-size:, -size:] = cv2.resize(cat[20:, 60:350], (size, size))[..., ::-1]
+    return image
 
 
 def planted() -> NDArray[np.float64]:
-    """The map of that corner, [81]."""
+    """Return the map of that corner, [81]."""
     values = np.zeros((9, 9))
     values[-CORNER:, -CORNER:] = 1
     return values.reshape(-1)

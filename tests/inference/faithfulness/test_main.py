@@ -21,7 +21,7 @@ def arguments(tmp_path: Path, make_flickr8k: MakeFlickr8k, saved: Path) -> list[
     return ["--data", str(data), "--captioner", str(saved), "--limit", "3", "--out", out]
 
 
-def test_measures_everything_and_writes_a_report_and_a_plot(
+def test_run_writes_a_report_and_a_plot(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*arguments, "--methods", "gradcam,attention"]) == 0
@@ -35,23 +35,23 @@ def test_measures_everything_and_writes_a_report_and_a_plot(
     assert report["counts"]["object"] > 0
     summary = report["summary"]["object"]
     assert set(summary) == {"deletion", "insertion", "disappearance"}
-    for figures in summary.values():
-        assert set(figures) == {"gradcam", "attention", "random", "centre"}
-        for each in figures.values():
+    for summaries in summary.values():
+        assert set(summaries) == {"gradcam", "attention", "random", "centre"}
+        for each in summaries.values():
             assert each["value"]["low"] <= each["value"]["mean"] <= each["value"]["high"]
     assert report["randomisation"][0]["stage"] == TRAINED
     assert set(report["stability"]) == {"gradcam", "attention"}
     assert np.asarray(cv2.imread(str(tmp_path / "out" / "faithfulness.webp"))).shape[1] > 800
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     mean = summary["deletion"]["gradcam"]["value"]["mean"]
-    assert f"| gradcam | {mean:.3f} (" in told
+    assert f"| gradcam | {mean:.3f} (" in output
 
 
-def test_a_run_that_was_stopped_goes_on(
+def test_interrupted_run_is_resumed(
     arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("inference.faithfulness.__main__.draw", _interrupted)
+        patch.setattr("inference.faithfulness.__main__.plot", _interrupted)
         with pytest.raises(KeyboardInterrupt):
             main([*arguments, "--methods", "gradcam"])
     journal = tmp_path / "out" / "measured.jsonl"
@@ -72,18 +72,21 @@ def _interrupted(*_: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("more", "told"),
+    ("more", "message"),
     [
         (["--data", "none"], "none: no such folder"),
-        (["--captioner", "none"], "none holds no captioner"),
+        (["--captioner", "none"], "none is not a captioner checkpoint"),
         (["--split", "none"], "no split 'none'"),
         (["--limit", "0"], "--limit is 0"),
-        (["--methods", "gradcam,guesswork"], "called 'guesswork'; there are"),
-        (["--video", "none.mp4"], "none.mp4 is no video"),
+        (
+            ["--methods", "gradcam,guesswork"],
+            "'guesswork' is no method that explains words",
+        ),
+        (["--video", "none.mp4"], "none.mp4 cannot be read as a video"),
     ],
 )
-def test_a_mistake_is_told(
-    arguments: list[str], more: list[str], told: str, capsys: pytest.CaptureFixture[str]
+def test_errors_are_reported(
+    arguments: list[str], more: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*arguments, *more]) == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err

@@ -1,50 +1,50 @@
 import numpy as np
 import pytest
 
-from inference.faithfulness.curves import STEPS
-from inference.faithfulness.measurement import MeasuredPicture, MeasuredWord
-from inference.faithfulness.summary import mean_curves, summarise
+from inference.faithfulness.measurement import MeasuredImage, MeasuredWord
+from inference.faithfulness.metrics import STEPS
+from inference.faithfulness.summary import Interval, mean_curves, mean_interval, summarise
 from inference.word_kinds import WordKind
 
 NAMES = ("gradcam", "random", "centre")
 
 
 def word(kind: WordKind, *levels: float) -> MeasuredWord:
-    """A word whose curves are flat, each at a level of its own."""
+    """Return a word with flat curves, each at its own level."""
     flat = {name: [level] * (STEPS + 1) for name, level in zip(NAMES, levels, strict=True)}
     gone = dict(zip(NAMES, levels, strict=True)) if kind == "object" else {}
     return MeasuredWord("word", kind, 0.5, deletion=flat, insertion=flat, gone=gone)
 
 
-def picture(*words: MeasuredWord) -> MeasuredPicture:
-    return MeasuredPicture("caption", words)
+def image(*words: MeasuredWord) -> MeasuredImage:
+    return MeasuredImage("caption", words)
 
 
-def test_each_picture_counts_the_same_however_many_words_it_has() -> None:
-    pictures = [
-        picture(word("object", 0.2, 0.5, 0.4), word("object", 0.4, 0.5, 0.4)),
-        picture(word("object", 0.1, 0.5, 0.4), word("function", 1, 1, 1)),
-        picture(word("function", 1, 1, 1)),
+def test_images_have_equal_weight() -> None:
+    images = [
+        image(word("object", 0.2, 0.5, 0.4), word("object", 0.4, 0.5, 0.4)),
+        image(word("object", 0.1, 0.5, 0.4), word("function", 1, 1, 1)),
+        image(word("function", 1, 1, 1)),
     ]
 
-    figures = summarise(pictures, "object")["deletion"]
+    summary = summarise(images, "object")["deletion"]
 
-    assert figures["gradcam"].value.mean == pytest.approx(0.2)
-    assert figures["gradcam"].against["random"].mean == pytest.approx(-0.3)
-    assert figures["gradcam"].against["centre"].mean == pytest.approx(-0.2)
-    assert figures["random"].against == {}
+    assert summary["gradcam"].value.mean == pytest.approx(0.2)
+    assert summary["gradcam"].against["random"].mean == pytest.approx(-0.3)
+    assert summary["gradcam"].against["centre"].mean == pytest.approx(-0.2)
+    assert summary["random"].against == {}
 
 
 def test_differences_are_paired() -> None:
-    """What is the same in every picture is certain, however different the pictures are."""
+    """A constant difference has a narrow interval, however much the images vary."""
     levels = np.random.default_rng(0).uniform(0.2, 0.8, 50)
-    pictures = [picture(word("object", each, each + 0.01, each - 0.01)) for each in levels]
+    images = [image(word("object", each, each + 0.01, each - 0.01)) for each in levels]
 
-    figures = summarise(pictures, "object")["insertion"]["gradcam"]
+    summary = summarise(images, "object")["insertion"]["gradcam"]
 
-    assert figures.value.high - figures.value.low > 0.05
-    assert figures.against["random"].high == pytest.approx(-0.01)
-    assert figures.against["centre"].low == pytest.approx(0.01)
+    assert summary.value.high - summary.value.low > 0.05
+    assert summary.against["random"].high == pytest.approx(-0.01)
+    assert summary.against["centre"].low == pytest.approx(0.01)
 
 
 @pytest.mark.parametrize(
@@ -59,27 +59,62 @@ def test_differences_are_paired() -> None:
         ("disappearance", 0.9, True),
     ],
 )
-def test_whoever_beats_both_baselines_beats_them(score: str, gradcam: float, beats: bool) -> None:
-    pictures = [picture(word("object", gradcam, 0.5, 0.4))] * 5
+def test_method_has_to_beat_both_baselines(score: str, gradcam: float, beats: bool) -> None:
+    images = [image(word("object", gradcam, 0.5, 0.4))] * 5
 
-    assert summarise(pictures, "object")[score]["gradcam"].beats(score) is beats
-
-
-def test_only_objects_can_disappear() -> None:
-    pictures = [picture(word("object", 0, 0, 0), word("function", 0, 0, 0))]
-
-    assert "disappearance" in summarise(pictures, "object")
-    assert "disappearance" not in summarise(pictures, "function")
-    assert summarise(pictures, "other") == {}
+    assert summarise(images, "object")[score]["gradcam"].beats(score) is beats
 
 
-def test_curves_are_averaged_over_pictures() -> None:
-    pictures = [
-        picture(word("object", 0.2, 0, 0), word("object", 0.4, 0, 0)),
-        picture(word("object", 0.1, 0, 0)),
+def test_only_object_words_can_disappear() -> None:
+    images = [image(word("object", 0, 0, 0), word("function", 0, 0, 0))]
+
+    assert "disappearance" in summarise(images, "object")
+    assert "disappearance" not in summarise(images, "function")
+    assert summarise(images, "other") == {}
+
+
+def test_curves_are_averaged_over_images() -> None:
+    images = [
+        image(word("object", 0.2, 0, 0), word("object", 0.4, 0, 0)),
+        image(word("object", 0.1, 0, 0)),
     ]
 
-    curves = mean_curves(pictures, "object")
+    curves = mean_curves(images, "object")
 
     np.testing.assert_allclose(curves["deletion"]["gradcam"], [0.2] * (STEPS + 1))
-    assert mean_curves(pictures, "other") == {}
+    assert mean_curves(images, "other") == {}
+
+
+def test_interval_matches_the_standard_error() -> None:
+    values = np.random.default_rng(1).normal(3, 2, 400)
+
+    interval = mean_interval(values)
+
+    margin = 1.96 * values.std() / 20
+    assert interval.mean == pytest.approx(values.mean())
+    assert interval.low == pytest.approx(values.mean() - margin, abs=0.02)
+    assert interval.high == pytest.approx(values.mean() + margin, abs=0.02)
+
+
+def test_interval_contains_the_true_mean_in_95_percent() -> None:
+    random = np.random.default_rng(2)
+    intervals = [mean_interval(random.exponential(1, 60), seed) for seed in range(200)]
+
+    assert 0.88 < np.mean([each.low < 1 < each.high for each in intervals]) < 0.99
+
+
+def test_interval_of_one_value_is_a_point() -> None:
+    assert mean_interval(np.array([0.25])) == Interval(0.25, 0.25, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("interval", "excludes"),
+    [
+        (Interval(1, 0.1, 2), True),
+        (Interval(-1, -2, -0.1), True),
+        (Interval(1, -0.1, 2), False),
+        (Interval(0, 0, 0), False),
+    ],
+)
+def test_interval_excludes_zero(interval: Interval, excludes: bool) -> None:
+    assert interval.excludes_zero is excludes

@@ -1,1 +1,1 @@
-"""Tests of models.calibration."""
+"""Tests of `models.calibration`."""

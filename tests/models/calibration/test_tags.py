@@ -10,29 +10,29 @@ from numpy.typing import NDArray
 
 from models.calibration import tags
 from models.calibration.tags import (
-    MOST_TAGS,
+    MAX_TAGS,
     TagCalibration,
     Tagger,
-    choose,
-    kinds,
-    mentioned,
-    tag_evidence,
+    choose_tags,
+    mentioned_kinds,
+    raw_log_odds,
+    tag_kinds,
 )
-from models.checkpoint import DEFAULT, load
-from models.language.vocabulary import tokenize
-from models.preprocessing import squeeze
+from models.checkpoint import DEFAULT_CHECKPOINT, load
+from models.language import tokenize
+from models.preprocessing import resize_to_square
 
 CHANNELS = 6
-NAMES = [kind.name for kind in kinds()]
+NAMES = [kind.name for kind in tag_kinds()]
 TABLE = Path(tags.__file__).with_name("imagenet_tags.txt")
 
 
-DOUBTS = {"dog": 3.0, "cup": 0.25}
+PENALTIES = {"dog": 3.0, "cup": 0.25}
 
 
 @pytest.fixture
 def classifier() -> keras.layers.Dense:
-    """A classifier that is random, and sure."""
+    """A random classifier with confident predictions."""
     random = np.random.default_rng(3)
     classifier = keras.layers.Dense(1000)
     classifier.build((None, CHANNELS))
@@ -42,18 +42,18 @@ def classifier() -> keras.layers.Dense:
 
 @pytest.fixture
 def tagger(classifier: keras.layers.Dense) -> Tagger:
-    return Tagger(classifier, TagCalibration(0.8, 0.5, DOUBTS, 0.3))
+    return Tagger(classifier, TagCalibration(0.8, 0.5, PENALTIES, 0.3))
 
 
 def grids(count: int) -> NDArray[np.float32]:
     return np.random.default_rng(4).uniform(0, 3, (count, 3, 2, CHANNELS)).astype(np.float32)
 
 
-def sure_of(**chances: float) -> NDArray[np.float64]:
-    """Probabilities of all kinds, 0 but for these."""
+def probabilities_of(**values: float) -> NDArray[np.float64]:
+    """Probabilities of all kinds, 0 except for these."""
     probabilities = np.zeros(len(NAMES))
-    for name, chance in chances.items():
-        probabilities[NAMES.index(name.replace("_", " "))] = chance
+    for name, value in values.items():
+        probabilities[NAMES.index(name.replace("_", " "))] = value
     return probabilities
 
 
@@ -68,22 +68,22 @@ def test_every_class_is_in_the_table_once() -> None:
     ]
 
     assert sorted(listed) == list(range(1000))
-    assert {number for kind in kinds() for number in kind.classes} < set(listed)
+    assert {number for kind in tag_kinds() for number in kind.classes} < set(listed)
 
 
 def test_table_is_well_formed() -> None:
     assert len(set(NAMES)) == len(NAMES) > 250
-    for kind in kinds():
+    for kind in tag_kinds():
         assert kind.classes and list(kind.classes) == sorted(set(kind.classes)), kind.name
         assert kind.words, kind.name
-        # A caption is split into words in this way before they are looked for.
+        # Captions are tokenized in this way before words are searched.
         assert all(" ".join(tokenize(words)) == words for words in kind.words), kind.name
 
 
 @pytest.mark.parametrize(
     ("number", "name"),
     [
-        # The numbers are those of ILSVRC2012 by the order of the WordNet identifiers, n01440764
+        # ILSVRC2012 numbers the classes in the order of the WordNet identifiers, n01440764
         # (tench) to n15075141 (toilet tissue).
         (0, "fish"),  # n01440764 tench
         (151, "dog"),  # n02085620 Chihuahua
@@ -101,53 +101,53 @@ def test_table_is_well_formed() -> None:
     ],
 )
 def test_classes_are_numbered_as_in_the_challenge(number: int, name: str) -> None:
-    assert [kind.name for kind in kinds() if number in kind.classes] == [name]
+    assert [kind.name for kind in tag_kinds() if number in kind.classes] == [name]
 
 
 @pytest.mark.parametrize("number", [539, 916])
-def test_some_classes_make_no_tag(number: int) -> None:
-    assert not any(number in kind.classes for kind in kinds())
+def test_some_classes_have_no_tag(number: int) -> None:
+    assert not any(number in kind.classes for kind in tag_kinds())
 
 
-def test_evidence_is_the_log_odds_of_the_summed_probabilities() -> None:
+def test_raw_log_odds_are_those_of_the_summed_probabilities() -> None:
     scores = np.random.default_rng(0).normal(0, 3, (2, 1000))
 
-    evidence = ops.convert_to_numpy(tag_evidence(scores.astype(np.float32)))
+    log_odds = ops.convert_to_numpy(raw_log_odds(scores.astype(np.float32)))
 
-    for picture in range(2):
-        softmax = np.exp(scores[picture]) / np.exp(scores[picture]).sum()
-        for index, kind in enumerate(kinds()):
+    for image in range(2):
+        softmax = np.exp(scores[image]) / np.exp(scores[image]).sum()
+        for index, kind in enumerate(tag_kinds()):
             p = sum(softmax[number] for number in kind.classes)
-            assert evidence[picture, index] == pytest.approx(np.log(p / (1 - p)), abs=1e-4)
+            assert log_odds[image, index] == pytest.approx(np.log(p / (1 - p)), abs=1e-4)
 
 
 @pytest.mark.parametrize("lead", [50.0, 500.0])
-def test_evidence_of_the_utterly_sure_is_finite(lead: float) -> None:
+def test_log_odds_of_certain_predictions_are_finite(lead: float) -> None:
     scores = np.zeros((1, 1000), np.float32)
     scores[0, 285] = lead
 
-    evidence = np.asarray(ops.convert_to_numpy(tag_evidence(scores)))[0]
+    log_odds = np.asarray(ops.convert_to_numpy(raw_log_odds(scores)))[0]
 
-    assert np.isfinite(evidence).all()
-    assert NAMES[evidence.argmax()] == "cat"
-    # Not that of rounding 1 - p, which would end at 16.
-    assert evidence.max() > 40
+    assert np.isfinite(log_odds).all()
+    assert NAMES[log_odds.argmax()] == "cat"
+    # Rounding of 1 - p would limit it to 16.
+    assert log_odds.max() > 40
 
 
-def test_tags_are_those_of_a_plain_loop(classifier: keras.layers.Dense, tagger: Tagger) -> None:
-    pictures = grids(6)
+def test_tags_equal_those_of_a_plain_loop(classifier: keras.layers.Dense, tagger: Tagger) -> None:
+    images = grids(6)
     kernel, bias = (weight.astype(np.float64) for weight in classifier.get_weights())
 
-    told = tagger.tags(pictures)
+    found_tags = tagger.tags(images)
 
-    assert any(told)
-    for picture, found in zip(pictures, told, strict=True):
-        mean = sum(cell.astype(np.float64) for row in picture for cell in row) / 6
+    assert any(found_tags)
+    for image, found in zip(images, found_tags, strict=True):
+        mean = sum(cell.astype(np.float64) for row in image for cell in row) / 6
         likelihoods = np.exp(mean @ kernel + bias)
         expected = {}
-        for kind in kinds():
+        for kind in tag_kinds():
             p = likelihoods[list(kind.classes)].sum() / likelihoods.sum()
-            log_odds = 0.8 * (np.log(p) - np.log1p(-p)) + 0.5 - DOUBTS.get(kind.name, 0.0)
+            log_odds = 0.8 * (np.log(p) - np.log1p(-p)) + 0.5 - PENALTIES.get(kind.name, 0.0)
             expected[kind.name] = 1 / (1 + np.exp(-log_odds))
         sure = sorted(((p, name) for name, p in expected.items() if p >= 0.3), reverse=True)
         assert [name for name, _ in found] == [name for _, name in sure]
@@ -171,25 +171,35 @@ def test_logits_can_be_differentiated_in_the_grid(tagger: Tagger) -> None:
     assert np.abs(gradient).min() > 0
 
 
-def test_tags_are_told_by_their_probability_down_to_the_threshold() -> None:
-    chances = sure_of(dog=0.6, cup=0.9, tent=0.3)
+def test_tags_are_ordered_by_probability_down_to_the_threshold() -> None:
+    probabilities = probabilities_of(dog=0.6, cup=0.9, tent=0.3)
 
-    assert [NAMES[index] for index in choose(chances, 0.3)] == ["cup", "dog", "tent"]
-    assert [NAMES[index] for index in choose(chances, 0.31)] == ["cup", "dog"]
-    assert choose(chances, 0.95) == []
-
-
-def test_no_more_tags_are_told_than_fit() -> None:
-    chances = sure_of(dog=0.9, cup=0.8, tent=0.7, clock=0.6, piano=0.5, bench=0.4)
-
-    assert [NAMES[i] for i in choose(chances, 0.1)] == ["dog", "cup", "tent", "clock", "piano"]
-    assert MOST_TAGS == 5
+    assert [NAMES[index] for index in choose_tags(probabilities, 0.3)] == ["cup", "dog", "tent"]
+    assert [NAMES[index] for index in choose_tags(probabilities, 0.31)] == ["cup", "dog"]
+    assert choose_tags(probabilities, 0.95) == []
 
 
-def test_of_tags_that_say_the_same_one_is_told() -> None:
-    chances = sure_of(laptop=0.7, computer=0.8, desk=0.6, boat=0.4, canoe=0.5)
+def test_number_of_tags_is_limited() -> None:
+    probabilities = probabilities_of(dog=0.9, cup=0.8, tent=0.7, clock=0.6, piano=0.5, bench=0.4)
 
-    assert [NAMES[index] for index in choose(chances, 0.1)] == ["computer", "desk", "canoe"]
+    assert [NAMES[i] for i in choose_tags(probabilities, 0.1)] == [
+        "dog",
+        "cup",
+        "tent",
+        "clock",
+        "piano",
+    ]
+    assert MAX_TAGS == 5
+
+
+def test_only_one_of_redundant_tags_is_chosen() -> None:
+    probabilities = probabilities_of(laptop=0.7, computer=0.8, desk=0.6, boat=0.4, canoe=0.5)
+
+    assert [NAMES[index] for index in choose_tags(probabilities, 0.1)] == [
+        "computer",
+        "desk",
+        "canoe",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -206,7 +216,7 @@ def test_of_tags_that_say_the_same_one_is_told() -> None:
     ],
 )
 def test_mentions_are_whole_words_of_any_caption(captions: list[str], names: set[str]) -> None:
-    assert {NAMES[index] for index in np.flatnonzero(mentioned(captions))} == names
+    assert {NAMES[index] for index in np.flatnonzero(mentioned_kinds(captions))} == names
 
 
 @pytest.mark.parametrize(
@@ -215,12 +225,12 @@ def test_mentions_are_whole_words_of_any_caption(captions: list[str], names: set
         {"slope": 0.0},
         {"threshold": 0.0},
         {"threshold": 1.5},
-        {"doubts": {"dog": -0.1}},
-        {"doubts": {"unicorn": 0.1}},
+        {"penalties": {"dog": -0.1}},
+        {"penalties": {"unicorn": 0.1}},
     ],
 )
-def test_calibration_that_cannot_be_is_refused(calibration: dict[str, object]) -> None:
-    fields = {"slope": 1.0, "offset": 0.0, "doubts": {}, "threshold": 0.5, **calibration}
+def test_invalid_calibration_is_refused(calibration: dict[str, object]) -> None:
+    fields = {"slope": 1.0, "offset": 0.0, "penalties": {}, "threshold": 0.5, **calibration}
 
     with pytest.raises(ValueError, match="tag"):
         TagCalibration(**fields)  # type: ignore[arg-type]
@@ -233,7 +243,7 @@ def test_classifier_of_other_classes_is_refused() -> None:
         Tagger(classifier, TagCalibration(1.0, 0.0, {}, 0.5))
 
 
-FLAT = {
+BLANK = {
     "black": np.zeros((48, 64, 3), np.uint8),
     "white": np.full((48, 64, 3), 255, np.uint8),
     "wall": np.full((48, 64, 3), (201, 190, 172), np.uint8),
@@ -248,15 +258,15 @@ FLAT = {
 }
 
 
-def test_released_captioner_is_silent_where_nothing_is_to_be_seen() -> None:
-    captioner, card = load(DEFAULT)
+def test_shipped_captioner_shows_no_tags_for_blank_images() -> None:
+    captioner, card = load(DEFAULT_CHECKPOINT)
     if captioner.classifier is None or card.tags is None:
-        pytest.skip("the released captioner makes no tags")
+        pytest.skip("the shipped captioner has no tags")
     side = captioner.config.image_size
-    pixels = np.stack([squeeze(picture, side) for picture in FLAT.values()])
+    pixels = np.stack([resize_to_square(image, side) for image in BLANK.values()])
 
-    told = Tagger(captioner.classifier, card.tags).tags(
+    found_tags = Tagger(captioner.classifier, card.tags).tags(
         captioner.encoder.predict_on_batch(pixels.astype(np.float32))
     )
 
-    assert dict(zip(FLAT, told, strict=True)) == dict.fromkeys(FLAT, ())
+    assert dict(zip(BLANK, found_tags, strict=True)) == dict.fromkeys(BLANK, ())

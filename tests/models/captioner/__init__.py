@@ -1,1 +1,1 @@
-"""Tests of models.captioner."""
+"""Tests of `models.captioner`."""

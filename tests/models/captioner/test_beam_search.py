@@ -1,4 +1,4 @@
-"""Beam search against a plain one, an exhaustive one and reckoning by hand."""
+"""Tests of beam search against a plain and an exhaustive search, and values computed by hand."""
 
 import math
 from dataclasses import replace
@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from models.captioner.beam_search import BeamCaption, BeamConfig, beam_search
 from models.captioner.decoder import Decoder
-from models.language.vocabulary import END, PAD, START, UNKNOWN
+from models.language import END, PAD, START, UNKNOWN
 from tests.models.conftest import CHANNELS, SMALL, MakeDecoder, random_grids
-from tests.models.oracle.numpy_decoder import NumpyDecoder
-from tests.models.oracle.plain_beam_search import exhaustive_search, plain_beam_search
+from tests.support.oracle.numpy_decoder import NumpyDecoder
+from tests.support.oracle.plain_beam_search import exhaustive_search, plain_beam_search
 
 BALL = 7
 
@@ -23,18 +23,18 @@ def search(decoder: Decoder, grids: NDArray[np.float32], config: BeamConfig) -> 
 
 
 def words(tokens: NDArray[np.int32]) -> list[int]:
-    """The tokens up to the end, which stays; what follows must be padding."""
-    said: list[int] = tokens.tolist()
-    length = said.index(END) + 1 if END in said else len(said)
-    assert set(said[length:]) <= {PAD}
-    return said[:length]
+    """Return the tokens up to and including the end; the rest must be padding."""
+    ids: list[int] = tokens.tolist()
+    length = ids.index(END) + 1 if END in ids else len(ids)
+    assert set(ids[length:]) <= {PAD}
+    return ids[:length]
 
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(
     ("width", "ngram"), [(1, 0), (1, 2), (2, 2), (3, 0), (3, 1), (3, 2), (3, 3), (4, 2)]
 )
-def test_caption_is_a_plain_searchs(
+def test_caption_is_that_of_a_plain_search(
     make_decoder: MakeDecoder, seed: int, width: int, ngram: int
 ) -> None:
     decoder, grids = make_decoder(seed), random_grids(3, seed)
@@ -48,16 +48,18 @@ def test_caption_is_a_plain_searchs(
         length = len(plain.tokens)
         np.testing.assert_allclose(found.log_probs[image, :length], plain.log_probs, atol=1e-3)
         assert not found.log_probs[image, length:].any()
-        told = [[word for _, word in step[:3]] for step in plain.likeliest]
-        told_log_probs = [[log_prob for log_prob, _ in step[:3]] for step in plain.likeliest]
-        assert found.alternative_tokens[image, :length].tolist() == told
+        expected = [[word for _, word in step[:3]] for step in plain.most_probable]
+        expected_log_probs = [
+            [log_prob for log_prob, _ in step[:3]] for step in plain.most_probable
+        ]
+        assert found.alternative_tokens[image, :length].tolist() == expected
         np.testing.assert_allclose(
-            found.alternative_log_probs[image, :length], told_log_probs, atol=1e-3
+            found.alternative_log_probs[image, :length], expected_log_probs, atol=1e-3
         )
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
-def test_temperature_changes_what_is_told_and_not_what_is_found(
+def test_temperature_changes_log_probs_but_not_the_caption(
     make_decoder: MakeDecoder, temperature: float
 ) -> None:
     decoder, grids = make_decoder(4), random_grids(3, 4)
@@ -70,11 +72,11 @@ def test_temperature_changes_what_is_told_and_not_what_is_found(
         assert words(found.tokens[image]) == plain.tokens
         length = len(plain.tokens)
         for log_probs, expected in (
-            (found.log_probs, plain.told_log_probs),
+            (found.log_probs, plain.tempered_log_probs),
             (found.search_log_probs, plain.log_probs),
             (
                 found.alternative_log_probs,
-                [[log_prob for log_prob, _ in step[:3]] for step in plain.likeliest],
+                [[log_prob for log_prob, _ in step[:3]] for step in plain.most_probable],
             ),
         ):
             np.testing.assert_allclose(log_probs[image, :length], expected, atol=1e-3)
@@ -82,7 +84,7 @@ def test_temperature_changes_what_is_told_and_not_what_is_found(
 
 
 @pytest.mark.parametrize("width", [1, 3, 4])
-def test_scores_are_what_the_beam_ranks_by(make_decoder: MakeDecoder, width: int) -> None:
+def test_scores_are_the_ranking_scores_of_the_beam(make_decoder: MakeDecoder, width: int) -> None:
     decoder, grids = make_decoder(2), random_grids(3, 2)
     config = BeamConfig(width, max_length=7, length_power=0.7, temperature=2.0)
 
@@ -94,7 +96,7 @@ def test_scores_are_what_the_beam_ranks_by(make_decoder: MakeDecoder, width: int
         np.testing.assert_allclose(found.scores[image], expected, atol=1e-3)
 
 
-def test_some_of_those_captions_end_and_some_do_not(make_decoder: MakeDecoder) -> None:
+def test_the_captions_above_include_finished_and_unfinished_ones(make_decoder: MakeDecoder) -> None:
     config = BeamConfig(3, max_length=7)
 
     ended = [
@@ -107,11 +109,11 @@ def test_some_of_those_captions_end_and_some_do_not(make_decoder: MakeDecoder) -
 
 
 @pytest.mark.parametrize("length_power", [0.0, 0.7, 1.5])
-def test_a_beam_that_holds_everything_finds_the_best(
+def test_beam_that_holds_all_captions_finds_the_best(
     make_decoder: MakeDecoder, length_power: float
 ) -> None:
     decoder, grids = make_decoder(3, vocabulary_size=7), random_grids(2)
-    # Of 3 words and the end, 40 captions of 3 words at most can be made.
+    # With 3 words and the end there are 40 captions of at most 3 words.
     config = BeamConfig(40, max_length=3, length_power=length_power, alternatives=0)
 
     found = search(decoder, grids, config)
@@ -122,14 +124,14 @@ def test_a_beam_that_holds_everything_finds_the_best(
         np.testing.assert_allclose(found.log_probs[image].sum(), sum(best.log_probs), atol=1e-3)
 
 
-def test_width_1_says_the_likeliest_word_each_time(make_decoder: MakeDecoder) -> None:
+def test_width_1_is_greedy(make_decoder: MakeDecoder) -> None:
     decoder, grids = make_decoder(1), random_grids(1)
 
-    said = words(search(decoder, grids, BeamConfig(1, max_length=6, blocked_ngram=0)).tokens[0])
+    caption = words(search(decoder, grids, BeamConfig(1, max_length=6, blocked_ngram=0)).tokens[0])
 
-    memory = decoder.remember(grids)
-    state, before = decoder.start(memory, 1), START
-    for word in said:
+    memory = decoder.build_memory(grids)
+    state, before = decoder.initial_state(memory, 1), START
+    for word in caption:
         step = decoder.step(np.array([[before]]), state, memory)
         logits = np.array(step.logits)[0, 0]
         logits[[PAD, START, UNKNOWN]] = -np.inf
@@ -137,7 +139,7 @@ def test_width_1_says_the_likeliest_word_each_time(make_decoder: MakeDecoder) ->
         state, before = step.state, word
 
 
-def test_caption_does_not_depend_on_the_neighbours(make_decoder: MakeDecoder) -> None:
+def test_caption_does_not_depend_on_the_rest_of_the_batch(make_decoder: MakeDecoder) -> None:
     decoder, grids = make_decoder(2), random_grids(5)
     config = BeamConfig(3, max_length=7)
 
@@ -151,7 +153,9 @@ def test_caption_does_not_depend_on_the_neighbours(make_decoder: MakeDecoder) ->
 
 
 @pytest.mark.parametrize("width", [1, 3])
-def test_special_words_are_never_said_or_told(make_decoder: MakeDecoder, width: int) -> None:
+def test_special_tokens_occur_neither_in_captions_nor_in_alternatives(
+    make_decoder: MakeDecoder, width: int
+) -> None:
     decoder = make_decoder(0)
     bias = np.asarray(decoder.word_bias).copy()
     bias[[PAD, START, UNKNOWN]] = 50
@@ -160,31 +164,31 @@ def test_special_words_are_never_said_or_told(make_decoder: MakeDecoder, width: 
     found = search(decoder, random_grids(4), BeamConfig(width, max_length=7, alternatives=4))
 
     for image in range(4):
-        said = words(found.tokens[image])
-        assert not {PAD, START, UNKNOWN} & set(said)
+        caption = words(found.tokens[image])
+        assert not {PAD, START, UNKNOWN} & set(caption)
         assert not np.isin(
-            found.alternative_tokens[image, : len(said)], [PAD, START, UNKNOWN]
+            found.alternative_tokens[image, : len(caption)], [PAD, START, UNKNOWN]
         ).any()
-        # What is said of a word's probability leaves the unsayable out.
-        assert np.exp(found.alternative_log_probs[image, : len(said)]).sum(axis=-1).min() > 0.4
+        # Probabilities are normalised without the forbidden tokens.
+        assert np.exp(found.alternative_log_probs[image, : len(caption)]).sum(axis=-1).min() > 0.4
 
 
 @pytest.mark.parametrize("width", [1, 3])
-def test_hidden_states_are_those_that_each_word_was_told_from(
+def test_hidden_states_are_those_that_each_word_was_predicted_from(
     make_decoder: MakeDecoder, width: int
 ) -> None:
     for seed in range(3):
         decoder, grids = make_decoder(seed), random_grids(3, seed)
         found = search(decoder, grids, BeamConfig(width, max_length=7))
-        recited = decoder.recite(grids, found.tokens[:, None]).read[:, 0]
+        readouts = decoder.teacher_force(grids, found.tokens[:, None]).readouts[:, 0]
 
-        said = found.tokens != PAD
-        expected = np.asarray(recited)[..., : decoder.config.width][said]
-        np.testing.assert_allclose(found.hidden[said], expected, atol=1e-4)
+        is_word = found.tokens != PAD
+        expected = np.asarray(readouts)[..., : decoder.config.width][is_word]
+        np.testing.assert_allclose(found.hidden[is_word], expected, atol=1e-4)
 
 
-def decoder_of_a_coin(ball: float) -> Decoder:
-    """Make a decoder that says ball or the end, always with the same probability."""
+def constant_decoder(ball: float) -> Decoder:
+    """Make a decoder that predicts ball or the end, always with the same probability."""
     decoder = Decoder(replace(SMALL, vocabulary_size=BALL + 1))
     decoder.build_for(CHANNELS)
     decoder.set_weights([np.zeros(weight.shape) for weight in decoder.weights])
@@ -194,19 +198,19 @@ def decoder_of_a_coin(ball: float) -> Decoder:
     return decoder
 
 
-# By hand, with 0.6 for a ball, 0.4 for the end and four words at most: the end at once has
+# With 0.6 for a ball, 0.4 for the end and at most four words: ending at once has
 # log 0.4 = -0.92, four balls have 4 log 0.6 = -2.04. Over the square root of their lengths they
 # are -0.92 and -1.02, over their lengths -0.92 and -0.51.
 @pytest.mark.parametrize(
     ("length_power", "expected"),
     [(0.0, [END]), (0.5, [END]), (1.0, [BALL] * 4)],
 )
-def test_length_power_makes_long_captions_rank_higher(
+def test_higher_length_power_ranks_long_captions_higher(
     length_power: float, expected: list[int]
 ) -> None:
     config = BeamConfig(4, max_length=4, length_power=length_power, blocked_ngram=0, alternatives=2)
 
-    found = search(decoder_of_a_coin(0.6), random_grids(1), config)
+    found = search(constant_decoder(0.6), random_grids(1), config)
 
     assert words(found.tokens[0]) == expected
     log_prob = math.log(0.4 if expected == [END] else 0.6)
@@ -218,17 +222,17 @@ def test_length_power_makes_long_captions_rank_higher(
 
 
 @pytest.mark.parametrize(("ngram", "balls"), [(0, 6), (1, 1), (2, 2), (3, 3), (6, 6), (9, 6)])
-def test_the_same_words_in_a_row_are_not_said_twice(ngram: int, balls: int) -> None:
+def test_ngrams_are_not_repeated(ngram: int, balls: int) -> None:
     config = BeamConfig(2, max_length=6, length_power=1.0, blocked_ngram=ngram)
 
-    found = search(decoder_of_a_coin(0.9), random_grids(1), config)
+    found = search(constant_decoder(0.9), random_grids(1), config)
 
     assert words(found.tokens[0]).count(BALL) == balls
-    # What is told of a word is what the decoder thinks, whatever the search forbids.
+    # Log-probabilities are the decoder's, whatever the search blocks.
     np.testing.assert_allclose(found.log_probs[0, :balls], math.log(0.9), atol=1e-5)
 
 
-def test_nothing_is_told_when_no_alternative_is_asked_for(make_decoder: MakeDecoder) -> None:
+def test_alternatives_can_be_turned_off(make_decoder: MakeDecoder) -> None:
     found = search(make_decoder(), random_grids(2), BeamConfig(2, max_length=5, alternatives=0))
 
     assert found.alternative_tokens.shape == found.alternative_log_probs.shape == (2, 5, 0)
@@ -246,6 +250,6 @@ def test_nothing_is_told_when_no_alternative_is_asked_for(make_decoder: MakeDeco
         {"temperature": math.nan},
     ],
 )
-def test_numbers_that_make_no_search_are_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="a beam search needs"):
+def test_invalid_parameters_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="beam search: "):
         BeamConfig(**wrong)

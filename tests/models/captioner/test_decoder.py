@@ -8,21 +8,21 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from models.captioner.decoder import Decoder
-from models.language.vocabulary import START
+from models.language import START
 from tests.models.conftest import CHANNELS, SMALL, WORDS, MakeDecoder, random_grids
-from tests.models.oracle.numpy_decoder import NumpyDecoder
+from tests.support.oracle.numpy_decoder import NumpyDecoder
 
 
 def random_words(*shape: int) -> NDArray[np.int64]:
     return np.random.default_rng(7).integers(4, len(WORDS), shape)
 
 
-def test_steps_do_the_arithmetic_of_the_papers(make_decoder: MakeDecoder) -> None:
+def test_steps_equal_a_plain_implementation(make_decoder: MakeDecoder) -> None:
     decoder, grids, words = make_decoder(), random_grids(2), random_words(2, 3, 5)
-    memory = decoder.remember(grids)
-    state = decoder.start(memory, 3)
+    memory = decoder.build_memory(grids)
+    state = decoder.initial_state(memory, 3)
     plain = [NumpyDecoder(decoder, grid) for grid in grids]
-    plain_states = [[picture.start()] * 3 for picture in plain]
+    plain_states = [[each.start()] * 3 for each in plain]
 
     for position in range(5):
         step = decoder.step(words[..., position], state, memory)
@@ -40,13 +40,13 @@ def test_steps_do_the_arithmetic_of_the_papers(make_decoder: MakeDecoder) -> Non
                     np.testing.assert_allclose(np.asarray(part)[at], plain_part, atol=1e-4)
 
 
-def test_teacher_forcing_says_what_the_steps_say(make_decoder: MakeDecoder) -> None:
+def test_teacher_forcing_equals_single_steps(make_decoder: MakeDecoder) -> None:
     decoder, grids, words = make_decoder(), random_grids(2), random_words(2, 3, 5)
 
     at_once = np.asarray(decoder((grids, words)))
 
-    memory = decoder.remember(grids)
-    state = decoder.start(memory, 3)
+    memory = decoder.build_memory(grids)
+    state = decoder.initial_state(memory, 3)
     before = np.full((2, 3), START)
     for position in range(5):
         step = decoder.step(before, state, memory)
@@ -54,7 +54,7 @@ def test_teacher_forcing_says_what_the_steps_say(make_decoder: MakeDecoder) -> N
         before, state = words[..., position], step.state
 
 
-def test_a_word_does_not_see_itself_or_what_follows(make_decoder: MakeDecoder) -> None:
+def test_logits_do_not_depend_on_later_words(make_decoder: MakeDecoder) -> None:
     decoder, grids, words = make_decoder(), random_grids(1), random_words(1, 1, 5)
     others = words.copy()
     others[..., 2:] = (others[..., 2:] - 3) % 8 + 4
@@ -67,20 +67,20 @@ def test_a_word_does_not_see_itself_or_what_follows(make_decoder: MakeDecoder) -
 
 def test_attention_of_each_head_sums_to_one(make_decoder: MakeDecoder) -> None:
     decoder = make_decoder()
-    memory = decoder.remember(random_grids(2))
+    memory = decoder.build_memory(random_grids(2))
 
     attention = np.asarray(
-        decoder.step(random_words(2, 3), decoder.start(memory, 3), memory).attention
+        decoder.step(random_words(2, 3), decoder.initial_state(memory, 3), memory).attention
     )
 
     assert attention.shape == (2, 3, 2, 6)
     assert attention.min() >= 0
     np.testing.assert_allclose(attention.sum(axis=-1), 1, atol=1e-5)
-    assert np.ptp(attention, axis=-1).min() > 1e-3, "no head may look everywhere alike"
+    assert np.ptp(attention, axis=-1).min() > 1e-3, "no head may attend to all cells equally"
 
 
 @pytest.mark.parametrize("dropout", ["embedding_dropout", "grid_dropout", "output_dropout"])
-def test_dropout_acts_in_training_alone(make_decoder: MakeDecoder, dropout: str) -> None:
+def test_dropout_acts_only_in_training(make_decoder: MakeDecoder, dropout: str) -> None:
     decoder, inputs = make_decoder(**{dropout: 0.5}), (random_grids(1), random_words(1, 2, 3))
 
     used = [np.asarray(decoder(inputs)) for _ in range(2)]
@@ -112,7 +112,7 @@ def test_gradients_reach_every_weight_and_the_grid(make_decoder: MakeDecoder) ->
         assert np.abs(tf.convert_to_tensor(gradient)).max() > 0, name
 
 
-def test_building_makes_every_weight_that_a_call_needs() -> None:
+def test_build_for_creates_every_weight_that_a_call_needs() -> None:
     decoder = Decoder(SMALL)
     decoder.build_for(CHANNELS)
     built = [(weight.path, weight.shape) for weight in decoder.weights]
@@ -124,6 +124,6 @@ def test_building_makes_every_weight_that_a_call_needs() -> None:
 
 
 @pytest.mark.parametrize(("width", "heads"), [(32, 3), (32, 0), (0, 2)])
-def test_width_that_does_not_divide_into_heads_is_refused(width: int, heads: int) -> None:
-    with pytest.raises(ValueError, match=f"width {width} does not divide into {heads} heads"):
+def test_width_that_is_not_divisible_by_heads_is_refused(width: int, heads: int) -> None:
+    with pytest.raises(ValueError, match=f"width {width} is not divisible by {heads} heads"):
         replace(SMALL, width=width, heads=heads)

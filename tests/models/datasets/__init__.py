@@ -1,1 +1,1 @@
-"""Tests of models.datasets."""
+"""Tests of `models.datasets`."""

@@ -1,4 +1,4 @@
-"""Images to make data sets of."""
+"""Fixtures: encoded images for datasets."""
 
 from collections.abc import Callable
 

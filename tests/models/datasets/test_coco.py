@@ -1,4 +1,4 @@
-"""Tests of the COCO captions layout."""
+"""Tests of reading the COCO captions dataset."""
 
 import json
 from pathlib import Path
@@ -80,7 +80,7 @@ def test_other_annotations_are_ignored(folder: Path) -> None:
             {"images": [], "annotations": ["A"]},
             r"annotations\[0\] must be an object with 'image_id' \(int\) and 'caption' \(str\)",
         ),
-        (captions_json({1: "1.jpg"}, [(2, "A")]), "an annotation has image_id 2, which no entry"),
+        (captions_json({1: "1.jpg"}, [(2, "A")]), "an annotation has image_id 2, which is not in"),
         (captions_json({1: "1.jpg"}, [(1, "A")]), "image 1.jpg is not in .*val2017"),
         (
             captions_json({1: "9.jpg", 2: "9.jpg"}, [(1, "A"), (2, "B")]),
@@ -105,14 +105,16 @@ def test_captions_that_are_not_json_are_refused(folder: Path) -> None:
 def test_two_years_of_one_split_are_refused(folder: Path) -> None:
     write_captions(folder, "captions_val2014.json", captions_json({9: "9.jpg"}, [(9, "Sky")]))
 
-    with pytest.raises(DatasetError, match=r"captions_val2017.json: split val has another year"):
+    with pytest.raises(
+        DatasetError, match=r"captions_val2017.json: there is another file for the split val"
+    ):
         open_dataset(folder)
 
 
 def test_captions_of_no_split_are_refused(folder: Path) -> None:
     write_captions(folder, "captions_2017.json", captions_json({9: "9.jpg"}, [(9, "Sky")]))
 
-    with pytest.raises(DatasetError, match=r"captions_2017.json: the name must be captions_"):
+    with pytest.raises(DatasetError, match=r"captions_2017.json: the file name must be captions_"):
         open_dataset(folder)
 
 
@@ -120,7 +122,7 @@ def test_captions_without_annotations_are_refused(folder: Path) -> None:
     for split in ("train", "val"):
         write_captions(folder, f"captions_{split}2017.json", captions_json({7: "7.jpg"}, []))
 
-    with pytest.raises(DatasetError, match="holds no captions"):
+    with pytest.raises(DatasetError, match="no captions found"):
         open_dataset(folder)
 
 

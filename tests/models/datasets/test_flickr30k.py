@@ -1,4 +1,4 @@
-"""Tests of the layout in which Flickr30k is distributed."""
+"""Tests of reading Flickr30k."""
 
 from pathlib import Path
 
@@ -79,7 +79,7 @@ def test_split_depends_on_the_name_alone(tmp_path: Path, encode: Encode) -> None
     [
         ("", "results.csv: line 1 must be the header 'image_name"),
         ("1.jpg| 0| A\n", "results.csv: line 1 must be the header 'image_name"),
-        (HEADER, "results.csv: holds no captions"),
+        (HEADER, "results.csv: no captions found"),
         (HEADER + "1.jpg| 0| A\n1.jpg| 4   A dog .\n", "line 3 must be .* '1.jpg. 4   A dog"),
         (HEADER + "1.jpg| 4\n", "results.csv: line 2 must be"),
         (HEADER + "1.jpg| A| B\n", "results.csv: line 2 must be"),

@@ -1,4 +1,4 @@
-"""Tests of the layout in which Flickr8k was published."""
+"""Tests of reading Flickr8k."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def folder(tmp_path: Path, encode: Encode) -> Path:
     return tmp_path
 
 
-def test_lists_make_the_splits_and_the_rest_is_extra(folder: Path) -> None:
+def test_lists_define_the_splits_and_the_rest_is_extra(folder: Path) -> None:
     dataset = open_dataset(folder)
 
     assert set(dataset.splits) == {"train", "dev", "test", "extra"}
@@ -46,7 +46,7 @@ def test_image_is_rgb_from_either_folder(folder: Path, images: str) -> None:
     np.testing.assert_allclose(image, np.broadcast_to(RED, image.shape), atol=6)
 
 
-def test_captions_of_the_image_that_was_never_published_are_left_out(folder: Path) -> None:
+def test_captions_of_the_unpublished_image_are_ignored(folder: Path) -> None:
     (folder / "Flickr8k.token.txt").write_text(CAPTIONS + "2258277193_586949ec62.jpg.1#0\tA man\n")
 
     assert [e.name for e in open_dataset(folder).examples("extra")] == ["d.jpg"]
@@ -55,7 +55,7 @@ def test_captions_of_the_image_that_was_never_published_are_left_out(folder: Pat
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("Flickr8k.token.txt", "", "Flickr8k.token.txt: holds no captions"),
+        ("Flickr8k.token.txt", "", "Flickr8k.token.txt: no captions found"),
         ("Flickr8k.token.txt", "a.jpg#0\tA\na.jpg B\n", "Flickr8k.token.txt: line 2 must be"),
         ("Flickr8k.token.txt", "a.jpg#0\t\n", "Flickr8k.token.txt: line 1 must be"),
         ("Flickr8k.token.txt", CAPTIONS + "e.jpg#0\tE\n", "image e.jpg is not in .*8k_Dataset"),
@@ -64,7 +64,7 @@ def test_captions_of_the_image_that_was_never_published_are_left_out(folder: Pat
         (
             "Flickr_8k.testImages.txt",
             "c.jpg\na.jpg\n",
-            "testImages.txt: line 2 names a.jpg, which Flickr_8k.trainImages.txt names too",
+            "testImages.txt: line 2 lists a.jpg, which Flickr_8k.trainImages.txt lists too",
         ),
     ],
 )
@@ -97,7 +97,7 @@ def test_unreadable_image_is_named(folder: Path) -> None:
         open_dataset(folder).image("a.jpg")
 
 
-def test_image_that_went_away_is_named(folder: Path) -> None:
+def test_deleted_image_is_named(folder: Path) -> None:
     dataset = open_dataset(folder)
     (folder / "Flicker8k_Dataset" / "a.jpg").unlink()
 
@@ -105,6 +105,6 @@ def test_image_that_went_away_is_named(folder: Path) -> None:
         dataset.image("a.jpg")
 
 
-def test_only_images_of_the_data_set_can_be_read(folder: Path) -> None:
+def test_only_images_of_the_dataset_can_be_read(folder: Path) -> None:
     with pytest.raises(DatasetError, match=r"no image '\.\./Flickr8k.token.txt'"):
         open_dataset(folder).image("../Flickr8k.token.txt")

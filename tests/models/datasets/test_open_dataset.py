@@ -1,4 +1,4 @@
-"""Tests of opening a folder that is no data set; the layouts' tests open those that are."""
+"""Tests of opening folders that are not datasets."""
 
 from pathlib import Path
 
@@ -7,18 +7,18 @@ import pytest
 from models.datasets import DatasetError, open_dataset
 
 
-def test_folder_without_a_known_layout_says_what_was_looked_for(tmp_path: Path) -> None:
+def test_error_for_an_unknown_layout_lists_the_files(tmp_path: Path) -> None:
     with pytest.raises(DatasetError) as caught:
         open_dataset(tmp_path)
 
-    for sought in (
+    for text in (
         str(tmp_path),
         "captions.tsv",
         "Flickr8k.token.txt",
         "results.csv",
         "annotations/captions_*.json",
     ):
-        assert sought in str(caught.value)
+        assert text in str(caught.value)
 
 
 def test_missing_folder_is_named(tmp_path: Path) -> None:

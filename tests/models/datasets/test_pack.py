@@ -1,4 +1,4 @@
-"""Tests of the packed layout."""
+"""Tests of reading packed datasets."""
 
 import io
 import multiprocessing
@@ -38,7 +38,7 @@ def folder(tmp_path: Path, encode: Encode) -> Path:
     return tmp_path
 
 
-def test_captions_are_grouped_by_image_and_left_as_written(folder: Path) -> None:
+def test_captions_are_grouped_by_image_and_not_changed(folder: Path) -> None:
     dataset = open_dataset(folder)
 
     assert dataset.splits == ("train", "dev")
@@ -48,19 +48,19 @@ def test_captions_are_grouped_by_image_and_left_as_written(folder: Path) -> None
     assert dataset.examples("dev") == [Example("blue.jpg", "dev", ('"Blue',))]
 
 
-def test_windows_line_ends_are_no_part_of_a_caption(folder: Path) -> None:
+def test_windows_line_endings_are_removed(folder: Path) -> None:
     table = folder / "captions.tsv"
     table.write_bytes(table.read_bytes().replace(b"\n", b"\r\n"))
 
     assert open_dataset(folder).examples("dev") == [Example("blue.jpg", "dev", ('"Blue',))]
 
 
-def test_unknown_split_names_those_that_exist(folder: Path) -> None:
-    with pytest.raises(ValueError, match="no split 'test'; the splits are train, dev"):
+def test_error_for_an_unknown_split_lists_the_splits(folder: Path) -> None:
+    with pytest.raises(ValueError, match="no split 'test'; choose one of train, dev"):
         open_dataset(folder).examples("test")
 
 
-def test_changing_a_list_of_examples_leaves_the_data_set_alone(folder: Path) -> None:
+def test_changing_a_list_of_examples_does_not_change_the_dataset(folder: Path) -> None:
     dataset = open_dataset(folder)
     dataset.examples("train").clear()
 
@@ -77,7 +77,7 @@ def test_image_is_rgb(folder: Path, name: str, rgb: tuple[int, int, int]) -> Non
 
 
 @pytest.mark.parametrize("kind", ["threads", "processes"])
-def test_one_data_set_serves_many_threads_and_processes(folder: Path, kind: str) -> None:
+def test_dataset_can_be_used_from_threads_and_processes(folder: Path, kind: str) -> None:
     dataset = open_dataset(folder)
     pool: Executor = (
         ThreadPoolExecutor(4)
@@ -161,7 +161,7 @@ def test_unreadable_image_is_named(folder: Path, encoded: bytes) -> None:
         open_dataset(folder).image("red.webp")
 
 
-def test_shard_that_went_away_is_named(folder: Path) -> None:
+def test_deleted_shard_is_named(folder: Path) -> None:
     dataset = open_dataset(folder)
     (folder / "images-0.tar").unlink()
 

@@ -1,1 +1,1 @@
-"""Tests of models.encoders."""
+"""Tests of `models.encoders`."""

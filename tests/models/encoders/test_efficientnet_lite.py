@@ -1,28 +1,28 @@
-"""The encoder against the published implementation's stored outputs.
+"""Tests of EfficientNet-Lite against stored outputs of the published implementation.
 
-`oracle/make_encoder_oracle.py` made them.
+`tests/support/oracle/make_encoder_oracle.py` made them.
 """
 
 import keras
 import numpy as np
 import pytest
 
-from models.checkpoint import DEFAULT, load
+from models.checkpoint import DEFAULT_CHECKPOINT, load
 from models.encoders.efficientnet_lite import VARIANTS, efficientnet_lite
-from models.encoders.pretrained import assign
-from tests.models.oracle.encoder import made_state, stored
-from tests.models.oracle.made_weights import made_picture
+from models.encoders.pretrained import assign_torch_state
+from tests.support.oracle.encoder import make_state, stored
+from tests.support.oracle.synthetic_weights import make_image
 
 
 def expect_stored_grid(encoder: keras.Model, side: int, case: str) -> None:
-    grid = np.asarray(encoder(made_picture(side)[None]))[0]
+    grid = np.asarray(encoder(make_image(side)[None]))[0]
 
     np.testing.assert_allclose(grid[..., ::16], stored(f"{case}/cells"), atol=1e-3)
     np.testing.assert_allclose(grid.mean(axis=(0, 1)), stored(f"{case}/pooled"), atol=1e-3)
 
 
-# 64 is even down to the grid, 65 odd; 260 is lite2's own size and has both on the way. SAME
-# padding differs between the two, and so does where a stride of 2 begins.
+# 64 stays even down to the grid, 65 odd; 260 is lite2's own size and has both. SAME padding and
+# the offset of a stride of 2 differ between even and odd sizes.
 @pytest.mark.parametrize(
     ("variant", "side"),
     [
@@ -33,22 +33,22 @@ def expect_stored_grid(encoder: keras.Model, side: int, case: str) -> None:
         ("efficientnet-lite2", 260),
     ],
 )
-def test_grid_is_the_published_implementations(variant: str, side: int) -> None:
+def test_grid_equals_that_of_the_published_implementation(variant: str, side: int) -> None:
     encoder = efficientnet_lite(variant, side)
-    assign(encoder, made_state(variant))
+    assign_torch_state(encoder, make_state(variant))
 
     assert encoder.output_shape == (None, -(-side // 32), -(-side // 32), 1280)
     expect_stored_grid(encoder, side, f"{variant}-{side}")
 
 
-def test_shipped_encoder_still_sees_much_as_the_published_one_does() -> None:
-    captioner, _ = load(DEFAULT)
+def test_shipped_encoder_is_close_to_the_published_one() -> None:
+    captioner, _ = load(DEFAULT_CHECKPOINT)
 
-    grid = np.asarray(captioner.encoder(made_picture(260)[None]))[0]
+    grid = np.asarray(captioner.encoder(make_image(260)[None]))[0]
 
-    # Its last blocks were fine-tuned, with its classifier's answers held.
-    alike = np.corrcoef(grid.mean(axis=(0, 1)), stored("published/pooled"))[0, 1]
-    assert 0.9 < alike < 0.9999
+    # Its last blocks were fine-tuned while its class probabilities were preserved.
+    correlation = np.corrcoef(grid.mean(axis=(0, 1)), stored("published/pooled"))[0, 1]
+    assert 0.9 < correlation < 0.9999
 
 
 def test_own_image_size_is_the_default() -> None:
@@ -56,6 +56,6 @@ def test_own_image_size_is_the_default() -> None:
     assert VARIANTS["efficientnet-lite2"].image_size == 260
 
 
-def test_unknown_name_is_refused_with_those_that_exist() -> None:
+def test_error_for_an_unknown_name_lists_the_encoders() -> None:
     with pytest.raises(ValueError, match=r"'efficientnet-lite9'.*efficientnet-lite0"):
         efficientnet_lite("efficientnet-lite9")

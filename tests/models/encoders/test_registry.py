@@ -1,4 +1,4 @@
-"""Tests of the encoders by name, on pictures that are small enough to be quick."""
+"""Tests of the encoders by name, on small images."""
 
 import keras
 import numpy as np
@@ -14,19 +14,19 @@ def names(encoder: keras.Model) -> list[str]:
 
 
 @pytest.mark.parametrize("name", IMAGE_SIZES)
-def test_every_encoder_makes_a_cell_of_32_pixels(name: str) -> None:
+def test_every_encoder_has_a_stride_of_32_pixels(name: str) -> None:
     encoder = make_encoder(name, 65)
 
     assert encoder.name == name
     assert encoder.input_shape == (None, 65, 65, 3)
     assert encoder.output_shape == (None, 3, 3, CHANNELS.get(name, 1280))
-    # What a release calls an array is the last two parts of its path.
+    # A checkpoint names an array by the last two parts of its path.
     local = [tuple(path.split("/")[-2:]) for path in names(encoder)]
     assert len(set(local)) == len(local)
 
 
 @pytest.mark.parametrize("name", ["efficientnet-lite0", "efficientnetv2-b0"])
-def test_weights_have_the_same_names_whenever_it_is_built(name: str) -> None:
+def test_weights_have_the_same_names_every_time(name: str) -> None:
     assert names(make_encoder(name, 64)) == names(make_encoder(name, 64))
 
 
@@ -54,11 +54,11 @@ def test_image_sizes_are_the_published_ones(name: str) -> None:
     assert IMAGE_SIZES[name] == published[name.split("-")[-1]]
 
 
-def test_efficientnet_v2_takes_pixels_and_gives_the_last_activation() -> None:
+def test_efficientnet_v2_maps_pixels_to_the_last_activation() -> None:
     encoder = make_encoder("efficientnetv2-b0", 64)
     pixels = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype(np.float32)
 
-    # The B models were published for ImageNet's own mean and deviation.
+    # The B models normalise by ImageNet's mean and deviation.
     mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
     inside = keras.Model(encoder.get_layer("stem_conv").input, encoder.output)
     grid = inside((pixels / 255 - mean) / deviation)
@@ -68,23 +68,23 @@ def test_efficientnet_v2_takes_pixels_and_gives_the_last_activation() -> None:
 
 
 @pytest.mark.parametrize("name", ["efficientnet-lite0", "efficientnetv2-b0"])
-def test_pictures_of_a_batch_do_not_see_each_other(name: str) -> None:
+def test_images_of_a_batch_are_independent(name: str) -> None:
     encoder = make_encoder(name, 64)
     pixels = np.random.default_rng(0).uniform(0, 255, (3, 64, 64, 3)).astype(np.float32)
 
     together, alone = np.asarray(encoder(pixels)), np.asarray(encoder(pixels[:1]))
 
-    # Batches of another size are summed in another order.
+    # The order of summation depends on the batch size.
     np.testing.assert_allclose(together[:1], alone, atol=1e-5 * np.abs(alone).max())
 
 
-def test_unknown_name_is_refused_with_those_that_exist() -> None:
+def test_error_for_an_unknown_name_lists_the_encoders() -> None:
     with pytest.raises(ValueError, match=r"'resnet50'; .*efficientnet-lite0.*efficientnetv2-l"):
         make_encoder("resnet50", 64)
 
 
 @pytest.mark.parametrize("size", [0, -260, 31])
-def test_picture_that_leaves_no_cell_is_refused(size: int) -> None:
+def test_image_that_is_too_small_is_refused(size: int) -> None:
     with pytest.raises(ValueError, match=f"image_size is {size} but must be 32 or more; .*260"):
         check_image_size("efficientnet-lite2", size)
     with pytest.raises(ValueError, match="must be 32 or more"):

@@ -1,1 +1,1 @@
-"""Tests of models.hardening."""
+"""Tests of `models.hardening`."""

@@ -1,4 +1,4 @@
-"""Tests of the file that a hardened decoder is kept in."""
+"""Tests of saving and loading hardened decoders."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import pytest
 from models.captioner.beam_search import BeamConfig
 from models.captioner.captioner import Captioner
 from models.captioner.decoder import Decoder
-from models.checkpoint import Card, ReleaseError, load, save
+from models.checkpoint import CheckpointError, ModelCard, load, save
 from models.hardening.hardened_decoder import (
     HardenedCard,
     Robustness,
@@ -33,13 +33,13 @@ FILE = "hardened.npz"
 
 @pytest.fixture
 def folder(tmp_path: Path, captioner: Captioner) -> Path:
-    save(tmp_path, captioner, Card("made", "made up", "none", {}, BeamConfig()))
+    save(tmp_path, captioner, ModelCard("made", "made up", "none", {}, BeamConfig()))
     return tmp_path
 
 
 @pytest.fixture
 def hardened(captioner: Captioner) -> Decoder:
-    """Another decoder: a little off in every weight, as training makes it."""
+    """A decoder that differs slightly in every weight, as after training."""
     made = copy_decoder(captioner)
     random = np.random.default_rng(3)
     made.set_weights(
@@ -48,21 +48,21 @@ def hardened(captioner: Captioner) -> Decoder:
     return made
 
 
-def test_decoder_comes_back_as_it_was_saved(folder: Path, hardened: Decoder) -> None:
+def test_decoder_is_saved_and_loaded(folder: Path, hardened: Decoder) -> None:
     captioner, _ = load(folder)
 
     path = save_hardened(folder, captioner, hardened, CARD)
     loaded = load_hardened(folder, captioner)
 
     assert loaded
-    # A level is a 127th of the column's largest difference, which is 0.05 at most.
-    for got, wanted, plain in zip(
+    # A level is 1/127 of the column's largest difference, which is at most 0.05.
+    for got, expected, plain in zip(
         loaded.get_weights(),
         hardened.get_weights(),
         captioner.decoder.get_weights(),
         strict=True,
     ):
-        np.testing.assert_allclose(got, wanted, atol=0.05 / 127 / 2 + 2e-4)
+        np.testing.assert_allclose(got, expected, atol=0.05 / 127 / 2 + 2e-4)
         assert not np.array_equal(got, plain)
     assert path.stat().st_size < 0.6 * (folder / "weights.npz").stat().st_size
     card = read_hardened_card(folder)
@@ -70,7 +70,7 @@ def test_decoder_comes_back_as_it_was_saved(folder: Path, hardened: Decoder) -> 
     assert (card.robustness, card.cider_hardened) == (CARD.robustness, CARD.cider_hardened)
 
 
-def test_captioner_without_one_has_none(folder: Path) -> None:
+def test_captioner_without_hardened_decoder_has_none(folder: Path) -> None:
     captioner, _ = load(folder)
 
     assert load_hardened(folder, captioner) is None
@@ -83,16 +83,16 @@ def test_decoder_of_other_weights_is_refused(folder: Path, hardened: Decoder) ->
     randomize(captioner.decoder, seed=9)
     save(folder, captioner, card)
 
-    with pytest.raises(ReleaseError, match=f"{FILE} in .* belongs to other weights"):
+    with pytest.raises(CheckpointError, match=f"{FILE} in .* was made for other weights"):
         load_hardened(folder, captioner)
 
 
 @pytest.mark.parametrize("length", [0, 100, -40])
-def test_damaged_file_is_refused_in_a_line(folder: Path, hardened: Decoder, length: int) -> None:
+def test_damaged_file_is_refused_in_one_line(folder: Path, hardened: Decoder, length: int) -> None:
     captioner, _ = load(folder)
     path = save_hardened(folder, captioner, hardened, CARD)
     path.write_bytes(path.read_bytes()[:length])
 
-    with pytest.raises(ReleaseError, match=r"cut off or damaged.*models\.harden") as refused:
+    with pytest.raises(CheckpointError, match=r"truncated or damaged.*models\.harden") as refused:
         load_hardened(folder, captioner)
     assert "\n" not in str(refused.value)

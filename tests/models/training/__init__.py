@@ -1,1 +1,1 @@
-"""Tests of models.training."""
+"""Tests of `models.training`."""

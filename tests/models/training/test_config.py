@@ -1,4 +1,4 @@
-"""Tests of a run's configuration file."""
+"""Tests of the configuration file of a run."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ def read(folder: Path, text: str) -> TrainingConfig:
     return TrainingConfig.read(path)
 
 
-def test_empty_file_is_a_run_of_defaults_by_the_files_name(tmp_path: Path) -> None:
+def test_empty_file_gives_defaults_and_the_files_name(tmp_path: Path) -> None:
     assert read(tmp_path, "") == TrainingConfig(name="small-run")
 
 
@@ -52,10 +52,10 @@ def test_every_kind_of_value_is_read(tmp_path: Path) -> None:
         ("train_splits = [1]", "train_splits.*string"),
         ("beam = 3", "beam: .*object"),
         ("[beam]\nwidht = 3", "beam.widht: Unexpected"),
-        ("[beam]\nwidth = 0", "beam: .*a beam search needs"),
+        ("[beam]\nwidth = 0", "beam: .*beam search: width"),
     ],
 )
-def test_mistake_is_told_with_its_place(tmp_path: Path, text: str, problem: str) -> None:
+def test_error_names_its_place(tmp_path: Path, text: str, problem: str) -> None:
     with pytest.raises(ValueError, match=rf"small-run\.toml: .*{problem}"):
         read(tmp_path, text)
 

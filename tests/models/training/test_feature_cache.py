@@ -1,4 +1,4 @@
-"""Tests of the stored features, with a network that takes means of colours."""
+"""Tests of cached features, with a network that averages colours."""
 
 import shutil
 from pathlib import Path
@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from models.datasets import DatasetError, open_dataset
-from models.preprocessing import look, squeeze
-from models.training.feature_cache import cached_features, derived_features
+from models.preprocessing import augmented_view, resize_to_square
+from models.training.data import cached_features, derived_features
 from tests.models.conftest import MakeFlickr8k
 
 NAMES = [f"{number}.png" for number in range(40)]  # More than a batch, less than two.
@@ -31,7 +31,7 @@ def encoder() -> keras.Model:
     return model
 
 
-def test_features_are_the_networks_in_the_order_of_the_examples(
+def test_features_are_in_the_order_of_the_examples(
     data: Path, encoder: keras.Model, tmp_path: Path
 ) -> None:
     dataset = open_dataset(data)
@@ -42,14 +42,14 @@ def test_features_are_the_networks_in_the_order_of_the_examples(
     assert features.shape == (40, 1, 2, 2, 3)
     assert features.dtype == np.float16
     for example, feature in zip(examples, features, strict=True):
-        quarters = squeeze(dataset.image(example.name), 8).reshape(2, 4, 2, 4, 3).mean((1, 3))
+        quarters = (
+            resize_to_square(dataset.image(example.name), 8).reshape(2, 4, 2, 4, 3).mean((1, 3))
+        )
         np.testing.assert_allclose(feature[0], quarters, rtol=1e-3)
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["features.npy"]
 
 
-def test_views_are_of_each_picture_beside_one_another(
-    data: Path, encoder: keras.Model, tmp_path: Path
-) -> None:
+def test_views_of_an_image_are_adjacent(data: Path, encoder: keras.Model, tmp_path: Path) -> None:
     dataset = open_dataset(data)
     examples = dataset.examples("train")
 
@@ -58,12 +58,12 @@ def test_views_are_of_each_picture_beside_one_another(
     assert features.shape == (40, 3, 2, 2, 3)
     np.testing.assert_array_equal(features[:, 1], features[:, 0, :, ::-1])
     for example, feature in zip(examples, features[:, 2], strict=True):
-        crop = np.ascontiguousarray(look(dataset.image(example.name), example.name, 2))
-        quarters = squeeze(crop, 8).reshape(2, 4, 2, 4, 3).mean((1, 3))
+        crop = np.ascontiguousarray(augmented_view(dataset.image(example.name), example.name, 2))
+        quarters = resize_to_square(crop, 8).reshape(2, 4, 2, 4, 3).mean((1, 3))
         np.testing.assert_allclose(feature, quarters, rtol=1e-3)
 
 
-def test_derived_features_are_of_the_stored_ones(
+def test_derived_features_are_computed_from_the_cached_ones(
     data: Path, encoder: keras.Model, tmp_path: Path
 ) -> None:
     dataset = open_dataset(data)
@@ -79,7 +79,7 @@ def test_derived_features_are_of_the_stored_ones(
     np.testing.assert_allclose(means, features.mean((2, 3), dtype=np.float32), rtol=1e-3)
 
 
-def test_stored_features_are_read_and_no_picture_with_them(
+def test_cached_features_are_read_without_the_images(
     data: Path, encoder: keras.Model, tmp_path: Path
 ) -> None:
     dataset = open_dataset(data)
@@ -92,7 +92,7 @@ def test_stored_features_are_read_and_no_picture_with_them(
     np.testing.assert_array_equal(again, first)
 
 
-def test_features_of_other_examples_are_made_anew(
+def test_features_of_other_examples_are_recomputed(
     data: Path, encoder: keras.Model, tmp_path: Path
 ) -> None:
     dataset = open_dataset(data)
@@ -102,7 +102,7 @@ def test_features_of_other_examples_are_made_anew(
     assert len(cached_features(tmp_path / "features.npy", encoder, dataset, examples)) == 40
 
 
-def test_picture_that_cannot_be_read_leaves_no_half_of_a_file(
+def test_unreadable_image_leaves_no_partial_file(
     data: Path, encoder: keras.Model, tmp_path: Path
 ) -> None:
     dataset = open_dataset(data)

@@ -1,4 +1,4 @@
-"""Tests of reading GloVe files and of beginning an embedding with them."""
+"""Tests of reading GloVe files and initialising an embedding from them."""
 
 import tracemalloc
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from models.captioner.decoder import Decoder
-from models.language.vocabulary import UNKNOWN, Vocabulary
+from models.language import UNKNOWN, Vocabulary
 from models.training.glove import load_glove, read_glove
 from tests.models.conftest import SMALL, WORDS
 
@@ -16,7 +16,7 @@ WIDTH = SMALL.embedding
 
 
 def numbers(word: str) -> list[float]:
-    """The made-up vector of a word."""
+    """Return the made-up vector of a word."""
     random = np.random.default_rng(list(word.encode()))
     return [round(float(x), 4) for x in random.normal(0.1, 0.5, WIDTH)]
 
@@ -38,10 +38,10 @@ def write(tmp_path: Path) -> WriteFile:
     return write_file
 
 
-def test_vectors_of_the_words_asked_for_are_read(write: WriteFile) -> None:
+def test_vectors_of_the_requested_words_are_read(write: WriteFile) -> None:
     path = write(b"".join(map(line, ["the", "dog", ",", "'s", "2", "zebra"])))
 
-    found = read_glove(path, ["2", "dog", "unheard", "'s"], WIDTH)
+    found = read_glove(path, ["2", "dog", "unknown", "'s"], WIDTH)
 
     assert list(found) == ["2", "dog", "'s"]
     for word, vector in found.items():
@@ -68,18 +68,18 @@ def test_vectors_of_the_words_asked_for_are_read(write: WriteFile) -> None:
         line(", ,") + line("a") + line("dog"),
     ],
     ids=[
-        "word2vec's first line",
-        "blanks at the ends",
+        "word2vec's header",
+        "trailing spaces",
         "CRLF",
-        "no last line end",
-        "words with blanks",
-        "words beside words with blanks",
-        "words that are no UTF-8 or hold a line separator",
-        "a word twice",
-        "a first word with blanks",
+        "no final line ending",
+        "words with spaces",
+        "words next to words with spaces",
+        "words that are not UTF-8 or contain a line separator",
+        "a repeated word",
+        "a first word with spaces",
     ],
 )
-def test_quirks_of_files_in_circulation_are_understood(write: WriteFile, content: bytes) -> None:
+def test_variants_of_published_files_are_read(write: WriteFile, content: bytes) -> None:
     found = read_glove(write(content), ["dog", "a"], WIDTH)
 
     assert list(found) == ["dog", "a"]
@@ -90,14 +90,17 @@ def test_quirks_of_files_in_circulation_are_understood(write: WriteFile, content
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b"", "no GloVe text file"),
-        (b"PK\x03\x04 of a zip file", "no GloVe text file"),
-        (b"the\ndog\n", "no GloVe text file"),
-        (b"x" * 3_000_000, "no GloVe text file"),
+        (b"", "is not a GloVe text file"),
+        (b"PK\x03\x04 of a zip file", "is not a GloVe text file"),
+        (b"the\ndog\n", "is not a GloVe text file"),
+        (b"x" * 3_000_000, "is not a GloVe text file"),
         (line("cat"), "none of the 2 words"),
-        (b"dog 0.5 0.5\n", r"vectors of 2 numbers.* has 16: set embedding = 2,"),
+        (b"dog 0.5 0.5\n", r"vectors of 2 numbers.* has 16; set embedding = 2,"),
         (b"400000 100\n" + line("dog"), "vectors of 100 numbers.*set embedding = 100"),
-        (line("dog") + line("a")[:40], "line 2 is not a word and 16 numbers; is the file cut off"),
+        (
+            line("dog") + line("a")[:40],
+            "line 2 is not a word and 16 numbers; the file may be truncated",
+        ),
         (b"1 16\n" + line("dog")[:40], "line 2 is not a word"),
         (line("a") + line("dog", b" 0.5\n"), "line 2 is not a word and 16 numbers"),
         (line("a") + b"\n" + line("dog"), "line 2 is not a word and 16 numbers"),
@@ -105,7 +108,7 @@ def test_quirks_of_files_in_circulation_are_understood(write: WriteFile, content
         (line("a") + b"dog" + b" 0.1" * 15 + b" nan\n", "line 2 has a number that is not finite"),
     ],
 )
-def test_file_that_will_not_do_is_refused_in_a_line(
+def test_invalid_file_is_refused_in_one_line(
     write: WriteFile, content: bytes, problem: str
 ) -> None:
     path = write(content)
@@ -121,7 +124,7 @@ def test_missing_file_is_refused(tmp_path: Path) -> None:
         read_glove(tmp_path / "none.txt", ["dog"], WIDTH)
 
 
-def test_large_file_is_read_a_line_at_a_time(write: WriteFile) -> None:
+def test_large_file_is_read_line_by_line(write: WriteFile) -> None:
     path = write(b"".join(line(f"word{i}") for i in range(20_000)) + line("dog"))
     tracemalloc.start()
     try:
@@ -134,7 +137,7 @@ def test_large_file_is_read_a_line_at_a_time(write: WriteFile) -> None:
 
 @pytest.fixture
 def decoder() -> Decoder:
-    """A decoder whose weights are as they are initialised."""
+    """A decoder with its initial weights."""
     made = Decoder(SMALL)
     made.build_for(12)
     return made
@@ -144,7 +147,7 @@ def embedded(decoder: Decoder) -> np.ndarray[tuple[int, int], np.dtype[np.float3
     return np.asarray(decoder.embedding.embeddings).copy()
 
 
-def test_embedding_begins_with_the_vectors_at_its_own_scale(
+def test_embedding_is_initialised_with_the_vectors_at_its_own_scale(
     write: WriteFile, decoder: Decoder
 ) -> None:
     before = embedded(decoder)
@@ -158,24 +161,22 @@ def test_embedding_begins_with_the_vectors_at_its_own_scale(
     others = [row for row in range(len(WORDS)) if row not in rows]
     np.testing.assert_array_equal(after[others], before[others])
     assert UNKNOWN in others
-    # Shifted and scaled as one, so that words stay as alike as GloVe has them.
+    # All are shifted and scaled alike, so that similarities between words are preserved.
     vectors = np.array([numbers(word) for word in known])
     assert np.corrcoef(after[rows].ravel(), vectors.ravel())[0, 1] > 0.99999
     assert after[rows].std() == pytest.approx(before.std(), rel=1e-3)
     assert after[rows].mean() == pytest.approx(before.mean(), abs=1e-5)
 
 
-def test_vectors_of_another_width_are_refused_with_what_to_set(
-    write: WriteFile, decoder: Decoder
-) -> None:
+def test_error_for_another_dimension_names_the_setting(write: WriteFile, decoder: Decoder) -> None:
     before = embedded(decoder)
 
-    with pytest.raises(ValueError, match="embedding has 16: set embedding = 3, or give"):
+    with pytest.raises(ValueError, match="embedding has 16; set embedding = 3, or give"):
         load_glove(decoder, Vocabulary(WORDS), write(b"dog 0.1 0.2 0.3\n"))
     np.testing.assert_array_equal(embedded(decoder), before)
 
 
-def test_vectors_that_are_all_alike_are_refused(write: WriteFile, decoder: Decoder) -> None:
+def test_equal_vectors_are_refused(write: WriteFile, decoder: Decoder) -> None:
 
-    with pytest.raises(ValueError, match="are the same"):
+    with pytest.raises(ValueError, match="are equal"):
         load_glove(decoder, Vocabulary(WORDS), write(b"dog" + b" 0.0" * 16 + b"\n"))

@@ -1,4 +1,4 @@
-"""Tests of the picture of a run."""
+"""Tests of a run's learning curve."""
 
 from pathlib import Path
 
@@ -14,17 +14,17 @@ EPOCHS = [
 ]
 
 
-def test_curve_is_drawn_and_replaced_as_the_run_goes_on(tmp_path: Path) -> None:
+def test_curve_is_drawn_and_replaced(tmp_path: Path) -> None:
     path = tmp_path / "curve.png"
-    pictures = []
+    images = []
     for epochs in (1, 3):
         draw_curve(path, EPOCHS[:epochs])
-        pictures.append(np.asarray(cv2.imread(str(path))))
+        images.append(np.asarray(cv2.imread(str(path))))
 
-    assert pictures[0].shape == pictures[1].shape == (540, 960, 3)
-    # Lines join the points of three epochs, in the three colours; one epoch has none.
+    assert images[0].shape == images[1].shape == (540, 960, 3)
+    # Three epochs are joined by lines in three colours; one epoch has none.
     for rgb in ((0x66, 0x66, 0x66), (0x0B, 0x6E, 0x4F), (0xC0, 0x5A, 0x00)):
-        coloured = [int((picture[..., ::-1] == rgb).all(axis=-1).sum()) for picture in pictures]
+        coloured = [int((image[..., ::-1] == rgb).all(axis=-1).sum()) for image in images]
         assert coloured[1] > coloured[0] + 300
     assert [file.name for file in tmp_path.iterdir()] == ["curve.png"]
 

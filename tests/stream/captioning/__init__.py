@@ -1,1 +1,1 @@
-"""Tests of stream.captioning."""
+"""Tests of `stream.captioning`."""

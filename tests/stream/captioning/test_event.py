@@ -1,10 +1,12 @@
+"""Tests of the text of captions for display."""
+
 from dataclasses import replace
 
 import pytest
 
 from inference.captioning.caption import Caption
-from stream.captioning.event import in_one_line, worded
-from tests.support.captions import objects_only, shorter, sure
+from stream.captioning.event import display_parts, display_text
+from tests.support.captions import confident_caption, shorter_fallback, tags_fallback
 
 GUESS = "A man in a blue shirt is sitting at a table"
 
@@ -12,22 +14,22 @@ GUESS = "A man in a blue shirt is sitting at a table"
 @pytest.mark.parametrize(
     ("caption", "parts", "line"),
     [
-        (sure("A dog runs", dog=0.9), ("", "A dog runs"), "A dog runs"),
+        (confident_caption("A dog runs", dog=0.9), ("", "A dog runs"), "A dog runs"),
         (
-            objects_only(GUESS, laptop=0.9, desk=0.8),
-            ("Not sure. Perhaps:", "laptop, desk"),
-            "Not sure. Perhaps: laptop, desk",
+            tags_fallback(GUESS, laptop=0.9, desk=0.8),
+            ("Not sure. Possibly:", "laptop, desk"),
+            "Not sure. Possibly: laptop, desk",
         ),
         (
-            shorter("A man in a blue shirt", GUESS),
-            ("Not sure. Perhaps:", "a man in a blue shirt"),
-            "Not sure. Perhaps: a man in a blue shirt",
+            shorter_fallback("A man in a blue shirt", GUESS),
+            ("Not sure. Possibly:", "a man in a blue shirt"),
+            "Not sure. Possibly: a man in a blue shirt",
         ),
-        (replace(objects_only(GUESS), text=""), ("Not sure.", ""), "Not sure."),
+        (replace(tags_fallback(GUESS), text=""), ("Not sure.", ""), "Not sure."),
     ],
 )
-def test_doubt_is_owned_up_to_before_what_is_left(
+def test_low_confidence_is_stated_before_the_text(
     caption: Caption, parts: tuple[str, str], line: str
 ) -> None:
-    assert worded(caption) == parts
-    assert in_one_line(caption) == line
+    assert display_parts(caption) == parts
+    assert display_text(caption) == line

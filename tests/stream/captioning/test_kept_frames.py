@@ -1,4 +1,4 @@
-"""The pictures that are kept to be studied."""
+"""Tests of kept and frozen frames."""
 
 import asyncio
 import gc
@@ -11,19 +11,21 @@ import cv2
 import numpy as np
 import pytest
 
-from models.preprocessing import squeeze
-from stream.captioning.kept_frames import KEPT, FrameGone, KeptFrames, StudiedFrames
+from models.preprocessing import resize_to_square
+from stream.captioning.kept_frames import MAX_KEPT_FRAMES, ClientFrames, FrameNotFound, KeptFrames
 from stream.captioning.stream_captioner import CaptionedFrame
 from stream.video.frame import Frame
-from tests.support.camera import photograph
-from tests.support.captions import sure
+from tests.support.captions import confident_caption
+from tests.support.simulated_camera import photograph
 
 PIXELS = photograph("coffee.png")
 
 
 def captioned() -> CaptionedFrame:
     image = av.VideoFrame.from_ndarray(PIXELS, format="rgb24").reformat(format="yuv420p")
-    return CaptionedFrame(Frame(image, time.time()), sure("A cup"), (4, 5, 2), 0.0, 0.0)
+    return CaptionedFrame(
+        Frame(image, time.time()), confident_caption("A cup"), (4, 5, 2), 0.0, 0.0
+    )
 
 
 @pytest.fixture
@@ -37,41 +39,43 @@ def frames(executor: ThreadPoolExecutor) -> KeptFrames:
     return KeptFrames(executor)
 
 
-def test_the_last_few_can_be_had_and_older_ones_are_gone(frames: KeptFrames) -> None:
+def test_only_the_last_frames_are_kept(frames: KeptFrames) -> None:
     for seq in range(10):
         assert frames.keep(seq, captioned()).seq == seq
 
-    assert [frames.find(seq).seq for seq in range(10 - KEPT, 10)] == list(range(10 - KEPT, 10))
-    for seq in (0, 9 - KEPT, 10, 2**40):
-        with pytest.raises(FrameGone, match=f"caption {seq} .* freeze"):
+    assert [frames.find(seq).seq for seq in range(10 - MAX_KEPT_FRAMES, 10)] == list(
+        range(10 - MAX_KEPT_FRAMES, 10)
+    )
+    for seq in (0, 9 - MAX_KEPT_FRAMES, 10, 2**40):
+        with pytest.raises(FrameNotFound, match=f"caption {seq} .* freeze"):
             frames.find(seq)
 
 
-def test_a_frozen_one_stays_until_it_is_released_or_another_is_frozen(frames: KeptFrames) -> None:
-    studied = StudiedFrames(frames)
+def test_a_frozen_frame_is_kept_until_it_is_released_or_replaced(frames: KeptFrames) -> None:
+    client_frames = ClientFrames(frames)
     frames.keep(0, captioned())
-    studied.freeze(0)
+    client_frames.freeze(0)
     for seq in range(1, 8):
         frames.keep(seq, captioned())
-    assert studied.find(0).seq == 0
-    with pytest.raises(FrameGone):
-        studied.freeze(2)
-    assert studied.find(0).seq == 0
+    assert client_frames.find(0).seq == 0
+    with pytest.raises(FrameNotFound):
+        client_frames.freeze(2)
+    assert client_frames.find(0).seq == 0
 
-    studied.freeze(6)
-    with pytest.raises(FrameGone):
-        studied.find(0)
-    studied.release()
-    assert studied.find(6).seq == 6
+    client_frames.freeze(6)
+    with pytest.raises(FrameNotFound):
+        client_frames.find(0)
+    client_frames.release()
+    assert client_frames.find(6).seq == 6
 
 
-async def test_the_picture_is_what_the_captioner_sees_and_the_jpeg_the_whole(
+async def test_the_image_is_the_captioners_and_the_jpeg_is_the_whole_frame(
     frames: KeptFrames,
 ) -> None:
     kept = frames.keep(0, captioned())
     whole = np.asarray(kept.captioned.frame.image.to_ndarray(format="rgb24"), np.uint8)
 
-    assert np.array_equal(await kept.picture(260), squeeze(whole, 260))
+    assert np.array_equal(await kept.image(260), resize_to_square(whole, 260))
     jpeg = await kept.jpeg()
     assert jpeg[:2] == b"\xff\xd8"
     read = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
@@ -79,36 +83,36 @@ async def test_the_picture_is_what_the_captioner_sees_and_the_jpeg_the_whole(
     assert np.abs(read[..., ::-1].astype(int) - whole).mean() < 4
 
 
-async def test_it_is_converted_once_however_many_ask_and_give_up(
+async def test_a_frame_is_converted_once_for_all_callers_also_if_one_is_cancelled(
     executor: ThreadPoolExecutor, frames: KeptFrames
 ) -> None:
     kept = frames.keep(0, captioned())
     free = asyncio.Event()
     loop = asyncio.get_running_loop()
     executor.submit(lambda: asyncio.run_coroutine_threadsafe(free.wait(), loop).result())
-    asking = [asyncio.create_task(kept.jpeg()) for _ in range(20)]
+    requests = [asyncio.create_task(kept.jpeg()) for _ in range(20)]
     await asyncio.sleep(0.05)
-    asking[0].cancel()
+    requests[0].cancel()
     free.set()
-    found = await asyncio.gather(*asking[1:])
+    jpegs = await asyncio.gather(*requests[1:])
 
-    assert all(jpeg is found[0] for jpeg in found)
-    assert await kept.jpeg() is found[0]
+    assert all(jpeg is jpegs[0] for jpeg in jpegs)
+    assert await kept.jpeg() is jpegs[0]
 
 
-def test_nothing_is_held_beyond_the_bound(frames: KeptFrames) -> None:
+def test_no_frame_is_held_beyond_the_limit(frames: KeptFrames) -> None:
     def held() -> int:
         gc.collect()
         return sum(isinstance(each, CaptionedFrame) for each in gc.get_objects())
 
     before = held()
-    studied = StudiedFrames(frames)
+    client_frames = ClientFrames(frames)
     for seq in range(20):
         frames.keep(seq, captioned())
         if seq == 3:
-            studied.freeze(3)
-    assert held() == before + KEPT + 1
+            client_frames.freeze(3)
+    assert held() == before + MAX_KEPT_FRAMES + 1
     frames.clear()
     assert held() == before + 1
-    studied.release()
+    client_frames.release()
     assert held() == before

@@ -1,3 +1,5 @@
+"""Tests of the sampler, with the real engine."""
+
 import asyncio
 import time
 from collections.abc import AsyncIterator
@@ -13,7 +15,7 @@ from stream.captioning.stream_captioner import CaptionedFrame
 from stream.video.frame import Frame, Slot
 
 
-def picture(shade: int) -> Frame:
+def frame_of(shade: int) -> Frame:
     pixels = np.full((48, 64, 3), shade, np.uint8)
     return Frame(av.VideoFrame.from_ndarray(pixels, format="rgb24"), time.time())
 
@@ -31,27 +33,27 @@ async def sampling(
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_captions_the_newest_picture(engine: Engine) -> None:
+async def test_captions_the_newest_frame(engine: Engine) -> None:
     frames: Slot[Frame] = Slot()
-    pictures = [picture(shade) for shade in (0, 80, 160)]
-    for each in pictures:
+    shaded = [frame_of(shade) for shade in (0, 80, 160)]
+    for each in shaded:
         frames.put(each)
 
     async with sampling(engine, frames, 10) as (_, published):
         captioned = await published.take()
 
-    assert captioned.frame is pictures[-1]
+    assert captioned.frame is shaded[-1]
     assert captioned.caption.text or captioned.caption.guess
     assert captioned.prepare_ms > 0
     assert captioned.wait_ms >= 0
 
 
-async def test_keeps_the_interval_and_changes_it_at_once(engine: Engine) -> None:
+async def test_keeps_the_interval_and_applies_a_change_at_once(engine: Engine) -> None:
     frames: Slot[Frame] = Slot()
     async with sampling(engine, frames, 30) as (sampler, published):
-        frames.put(picture(0))
+        frames.put(frame_of(0))
         await published.take()
-        frames.put(picture(80))
+        frames.put(frame_of(80))
         waiting = asyncio.create_task(published.take())
         await asyncio.sleep(0.3)
         assert not waiting.done()

@@ -1,3 +1,5 @@
+"""Tests of transcripts of recorded and live sources, by the real captioner."""
+
 import asyncio
 import os
 import signal
@@ -8,11 +10,12 @@ import av
 import pytest
 
 from inference.engine.engine import Engine
-from stream.captioning.transcript import WebVtt, json_line, line_for_people, transcribe
+from stream.captioning.transcript import format_json_line, format_line, transcribe
+from stream.captioning.webvtt import WebVttWriter
 from stream.sources import SourceError, open_source
 
 
-async def test_a_recorded_source_is_captioned_by_its_own_time(
+async def test_a_recorded_source_is_sampled_by_its_media_time(
     engine: Engine, footage: Path
 ) -> None:
     with open_source(str(footage)) as source:
@@ -22,8 +25,8 @@ async def test_a_recorded_source_is_captioned_by_its_own_time(
     assert all(line.captioned.caption.words for line in lines)
 
 
-async def test_a_live_source_is_captioned_by_the_clock(engine: Engine) -> None:
-    begun = time.monotonic()
+async def test_a_live_source_is_sampled_by_the_clock(engine: Engine) -> None:
+    started = time.monotonic()
     positions = []
     with open_source("demo") as source:
         lines = transcribe(source, engine, 0.3)
@@ -35,25 +38,25 @@ async def test_a_live_source_is_captioned_by_the_clock(engine: Engine) -> None:
 
     assert positions[0] == 0
     assert positions == sorted(set(positions))
-    assert positions[-1] <= time.monotonic() - begun
+    assert positions[-1] <= time.monotonic() - started
 
 
-async def test_no_picture_is_lost_when_the_engine_dies(
-    mortal_engine: Engine, footage: Path
+async def test_no_frame_is_lost_when_the_engine_dies(
+    killable_engine: Engine, footage: Path
 ) -> None:
-    positions, starts = [], mortal_engine.starts
+    positions, starts = [], killable_engine.starts
     with open_source(str(footage)) as source:
-        async for line in transcribe(source, mortal_engine, 2.5):
+        async for line in transcribe(source, killable_engine, 2.5):
             positions.append(round(line.position_s, 1))
             if len(positions) == 2:
-                assert mortal_engine.pid
-                os.kill(mortal_engine.pid, signal.SIGKILL)
+                assert killable_engine.pid
+                os.kill(killable_engine.pid, signal.SIGKILL)
 
     assert positions == [0.0, 2.5, 5.0, 7.5]
-    assert mortal_engine.starts == starts + 1
+    assert killable_engine.starts == starts + 1
 
 
-async def test_a_source_that_breaks_off_says_so_after_its_captions(
+async def test_a_source_that_fails_raises_after_its_captions(
     engine: Engine, footage: Path, tmp_path: Path
 ) -> None:
     whole = tmp_path / "whole.mkv"
@@ -73,19 +76,19 @@ async def test_a_source_that_breaks_off_says_so_after_its_captions(
     assert lines
 
 
-async def test_a_line_is_written_for_people_and_for_programs(
+async def test_lines_are_formatted_as_text_json_and_webvtt(
     engine: Engine, footage: Path, tmp_path: Path
 ) -> None:
     subtitles = tmp_path / "bikes.vtt"
-    with open_source(str(footage)) as source, WebVtt(subtitles, 4) as vtt:
+    with open_source(str(footage)) as source, WebVttWriter(subtitles, 4) as vtt:
         lines = []
         async for line in transcribe(source, engine, 4):
             lines.append(line)
             vtt.add(line)
     texts = [line.captioned.caption.text for line in lines]
 
-    assert line_for_people(lines[1]).startswith(f"  0:04.0  {texts[1]}  (")
-    assert f'"text": "{texts[1]}"' in json_line(1, lines[1])
+    assert format_line(lines[1]).startswith(f"  0:04.0  {texts[1]}  (")
+    assert f'"text": "{texts[1]}"' in format_json_line(1, lines[1])
     assert subtitles.read_text() == (
         f"WEBVTT\n\n00:00:00.000 --> 00:00:04.000\n{texts[0]}\n"
         f"\n00:00:04.000 --> 00:00:08.000\n{texts[1]}\n"
@@ -93,7 +96,7 @@ async def test_a_line_is_written_for_people_and_for_programs(
     )
 
 
-async def test_giving_up_ends_the_source_and_its_threads(engine: Engine) -> None:
+async def test_closing_early_ends_the_source_and_its_threads(engine: Engine) -> None:
     with open_source("demo") as source:
         lines = transcribe(source, engine, 0.3)
         taking = asyncio.create_task(anext(lines))

@@ -1,3 +1,5 @@
+"""Tests of how transcript lines are formatted."""
+
 import json
 import os
 from dataclasses import replace
@@ -11,18 +13,17 @@ from inference.captioning.caption import Caption
 from stream.captioning.stream_captioner import CaptionedFrame
 from stream.captioning.transcript import (
     TranscriptLine,
-    WebVtt,
     check_writable,
-    json_line,
-    lasts_on,
-    line_for_people,
+    format_json_line,
+    format_line,
+    is_repeat,
 )
 from stream.data_channel.messages import SCHEMA_PATH
 from stream.video.frame import Frame
-from tests.support.captions import objects_only, shorter, sure
+from tests.support.captions import confident_caption, shorter_fallback, tags_fallback
 
 GUESS = "A man in a blue shirt is sitting at a table"
-DOG = sure("A dog runs", dog=0.92, ball=0.81)
+DOG = confident_caption("A dog runs", dog=0.92, ball=0.81)
 SCHEMA = json.loads(SCHEMA_PATH.read_text())
 SERVER_MESSAGE = Draft202012Validator({"$ref": "#/$defs/server", "$defs": SCHEMA["$defs"]})
 
@@ -32,37 +33,37 @@ def line(position_s: float, caption: Caption) -> TranscriptLine:
     return TranscriptLine(position_s, CaptionedFrame(frame, caption, (), 1.0, 1.0))
 
 
-def test_people_read_how_sure_it_is_and_of_which_objects() -> None:
-    assert line_for_people(line(3, DOG)) == "  0:03.0  A dog runs  (72% sure; dog 92%, ball 81%)"
-    assert line_for_people(line(63, sure("A cat", 0.5))) == "  1:03.0  A cat  (50% sure)"
+def test_text_has_confidence_and_tags() -> None:
+    assert format_line(line(3, DOG)) == "  0:03.0  A dog runs  (72% sure; dog 92%, ball 81%)"
+    assert format_line(line(63, confident_caption("A cat", 0.5))) == "  1:03.0  A cat  (50% sure)"
 
 
-def test_people_read_what_is_left_of_a_doubtful_caption_and_the_guess() -> None:
-    assert line_for_people(line(0, objects_only(GUESS, laptop=0.93))) == (
-        f"  0:00.0  Not sure. Perhaps: laptop  (31% sure of “{GUESS}”; laptop 93%)"
+def test_text_of_a_low_confidence_caption_has_the_guess() -> None:
+    assert format_line(line(0, tags_fallback(GUESS, laptop=0.93))) == (
+        f"  0:00.0  Not sure. Possibly: laptop  (31% sure of “{GUESS}”; laptop 93%)"
     )
-    assert line_for_people(line(0, shorter("A man", GUESS))) == (
-        f"  0:00.0  Not sure. Perhaps: a man  (31% sure of “{GUESS}”)"
+    assert format_line(line(0, shorter_fallback("A man", GUESS))) == (
+        f"  0:00.0  Not sure. Possibly: a man  (31% sure of “{GUESS}”)"
     )
 
 
-def test_a_kept_caption_lasts_on_unless_it_is_new_to_the_reader() -> None:
+def test_a_kept_caption_is_a_repeat_unless_another_was_printed_before() -> None:
     kept = line(2, replace(DOG, kept=True))
-    assert lasts_on(line(1, DOG), kept)
-    assert not lasts_on(line(1, DOG), line(2, DOG))
-    assert not lasts_on(line(1, sure("A cat")), kept)
-    assert not lasts_on(None, kept)
+    assert is_repeat(line(1, DOG), kept)
+    assert not is_repeat(line(1, DOG), line(2, DOG))
+    assert not is_repeat(line(1, confident_caption("A cat")), kept)
+    assert not is_repeat(None, kept)
 
 
-def test_programs_read_all_of_it() -> None:
+def test_json_has_everything() -> None:
     captions = [
         DOG,
         replace(DOG, kept=True),
-        objects_only(GUESS, laptop=0.93),
-        shorter("A man", GUESS),
+        tags_fallback(GUESS, laptop=0.93),
+        shorter_fallback("A man", GUESS),
     ]
     for seq, caption in enumerate(captions):
-        values = json.loads(json_line(seq, line(seq, caption)))
+        values = json.loads(format_json_line(seq, line(seq, caption)))
         assert values.pop("position_s") == seq
         SERVER_MESSAGE.validate({"type": "caption", **values})
         assert values["tags"] == [{"text": tag.text, "prob": tag.prob} for tag in caption.tags]
@@ -70,35 +71,9 @@ def test_programs_read_all_of_it() -> None:
         assert (values["confidence"], values["kept"]) == (caption.confidence, caption.kept)
 
 
-def test_subtitles_own_up_to_doubt_and_last_while_a_caption_is_kept(tmp_path: Path) -> None:
-    path = tmp_path / "captions.vtt"
-    with WebVtt(path, 1) as vtt:
-        vtt.add(line(0, DOG))
-        vtt.add(line(1, replace(DOG, kept=True)))
-        vtt.add(line(2, objects_only(GUESS, laptop=0.93)))
-        vtt.add(line(3, replace(objects_only(GUESS, laptop=0.93), kept=True)))
-
-    assert path.read_text() == (
-        "WEBVTT\n\n00:00:00.000 --> 00:00:02.000\nA dog runs\n"
-        "\n00:00:02.000 --> 00:00:04.000\nNot sure. Perhaps: laptop\n"
-    )
-
-
-def test_captions_that_say_the_same_are_one_subtitle_however_sure_they_are(tmp_path: Path) -> None:
-    path = tmp_path / "captions.vtt"
-    with WebVtt(path, 1) as vtt:
-        for position, caption in enumerate((DOG, sure("A dog runs", 0.5), sure("A cat runs"))):
-            vtt.add(line(position, caption))
-
-    assert path.read_text() == (
-        "WEBVTT\n\n00:00:00.000 --> 00:00:02.000\nA dog runs\n"
-        "\n00:00:02.000 --> 00:00:03.000\nA cat runs\n"
-    )
-
-
-def test_whether_a_file_can_be_written_is_told_and_costs_nothing(tmp_path: Path) -> None:
+def test_a_writability_check_changes_nothing(tmp_path: Path) -> None:
     kept, new = tmp_path / "kept.vtt", tmp_path / "new.vtt"
-    kept.write_text("of another day")
+    kept.write_text("old text")
 
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
@@ -106,7 +81,7 @@ def test_whether_a_file_can_be_written_is_told_and_costs_nothing(tmp_path: Path)
     for path in (kept, new, pipe):
         check_writable(path)
 
-    assert kept.read_text() == "of another day"
+    assert kept.read_text() == "old text"
     assert sorted(tmp_path.iterdir()) == [kept, pipe]
     for nowhere in (tmp_path, kept / "below.vtt", tmp_path / "none" / "x.vtt"):
         with pytest.raises(OSError, match=nowhere.name):

@@ -1,1 +1,1 @@
-"""Tests of stream.data_channel."""
+"""Tests of `stream.data_channel`."""

@@ -1,56 +1,57 @@
-"""Analyses in sessions between two real peers."""
+"""Tests of analysis requests between two real peers."""
 
 from typing import Any
 
 import pytest
 
-from inference.engine.service import Analysed, EngineUnavailable
-from stream.captioning.stillness import MOST_PICTURES
-from tests.stream.data_channel.test_explanation_requests import Viewer, check_all
-from tests.stream.webrtc.test_sessions import connect
-from tests.support.captions import ScriptedCaptions, sure
-from tests.support.live import serving
+from inference.engine.service import AnalysisResult, EngineUnavailable
+from stream.captioning.stillness import MAX_RECENT_FRAMES
+from tests.stream.data_channel.test_explanation_requests import Requester, check_all
+from tests.support.captions import ScriptedCaptions, confident_caption
+from tests.support.live_sessions import connect, live_sessions
 from tests.support.peer import Peer
 
 
-def analyze(viewer: Viewer, asked: int, seq: int, kind: str = "adversarial", **params: Any) -> None:
-    message = {"type": "analyze", "id": asked, "seq": seq, "kind": kind, "params": params}
-    viewer.peer.send(message)
+def analyze(
+    requester: Requester, request_id: int, seq: int, kind: str = "adversarial", **params: Any
+) -> None:
+    message = {"type": "analyze", "id": request_id, "seq": seq, "kind": kind, "params": params}
+    requester.peer.send(message)
 
 
-def progress_of(peer: Peer, asked: int) -> list[dict[str, Any]]:
-    return [each for each in peer.of_type("progress") if each["id"] == asked]
+def progress_of(peer: Peer, request_id: int) -> list[dict[str, Any]]:
+    return [each for each in peer.received("progress") if each["id"] == request_id]
 
 
 @pytest.fixture
 def captions() -> ScriptedCaptions:
-    """A service whose analyses wait until a test lets them finish."""
-    captions = ScriptedCaptions(sure("A dog"))
-    captions.may_finish.clear()
+    """A caption service whose analyses wait until the test lets them finish."""
+    captions = ScriptedCaptions(confident_caption("A dog"))
+    captions.finish_analyses.clear()
     return captions
 
 
-async def test_an_analysis_is_named_at_once_told_of_and_its_result_is_where_it_was_named(
+async def test_an_analysis_has_a_path_progress_and_a_result(
     captions: ScriptedCaptions,
 ) -> None:
-    async with serving(captions, interval_s=0.25) as sessions, Peer(None) as peer:
-        viewer = Viewer(peer)
+    async with live_sessions(captions, interval_s=0.25) as sessions, Peer(None) as peer:
+        requester = Requester(peer)
         await connect(sessions, peer, "demo")
-        seq = (await viewer.freeze())["seq"]
-        hello = peer.of_type("hello")[-1]
+        seq = (await requester.freeze())["seq"]
+        hello = peer.received("hello")[-1]
         assert (hello["model"]["hardened"], hello["model"]["concepts"]) == (True, True)
         assert hello["limits"]["analyses"] == 2
-        assert hello["limits"]["pictures"] == MOST_PICTURES
-        analyze(viewer, 5, seq, norm="l2", say="cat")
-        # It goes on although its picture is released.
+        assert hello["limits"]["pictures"] == MAX_RECENT_FRAMES
+        analyze(requester, 5, seq, norm="l2", say="cat")
+        # It continues although its frame is released.
         peer.send({"type": "release"})
         await peer.until(lambda: len(progress_of(peer, 5)) >= 3)
         first, *_, last = progress_of(peer, 5)
         assert first["done"] == 0
         assert (last["done"], last["doing"]) == (0.5, "Looking closely")
         assert last["left_s"] > 0
-        captions.may_finish.set()
-        result = await viewer.answer(5)
+        captions.finish_analyses.set()
+        result = await requester.response(5)
         check_all(peer)
 
         path = first["analysis"]
@@ -65,86 +66,88 @@ async def test_an_analysis_is_named_at_once_told_of_and_its_result_is_where_it_w
             "data": f"{path}/report.json",
             "summary": list(captions.report.summary),
         }
-        assert captions.analysed == [("adversarial", {"norm": "l2", "say": "cat"}, 0)]
-        assert sessions.shared.analyses.find(path.rpartition("/")[2]).files == captions.report.files
+        assert captions.analyses == [("adversarial", {"norm": "l2", "say": "cat"}, 0)]
+        assert (
+            sessions.context.analyses.find(path.rpartition("/")[2]).files == captions.report.files
+        )
 
 
-async def test_what_cannot_be_is_refused_under_its_id_and_cancelling_makes_room(
+async def test_impossible_requests_fail_with_their_id_and_cancelling_makes_room(
     captions: ScriptedCaptions,
 ) -> None:
     async with (
-        serving(captions, interval_s=0.25, analyses=2, messages_per_s=50) as sessions,
+        live_sessions(captions, interval_s=0.25, analyses=2, messages_per_s=50) as sessions,
         Peer(None) as peer,
     ):
-        viewer = Viewer(peer)
+        requester = Requester(peer)
         await connect(sessions, peer, "demo")
-        seq = (await viewer.freeze())["seq"]
-        analyze(viewer, 0, 10**9)
-        analyze(viewer, 1, seq, "ace", word="Two words")
-        analyze(viewer, 2, seq)
-        analyze(viewer, 3, seq, "ace")
-        analyze(viewer, 4, seq)
-        viewer.ask("explain", 2, seq, method="gradcam", of={"kind": "caption"})
-        await peer.until(lambda: len([e for e in peer.of_type("error") if "id" in e]) >= 4)
-        errors = {e["id"]: e for e in peer.of_type("error")}
-        assert {asked: e["code"] for asked, e in errors.items()} == {
+        seq = (await requester.freeze())["seq"]
+        analyze(requester, 0, 10**9)
+        analyze(requester, 1, seq, "ace", word="Two words")
+        analyze(requester, 2, seq)
+        analyze(requester, 3, seq, "ace")
+        analyze(requester, 4, seq)
+        requester.request("explain", 2, seq, method="gradcam", of={"kind": "caption"})
+        await peer.until(lambda: len([e for e in peer.received("error") if "id" in e]) >= 4)
+        errors = {e["id"]: e for e in peer.received("error")}
+        assert {request_id: e["code"] for request_id, e in errors.items()} == {
             0: "gone",
             1: "bad-message",
             2: "bad-message",
             4: "busy",
         }
         assert errors[1]["message"].startswith("params.word: ")
-        assert "not answered yet" in errors[2]["message"]
+        assert "already in use" in errors[2]["message"]
 
-        for asked in (3, 3, 77):
-            peer.send({"type": "cancel", "id": asked})
-        assert (await viewer.answer(3))["code"] == "cancelled"
-        analyze(viewer, 6, seq)
+        for request_id in (3, 3, 77):
+            peer.send({"type": "cancel", "id": request_id})
+        assert (await requester.response(3))["code"] == "cancelled"
+        analyze(requester, 6, seq)
         await peer.until(lambda: progress_of(peer, 6))
-        captions.may_finish.set()
-        assert (await viewer.answer(6))["type"] == "result"
+        captions.finish_analyses.set()
+        assert (await requester.response(6))["type"] == "result"
         check_all(peer)
 
 
-async def test_the_engines_death_is_told_and_leaves_nothing_behind(
+async def test_the_engines_death_fails_the_request(
     captions: ScriptedCaptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def die(*_: object) -> Analysed:
+    async def die(*_: object) -> AnalysisResult:
         raise EngineUnavailable("the captioner's process ended")
 
     monkeypatch.setattr(captions, "analyse", die)
-    async with serving(captions, interval_s=0.25) as sessions, Peer(None) as peer:
-        viewer = Viewer(peer)
+    async with live_sessions(captions, interval_s=0.25) as sessions, Peer(None) as peer:
+        requester = Requester(peer)
         await connect(sessions, peer, "demo")
-        analyze(viewer, 0, (await viewer.freeze())["seq"])
-        error = await viewer.answer(0)
+        analyze(requester, 0, (await requester.freeze())["seq"])
+        error = await requester.response(0)
         check_all(peer)
         path = progress_of(peer, 0)[0]["analysis"]
-        told = sessions.shared.analyses.find(path.rpartition("/")[2]).to_json()
+        state = sessions.context.analyses.find(path.rpartition("/")[2]).to_json()
 
         assert (error["code"], error["message"]) == (
             "captioner-paused",
             "the captioner's process ended",
         )
-        assert (told["state"], told["message"]) == ("failed", error["message"])
+        assert (state["state"], state["message"]) == ("failed", error["message"])
 
 
-async def test_concepts_are_sought_in_what_the_stream_showed(captions: ScriptedCaptions) -> None:
-    captions.may_finish.set()
-    async with serving(captions, interval_s=0.25) as sessions, Peer(None) as peer:
-        viewer = Viewer(peer)
+async def test_concepts_are_found_in_the_streams_recent_frames(captions: ScriptedCaptions) -> None:
+    captions.finish_analyses.set()
+    async with live_sessions(captions, interval_s=0.25) as sessions, Peer(None) as peer:
+        requester = Requester(peer)
         await connect(sessions, peer, "demo")
-        await peer.until(lambda: peer.of_type("stats"))
-        await peer.until(lambda: peer.of_type("stats")[-1]["pictures"] >= 2, 30)
-        seq = (await viewer.freeze())["seq"]
-        analyze(viewer, 0, seq, "ace", scope="frames", word="dog")
-        analyze(viewer, 1, seq, "ace")
-        await viewer.answer(0)
-        await viewer.answer(1)
+        await peer.until(lambda: peer.received("stats"))
+        await peer.until(lambda: peer.received("stats")[-1]["pictures"] >= 2, 30)
+        seq = (await requester.freeze())["seq"]
+        analyze(requester, 0, seq, "ace", scope="frames", word="dog")
+        analyze(requester, 1, seq, "ace")
+        await requester.response(0)
+        await requester.response(1)
         check_all(peer)
-        pictures = peer.of_type("stats")[-1]["pictures"]
+        pictures = peer.received("stats")[-1]["pictures"]
 
-    (_, asked, frames), (_, _, none) = sorted(captions.analysed, key=lambda each: -each[2])
-    assert asked == {"scope": "frames", "word": "dog"}
+    (_, params, frames), (_, _, none) = sorted(captions.analyses, key=lambda each: -each[2])
+    assert params == {"scope": "frames", "word": "dog"}
     assert 2 <= frames <= pictures
     assert none == 0

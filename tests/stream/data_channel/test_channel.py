@@ -1,4 +1,4 @@
-"""The data channel over a real connection, and a network that can be cut."""
+"""Tests of the data channel over a real connection whose network can be cut."""
 
 import asyncio
 import json
@@ -15,12 +15,12 @@ from stream.ice.addresses import MediaAddresses
 from stream.settings import StreamSettings
 from tests.support.peer import Peer
 
-NEWS = {"type": "news", "text": "x" * 8000}
-ANSWER = {"type": "answer", "id": 7}
+UNSOLICITED = {"type": "unsolicited", "text": "x" * 8000}
+RESPONSE = {"type": "response", "id": 7}
 
 
 class Server(Peer):
-    """The other end of a peer: it answers, and takes the channel."""
+    """The server's end of a peer's connection, which accepts the channel."""
 
     def __init__(self) -> None:
         super().__init__(None)
@@ -42,55 +42,55 @@ async def ends(loopback: MediaAddresses) -> AsyncIterator[tuple[Peer, CaptionCha
 
 
 def cut(client: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let nothing out of the client any more: what it gets, it does not acknowledge."""
+    """Cut the client's outgoing network, so that it acknowledges nothing."""
     assert client.connection.sctp
     for protocol in client.connection.sctp.transport.transport._connection._protocols:
         monkeypatch.setattr(protocol.transport, "sendto", lambda *_: None)
 
 
-async def fall_behind(channel: CaptionChannel) -> None:
-    """Send news until no more is taken."""
+async def fill(channel: CaptionChannel) -> None:
+    """Send unsolicited messages until one is dropped."""
     async with asyncio.timeout(20):
-        while channel.send(NEWS):
+        while channel.send(UNSOLICITED):
             await asyncio.sleep(0)
 
 
-async def test_an_answer_waits_for_a_client_that_is_behind_and_news_does_not(
+async def test_a_response_waits_for_a_slow_client_and_other_messages_do_not(
     ends: tuple[Peer, CaptionChannel], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client, channel = ends
     with monkeypatch.context() as patch:
         cut(client, patch)
-        await fall_behind(channel)
-        answering = asyncio.create_task(channel.answer(ANSWER))
+        await fill(channel)
+        responding = asyncio.create_task(channel.respond(RESPONSE))
         await asyncio.sleep(0.1)
-        assert not answering.done()
-        assert not channel.send(NEWS)
-    assert await asyncio.wait_for(answering, 20)
-    await client.until(lambda: client.of_type("answer"))
+        assert not responding.done()
+        assert not channel.send(UNSOLICITED)
+    assert await asyncio.wait_for(responding, 20)
+    await client.until(lambda: client.received("response"))
 
-    assert client.of_type("answer") == [ANSWER]
+    assert client.received("response") == [RESPONSE]
 
 
-async def test_an_answer_that_finds_no_way_says_so_in_time_and_an_error_may_still_pass(
+async def test_a_response_times_out_and_an_error_can_still_be_sent(
     ends: tuple[Peer, CaptionChannel], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client, channel = ends
-    monkeypatch.setattr(caption_channel, "_PATIENCE_S", 0.3)
+    monkeypatch.setattr(caption_channel, "_RESPONSE_TIMEOUT_S", 0.3)
     with monkeypatch.context() as patch:
         cut(client, patch)
-        await fall_behind(channel)
-        assert not await channel.answer(ANSWER)
-        channel.error("busy", "too slow", 7)
+        await fill(channel)
+        assert not await channel.respond(RESPONSE)
+        channel.send_error("busy", "too slow", 7)
         for _ in range(5000):
-            channel.error("busy", "too slow")
-    await client.until(lambda: client.of_type("error"))
-    error: dict[str, Any] = client.of_type("error")[0]
+            channel.send_error("busy", "too slow")
+    await client.until(lambda: client.received("error"))
+    error: dict[str, Any] = client.received("error")[0]
 
     assert error == {"type": "error", "code": "busy", "message": "too slow", "id": 7}
-    assert client.of_type("answer") == []
+    assert client.received("response") == []
     await client.until(lambda: channel.send({"type": "end"}))
-    await client.until(lambda: client.of_type("end"))
-    # However many there were: no more than the bound was ever kept.
-    kept = sum(len(json.dumps(each)) for each in client.of_type("error"))
-    assert kept < 2 * 64 * 1024
+    await client.until(lambda: client.received("end"))
+    # However many errors there were, no more than the limit was ever buffered.
+    buffered = sum(len(json.dumps(each)) for each in client.received("error"))
+    assert buffered < 2 * 64 * 1024

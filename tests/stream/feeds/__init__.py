@@ -1,1 +1,1 @@
-"""Tests of feeds."""
+"""Tests of `stream.feeds`."""

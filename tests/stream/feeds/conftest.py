@@ -1,4 +1,4 @@
-"""What all tests of feeds need."""
+"""Fixtures of all tests of feeds."""
 
 import gc
 from collections.abc import Iterator
@@ -7,10 +7,10 @@ import pytest
 
 
 @pytest.fixture(scope="package", autouse=True)
-def _as_in_the_server() -> Iterator[None]:
-    """What was loaded before is left out of collections, as the server does at its start.
+def _freeze_garbage_collector() -> Iterator[None]:
+    """Exclude everything loaded so far from garbage collections, as the server does on startup.
 
-    Each reception ends with one, which would take seconds over all that the tests have loaded.
+    Each source reader ends with a collection, which would otherwise take seconds.
     """
     gc.collect()
     gc.freeze()

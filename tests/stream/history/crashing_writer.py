@@ -1,7 +1,7 @@
-"""Writes to a history in children that are killed; run with the path of the history's file.
+"""Write to a history in child processes that get killed; run with the path of the file.
 
-For each line that it reads it forks a child that writes one caption after another, and prints the
-child's process id and then, from the child, the number of each caption that is committed.
+For each line on standard input a child is forked that writes captions. Printed are the child's
+process id and, by the child, the number of each committed caption.
 """
 
 import os
@@ -10,19 +10,19 @@ from itertools import count
 from pathlib import Path
 
 from stream.history.store import Store
-from tests.support.events import event
+from tests.support.captions import caption_event
 
 
 def write(path: Path, begin: int) -> None:
-    """Say something new again and again."""
+    """Add new captions without end."""
     store = Store(path, days=1e4, megabytes=100)
     for number in count(begin):
-        assert store.add(event(f"Dog number {number} runs", number))
+        assert store.add(caption_event(f"Dog number {number} runs", number))
         os.write(1, b"%d\n" % number)
 
 
 def main() -> None:
-    """Fork a child for each line: the number of its first caption."""
+    """Fork a child for each line, which is the number of its first caption."""
     for line in sys.stdin:
         child = os.fork()
         if not child:

@@ -1,4 +1,4 @@
-"""Writes to a history whose file cannot grow; run with its path, and prints what became of it."""
+"""Record to a history on a full disk; run with its path, prints the counts as JSON."""
 
 import asyncio
 import json
@@ -9,45 +9,46 @@ from pathlib import Path
 
 from stream.broadcast import Broadcast
 from stream.captioning.event import CaptionEvent
-from stream.history import History, HistorySettings, Wanted
-from tests.support.captions import shorter
-from tests.support.events import event
+from stream.history import History, HistoryQuery, HistorySettings
+from tests.support.captions import caption_event, shorter_fallback
 
 
-async def say(captions: Broadcast[CaptionEvent], history: History, first: int, count: int) -> None:
-    """Say something new again and again, no faster than it can be written."""
+async def publish(
+    captions: Broadcast[CaptionEvent], history: History, first: int, count: int
+) -> None:
+    """Publish new captions, no faster than they can be written."""
     for number in range(first, first + count):
         before = history.spans + history.lost
-        captions.publish(event(shorter(f"Picture {number}", "word " * 300), number))
+        captions.publish(caption_event(shorter_fallback(f"Frame {number}", "word " * 300), number))
         async with asyncio.timeout(10):
             while history.spans + history.lost == before:
                 await asyncio.sleep(0)
 
 
-def limit_files(most: int) -> None:
-    """Let no file of this process become larger than so many bytes: as on a full disk."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
+def limit_file_size(max_bytes: int) -> None:
+    """Limit the size of this process's files, to simulate a full disk."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (max_bytes, resource.RLIM_INFINITY))
 
 
 async def main() -> None:
-    """Write while there is room, while there is none, and when there is some again."""
+    """Record with free space, without any, and with some again."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     captions: Broadcast[CaptionEvent] = Broadcast()
     settings = HistorySettings(path=Path(sys.argv[1]), days=36_500)
     history = History(settings)
     await history.open()
-    keeping = asyncio.create_task(history.keep(captions))
+    recording = asyncio.create_task(history.record(captions))
     await asyncio.sleep(0.1)
-    await say(captions, history, 0, 5)
-    limit_files(100_000)
-    await say(captions, history, 5, 100)
+    await publish(captions, history, 0, 5)
+    limit_file_size(100_000)
+    await publish(captions, history, 5, 100)
     lost = history.lost
-    limit_files(10_000_000)
-    # The very caption that was lost last: it must not pass for one that is there already.
-    await say(captions, history, 104, 1)
-    found = await history.search(Wanted.of(None, None, None, "picture"), 1, None)
-    keeping.cancel()
-    await asyncio.wait({keeping})
+    limit_file_size(10_000_000)
+    # The caption that was lost last: it must not be taken for one that is already recorded.
+    await publish(captions, history, 104, 1)
+    found = await history.search(HistoryQuery.parse(None, None, None, "frame"), 1, None)
+    recording.cancel()
+    await asyncio.wait({recording})
     await history.close()
     print(json.dumps({"lost": lost, "after": history.lost, "newest": found[0].text}))
 

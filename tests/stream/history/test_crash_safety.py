@@ -1,3 +1,5 @@
+"""Durability: committed captions survive a killed process."""
+
 import os
 import random
 import signal
@@ -7,18 +9,18 @@ import sys
 import time
 from pathlib import Path
 
-from stream.history.search import Reading, Wanted
+from stream.history.search import HistoryQuery, HistoryReader
 
 ROOT = Path(__file__).parent.parent.parent.parent
 KILLS = 100
 
 
-def test_what_was_committed_survives_a_kill_at_any_moment(tmp_path: Path) -> None:
+def test_committed_captions_survive_a_kill_at_any_moment(tmp_path: Path) -> None:
     path = tmp_path / "history.sqlite"
     chance = random.Random(5)
     committed = set[int]()
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.stream.history.killed_writer", str(path)],
+        [sys.executable, "-m", "tests.stream.history.crashing_writer", str(path)],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -49,11 +51,11 @@ def test_what_was_committed_survives_a_kill_at_any_moment(tmp_path: Path) -> Non
 
 
 def found(path: Path) -> set[int]:
-    """The numbers of the captions that are there, found by a word of theirs."""
-    reading = Reading(path)
+    """Return the numbers of the recorded captions, found by the word that all contain."""
+    reader = HistoryReader(path)
     numbers, after = set[int](), None
-    while spans := reading.oldest(Wanted.of(None, None, None, "dogs"), 500, after):
+    while spans := reader.oldest(HistoryQuery.parse(None, None, None, "dogs"), 500, after):
         numbers |= {int(span.text.split()[2]) for span in spans}
         after = spans[-1].id
-    reading.close()
+    reader.close()
     return numbers

@@ -1,3 +1,5 @@
+"""Creating and opening the file, and failures of the disk."""
+
 import asyncio
 import json
 import os
@@ -10,12 +12,12 @@ import pytest
 
 from stream.history import History, HistoryError, HistorySettings
 from stream.history.store import Store
-from tests.support.events import event
+from tests.support.captions import caption_event
 
 ROOT = Path(__file__).parent.parent.parent.parent
 
 
-def opened(path: Path) -> None:
+def open_history(path: Path) -> None:
     async def open_and_close() -> None:
         history = History(HistorySettings(path=path))
         await history.open()
@@ -24,73 +26,73 @@ def opened(path: Path) -> None:
     asyncio.run(open_and_close())
 
 
-def test_a_history_is_made_for_its_owner_alone(path: Path) -> None:
-    opened(path)
+def test_the_file_is_readable_by_its_owner_only(path: Path) -> None:
+    open_history(path)
 
     assert path.stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("content", [b"GIF89a" * 500, b"SQLite format 3\0" + b"\1" * 5000])
-def test_what_is_no_database_is_refused_and_left_alone(path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_database_is_refused_and_unchanged(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
-    with pytest.raises(HistoryError, match="damaged or no history"):
-        opened(path)
+    with pytest.raises(HistoryError, match="damaged or not a history"):
+        open_history(path)
     assert path.read_bytes() == content
 
 
 def test_a_damaged_history_is_refused(path: Path) -> None:
     store = Store(path, 36_500, 100)
     for number in range(200):
-        store.add(event(f"A dog runs {number}", number))
+        store.add(caption_event(f"A dog runs {number}", number))
     store.close()
     whole = path.read_bytes()
     path.write_bytes(whole[:8192] + os.urandom(8192) + whole[16384:])
 
     with pytest.raises(HistoryError, match="damaged"):
-        opened(path)
+        open_history(path)
 
 
-def test_a_history_that_was_cut_off_is_refused(path: Path) -> None:
+def test_a_truncated_history_is_refused(path: Path) -> None:
     store = Store(path, 36_500, 100)
     for number in range(200):
-        store.add(event(f"A dog runs {number}", number))
+        store.add(caption_event(f"A dog runs {number}", number))
     store.close()
     os.truncate(path, path.stat().st_size // 2)
 
     with pytest.raises(HistoryError, match="damaged"):
-        opened(path)
+        open_history(path)
 
 
-def test_a_database_of_something_else_is_refused(path: Path) -> None:
+def test_another_database_is_refused(path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE songs (name TEXT)")
     connection.close()
 
-    with pytest.raises(HistoryError, match="something else"):
-        opened(path)
+    with pytest.raises(HistoryError, match="is not a history"):
+        open_history(path)
 
 
 def test_a_newer_history_is_refused(path: Path) -> None:
-    opened(path)
+    open_history(path)
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 2")
     connection.close()
 
     with pytest.raises(HistoryError, match="newer Sightline"):
-        opened(path)
+        open_history(path)
 
 
-def test_a_place_where_nothing_can_be_written_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(HistoryError, match="no folder"):
-        opened(tmp_path / "nowhere" / "history.sqlite")
+def test_a_path_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(HistoryError, match="does not exist"):
+        open_history(tmp_path / "nowhere" / "history.sqlite")
     with pytest.raises(HistoryError):
-        opened(tmp_path)
-    with pytest.raises(HistoryError, match="cannot be made"):
-        opened(Path("/proc/history.sqlite"))
+        open_history(tmp_path)
+    with pytest.raises(HistoryError, match="cannot be created"):
+        open_history(Path("/proc/history.sqlite"))
 
 
-def test_on_a_full_disk_captions_are_lost_counted_and_told_of_once(path: Path) -> None:
+def test_on_a_full_disk_lost_captions_are_counted_and_logged_once(path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.stream.history.full_disk", str(path)],
         cwd=ROOT,
@@ -100,9 +102,10 @@ def test_on_a_full_disk_captions_are_lost_counted_and_told_of_once(path: Path) -
         check=True,
     )
 
-    told = json.loads(done.stdout)
-    assert 20 < told["lost"] <= 100
-    assert told == {"lost": told["lost"], "after": told["lost"], "newest": "Picture 104"}
+    counts = json.loads(done.stdout)
+    lost = counts["lost"]
+    assert 20 < lost <= 100
+    assert counts == {"lost": lost, "after": lost, "newest": "Frame 104"}
     errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
     assert len(errors) == 1 and "captions are lost" in errors[0]
     assert done.stderr.count("can be written again") == 1

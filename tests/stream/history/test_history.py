@@ -1,3 +1,5 @@
+"""Recording and searching through the asynchronous interface."""
+
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,9 +10,9 @@ import pytest_asyncio
 
 from stream.broadcast import Broadcast
 from stream.captioning.event import CaptionEvent
-from stream.history import History, HistorySettings, Wanted
-from stream.history.search import MOST_SPANS
-from tests.support.events import event
+from stream.history import History, HistoryQuery, HistorySettings
+from stream.history.search import MAX_SPANS
+from tests.support.captions import caption_event
 
 Captions = Broadcast[CaptionEvent]
 
@@ -22,21 +24,21 @@ async def captions() -> Captions:
 
 @pytest_asyncio.fixture
 async def history(path: Path, captions: Captions) -> AsyncIterator[History]:
-    async with kept(path, captions) as history:
+    async with recording(path, captions) as history:
         yield history
 
 
 @asynccontextmanager
-async def kept(path: Path, captions: Captions) -> AsyncIterator[History]:
+async def recording(path: Path, captions: Captions) -> AsyncIterator[History]:
     history = History(HistorySettings(path=path, days=36_500))
     await history.open()
-    keeping = asyncio.create_task(history.keep(captions))
+    task = asyncio.create_task(history.record(captions))
     async with asyncio.timeout(10):
         while not len(captions):
             await asyncio.sleep(0)
     yield history
-    keeping.cancel()
-    await asyncio.wait({keeping})
+    task.cancel()
+    await asyncio.wait({task})
     await history.close()
 
 
@@ -46,62 +48,62 @@ async def until_written(history: History, count: int) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_what_is_said_can_be_found(history: History, captions: Captions) -> None:
-    captions.publish(event("A dog runs", 0))
-    captions.publish(event("A dog runs", 1))
-    captions.publish(event("A cat sits", 2))
+async def test_captions_can_be_found_and_deleted(history: History, captions: Captions) -> None:
+    captions.publish(caption_event("A dog runs", 0))
+    captions.publish(caption_event("A dog runs", 1))
+    captions.publish(caption_event("A cat sits", 2))
     await until_written(history, 2)
 
-    (span,) = await history.search(Wanted.of(None, None, None, "dogs"), 10, None)
+    (span,) = await history.search(HistoryQuery.parse(None, None, None, "dogs"), 10, None)
     assert (span.text, span.captions) == ("A dog runs", 2)
-    assert await history.delete(Wanted()) == 2
-    assert await history.search(Wanted(), 10, None) == []
+    assert await history.delete(HistoryQuery()) == 2
+    assert await history.search(HistoryQuery(), 10, None) == []
 
 
-async def test_all_is_given_in_order_some_at_a_time(history: History, captions: Captions) -> None:
-    count = MOST_SPANS + 100
+async def test_pages_contain_all_spans_in_order(history: History, captions: Captions) -> None:
+    count = MAX_SPANS + 100
     for number in range(count):
-        captions.publish(event(f"Picture {number}", number))
+        captions.publish(caption_event(f"Frame {number}", number))
     await until_written(history, count)
 
-    pages = [[span.text for span in page] async for page in history.all(Wanted())]
-    assert [len(page) for page in pages] == [MOST_SPANS, 100]
-    assert list(chain(*pages)) == [f"Picture {number}" for number in range(count)]
+    pages = [[span.text for span in page] async for page in history.pages(HistoryQuery())]
+    assert [len(page) for page in pages] == [MAX_SPANS, 100]
+    assert list(chain(*pages)) == [f"Frame {number}" for number in range(count)]
 
 
-async def test_what_comes_faster_than_it_can_be_written_is_counted(
+async def test_captions_that_overflow_the_queue_are_counted(
     history: History, captions: Captions
 ) -> None:
     for number in range(2500):
-        captions.publish(event(f"Picture {number}", number))
+        captions.publish(caption_event(f"Frame {number}", number))
 
     assert history.dropped == 1500
 
 
-async def test_it_is_all_there_after_closing_and_opening_again(
+async def test_spans_persist_after_closing(
     path: Path, history: History, captions: Captions
 ) -> None:
-    captions.publish(event("A dog runs", 0))
-    captions.publish(event("A dog runs", 4))
+    captions.publish(caption_event("A dog runs", 0))
+    captions.publish(caption_event("A dog runs", 4))
     await until_written(history, 1)
     await history.close()
 
     again = History(HistorySettings(path=path, days=36_500))
     await again.open()
-    (span,) = await again.search(Wanted(), 10, None)
+    (span,) = await again.search(HistoryQuery(), 10, None)
     await again.close()
     assert span.captions == 2
 
 
-async def test_what_still_waits_when_the_server_ends_is_written(
+async def test_queued_captions_are_written_when_the_server_stops(
     path: Path, captions: Captions
 ) -> None:
-    async with kept(path, captions):
+    async with recording(path, captions):
         for number in range(300):
-            captions.publish(event(f"Picture {number}", number))
+            captions.publish(caption_event(f"Frame {number}", number))
 
     again = History(HistorySettings(path=path, days=36_500))
     await again.open()
-    found = [span.text async for page in again.all(Wanted()) for span in page]
+    found = [span.text async for page in again.pages(HistoryQuery()) for span in page]
     await again.close()
-    assert found == [f"Picture {number}" for number in range(300)]
+    assert found == [f"Frame {number}" for number in range(300)]

@@ -1,3 +1,5 @@
+"""Search by words, feed and time, and the timeline."""
+
 import sqlite3
 from itertools import chain
 from typing import Any
@@ -6,132 +8,132 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.history.search import BadQuery, Reading, Wanted, match_of
+from stream.history.search import BadQuery, HistoryQuery, HistoryReader, fts_expression
 from stream.history.store import Store
-from tests.support.captions import objects_only, sure
-from tests.support.events import NOON, event
+from tests.support.captions import BASE_TIME, caption_event, confident_caption, tags_fallback
 
 
 @pytest.fixture(autouse=True)
-def _said(store: Store) -> None:
-    said = [
-        ("yard", sure("Two dogs run through the snow")),
-        ("door", sure("A man in a red jacket")),
-        ("yard", sure("A man sits", dog=0.9)),
-        ("door", objects_only("A dog on a sofa", laptop=0.9)),
-        ("yard", sure("An empty street")),
-        ("door", sure("Three men carry a canoe, naïvely")),
+def _captions(store: Store) -> None:
+    captions = [
+        ("yard", confident_caption("Two dogs run through the snow")),
+        ("door", confident_caption("A man in a red jacket")),
+        ("yard", confident_caption("A man sits", dog=0.9)),
+        ("door", tags_fallback("A dog on a sofa", laptop=0.9)),
+        ("yard", confident_caption("An empty street")),
+        ("door", confident_caption("Three men carry a canoe, naïvely")),
     ]
-    for number, (feed, caption) in enumerate(said):
-        store.add(event(caption, 60 * number, feed))
+    for number, (feed, caption) in enumerate(captions):
+        store.add(caption_event(caption, 60 * number, feed))
 
 
-def texts(reading: Reading, words: str | None = None, **wanted: Any) -> list[str]:
-    chosen = Wanted.of(wanted.get("feed"), wanted.get("begin"), wanted.get("end"), words)
-    return [span.text for span in reading.newest(chosen, 100, None)]
+def texts(reader: HistoryReader, words: str | None = None, **criteria: Any) -> list[str]:
+    feed, begin, end = (criteria.get(name) for name in ("feed", "begin", "end"))
+    query = HistoryQuery.parse(feed, begin, end, words)
+    return [span.text for span in reader.newest(query, 100, None)]
 
 
-def test_a_word_is_found_in_any_form_in_text_objects_and_guess(reading: Reading) -> None:
+def test_words_are_found_in_any_form_in_text_objects_and_guess(reader: HistoryReader) -> None:
     dogs = ["Laptop", "A man sits", "Two dogs run through the snow"]
     for words in ("dog", "DOGS", " dog! ", "when was there a dog?", "did you see any dogs"):
-        assert texts(reading, words) == dogs
-    assert texts(reading, "running dog") == dogs[2:]
-    assert texts(reading, "cat") == []
-    assert texts(reading, "naively") == ["Three men carry a canoe, naïvely"]
+        assert texts(reader, words) == dogs
+    assert texts(reader, "running dog") == dogs[2:]
+    assert texts(reader, "cat") == []
+    assert texts(reader, "naively") == ["Three men carry a canoe, naïvely"]
 
 
-def test_words_in_quotes_stand_side_by_side(reading: Reading) -> None:
-    assert texts(reading, '"red jacket"') == ["A man in a red jacket"]
-    assert texts(reading, '"jacket red"') == []
-    assert texts(reading, "jacket red") == ["A man in a red jacket"]
+def test_quoted_words_are_a_phrase(reader: HistoryReader) -> None:
+    assert texts(reader, '"red jacket"') == ["A man in a red jacket"]
+    assert texts(reader, '"jacket red"') == []
+    assert texts(reader, "jacket red") == ["A man in a red jacket"]
 
 
-def test_of_words_that_mean_nothing_all_count_when_there_are_no_others(reading: Reading) -> None:
-    assert texts(reading, "through the") == ["Two dogs run through the snow"]
+def test_function_words_count_if_there_are_no_others(reader: HistoryReader) -> None:
+    assert texts(reader, "through the") == ["Two dogs run through the snow"]
 
 
-def test_by_feed_and_time(reading: Reading) -> None:
-    assert texts(reading, "dog", feed="yard") == ["A man sits", "Two dogs run through the snow"]
-    assert texts(reading, "dog", begin=NOON + 110, end=NOON + 180) == ["A man sits"]
-    assert texts(reading, begin=NOON + 200) == [
+def test_feed_and_time_restrict_the_search(reader: HistoryReader) -> None:
+    assert texts(reader, "dog", feed="yard") == ["A man sits", "Two dogs run through the snow"]
+    assert texts(reader, "dog", begin=BASE_TIME + 110, end=BASE_TIME + 180) == ["A man sits"]
+    assert texts(reader, begin=BASE_TIME + 200) == [
         "Three men carry a canoe, naïvely",
         "An empty street",
     ]
-    assert texts(reading, feed="cellar") == []
+    assert texts(reader, feed="cellar") == []
 
 
-def test_a_span_that_began_before_the_time_asked_for_is_found(
-    store: Store, reading: Reading
+def test_a_span_that_started_before_the_given_time_is_found(
+    store: Store, reader: HistoryReader
 ) -> None:
     for at in range(1000, 1021, 5):
-        store.add(event("A bird sings", at, "tree"))
-    store.note_ends()
+        store.add(caption_event("A bird sings", at, "tree"))
+    store.flush()
 
-    assert texts(reading, begin=NOON + 1010, end=NOON + 1011) == ["A bird sings"]
-    assert texts(reading, "bird", begin=NOON + 1021) == []
+    assert texts(reader, begin=BASE_TIME + 1010, end=BASE_TIME + 1011) == ["A bird sings"]
+    assert texts(reader, "bird", begin=BASE_TIME + 1021) == []
 
 
-def test_page_by_page_all_is_seen_once(reading: Reading) -> None:
+def test_pages_contain_each_span_once(reader: HistoryReader) -> None:
     pages, before = [], None
-    while page := reading.newest(Wanted(), 4, before):
+    while page := reader.newest(HistoryQuery(), 4, before):
         pages.append([span.text for span in page])
         before = page[-1].id
 
     assert [len(page) for page in pages] == [4, 2]
-    assert list(chain(*pages)) == texts(reading)
+    assert list(chain(*pages)) == texts(reader)
 
 
 @pytest.mark.parametrize("words", ["", "   ", '"', "?!", "---", "x " * 17])
-def test_words_that_are_none_are_refused(words: str) -> None:
+def test_text_without_words_is_refused(words: str) -> None:
     with pytest.raises(BadQuery):
-        match_of(words)
+        fts_expression(words)
 
 
 @pytest.mark.parametrize("times", [(-1.0, None), (float("nan"), None), (None, 1e99), (2.0, 1.0)])
-def test_times_that_cannot_be_are_refused(times: tuple[float | None, float | None]) -> None:
+def test_invalid_times_are_refused(times: tuple[float | None, float | None]) -> None:
     with pytest.raises(BadQuery):
-        Wanted.of(None, *times, None)
+        HistoryQuery.parse(None, *times, None)
 
 
 FTS = st.sampled_from(['"', "*", "(", ")", "NEAR", "AND", "OR", "NOT", "-", ":", "^", "{", "text"])
 
 
-def test_no_text_is_ever_taken_for_syntax(path: Any, store: Store) -> None:
-    reading = Reading(path)
+def test_no_text_is_interpreted_as_syntax(path: Any, store: Store) -> None:
+    reader = HistoryReader(path)
 
     @settings(max_examples=300, deadline=None)
     @given(st.text() | st.lists(FTS | st.text(max_size=3), max_size=12).map(" ".join))
-    def ask(words: str) -> None:
+    def search(words: str) -> None:
         try:
-            wanted = Wanted.of(None, None, None, words)
+            query = HistoryQuery.parse(None, None, None, words)
         except BadQuery:
             return
-        reading.newest(wanted, 5, None)
+        reader.newest(query, 5, None)
 
     try:
-        ask()
+        search()
     finally:
-        reading.close()
+        reader.close()
 
 
-def test_a_reader_cannot_write(reading: Reading) -> None:
+def test_the_reading_side_cannot_write(reader: HistoryReader) -> None:
     with pytest.raises(sqlite3.OperationalError, match="readonly"):
-        reading._connection.execute("DELETE FROM spans")
+        reader._connection.execute("DELETE FROM spans")
 
 
-def test_the_timeline_counts_and_names_what_was_said_most(reading: Reading) -> None:
-    line = reading.timeline(Wanted(begin=NOON, end=NOON + 360), 3)
+def test_the_timeline_contains_counts_and_top_words(reader: HistoryReader) -> None:
+    timeline = reader.timeline(HistoryQuery(begin=BASE_TIME, end=BASE_TIME + 360), 3)
 
-    assert line["feeds"] == ["door", "yard"]
-    assert (line["from"], line["to"]) == (NOON, NOON + 360)
-    assert [bucket["spans"] for bucket in line["buckets"]] == [2, 2, 2]
-    assert [bucket["from"] - NOON for bucket in line["buckets"]] == [0, 120, 240]
-    words = [word["text"] for word in line["buckets"][0]["words"]]
+    assert timeline["feeds"] == ["door", "yard"]
+    assert (timeline["from"], timeline["to"]) == (BASE_TIME, BASE_TIME + 360)
+    assert [bucket["spans"] for bucket in timeline["buckets"]] == [2, 2, 2]
+    assert [bucket["from"] - BASE_TIME for bucket in timeline["buckets"]] == [0, 120, 240]
+    words = [word["text"] for word in timeline["buckets"][0]["words"]]
     assert {"dogs", "snow"} <= {*words, "dogs"} and "the" not in words
 
 
-def test_the_timeline_of_what_is_sought(reading: Reading) -> None:
-    line = reading.timeline(Wanted.of(None, None, None, "dog"), 6)
+def test_the_timeline_of_a_search_counts_its_matches(reader: HistoryReader) -> None:
+    timeline = reader.timeline(HistoryQuery.parse(None, None, None, "dog"), 6)
 
-    assert [bucket["spans"] for bucket in line["buckets"]] == [1, 0, 1, 1, 0, 0]
-    assert sum(bucket["captions"] for bucket in line["buckets"]) == 3
+    assert [bucket["spans"] for bucket in timeline["buckets"]] == [1, 0, 1, 1, 0, 0]
+    assert sum(bucket["captions"] for bucket in timeline["buckets"]) == 3

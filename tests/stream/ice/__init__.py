@@ -1,1 +1,1 @@
-"""Tests of stream.ice."""
+"""Tests of `stream.ice`."""

@@ -1,3 +1,5 @@
+"""Addresses and ports of media."""
+
 import asyncio
 import re
 import socket
@@ -7,62 +9,60 @@ import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection, sdp
 
 from stream.ice.addresses import MediaAddresses, NoPortFree
-from stream.ice.trickle import MOST_CANDIDATES
+from stream.ice.trickle import MAX_CANDIDATES
 
 CANDIDATE = "a=candidate:1 1 UDP 2122252543 {} 40000 typ host generation 0\r\n"
 VIDEO = "m=video 9 UDP/TLS/RTP/SAVPF 96\r\n"
 
 
-def gathered() -> list[str]:
+def aioice_addresses() -> list[str]:
     return aioice.ice.get_host_addresses(use_ipv4=True, use_ipv6=True)
 
 
 @pytest.mark.parametrize(
     ("host", "address"), [("127.0.0.1", "127.0.0.1"), ("localhost", "127.0.0.1"), ("::1", "::1")]
 )
-def test_media_is_held_to_the_bound_address(host: str, address: str) -> None:
-    before = gathered()
+def test_media_is_restricted_to_the_bound_address(host: str, address: str) -> None:
+    before = aioice_addresses()
     addresses = MediaAddresses(host)
-    held = gathered()
+    restricted = aioice_addresses()
     addresses.release()
 
-    assert held == [address]
-    assert gathered() == before
+    assert restricted == [address]
+    assert aioice_addresses() == before
 
 
-def test_a_server_on_every_address_offers_the_loopback_too() -> None:
-    before = gathered()
+def test_a_server_on_all_addresses_offers_the_loopback_too() -> None:
+    before = aioice_addresses()
     addresses = MediaAddresses("0.0.0.0")
-    everywhere = gathered()
+    unrestricted = aioice_addresses()
     addresses.release()
 
-    assert everywhere == ["127.0.0.1", *before]
+    assert unrestricted == ["127.0.0.1", *before]
 
 
-@pytest.mark.parametrize("elsewhere", ["192.168.1.7", "8.8.8.8", "f00d.local", "fe80::1"])
-def test_on_the_loopback_no_other_address_is_sent_to(
-    elsewhere: str, loopback: MediaAddresses
-) -> None:
+@pytest.mark.parametrize("other", ["192.168.1.7", "8.8.8.8", "f00d.local", "fe80::1"])
+def test_on_the_loopback_other_addresses_are_removed(other: str, loopback: MediaAddresses) -> None:
     head, tail = "m=video 9 UDP/TLS/RTP/SAVPF 96\r\n", "a=mid:0\r\n"
-    admitted = loopback.admit(head + CANDIDATE.format(elsewhere) + tail)
+    filtered = loopback.filter_candidates(head + CANDIDATE.format(other) + tail)
 
-    assert elsewhere not in admitted
-    assert admitted.startswith(head + tail)
-    # aioice needs a candidate to wait for the browser's own checks.
-    assert admitted.count("a=candidate:") == 1
+    assert other not in filtered
+    assert filtered.startswith(head + tail)
+    # Without any candidate aioice would not wait for the browser's own checks.
+    assert filtered.count("a=candidate:") == 1
 
 
-def test_on_the_loopback_its_own_candidates_stay(loopback: MediaAddresses) -> None:
+def test_on_the_loopback_its_own_candidates_are_kept(loopback: MediaAddresses) -> None:
     sdp = VIDEO + CANDIDATE.format("127.0.0.1") + CANDIDATE.format("::1")
 
-    assert loopback.admit(sdp) == sdp
+    assert loopback.filter_candidates(sdp) == sdp
 
 
-def test_elsewhere_candidates_stay() -> None:
+def test_on_other_addresses_candidates_are_kept() -> None:
     addresses = MediaAddresses("0.0.0.0")
     sdp = VIDEO + CANDIDATE.format("192.168.1.7")
 
-    assert addresses.admit(sdp) == sdp
+    assert addresses.filter_candidates(sdp) == sdp
     addresses.release()
 
 
@@ -77,35 +77,35 @@ def test_elsewhere_candidates_stay() -> None:
         "a=candidate:1 1 UDP 1 127.0.0.1 nowhere typ host",
     ],
 )
-def test_however_it_is_written_nothing_else_is_sent_to(line: str, loopback: MediaAddresses) -> None:
-    parsed = sdp.SessionDescription.parse(loopback.admit(f"v=0\r\n{VIDEO}{line}\r\n"))
+def test_unusual_notation_does_not_bypass_the_filter(line: str, loopback: MediaAddresses) -> None:
+    parsed = sdp.SessionDescription.parse(loopback.filter_candidates(f"v=0\r\n{VIDEO}{line}\r\n"))
 
     assert [found.port for found in parsed.media[0].ice_candidates] == [9]
     assert [found.ip for found in parsed.media[0].ice_candidates] == ["127.0.0.1"]
 
 
-def test_no_offer_has_more_candidates_than_can_be_checked(loopback: MediaAddresses) -> None:
+def test_the_number_of_candidates_is_limited(loopback: MediaAddresses) -> None:
     many = "".join(f"a=candidate:1 1 UDP 1 127.0.0.1 {port} typ host\r\n" for port in range(9, 999))
 
-    assert loopback.admit(VIDEO + many).count("a=candidate:") == MOST_CANDIDATES
+    assert loopback.filter_candidates(VIDEO + many).count("a=candidate:") == MAX_CANDIDATES
 
 
 OFFER = "v=0\r\nm=audio 9 X 1\r\na=mid:0\r\nm=video 9 X 2\r\na=mid:1"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "0.0.0.0"])
-def test_an_offer_that_names_no_candidate_can_be_waited_for(host: str) -> None:
+def test_an_offer_without_candidates_gets_placeholders(host: str) -> None:
     addresses = MediaAddresses(host)
-    admitted = addresses.admit(OFFER)
+    filtered = addresses.filter_candidates(OFFER)
     addresses.release()
 
-    _, *sections = admitted.split("m=")
+    _, *sections = filtered.split("m=")
     assert [section.count("a=candidate:") for section in sections] == [1, 1]
     assert all(section.endswith("\r\n") for section in sections)
 
 
 @pytest.mark.parametrize(
-    ("host", "address", "admitted"),
+    ("host", "address", "allowed"),
     [
         ("127.0.0.1", "127.0.0.1", True),
         ("127.0.0.1", "10.0.0.1", False),
@@ -113,14 +113,14 @@ def test_an_offer_that_names_no_candidate_can_be_waited_for(host: str) -> None:
         ("0.0.0.0", "10.0.0.1", True),
     ],
 )
-def test_single_candidates_are_judged_alike(host: str, address: str, admitted: bool) -> None:
+def test_trickled_candidates_are_filtered_alike(host: str, address: str, allowed: bool) -> None:
     addresses = MediaAddresses(host)
-    assert addresses.admits(address) is admitted
+    assert addresses.allows(address) is allowed
     addresses.release()
 
 
 def free_ports(count: int) -> range:
-    """Ports side by side that nobody has."""
+    """Return consecutive UDP ports that are not in use."""
     for first in range(40_000, 60_000, 50):
         ports = range(first, first + count)
         try:
@@ -134,7 +134,7 @@ def free_ports(count: int) -> range:
 
 
 async def gather() -> tuple[RTCPeerConnection, list[int]]:
-    """A peer, and the ports of its candidates."""
+    """Create a peer; return it and the ports of its candidates."""
     peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     peer.createDataChannel("captions")
     await peer.setLocalDescription(await peer.createOffer())
@@ -142,16 +142,16 @@ async def gather() -> tuple[RTCPeerConnection, list[int]]:
     return peer, [int(port) for port in found]
 
 
-async def test_media_takes_ports_of_the_range_and_says_when_there_are_none() -> None:
+async def test_media_uses_ports_of_the_range_until_none_is_free() -> None:
     ports = free_ports(4)
     addresses = MediaAddresses("127.0.0.1", ports)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", ports[1]))
         peers = [await gather() for _ in range(4)]
     assert [found for _, found in peers] == [[ports[0]], [ports[2]], [ports[3]], []]
-    addresses.check_gathered(peers[2][0].localDescription.sdp)
-    with pytest.raises(NoPortFree, match=f"{ports[0]}-{ports[3]} is taken"):
-        addresses.check_gathered(peers[3][0].localDescription.sdp)
+    addresses.check_answer(peers[2][0].localDescription.sdp)
+    with pytest.raises(NoPortFree, match=f"{ports[0]}-{ports[3]} are in use"):
+        addresses.check_answer(peers[3][0].localDescription.sdp)
 
     await peers[0][0].close()
     peers.append(await gather())

@@ -1,10 +1,12 @@
+"""Parsing of trickled ICE candidates."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.ice.trickle import MOST_CANDIDATES, FragmentError, SdpFragment, ice_credentials
+from stream.ice.trickle import MAX_CANDIDATES, FragmentError, SdpFragment, parse_ice_credentials
 
-# RFC 9725, section 4.3.2, with one candidate for each thing that is not used.
+# From RFC 9725, section 4.3.2, with additional candidates that are not usable.
 EXAMPLE = """\
 a=group:BUNDLE 0 1
 m=audio 9 UDP/TLS/RTP/SAVPF 111
@@ -25,7 +27,7 @@ a=end-of-candidates
 LINES = EXAMPLE.splitlines()
 
 
-def test_reads_the_candidates_that_can_be_used() -> None:
+def test_usable_candidates_are_parsed() -> None:
     fragment = SdpFragment.parse(EXAMPLE.replace("\n", "\r\n"))
 
     assert fragment.credentials == ("EsAw", "P2uYro0UCOQ4zxjKXaWCBui1")
@@ -36,7 +38,7 @@ def test_reads_the_candidates_that_can_be_used() -> None:
     ]
 
 
-def test_without_a_section_candidates_are_the_first_ones() -> None:
+def test_candidates_outside_a_section_belong_to_the_first() -> None:
     lines = [line for line in LINES if not line.startswith(("m=", "a=mid"))]
     first, *_ = SdpFragment.parse("\n".join(lines)).candidates
 
@@ -44,27 +46,27 @@ def test_without_a_section_candidates_are_the_first_ones() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", "ice-ufrag"),
         (EXAMPLE.replace("a=ice-pwd:", "a=ice-word:"), "ice-pwd"),
-        (EXAMPLE.replace("192.0.2.1 61764", "192.0.2.1 here"), "no candidate"),
-        (EXAMPLE + "a=candidate:1 1 udp", "no candidate"),
-        (EXAMPLE + MOST_CANDIDATES * (LINES[5] + "\n"), "at most"),
+        (EXAMPLE.replace("192.0.2.1 61764", "192.0.2.1 here"), "not a valid candidate"),
+        (EXAMPLE + "a=candidate:1 1 udp", "not a valid candidate"),
+        (EXAMPLE + MAX_CANDIDATES * (LINES[5] + "\n"), "more than"),
     ],
 )
-def test_says_what_a_fragment_lacks(text: str, told: str) -> None:
-    with pytest.raises(FragmentError, match=told):
+def test_a_malformed_fragment_is_refused_with_a_reason(text: str, message: str) -> None:
+    with pytest.raises(FragmentError, match=message):
         SdpFragment.parse(text)
 
 
-def test_an_offer_has_the_same_credentials() -> None:
-    assert ice_credentials("v=0\r\n" + EXAMPLE) == SdpFragment.parse(EXAMPLE).credentials
-    assert ice_credentials("v=0\r\n") is None
+def test_credentials_of_an_offer_are_parsed() -> None:
+    assert parse_ice_credentials("v=0\r\n" + EXAMPLE) == SdpFragment.parse(EXAMPLE).credentials
+    assert parse_ice_credentials("v=0\r\n") is None
 
 
 @given(st.lists(st.text(max_size=30) | st.sampled_from(LINES), max_size=30))
-def test_whatever_the_body_it_is_taken_or_refused(lines: list[str]) -> None:
+def test_any_text_is_parsed_or_refused(lines: list[str]) -> None:
     try:
         SdpFragment.parse("\n".join([*LINES[3:5], *lines]))
     except FragmentError as problem:

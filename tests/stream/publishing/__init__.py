@@ -1,1 +1,1 @@
-"""Tests of stream.publishing."""
+"""Tests of `stream.publishing`."""

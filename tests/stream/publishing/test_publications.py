@@ -1,35 +1,37 @@
+"""Recent captions of published streams."""
+
 from stream.broadcast import Broadcast
 from stream.captioning.event import CaptionEvent
 from stream.publishing.publications import RecentCaptions
-from tests.support.events import event
+from tests.support.captions import caption_event
 
 
-def test_what_came_after_a_caption_is_found_by_its_id() -> None:
+def test_captions_after_an_id_are_returned() -> None:
     captions: Broadcast[CaptionEvent] = Broadcast()
     recent = RecentCaptions(captions)
-    said = [
-        event(f"Picture {number}", number / 2, "yard" if number % 3 else "door")
+    events = [
+        caption_event(f"Frame {number}", number / 2, "yard" if number % 3 else "door")
         for number in range(9)
     ]
-    for each in said:
+    for each in events:
         captions.publish(each)
 
-    assert len({each.id for each in said}) == 9
-    assert recent.after(said[4].id) == said[5:]
-    assert recent.after(said[-1].id) == []
-    assert recent.after(event("Another", 100).id) is None
+    assert len({each.id for each in events}) == 9
+    assert recent.after(events[4].id) == events[5:]
+    assert recent.after(events[-1].id) == []
+    assert recent.after(caption_event("Another", 100).id) is None
     assert recent.after("") is None
 
 
-def test_no_more_than_so_many_are_kept() -> None:
+def test_the_number_of_kept_captions_is_limited() -> None:
     captions: Broadcast[CaptionEvent] = Broadcast()
     recent = RecentCaptions(captions)
     for number in range(1000):
-        captions.publish(event("A dog", number))
+        captions.publish(caption_event("A dog", number))
 
-    assert recent.after(event("A dog", 0).id) is None
-    assert len(recent.after(event("A dog", 900).id) or ()) == 99
+    assert recent.after(caption_event("A dog", 0).id) is None
+    assert len(recent.after(caption_event("A dog", 900).id) or ()) == 99
 
 
-def test_a_stream_that_begins_anew_has_captions_of_other_ids() -> None:
-    assert event("A dog", 0, seq=3).id != event("A dog", 60, seq=3).id
+def test_a_restarted_stream_has_captions_with_other_ids() -> None:
+    assert caption_event("A dog", 0, seq=3).id != caption_event("A dog", 60, seq=3).id

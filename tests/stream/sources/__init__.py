@@ -1,1 +1,1 @@
-"""Tests of the sources of frames."""
+"""Tests of `stream.sources`."""

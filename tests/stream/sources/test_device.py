@@ -1,4 +1,4 @@
-"""Cameras of this machine; what can be tested without one."""
+"""Cameras of this machine, as far as testable without one."""
 
 import errno
 import os
@@ -8,35 +8,33 @@ from typing import NoReturn
 import av
 import pytest
 
-from stream.sources.reader import DeviceSource
+from stream.sources.device import DeviceSource
 from stream.sources.source import SourceError
 
 
-def test_an_absent_camera_is_told() -> None:
-    with pytest.raises(SourceError, match="/dev/video250 is not there: connect the camera"):
+def test_a_missing_camera_is_reported() -> None:
+    with pytest.raises(SourceError, match="/dev/video250 does not exist; connect the camera"):
         DeviceSource(Path("/dev/video250"))
 
 
-def test_a_device_that_is_no_camera_is_told() -> None:
-    with pytest.raises(
-        SourceError, match="/dev/null is no camera that sends pictures: choose of: "
-    ):
+def test_a_device_that_is_not_a_camera_is_reported() -> None:
+    with pytest.raises(SourceError, match="/dev/null is not a video camera; choose another"):
         DeviceSource(Path("/dev/null"))
 
 
 @pytest.mark.parametrize(
     ("code", "reason"),
     [
-        (errno.EBUSY, "in use by another program: close that program"),
-        (errno.ENODEV, "is no camera that sends pictures"),
-        (errno.EACCES, "add the user to the group `video`"),
+        (errno.EBUSY, "is in use; close the program"),
+        (errno.ENODEV, "is not a video camera"),
+        (errno.EACCES, "add your user to the group video"),
         (errno.EIO, "cannot be opened as a camera"),
     ],
 )
-def test_what_a_driver_answers_is_told(
+def test_errors_of_a_driver_are_described(
     monkeypatch: pytest.MonkeyPatch, code: int, reason: str
 ) -> None:
-    # No driver is there to be provoked: these are the errors that Video4Linux2 documents.
+    # Simulated without a driver: the errors that Video4Linux2 documents.
     def refuse(*_: object, **__: object) -> NoReturn:
         raise av.error.OSError(code, os.strerror(code), "/dev/video0")
 

@@ -1,15 +1,18 @@
-"""Video files, whole and broken."""
+"""Video files, intact and damaged, and their playback in real time."""
 
+import itertools
 import threading
+import time
 import wave
 from pathlib import Path
 
 import pytest
 
-from stream.sources.file import FileSource
+from stream.sources import file, open_source
+from stream.sources.file import FileSource, RealTimeSource
 from stream.sources.source import SourceError
-from tests.stream.sources.clips import CORNERS, corners, is_open, write_clip
-from tests.stream.sources.servers import WebServer
+from tests.support.clips import CORNERS, corners, is_open, write_clip
+from tests.support.servers.source_servers import WebServer
 
 ORIENTATIONS = {
     "as recorded": (1, 0, 0, 1),
@@ -33,7 +36,7 @@ ORIENTATIONS = {
         ("clip.mov", "rawvideo", "rgb24", (33, 17)),
     ],
 )
-def test_every_frame_comes_in_order(
+def test_every_frame_is_read_in_order(
     tmp_path: Path, name: str, codec: str, pixel_format: str, size: tuple[int, int]
 ) -> None:
     path = tmp_path / name
@@ -48,23 +51,23 @@ def test_every_frame_comes_in_order(
 
 
 @pytest.mark.parametrize("matrix", ORIENTATIONS.values(), ids=ORIENTATIONS.keys())
-def test_pictures_come_out_upright(tmp_path: Path, matrix: tuple[int, int, int, int]) -> None:
+def test_frames_are_turned_upright(tmp_path: Path, matrix: tuple[int, int, int, int]) -> None:
     path = tmp_path / "phone.mp4"
     write_clip(path, count=2, size=(96, 64), matrix=matrix)
     with FileSource(path) as source:
         first, second = source.frames()
-    # The display matrix sends the point (x, y) to (a x + c y, b x + d y).
+    # The display matrix maps the point (x, y) to (a x + c y, b x + d y).
     a, b, c, d = matrix
     assert corners(first.image) == {
         (a * x + c * y, b * x + d * y): colour for (x, y), colour in CORNERS.items()
     }
-    lying = a != 0
-    assert (first.image.width, first.image.height) == ((96, 64) if lying else (64, 96))
+    is_landscape = a != 0
+    assert (first.image.width, first.image.height) == ((96, 64) if is_landscape else (64, 96))
     assert first.image.time == 0.0
     assert second.image.time == pytest.approx(0.1)
 
 
-def test_positions_go_on_where_timestamps_are_missing(tmp_path: Path) -> None:
+def test_positions_continue_where_timestamps_are_missing(tmp_path: Path) -> None:
     path = tmp_path / "clip.m4v"
     write_clip(path, count=8, rate=10, codec="mpeg4", container="m4v")
     with FileSource(path) as source:
@@ -74,7 +77,7 @@ def test_positions_go_on_where_timestamps_are_missing(tmp_path: Path) -> None:
     assert positions[0] == 0.0
 
 
-def test_positions_go_on_over_the_seam_of_a_spliced_recording(tmp_path: Path) -> None:
+def test_positions_continue_at_the_seam_of_a_spliced_recording(tmp_path: Path) -> None:
     part, path = tmp_path / "part.ts", tmp_path / "spliced.ts"
     write_clip(part, count=10, rate=10, codec="mpeg2video")
     path.write_bytes(part.read_bytes() * 2)
@@ -85,16 +88,16 @@ def test_positions_go_on_over_the_seam_of_a_spliced_recording(tmp_path: Path) ->
     assert positions[-1] == pytest.approx(1.9, abs=0.15)
 
 
-def test_a_video_cut_before_its_index_is_refused(tmp_path: Path) -> None:
+def test_a_video_without_its_index_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "cut.mp4"
     write_clip(path)
     path.write_bytes(path.read_bytes()[:-1500])
-    with pytest.raises(SourceError, match=r"cut\.mp4 is no video that can be read"):
+    with pytest.raises(SourceError, match=r"cut\.mp4 cannot be read as a video"):
         FileSource(path)
 
 
 @pytest.mark.parametrize("name", ["cut.mp4", "cut.mkv"])
-def test_a_video_cut_later_gives_what_it_holds_and_says_so(tmp_path: Path, name: str) -> None:
+def test_a_truncated_video_is_read_to_its_end_and_then_reported(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     options = {"movflags": "faststart"} if name.endswith("mp4") else {}
     write_clip(path, count=60, rate=10, codec="mjpeg", pixel_format="yuvj420p", options=options)
@@ -103,7 +106,7 @@ def test_a_video_cut_later_gives_what_it_holds_and_says_so(tmp_path: Path, name:
     positions = []
     with (
         FileSource(path) as source,
-        pytest.raises(SourceError, match=r"cut short: it ends after [23]\.\d of 6\.0 s"),
+        pytest.raises(SourceError, match=r"truncated: it ends after [23]\.\d of 6\.0 s"),
     ):
         for frame in source.frames():
             positions.append(frame.position_s)
@@ -112,7 +115,7 @@ def test_a_video_cut_later_gives_what_it_holds_and_says_so(tmp_path: Path, name:
 
 
 @pytest.mark.parametrize("place", [0.0, 0.5])
-def test_a_damaged_stretch_is_skipped(tmp_path: Path, place: float) -> None:
+def test_a_damaged_part_is_skipped(tmp_path: Path, place: float) -> None:
     path = tmp_path / "scratched.mp4"
     write_clip(path, count=60, rate=10, options={"movflags": "faststart"})
     data = bytearray(path.read_bytes())
@@ -128,25 +131,27 @@ def test_a_damaged_stretch_is_skipped(tmp_path: Path, place: float) -> None:
 
 
 @pytest.mark.parametrize("name", ["story.mp4", "story.txt", "story.srt"])
-def test_text_is_no_video(tmp_path: Path, name: str) -> None:
+def test_text_is_not_a_video(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_text("1\n00:00:01,000 --> 00:00:02,000\nA dog runs over a field.\n\n" * 50)
-    with pytest.raises(SourceError, match="no video"):
+    with pytest.raises(SourceError, match=r"as a video|no video"):
         FileSource(path)
 
 
-def test_sound_is_no_video(tmp_path: Path) -> None:
+def test_audio_is_not_a_video(tmp_path: Path) -> None:
     path = tmp_path / "song.wav"
     with wave.open(str(path), "wb") as song:
         song.setnchannels(1)
         song.setsampwidth(2)
         song.setframerate(8000)
         song.writeframes(bytes(16000))
-    with pytest.raises(SourceError, match="holds no video"):
+    with pytest.raises(SourceError, match="contains no video"):
         FileSource(path)
 
 
-def test_signs_in_the_name_mean_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_special_characters_in_the_name_are_not_interpreted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_clip(tmp_path / "clip.mp4", count=1)
     monkeypatch.chdir(tmp_path)
     path = Path("http:%d clip?#.mp4")
@@ -155,7 +160,7 @@ def test_signs_in_the_name_mean_nothing(tmp_path: Path, monkeypatch: pytest.Monk
         assert len(list(source.frames())) == 1
 
 
-def test_a_playlist_does_not_make_it_go_to_the_network(tmp_path: Path) -> None:
+def test_a_local_playlist_cannot_access_the_network(tmp_path: Path) -> None:
     write_clip(tmp_path / "part.ts", codec="mpeg2video")
     with WebServer({"/part.ts": (tmp_path / "part.ts").read_bytes()}) as server:
         path = tmp_path / "list.m3u8"
@@ -164,10 +169,10 @@ def test_a_playlist_does_not_make_it_go_to_the_network(tmp_path: Path) -> None:
         )
         with pytest.raises(SourceError):
             FileSource(path)
-        assert server.asked == []
+        assert server.requested == []
 
 
-def test_closing_ends_the_frames_and_frees_the_file(tmp_path: Path) -> None:
+def test_closing_ends_the_frames_and_closes_the_file(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     write_clip(path)
     source = FileSource(path)
@@ -207,3 +212,62 @@ def test_a_refused_file_is_not_kept_open(tmp_path: Path) -> None:
     with pytest.raises(SourceError):
         FileSource(path)
     assert not is_open(path)
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """One second of video at ten frames per second."""
+    path = tmp_path / "clip.mp4"
+    write_clip(path, count=10, rate=10)
+    return path
+
+
+def test_in_real_time_each_frame_arrives_when_it_is_due(clip: Path) -> None:
+    began = time.monotonic()
+    with RealTimeSource(open_source(str(clip))) as source:
+        arrivals = [(frame.position_s, time.monotonic()) for frame in source.frames()]
+    first = arrivals[0][1]
+    assert len(arrivals) == 10
+    for position_s, at in arrivals:
+        assert at - first >= position_s - 0.01
+    assert 1.0 <= time.monotonic() - began < 3.0
+
+
+def test_a_delayed_reader_continues_in_real_time(clip: Path) -> None:
+    with RealTimeSource(open_source(str(clip))) as source:
+        frames = source.frames()
+        next(frames)
+        time.sleep(1.5)
+        began = time.monotonic()
+        list(itertools.islice(frames, 5))
+    assert time.monotonic() - began >= 0.35
+
+
+def test_a_frame_that_is_shown_for_long_is_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file, "REPEAT_S", 0.3)
+    path = tmp_path / "slides.mkv"
+    write_clip(path, count=2, rate=1)
+    with RealTimeSource(open_source(str(path))) as source:
+        positions = [frame.position_s for frame in source.frames()]
+    assert positions[:3] == [0.0, 0.0, 0.0]
+    assert positions[-3:] == [1.0, 1.0, 1.0]
+
+
+def test_closing_ends_the_wait_for_a_frame(tmp_path: Path) -> None:
+    path = tmp_path / "slides.mkv"
+    write_clip(path, count=2, rate=1)
+    source = RealTimeSource(open_source(str(path)))
+    waiting = threading.Event()
+
+    def read() -> None:
+        for _ in source.frames():
+            waiting.set()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    assert waiting.wait(5)
+    source.close()
+    reader.join(0.5)
+    assert not reader.is_alive()

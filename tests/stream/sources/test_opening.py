@@ -1,9 +1,10 @@
-"""What a user may name as a source."""
+"""Opening a source by what a user enters."""
 
 import os
 from pathlib import Path
 
 import pytest
+from aiohttp.test_utils import unused_port
 from PIL import Image
 
 from stream.sources import SourceError, open_source
@@ -11,8 +12,8 @@ from stream.sources.demo import DemoSource
 from stream.sources.file import FileSource
 from stream.sources.image import ImageSource
 from stream.sources.url import UrlSource
-from tests.stream.sources.clips import pixels, write_clip
-from tests.stream.sources.servers import WebServer, free_port
+from tests.support.clips import pixels, write_clip
+from tests.support.servers.source_servers import WebServer
 
 
 def test_the_demo_is_opened_by_name() -> None:
@@ -20,21 +21,21 @@ def test_the_demo_is_opened_by_name() -> None:
         assert isinstance(source, DemoSource)
 
 
-def test_a_picture_is_known_by_its_content(tmp_path: Path) -> None:
+def test_an_image_is_detected_by_its_content(tmp_path: Path) -> None:
     path = tmp_path / "named-like-a-video.mp4"
     Image.fromarray(pixels()).save(path, "png")
     with open_source(str(path)) as source:
         assert isinstance(source, ImageSource)
 
 
-def test_a_video_is_known_by_its_content(tmp_path: Path) -> None:
-    path = tmp_path / "named-like-a-picture.jpg"
+def test_a_video_is_detected_by_its_content(tmp_path: Path) -> None:
+    path = tmp_path / "named-like-an-image.jpg"
     write_clip(path, count=2, container="mp4")
     with open_source(str(path)) as source:
         assert isinstance(source, FileSource)
 
 
-def test_a_relative_name_like_a_keyword_is_a_file(
+def test_a_relative_path_with_the_name_demo_is_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -43,7 +44,7 @@ def test_a_relative_name_like_a_keyword_is_a_file(
         assert isinstance(source, ImageSource)
 
 
-def test_an_address_is_opened(tmp_path: Path) -> None:
+def test_a_url_is_opened(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     write_clip(path, count=2, options={"movflags": "faststart"})
     with (
@@ -55,56 +56,56 @@ def test_an_address_is_opened(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("spec", ["250", "/dev/video250"])
 def test_a_number_is_a_camera(spec: str) -> None:
-    with pytest.raises(SourceError, match="/dev/video250 is not there"):
+    with pytest.raises(SourceError, match="/dev/video250 does not exist"):
         open_source(spec)
 
 
-def test_an_address_that_refuses_is_told() -> None:
+def test_a_refused_connection_is_reported() -> None:
     with pytest.raises(SourceError, match="refused the connection"):
-        open_source(f"rtsp://127.0.0.1:{free_port()}/live")
+        open_source(f"rtsp://127.0.0.1:{unused_port()}/live")
 
 
 @pytest.mark.parametrize(
     ("spec", "reason"),
     [
-        ("", "no source is named: give `demo`"),
-        ("no-such-file.mp4", "there is no 'no-such-file.mp4': give `demo`"),
-        ("demo.mp4/clip", "there is no|cannot be read"),
+        ("", "no source given; use demo"),
+        ("no-such-file.mp4", "'no-such-file.mp4' does not exist; use demo"),
+        ("demo.mp4/clip", "does not exist|cannot be read"),
         ("x" * 5000, "cannot be read"),
         ("a\0b", "cannot be read"),
         ("/", "is a folder"),
-        ("/dev/null", "is no camera"),
-        ("gopher://camera/", "no source speaks gopher"),
+        ("/dev/null", "is not a video camera"),
+        ("gopher://camera/", "gopher:// are not supported"),
     ],
 )
-def test_anything_else_is_told(spec: str, reason: str) -> None:
+def test_anything_else_is_refused_with_a_reason(spec: str, reason: str) -> None:
     with pytest.raises(SourceError, match=reason):
         open_source(spec)
 
 
 @pytest.mark.parametrize("name", ["empty.mp4", "empty.png"])
-def test_an_empty_file_is_told(tmp_path: Path, name: str) -> None:
+def test_an_empty_file_is_reported(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.touch()
     with pytest.raises(SourceError, match=f"{name} is empty"):
         open_source(str(path))
 
 
-def test_a_pipe_is_told(tmp_path: Path) -> None:
+def test_a_pipe_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)
-    with pytest.raises(SourceError, match="is no ordinary file"):
+    with pytest.raises(SourceError, match="is not a regular file"):
         open_source(str(path))
 
 
-def test_text_named_like_a_video_is_told(tmp_path: Path) -> None:
+def test_a_text_file_named_like_a_video_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "story.mp4"
     path.write_text("A dog runs over a field.\n" * 100)
-    with pytest.raises(SourceError, match="is no video that can be read"):
+    with pytest.raises(SourceError, match="cannot be read as a video"):
         open_source(str(path))
 
 
-def test_a_name_that_is_not_unicode_is_a_file_like_any_other(tmp_path: Path) -> None:
+def test_a_file_name_that_is_not_valid_unicode_is_opened(tmp_path: Path) -> None:
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.mp4"))
     write_clip(tmp_path / "clip.mp4", count=2)
     (tmp_path / "clip.mp4").rename(path)

@@ -1,4 +1,4 @@
-"""Network sources, against real servers on the loopback interface."""
+"""Network sources, with real servers on the loopback interface."""
 
 import itertools
 import threading
@@ -12,15 +12,15 @@ import av
 import cv2
 import numpy as np
 import pytest
+from aiohttp.test_utils import unused_port
 
 from stream.sources.source import SourceError, SourceFrame
 from stream.sources.url import UrlSource
-from tests.stream.sources.clips import CORNERS, corners, pixels, write_clip
-from tests.stream.sources.servers import (
-    Camera,
+from tests.support.clips import CORNERS, corners, pixels, write_clip
+from tests.support.servers.source_servers import (
+    MjpegCamera,
     RtspCamera,
     WebServer,
-    free_port,
     silent_server,
 )
 
@@ -33,7 +33,7 @@ def brightness_of(number: int) -> int:
     return 20 + 5 * number
 
 
-def two_pictures(camera: Camera) -> None:
+def two_frames(camera: MjpegCamera) -> None:
     camera.send(brightness_of(0))
     camera.send(brightness_of(1))
     camera.hang()
@@ -41,12 +41,12 @@ def two_pictures(camera: Camera) -> None:
 
 @pytest.fixture
 def idle_camera() -> Iterator[str]:
-    """A camera that sends two pictures and then nothing more."""
-    with WebServer({"/camera": two_pictures}) as server:
+    """The URL of a camera that sends two frames and then nothing more."""
+    with WebServer({"/camera": two_frames}) as server:
         yield f"{server.url}/camera"
 
 
-def test_a_video_behind_http_is_read_whole_as_it_is_taken(tmp_path: Path) -> None:
+def test_a_video_behind_http_is_read_completely_at_the_readers_pace(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     write_clip(path, count=30, rate=10, options={"movflags": "faststart"})
     with (
@@ -59,12 +59,12 @@ def test_a_video_behind_http_is_read_whole_as_it_is_taken(tmp_path: Path) -> Non
     assert corners(frames[-1].image) == CORNERS
 
 
-def test_of_a_camera_only_the_newest_picture_is_given() -> None:
+def test_only_the_latest_frame_of_a_camera_is_returned() -> None:
     taken, sent = threading.Event(), threading.Event()
 
-    def thirty_pictures(camera: Camera) -> None:
+    def thirty_frames(camera: MjpegCamera) -> None:
         for number in range(30):
-            # The first few are what it takes to find out what the camera sends.
+            # FFmpeg needs the first few frames to detect the format.
             if number == 8:
                 taken.wait(5)
             camera.send(brightness_of(number))
@@ -72,7 +72,7 @@ def test_of_a_camera_only_the_newest_picture_is_given() -> None:
         camera.hang()
 
     with (
-        WebServer({"/camera": thirty_pictures}) as server,
+        WebServer({"/camera": thirty_frames}) as server,
         UrlSource(f"{server.url}/camera") as source,
     ):
         assert source.live
@@ -82,34 +82,34 @@ def test_of_a_camera_only_the_newest_picture_is_given() -> None:
         assert sent.wait(5)
         time.sleep(0.4)
         second = next(frames)
-    # The reader was ahead of us by then: it is the last picture, or close to it.
+    # By now the reading thread is at the last frame, or close to it.
     assert brightness(second) >= brightness_of(25) - 2
     assert second.position_s > first.position_s >= 0.0
     assert 0.0 <= time.time() - first.captured < 60.0
 
 
-def test_a_slow_camera_is_open_after_few_pictures() -> None:
+def test_a_slow_camera_is_open_after_few_frames() -> None:
     with RtspCamera(rate=10) as camera, UrlSource(f"rtsp://127.0.0.1:{camera.port}/live"):
         assert camera.sent < 12
 
 
-def test_a_camera_that_falls_silent_is_lost(idle_camera: str) -> None:
+def test_a_camera_that_stops_sending_is_lost(idle_camera: str) -> None:
     with (
         UrlSource(idle_camera, read_timeout_s=0.3) as source,
-        pytest.raises(SourceError, match=r"has sent no picture for 0\.3 s: check"),
+        pytest.raises(SourceError, match=r"has sent no video for 0\.3 s; check"),
     ):
         list(source.frames())
 
 
-def test_a_camera_that_sends_only_scraps_is_lost() -> None:
-    def scraps(camera: Camera) -> None:
+def test_a_camera_that_sends_only_garbage_is_lost() -> None:
+    def garbage(camera: MjpegCamera) -> None:
         camera.send(brightness_of(0))
-        camera.send_scraps()
+        camera.send_garbage()
 
     with (
-        WebServer({"/camera": scraps}) as server,
+        WebServer({"/camera": garbage}) as server,
         UrlSource(f"{server.url}/camera", read_timeout_s=0.3) as source,
-        pytest.raises(SourceError, match=r"has sent no picture for 0\.3 s: check"),
+        pytest.raises(SourceError, match=r"has sent no video for 0\.3 s; check"),
     ):
         list(source.frames())
 
@@ -133,7 +133,7 @@ def test_closing_ends_a_wait_for_a_silent_camera(idle_camera: str) -> None:
 
 
 def test_the_reading_thread_ends_with_the_source() -> None:
-    with WebServer({"/camera": two_pictures}) as server:
+    with WebServer({"/camera": two_frames}) as server:
         source = UrlSource(f"{server.url}/camera", read_timeout_s=0.3)
         next(source.frames())
         assert "source http" in " ".join(thread.name for thread in threading.enumerate())
@@ -141,16 +141,16 @@ def test_the_reading_thread_ends_with_the_source() -> None:
     assert "source http" not in " ".join(thread.name for thread in threading.enumerate())
 
 
-def test_a_camera_that_hangs_up_is_told_after_its_last_picture() -> None:
-    def five_pictures(camera: Camera) -> None:
+def test_a_disconnect_is_reported_after_the_last_frame() -> None:
+    def five_frames(camera: MjpegCamera) -> None:
         for number in range(5):
             camera.send(brightness_of(number))
 
     shown = []
     with (
-        WebServer({"/camera": five_pictures}) as server,
+        WebServer({"/camera": five_frames}) as server,
         UrlSource(f"{server.url}/camera") as source,
-        pytest.raises(SourceError, match=r"broke off .*: check that it is still on"),
+        pytest.raises(SourceError, match=r"stopped sending .*; check that it is on"),
     ):
         for frame in source.frames():
             shown.append(brightness(frame))
@@ -167,30 +167,30 @@ def test_an_rtsp_camera_is_read() -> None:
     assert second.position_s > first.position_s == 0.0
 
 
-def test_a_password_opens_a_camera_and_is_not_told() -> None:
+def test_a_password_opens_a_camera_and_is_not_disclosed() -> None:
     wrong = uuid.uuid4().hex
     with RtspCamera("anna", "sesame") as camera:
         address = f"127.0.0.1:{camera.port}/live"
         with UrlSource(f"rtsp://anna:sesame@{address}") as source:
             assert source.name == f"rtsp://127.0.0.1:{camera.port}"
             next(source.frames())
-        with pytest.raises(SourceError, match=r"refused access.*put the user name") as refusal:
+        with pytest.raises(SourceError, match=r"denied access.*put the user name") as refusal:
             UrlSource(f"rtsp://anna:{wrong}@{address}?key={wrong}")
     assert wrong not in "".join(traceback.format_exception(refusal.value))
 
 
 def test_a_udp_stream_is_read() -> None:
-    port, stop = free_port(), threading.Event()
+    port, stop = unused_port(), threading.Event()
 
     def send() -> None:
         with av.open(f"udp://127.0.0.1:{port}?pkt_size=1316", "w", format="mpegts") as output:
             stream = output.add_stream("mpeg2video", rate=25)
             stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-            picture = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 120, np.uint8))
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 120, np.uint8))
             number = 0
             while not stop.wait(0.02):
-                picture.pts = number
-                output.mux(stream.encode(picture))
+                frame.pts = number
+                output.mux(stream.encode(frame))
                 number += 1
 
     sender = threading.Thread(target=send)
@@ -207,15 +207,15 @@ def test_a_udp_stream_is_read() -> None:
 @pytest.mark.parametrize(
     ("page", "reason"),
     [
-        (404, "answered 404 Not Found: check the path"),
-        (401, "refused access .*: put the user name and password"),
-        (403, "refused access .*: put the user name and password"),
-        (500, "answered with an error"),
-        (b"<!doctype html><title>Hello</title>" * 50, "with no video"),
+        (404, "responded with 404 Not Found; check the path"),
+        (401, "denied access .*; put the user name and password"),
+        (403, "denied access .*; put the user name and password"),
+        (500, "responded with an error"),
+        (b"<!doctype html><title>Hello</title>" * 50, "sent no video"),
         (b"Hello there, this is a text.\n" * 50, "no video"),
     ],
 )
-def test_an_answer_without_video_is_told(page: bytes | int, reason: str) -> None:
+def test_a_response_without_video_is_reported(page: bytes | int, reason: str) -> None:
     with (
         WebServer({"/camera": page}) as server,
         pytest.raises(SourceError, match=rf"^http://127\.0\.0\.1:{server.port} .*{reason}"),
@@ -224,39 +224,39 @@ def test_an_answer_without_video_is_told(page: bytes | int, reason: str) -> None
 
 
 @pytest.mark.parametrize("scheme", ["http", "rtsp", "rtmp"])
-def test_nobody_there_is_told(scheme: str) -> None:
-    with pytest.raises(SourceError, match="refused the connection: check that it is on"):
-        UrlSource(f"{scheme}://127.0.0.1:{free_port()}/live")
+def test_a_refused_connection_is_reported(scheme: str) -> None:
+    with pytest.raises(SourceError, match="refused the connection; check that it is on"):
+        UrlSource(f"{scheme}://127.0.0.1:{unused_port()}/live")
 
 
 @pytest.mark.parametrize("scheme", ["http", "rtsp", "rtmp"])
-def test_a_server_that_never_answers_is_given_up(scheme: str) -> None:
+def test_a_server_that_never_responds_times_out(scheme: str) -> None:
     with silent_server() as port, pytest.raises(SourceError, match=r"no video within 0\.3 s"):
         UrlSource(f"{scheme}://127.0.0.1:{port}/live", open_timeout_s=0.3)
 
 
-def test_a_udp_port_that_nothing_comes_to_is_given_up() -> None:
+def test_a_udp_port_without_packets_times_out() -> None:
     with pytest.raises(SourceError, match=r"no video within 0\.3 s"):
-        UrlSource(f"udp://127.0.0.1:{free_port()}", open_timeout_s=0.3)
+        UrlSource(f"udp://127.0.0.1:{unused_port()}", open_timeout_s=0.3)
 
 
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("http://", "names no host"),
-        ("rtsp:///live", "names no host"),
+        ("http://", "has no host"),
+        ("rtsp:///live", "has no host"),
         ("http://camera:99999/", "malformed"),
         ("http://[camera/", "malformed"),
-        ("gopher://camera/", "no source speaks gopher://: give one of rtsp://"),
-        ("concat://a|b", "no source speaks concat://"),
+        ("gopher://camera/", "gopher:// are not supported; use one of rtsp://"),
+        ("concat://a|b", "concat:// are not supported"),
     ],
 )
-def test_a_malformed_address_is_told(url: str, reason: str) -> None:
+def test_a_malformed_url_is_reported(url: str, reason: str) -> None:
     with pytest.raises(SourceError, match=reason):
         UrlSource(url)
 
 
-def test_a_playlist_from_the_network_reads_no_files_of_this_machine(tmp_path: Path) -> None:
+def test_a_playlist_from_the_network_cannot_read_local_files(tmp_path: Path) -> None:
     path = tmp_path / "private.ts"
     write_clip(path, codec="mpeg2video")
     playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:3\n#EXTINF:3,\nfile://{path}\n#EXT-X-ENDLIST\n"
@@ -278,18 +278,18 @@ def test_an_hls_playlist_is_read(tmp_path: Path) -> None:
         assert len(list(source.frames())) == 30
 
 
-def test_a_password_with_a_slash_in_it_is_not_taken_for_the_host() -> None:
+def test_a_password_with_a_slash_is_not_shown_as_the_host() -> None:
     with pytest.raises(SourceError, match=r"^the rtsp source ") as refusal:
         UrlSource("rtsp://127.0.0.1:9/secret42@camera/live")
     assert "127.0.0.1:9" not in str(refusal.value)
 
 
-def test_a_broadcast_in_segments_is_read_at_the_pace_of_its_reader(tmp_path: Path) -> None:
+def test_a_segmented_broadcast_is_read_at_the_readers_pace(tmp_path: Path) -> None:
     segments: dict[str, bytes] = {}
     for number in range(3):
         write_clip(tmp_path / "segment.ts", count=10, rate=10)
         segments[f"/{number}.ts"] = (tmp_path / "segment.ts").read_bytes()
-    # Without an end: the broadcast goes on.
+    # Without an end tag, like a live broadcast.
     playlist = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n" + "".join(
         f"#EXT-X-DISCONTINUITY\n#EXTINF:1.0,\n{name[1:]}\n" for name in segments
     )
@@ -305,7 +305,7 @@ def test_a_broadcast_in_segments_is_read_at_the_pace_of_its_reader(tmp_path: Pat
     assert positions[-1] == pytest.approx(2.4, abs=0.15)
 
 
-def test_the_picture_that_a_camera_has_at_an_address_is_one_frame(tmp_path: Path) -> None:
+def test_a_snapshot_url_of_a_camera_is_one_frame(tmp_path: Path) -> None:
     path = tmp_path / "snapshot.jpg"
     cv2.imwrite(str(path), pixels()[:, :, ::-1])
     with (

@@ -1,1 +1,1 @@
-"""Tests of stream.video."""
+"""Tests of `stream.video`."""

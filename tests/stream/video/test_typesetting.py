@@ -1,4 +1,4 @@
-"""Captions set in lines."""
+"""Tests of breaking text into lines."""
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +13,7 @@ def width_of(paragraph: Paragraph) -> float:
     return max(map(paragraph.font.getlength, paragraph.lines))
 
 
-def test_a_short_text_stays_in_one_line_at_full_size() -> None:
+def test_a_short_text_stays_on_one_line_at_full_size() -> None:
     paragraph = typeset("a cup of coffee", 600, 300, 30, 4)
     assert paragraph.lines == ("a cup of coffee",)
     assert paragraph.font.size == 30
@@ -30,16 +30,16 @@ def test_lines_hold_the_whole_text_and_are_about_equally_long() -> None:
         assert max(lengths) - min(lengths) < 0.45 * max(lengths)
 
 
-def test_balancing_takes_no_more_lines_than_needed() -> None:
-    least = typeset(CAPTION, 500, 300, 30, 4)
-    total = least.font.getlength(CAPTION)
-    assert len(least.lines) == -(-total // 500)
+def test_balancing_needs_no_more_lines() -> None:
+    paragraph = typeset(CAPTION, 500, 300, 30, 4)
+    total = paragraph.font.getlength(CAPTION)
+    assert len(paragraph.lines) == -(-total // 500)
 
 
-def test_a_longer_text_is_set_smaller_before_it_is_cut() -> None:
-    shrunk = typeset(CAPTION, 390, 300, 30, 2)
-    assert 24 <= shrunk.font.size < 30
-    assert " ".join(shrunk.lines) == CAPTION
+def test_a_longer_text_is_set_smaller_before_it_is_truncated() -> None:
+    paragraph = typeset(CAPTION, 390, 300, 30, 2)
+    assert 24 <= paragraph.font.size < 30
+    assert " ".join(paragraph.lines) == CAPTION
 
 
 def test_too_long_a_text_ends_in_an_ellipsis_after_a_whole_word() -> None:
@@ -51,7 +51,7 @@ def test_too_long_a_text_ends_in_an_ellipsis_after_a_whole_word() -> None:
     assert (CAPTION * 10).startswith(text.removesuffix(ELLIPSIS) + " ")
 
 
-def test_height_limits_the_lines_too() -> None:
+def test_height_limits_the_number_of_lines_too() -> None:
     paragraph = typeset(CAPTION * 10, 470, 70, 30, 4)
     assert len(paragraph.lines) == 2
     assert paragraph.height <= 70
@@ -70,7 +70,7 @@ def test_nothing_to_print_gives_no_lines(text: str) -> None:
     assert typeset(text, 300, 300, 30, 4).lines == ()
 
 
-def test_white_space_and_control_characters_part_words() -> None:
+def test_white_space_and_control_characters_separate_words() -> None:
     assert typeset(" a\tdog\n\nruns\x07fast ", 900, 300, 30, 4).lines == ("a dog runs fast",)
 
 
@@ -88,5 +88,5 @@ def test_lines_always_fit(text: str, width: int, height: int, size: int, max_lin
     assert paragraph.height <= height or len(paragraph.lines) <= 1
     for line in paragraph.lines:
         assert line == line.strip() != ""
-        # Words are measured one by one, without what pairs of letters at their ends save or cost.
+        # Words are measured one by one, without kerning at their ends.
         assert paragraph.font.getlength(line) <= width + 0.1 * size * (1 + line.count(" "))

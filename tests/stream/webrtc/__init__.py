@@ -1,1 +1,1 @@
-"""Tests of stream.webrtc."""
+"""Tests of `stream.webrtc`."""

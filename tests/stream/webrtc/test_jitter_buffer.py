@@ -1,3 +1,5 @@
+"""The jitter buffer of received video."""
+
 import random
 
 import pytest
@@ -6,7 +8,7 @@ from aiortc.rtp import RtpPacket
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.webrtc.jitter_buffer import PromptJitterBuffer
+from stream.webrtc.jitter_buffer import LowLatencyJitterBuffer
 
 CAPACITY = 64
 
@@ -18,7 +20,7 @@ def packet(sequence: int, timestamp: int, data: bytes, *, marker: bool = False) 
 
 
 def frames(*sizes: int, first: int = 0, marked: bool = True) -> list[RtpPacket]:
-    """Packets of frames that have so many each; a packet's data is its place in the stream."""
+    """Return the packets of frames with these packet counts; a packet's data is its index."""
     made: list[RtpPacket] = []
     for timestamp, size in enumerate(sizes):
         for part in range(size):
@@ -28,58 +30,58 @@ def frames(*sizes: int, first: int = 0, marked: bool = True) -> list[RtpPacket]:
     return made
 
 
-def handed_on(buffer: JitterBuffer, packets: list[RtpPacket]) -> list[bytes | None]:
-    """What came out at each packet."""
+def delivered(buffer: JitterBuffer, packets: list[RtpPacket]) -> list[bytes | None]:
+    """Return the frame that each packet completed, if any."""
     found = (buffer.add(each)[1] for each in packets)
     return [frame.data if frame else None for frame in found]
 
 
-def video() -> PromptJitterBuffer:
-    return PromptJitterBuffer(CAPACITY, is_video=True)
+def video() -> LowLatencyJitterBuffer:
+    return LowLatencyJitterBuffer(CAPACITY, is_video=True)
 
 
-def test_a_frame_comes_with_its_last_packet() -> None:
-    assert handed_on(video(), frames(1, 3, 2)) == [
+def test_a_frame_is_delivered_with_its_last_packet() -> None:
+    assert delivered(video(), frames(1, 3, 2)) == [
         b"\0", None, None, b"\1\2\3", None, b"\4\5"
     ]  # fmt: skip
 
 
-def test_a_frame_waits_for_a_packet_that_is_late() -> None:
+def test_a_frame_waits_for_a_late_packet() -> None:
     a, b, c = frames(3)
 
-    assert handed_on(video(), [a, c, b]) == [None, None, b"\0\1\2"]
+    assert delivered(video(), [a, c, b]) == [None, None, b"\0\1\2"]
 
 
-def test_unmarked_frames_come_as_aiortc_hands_them_on() -> None:
+def test_unmarked_frames_are_delivered_as_by_aiortc() -> None:
     packets = frames(1, 3, 2, 1, marked=False)
 
-    expected = handed_on(JitterBuffer(CAPACITY, is_video=True), packets)
-    assert handed_on(video(), packets) == expected
+    expected = delivered(JitterBuffer(CAPACITY, is_video=True), packets)
+    assert delivered(video(), packets) == expected
     assert sum(data is not None for data in expected) == 3
 
 
-def test_a_frame_without_a_mark_is_not_joined_to_the_next() -> None:
+def test_a_frame_without_a_marker_is_not_merged_with_the_next() -> None:
     unmarked, marked = frames(2, marked=False), frames(1, 1, first=2)
     for each in marked:
         each.timestamp += 1
 
-    assert handed_on(video(), unmarked + marked) == [None, None, b"\0\1", b"\2"]
+    assert delivered(video(), unmarked + marked) == [None, None, b"\0\1", b"\2"]
 
 
-def test_padding_makes_no_frame() -> None:
+def test_padding_is_not_a_frame() -> None:
     first, second = frames(1, 2)[:1], frames(1, 2)[1:]
     padding = [packet(1, 0, b""), packet(2, 0, b"")]
     for index, late in enumerate(second):
         late.sequence_number = 3 + index
 
-    assert handed_on(video(), [*first, *padding, *second]) == [b"\0", None, None, None, b"\1\2"]
+    assert delivered(video(), [*first, *padding, *second]) == [b"\0", None, None, None, b"\1\2"]
 
 
-def test_sound_is_left_alone() -> None:
-    sound = PromptJitterBuffer(16, prefetch=4)
+def test_audio_is_buffered_as_by_aiortc() -> None:
+    audio = LowLatencyJitterBuffer(16, prefetch=4)
     packets = frames(1, 1, 1, 1, 1, 1)
 
-    assert handed_on(sound, packets) == handed_on(JitterBuffer(16, prefetch=4), packets)
+    assert delivered(audio, packets) == delivered(JitterBuffer(16, prefetch=4), packets)
 
 
 @given(
@@ -87,19 +89,19 @@ def test_sound_is_left_alone() -> None:
     st.sampled_from([0, 65_530]),
     st.randoms(use_true_random=False),
 )
-def test_every_frame_comes_whole_and_in_order(
+def test_every_frame_is_delivered_complete_and_in_order(
     sizes: list[int], first: int, chance: random.Random
 ) -> None:
     packets = frames(*sizes, first=first)
-    # As a network shuffles: each packet a few places late at most, the first in its place.
+    # As a network reorders: each packet at most a few places late, the first one in its place.
     late = sorted(range(1, len(packets)), key=lambda place: place + chance.uniform(0, 4))
     shuffled = [packets[0], *(packets[place] for place in late)]
-    # Frames that were complete behind a late packet come with the packets after it.
+    # Frames that were complete behind a late packet are delivered with the packets after it.
     more = frames(*[2] * len(sizes), first=first + len(packets))
     for each in more:
         each.timestamp += len(sizes)
 
-    found = [data for data in handed_on(video(), shuffled + more) if data is not None]
+    found = [data for data in delivered(video(), shuffled + more) if data is not None]
     whole, place = [], 0
     for size in sizes:
         whole.append(b"".join(p._data for p in packets[place : place + size]))  # type: ignore[attr-defined]
@@ -108,31 +110,31 @@ def test_every_frame_comes_whole_and_in_order(
 
 
 @pytest.mark.parametrize("lost", [0, 1, 2])
-def test_a_lost_packet_holds_its_frame_back_and_loses_no_other(lost: int) -> None:
+def test_a_lost_packet_delays_its_frame_and_loses_no_other(lost: int) -> None:
     before, broken, after = frames(2), frames(3, first=2), frames(1, first=5)
     for each in broken:
         each.timestamp = 1
     after[0].timestamp = 2
     arrived = [p for index, p in enumerate(broken) if index != lost]
 
-    assert handed_on(video(), [*before, *arrived, *after]) == [None, b"\0\1", None, None, None]
+    assert delivered(video(), [*before, *arrived, *after]) == [None, b"\0\1", None, None, None]
 
 
 class Clock:
-    """One that is set by hand."""
+    """A clock that is set manually."""
 
     now = 100.0
 
     def __call__(self) -> float:
-        """Tell the time, in seconds."""
+        """Return the time in seconds."""
         return self.now
 
 
 KEY, INTER = b"\x10key", b"\x11inter"
-"""VP8's first byte: even in a key frame (RFC 6386, section 9.1)."""
+"""Frames of VP8; the first byte is even in a key frame (RFC 6386, section 9.1)."""
 
 
-def patient(clock: Clock) -> PromptJitterBuffer:
+def video_with(clock: Clock) -> LowLatencyJitterBuffer:
     buffer = video()
     buffer.clock = clock
     return buffer
@@ -142,38 +144,38 @@ def single(place: int, data: bytes) -> RtpPacket:
     return packet(place, place, data, marker=True)
 
 
-def test_a_packet_that_does_not_come_in_time_is_given_up_and_a_key_frame_asked_for() -> None:
+def test_a_lost_packet_is_given_up_and_a_key_frame_requested() -> None:
     clock = Clock()
-    buffer = patient(clock)
+    buffer = video_with(clock)
     assert buffer.add(single(0, KEY))[1]
-    assert buffer.add(single(2, INTER)) == (False, None), "perhaps it is only late"
+    assert buffer.add(single(2, INTER)) == (False, None), "it may only be late"
     clock.now += 0.3
     assert buffer.add(single(3, INTER)) == (False, None)
     clock.now += 0.2
-    assert buffer.add(single(4, INTER)) == (True, None), "what refers to it cannot be shown"
+    assert buffer.add(single(4, INTER)) == (True, None), "frames that refer to it cannot be decoded"
     clock.now += 0.1
-    asked, frame = buffer.add(single(5, KEY))
+    requested, frame = buffer.add(single(5, KEY))
 
-    assert not asked
+    assert not requested
     assert frame and frame.data == KEY
     assert buffer.add(single(6, INTER))[1]
 
 
-def test_a_key_frame_is_asked_for_until_it_comes() -> None:
+def test_a_key_frame_is_requested_until_it_arrives() -> None:
     clock = Clock()
-    buffer = patient(clock)
+    buffer = video_with(clock)
     buffer.add(single(0, KEY))
-    asked = 0
+    requests = 0
     for place in range(2, 40):
         clock.now += 0.1
-        asked += buffer.add(single(place, INTER))[0]
+        requests += buffer.add(single(place, INTER))[0]
 
-    assert asked == 6, "each half a second, once it was given up"
+    assert requests == 6, "every half second, once the packet was given up"
 
 
-def test_one_that_comes_late_is_not_lost() -> None:
+def test_a_late_packet_is_not_lost() -> None:
     clock = Clock()
-    buffer = patient(clock)
+    buffer = video_with(clock)
     buffer.add(single(0, KEY))
     buffer.add(single(2, INTER))
     clock.now += 0.3
@@ -182,31 +184,31 @@ def test_one_that_comes_late_is_not_lost() -> None:
     assert buffer.add(single(3, INTER)) != (True, None)
 
 
-def test_after_a_long_gap_it_goes_on_with_the_first_key_frame() -> None:
+def test_after_a_long_gap_delivery_resumes_at_the_first_key_frame() -> None:
     clock = Clock()
-    buffer = patient(clock)
+    buffer = video_with(clock)
     buffer.add(single(0, KEY))
     clock.now += 3
-    came = []
+    arrived = []
     for place in range(CAPACITY // 2, CAPACITY // 2 + 30):
         clock.now += 0.05
-        came.append(buffer.add(single(place, KEY if place == CAPACITY // 2 + 20 else INTER))[1])
+        arrived.append(buffer.add(single(place, KEY if place == CAPACITY // 2 + 20 else INTER))[1])
 
-    assert [frame.data for frame in came if frame] == [KEY, *[INTER] * 9]
+    assert [frame.data for frame in arrived if frame] == [KEY, *[INTER] * 9]
 
 
 @pytest.mark.parametrize(
     ("data", "is_key"),
     [
-        (b"\0\0\0\1\x67sps\0\0\0\1\x68pps\0\0\0\1\x65picture", True),
-        (b"\0\0\0\1\x41picture", False),
+        (b"\0\0\0\1\x67sps\0\0\0\1\x68pps\0\0\0\1\x65slice", True),
+        (b"\0\0\0\1\x41slice", False),
         (KEY, True),
         (INTER, False),
     ],
 )
-def test_knows_the_key_frames_of_both_codecs(data: bytes, is_key: bool) -> None:
+def test_key_frames_of_both_codecs_are_detected(data: bytes, is_key: bool) -> None:
     clock = Clock()
-    buffer = patient(clock)
+    buffer = video_with(clock)
     for place in (0, 2, 3):
         buffer.add(single(place, INTER))
         clock.now += 1

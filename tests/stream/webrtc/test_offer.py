@@ -1,3 +1,5 @@
+"""Validation of SDP offers."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,21 +12,21 @@ HEAD = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n"
 VIDEO = "m=video 9 UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 0.0.0.0\r\na=rtpmap:96 VP8/90000\r\n"
 
 
-def refusal(body: object, limit: int = LIMIT) -> str:
+def error_code(body: object, limit: int = LIMIT) -> str:
     with pytest.raises(OfferError) as caught:
-        Offer.read(body, limit)
+        Offer.from_json(body, limit)
     assert str(caught.value)
     return caught.value.code
 
 
-async def test_takes_what_a_peer_offers() -> None:
+async def test_a_valid_offer_is_accepted() -> None:
     async with Peer(None) as peer:
         sdp = (await peer.offer()).sdp
 
-    offer = Offer.read({"sdp": sdp, "type": "offer", "source": "demo"}, LIMIT)
+    offer = Offer.from_json({"sdp": sdp, "type": "offer", "source": "demo"}, LIMIT)
     assert offer.input is InputKind.DEMO
     assert offer.description.sdp == sdp
-    assert refusal({"sdp": sdp, "type": "offer"}) == "no-video"
+    assert error_code({"sdp": sdp, "type": "offer"}) == "no-video"
 
 
 @pytest.mark.parametrize(
@@ -46,12 +48,12 @@ async def test_takes_what_a_peer_offers() -> None:
         ({"sdp": HEAD + VIDEO * 9, "type": "offer"}, "bad-sdp"),
     ],
 )
-def test_says_why_it_refuses(body: object, code: str) -> None:
-    assert refusal(body) == code
+def test_an_invalid_offer_is_refused_with_a_code(body: object, code: str) -> None:
+    assert error_code(body) == code
 
 
 @pytest.mark.parametrize(
-    ("was", "becomes", "told"),
+    ("old", "new", "message"),
     [
         ("a=mid:0\r\n", "a=mid:5\r\n", "bundles"),
         ("a=group:BUNDLE 0 1", "a=group:BUNDLE 9 0 1", "bundles"),
@@ -60,24 +62,24 @@ def test_says_why_it_refuses(body: object, code: str) -> None:
         ("a=fingerprint:", "a=finger:", "fingerprint"),
     ],
 )
-async def test_refuses_what_would_be_answered_by_chance(was: str, becomes: str, told: str) -> None:
+async def test_inconsistent_media_sections_are_refused(old: str, new: str, message: str) -> None:
     async with Peer(None) as peer:
         sdp = (await peer.offer()).sdp
 
-    body = {"sdp": sdp.replace(was, becomes), "type": "offer", "source": "demo"}
+    body = {"sdp": sdp.replace(old, new), "type": "offer", "source": "demo"}
     assert body["sdp"] != sdp
-    with pytest.raises(OfferError, match=told) as caught:
-        Offer.read(body, LIMIT)
+    with pytest.raises(OfferError, match=message) as caught:
+        Offer.from_json(body, LIMIT)
     assert caught.value.code == "bad-sdp"
 
 
-def test_measures_before_it_parses() -> None:
-    assert refusal({"sdp": "ä" * 600, "type": "offer"}, 1024) == "too-large"
+def test_the_size_is_checked_before_parsing() -> None:
+    assert error_code({"sdp": "ä" * 600, "type": "offer"}, 1024) == "too-large"
 
 
 @given(st.lists(st.text(max_size=20) | st.sampled_from((HEAD + VIDEO).splitlines()), max_size=30))
-def test_whatever_the_sdp_it_is_taken_or_refused(lines: list[str]) -> None:
+def test_any_sdp_is_accepted_or_refused(lines: list[str]) -> None:
     try:
-        Offer.read({"sdp": "\r\n".join(lines), "type": "offer"}, LIMIT)
+        Offer.from_json({"sdp": "\r\n".join(lines), "type": "offer"}, LIMIT)
     except OfferError as problem:
         assert problem.code in ("bad-sdp", "no-video")

@@ -1,8 +1,7 @@
-"""Sessions between two real peers in one process, over real codecs on the loopback."""
+"""Sessions between two real peers in one process, with real codecs over the loopback."""
 
 import asyncio
 import gc
-import json
 import os
 import signal
 import threading
@@ -12,99 +11,81 @@ import numpy as np
 import psutil
 import pytest
 from aiortc import RTCSessionDescription
-from jsonschema import Draft202012Validator
 
 from inference.captioning.caption import Caption
 from inference.engine.engine import Engine
-from stream.data_channel.messages import SCHEMA_PATH
-from stream.video.frame import planes
+from stream.video.frame import yuv_planes
 from stream.webrtc.offer import Offer, OfferError
 from stream.webrtc.sessions import ServerFull, Sessions
-from tests.support.captions import ScriptedCaptions, objects_only, sure
-from tests.support.live import serving
+from tests.support.captions import ScriptedCaptions, confident_caption, tags_fallback
+from tests.support.live_sessions import SERVER_MESSAGE, connect, live_sessions, wait_until_empty
 from tests.support.peer import Peer
 
-SCHEMA = json.loads(SCHEMA_PATH.read_text())
-SERVER_MESSAGE = Draft202012Validator({"$ref": "#/$defs/server", "$defs": SCHEMA["$defs"]})
 
-
-async def connect(sessions: Sessions, peer: Peer, source: str = "peer") -> str:
-    body = {"sdp": (await peer.offer()).sdp, "type": "offer", "source": source}
-    stream, answer = await sessions.accept(Offer.read(body, 65_536))
-    await peer.accept(answer)
-    return stream
-
-
-async def until_empty(sessions: Sessions, seconds: float = 10) -> None:
-    async with asyncio.timeout(seconds):
-        while len(sessions):
-            await asyncio.sleep(0.02)
-
-
-async def test_footage_goes_in_and_captioned_video_and_captions_come_back(
+async def test_a_peer_that_sends_video_receives_annotated_video_and_captions(
     engine: Engine, footage: Path
 ) -> None:
-    async with serving(engine, interval_s=0.25) as sessions, Peer(footage) as peer:
-        stream = await connect(sessions, peer)
-        await peer.until(lambda: len(peer.of_type("caption")) >= 3 and len(peer.pictures) > 40)
+    async with live_sessions(engine, interval_s=0.25) as sessions, Peer(footage) as peer:
+        session = await connect(sessions, peer)
+        await peer.until(lambda: len(peer.received("caption")) >= 3 and len(peer.frames) > 40)
 
         for message in peer.messages:
             SERVER_MESSAGE.validate(message)
         hello = peer.messages[0]
-        assert (hello["type"], hello["stream"]) == ("hello", stream)
+        assert (hello["type"], hello["stream"]) == ("hello", session)
         assert hello["model"]["vocabulary_size"] > 1000
-        captions = peer.of_type("caption")
+        captions = peer.received("caption")
         assert [caption["seq"] for caption in captions] == list(range(len(captions)))
         assert (captions[0]["frame"]["width"], captions[0]["frame"]["height"]) == (640, 272)
         assert captions[0]["age_ms"] >= captions[0]["timing_ms"]["encoder"]
         times = [caption["frame"]["time"] for caption in captions]
         assert times == sorted(set(times))
-        picture = peer.pictures[-1]
-        assert (picture.width, picture.height) == (640, 272)
+        frame = peer.frames[-1]
+        assert (frame.width, frame.height) == (640, 272)
 
 
-async def test_the_caption_is_drawn_into_the_returned_video(engine: Engine) -> None:
-    async with serving(engine, interval_s=0.25) as sessions, Peer(None) as peer:
+async def test_the_caption_is_drawn_on_the_returned_video(engine: Engine) -> None:
+    async with live_sessions(engine, interval_s=0.25) as sessions, Peer(None) as peer:
         await connect(sessions, peer, "demo")
-        await peer.until(lambda: peer.of_type("caption"))
-        seen = len(peer.pictures)
-        await peer.until(lambda: len(peer.pictures) > seen + 5)
+        await peer.until(lambda: peer.received("caption"))
+        seen = len(peer.frames)
+        await peer.until(lambda: len(peer.frames) > seen + 5)
 
-        luma = peer.pictures[-1].to_ndarray(format="gray")
+        luma = peer.frames[-1].to_ndarray(format="gray")
         band = luma[-24:-8]
-        # White type on a dark band: both at once, and hardly anything between.
+        # White text on a dark band: both present, and hardly any values in between.
         assert np.percentile(band, 99.5) > 180
         assert np.median(band) < 110
 
 
 @pytest.mark.parametrize(
-    ("caption", "admits"),
-    [(sure("A man"), False), (objects_only("A man on a horse", horse=0.9), True)],
+    ("caption", "is_marked"),
+    [(confident_caption("A man"), False), (tags_fallback("A man on a horse", horse=0.9), True)],
 )
-async def test_a_doubtful_caption_looks_doubtful_in_the_returned_video(
-    footage: Path, caption: Caption, admits: bool
+async def test_a_low_confidence_caption_is_marked_in_the_returned_video(
+    footage: Path, caption: Caption, is_marked: bool
 ) -> None:
     captions = ScriptedCaptions(caption)
-    async with serving(captions, interval_s=0.25) as sessions, Peer(footage) as peer:
+    async with live_sessions(captions, interval_s=0.25) as sessions, Peer(footage) as peer:
         await connect(sessions, peer)
-        await peer.until(lambda: peer.of_type("caption"))
-        seen = len(peer.pictures)
-        await peer.until(lambda: len(peer.pictures) > seen + 10)
+        await peer.until(lambda: peer.received("caption"))
+        seen = len(peer.frames)
+        await peer.until(lambda: len(peer.frames) > seen + 10)
 
-        _, u, v = planes(peer.pictures[-1])
+        _, u, v = yuv_planes(peer.frames[-1])
         band = slice(-len(u) // 4, None)
         amber = (u[band] < 90) & (v[band] > 140)
-        assert (amber.sum() > 15) == admits
+        assert (amber.sum() > 15) == is_marked
 
 
-async def test_a_session_is_configured_while_it_runs(engine: Engine) -> None:
-    async with serving(engine, interval_s=10) as sessions, Peer(None) as peer:
+async def test_a_session_can_be_configured_while_it_runs(engine: Engine) -> None:
+    async with live_sessions(engine, interval_s=10) as sessions, Peer(None) as peer:
         await connect(sessions, peer, "demo")
-        await peer.until(lambda: peer.of_type("caption"))
+        await peer.until(lambda: peer.received("caption"))
         peer.send({"type": "configure", "interval_s": 0.25, "beam_width": 1})
-        await peer.until(lambda: len(peer.of_type("caption")) >= 4)
+        await peer.until(lambda: len(peer.received("caption")) >= 4)
 
-        assert peer.of_type("stats")[-1]["settings"] == {
+        assert peer.received("stats")[-1]["settings"] == {
             "interval_s": 0.25,
             "beam_width": 1,
             "overlay": "none",
@@ -112,191 +93,196 @@ async def test_a_session_is_configured_while_it_runs(engine: Engine) -> None:
         }
 
 
-async def test_a_ping_is_answered_and_nonsense_is_told(engine: Engine) -> None:
-    async with serving(engine) as sessions, Peer(None) as peer:
+async def test_a_ping_is_answered_and_invalid_messages_are_refused(engine: Engine) -> None:
+    async with live_sessions(engine) as sessions, Peer(None) as peer:
         await connect(sessions, peer, "demo")
-        await peer.until(lambda: peer.of_type("hello"))
+        await peer.until(lambda: peer.received("hello"))
         peer.send({"type": "ping", "id": 7})
         peer.send("{")
         peer.send("x" * 5000)
-        await peer.until(lambda: peer.of_type("pong") and len(peer.of_type("error")) == 2)
+        await peer.until(lambda: peer.received("pong") and len(peer.received("error")) == 2)
 
-        assert peer.of_type("pong") == [{"type": "pong", "id": 7}]
-        assert [error["code"] for error in peer.of_type("error")] == ["bad-json", "too-large"]
+        assert peer.received("pong") == [{"type": "pong", "id": 7}]
+        assert [error["code"] for error in peer.received("error")] == ["bad-json", "too-large"]
 
 
-async def test_a_flood_is_answered_sparingly_and_the_session_goes_on(engine: Engine) -> None:
-    async with serving(engine, messages_per_s=5) as sessions, Peer(None) as peer:
+async def test_a_flood_of_messages_is_rate_limited_and_the_session_continues(
+    engine: Engine,
+) -> None:
+    async with live_sessions(engine, messages_per_s=5) as sessions, Peer(None) as peer:
         await connect(sessions, peer, "demo")
-        await peer.until(lambda: peer.of_type("hello"))
+        await peer.until(lambda: peer.received("hello"))
         for number in range(300):
             peer.send({"type": "ping", "id": number})
-        seen = len(peer.of_type("stats"))
-        await peer.until(lambda: len(peer.of_type("stats")) > seen + 1)
+        seen = len(peer.received("stats"))
+        await peer.until(lambda: len(peer.received("stats")) > seen + 1)
 
-        assert 0 < len(peer.of_type("pong")) < 40
-        errors = peer.of_type("error")
+        assert 0 < len(peer.received("pong")) < 40
+        errors = peer.received("error")
         assert {error["code"] for error in errors} == {"too-fast"}
         assert len(errors) < 10
 
 
 async def test_other_channels_are_closed(engine: Engine) -> None:
-    async with serving(engine) as sessions, Peer(None) as peer:
+    async with live_sessions(engine) as sessions, Peer(None) as peer:
         other = peer.connection.createDataChannel("something else")
         await connect(sessions, peer, "demo")
         await peer.until(lambda: other.readyState == "closed")
-        await peer.until(lambda: peer.of_type("stats"))
+        await peer.until(lambda: peer.received("stats"))
 
 
-async def test_captions_pause_with_the_engine_and_come_back_while_the_video_goes_on(
-    mortal_engine: Engine, footage: Path
+async def test_captions_pause_and_resume_with_the_engine_while_the_video_continues(
+    killable_engine: Engine, footage: Path
 ) -> None:
-    async with serving(mortal_engine, interval_s=0.25) as sessions, Peer(footage) as peer:
+    async with live_sessions(killable_engine, interval_s=0.25) as sessions, Peer(footage) as peer:
         await connect(sessions, peer)
-        await peer.until(lambda: peer.of_type("caption"))
-        assert mortal_engine.pid
-        # However slow the captioner is: here it says nothing at all.
-        os.kill(mortal_engine.pid, signal.SIGSTOP)
-        pictures = len(peer.pictures)
-        await peer.until(lambda: len(peer.pictures) > pictures + 40)
-        os.kill(mortal_engine.pid, signal.SIGKILL)
-        await peer.until(lambda: peer.of_type("stats")[-1]["captioner"]["state"] == "paused")
-        assert peer.of_type("stats")[-1]["captioner"]["message"]
-        pictures, captions = len(peer.pictures), len(peer.of_type("caption"))
-        await peer.until(lambda: len(peer.of_type("caption")) > captions, 40)
+        await peer.until(lambda: peer.received("caption"))
+        assert killable_engine.pid
+        # The extreme of a slow captioner: a stopped one.
+        os.kill(killable_engine.pid, signal.SIGSTOP)
+        pictures = len(peer.frames)
+        await peer.until(lambda: len(peer.frames) > pictures + 40)
+        os.kill(killable_engine.pid, signal.SIGKILL)
+        await peer.until(lambda: peer.received("stats")[-1]["captioner"]["state"] == "paused")
+        assert peer.received("stats")[-1]["captioner"]["message"]
+        pictures, captions = len(peer.frames), len(peer.received("caption"))
+        await peer.until(lambda: len(peer.received("caption")) > captions, 40)
 
-        assert len(peer.pictures) > pictures + 20
-        assert peer.of_type("stats")[-1]["captioner"] == {"state": "ready", "message": ""}
+        assert len(peer.frames) > pictures + 20
+        assert peer.received("stats")[-1]["captioner"] == {"state": "ready", "message": ""}
 
 
-async def test_more_sessions_than_may_be_are_refused_until_one_ends(engine: Engine) -> None:
-    async with serving(engine, sessions=1) as sessions, Peer(None) as second:
+async def test_sessions_beyond_the_limit_are_refused_until_one_ends(engine: Engine) -> None:
+    async with live_sessions(engine, sessions=1) as sessions, Peer(None) as second:
         async with Peer(None) as first:
             await connect(sessions, first, "demo")
             with pytest.raises(ServerFull):
                 await connect(sessions, second, "demo")
-            await first.until(lambda: first.of_type("hello"))
-        await until_empty(sessions)
-    async with serving(engine, sessions=1) as sessions, Peer(None) as third:
+            await first.until(lambda: first.received("hello"))
+        await wait_until_empty(sessions)
+    async with live_sessions(engine, sessions=1) as sessions, Peer(None) as third:
         await connect(sessions, third, "demo")
 
 
-async def test_a_peer_that_hangs_up_is_gone_at_once(engine: Engine, footage: Path) -> None:
-    async with serving(engine) as sessions:
+async def test_a_session_ends_at_once_when_its_peer_disconnects(
+    engine: Engine, footage: Path
+) -> None:
+    async with live_sessions(engine) as sessions:
         async with Peer(footage) as peer:
             await connect(sessions, peer)
-            await peer.until(lambda: peer.pictures)
-        await until_empty(sessions, 3)
+            await peer.until(lambda: peer.frames)
+        await wait_until_empty(sessions, 3)
 
 
-async def test_a_peer_that_vanishes_is_noticed_and_freed(
+async def test_a_session_ends_when_its_peer_vanishes(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with serving(engine, vanished_s=2) as sessions, Peer(None) as peer:
+    async with live_sessions(engine, vanished_s=2) as sessions, Peer(None) as peer:
         await connect(sessions, peer, "demo")
-        await peer.until(lambda: peer.pictures)
-        # As when its machine loses power: its sockets say nothing any more.
+        await peer.until(lambda: peer.frames)
+        # As when the machine loses power: its sockets send nothing any more.
         transport = peer.connection.getReceivers()[0].transport.transport
         for protocol in transport._connection._protocols:
             monkeypatch.setattr(protocol.transport, "sendto", lambda *_: None)
-        await until_empty(sessions)
+        await wait_until_empty(sessions)
 
 
-async def test_a_peer_that_never_connects_is_freed(engine: Engine) -> None:
-    async with serving(engine, connect_s=1) as sessions, Peer(None) as peer:
+async def test_a_session_ends_if_its_peer_never_connects(engine: Engine) -> None:
+    async with live_sessions(engine, connect_s=1) as sessions, Peer(None) as peer:
         body = {"sdp": (await peer.offer()).sdp, "type": "offer", "source": "demo"}
-        await sessions.accept(Offer.read(body, 65_536))
+        await sessions.accept(Offer.from_json(body, 65_536))
         assert len(sessions) == 1
-        await until_empty(sessions, 5)
+        await wait_until_empty(sessions, 5)
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"), [({"session_s": 1.5}, "may last 1.5 s"), ({"idle_s": 1.5}, "no picture")]
+    ("settings", "message"),
+    [({"session_s": 1.5}, "time limit of 1.5 s"), ({"idle_s": 1.5}, "no video")],
 )
-async def test_a_session_that_meets_a_limit_is_told_and_ended(
-    engine: Engine, footage: Path, settings: dict[str, float], told: str
+async def test_a_session_ends_with_a_message_at_a_limit(
+    engine: Engine, footage: Path, settings: dict[str, float], message: str
 ) -> None:
-    async with serving(engine, **settings) as sessions, Peer(footage) as peer:
+    async with live_sessions(engine, **settings) as sessions, Peer(footage) as peer:
         await connect(sessions, peer)
-        await peer.until(lambda: peer.of_type("hello"))
+        await peer.until(lambda: peer.received("hello"))
         if "idle_s" in settings:
             peer.connection.getSenders()[0].replaceTrack(None)
-        await until_empty(sessions)
-        await peer.until(lambda: peer.of_type("error"))
+        await wait_until_empty(sessions)
+        await peer.until(lambda: peer.received("error"))
 
-        assert told in peer.of_type("error")[0]["message"]
-        assert peer.of_type("error")[0]["code"] == "session-ended"
+        assert message in peer.received("error")[0]["message"]
+        assert peer.received("error")[0]["code"] == "session-ended"
 
 
-async def test_sound_is_declined_and_costs_nothing(engine: Engine) -> None:
-    async with serving(engine) as sessions, Peer(None) as peer:
+async def test_audio_is_declined(engine: Engine) -> None:
+    async with live_sessions(engine) as sessions, Peer(None) as peer:
         peer.connection.addTransceiver("audio")
         await connect(sessions, peer, "demo")
-        await peer.until(lambda: peer.pictures)
+        await peer.until(lambda: peer.frames)
         audio = next(t for t in peer.connection.getTransceivers() if t.kind == "audio")
 
         assert audio.currentDirection == "inactive"
 
 
-async def test_an_offer_with_no_common_codec_leaves_nothing(engine: Engine) -> None:
-    async with serving(engine) as sessions, Peer(None) as peer:
+async def test_an_offer_without_a_common_codec_is_refused_and_freed(engine: Engine) -> None:
+    async with live_sessions(engine) as sessions, Peer(None) as peer:
         sdp = (await peer.offer()).sdp
         for codec in ("VP8/90000", "H264/90000", "rtx/90000"):
             sdp = sdp.replace(codec, "AV1/90000")
         with pytest.raises(OfferError) as caught:
             await sessions.accept(
-                Offer.read({"sdp": sdp, "type": "offer", "source": "demo"}, 65_536)
+                Offer.from_json({"sdp": sdp, "type": "offer", "source": "demo"}, 65_536)
             )
 
         assert caught.value.code == "no-codec"
-        await until_empty(sessions, 2)
+        await wait_until_empty(sessions, 2)
 
 
-async def test_closing_ends_live_sessions_promptly(engine: Engine, footage: Path) -> None:
-    async with serving(engine) as sessions, Peer(footage) as one, Peer(None) as two:
+async def test_closing_ends_live_sessions_quickly(engine: Engine, footage: Path) -> None:
+    async with live_sessions(engine) as sessions, Peer(footage) as one, Peer(None) as two:
         await connect(sessions, one)
         await connect(sessions, two, "demo")
-        await one.until(lambda: one.pictures and two.pictures)
+        await one.until(lambda: one.frames and two.frames)
         async with asyncio.timeout(3):
             await sessions.close()
         assert len(sessions) == 0
 
 
-async def test_twenty_sessions_leave_nothing_behind(engine: Engine, footage: Path) -> None:
+async def test_twenty_sessions_leak_nothing(engine: Engine, footage: Path) -> None:
     process = psutil.Process()
 
-    async def live_once(sessions: Sessions, number: int) -> None:
+    async def run_session(sessions: Sessions, number: int) -> None:
         async with Peer(footage if number % 2 else None) as peer:
             await connect(sessions, peer, "peer" if number % 2 else "demo")
-            await peer.until(lambda: peer.of_type("caption") and len(peer.pictures) > 3)
-        await until_empty(sessions)
+            await peer.until(lambda: peer.received("caption") and len(peer.frames) > 3)
+        await wait_until_empty(sessions)
 
-    def held() -> tuple[int, int, int]:
+    def resources() -> tuple[int, int, int]:
         gc.collect()
         return len(asyncio.all_tasks()), threading.active_count(), process.num_fds()
 
-    async with serving(engine, interval_s=0.25) as sessions:
-        # The pools fill their threads, and the allocator its arenas, over the first sessions.
+    async with live_sessions(engine, interval_s=0.25) as sessions:
+        # The first sessions start the threads of the pools, and fill the allocator's arenas.
         for number in range(6):
-            await live_once(sessions, number)
-        before, memory = held(), process.memory_info().rss
+            await run_session(sessions, number)
+        before, memory = resources(), process.memory_info().rss
         for number in range(20):
-            await live_once(sessions, number)
+            await run_session(sessions, number)
         async with asyncio.timeout(5):
-            # The last one's tasks may still be about to end.
-            while held()[0] > before[0]:
+            # The last session's tasks may still be ending.
+            while resources()[0] > before[0]:
                 await asyncio.sleep(0.05)
-        after, growth = held(), process.memory_info().rss - memory
+        after, growth = resources(), process.memory_info().rss - memory
 
     assert after[1] <= before[1] + 2
     assert after[2] <= before[2]
     assert growth < 60e6, f"{growth / 1e6:.0f} MB more after twenty sessions"
 
 
-async def test_an_answer_carries_only_loopback_candidates(engine: Engine) -> None:
-    async with serving(engine) as sessions, Peer(None) as peer:
+async def test_an_answer_contains_only_loopback_candidates(engine: Engine) -> None:
+    async with live_sessions(engine) as sessions, Peer(None) as peer:
         body = {"sdp": (await peer.offer()).sdp, "type": "offer", "source": "demo"}
-        _, answer = await sessions.accept(Offer.read(body, 65_536))
+        _, answer = await sessions.accept(Offer.from_json(body, 65_536))
         assert isinstance(answer, RTCSessionDescription)
         candidates = [line for line in answer.sdp.splitlines() if "a=candidate" in line]
 

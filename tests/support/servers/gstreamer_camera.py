@@ -1,4 +1,4 @@
-"""GStreamer's RTSP server as a camera that can be stopped, started again, and made to hang."""
+"""GStreamer's RTSP server as a camera that can be stopped, restarted and suspended."""
 
 import os
 import signal
@@ -6,28 +6,26 @@ import subprocess
 from pathlib import Path
 from typing import Self
 
-_SERVER = Path(__file__).with_name("rtsp_server.py")
-
-
-# Debian's, whatever virtual environment the tests run in: it has the bindings of GStreamer.
+_SERVER = Path(__file__).with_name("gstreamer_rtsp_server.py")
+# Debian's Python, not the virtual environment's: it has GStreamer's bindings.
 _PYTHON = "/usr/bin/python3"
 
 
-class RtspCamera:
-    """The camera, a process of its own; a context manager that ends it."""
+class GStreamerCamera:
+    """A camera in a process of its own; a context manager."""
 
     def __init__(self, login: str = "") -> None:
-        """Start it, asking for a login (`user:password`) if one is given."""
+        """Start the camera; with a login (`user:password`) it requires authentication."""
         self._login, self._port = login, 0
         self.start()
 
     @property
     def url(self) -> str:
-        """Where it is, with the login."""
+        """The RTSP URL, with the login."""
         return f"rtsp://{self._login}{'@' if self._login else ''}127.0.0.1:{self._port}/live"
 
     def start(self) -> None:
-        """Start it, at the port that it had before."""
+        """Start the camera, on its previous port if it ran before."""
         self._process = subprocess.Popen(
             [_PYTHON, str(_SERVER), str(self._port)],
             stdin=subprocess.PIPE,
@@ -39,16 +37,16 @@ class RtspCamera:
         self._port = int(self._process.stdout.readline())
 
     def stop(self) -> None:
-        """End it, as if its plug were pulled."""
+        """Kill the camera, as a power cut would."""
         self._process.kill()
         self._process.communicate()
 
     def hang(self) -> None:
-        """Have it answer nothing and send nothing; connections stay open."""
+        """Suspend the camera; its connections stay open."""
         self._process.send_signal(signal.SIGSTOP)
 
-    def go_on(self) -> None:
-        """Have it go on where it was."""
+    def resume(self) -> None:
+        """Resume a suspended camera."""
         self._process.send_signal(signal.SIGCONT)
 
     def __enter__(self) -> Self:

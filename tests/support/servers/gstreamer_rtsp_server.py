@@ -1,11 +1,11 @@
-"""A camera: GStreamer's RTSP server with a moving ball, in H.264.
+"""GStreamer's RTSP server with a moving ball, in H.264.
 
-Run it with Debian's own Python, which has the bindings of GStreamer:
+It runs in Debian's own Python, which has GStreamer's bindings:
 
-    /usr/bin/python3 tests/rtsp_server.py PORT
+    /usr/bin/python3 tests/support/servers/gstreamer_rtsp_server.py PORT
 
-Port 0 takes a free one. It writes the port, and serves `rtsp://127.0.0.1:PORT/live` until its
-standard input ends. With `CAMERA_LOGIN=user:password` in the environment it asks for that.
+Port 0 selects a free one. It prints the port, and serves `rtsp://127.0.0.1:PORT/live` until its
+standard input ends. With `CAMERA_LOGIN=user:password` in the environment it requires that login.
 """
 
 import os
@@ -14,13 +14,11 @@ import threading
 from typing import Any
 
 import gi  # type: ignore[import-not-found]
-from gi.repository import GLib, Gst, GstRtspServer  # type: ignore[import-not-found]
 
 gi.require_version("Gst", "1.0")
-
-
 gi.require_version("GstRtspServer", "1.0")
 
+from gi.repository import GLib, Gst, GstRtspServer  # type: ignore[import-not-found]  # noqa: E402
 
 PIPELINE = (
     "( videotestsrc is-live=true pattern=ball ! video/x-raw,width=320,height=240,framerate=15/1 "
@@ -39,7 +37,7 @@ def main() -> None:
     factory.set_launch(PIPELINE)
     factory.set_shared(True)
     if login := os.environ.get("CAMERA_LOGIN"):
-        ask_for(login, server, factory)
+        require_login(login, server, factory)
     server.get_mount_points().add_factory("/live", factory)
     server.attach(None)
     print(server.get_bound_port(), flush=True)
@@ -48,8 +46,8 @@ def main() -> None:
     loop.run()
 
 
-def ask_for(login: str, server: Any, factory: Any) -> None:
-    """Admit only who knows the login (HTTP basic authentication, RFC 7617)."""
+def require_login(login: str, server: Any, factory: Any) -> None:
+    """Require HTTP basic authentication (RFC 7617) with the login `user:password`."""
     auth, token = GstRtspServer.RTSPAuth(), GstRtspServer.RTSPToken()
     token.set_string("media.factory.role", "guest")
     auth.add_basic(GstRtspServer.RTSPAuth.make_basic(*login.split(":")), token)

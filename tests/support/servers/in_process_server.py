@@ -1,74 +1,77 @@
-"""The server as it is started, in this process and with captions that a test scripts."""
+"""The server with its whole life cycle, in the test's process and with scripted captions."""
 
 import asyncio
 import os
 import signal
-import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from aiohttp import ClientError, ClientSession
+from aiohttp.test_utils import unused_port
 
-from tests.support.captions import ScriptedCaptions, sure
+from tests.support.captions import ScriptedCaptions, confident_caption
 from web.service.serving import serve
-from web.settings.server import read_settings
+from web.settings.server import ServerSettings, read_settings
 
 
-class Served:
-    """A server that goes by a file, which may be changed."""
+class InProcessServer:
+    """A running server and its configuration file, which a test may change."""
 
     def __init__(self, config: Path, port: int) -> None:
+        """Prepare a server."""
         self.config, self.port = config, port
         self.task: asyncio.Task[None] | None = None
 
     def configure(self, text: str) -> None:
-        """Change the file; the server does not know yet."""
+        """Write the configuration file without reloading it."""
         self.config.write_text(f"port = {self.port}\n{text}", encoding="utf-8")
 
     def reload(self, text: str) -> None:
-        """Change the file, and tell the server."""
+        """Write the configuration file and reload it."""
         self.configure(text)
         os.kill(os.getpid(), signal.SIGHUP)
 
 
 @asynccontextmanager
-async def served(folder: Path, text: str = "", *, tls: bool = False) -> AsyncIterator[Served]:
-    """A server with these settings, on a free port, that listens."""
-    here = Served(folder / "sightline.toml", _free_port())
-    here.configure(text)
-    captions = ScriptedCaptions(sure("A cup"))
-    here.task = asyncio.create_task(
-        serve(read_settings(here.config, {}), lambda: read_settings(here.config, {}), captions)
-    )
+async def in_process_server(
+    folder: Path, text: str = "", *, tls: bool = False
+) -> AsyncIterator[InProcessServer]:
+    """Run a server on a free port until the context ends.
+
+    Args:
+        folder: Folder of the configuration file.
+        text: The configuration, as TOML, without the port.
+        tls: Whether the configuration enables HTTPS.
+    """
+    server = InProcessServer(folder / "sightline.toml", unused_port())
+    server.configure(text)
+    captions = ScriptedCaptions(confident_caption("A cup"))
+
+    def read() -> ServerSettings:
+        return read_settings(server.config, {})
+
+    server.task = asyncio.create_task(serve(read(), read, captions))
     try:
-        await _until_listening(here, tls=tls)
-        yield here
+        await _wait_until_listening(server, "https" if tls else "http")
+        yield server
     finally:
-        if not here.task.done():
+        if not server.task.done():
             os.kill(os.getpid(), signal.SIGTERM)
-        await here.task
+        await server.task
 
 
-async def _until_listening(here: Served, *, tls: bool) -> None:
-    assert here.task
-    unchecked = ssl.create_default_context()
-    unchecked.check_hostname, unchecked.verify_mode = False, ssl.CERT_NONE
-    scheme = "https" if tls else "http"
+async def _wait_until_listening(server: InProcessServer, scheme: str) -> None:
+    assert server.task
+    unverified = ssl.create_default_context()
+    unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE
     async with ClientSession() as client:
-        while not here.task.done():
+        while not server.task.done():
             try:
-                url = f"{scheme}://127.0.0.1:{here.port}/healthz"
-                async with client.get(url, ssl=unchecked):
+                url = f"{scheme}://127.0.0.1:{server.port}/healthz"
+                async with client.get(url, ssl=unverified):
                     return
             except ClientError:
                 await asyncio.sleep(0.02)
-    await here.task
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
+    await server.task

@@ -1,20 +1,20 @@
-"""The server with a captioner that says one thing: at once, and at no cost.
+"""The server with a constant caption instead of a model.
 
-`python -m tests.support.scripted_server --port N --config FILE [--host ADDRESS]`.
+`python -m tests.support.servers.scripted_server --port N --config FILE [--host ADDRESS]`.
 """
 
 import argparse
 import asyncio
 from pathlib import Path
 
-from tests.support.captions import ScriptedCaptions, sure
+from tests.support.captions import ScriptedCaptions, confident_caption
 from web.service.log import log_to_stderr
 from web.service.serving import serve
 from web.settings.server import read_settings
 
 
 def main() -> None:
-    """Serve until SIGINT or SIGTERM comes."""
+    """Serve until SIGINT or SIGTERM."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--host", default="127.0.0.1")
@@ -22,7 +22,7 @@ def main() -> None:
     options = parser.parse_args()
     settings = read_settings(options.config, {"host": options.host, "port": options.port})
     log_to_stderr(settings.log)
-    captions = ScriptedCaptions(sure("A dog runs across the grass"))
+    captions = ScriptedCaptions(confident_caption("A dog runs across the grass"))
     asyncio.run(serve(settings, lambda: settings, captions))
 
 

@@ -1,4 +1,4 @@
-"""The server as people run it: a process of its own, for whatever watches it from outside."""
+"""The server in a process of its own, as in production."""
 
 import asyncio
 import contextlib
@@ -13,65 +13,56 @@ from typing import BinaryIO
 import psutil
 from aiohttp import ClientError, ClientSession
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[3]
 
+SCRIPTED = ("-m", "tests.support.servers.scripted_server")
+"""The server with scripted captions, which loads no model."""
 
-SCRIPTED = ("-m", "tests.support.scripted_server")
-"""The program with a captioner that says one thing, and nothing to load."""
-
-
-_LISTEN_S = 30.0
-
-
-_READY_S = 300.0
-
-
-_PAUSE_S = 0.1
-
-
-_ENDING_S = 10.0
+_LISTEN_TIMEOUT_S = 30.0
+_READY_TIMEOUT_S = 300.0
+_STOP_TIMEOUT_S = 10.0
+_POLL_INTERVAL_S = 0.1
 
 
 class ServerFailed(RuntimeError):
-    """The server ended, or never came to be ready; the message has the end of its log."""
+    """The server exited or did not become ready; the message contains the end of its log."""
 
 
-class RunningServer:
-    """A server on a free port; what it logs lies in a file."""
+class ServerProcess:
+    """A server on a free port that logs to a file."""
 
     def __init__(self, process: asyncio.subprocess.Process, url: str, log: Path) -> None:
-        """Take over a process that listens at an URL and logs to a file."""
+        """Wrap a process that listens at a URL."""
         self.process, self.url, self._log = process, url, log
         self.pid = process.pid
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def started(
+    async def start(
         cls,
         *arguments: str,
         config: str = "",
-        within: Sequence[str] = (),
+        prefix: Sequence[str] = (),
         program: Sequence[str] = ("server.py",),
-    ) -> AsyncIterator["RunningServer"]:
-        """Run a server for as long as the context lasts.
+    ) -> AsyncIterator["ServerProcess"]:
+        """Run a server until the context ends.
 
         Args:
-            arguments: Of the command line, besides the port.
-            config: The settings, as TOML.
-            within: A command that runs the one given to it in its place, as `unshare --net`.
-            program: What to run; `SCRIPTED` where the captioner is not the point.
+            arguments: Arguments besides the port and the configuration.
+            config: The configuration, as TOML.
+            prefix: A command that runs the command that follows it, such as `unshare --net`.
+            program: Arguments of Python; `SCRIPTED` if the test needs no model.
 
         Raises:
-            ServerFailed: If it ends before it listens.
+            ServerFailed: If the server exits before it listens.
         """
         with tempfile.TemporaryDirectory() as folder:
             settings, log = Path(folder, "settings.toml"), Path(folder, "log")
             _write(settings, config)
-            command = [*within, sys.executable, "-u", *program, "--port", "0"]
-            with _opened(log) as output:
+            with _open(log) as output:
                 process = await asyncio.create_subprocess_exec(
-                    *command,
-                    *("--config", str(settings)),
+                    *(*prefix, sys.executable, "-u", *program),
+                    *("--port", "0", "--config", str(settings)),
                     *arguments,
                     cwd=ROOT,
                     stdout=output,
@@ -79,54 +70,54 @@ class RunningServer:
                     start_new_session=True,
                 )
             try:
-                yield cls(process, await _listening(process, log), log)
+                yield cls(process, await _wait_for_url(process, log), log)
             finally:
-                await _end(process)
+                await _stop(process)
 
     @property
     def log(self) -> str:
-        """All that it said so far."""
+        """Everything logged so far."""
         return _read(self._log)
 
     @property
     def engines(self) -> list[psutil.Process]:
-        """The processes that caption: the one that answers, and the one on standby."""
-        found = []
+        """The engine's processes: first the worker in use, then the standby."""
+        workers = []
         for child in psutil.Process(self.pid).children():
             with contextlib.suppress(psutil.NoSuchProcess):
                 if "inference.engine.worker" in child.cmdline():
-                    found.append(child)
-        # The one on standby takes over, and another is started then.
-        return sorted(found, key=lambda process: process.create_time())
+                    workers.append(child)
+        # The standby replaces the worker in use, and only then is another started.
+        return sorted(workers, key=lambda process: process.create_time())
 
     @property
     def engine(self) -> psutil.Process | None:
-        """The process that captions now, if there is one."""
+        """The worker in use, if there is one."""
         return next(iter(self.engines), None)
 
     async def wait_ready(self) -> None:
-        """Wait until it captions.
+        """Wait until the server captions.
 
         Raises:
-            ServerFailed: If it ends instead, or takes too long.
+            ServerFailed: If it exits instead, or takes too long.
         """
         async with ClientSession() as client:
-            for _ in range(round(_READY_S / _PAUSE_S)):
+            for _ in range(round(_READY_TIMEOUT_S / _POLL_INTERVAL_S)):
                 if self.process.returncode is not None:
                     break
                 with contextlib.suppress(ClientError):
                     async with client.get(f"{self.url}/readyz") as response:
                         if response.status == 200:
                             return
-                await asyncio.sleep(_PAUSE_S)
-        raise ServerFailed(f"the server was never ready:\n{self.log[-4000:]}")
+                await asyncio.sleep(_POLL_INTERVAL_S)
+        raise ServerFailed(f"the server did not become ready:\n{self.log[-4000:]}")
 
 
 def _write(settings: Path, config: str) -> None:
     settings.write_text(config, encoding="utf-8")
 
 
-def _opened(log: Path) -> BinaryIO:
+def _open(log: Path) -> BinaryIO:
     return log.open("wb")
 
 
@@ -134,23 +125,23 @@ def _read(log: Path) -> str:
     return log.read_text(encoding="utf-8", errors="replace")
 
 
-async def _listening(process: asyncio.subprocess.Process, log: Path) -> str:
-    for _ in range(round(_LISTEN_S / _PAUSE_S)):
+async def _wait_for_url(process: asyncio.subprocess.Process, log: Path) -> str:
+    for _ in range(round(_LISTEN_TIMEOUT_S / _POLL_INTERVAL_S)):
         if found := re.search(r"https?://[^\s/\"]+:\d+", _read(log)):
             return found[0]
         if process.returncode is not None:
             break
-        await asyncio.sleep(_PAUSE_S)
+        await asyncio.sleep(_POLL_INTERVAL_S)
     raise ServerFailed(f"the server does not listen:\n{_read(log)[-4000:]}")
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
+async def _stop(process: asyncio.subprocess.Process) -> None:
     children = []
     with contextlib.suppress(psutil.NoSuchProcess):
         children = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGINT)
     try:
-        async with asyncio.timeout(_ENDING_S):
+        async with asyncio.timeout(_STOP_TIMEOUT_S):
             await process.wait()
     except TimeoutError:
         process.kill()

@@ -1,4 +1,4 @@
-"""Servers on the loopback interface, for sources to connect to."""
+"""Servers on the loopback interface for video sources: HTTP and RTSP cameras, in threads."""
 
 import base64
 import http.server
@@ -14,19 +14,12 @@ import av
 import cv2
 import numpy as np
 
-BOUNDARY = "picture"
-
-
-def free_port() -> int:
-    """Find a port at which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+BOUNDARY = "frame"
 
 
 @contextmanager
 def silent_server() -> Iterator[int]:
-    """Accept connections and never answer; gives the port."""
+    """Accept connections and never respond; yields the port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener.getsockname()[1]
 
@@ -37,22 +30,22 @@ class _Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
 
 
 class WebServer:
-    """An HTTP server of given contents.
+    """An HTTP server with the given content, which records the requested paths."""
 
-    Args:
-        pages: by path, the body of an answer, the status of a refusal, or a function that writes
-            the pictures of a camera to where it is told until it is told to stop.
-    """
+    def __init__(self, pages: Mapping[str, "bytes | int | Callable[[MjpegCamera], None]"]) -> None:
+        """Bind to a free port.
 
-    def __init__(self, pages: Mapping[str, "bytes | int | Callable[[Camera], None]"]) -> None:
-        """Bind to a free port."""
-        self.asked: list[str] = []
+        Args:
+            pages: By path, the body of a response, an error status, or a function that sends the
+                frames of a camera.
+        """
+        self.requested: list[str] = []
         self.stopping = threading.Event()
         web = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                web.asked.append(self.path)
+                web.requested.append(self.path)
                 page = pages.get(self.path.partition("?")[0], 404)
                 if isinstance(page, int):
                     self.send_error(page, responses[page])
@@ -65,7 +58,7 @@ class WebServer:
                     )
                     self.end_headers()
                     try:
-                        page(Camera(self.wfile, web.stopping))
+                        page(MjpegCamera(self.wfile, web.stopping))
                     except OSError:
                         self.close_connection = True
 
@@ -83,40 +76,40 @@ class WebServer:
                 pass
 
         self._server = _Server(("127.0.0.1", 0), Handler)
-        self.port = self._server.server_address[1]
+        self.port = self._server.server_port
         self.url = f"http://127.0.0.1:{self.port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
 
     def __enter__(self) -> Self:
-        """Start to serve."""
+        """Start the server."""
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop; cameras hang up."""
+        """Stop the server; cameras disconnect."""
         self.stopping.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
 
 
-class Camera:
-    """The sending end of an HTTP camera (MJPEG)."""
+class MjpegCamera:
+    """The sending side of an HTTP camera (Motion JPEG)."""
 
     def __init__(self, output: Any, stopping: threading.Event) -> None:
-        """Send to `output` until `stopping`."""
+        """Send to `output` until `stopping` is set."""
         self._output = output
         self._noise = np.random.default_rng(0)
         self.stopping = stopping
 
     def send(self, brightness: int) -> None:
-        """Send a picture of a mean brightness, and as many bytes as a small camera would."""
-        picture = brightness + self._noise.integers(-20, 21, (96, 128))
-        _, data = cv2.imencode(".jpg", picture.astype(np.uint8))
+        """Send a frame of a mean brightness, noisy to be as large as a small camera's."""
+        image = brightness + self._noise.integers(-20, 21, (96, 128))
+        _, data = cv2.imencode(".jpg", image.astype(np.uint8))
         self._send(data.tobytes())
 
-    def send_scraps(self) -> None:
-        """Send pictures that are none, until told to stop."""
+    def send_garbage(self) -> None:
+        """Send frames that cannot be decoded, until the server stops."""
         while not self.stopping.wait(0.02):
             self._send(bytes(3000))
 
@@ -126,19 +119,19 @@ class Camera:
         self._output.flush()
 
     def hang(self) -> None:
-        """Send nothing more, without hanging up."""
+        """Send nothing more, but stay connected."""
         self.stopping.wait()
 
 
 class RtspCamera:
-    """An RTSP server (RFC 2326) of one VP8 stream, interleaved in the connection.
+    """An RTSP server (RFC 2326) with one VP8 stream, interleaved in the TCP connection.
 
-    FFmpeg's own RTP muxer packs the stream; its packets are caught on the loopback interface and
-    passed on.
+    FFmpeg's RTP muxer packetizes the stream; its packets are received on the loopback interface
+    and forwarded.
     """
 
     def __init__(self, user: str = "", password: str = "", rate: int = 25) -> None:
-        """Bind to a free port; with a user, ask for the password."""
+        """Bind to a free port; with a user, require the password."""
         self._rate = rate
         self.sent = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -146,16 +139,16 @@ class RtspCamera:
         self.port = self._listener.getsockname()[1]
         self._stopping = threading.Event()
         self._authorization = base64.b64encode(f"{user}:{password}".encode()).decode()
-        self._open_to_all = not user
+        self._is_public = not user
         self._thread = threading.Thread(target=self._serve)
 
     def __enter__(self) -> Self:
-        """Start to serve."""
+        """Start the server."""
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop, and hang up."""
+        """Stop the server, and disconnect."""
         self._stopping.set()
         self._thread.join()
         self._listener.close()
@@ -168,9 +161,9 @@ class RtspCamera:
                 continue
             with connection:
                 connection.settimeout(5)
-                self._answer(connection)
+                self._respond(connection)
 
-    def _answer(self, connection: socket.socket) -> None:
+    def _respond(self, connection: socket.socket) -> None:
         requests = connection.makefile("rb")
         while line := requests.readline():
             method = line.split()[0].decode()
@@ -182,7 +175,7 @@ class RtspCamera:
             body, status = "", "200 OK"
             if method == "OPTIONS":
                 reply.append("Public: OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN")
-            elif not self._open_to_all and self._authorization not in headers.get(
+            elif not self._is_public and self._authorization not in headers.get(
                 "authorization", ""
             ):
                 status = "401 Unauthorized"
@@ -202,28 +195,28 @@ class RtspCamera:
                 return
 
     def _play(self, connection: socket.socket) -> None:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as catcher:
-            catcher.bind(("127.0.0.1", 0))
-            catcher.setblocking(False)
-            port = catcher.getsockname()[1]
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+            receiver.bind(("127.0.0.1", 0))
+            receiver.setblocking(False)
+            port = receiver.getsockname()[1]
             with av.open(f"rtp://127.0.0.1:{port}", "w", format="rtp") as output:
                 stream = output.add_stream("libvpx", rate=self._rate)
                 stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
                 stream.options = {"deadline": "realtime", "lag-in-frames": "0"}
-                picture = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 200, np.uint8))
+                frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 200, np.uint8))
                 while not self._stopping.wait(1 / self._rate):
-                    picture.pts = self.sent
+                    frame.pts = self.sent
                     self.sent += 1
-                    output.mux(stream.encode(picture))
+                    output.mux(stream.encode(frame))
                     try:
-                        self._pass_on(catcher, connection)
+                        self._forward(receiver, connection)
                     except OSError:
                         return
 
-    def _pass_on(self, catcher: socket.socket, connection: socket.socket) -> None:
+    def _forward(self, receiver: socket.socket, connection: socket.socket) -> None:
         while True:
             try:
-                packet = catcher.recv(65536)
+                packet = receiver.recv(65536)
             except BlockingIOError:
                 return
             connection.sendall(b"$\0" + len(packet).to_bytes(2, "big") + packet)

@@ -1,4 +1,4 @@
-"""coturn, the TURN server that most people run, on the loopback."""
+"""coturn, the most common TURN server, on the loopback interface."""
 
 import socket
 import subprocess
@@ -8,15 +8,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from aiohttp.test_utils import unused_port
+
 TURNSERVER = "/usr/bin/turnserver"
 
-
-_START_S = 10
+_START_TIMEOUT_S = 10
 
 
 @dataclass(frozen=True, slots=True)
 class TurnServer:
-    """A running one."""
+    """A running TURN server."""
 
     url: str
     secret: str
@@ -25,8 +26,8 @@ class TurnServer:
 
 @contextmanager
 def turn_server(folder: Path) -> Iterator[TurnServer]:
-    """Run coturn, which takes credentials made of a shared secret, until the context ends."""
-    secret, port, log = "a secret shared with coturn", _free_port(), folder / "coturn.log"
+    """Run coturn with credentials derived from a shared secret, until the context ends."""
+    secret, port, log = "a secret shared with coturn", unused_port(), folder / "coturn.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
             [
@@ -41,22 +42,16 @@ def turn_server(folder: Path) -> Iterator[TurnServer]:
             stderr=subprocess.STDOUT,
         )
     try:
-        _wait_until_it_listens(port, process)
+        _wait_until_listening(port, process)
         yield TurnServer(f"turn:127.0.0.1:{port}", secret, log)
     finally:
         process.terminate()
         process.wait(10)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _wait_until_it_listens(port: int, process: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + _START_S
-    while time.monotonic() < until and process.poll() is None:
+def _wait_until_listening(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + _START_TIMEOUT_S
+    while time.monotonic() < deadline and process.poll() is None:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
         except OSError:

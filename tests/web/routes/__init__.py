@@ -1,1 +1,1 @@
-"""Tests of web.routes."""
+"""Tests of `web.routes`."""

@@ -1,10 +1,12 @@
-"""The routes of analyses, and a whole analysis from the data channel to its files."""
+"""The routes of analyses and of captioned frames, from the data channel to the files."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from aiortc import RTCSessionDescription
@@ -12,20 +14,20 @@ from jsonschema import Draft202012Validator
 
 from stream.settings import StreamSettings
 from stream.webrtc.sessions import Sessions
-from tests.stream.webrtc.test_sessions import SCHEMA
-from tests.support.captions import ScriptedCaptions, sure
+from tests.support.captions import ScriptedCaptions, confident_caption
+from tests.support.live_sessions import SCHEMA
 from tests.support.peer import Peer
-from tests.web.test_app import Client, error_of, offer_of
+from tests.web.test_app import Client, error_of, offer_of, until_no_session
 from web.app import create_app
 from web.keys import SESSIONS
 from web.settings.server import ServerSettings
 
-TOLD = Draft202012Validator({"$ref": "#/$defs/analysis", "$defs": SCHEMA["$defs"]})
+ANALYSIS = Draft202012Validator({"$ref": "#/$defs/analysis", "$defs": SCHEMA["$defs"]})
 
 
 @asynccontextmanager
 async def serving(captions: ScriptedCaptions) -> AsyncIterator[tuple[Client, Sessions]]:
-    """The routes, as `web.app` has them, over a service that says what a test tells it to."""
+    """Serve the application with scripted captions."""
     limits = StreamSettings(interval_s=0.25, analysis_kept_s=60)
     app = create_app(ServerSettings(stream=limits), captions)
     async with TestClient(TestServer(app)) as client:
@@ -34,55 +36,55 @@ async def serving(captions: ScriptedCaptions) -> AsyncIterator[tuple[Client, Ses
 
 @asynccontextmanager
 async def connected(client: Client) -> AsyncIterator[tuple[Peer, int]]:
-    """A client of a session, and the number of a caption that it has frozen."""
+    """A client of a session, and the sequence number of its frozen caption."""
     async with Peer(None) as peer:
         async with client.post("/offer", json=await offer_of(peer)) as response:
             answer = await response.json()
         await peer.accept(RTCSessionDescription(answer["sdp"], answer["type"]))
-        await peer.until(lambda: peer.of_type("caption"), 60)
-        seq = peer.of_type("caption")[-1]["seq"]
+        await peer.until(lambda: peer.received("caption"), 60)
+        seq = peer.received("caption")[-1]["seq"]
         peer.send({"type": "freeze", "seq": seq})
         yield peer, seq
 
 
-async def begin(peer: Peer, seq: int, asked: int = 1) -> str:
-    """Ask for an analysis; return its path."""
-    message = {"type": "analyze", "id": asked, "seq": seq, "kind": "adversarial", "params": {}}
+async def analyse(peer: Peer, seq: int, request_id: int = 1) -> str:
+    """Request an analysis; return its path."""
+    message = {"type": "analyze", "id": request_id, "seq": seq, "kind": "adversarial", "params": {}}
     peer.send(message)
-    await peer.until(lambda: [p for p in peer.of_type("progress") if p["id"] == asked])
-    path: str = next(p for p in peer.of_type("progress") if p["id"] == asked)["analysis"]
+    await peer.until(lambda: [p for p in peer.received("progress") if p["id"] == request_id])
+    path: str = next(p for p in peer.received("progress") if p["id"] == request_id)["analysis"]
     return path
 
 
-async def told(client: Client, path: str) -> dict[str, Any]:
+async def get_analysis(client: Client, path: str) -> dict[str, Any]:
     async with client.get(path) as response:
         assert response.status == 200
         assert response.headers["Cache-Control"] == "no-store"
         body: dict[str, Any] = await response.json()
-    TOLD.validate(body)
+    ANALYSIS.validate(body)
     return body
 
 
 async def until(client: Client, path: str, met: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
     async with asyncio.timeout(20):
-        while not met(body := await told(client, path)):
+        while not met(body := await get_analysis(client, path)):
             await asyncio.sleep(0.05)
     return body
 
 
 @pytest.fixture
 def captions() -> ScriptedCaptions:
-    captions = ScriptedCaptions(sure("A dog"))
-    captions.may_finish.clear()
+    captions = ScriptedCaptions(confident_caption("A dog"))
+    captions.finish_analyses.clear()
     return captions
 
 
-async def test_one_goes_on_when_the_connection_drops_and_its_files_are_had_afterwards(
+async def test_an_analysis_survives_its_connection_and_its_files_can_be_fetched(
     captions: ScriptedCaptions,
 ) -> None:
     async with serving(captions) as (client, sessions):
         async with connected(client) as (peer, seq):
-            path = await begin(peer, seq)
+            path = await analyse(peer, seq)
         async with asyncio.timeout(20):
             while len(sessions):
                 await asyncio.sleep(0.02)
@@ -91,7 +93,7 @@ async def test_one_goes_on_when_the_connection_drops_and_its_files_are_had_after
         async with client.get(f"{path}/report.html") as response:
             assert await error_of(response) == (404, "not-found")
 
-        captions.may_finish.set()
+        captions.finish_analyses.set()
         done = await until(client, path, lambda body: body["state"] != "running")
         assert done["state"] == "done"
         assert done["summary"] == list(captions.report.summary)
@@ -116,24 +118,24 @@ async def test_one_goes_on_when_the_connection_drops_and_its_files_are_had_after
                 assert await error_of(response) == (404, "gone")
 
 
-async def test_delete_gives_up_one_that_is_under_way_and_others_sites_may_not(
+async def test_delete_cancels_a_running_analysis_but_not_from_another_site(
     captions: ScriptedCaptions,
 ) -> None:
     async with serving(captions) as (client, _), connected(client) as (peer, seq):
-        path = await begin(peer, seq)
+        path = await analyse(peer, seq)
         elsewhere = {"Origin": "https://elsewhere.example"}
         async with client.delete(path, headers=elsewhere) as response:
             assert await error_of(response) == (403, "bad-origin")
-        assert (await told(client, path))["state"] == "running"
+        assert (await get_analysis(client, path))["state"] == "running"
         async with client.delete(path) as response:
             assert response.status == 204
-        body = await told(client, path)
+        body = await get_analysis(client, path)
         assert (body["state"], body["files"]) == ("cancelled", {})
-        await peer.until(lambda: peer.of_type("error"))
-        assert [(e["id"], e["code"]) for e in peer.of_type("error")] == [(1, "cancelled")]
+        await peer.until(lambda: peer.received("error"))
+        assert [(e["id"], e["code"]) for e in peer.received("error")] == [(1, "cancelled")]
 
 
-async def test_whatever_token_is_guessed_finds_nothing(captions: ScriptedCaptions) -> None:
+async def test_unknown_tokens_get_404(captions: ScriptedCaptions) -> None:
     async with serving(captions) as (client, _):
         async with client.get("/analyses/" + "x" * 22) as response:
             assert await error_of(response) == (404, "gone")
@@ -145,3 +147,52 @@ async def test_whatever_token_is_guessed_finds_nothing(captions: ScriptedCaption
                 assert (await error_of(response))[0] == 404
         async with client.post("/analyses/" + "x" * 22) as response:
             assert await error_of(response) == (405, "method-not-allowed")
+
+
+async def test_a_frozen_frame_is_returned_until_it_is_released(client: Client) -> None:
+    async with Peer(None) as peer:
+        async with client.post("/offer", json=await offer_of(peer)) as response:
+            answer = await response.json()
+        await peer.accept(RTCSessionDescription(answer["sdp"], answer["type"]))
+        await peer.until(lambda: peer.received("caption"), 150)
+        caption = peer.received("caption")[-1]
+        peer.send({"type": "freeze", "seq": caption["seq"]})
+        await peer.until(lambda: peer.received("frozen"))
+        path = peer.received("frozen")[0]["picture"]
+
+        async with client.get(path) as response:
+            assert response.status == 200
+            assert response.content_type == "image/jpeg"
+            assert response.headers["Cache-Control"] == "no-store"
+            assert response.headers["X-Content-Type-Options"] == "nosniff"
+            image = cv2.imdecode(np.frombuffer(await response.read(), np.uint8), 1)
+        frame = caption["frame"]
+        assert image is not None
+        assert image.shape == (frame["height"], frame["width"], 3)
+        # As a page of another site would request it after DNS rebinding.
+        async with client.get(path, headers={"Host": "evil.example"}) as response:
+            assert await error_of(response) == (403, "bad-host")
+        async with client.get(path.replace(answer["stream"], "x" * 22)) as response:
+            assert await error_of(response) == (404, "gone")
+            assert response.headers["Cache-Control"] == "no-store"
+
+        peer.send({"type": "release"})
+        async with asyncio.timeout(60):
+            while (response := await client.get(path)).status == 200:
+                await asyncio.sleep(0.2)
+        assert await error_of(response) == (404, "gone")
+        assert "freeze" in (await response.json())["error"]["message"]
+    await until_no_session(client)
+    async with client.get(path) as response:
+        assert await error_of(response) == (404, "gone")
+
+
+@pytest.mark.parametrize("seq", ["", "x", "-1", "1.5", "9" * 17, "9" * 5000, "1/2"])
+async def test_an_invalid_sequence_number_gets_404(client: Client, seq: str) -> None:
+    async with client.get(f"/streams/abc/pictures/{seq}") as response:
+        assert (await error_of(response))[0] == 404
+
+
+async def test_a_frame_cannot_be_posted(client: Client) -> None:
+    async with client.post("/streams/abc/pictures/1") as response:
+        assert await error_of(response) == (405, "method-not-allowed")

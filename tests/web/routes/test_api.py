@@ -1,3 +1,5 @@
+"""The OpenAPI document against the routes and their responses, and its HTML page."""
+
 import asyncio
 import json
 import re
@@ -8,9 +10,9 @@ from aiohttp import web
 from jsonschema import Draft202012Validator
 from jsonschema.validators import validator_for
 
-from stream.history.search import MOST_SPANS
+from stream.history.search import MAX_SPANS
 from tests.support.captions import ScriptedCaptions
-from tests.web.yard import DOG, Client, serving
+from tests.support.servers.feed_app import DOG, Client, serve_feeds
 from web.app import create_app
 from web.openapi import document
 from web.security.access import ROLE
@@ -25,22 +27,22 @@ def routes_of(app: web.Application) -> set[tuple[str, str]]:
         for route in app.router.routes()
         if route.resource
         and not isinstance(route.resource, web.StaticResource)
-        # A HEAD goes with every GET that has an end.
+        # aiohttp adds HEAD to most GET routes.
         and route.method != "HEAD"
     }
 
 
-async def test_what_is_served_is_described_and_what_is_described_is_served() -> None:
+async def test_every_route_is_documented_and_exists() -> None:
     app = create_app(ServerSettings(), ScriptedCaptions(DOG))
-    described = {
+    documented = {
         (method, path)
         for path, item in document()["paths"].items()
         for method in METHODS & set(item)
     }
-    assert described == routes_of(app)
+    assert documented == routes_of(app)
 
 
-def test_the_document_is_openapi_and_all_it_refers_to_is_there() -> None:
+def test_the_document_is_valid_and_all_references_resolve() -> None:
     text = json.dumps(document())
     assert document()["openapi"].startswith("3.1")
     for place in set(re.findall(r'"#/([^"]+)"', text)):
@@ -56,7 +58,7 @@ def test_the_document_is_openapi_and_all_it_refers_to_is_there() -> None:
     assert not identities
 
 
-def test_every_parameter_of_a_path_is_described() -> None:
+def test_every_path_parameter_is_documented() -> None:
     for path, item in document()["paths"].items():
         for method in METHODS & set(item):
             named = {
@@ -65,13 +67,13 @@ def test_every_parameter_of_a_path_is_described() -> None:
             assert named == set(re.findall(r"{(\w+)}", path)), (method, path)
 
 
-async def test_what_is_answered_is_as_described(tmp_path: Path) -> None:
-    asked = [
+async def test_responses_match_their_schemas(tmp_path: Path) -> None:
+    paths = [
         "/api/feeds",
         "/api/feeds/yard",
         "/api/history/search?q=dog",
         "/api/history/timeline?buckets=3",
-        f"/api/history/search?limit={MOST_SPANS + 1}",
+        f"/api/history/search?limit={MAX_SPANS + 1}",
         "/api/me",
         "/api/ice",
         "/healthz",
@@ -79,9 +81,9 @@ async def test_what_is_answered_is_as_described(tmp_path: Path) -> None:
         "/openapi.json",
         "/analyses/none",
     ]
-    async with serving(history={"path": tmp_path / "history.sqlite"}) as client:
+    async with serve_feeds(history={"path": tmp_path / "history.sqlite"}) as client:
         await asyncio.sleep(0.3)
-        for path in asked:
+        for path in paths:
             await check(client, path)
         async with client.get("/api/feeds/yard/captions.jsonl?limit=1") as response:
             valid("Caption").validate(json.loads(await response.text()))
@@ -96,11 +98,11 @@ async def check(client: Client, path: str) -> None:
         resource = response.url.path
     for template, item in document()["paths"].items():
         if re.fullmatch(re.sub(r"{\w+}", "[^/]+", template), resource):
-            told = item["get"]["responses"][str(response.status)]
-            schema = told["content"][response.content_type]["schema"]
+            documented = item["get"]["responses"][str(response.status)]
+            schema = documented["content"][response.content_type]["schema"]
             validator(schema).validate(body)
             return
-    raise AssertionError(f"{path} is not described")
+    raise AssertionError(f"{path} is not documented")
 
 
 def valid(name: str) -> Draft202012Validator:
@@ -111,8 +113,8 @@ def validator(schema: dict[str, Any]) -> Draft202012Validator:
     return Draft202012Validator({**schema, "components": document()["components"]})
 
 
-async def test_the_page_shows_all_of_it_and_needs_nobody_else() -> None:
-    async with serving(feeds={}) as client, client.get("/api") as response:
+async def test_the_page_shows_every_path_without_scripts_or_other_sites() -> None:
+    async with serve_feeds(feeds={}) as client, client.get("/api") as response:
         assert response.status == 200 and response.content_type == "text/html"
         page = await response.text()
     for path in document()["paths"]:
@@ -121,10 +123,10 @@ async def test_the_page_shows_all_of_it_and_needs_nobody_else() -> None:
     assert not re.findall(r"""(?:src|href)=["']?(?:https?:)?//""", page)
 
 
-async def test_the_roles_are_those_that_the_locks_ask_for() -> None:
+async def test_documented_roles_are_enforced() -> None:
     tokens = {"admin": "admin-admin-admin", "viewer": "viewer-viewer-viewer"}
     access = {f"{role}_token": token for role, token in tokens.items()}
-    async with serving(feeds={}, access=access) as client:
+    async with serve_feeds(feeds={}, access=access) as client:
         for path, item in document()["paths"].items():
             for method in METHODS & set(item):
                 needed = item[method].get("x-role")

@@ -1,3 +1,5 @@
+"""Live captions as server-sent events, WebVTT and JSON Lines."""
+
 import asyncio
 import json
 import re
@@ -7,10 +9,76 @@ from itertools import pairwise
 import av
 from aiohttp import ClientResponse
 
-from tests.support.captions import ScriptedCaptions, objects_only, sure
-from tests.web.yard import DOG, Client, serving, stream_of
+from stream.captioned_stream import Signal, SignalState
+from tests.support.captions import ScriptedCaptions, caption_event, confident_caption, tags_fallback
+from tests.support.event_stream import read_event, read_named_event
+from tests.support.servers.feed_app import (
+    DOG,
+    YARD,
+    Client,
+    get_publications,
+    get_stream,
+    serve_feeds,
+)
 
 CUE = re.compile(r"(\d\d:\d\d:\d\d\.\d{3}) --> (\d\d:\d\d:\d\d\.\d{3})\n(.+)")
+
+
+async def test_events_start_with_signal_and_latest_caption_then_updates() -> None:
+    async with serve_feeds() as client, client.get("/api/feeds/yard/events") as response:
+        assert response.status == 200
+        assert response.content_type == "text/event-stream"
+        assert response.headers["Cache-Control"] == "no-store"
+        assert await read_event(response) == {"retry": "3000"}
+        signal, caption = await read_event(response), await read_event(response)
+        assert (signal["event"], signal["data"]["signal"]["state"]) == ("signal", "live")
+        assert caption["event"] == "caption"
+        assert caption["id"] == f"yard-{round(1e3 * caption['data']['frame']['time'])}"
+        assert caption["data"]["said"] == "A dog runs"
+        following = await read_event(response)
+        assert following["data"]["seq"] == caption["data"]["seq"] + 1
+
+        get_stream(client).signal = Signal(SignalState.LOST, 1.5, "no frame for 3 s")
+        update = (await read_named_event(response, "signal"))["data"]
+        assert update["feed"] == "yard"
+        assert update["signal"] == {
+            "state": "lost",
+            "since": 1.5,
+            "message": "no frame for 3 s",
+        }
+
+
+async def test_one_event_stream_has_all_feeds() -> None:
+    feeds = {"yard": YARD, "door": {"source": "demo", "interval_s": 0.5}}
+    async with serve_feeds(feeds=feeds) as client, client.get("/api/events") as response:
+        seen = set[str]()
+        async with asyncio.timeout(10):
+            while len(seen) < 2:
+                seen.add((await read_named_event(response, "caption"))["data"]["feed"])
+    assert seen == {"yard", "door"}
+
+
+async def test_a_client_that_reconnects_gets_the_captions_it_missed() -> None:
+    async with serve_feeds() as client:
+        captions = get_publications(client).captions
+        published = [caption_event(f"Picture {number}", number) for number in range(6)]
+        async with client.get("/api/feeds/yard/events") as response:
+            captions.publish(published[0])
+            while (last := await read_named_event(response, "caption"))["data"][
+                "said"
+            ] != "Picture 0":
+                pass
+        for each in published[1:]:
+            captions.publish(each)
+        captions.publish(caption_event("Of another feed", 7, stream="door"))
+        headers = {"Last-Event-ID": last["id"]}
+        async with client.get("/api/feeds/yard/events", headers=headers) as response:
+            missed = [await read_named_event(response, "caption") for _ in range(5)]
+        async with client.get("/api/events", headers={"Last-Event-ID": "yard-7"}) as response:
+            newest = await read_named_event(response, "caption")
+
+    assert [each["data"]["said"] for each in missed] == [f"Picture {n}" for n in range(1, 6)]
+    assert newest["data"]["said"] == "A dog runs"
 
 
 async def cues(client: Client, query: str = "") -> list[tuple[float, float, str]]:
@@ -26,29 +94,29 @@ def seconds(timestamp: str) -> float:
     return 3600 * int(hours) + 60 * int(minutes) + float(rest)
 
 
-async def until_said(client: Client, captions: ScriptedCaptions, text: str) -> None:
+async def until_captioned(client: Client, captions: ScriptedCaptions, text: str) -> None:
     async with asyncio.timeout(10):
-        while (newest := stream_of(client).newest) is None or newest.caption.text != text:
+        while (newest := get_stream(client).latest_caption) is None or newest.caption.text != text:
             await asyncio.sleep(0.02)
 
 
-async def test_what_was_said_is_a_file_of_subtitles_from_the_feeds_beginning() -> None:
+async def test_vtt_without_follow_is_a_file_from_the_feeds_first_caption() -> None:
     captions = ScriptedCaptions(DOG)
-    async with serving(captions) as client:
-        captions.says = objects_only("A <b>cat</b> & a dog", cat=0.9)
-        await until_said(client, captions, "Cat")
+    async with serve_feeds(captions) as client:
+        captions.caption = tags_fallback("A <b>cat</b> & a dog", cat=0.9)
+        await until_captioned(client, captions, "Cat")
         found = await cues(client)
 
-        assert [said for *_, said in found] == ["A dog runs", "Not sure. Perhaps: cat"]
+        assert [said for *_, said in found] == ["A dog runs", "Not sure. Possibly: cat"]
         assert found[0][0] == 0
         assert found[0][1] == found[1][0]
-        # What was said last holds until it is asked for again.
+        # The last caption lasts until the client requests the file again.
         assert found[1][1] >= found[1][0] + 1
 
 
-async def test_a_player_says_when_its_video_began() -> None:
-    async with serving() as client:
-        newest = stream_of(client).newest
+async def test_vtt_times_count_from_zero() -> None:
+    async with serve_feeds() as client:
+        newest = get_stream(client).latest_caption
         assert newest
         zero = newest.captured - 60
         (cue,) = await cues(client, f"?zero={zero}")
@@ -58,9 +126,9 @@ async def test_a_player_says_when_its_video_began() -> None:
 
 async def test_ffmpeg_reads_the_subtitles() -> None:
     captions = ScriptedCaptions(DOG)
-    async with serving(captions) as client:
-        captions.says = sure("A <cat> & a dog")
-        await until_said(client, captions, "A <cat> & a dog")
+    async with serve_feeds(captions) as client:
+        captions.caption = confident_caption("A <cat> & a dog")
+        await until_captioned(client, captions, "A <cat> & a dog")
         url = str(client.make_url("/api/feeds/yard/captions.vtt"))
 
         def read() -> list[tuple[float, bytes]]:
@@ -77,8 +145,8 @@ async def test_ffmpeg_reads_the_subtitles() -> None:
     assert packets[0][0] == 0 < packets[1][0] < 60
 
 
-async def test_subtitles_that_go_on_come_as_they_are_said_and_do_not_overlap() -> None:
-    async with serving() as client:
+async def test_vtt_with_follow_sends_cues_that_do_not_overlap() -> None:
+    async with serve_feeds() as client:
         zero = time.time()
         async with client.get(f"/api/feeds/yard/captions.vtt?follow=true&zero={zero}") as response:
             text = await read_some(response, 4)
@@ -97,9 +165,9 @@ async def read_some(response: ClientResponse, cue_count: int) -> str:
     return text
 
 
-async def test_lines_of_json_come_one_by_one_until_there_are_enough() -> None:
+async def test_json_lines_end_at_the_limit() -> None:
     path = "/api/feeds/yard/captions.jsonl?limit=3"
-    async with serving() as client, client.get(path) as response:
+    async with serve_feeds() as client, client.get(path) as response:
         assert response.content_type == "application/jsonl"
         text = await asyncio.wait_for(response.text(), 10)
     lines = [json.loads(line) for line in text.splitlines()]
@@ -108,8 +176,8 @@ async def test_lines_of_json_come_one_by_one_until_there_are_enough() -> None:
     assert {line["text"] for line in lines} == {"A dog runs"}
 
 
-async def test_what_is_asked_for_wrongly_is_told() -> None:
-    async with serving() as client:
+async def test_invalid_parameters_are_refused() -> None:
+    async with serve_feeds() as client:
         for path in (
             "captions.vtt?zero=noon",
             "captions.vtt?zero=nan",

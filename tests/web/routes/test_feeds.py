@@ -1,15 +1,17 @@
+"""The routes of feeds."""
+
 import asyncio
 import io
 
 from PIL import Image
 
-from tests.support.captions import ScriptedCaptions, objects_only
-from tests.web.yard import DOG, YARD, serving, stream_of
+from tests.support.captions import ScriptedCaptions, tags_fallback
+from tests.support.servers.feed_app import DOG, YARD, get_stream, serve_feeds
 from web.keys import FEEDS
 
 
-async def test_each_feed_says_how_it_is_and_where_its_doors_are() -> None:
-    async with serving() as client:
+async def test_feeds_have_their_state_and_links() -> None:
+    async with serve_feeds() as client:
         listed = (await (await client.get("/api/feeds")).json())["feeds"]
         yard = await (await client.get("/api/feeds/yard")).json()
 
@@ -21,43 +23,43 @@ async def test_each_feed_says_how_it_is_and_where_its_doors_are() -> None:
         assert (caption["feed"], caption["said"], caption["text"]) == ("yard", *2 * ["A dog runs"])
         assert "maps" not in caption and caption["words"][1]["text"] == "dog"
         assert caption["age_ms"] < 5000
-        for door in ("picture", "subtitles"):
-            async with client.get(yard["links"][door]) as response:
+        for link in ("picture", "subtitles"):
+            async with client.get(yard["links"][link]) as response:
                 assert response.status == 200
 
 
-async def test_a_doubt_is_owned_up_to() -> None:
-    captions = ScriptedCaptions(objects_only("A dog on a sofa", laptop=0.9))
-    async with serving(captions) as client:
+async def test_a_low_confidence_caption_falls_back_to_objects() -> None:
+    captions = ScriptedCaptions(tags_fallback("A dog on a sofa", laptop=0.9))
+    async with serve_feeds(captions) as client:
         caption = (await (await client.get("/api/feeds/yard")).json())["caption"]
-        assert caption["said"] == "Not sure. Perhaps: laptop"
+        assert caption["said"] == "Not sure. Possibly: laptop"
         assert (caption["text"], caption["fallback"]) == ("Laptop", "tags")
 
 
-async def test_the_newest_picture_is_a_jpeg() -> None:
-    async with serving() as client:
+async def test_the_frame_of_the_latest_caption_is_a_jpeg() -> None:
+    async with serve_feeds() as client:
         async with client.get("/api/feeds/yard/picture") as response:
             picture = Image.open(io.BytesIO(await response.read()))
             assert response.headers["Cache-Control"] == "no-store"
         assert (picture.format, picture.size) == ("JPEG", (640, 480))
 
 
-async def test_a_feed_that_is_not_there_is_told_so_at_every_door() -> None:
-    async with serving(feeds={}) as client:
+async def test_every_route_of_an_unknown_feed_gets_404() -> None:
+    async with serve_feeds(feeds={}) as client:
         assert await (await client.get("/api/feeds")).json() == {"feeds": []}
-        for door in ("", "/picture", "/events", "/captions.vtt", "/captions.jsonl"):
-            async with client.get(f"/api/feeds/cellar{door}") as response:
+        for path in ("", "/picture", "/events", "/captions.vtt", "/captions.jsonl"):
+            async with client.get(f"/api/feeds/cellar{path}") as response:
                 assert response.status == 404
                 assert (await response.json())["error"]["code"] == "no-such-feed"
         async with client.get("/api/feeds/Not%20a%20name") as response:
             assert response.status == 404
 
 
-async def test_who_reads_a_feed_watches_it() -> None:
+async def test_a_subscriber_counts_as_a_viewer() -> None:
     feeds = {"yard": YARD, "asleep": {"source": "demo", "run": "watched", "interval_s": 0.5}}
-    async with serving(feeds=feeds) as client:
-        asleep = stream_of(client, "asleep")
-        assert asleep.newest is None and asleep.signal.state == "idle"
+    async with serve_feeds(feeds=feeds) as client:
+        asleep = get_stream(client, "asleep")
+        assert asleep.latest_caption is None and asleep.signal.state == "idle"
         async with client.get("/api/feeds/asleep/captions.jsonl?limit=1") as response:
             assert (await asyncio.wait_for(response.json(content_type=None), 10))["text"]
             assert DOG.text == "A dog runs"
@@ -66,14 +68,14 @@ async def test_who_reads_a_feed_watches_it() -> None:
                 await asyncio.sleep(0.02)
 
 
-async def test_a_feed_that_is_taken_away_ends_its_readers() -> None:
-    async with serving() as client:
+async def test_removing_a_feed_ends_its_subscribers() -> None:
+    async with serve_feeds() as client:
         assert client.app
-        readings = [
-            asyncio.create_task(client.get(f"/api/feeds/yard/{door}"))
-            for door in ("events", "captions.jsonl", "captions.vtt?follow=true")
+        subscribing = [
+            asyncio.create_task(client.get(f"/api/feeds/yard/{path}"))
+            for path in ("events", "captions.jsonl", "captions.vtt?follow=true")
         ]
-        responses = await asyncio.gather(*readings)
+        responses = await asyncio.gather(*subscribing)
         await client.app[FEEDS].reload({})
         for response in responses:
             assert await asyncio.wait_for(response.read(), 10)

@@ -1,3 +1,5 @@
+"""The routes of the history."""
+
 import asyncio
 import csv
 import io
@@ -14,33 +16,33 @@ from typing import Any
 import pytest
 from aiohttp import ClientPayloadError
 
-from stream.history import HistoryError, Wanted
+from stream.captioning import CaptionEvent
+from stream.history import HistoryError, HistoryQuery
 from stream.history.span import Span
-from tests.support.captions import objects_only, sure
-from tests.support.events import NOON, event
-from tests.web.yard import Client, serving
+from tests.support.captions import BASE_TIME, caption_event, confident_caption, tags_fallback
+from tests.support.servers.feed_app import Client, serve_feeds
 from web.keys import HISTORY, PUBLICATIONS
 
 ROOT = Path(__file__).parents[3]
-DOG = sure("A dog runs", dog=0.9)
-SAID = [DOG, DOG, sure("=SUM(A1), “a man”"), objects_only("Two dogs", laptop=0.9)]
+DOG = confident_caption("A dog runs", dog=0.9)
+CAPTIONS = [DOG, DOG, confident_caption("=SUM(A1), “a man”"), tags_fallback("Two dogs", laptop=0.9)]
 
 
 @asynccontextmanager
-async def remembering(tmp_path: Path, **settings: Any) -> AsyncIterator[Client]:
-    """A server that has a history of some captions a minute apart, and no feeds."""
+async def serving_history(tmp_path: Path, **settings: Any) -> AsyncIterator[Client]:
+    """Serve a history of captions 10 s apart, without feeds."""
     history = {"path": tmp_path / "history.sqlite", "days": 36_500}
-    async with serving(feeds={}, history=history, **settings) as client:
-        for number, says in enumerate(SAID):
+    async with serve_feeds(feeds={}, history=history, **settings) as client:
+        for number, caption in enumerate(CAPTIONS):
             for feed in ("yard", "door"):
-                publish(client, event(says, 10 * number, feed))
+                publish(client, caption_event(caption, 10 * number, feed))
         await until_written(client, 6)
         yield client
 
 
-def publish(client: Client, said: Any) -> None:
+def publish(client: Client, caption_event: CaptionEvent) -> None:
     assert client.app
-    client.app[PUBLICATIONS].captions.publish(said)
+    client.app[PUBLICATIONS].captions.publish(caption_event)
 
 
 async def until_written(client: Client, count: int) -> None:
@@ -57,8 +59,8 @@ async def get(client: Client, path: str) -> Any:
         return await response.json()
 
 
-async def test_without_a_path_there_is_none() -> None:
-    async with serving(feeds={}) as client:
+async def test_without_a_path_the_history_is_off() -> None:
+    async with serve_feeds(feeds={}) as client:
         for path in ("search", "timeline", "export?format=csv"):
             async with client.get(f"/api/history/{path}") as response:
                 assert response.status == 404
@@ -67,16 +69,16 @@ async def test_without_a_path_there_is_none() -> None:
             assert response.status == 404
 
 
-async def test_when_was_there_a_dog(tmp_path: Path) -> None:
-    async with remembering(tmp_path) as client:
+async def test_a_question_is_searched_by_its_content_words(tmp_path: Path) -> None:
+    async with serving_history(tmp_path) as client:
         found = (await get(client, "search?q=when+was+there+a+dog&feed=yard"))["spans"]
 
-        assert [span["said"] for span in found] == ["Not sure. Perhaps: laptop", "A dog runs"]
+        assert [span["said"] for span in found] == ["Not sure. Possibly: laptop", "A dog runs"]
         assert found[1] == {
-            "id": int(NOON * 1e6),
+            "id": int(BASE_TIME * 1e6),
             "feed": "yard",
-            "from": NOON,
-            "to": NOON + 20,
+            "from": BASE_TIME,
+            "to": BASE_TIME + 20,
             "captions": 2,
             "text": "A dog runs",
             "said": "A dog runs",
@@ -87,17 +89,17 @@ async def test_when_was_there_a_dog(tmp_path: Path) -> None:
         }
 
 
-async def test_times_are_seconds_or_as_on_a_clock(tmp_path: Path) -> None:
-    async with remembering(tmp_path) as client:
-        for begin in (NOON + 25, "2023-11-14T22:13:45Z", "2023-11-14T23:13:45%2B01:00"):
+async def test_times_are_seconds_or_rfc_3339(tmp_path: Path) -> None:
+    async with serving_history(tmp_path) as client:
+        for begin in (BASE_TIME + 25, "2023-11-14T22:13:45Z", "2023-11-14T23:13:45%2B01:00"):
             found = await get(client, f"search?feed=yard&from={begin}")
-            assert [span["from"] for span in found["spans"]] == [NOON + 30, NOON + 20]
-        found = await get(client, f"search?feed=yard&to={NOON + 20}")
-        assert [span["from"] for span in found["spans"]] == [NOON]
+            assert [span["from"] for span in found["spans"]] == [BASE_TIME + 30, BASE_TIME + 20]
+        found = await get(client, f"search?feed=yard&to={BASE_TIME + 20}")
+        assert [span["from"] for span in found["spans"]] == [BASE_TIME]
 
 
-async def test_pages_follow_one_another(tmp_path: Path) -> None:
-    async with remembering(tmp_path) as client:
+async def test_pages_are_consecutive(tmp_path: Path) -> None:
+    async with serving_history(tmp_path) as client:
         seen, query = [], ""
         while True:
             page = await get(client, f"search?limit=4{query}")
@@ -109,9 +111,9 @@ async def test_pages_follow_one_another(tmp_path: Path) -> None:
         assert seen == sorted(seen, reverse=True)
 
 
-async def test_the_timeline_counts_in_equal_parts(tmp_path: Path) -> None:
-    async with remembering(tmp_path) as client:
-        line = await get(client, f"timeline?q=dog&from={NOON}&to={NOON + 40}&buckets=4")
+async def test_the_timeline_has_buckets_of_equal_length(tmp_path: Path) -> None:
+    async with serving_history(tmp_path) as client:
+        line = await get(client, f"timeline?q=dog&from={BASE_TIME}&to={BASE_TIME + 40}&buckets=4")
 
         assert line["feeds"] == ["door", "yard"]
         assert [bucket["spans"] for bucket in line["buckets"]] == [2, 0, 0, 2]
@@ -139,10 +141,10 @@ async def test_the_timeline_counts_in_equal_parts(tmp_path: Path) -> None:
         "export?format=xml",
     ],
 )
-async def test_what_cannot_be_is_refused_with_the_reason(tmp_path: Path, path: str) -> None:
+async def test_an_invalid_query_is_refused_with_the_reason(tmp_path: Path, path: str) -> None:
     history = {"path": tmp_path / "history.sqlite"}
     async with (
-        serving(feeds={}, history=history) as client,
+        serve_feeds(feeds={}, history=history) as client,
         client.get(f"/api/history/{path}") as response,
     ):
         assert response.status == 400
@@ -159,9 +161,9 @@ async def exported(client: Client, query: str) -> tuple[str, str]:
 
 
 async def test_export_as_subtitles(tmp_path: Path) -> None:
-    async with remembering(tmp_path) as client:
+    async with serving_history(tmp_path) as client:
         kind, vtt = await exported(client, "format=vtt&feed=yard")
-        _, both = await exported(client, f"format=vtt&from={NOON - 60}")
+        _, both = await exported(client, f"format=vtt&from={BASE_TIME - 60}")
         srt_kind, srt = await exported(client, "format=srt&feed=yard")
 
     assert (kind, srt_kind) == ("text/vtt", "application/x-subrip")
@@ -169,18 +171,18 @@ async def test_export_as_subtitles(tmp_path: Path) -> None:
         "WEBVTT\n\nNOTE 00:00:00.000 is 2023-11-14T22:13:20.000+00:00\n"
         "\n00:00:00.000 --> 00:00:20.000\nA dog runs\n"
         "\n00:00:20.000 --> 00:00:30.000\n=SUM(A1), “a man”\n"
-        "\n00:00:30.000 --> 00:00:31.000\nNot sure. Perhaps: laptop\n"
+        "\n00:00:30.000 --> 00:00:31.000\nNot sure. Possibly: laptop\n"
     )
     assert "\n00:01:00.000 --> 00:01:20.000\nyard: A dog runs\n" in both
     assert srt == (
         "1\r\n00:00:00,000 --> 00:00:20,000\r\nA dog runs\r\n\r\n"
         "2\r\n00:00:20,000 --> 00:00:30,000\r\n=SUM(A1), “a man”\r\n\r\n"
-        "3\r\n00:00:30,000 --> 00:00:31,000\r\nNot sure. Perhaps: laptop\r\n\r\n"
+        "3\r\n00:00:30,000 --> 00:00:31,000\r\nNot sure. Possibly: laptop\r\n\r\n"
     )
 
 
-async def test_export_as_a_table_that_no_spreadsheet_takes_for_a_formula(tmp_path: Path) -> None:
-    async with remembering(tmp_path) as client:
+async def test_export_as_csv_without_formulas(tmp_path: Path) -> None:
+    async with serving_history(tmp_path) as client:
         _, text = await exported(client, "format=csv&feed=yard")
 
     assert text.count("\r\n") == 4 == text.count("\n")
@@ -190,50 +192,50 @@ async def test_export_as_a_table_that_no_spreadsheet_takes_for_a_formula(tmp_pat
     assert (rows[0]["tags"], rows[2]["guess"]) == ("dog 90%", "Two dogs")
 
 
-async def test_export_as_lines(tmp_path: Path) -> None:
-    async with remembering(tmp_path) as client:
+async def test_export_as_json_lines(tmp_path: Path) -> None:
+    async with serving_history(tmp_path) as client:
         _, text = await exported(client, "format=jsonl&feed=yard&q=dog")
 
     spans = [json.loads(line) for line in text.splitlines()]
-    assert [span["said"] for span in spans] == ["A dog runs", "Not sure. Perhaps: laptop"]
+    assert [span["said"] for span in spans] == ["A dog runs", "Not sure. Possibly: laptop"]
 
 
-async def test_half_an_export_does_not_pass_for_a_whole(
+async def test_a_failed_export_is_an_incomplete_response(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with remembering(tmp_path) as client:
+    async with serving_history(tmp_path) as client:
         assert client.app
-        whole = client.app[HISTORY].all
+        original = client.app[HISTORY].pages
 
-        async def half(wanted: Wanted) -> AsyncIterator[list[Span]]:
-            async for page in whole(wanted):
+        async def failing(query: HistoryQuery) -> AsyncIterator[list[Span]]:
+            async for page in original(query):
                 yield page
             raise HistoryError("the disk is gone")
 
-        monkeypatch.setattr(client.app[HISTORY], "all", half)
+        monkeypatch.setattr(client.app[HISTORY], "pages", failing)
         async with client.get("/api/history/export?format=jsonl") as response:
             with pytest.raises(ClientPayloadError):
                 await response.read()
 
 
-async def test_only_what_is_named_is_deleted(tmp_path: Path) -> None:
-    async with remembering(tmp_path) as client:
+async def test_only_the_selected_spans_are_deleted(tmp_path: Path) -> None:
+    async with serving_history(tmp_path) as client:
         for query in ("", "?all=false", "?all=true&feed=yard", "?everything=true"):
             async with client.delete(f"/api/history{query}") as response:
                 assert response.status == 400
-        async with client.delete(f"/api/history?feed=yard&to={NOON + 20}") as response:
+        async with client.delete(f"/api/history?feed=yard&to={BASE_TIME + 20}") as response:
             assert await response.json() == {"deleted": 1}
         left = await get(client, "search?feed=yard")
-        assert [span["from"] for span in left["spans"]] == [NOON + 30, NOON + 20]
+        assert [span["from"] for span in left["spans"]] == [BASE_TIME + 30, BASE_TIME + 20]
         async with client.delete("/api/history?all=true") as response:
             assert await response.json() == {"deleted": 5}
         assert (await get(client, "search"))["spans"] == []
 
 
-async def test_a_viewer_reads_and_does_not_delete(tmp_path: Path) -> None:
+async def test_a_viewer_may_read_but_not_delete(tmp_path: Path) -> None:
     viewer = {"Authorization": "Bearer viewer-viewer-viewer"}
     access = {"admin_token": "admin-admin-admin", "viewer_token": "viewer-viewer-viewer"}
-    async with remembering(tmp_path, access=access) as client:
+    async with serving_history(tmp_path, access=access) as client:
         async with client.get("/api/history/search", headers=viewer) as response:
             assert response.status == 200
         async with client.get("/api/history/search") as response:
@@ -242,7 +244,7 @@ async def test_a_viewer_reads_and_does_not_delete(tmp_path: Path) -> None:
             assert response.status == 403
 
 
-def test_a_server_whose_history_cannot_be_used_says_why_and_ends(tmp_path: Path) -> None:
+def test_the_server_exits_if_its_history_cannot_be_used(tmp_path: Path) -> None:
     path = tmp_path / "history.sqlite"
     path.write_bytes(b"no database at all" * 100)
     done = subprocess.run(
@@ -254,5 +256,5 @@ def test_a_server_whose_history_cannot_be_used_says_why_and_ends(tmp_path: Path)
         timeout=60,
     )
     assert done.returncode == 2
-    assert "history.sqlite is damaged or no history" in done.stderr
+    assert "history.sqlite is damaged or not a history" in done.stderr
     assert "Traceback" not in done.stderr

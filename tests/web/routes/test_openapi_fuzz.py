@@ -1,4 +1,4 @@
-"""Whatever the OpenAPI document allows, and what it does not, over real HTTP."""
+"""Fuzz test of valid and invalid requests generated from the OpenAPI document, over real HTTP."""
 
 import asyncio
 from pathlib import Path
@@ -18,8 +18,8 @@ from schemathesis.specs.openapi.checks import (
     unsupported_method,
 )
 
-from tests.support.events import event
-from tests.web.yard import serving
+from tests.support.captions import caption_event
+from tests.support.servers.feed_app import serve_feeds
 from web.keys import PUBLICATIONS
 
 _ENDLESS = r"/events$"
@@ -33,7 +33,7 @@ _CHECKS = [
     status_code_conformance,
     unsupported_method,
 ]
-_PLENTY = {
+_NO_LIMITS = {
     "requests_per_s": 1e6,
     "all_requests_per_s": 1e6,
     "body_bytes_per_s": 1e9,
@@ -43,12 +43,12 @@ _PLENTY = {
 
 @schemathesis.serializer("application/sdp", "application/trickle-ice-sdpfrag")
 def as_text(context: Any, value: Any) -> bytes:
-    """A body of plain text."""
+    """Serialize a body as plain text."""
     return str(value).encode(errors="replace")
 
 
 def bounded(case: Case[Any]) -> Case[Any]:
-    """Have the feed that there is be asked for now and then, and what has no end have one."""
+    """Use the existing feed for half of the requests, and keep responses finite."""
     if case.path_parameters and "feeds" in case.path and len(str(case)) % 2:
         case.path_parameters["name"] = "yard"
     if case.path.endswith("captions.jsonl"):
@@ -59,16 +59,16 @@ def bounded(case: Case[Any]) -> Case[Any]:
 
 
 def _can_be_wrong(operation: Any) -> bool:
-    """Whether there is anything to get wrong: OPTIONS are the same for whatever is named."""
+    """Whether the operation has invalid requests: OPTIONS gives the same response to any."""
     raw = operation.definition.raw
     takes = raw.get("parameters") or raw.get("requestBody")
     return bool(takes) and operation.method.upper() != "OPTIONS"
 
 
-def ask(url: str) -> int:
-    """Ask for everything; return how often."""
+def fuzz(url: str) -> int:
+    """Send requests to every operation; return their number."""
     schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
-    asked = 0
+    count = 0
     for result in schema.exclude(path_regex=_ENDLESS).get_all_operations():
         assert isinstance(result, Ok)
         operation = result.ok()
@@ -84,22 +84,24 @@ def ask(url: str) -> int:
             )
             @given(case=operation.as_strategy(generation_mode=mode))
             def test(case: Any) -> None:
-                nonlocal asked
+                nonlocal count
                 response = bounded(case).call()
-                asked += 1
+                count += 1
                 assert response.status_code != 500, response.text
                 case.validate_response(response, checks=_CHECKS)
 
             if mode is GenerationMode.POSITIVE or _can_be_wrong(operation):
                 test()
-    return asked
+    return count
 
 
 async def test_no_request_breaks_the_server_or_the_document(tmp_path: Path) -> None:
     history = {"path": tmp_path / "history.sqlite", "days": 36_500}
-    async with serving(history=history, limits=_PLENTY) as client:
+    async with serve_feeds(history=history, limits=_NO_LIMITS) as client:
         assert client.app
         for number in range(20):
-            client.app[PUBLICATIONS].captions.publish(event(f"Dog {number}", number, "yard"))
-        asked = await asyncio.to_thread(ask, str(client.make_url("")).rstrip("/"))
-    assert asked > 400
+            client.app[PUBLICATIONS].captions.publish(
+                caption_event(f"Dog {number}", number, "yard")
+            )
+        count = await asyncio.to_thread(fuzz, str(client.make_url("")).rstrip("/"))
+    assert count > 400

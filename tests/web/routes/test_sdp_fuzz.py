@@ -1,4 +1,4 @@
-"""Whatever is sent to the doors of WHIP and WHEP, no door breaks."""
+"""Fuzz test of SDP offers and fragments sent to WHIP and WHEP."""
 
 import logging
 import random
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from stream.feeds.settings import FeedSettings
 from stream.settings import StreamSettings
-from tests.support.captions import ScriptedCaptions, sure
+from tests.support.captions import ScriptedCaptions, confident_caption
 from tests.support.peer import Peer
 from web.app import create_app
 from web.keys import SESSIONS
@@ -53,7 +53,7 @@ async def client() -> AsyncIterator[Client]:
                 sessions=1000,
             ),
         ),
-        ScriptedCaptions(sure("A man")),
+        ScriptedCaptions(confident_caption("A man")),
     )
     async with TestClient(TestServer(app)) as client:
         yield client
@@ -69,7 +69,7 @@ async def offer() -> list[str]:
 
 
 def garble(lines: list[str], chance: random.Random, inserted: list[str]) -> str:
-    """Lose, add, move and cut lines."""
+    """Remove, insert and truncate lines."""
     kept = [line for line in lines if chance.random() > 0.02]
     for line in (*inserted, *chance.sample(ODD, chance.randrange(3))):
         kept.insert(chance.randrange(len(kept) + 1), line)
@@ -87,7 +87,7 @@ def garble(lines: list[str], chance: random.Random, inserted: list[str]) -> str:
     seed=st.integers(0, 2**32),
     inserted=st.lists(st.text(max_size=20), max_size=2),
 )
-async def test_whatever_is_sent_no_door_breaks(
+async def test_garbled_sdp_never_causes_a_server_error(
     client: Client,
     offer: list[str],
     caplog: pytest.LogCaptureFixture,
@@ -97,10 +97,10 @@ async def test_whatever_is_sent_no_door_breaks(
 ) -> None:
     chance = random.Random(seed)
     body = garble(offer, chance, inserted).encode(errors="replace")
-    begun = await client.post(path, data=body, headers={"Content-Type": "application/sdp"})
-    assert begun.status in (201, 400)
-    if begun.status == 201:
-        there = begun.headers["Location"]
+    started = await client.post(path, data=body, headers={"Content-Type": "application/sdp"})
+    assert started.status in (201, 400)
+    if started.status == 201:
+        there = started.headers["Location"]
         patch = {"Content-Type": "application/trickle-ice-sdpfrag", "If-Match": "*"}
         fragment = garble(offer, chance, inserted).encode(errors="replace")
         patched = await client.patch(there, data=fragment, headers=patch)

@@ -1,4 +1,4 @@
-"""Standard programs' doors: FFmpeg publishes by WHIP, players watch by WHEP."""
+"""WHIP and WHEP: FFmpeg publishes, players watch."""
 
 import asyncio
 import re
@@ -16,9 +16,9 @@ from aiortc import RTCSessionDescription
 
 from stream.ice.servers import IceSettings
 from stream.settings import StreamSettings
-from tests.support.captions import ScriptedCaptions, sure
+from tests.support.captions import ScriptedCaptions, confident_caption
 from tests.support.peer import Peer
-from tests.support.whip_encoder import encoder
+from tests.support.whip_encoder import whip_encoder
 from web.app import create_app
 from web.settings.sections import AccessSettings
 from web.settings.server import ServerSettings
@@ -37,7 +37,7 @@ async def serving(**settings: Any) -> AsyncIterator[Client]:
             access=AccessSettings(admin_token=ADMIN, viewer_token=VIEWER),
             stream=StreamSettings(**{"interval_s": 0.25, **settings}),
         ),
-        ScriptedCaptions(sure("A man rides a bicycle")),
+        ScriptedCaptions(confident_caption("A man rides a bicycle")),
     )
     async with TestClient(TestServer(app)) as client:
         yield client
@@ -58,7 +58,7 @@ async def post(client: Client, path: str, sdp: str, token: str = ADMIN) -> Clien
     return await client.post(path, data=sdp, headers=headers)
 
 
-async def begin(client: Client, peer: Peer, path: str, token: str = ADMIN) -> ClientResponse:
+async def start(client: Client, peer: Peer, path: str, token: str = ADMIN) -> ClientResponse:
     response = await post(client, path, (await peer.offer()).sdp, token)
     assert response.status == 201, await response.text()
     await peer.accept(RTCSessionDescription(await response.text(), "answer"))
@@ -72,7 +72,7 @@ async def feeds(client: Client) -> list[dict[str, Any]]:
 
 
 async def first_caption(client: Client) -> dict[str, Any]:
-    """Wait for the caption of the only feed."""
+    """Wait for the first caption of any feed."""
     async with asyncio.timeout(20):
         while True:
             for feed in await feeds(client):
@@ -91,42 +91,40 @@ async def test_ffmpeg_publishes_and_a_player_watches(
 ) -> None:
     url = str(client.make_url("/whip/street"))
     async with Peer(None, channel=False) as player:
-        async with encoder(url, ADMIN, footage, tmp_path):
+        async with whip_encoder(url, ADMIN, footage, tmp_path):
             caption = await first_caption(client)
             assert caption["text"] == "A man rides a bicycle"
             assert caption["frame"]["width"] == 320
 
-            await begin(client, player, "/whep/street", VIEWER)
-            await player.until(lambda: len(player.pictures) > 10)
-            first, last = player.pictures[0].to_ndarray(), player.pictures[-1].to_ndarray()
-            assert (player.pictures[-1].width, player.pictures[-1].height) == (320, 240)
-            # It moves, and carries the caption: white type on a dark band.
+            await start(client, player, "/whep/street", VIEWER)
+            await player.until(lambda: len(player.frames) > 10)
+            first, last = player.frames[0].to_ndarray(), player.frames[-1].to_ndarray()
+            assert (player.frames[-1].width, player.frames[-1].height) == (320, 240)
+            # The video moves, and shows the caption in white on a dark band.
             assert np.abs(first[:160].astype(int) - last[:160]).mean() > 2
             band = last[222:234]
             assert np.percentile(band, 99) > 180 and np.median(band) < 110
             assert [feed["viewers"] for feed in await feeds(client)] == [1]
-        # FFmpeg ends its session by DELETE.
+        # FFmpeg ends its session with DELETE.
         assert await feeds(client) == []
         await player.until(lambda: player.connection.connectionState == "closed")
 
 
-async def test_a_session_that_is_begun_has_an_address_and_is_ended_there(
-    client: Client, footage: Path
-) -> None:
+async def test_a_session_has_a_url_and_is_ended_there(client: Client, footage: Path) -> None:
     async with Peer(footage, channel=False) as source:
-        begun = await begin(client, source, "/whip/street")
-        assert begun.headers["Content-Type"] == SDP
-        assert re.fullmatch(r"/whip/street/[\w-]{20,}", begun.headers["Location"])
-        assert re.fullmatch(r'"[!#-~]+"', begun.headers["ETag"])
-        assert begun.headers["Accept-Patch"] == FRAGMENT
-        answer = await begun.text()
+        started = await start(client, source, "/whip/street")
+        assert started.headers["Content-Type"] == SDP
+        assert re.fullmatch(r"/whip/street/[\w-]{20,}", started.headers["Location"])
+        assert re.fullmatch(r'"[!#-~]+"', started.headers["ETag"])
+        assert started.headers["Accept-Patch"] == FRAGMENT
+        answer = await started.text()
         assert "a=candidate:" in answer and "a=recvonly" in answer
 
         assert await code(await post(client, "/whip/street", source_sdp(source))) == (
             409,
             "name-taken",
         )
-        there = begun.headers["Location"]
+        there = started.headers["Location"]
         elsewhere = there.replace("street", "garden"), there.replace("whip", "whep")
         for path in elsewhere:
             assert (await client.delete(path, headers=bearer(ADMIN))).status == 404
@@ -134,7 +132,7 @@ async def test_a_session_that_is_begun_has_an_address_and_is_ended_there(
         assert (await client.delete(there, headers=bearer(ADMIN))).status == 404
         assert await feeds(client) == []
     async with Peer(footage, channel=False) as again:
-        await begin(client, again, "/whip/street")
+        await start(client, again, "/whip/street")
 
 
 def source_sdp(peer: Peer) -> str:
@@ -142,7 +140,7 @@ def source_sdp(peer: Peer) -> str:
     return text
 
 
-async def test_who_publishes_is_an_admin_and_who_watches_shows_a_token(client: Client) -> None:
+async def test_publishing_requires_an_admin_and_watching_a_token(client: Client) -> None:
     async with Peer(None, channel=False) as peer:
         sdp = (await peer.offer()).sdp
     for path, token, expected in (
@@ -167,38 +165,40 @@ async def test_who_publishes_is_an_admin_and_who_watches_shows_a_token(client: C
         ("/whep/street", {}, "", (400, "no-offer")),
     ],
 )
-async def test_an_offer_that_cannot_be_answered_is_refused_with_a_reason(
+async def test_an_invalid_offer_is_refused_with_a_reason(
     client: Client, path: str, headers: dict[str, str], body: str | bytes, expected: tuple[int, str]
 ) -> None:
     sent = bearer(ADMIN, **{"Content-Type": SDP, **headers})
     assert await code(await client.post(path, data=body, headers=sent)) == expected
 
 
-async def test_an_encoder_is_told_which_codecs_there_are(client: Client, footage: Path) -> None:
+async def test_an_unsupported_codec_is_refused_with_the_supported_ones(
+    client: Client, footage: Path
+) -> None:
     async with Peer(footage, channel=False) as source:
         sdp = (await source.offer()).sdp.replace("VP8/90000", "AV1/90000")
         sdp = re.sub("profile-level-id=[0-9a-f]{6}", "profile-level-id=64001f", sdp)
         refused = await post(client, "/whip/street", sdp)
     assert await code(refused) == (400, "no-codec")
-    assert "H.264 in Baseline" in await refused.text()
+    assert "H.264 Baseline" in await refused.text()
 
 
-async def test_what_is_reserved_is_refused_and_what_can_be_done_is_told(client: Client) -> None:
+async def test_other_methods_get_405_and_options_lists_the_allowed_ones(client: Client) -> None:
     for method in ("GET", "HEAD", "PUT"):
         refused = await client.request(method, "/whip/street", headers=bearer(ADMIN))
         assert refused.status == 405
         assert refused.headers["Allow"] == "OPTIONS,POST"
     assert (await client.get("/whep/street/abc", headers=bearer(ADMIN))).status == 405
-    for door in ("/whip", "/whep"):
-        told = await client.options(f"{door}/street")
-        assert (told.status, told.headers["Accept-Post"]) == (204, SDP)
-        assert (await client.options(f"{door}/street/abc")).headers["Accept-Patch"] == FRAGMENT
+    for path in ("/whip", "/whep"):
+        options = await client.options(f"{path}/street")
+        assert (options.status, options.headers["Accept-Post"]) == (204, SDP)
+        assert (await client.options(f"{path}/street/abc")).headers["Accept-Patch"] == FRAGMENT
 
 
 async def test_a_page_of_another_site_may_watch_with_a_token(client: Client) -> None:
     origin = {"Origin": "https://player.example.org"}
-    asked = {**origin, "Access-Control-Request-Method": "POST"}
-    allowed = await client.options("/whep/street", headers=asked)
+    preflight = {**origin, "Access-Control-Request-Method": "POST"}
+    allowed = await client.options("/whep/street", headers=preflight)
     assert allowed.status == 204
     assert "POST" in allowed.headers["Access-Control-Allow-Methods"]
     async with Peer(None, channel=False) as peer:
@@ -209,11 +209,11 @@ async def test_a_page_of_another_site_may_watch_with_a_token(client: Client) -> 
     assert answered.headers["Access-Control-Allow-Origin"] == "*"
 
 
-async def test_a_full_server_asks_to_come_again(footage: Path) -> None:
+async def test_a_full_server_gives_503_with_retry_after(footage: Path) -> None:
     async with serving(sessions=1, viewers=1) as client, Peer(footage, channel=False) as source:
-        await begin(client, source, "/whip/street")
+        await start(client, source, "/whip/street")
         async with Peer(None, channel=False) as one, Peer(None, channel=False) as two:
-            await begin(client, one, "/whep/street", VIEWER)
+            await start(client, one, "/whep/street", VIEWER)
             refused = await post(client, "/whep/street", (await two.offer()).sdp)
             assert await code(refused) == (503, "server-full")
             assert int(refused.headers["Retry-After"]) > 0
@@ -222,36 +222,34 @@ async def test_a_full_server_asks_to_come_again(footage: Path) -> None:
 
 
 def fragment(sdp: str, *lines: str) -> str:
-    """A fragment for the connection of an offer."""
+    """An SDP fragment for the connection of an offer."""
     kept = re.findall(r"^a=(?:ice-ufrag|ice-pwd):.*$", sdp, re.M)[:2]
     mid = re.findall(r"^a=mid:.*$", sdp, re.M)[:1]
     return "\r\n".join([*map(str.strip, [*kept, "m=video 9 UDP/TLS/RTP/SAVPF 0", *mid]), *lines])
 
 
-async def test_candidates_may_come_later(client: Client, footage: Path) -> None:
-    """The client is told no address of the server: it is the server that must reach the client."""
+async def test_trickled_candidates_connect(client: Client, footage: Path) -> None:
+    """Only the client's candidates are known, so that the server has to reach the client."""
     async with Peer(footage, channel=False) as source:
         offer = (await source.offer()).sdp
         lines = offer.splitlines()
         late = [line for line in lines if line.startswith("a=candidate:")]
         bare = [line for line in lines if not line.startswith(("a=candidate:", "a=end-of-"))]
-        begun = await post(client, "/whip/street", "\r\n".join(bare) + "\r\n")
-        answer = re.sub(r"a=(candidate:|end-of-candidates).*\r\n", "", await begun.text())
+        started = await post(client, "/whip/street", "\r\n".join(bare) + "\r\n")
+        answer = re.sub(r"a=(candidate:|end-of-candidates).*\r\n", "", await started.text())
         await source.accept(RTCSessionDescription(answer, "answer"))
 
-        patch = bearer(ADMIN, **{"Content-Type": FRAGMENT, "If-Match": begun.headers["ETag"]})
-        there, body = begun.headers["Location"], fragment(offer, *late, "a=end-of-candidates")
+        patch = bearer(ADMIN, **{"Content-Type": FRAGMENT, "If-Match": started.headers["ETag"]})
+        there, body = started.headers["Location"], fragment(offer, *late, "a=end-of-candidates")
         assert (await client.patch(there, data=body, headers=patch)).status == 204
         await source.until(lambda: source.connection.connectionState == "connected")
         await first_caption(client)
 
 
-async def test_a_patch_that_does_not_fit_is_refused_with_a_reason(
-    client: Client, footage: Path
-) -> None:
+async def test_an_invalid_patch_is_refused_with_a_reason(client: Client, footage: Path) -> None:
     async with Peer(footage, channel=False) as source:
-        begun = await begin(client, source, "/whip/street")
-        offer, there, tag = source_sdp(source), begun.headers["Location"], begun.headers["ETag"]
+        started = await start(client, source, "/whip/street")
+        offer, there, tag = source_sdp(source), started.headers["Location"], started.headers["ETag"]
         candidate = "a=candidate:1 1 udp 1 127.0.0.1 {} typ host"
         many = [candidate.format(port) for port in range(2000, 2033)]
         restart = fragment(offer).replace("a=ice-ufrag:", "a=ice-ufrag:x")
@@ -275,21 +273,21 @@ async def test_a_patch_that_does_not_fit_is_refused_with_a_reason(
             assert taken.status == status
 
 
-async def test_ice_servers_are_told_before_and_with_the_answer(footage: Path) -> None:
+async def test_ice_servers_are_listed_before_and_with_the_answer(footage: Path) -> None:
     app = create_app(
         ServerSettings(
             ice=IceSettings(
                 turn=("turn:127.0.0.1:9?transport=tcp",), turn_username="me", turn_password="p"
             )
         ),
-        ScriptedCaptions(sure("A man")),
+        ScriptedCaptions(confident_caption("A man")),
     )
     async with TestClient(TestServer(app)) as client, Peer(footage, channel=False) as source:
-        told = await (await client.get("/api/ice")).json()
+        listed = await (await client.get("/api/ice")).json()
         urls = ["turn:127.0.0.1:9?transport=tcp"]
-        assert told == {"ice_servers": [{"urls": urls, "username": "me", "credential": "p"}]}
-        begun = await begin(client, source, "/whip/street")
-        assert begun.headers.getall("Link") == [
+        assert listed == {"ice_servers": [{"urls": urls, "username": "me", "credential": "p"}]}
+        started = await start(client, source, "/whip/street")
+        assert started.headers.getall("Link") == [
             f'<{urls[0]}>; rel="ice-server"; username="me"; credential="p"; '
             'credential-type="password"'
         ]

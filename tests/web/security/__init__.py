@@ -1,1 +1,1 @@
-"""Tests of web.security."""
+"""Tests of `web.security`."""

@@ -1,4 +1,4 @@
-"""The lock: tokens, cookies, roles, and how often a wrong token may be shown."""
+"""Access control: tokens, cookies, roles, and the limit of wrong tokens."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,7 +12,15 @@ from pydantic import ValidationError
 
 from web.errors import error_middleware
 from web.routes import login
-from web.security.access import ACCESS, ROLE, Access, Role, access_middleware, admin_only, public
+from web.security.access import (
+    ACCESS,
+    ROLE,
+    AccessControl,
+    Role,
+    access_middleware,
+    admin_only,
+    public,
+)
 from web.settings.sections import AccessSettings
 
 ADMIN, VIEWER = "a" * 20, "v" * 20
@@ -29,16 +37,16 @@ async def _watch(request: web.Request) -> web.Response:
 
 
 @public
-async def _anyone(request: web.Request) -> web.Response:
+async def _public(request: web.Request) -> web.Response:
     return web.Response(text="alive")
 
 
 @asynccontextmanager
 async def serving(**settings: Any) -> AsyncIterator[Client]:
     app = web.Application(middlewares=[error_middleware, access_middleware])
-    app[ACCESS] = Access(AccessSettings(**settings))
+    app[ACCESS] = AccessControl(AccessSettings(**settings))
     app.add_routes(login.routes())
-    app.add_routes([web.get("/admin", _administer), web.get("/", _watch), web.get("/x", _anyone)])
+    app.add_routes([web.get("/admin", _administer), web.get("/", _watch), web.get("/x", _public)])
     async with TestClient(TestServer(app)) as client:
         yield client
 
@@ -48,11 +56,11 @@ def bearer(token: str) -> dict[str, str]:
 
 
 async def statuses(client: Client, **headers: str) -> list[int]:
-    """Of what everyone, a viewer and an admin may reach."""
+    """The statuses of a public, a viewer's and an admin's route."""
     return [(await client.get(path, headers=headers)).status for path in ("/x", "/", "/admin")]
 
 
-async def test_each_role_reaches_what_it_may_and_no_more() -> None:
+async def test_each_role_reaches_its_routes_only() -> None:
     async with serving(admin_token=ADMIN, viewer_token=VIEWER) as client:
         assert await statuses(client) == [200, 401, 401]
         assert await statuses(client, **bearer("w" * 20)) == [200, 401, 401]
@@ -61,7 +69,7 @@ async def test_each_role_reaches_what_it_may_and_no_more() -> None:
         assert (await client.get("/nothing")).status == 404
 
 
-async def test_without_tokens_everyone_who_can_reach_it_may_everything() -> None:
+async def test_without_tokens_every_client_is_an_admin() -> None:
     async with serving() as client:
         assert await statuses(client) == [200, 200, 200]
         assert await (await client.get("/api/me")).json() == {"role": "admin", "tokens": False}
@@ -91,7 +99,7 @@ async def test_a_browser_logs_in_once_and_out_again() -> None:
         assert await statuses(client, Cookie=f"sightline={cookie.value}") == [200, 401, 401]
 
 
-async def test_a_token_that_is_changed_logs_out_who_came_by_it() -> None:
+async def test_a_changed_token_ends_its_logins() -> None:
     async with serving(admin_token=ADMIN, viewer_token=VIEWER) as client:
         await client.post("/login", json={"token": VIEWER})
         access = client.server.app[ACCESS]  # type: ignore[attr-defined]
@@ -101,19 +109,19 @@ async def test_a_token_that_is_changed_logs_out_who_came_by_it() -> None:
         assert await statuses(client) == [200, 401, 401]
 
 
-async def test_an_api_is_told_what_it_lacks_and_a_browser_is_led_to_the_log_in() -> None:
+async def test_a_program_gets_401_and_a_browser_is_redirected_to_the_login_page() -> None:
     async with serving(admin_token=ADMIN) as client:
-        async with client.get("/") as told:
-            assert (await told.json())["error"]["code"] == "no-token"
-            assert told.headers["WWW-Authenticate"].startswith("Bearer ")
+        async with client.get("/") as refused:
+            assert (await refused.json())["error"]["code"] == "no-token"
+            assert refused.headers["WWW-Authenticate"].startswith("Bearer ")
         page = {"Accept": "text/html,*/*;q=0.8"}
-        async with client.get("/", headers=page, allow_redirects=False) as led:
-            assert (led.status, led.headers["Location"]) == (303, "/login")
-        async with client.get("/admin?a=/b&c", headers=page, allow_redirects=False) as led:
-            assert led.headers["Location"] == "/login?next=/admin?a%3D/b%26c"
+        async with client.get("/", headers=page, allow_redirects=False) as redirect:
+            assert (redirect.status, redirect.headers["Location"]) == (303, "/login")
+        async with client.get("/admin?a=/b&c", headers=page, allow_redirects=False) as redirect:
+            assert redirect.headers["Location"] == "/login?next=/admin?a%3D/b%26c"
 
 
-async def test_who_guesses_is_made_to_wait() -> None:
+async def test_wrong_tokens_are_rate_limited() -> None:
     async with serving(admin_token=ADMIN) as client:
         guesses = [await client.post("/login", json={"token": f"{n:020}"}) for n in range(10)]
         assert {guess.status for guess in guesses} == {401}
@@ -124,12 +132,12 @@ async def test_who_guesses_is_made_to_wait() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"[", b"[]", b'{"token": 1}', b'"' + b"[" * 9000])
-async def test_a_log_in_that_is_none_is_refused(body: bytes) -> None:
+async def test_an_invalid_login_body_is_refused(body: bytes) -> None:
     async with serving(admin_token=ADMIN) as client:
         assert (await client.post("/login", data=body)).status == 400
 
 
-def test_a_token_comes_from_a_file(tmp_path: Path) -> None:
+def test_a_token_is_read_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text(f"{ADMIN}\n")
     settings = AccessSettings.model_validate({"admin_token_file": str(file)})
@@ -139,7 +147,7 @@ def test_a_token_comes_from_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "message"),
     [
         ({"admin_token": "short"}, "openssl rand"),
         ({"admin_token": "with a space in its middle"}, "without spaces"),
@@ -149,10 +157,12 @@ def test_a_token_comes_from_a_file(tmp_path: Path) -> None:
         ({"hosts": ["https://camera.example"]}, "without port"),
     ],
 )
-def test_wrong_tokens_are_told_without_showing_them(wrong: dict[str, Any], told: str) -> None:
+def test_invalid_tokens_are_reported_without_their_value(
+    wrong: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ValidationError) as refused:
         AccessSettings.model_validate(wrong)
 
-    (problem,) = refused.value.errors(include_input=False)
-    assert told in problem["msg"]
-    assert "a space in its middle" not in problem["msg"]
+    (error,) = refused.value.errors(include_input=False)
+    assert message in error["msg"]
+    assert "a space in its middle" not in error["msg"]

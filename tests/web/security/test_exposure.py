@@ -1,4 +1,4 @@
-"""A server that others can reach is not started without a lock, but by who says so."""
+"""A server that other machines can reach does not start without a token, unless open."""
 
 from typing import Any
 
@@ -22,21 +22,23 @@ TOKEN = "a" * 20
         {"access": {"hosts": ["camera.example"], "admin_token": TOKEN}},
     ],
 )
-def test_what_is_locked_may_start(settings: dict[str, Any]) -> None:
+def test_a_local_protected_or_open_server_may_start(settings: dict[str, Any]) -> None:
     check_exposure(ServerSettings.model_validate(settings))
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
-        ({"host": "0.0.0.0"}, "on 0.0.0.0 others can reach"),
-        ({"host": "192.0.2.1"}, "on 192.0.2.1 others can reach"),
-        ({"host": "::"}, "on :: others can reach"),
+        ({"host": "0.0.0.0"}, "can reach the server on 0.0.0.0"),
+        ({"host": "192.0.2.1"}, "can reach the server on 192.0.2.1"),
+        ({"host": "::"}, "can reach the server on ::"),
         ({"access": {"hosts": ["camera.example"]}}, "under the names in"),
     ],
 )
-def test_what_is_not_may_not_and_it_is_told_what_to_do(settings: dict[str, Any], told: str) -> None:
-    with pytest.raises(SettingsError, match=told) as refused:
+def test_an_exposed_server_without_a_token_is_refused_with_advice(
+    settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(SettingsError, match=message) as refused:
         check_exposure(ServerSettings.model_validate(settings))
 
     assert "openssl rand" in str(refused.value)

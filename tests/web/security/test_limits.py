@@ -1,4 +1,4 @@
-"""What is too much: requests, bytes, time, connections, and who is asked about it."""
+"""Limits of requests, body bytes, time and connections, and the addresses that they count."""
 
 import asyncio
 import time
@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from tests.web.served import Served, served
+from tests.support.servers.in_process_server import InProcessServer, in_process_server
 from web.app import MIDDLEWARES, install_middlewares
 from web.keys import SETTINGS
 from web.security.client_address import ADDRESS, AddressTable
@@ -40,7 +40,7 @@ async def serving(**limits: Any) -> AsyncIterator[Client]:
         yield client
 
 
-async def test_requests_beyond_the_rate_are_refused_and_say_when_to_come_again() -> None:
+async def test_requests_beyond_the_rate_get_429_with_retry_after() -> None:
     async with serving(requests_per_s=1) as client:
         statuses = [(await client.get("/")).status for _ in range(12)]
         assert statuses == [200] * 10 + [429] * 2
@@ -49,32 +49,32 @@ async def test_requests_beyond_the_rate_are_refused_and_say_when_to_come_again()
         assert (await refused.json())["error"]["code"] == "too-many-requests"
 
 
-async def test_all_together_may_ask_so_often() -> None:
+async def test_the_total_rate_is_limited() -> None:
     async with serving(all_requests_per_s=0.5) as client:
         statuses = [(await client.get("/")).status for _ in range(7)]
         assert statuses == [200] * 5 + [503] * 2
 
 
-async def test_bodies_are_bounded_one_by_one_and_together() -> None:
+async def test_bodies_are_limited_in_size_and_rate() -> None:
     async with serving(body_bytes_per_s=1000) as client:
         assert (await client.post("/", data=b"x" * 6000)).status == 413
         statuses = [(await client.post("/", data=b"x" * 4000)).status for _ in range(3)]
         assert statuses == [200, 200, 429]
 
 
-async def test_a_body_that_dawdles_is_given_up() -> None:
+async def test_a_slow_body_times_out() -> None:
     async with serving(body_s=1) as client:
         reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
         writer.write(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nx")
-        begun = time.monotonic()
+        start = time.monotonic()
         answer = await reader.read(12)
         assert answer == b"HTTP/1.1 408"
-        assert time.monotonic() - begun < 3
+        assert time.monotonic() - start < 3
         writer.close()
 
 
 @pytest.mark.parametrize(
-    ("proxies", "forwarded", "seen"),
+    ("proxies", "forwarded", "expected"),
     [
         ([], "9.9.9.9", "127.0.0.1"),
         (["127.0.0.1"], "9.9.9.9", "9.9.9.9"),
@@ -84,12 +84,12 @@ async def test_a_body_that_dawdles_is_given_up() -> None:
         (["127.0.0.1"], "", "127.0.0.1"),
     ],
 )
-async def test_only_proxies_that_are_known_are_believed(
-    proxies: list[str], forwarded: str, seen: str
+async def test_only_trusted_proxies_set_the_address(
+    proxies: list[str], forwarded: str, expected: str
 ) -> None:
     headers = {"X-Forwarded-For": forwarded}
     async with serving(proxies=proxies) as client, client.get("/", headers=headers) as response:
-        assert await response.text() == seen
+        assert await response.text() == expected
 
 
 def test_the_table_of_addresses_does_not_grow() -> None:
@@ -101,7 +101,7 @@ def test_the_table_of_addresses_does_not_grow() -> None:
     assert table["10.0.0.1"] == []
 
 
-def test_addresses_of_one_party_are_one() -> None:
+def test_addresses_of_one_network_share_an_entry() -> None:
     table: AddressTable[list[int]] = AddressTable(list, 10)
     table["fd00:0:0:1::1"].append(1)
     table["10.0.0.1"].append(2)
@@ -110,29 +110,29 @@ def test_addresses_of_one_party_are_one() -> None:
     assert table["::ffff:10.0.0.1"] == [2]
 
 
-async def connect(here: Served) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    return await asyncio.open_connection("127.0.0.1", here.port)
+async def connect(server: InProcessServer) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection("127.0.0.1", server.port)
 
 
-async def test_headers_that_dawdle_are_given_up(tmp_path: Path) -> None:
-    async with served(tmp_path, "[limits]\nheaders_s = 1\n") as here:
-        silent, slow = await connect(here), await connect(here)
+async def test_slow_headers_time_out(tmp_path: Path) -> None:
+    async with in_process_server(tmp_path, "[limits]\nheaders_s = 1\n") as server:
+        silent, slow = await connect(server), await connect(server)
         slow[1].write(b"GET / HTTP/1.1\r\nHost: localhost\r\n")
-        begun = time.monotonic()
-        while time.monotonic() - begun < 5 and not slow[0].at_eof():
+        start = time.monotonic()
+        while time.monotonic() - start < 5 and not slow[0].at_eof():
             slow[1].write(b"X: y\r\n")
             await asyncio.sleep(0.1)
-        assert time.monotonic() - begun < 4
+        assert time.monotonic() - start < 4
         assert await silent[0].read() == b""
         for _, writer in (silent, slow):
             writer.close()
 
 
-async def test_connections_of_an_address_are_bounded(tmp_path: Path) -> None:
-    async with served(tmp_path, "[limits]\nconnections = 3\n") as here:
+async def test_connections_per_address_are_limited(tmp_path: Path) -> None:
+    async with in_process_server(tmp_path, "[limits]\nconnections = 3\n") as server:
         await asyncio.sleep(0.1)
-        opened = [await connect(here) for _ in range(3)]
-        reader, writer = await connect(here)
+        opened = [await connect(server) for _ in range(3)]
+        reader, writer = await connect(server)
         refused = (await reader.read()).decode()
         assert refused.startswith("HTTP/1.1 429 ")
         assert "Retry-After: 5" in refused
@@ -141,7 +141,7 @@ async def test_connections_of_an_address_are_bounded(tmp_path: Path) -> None:
 
         opened.pop()[1].close()
         await asyncio.sleep(0.1)
-        reader, writer = await connect(here)
+        reader, writer = await connect(server)
         writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         assert (await reader.read()).startswith(b"HTTP/1.1 200 ")
         for _, each in (*opened, (reader, writer)):

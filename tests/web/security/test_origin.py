@@ -1,4 +1,4 @@
-"""Which hosts are answered to, and which pages may ask."""
+"""Checks of the Host header, and of requests by pages of other sites."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -29,7 +29,7 @@ async def serving(host: str = "127.0.0.1", **access: Any) -> AsyncIterator[Clien
     app = web.Application(middlewares=MIDDLEWARES)
     app[SETTINGS] = settings
     install_middlewares(app, settings)
-    for path in ("/", "/whep/door", "/whip/door"):
+    for path in ("/", "/whep/yard", "/whip/yard"):
         app.router.add_route("*", path, _answer)
     async with TestClient(TestServer(app)) as client:
         yield client
@@ -40,7 +40,7 @@ async def status(client: Client, path: str = "/", method: str = "GET", **headers
         return response.status
 
 
-async def test_on_the_loopback_only_its_names_are_answered_to() -> None:
+async def test_on_the_loopback_only_loopback_names_are_allowed() -> None:
     async with serving() as client:
         for host in ("localhost:4200", "127.0.0.1", "[::1]:4200", "sub.localhost"):
             assert await status(client, Host=host) == 200
@@ -48,7 +48,7 @@ async def test_on_the_loopback_only_its_names_are_answered_to() -> None:
             assert await status(client, Host=host) == 403
 
 
-async def test_elsewhere_addresses_and_names_that_are_known() -> None:
+async def test_on_other_addresses_ip_addresses_and_configured_names_are_allowed() -> None:
     async with serving("0.0.0.0", open=True, hosts=["Camera.example"]) as client:
         for host in ("192.168.1.7:4200", "[fd00::1]", "camera.example:4200", "localhost"):
             assert await status(client, Host=host) == 200
@@ -57,7 +57,7 @@ async def test_elsewhere_addresses_and_names_that_are_known() -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-async def test_pages_of_other_sites_may_not_ask(method: str) -> None:
+async def test_pages_of_other_sites_are_refused(method: str) -> None:
     async with serving() as client:
         for origin in ("https://elsewhere.example", "null", "http://127.0.0.1:1"):
             assert await status(client, method=method, Origin=origin) == 403
@@ -65,23 +65,23 @@ async def test_pages_of_other_sites_may_not_ask(method: str) -> None:
         assert await status(client, method=method, Origin=own) == 200
 
 
-async def test_pages_of_other_sites_may_lead_here_but_embed_nothing() -> None:
+async def test_other_sites_may_link_here_but_not_embed() -> None:
     async with serving() as client:
         for site in ("cross-site", "same-site"):
-            told = {"Sec-Fetch-Site": site}
-            assert await status(client, **told, **{"Sec-Fetch-Mode": "no-cors"}) == 403
-            assert await status(client, **told, **{"Sec-Fetch-Mode": "navigate"}) == 200
+            fetch = {"Sec-Fetch-Site": site}
+            assert await status(client, **fetch, **{"Sec-Fetch-Mode": "no-cors"}) == 403
+            assert await status(client, **fetch, **{"Sec-Fetch-Mode": "navigate"}) == 200
         assert await status(client, **{"Sec-Fetch-Site": "same-origin"}) == 200
 
 
 async def test_with_a_token_other_sites_may_use_whip_and_whep() -> None:
     async with serving(admin_token=TOKEN) as client:
-        asks = {"Access-Control-Request-Method": "POST", **ELSEWHERE}
-        async with client.options("/whep/door", headers=asks) as response:
+        preflight = {"Access-Control-Request-Method": "POST", **ELSEWHERE}
+        async with client.options("/whep/yard", headers=preflight) as response:
             assert response.status == 204
             assert response.headers["Access-Control-Allow-Origin"] == "*"
             assert "Authorization" in response.headers["Access-Control-Allow-Headers"]
-        async with client.post("/whep/door", headers={**BEARER, **ELSEWHERE}) as response:
+        async with client.post("/whep/yard", headers={**BEARER, **ELSEWHERE}) as response:
             assert response.status == 200
             assert response.headers["Access-Control-Allow-Origin"] == "*"
             assert "Location" in response.headers["Access-Control-Expose-Headers"]
@@ -91,13 +91,13 @@ async def test_with_a_token_other_sites_may_use_whip_and_whep() -> None:
             assert "Access-Control-Allow-Origin" not in response.headers
 
 
-async def test_a_cookie_does_nothing_for_another_site() -> None:
+async def test_a_cookie_is_ignored_for_another_site() -> None:
     async with serving(admin_token=TOKEN, open=True) as client:
         cookie = {"Cookie": "sightline=anything", **ELSEWHERE}
-        assert await status(client, "/whep/door", "POST", **cookie) == 401
+        assert await status(client, "/whep/yard", "POST", **cookie) == 401
 
 
-async def test_without_tokens_no_other_site_may_use_them() -> None:
+async def test_without_tokens_no_other_site_may_use_whip_and_whep() -> None:
     async with serving() as client:
-        assert await status(client, "/whep/door", "POST", **ELSEWHERE) == 403
-        assert await status(client, "/whep/door", "POST", **BEARER, **ELSEWHERE) == 403
+        assert await status(client, "/whep/yard", "POST", **ELSEWHERE) == 403
+        assert await status(client, "/whep/yard", "POST", **BEARER, **ELSEWHERE) == 403

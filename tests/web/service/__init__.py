@@ -1,1 +1,1 @@
-"""Tests of web.service."""
+"""Tests of `web.service`."""

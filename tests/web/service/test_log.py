@@ -1,4 +1,4 @@
-"""The log: one line each, what it is about, and no secret in any."""
+"""Log formats, context ids, and masking of secrets."""
 
 import json
 import logging
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from pydantic import BaseModel, SecretStr
 
-from stream.context import LOG_CONTEXT, log_as
+from stream.context import LOG_CONTEXT, bind_log_context
 from web.service.log import log_to_stderr, secrets_in
 from web.settings.sections import LogSettings
 
@@ -24,20 +24,20 @@ def _no_context() -> Iterator[None]:
     logging.root.setLevel(level)
 
 
-def test_a_line_says_what_it_is_about(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_line_has_the_ids_of_its_context(capsys: pytest.CaptureFixture[str]) -> None:
     log_to_stderr(LogSettings())
-    log_as(request="r1")
-    log_as(session="s1")
+    bind_log_context(request="r1")
+    bind_log_context(session="s1")
     logger.info("hello")
-    logger.debug("not told")
+    logger.debug("hidden")
 
     (line,) = capsys.readouterr().err.splitlines()
     assert line.endswith("INFO request=r1 session=s1 hello")
 
 
-def test_as_json_a_line_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:
+def test_as_json_each_line_is_an_object(capsys: pytest.CaptureFixture[str]) -> None:
     log_to_stderr(LogSettings(format="json", level="debug"))
-    log_as(feed="door")
+    bind_log_context(feed="door")
     logger.debug("a\nb", extra={"fields": {"ms": 1.5}})
     try:
         raise ValueError("broken\nin two")
@@ -54,7 +54,7 @@ def test_as_json_a_line_is_one_object(capsys: pytest.CaptureFixture[str]) -> Non
     assert "broken\nin two" in second["exception"]
 
 
-def test_nobody_can_write_a_line_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
+def test_line_breaks_are_escaped(capsys: pytest.CaptureFixture[str]) -> None:
     log_to_stderr(LogSettings())
     logger.warning("%s", "x\r\n2026-01-01 00:00:00 INFO forged")
 
@@ -62,7 +62,7 @@ def test_nobody_can_write_a_line_of_their_own(capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
-def test_no_secret_is_told(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_secrets_are_masked(form: str, capsys: pytest.CaptureFixture[str]) -> None:
     log_to_stderr(LogSettings.model_validate({"format": form}), {SECRET})
     logger.info("token %s", SECRET)
     logger.info("opening %s", "rtsp://user:pass%40word@camera/live?x=1")
@@ -72,11 +72,11 @@ def test_no_secret_is_told(form: str, capsys: pytest.CaptureFixture[str]) -> Non
     except OSError:
         logger.exception("failed")
 
-    told = capsys.readouterr().err
-    assert len(told) > 100
+    output = capsys.readouterr().err
+    assert len(output) > 100
     for secret in (SECRET, "pass%40word", "abcdefghijklmnop", "hidden-word"):
-        assert secret not in told
-    assert "rtsp://***@camera/live?x=1" in told
+        assert secret not in output
+    assert "rtsp://***@camera/live?x=1" in output
 
 
 def test_secrets_are_found_in_the_settings() -> None:

@@ -1,1 +1,1 @@
-"""Tests of web.settings."""
+"""Tests of `web.settings`."""

@@ -1,4 +1,4 @@
-"""Every setting is in SETTINGS.md, and nothing else is."""
+"""SETTINGS.md lists every setting and no other."""
 
 import re
 from collections.abc import Iterator
@@ -20,10 +20,10 @@ def tables() -> Iterator[tuple[str, type[BaseModel]]]:
             yield name, field.annotation
 
 
-def told() -> dict[str, set[str]]:
-    """The names in the first column of each part's table."""
-    parts = re.split(r"^## `\[(.+)\]`$", DOCUMENT, flags=re.M)
-    named = dict(zip(["", *parts[1::2]], parts[::2], strict=True))
+def documented() -> dict[str, set[str]]:
+    """The names in the first column of each section's table."""
+    sections = re.split(r"^## `\[(.+)\]`$", DOCUMENT, flags=re.M)
+    named = dict(zip(["", *sections[1::2]], sections[::2], strict=True))
     return {
         name: {
             key
@@ -34,7 +34,7 @@ def told() -> dict[str, set[str]]:
     }
 
 
-def test_every_setting_is_told_and_nothing_else() -> None:
+def test_every_setting_is_documented() -> None:
     known = {
         name: {
             key
@@ -44,4 +44,4 @@ def test_every_setting_is_told_and_nothing_else() -> None:
         for name, model in tables()
     }
 
-    assert told() == known
+    assert documented() == known

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from web.settings.errors import Position, line_of, toml_positions
+from web.settings.errors import KeyPath, find_line, key_lines
 
 TEXT = '''# A comment with [brackets] and 'quotes
 port = 4200  # and one after
@@ -32,7 +32,7 @@ url = '\\'
 
 
 @pytest.mark.parametrize(
-    ("place", "line"),
+    ("path", "line"),
     [
         (("port",), 2),
         (("title",), 4),
@@ -48,18 +48,18 @@ url = '\\'
         (("webhook", "url"), 21),
     ],
 )
-def test_finds_the_line_of_every_table_and_key(place: Position, line: int) -> None:
+def test_finds_the_line_of_every_table_and_key(path: KeyPath, line: int) -> None:
     tomllib.loads(TEXT)
 
-    assert toml_positions(TEXT)[place] == line
+    assert key_lines(TEXT)[path] == line
 
 
-def test_what_has_no_line_has_that_of_what_is_around_it() -> None:
-    found = toml_positions(TEXT)
+def test_a_key_without_a_line_has_that_of_its_table_or_key() -> None:
+    found = key_lines(TEXT)
 
-    assert line_of(found, ("feeds", "front door", "list", "2", "x")) == 14
-    assert line_of(found, ("stream", "missing")) == 8
-    assert line_of(found, ("host",)) is None
+    assert find_line(found, ("feeds", "front door", "list", "2", "x")) == 14
+    assert find_line(found, ("stream", "missing")) == 8
+    assert find_line(found, ("host",)) is None
 
 
 VALUES = st.one_of(
@@ -74,7 +74,7 @@ VALUES = st.one_of(
 @given(st.lists(st.tuples(st.booleans(), VALUES), max_size=8))
 def test_finds_every_key_of_any_file(statements: list[tuple[bool, str]]) -> None:
     lines, table = [""], ""
-    expected: dict[Position, int] = {}
+    expected: dict[KeyPath, int] = {}
     for number, (begins_table, value) in enumerate(statements):
         at = "\n".join(lines).count("\n") + 2
         if begins_table:
@@ -88,5 +88,5 @@ def test_finds_every_key_of_any_file(statements: list[tuple[bool, str]]) -> None
     text = "\n".join(lines)
     read: dict[str, Any] = tomllib.loads(text)
 
-    assert toml_positions(text) == expected
-    assert set(read) == {place[0] for place in expected}
+    assert key_lines(text) == expected
+    assert set(read) == {path[0] for path in expected}

@@ -1,1 +1,1 @@
-"""Tests of inference.explanations.methods."""
+"""Tests of `inference.explanations.methods`."""

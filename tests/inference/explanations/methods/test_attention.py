@@ -1,17 +1,17 @@
 import numpy as np
 import tensorflow as tf
 
+from inference.explanations.captioned_image import CaptionedImage
 from inference.explanations.methods import METHODS
-from inference.explanations.subject import Subject
 from inference.explanations.target import Target
 from inference.progress import finish
 
 ATTENTION = METHODS["attention"]
 
 
-def test_weights_are_the_decoders_and_sum_to_1(subject: Subject) -> None:
+def test_weights_are_the_decoders_and_sum_to_1(subject: CaptionedImage) -> None:
     decoder = subject.model.captioner.decoder
-    recital = decoder.recite(tf.constant(subject.grid[None]), tf.constant([[subject.words]]))
+    recital = decoder.teacher_force(tf.constant(subject.grid[None]), tf.constant([[subject.words]]))
     of_words = np.asarray(recital.attention)[0, 0].mean(axis=1).reshape(-1, 4, 4)
 
     for index, expected in enumerate(of_words):
@@ -22,5 +22,5 @@ def test_weights_are_the_decoders_and_sum_to_1(subject: Subject) -> None:
     np.testing.assert_allclose(values, of_words.mean(axis=0), atol=1e-5)
 
 
-def test_it_is_not_called_an_explanation() -> None:
+def test_its_title_says_that_it_is_not_an_explanation() -> None:
     assert "not an explanation" in ATTENTION.title

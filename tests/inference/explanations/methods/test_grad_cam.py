@@ -1,4 +1,4 @@
-"""Grad-CAM and its kin against tf-keras-vis and against a plain computation for each word."""
+"""Grad-CAM and its variants against tf-keras-vis and against automatic differentiation."""
 
 import numpy as np
 import pytest
@@ -6,14 +6,14 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tf_keras_vis.gradcam import Gradcam
 
+from inference.explanations.captioned_image import CaptionedImage
 from inference.explanations.methods import METHODS
-from inference.explanations.score import score
-from inference.explanations.subject import Subject
 from inference.explanations.target import Target
 from inference.progress import finish
-from models.calibration.tags import Tagger, kinds
+from models.calibration.tags import Tagger, tag_kinds
+from models.captioner.decoder import Memory
 from tests.inference.explanations.conftest import TAGS
-from tests.inference.explanations.plain import (
+from tests.support.oracle.autodiff_captioner import (
     DirectWordLogits,
     WordLogits,
     direct_logits,
@@ -24,19 +24,19 @@ from tests.inference.explanations.plain import (
 Array = NDArray[np.float32]
 
 
-def mapped(method: str, subject: Subject, target: Target) -> Array:
+def map_of(method: str, subject: CaptionedImage, target: Target) -> Array:
     return finish(METHODS[method].explain(subject, target)).values
 
 
-def close(given: Array, expected: Array) -> None:
-    """Equal but for what LiteRT computes otherwise than TensorFlow."""
+def assert_close(given: Array, expected: Array) -> None:
+    """Assert equality up to the differences between LiteRT and TensorFlow."""
     assert given.shape == expected.shape
     assert expected.max() > 0
     np.testing.assert_allclose(given, expected, atol=2e-3 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("method", ["gradcam", "gradcam-total"])
-def test_each_words_map_is_that_of_tf_keras_vis(subject: Subject, method: str) -> None:
+def test_each_words_map_is_that_of_tf_keras_vis(subject: CaptionedImage, method: str) -> None:
     decoder = subject.model.captioner.decoder
     layer = DirectWordLogits(subject) if method == "gradcam" else WordLogits(decoder, subject.words)
     gradcam = Gradcam(pixels_to_words(subject, layer), clone=False)
@@ -50,12 +50,12 @@ def test_each_words_map_is_that_of_tf_keras_vis(subject: Subject, method: str) -
             expand_cam=False,
             normalize_cam=False,
         )
-        close(mapped(method, subject, Target("word", index)), np.asarray(expected)[0])
+        assert_close(map_of(method, subject, Target("word", index)), np.asarray(expected)[0])
 
 
-def test_direct_and_total_differ_but_where_nothing_was_read_before(subject: Subject) -> None:
+def test_direct_and_total_maps_differ(subject: CaptionedImage) -> None:
     pairs = [
-        [mapped(method, subject, Target("word", index)) for method in ("gradcam", "gradcam-total")]
+        [map_of(method, subject, Target("word", index)) for method in ("gradcam", "gradcam-total")]
         for index in range(len(subject.words))
     ]
     for direct, total in pairs:
@@ -63,8 +63,8 @@ def test_direct_and_total_differ_but_where_nothing_was_read_before(subject: Subj
 
 
 @pytest.mark.parametrize("number", range(3))
-def test_direct_maps_are_those_of_a_tape_for_each_word(
-    subjects: list[Subject], number: int
+def test_direct_maps_equal_those_of_a_gradient_tape_for_each_word(
+    subjects: list[CaptionedImage], number: int
 ) -> None:
     subject = subjects[number]
     decoder, grid = subject.model.captioner.decoder, subject.grid
@@ -76,11 +76,13 @@ def test_direct_maps_are_those_of_a_tape_for_each_word(
         gradient = gradient_at_grid(subject, z)
         target = Target("word", index)
         gradcam = np.maximum(grid @ gradient.mean(axis=(0, 1)), 0)
-        close(mapped("gradcam", subject, target), gradcam)
-        close(mapped("hirescam", subject, target), np.maximum((grid * gradient).sum(axis=-1), 0))
+        assert_close(map_of("gradcam", subject, target), gradcam)
+        assert_close(
+            map_of("hirescam", subject, target), np.maximum((grid * gradient).sum(axis=-1), 0)
+        )
 
 
-def test_the_captions_map_is_of_the_sum_of_its_words_logits(subject: Subject) -> None:
+def test_the_captions_map_is_of_the_sum_of_its_words_logits(subject: CaptionedImage) -> None:
     decoder, grid = subject.model.captioner.decoder, subject.grid
 
     def z(grid: tf.Tensor) -> tf.Tensor:
@@ -88,11 +90,11 @@ def test_the_captions_map_is_of_the_sum_of_its_words_logits(subject: Subject) ->
         return sum(each[word] for each, word in zip(logits, subject.words, strict=True))
 
     alpha = gradient_at_grid(subject, z).mean(axis=(0, 1))
-    close(mapped("gradcam", subject, Target("caption")), np.maximum(grid @ alpha, 0))
+    assert_close(map_of("gradcam", subject, Target("caption")), np.maximum(grid @ alpha, 0))
 
 
 @pytest.mark.parametrize("method", ["gradcam", "gradcam-total", "hirescam"])
-def test_a_contrast_is_the_difference_of_two_words(subject: Subject, method: str) -> None:
+def test_a_contrast_is_the_difference_of_two_words(subject: CaptionedImage, method: str) -> None:
     decoder, grid = subject.model.captioner.decoder, subject.grid
     vocabulary = subject.model.captioner.vocabulary
     index = 1
@@ -113,10 +115,10 @@ def test_a_contrast_is_the_difference_of_two_words(subject: Subject, method: str
         else grid @ gradient.mean(axis=(0, 1))
     )
     target = Target("contrast", index, vocabulary.words[other])
-    close(mapped(method, subject, target), np.maximum(expected, 0))
+    assert_close(map_of(method, subject, target), np.maximum(expected, 0))
 
 
-def test_a_tags_map_is_of_its_log_odds(subject: Subject) -> None:
+def test_a_tags_map_is_of_its_log_odds(subject: CaptionedImage) -> None:
     tagger = Tagger(subject.model.captioner.classifier, TAGS)
     for index in (3, 40):
 
@@ -125,25 +127,83 @@ def test_a_tags_map_is_of_its_log_odds(subject: Subject) -> None:
 
         gradient = gradient_at_grid(subject, z)
         expected = subject.grid @ gradient.mean(axis=(0, 1))
-        given = mapped("gradcam", subject, Target("tag", text=kinds()[index].name))
+        given = map_of("gradcam", subject, Target("tag", text=tag_kinds()[index].name))
         np.testing.assert_allclose(given, np.maximum(expected, 0), atol=1e-3 * np.ptp(expected))
 
 
-def test_z_is_what_the_decoder_and_the_tagger_say(subjects: list[Subject]) -> None:
-    one, other = subjects[:2]
-    grids = np.stack([one.grid, other.grid])
-    decoder, vocabulary = one.model.captioner.decoder, one.model.captioner.vocabulary
-    logits = np.asarray(decoder((grids, tf.constant([[one.words], [one.words]]))))[:, 0]
-    ball = vocabulary.words.index("ball")
-    word = one.words[2]
-    rival = ball if word != ball else ball + 1
-    expected = {
-        Target("word", 2): logits[:, 2, word],
-        Target("contrast", 2, vocabulary.words[rival]): logits[:, 2, word] - logits[:, 2, rival],
-        Target("caption"): sum(logits[:, place, each] for place, each in enumerate(one.words)),
-        Target("tag", text=kinds()[9].name): np.asarray(
-            Tagger(one.model.captioner.classifier, TAGS).logits(grids)
-        )[:, 9],
-    }
-    for target, z in expected.items():
-        np.testing.assert_allclose(score(one, target).logits(grids), z, rtol=1e-4, atol=1e-4)
+def readcam_by_tape(
+    subject: CaptionedImage, index: int, word: int, other: int | None = None
+) -> NDArray[np.float32]:
+    """Compute a signed Read-CAM, [rows, columns], with the previous steps held constant."""
+    layer = DirectWordLogits(subject)
+    decoder = layer.decoder
+    grid = subject.grid.reshape(1, -1, subject.grid.shape[-1])
+    cells = tf.constant(np.asarray(decoder.project_norm(decoder.project(grid))))
+    heads = decoder.config.heads
+    with tf.GradientTape() as tape:
+        tape.watch(cells)
+        keys, values = (
+            tf.reshape(each, (1, grid.shape[1], heads, -1)) for each in (decoder.key(cells), cells)
+        )
+        memory = Memory(
+            keys=tf.transpose(keys, (0, 2, 3, 1)),
+            values=tf.transpose(values, (0, 2, 1, 3)),
+            mean=tf.reduce_mean(cells, axis=1),
+        )
+        before = tf.constant([[layer.before[index]]])
+        logits = decoder.step(before, layer.states[index], memory).logits[0, 0]
+        z = logits[word] - (logits[other] if other is not None else 0.0)
+    beta = tf.reduce_mean(tape.gradient(z, cells)[0], axis=0)
+    centred = cells[0] - tf.reduce_mean(cells[0], axis=0)
+    return blurred(np.asarray(tf.linalg.matvec(centred, beta)).reshape(subject.grid.shape[:2]))
+
+
+def blurred(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Blur by a Gaussian of one cell, cell by cell, without anything beyond the edges."""
+    places = np.indices(values.shape)
+    means = np.zeros_like(values)
+    for place in np.ndindex(values.shape):
+        squares = sum((line - at) ** 2 for line, at in zip(places, place, strict=True))
+        weights = np.exp(-squares / 2)
+        means[place] = (weights * values).sum() / weights.sum()
+    return means
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_readcam_of_each_word_equals_that_of_a_gradient_tape(
+    subjects: list[CaptionedImage], number: int
+) -> None:
+    subject = subjects[number]
+    for index, word in enumerate(subject.words):
+        expected = readcam_by_tape(subject, index, word)
+        given = map_of("readcam", subject, Target("word", index))
+        np.testing.assert_allclose(
+            given, np.maximum(expected, 0), atol=2e-3 * np.abs(expected).max()
+        )
+
+
+def test_readcam_of_a_contrast_is_the_difference_of_two_words(subject: CaptionedImage) -> None:
+    vocabulary = subject.model.captioner.vocabulary
+    word = subject.words[1]
+    other = next(each for each in range(4, len(vocabulary)) if each != word)
+
+    expected = readcam_by_tape(subject, 1, word, other)
+
+    given = map_of("readcam", subject, Target("contrast", 1, vocabulary.words[other]))
+    np.testing.assert_allclose(given, np.maximum(expected, 0), atol=2e-3 * np.abs(expected).max())
+
+
+def test_readcam_of_a_caption_is_of_the_sum_of_its_words(subject: CaptionedImage) -> None:
+    expected = sum(
+        readcam_by_tape(subject, index, word) for index, word in enumerate(subject.words)
+    )
+
+    given = map_of("readcam", subject, Target("caption"))
+    np.testing.assert_allclose(given, np.maximum(expected, 0), atol=2e-3 * np.abs(expected).max())
+
+
+def test_readcam_differs_from_gradcam(subject: CaptionedImage) -> None:
+    target = Target("word", 0)
+    one, other = map_of("readcam", subject, target), map_of("gradcam", subject, target)
+
+    assert np.abs(one / one.max() - other / other.max()).max() > 0.1

@@ -1,1 +1,1 @@
-"""Tests of stream.publishing.sinks."""
+"""Tests of `stream.publishing.sinks`."""

@@ -1,4 +1,4 @@
-"""mosquitto, a real MQTT broker, as a process that can be stopped and started again."""
+"""mosquitto, a real MQTT broker, as a process that can be stopped and restarted."""
 
 import socket
 import subprocess
@@ -12,10 +12,10 @@ USER, PASSWORD = "guard", "swordfish"
 
 
 class Broker:
-    """A broker on the loopback that asks for a password."""
+    """A broker on the loopback address that requires a password."""
 
     def __init__(self, folder: Path, certificate: tuple[Path, Path] | None = None) -> None:
-        """Prepare one; with a certificate and its key it speaks TLS only."""
+        """Prepare a broker; with a certificate and its key, it accepts only TLS."""
         self.port = unused_port()
         passwords = folder / "passwords"
         passwords.touch(0o600)
@@ -38,7 +38,7 @@ class Broker:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Run it until it listens."""
+        """Start the broker, and wait until it listens."""
         self._process = subprocess.Popen(
             [_PROGRAM, "-c", str(self._config)],
             stdout=subprocess.DEVNULL,
@@ -54,7 +54,7 @@ class Broker:
                 time.sleep(0.02)
 
     def stop(self) -> None:
-        """End it; what it retains lies in a file."""
+        """Stop the broker; retained messages persist in a file."""
         if self._process:
             self._process.terminate()
             self._process.wait(10)

@@ -1,4 +1,4 @@
-"""A program that webhooks are posted to, which answers as a test tells it to."""
+"""A webhook receiver with scripted responses."""
 
 import asyncio
 import hashlib
@@ -14,35 +14,35 @@ KEY = b"opensesame"
 
 
 class Receiver:
-    """Keeps what was posted."""
+    """Records posts, and verifies their signatures."""
 
     def __init__(self) -> None:
-        self.taken: list[dict[str, Any]] = []
-        """The captions that were taken."""
+        self.accepted: list[dict[str, Any]] = []
+        """The captions that were accepted."""
         self.posts: list[Mapping[str, str]] = []
-        """The headers of each post, taken or not."""
-        self.answers: list[web.Response | None] = []
-        """What to answer next instead of taking it; None for never."""
+        """The headers of each post, accepted or not."""
+        self.responses: list[web.Response | None] = []
+        """Responses to the next posts, instead of accepting them; None for no response."""
 
-    async def take(self, request: web.Request) -> web.Response:
-        """Take a caption whose signature is right."""
+    async def handle(self, request: web.Request) -> web.Response:
+        """Accept a caption if its signature is valid."""
         body = await request.read()
         self.posts.append(dict(request.headers))
-        if self.answers:
-            answer = self.answers.pop(0)
-            if answer is None:
+        if self.responses:
+            response = self.responses.pop(0)
+            if response is None:
                 await asyncio.sleep(60)
             else:
-                return answer
+                return response
         time, _, signature = request.headers["Sightline-Signature"].partition(",v1=")
         signed = hmac.new(KEY, time.removeprefix("t=").encode() + b"." + body, hashlib.sha256)
         if not hmac.compare_digest(signed.hexdigest(), signature):
             return web.Response(status=403)
-        self.taken.append((await request.json())["caption"])
+        self.accepted.append((await request.json())["caption"])
         return web.Response()
 
     async def until(self, condition: Callable[[], Any]) -> None:
-        """Wait until something is so."""
+        """Wait until a condition holds."""
         async with asyncio.timeout(10):
             while not condition():
                 await asyncio.sleep(0.01)
@@ -50,10 +50,10 @@ class Receiver:
 
 @asynccontextmanager
 async def receiving(port: int | None = None) -> AsyncIterator[tuple[Receiver, TestServer]]:
-    """Run a receiver."""
+    """Run a receiver on a port, or on any free one."""
     receiver, app = Receiver(), web.Application()
-    app.router.add_post("/hook", receiver.take)
-    app.router.add_post("/elsewhere", receiver.take)
+    app.router.add_post("/hook", receiver.handle)
+    app.router.add_post("/elsewhere", receiver.handle)
     server = TestServer(app, port=port)
     async with server:
         yield receiver, server

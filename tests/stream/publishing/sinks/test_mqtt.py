@@ -1,3 +1,5 @@
+"""MQTT with a real broker, and discovery by Home Assistant."""
+
 import asyncio
 import builtins
 import gc
@@ -14,18 +16,17 @@ import pytest
 
 from stream.captioned_stream import CaptionedStream, Signal, SignalState
 from stream.publishing.publications import Publications
-from stream.publishing.sinks.mqtt import Mqtt, MqttMissing
+from stream.publishing.sinks.mqtt import MqttNotInstalled, MqttSink
 from stream.publishing.sinks.settings import MqttSettings
-from stream.rate_limit import Pauses
+from stream.rate_limit import Backoff
 from tests.stream.publishing.sinks.broker import PASSWORD, USER, Broker
-from tests.support.captions import ScriptedCaptions, sure
-from tests.support.events import event
-from tests.support.live import surrounded
+from tests.support.captions import ScriptedCaptions, caption_event, confident_caption
+from tests.support.live_sessions import stream_context
 
-# A TLS handshake that fails leaves paho's socket to the garbage collector, which closes it.
+# After a failed TLS handshake, paho leaves its socket to be closed by the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 CONFIG = "homeassistant/sensor/sightline_yard/caption/config"
-DOG = sure("A dog runs", dog=0.9)
+DOG = confident_caption("A dog runs", dog=0.9)
 
 
 @pytest.fixture
@@ -38,19 +39,19 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
 
 
 class Subscriber:
-    """A program that knows the newest message of each topic."""
+    """An MQTT client that records the latest message of each topic."""
 
     def __init__(self) -> None:
         self.topics: dict[str, str] = {}
 
-    async def listen(self, client: aiomqtt.Client) -> None:
-        """Take what comes."""
+    async def receive(self, client: aiomqtt.Client) -> None:
+        """Record messages until cancelled."""
         async for message in client.messages:
             assert isinstance(message.payload, bytes)
             self.topics[str(message.topic)] = message.payload.decode()
 
     async def until(self, condition: Callable[[dict[str, str]], Any]) -> None:
-        """Wait until the newest messages are so."""
+        """Wait until the latest messages satisfy a condition."""
         async with asyncio.timeout(15):
             while not condition(self.topics):
                 await asyncio.sleep(0.02)
@@ -61,19 +62,21 @@ async def subscribed(broker: Broker) -> AsyncIterator[Subscriber]:
     subscriber = Subscriber()
     async with aiomqtt.Client("127.0.0.1", broker.port, username=USER, password=PASSWORD) as client:
         await client.subscribe("#", qos=1)
-        listening = asyncio.create_task(subscriber.listen(client))
+        receiving = asyncio.create_task(subscriber.receive(client))
         try:
             yield subscriber
         finally:
-            listening.cancel()
+            receiving.cancel()
 
 
 @asynccontextmanager
-async def sending(broker: Broker, **settings: Any) -> AsyncIterator[tuple[Mqtt, CaptionedStream]]:
-    given = {"host": "127.0.0.1", "port": broker.port, "user": USER, "password": PASSWORD}
-    mqtt = Mqtt(MqttSettings.model_validate({**given, **settings}), Pauses(0.05, 0.1))
-    async with surrounded(ScriptedCaptions(DOG)) as shared:
-        publications, stream = Publications(), CaptionedStream("yard", shared, title="Back yard")
+async def sending(
+    broker: Broker, **settings: Any
+) -> AsyncIterator[tuple[MqttSink, CaptionedStream]]:
+    required = {"host": "127.0.0.1", "port": broker.port, "user": USER, "password": PASSWORD}
+    mqtt = MqttSink(MqttSettings.model_validate({**required, **settings}), Backoff(0.05, 0.1))
+    async with stream_context(ScriptedCaptions(DOG)) as context:
+        publications, stream = Publications(), CaptionedStream("yard", context, title="Back yard")
         publications.add(stream)
         stream.signal = Signal(SignalState.LIVE)
         running = asyncio.create_task(mqtt.run(publications))
@@ -85,12 +88,12 @@ async def sending(broker: Broker, **settings: Any) -> AsyncIterator[tuple[Mqtt, 
         await stream.close()
 
 
-async def test_home_assistant_finds_a_sensor_that_says_what_the_feed_says(broker: Broker) -> None:
+async def test_home_assistant_discovers_a_sensor_with_the_caption(broker: Broker) -> None:
     async with subscribed(broker) as subscriber:
         async with sending(broker) as (mqtt, stream):
             await subscriber.until(lambda topics: CONFIG in topics)
             config = json.loads(subscriber.topics[CONFIG])
-            stream.captions.publish(event(DOG))
+            stream.captions.publish(caption_event(DOG))
             await subscriber.until(lambda topics: config["state_topic"] in topics)
 
             caption = json.loads(subscriber.topics[config["json_attributes_topic"]])
@@ -100,53 +103,53 @@ async def test_home_assistant_finds_a_sensor_that_says_what_the_feed_says(broker
             available = [each["topic"] for each in config["availability"]]
             assert [subscriber.topics[topic] for topic in available] == ["online", "online"]
 
-            stream.signal = Signal(SignalState.LOST, message="no picture")
+            stream.signal = Signal(SignalState.LOST, message="no video")
             await subscriber.until(lambda topics: topics[available[1]] == "offline")
-            stream.captions.publish(event(DOG, 1))
-            stream.captions.publish(event("A cat sits", 2))
+            stream.captions.publish(caption_event(DOG, 1))
+            stream.captions.publish(caption_event("A cat sits", 2))
             await subscriber.until(lambda topics: "cat" in topics[config["state_topic"]])
             assert mqtt.sent == 2
-        # The feed was taken away, and then the server stopped.
+        # The feed was removed, and then the server stopped.
         await subscriber.until(lambda topics: topics["sightline/status"] == "offline")
         assert subscriber.topics[CONFIG] == subscriber.topics["sightline/yard/caption"] == ""
 
 
-async def test_who_subscribes_later_has_the_newest_at_once(broker: Broker) -> None:
+async def test_the_latest_caption_is_retained_for_new_subscribers(broker: Broker) -> None:
     async with sending(broker, discovery="", topic="house/eyes") as (mqtt, stream):
         while not mqtt.sent:
-            stream.newest = event(DOG)
-            stream.captions.publish(stream.newest)
+            stream.latest_caption = caption_event(DOG)
+            stream.captions.publish(stream.latest_caption)
             await asyncio.sleep(0.02)
         async with subscribed(broker) as subscriber:
             await subscriber.until(lambda topics: len(topics) == 3)
             assert json.loads(subscriber.topics["house/eyes/yard/caption"])["text"] == "A dog runs"
 
 
-async def test_a_broker_that_was_away_is_told_how_it_is_now(broker: Broker) -> None:
+async def test_a_broker_that_restarts_receives_the_current_state(broker: Broker) -> None:
     async with sending(broker) as (mqtt, stream):
         while not mqtt.sent:
-            stream.captions.publish(event(DOG))
+            stream.captions.publish(caption_event(DOG))
             await asyncio.sleep(0.02)
         broker.stop()
-        # Sooner than a message that is not acknowledged would tell.
+        # Sooner than by the timeout of an unacknowledged message.
         async with asyncio.timeout(6):
             for number in range(10_000):
-                stream.newest = event(f"Picture {number}", number)
-                stream.captions.publish(stream.newest)
+                stream.latest_caption = caption_event(f"Frame {number}", number)
+                stream.captions.publish(stream.latest_caption)
                 await asyncio.sleep(0.02)
                 if mqtt.failed:
                     break
         broker.start()
         async with subscribed(broker) as subscriber:
             topic = "sightline/yard/caption"
-            await subscriber.until(lambda topics: f"Picture {number}" in topics.get(topic, ""))
+            await subscriber.until(lambda topics: f"Frame {number}" in topics.get(topic, ""))
             await subscriber.until(lambda topics: topics.get("sightline/status") == "online")
 
 
-async def test_the_broker_itself_says_when_the_server_has_vanished(broker: Broker) -> None:
+async def test_the_broker_publishes_the_will_when_the_server_is_killed(broker: Broker) -> None:
     async with subscribed(broker) as subscriber:
         server = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.stream.publishing.sinks.vanishing_server", str(broker.port)
+            sys.executable, "-m", "tests.stream.publishing.sinks.mqtt_process", str(broker.port)
         )
         await subscriber.until(lambda topics: topics.get("sightline/status") == "online")
         server.kill()
@@ -154,7 +157,7 @@ async def test_the_broker_itself_says_when_the_server_has_vanished(broker: Broke
         await server.wait()
 
 
-async def test_over_tls_the_brokers_certificate_is_checked(tmp_path: Path) -> None:
+async def test_with_tls_the_certificate_of_the_broker_is_verified(tmp_path: Path) -> None:
     certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
     make = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=broker"
     names = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate]
@@ -166,7 +169,7 @@ async def test_over_tls_the_brokers_certificate_is_checked(tmp_path: Path) -> No
         async with sending(broker, tls=True, tls_ca=certificate) as (mqtt, stream):
             async with asyncio.timeout(15):
                 while not mqtt.sent:
-                    stream.captions.publish(event(DOG))
+                    stream.captions.publish(caption_event(DOG))
                     await asyncio.sleep(0.02)
         async with sending(broker, tls=True) as (mqtt, _), asyncio.timeout(15):
             while not mqtt.failed:
@@ -176,21 +179,21 @@ async def test_over_tls_the_brokers_certificate_is_checked(tmp_path: Path) -> No
         broker.stop()
 
 
-async def test_a_wrong_password_is_told_without_it(
+async def test_a_wrong_password_is_logged_without_it(
     broker: Broker, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with sending(broker, password="plugh") as (mqtt, _):
         async with asyncio.timeout(15):
             while mqtt.failed < 3:
                 await asyncio.sleep(0.02)
-    told = [
+    messages = [
         each.getMessage() for each in caplog.records if each.name == "stream.publishing.sinks.mqtt"
     ]
-    assert len(told) == 1 and "ot authori" in told[0]
+    assert len(messages) == 1 and "ot authori" in messages[0]
     assert "plugh" not in caplog.text
 
 
-def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     real = builtins.__import__
 
     def without(name: str, *rest: Any) -> Any:
@@ -199,5 +202,5 @@ def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyP
         return real(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(MqttMissing, match="pip install"):
-        Mqtt(MqttSettings(host="broker"))
+    with pytest.raises(MqttNotInstalled, match="pip install"):
+        MqttSink(MqttSettings(host="broker"))

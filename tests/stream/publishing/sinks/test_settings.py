@@ -1,3 +1,5 @@
+"""Settings of the webhook and of MQTT."""
+
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,12 @@ from stream.publishing.sinks.settings import MqttSettings, WebhookSettings
         "http://localhost/hook",
     ],
 )
-def test_addresses_that_may_be_posted_to(url: str) -> None:
+def test_allowed_webhook_urls(url: str) -> None:
     assert WebhookSettings.model_validate({"url": url}).url
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "message"),
     [
         ("http://example.org/", "unencrypted"),
         ("http://192.168.1.7/", "unencrypted"),
@@ -34,60 +36,61 @@ def test_addresses_that_may_be_posted_to(url: str) -> None:
         ("https://host:port/", "https://"),
     ],
 )
-def test_addresses_that_may_not(url: str, told: str) -> None:
-    with pytest.raises(ValidationError, match=told) as caught:
+def test_forbidden_webhook_urls(url: str, message: str) -> None:
+    with pytest.raises(ValidationError, match=message) as caught:
         WebhookSettings.model_validate({"url": f"{url}?key=plugh"})
     assert "plugh" not in str(caught.value)
 
 
-def test_an_unencrypted_address_has_to_be_meant() -> None:
-    given = {"url": "http://192.168.1.7/", "insecure": True}
-    assert WebhookSettings.model_validate(given).url
+def test_an_unencrypted_url_can_be_allowed() -> None:
+    settings = {"url": "http://192.168.1.7/", "insecure": True}
+    assert WebhookSettings.model_validate(settings).url
 
 
-def test_a_secret_comes_from_a_file_and_is_told_to_nobody(tmp_path: Path) -> None:
+def test_a_secret_is_read_from_a_file_and_not_disclosed(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text("opensesame\n")
 
     settings = WebhookSettings.model_validate({"secret_file": file, "url": "https://h/opensesame"})
 
-    assert settings.key == b"opensesame"
+    assert settings.signing_key == b"opensesame"
     assert "opensesame" not in repr(settings)
 
 
 @pytest.mark.parametrize(
-    "given",
+    "settings",
     [
         {"secret": "a", "secret_file": "SECRET"},
         {"secret_file": "nowhere"},
         {"secret_file": "EMPTY"},
     ],
 )
-def test_secrets_that_cannot_be(given: dict[str, str], tmp_path: Path) -> None:
+def test_invalid_secrets_are_refused(settings: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "SECRET").write_text("a")
     (tmp_path / "EMPTY").write_text("\n")
-    if "secret_file" in given:
-        given = {**given, "secret_file": str(tmp_path / given["secret_file"])}
+    if "secret_file" in settings:
+        settings = {**settings, "secret_file": str(tmp_path / settings["secret_file"])}
     with pytest.raises(ValidationError):
-        WebhookSettings.model_validate(given)
+        WebhookSettings.model_validate(settings)
 
 
 @pytest.mark.parametrize(
-    "given",
+    "settings",
     [
         {"topic": "a/#"},
         {"topic": ""},
         {"topic": "/a"},
+        {"topic": "a/#", "discovery": ""},
         {"discovery": "home assistant"},
         {"password": "a"},
         {"tls_ca": "/a.pem"},
         {"port": 70_000},
     ],
 )
-def test_mqtt_that_cannot_be(given: dict[str, Any]) -> None:
+def test_invalid_mqtt_settings_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        MqttSettings.model_validate({"host": "broker", **given})
+        MqttSettings.model_validate({"host": "broker", **settings})
 
 
-def test_mqtt_needs_no_discovery() -> None:
+def test_discovery_can_be_turned_off() -> None:
     assert MqttSettings(host="broker", discovery="").discovery == ""

@@ -1,0 +1,1 @@
+"""The `discover` and `fit` commands of `python -m inference.concepts`."""

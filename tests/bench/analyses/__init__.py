@@ -1,0 +1,1 @@
+"""Benchmark of an adversarial analysis while captions are live."""

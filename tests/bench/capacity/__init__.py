@@ -1,0 +1,1 @@
+"""Benchmark of the number of sessions that one machine sustains."""

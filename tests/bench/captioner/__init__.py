@@ -1,0 +1,1 @@
+"""Benchmark of the captioner: encoder, beam search, and slower implementations as baselines."""

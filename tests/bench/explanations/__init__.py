@@ -1,0 +1,1 @@
+"""Benchmark of the maps that accompany a live caption: word maps and saliency."""

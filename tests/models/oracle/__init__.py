@@ -1,1 +1,0 @@
-"""Independent reckonings that the captioner is held against."""

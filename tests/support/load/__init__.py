@@ -1,0 +1,1 @@
+"""Clients that send video at a steady rate and measure what the server returns."""

@@ -1,0 +1,1 @@
+"""Independent implementations of the captioner, and stored outputs, to compare the product with."""

@@ -1,0 +1,136 @@
+"""Background services of the application: captioning, feeds, history and sinks.
+
+Each is an aiohttp cleanup context: it starts with the application and stops in reverse order.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from aiohttp import web
+
+from inference.engine import CaptionService, Engine
+from stream.context import StreamContext
+from stream.feeds import Feeds
+from stream.history import History
+from stream.publishing import Publications, RecentSpans
+from stream.publishing.sinks import MqttSink, WebhookSink
+from stream.webrtc import Sessions
+from web.keys import (
+    CAPTIONS,
+    ENGINE,
+    FEEDS,
+    HISTORY,
+    MQTT,
+    PUBLICATIONS,
+    RECENT,
+    SESSIONS,
+    SETTINGS,
+    STREAM_CONTEXT,
+    WEBHOOK,
+)
+from web.routes.subscribers import SUBSCRIBERS, Subscribers
+from web.settings import ServerSettings
+
+_RESTART_DELAY_S = 10.0
+
+logger = logging.getLogger(__name__)
+
+
+def install_services(
+    app: web.Application, settings: ServerSettings, captions: CaptionService | None
+) -> None:
+    """Add the services to an application; an engine of its own if `captions` is None.
+
+    Raises:
+        MqttNotInstalled: If MQTT is configured and aiomqtt is not installed.
+    """
+    if captions is None:
+        captions = app[ENGINE] = Engine(
+            settings.captioner, precision=settings.precision, standby=settings.keeps_standby
+        )
+        app.cleanup_ctx.append(_run_engine)
+    app[CAPTIONS] = captions
+    context = StreamContext.create(settings.stream, captions, settings.host, settings.ice)
+    publications = Publications()
+    app[STREAM_CONTEXT], app[PUBLICATIONS] = context, publications
+    app[SESSIONS] = Sessions(context, publications)
+    app[FEEDS] = Feeds(context, publications)
+    app[RECENT] = RecentSpans(publications)
+    app[SUBSCRIBERS] = Subscribers(settings.subscribers)
+    app.cleanup_ctx.append(_run_stream_context)
+    if settings.history.path:
+        app[HISTORY] = History(settings.history)
+        app.cleanup_ctx.append(_run_history)
+    if settings.webhook.url:
+        app[WEBHOOK] = WebhookSink(settings.webhook)
+    if settings.mqtt.host:
+        app[MQTT] = MqttSink(settings.mqtt)
+    app.cleanup_ctx.append(_run_sinks)
+    # Feeds start last, so that history and sinks get their first captions.
+    app.cleanup_ctx.append(_run_feeds)
+    app.on_shutdown.extend((_close_subscribers, _close_sessions))
+
+
+async def _run_engine(app: web.Application) -> AsyncIterator[None]:
+    app[ENGINE].start()
+    yield
+    await app[ENGINE].stop()
+
+
+async def _run_stream_context(app: web.Application) -> AsyncIterator[None]:
+    context = app[STREAM_CONTEXT]
+    monitor = asyncio.create_task(context.load.run(), name="load")
+    yield
+    monitor.cancel()
+    await context.close()
+
+
+async def _run_history(app: web.Application) -> AsyncIterator[None]:
+    """Store captions; raises `HistoryError` on startup if the file cannot be used."""
+    history, captions = app[HISTORY], app[PUBLICATIONS].captions
+    await history.open()
+    storing = asyncio.create_task(_restart_on_failure("history", lambda: history.record(captions)))
+    yield
+    storing.cancel()
+    await asyncio.wait({storing})
+    await history.close()
+
+
+async def _run_sinks(app: web.Application) -> AsyncIterator[None]:
+    publications = app[PUBLICATIONS]
+    tasks = []
+    if webhook := app.get(WEBHOOK):
+        sending = _restart_on_failure("webhook", lambda: webhook.run(publications.captions))
+        tasks.append(asyncio.create_task(sending))
+    if mqtt := app.get(MQTT):
+        sending = _restart_on_failure("mqtt", lambda: mqtt.run(publications))
+        tasks.append(asyncio.create_task(sending))
+    yield
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _run_feeds(app: web.Application) -> AsyncIterator[None]:
+    await app[FEEDS].reload(app[SETTINGS].feeds)
+    yield
+    await app[FEEDS].close()
+
+
+async def _close_subscribers(app: web.Application) -> None:
+    await app[SUBSCRIBERS].close()
+
+
+async def _close_sessions(app: web.Application) -> None:
+    await app[SESSIONS].close()
+
+
+async def _restart_on_failure(name: str, run: Callable[[], Awaitable[None]]) -> None:
+    """Run a service until cancelled; restart it after unexpected failures, which are logged."""
+    while True:
+        try:
+            await run()
+        except Exception:
+            logger.exception("%s failed; it restarts in %g s", name, _RESTART_DELAY_S)
+        await asyncio.sleep(_RESTART_DELAY_S)

@@ -1,0 +1,90 @@
+"""Operations on past captions."""
+
+from stream.history import EXPORT_FORMATS, MAX_BUCKETS, MAX_SPANS
+from web.openapi.operation import (
+    FEED,
+    TIME,
+    Json,
+    header,
+    json_response,
+    object_schema,
+    operation,
+    query_parameter,
+    ref,
+    text_response,
+)
+
+_TAG = "History"
+_TIME_FORMAT = "seconds since the Unix epoch, or RFC 3339, such as 2026-01-31T09:00:00Z"
+_FROM = query_parameter("from", f"Only captions that ended at or after: {_TIME_FORMAT}.", TIME)
+_TO = query_parameter("to", f"Only captions that began before: {_TIME_FORMAT}.", TIME)
+_Q = query_parameter(
+    "q",
+    "Words to find in captions, objects and guesses. All must occur, in any inflected form (dog "
+    "finds dogs); words in quotes must be adjacent. Words without content, such as those of a "
+    "question, are ignored.",
+    {"type": "string"},
+)
+
+
+def history_paths() -> dict[str, Json]:
+    """Return the operations by path; without a history all return 404, `history-off`."""
+    limit = {"type": "integer", "minimum": 1, "maximum": MAX_SPANS, "default": 50}
+    before = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
+    buckets = {"type": "integer", "minimum": 1, "maximum": MAX_BUCKETS, "default": 60}
+    filters = [_Q, FEED, _FROM, _TO]
+    return {
+        "/api/history/search": {
+            "get": operation(
+                _TAG,
+                "Search past captions",
+                {"200": json_response("The matching spans, latest first.", ref("Found"))},
+                parameters=[
+                    *filters,
+                    query_parameter("limit", "Maximum number of spans.", limit),
+                    query_parameter("before", "Only spans older than this id.", before),
+                ],
+                errors=["400", "404"],
+            )
+        },
+        "/api/history/timeline": {
+            "get": operation(
+                _TAG,
+                "Count past captions over time",
+                {"200": json_response("Buckets of equal length.", ref("Timeline"))},
+                description="Without `from` and `to`, from the first caption to the last.",
+                parameters=[*filters, query_parameter("buckets", "Number of buckets.", buckets)],
+                errors=["400", "404"],
+            )
+        },
+        "/api/history/export": {"get": _export(filters)},
+        "/api/history": {"delete": _delete()},
+    }
+
+
+def _export(filters: list[Json]) -> Json:
+    name = query_parameter("format", "File format.", {"enum": list(EXPORT_FORMATS)}, required=True)
+    types = [each.content_type for each in EXPORT_FORMATS.values()]
+    attachment = {"Content-Disposition": header("The file name.")}
+    return operation(
+        _TAG,
+        "Export past captions",
+        {"200": text_response("The file, oldest captions first.", *types, headers=attachment)},
+        description="Subtitle times count from `from` or, without it, from the first caption.",
+        parameters=[name, *filters],
+        errors=["400", "404"],
+    )
+
+
+def _delete() -> Json:
+    deleted = object_schema({"deleted": {"type": "integer", "minimum": 0}})
+    everything = {"enum": ["true", "false"], "default": "false"}
+    return operation(
+        _TAG,
+        "Delete past captions",
+        {"200": json_response("The number of spans deleted.", deleted)},
+        description="Pass a feed, a time range or both; or `all=true` and nothing else.",
+        parameters=[FEED, _FROM, _TO, query_parameter("all", "Delete everything.", everything)],
+        errors=["400", "404"],
+        role="admin",
+    )
