@@ -4,7 +4,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 PIP := $(PYTHON) -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test lint types bench soak fuzz train-setup clean
+.PHONY: run test lint types coverage bench soak fuzz train-setup gpu-setup clean
 
 run: $(VENV)/installed
 	@$(PYTHON) server.py $(if $(CONFIG),--config $(CONFIG))
@@ -12,18 +12,24 @@ run: $(VENV)/installed
 test: $(VENV)/installed-test peers lint types
 	$(PYTHON) -m pytest --numprocesses 3 --dist worksteal
 
-lint: $(VENV)/installed-test
+lint: $(VENV)/installed-test $(VENV)/installed-page-tools
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
+	$(VENV)/bin/lint-imports --no-logo
+	$(NPM) run --silent lint
 
 types: $(VENV)/installed-test
 	$(PYTHON) -m mypy
 	$(PYTHON) -m mypy server.py
 
+# Prints the coverage of the whole suite, child processes included.
+coverage: $(VENV)/installed-test peers
+	$(PYTHON) -m pytest --numprocesses 3 --dist worksteal --cov --cov-report term:skip-covered
+
 bench: $(VENV)/installed-test
 	$(PYTHON) -m tests.bench
 
-# A line that loses packets and stalls, an hour with viewers who come and go, 200 kills.
+# A lossy, stalling network link; one hour of feeds and viewers; 200 killed processes.
 soak: $(VENV)/installed-test peers
 	$(PYTHON) -m tests.network
 	$(PYTHON) -m tests.soak
@@ -34,6 +40,12 @@ fuzz: $(VENV)/installed-test
 train-setup: $(VENV)/bin/python pyproject.toml
 	$(PIP) install --editable '.[train]'
 
+# The CPU and the CUDA build of TensorFlow share their files, so the CUDA build is written last.
+gpu-setup: $(VENV)/installed
+	$(PIP) install --editable '.[gpu]'
+	$(PIP) uninstall --yes tensorflow-cpu
+	$(PIP) install --force-reinstall --no-deps 'tensorflow>=2.21,<2.22'
+
 $(VENV)/bin/python:
 	@for candidate in python3 python3.13 python3.12 python3.11; do \
 		if $$candidate -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; \
@@ -42,27 +54,33 @@ $(VENV)/bin/python:
 	if [ -z "$$found" ]; then \
 		echo 'Python 3.11, 3.12 or 3.13 is missing: apt-get install python3 python3-venv' >&2; exit 1; fi; \
 	if ! $$found -c 'import ensurepip' 2>/dev/null; then \
-		echo 'Python cannot make virtual environments: apt-get install python3-venv' >&2; exit 1; fi; \
+		echo 'Python cannot create virtual environments: apt-get install python3-venv' >&2; exit 1; fi; \
 	echo "Setting up $(VENV) with $$($$found --version) ..."; \
 	$$found -m venv $(VENV)
 
 $(VENV)/installed: $(VENV)/bin/python pyproject.toml
-	@echo 'Installing Sightline and what it needs (once, some minutes) ...'
+	@echo 'Installing Sightline (once, a few minutes) ...'
 	@$(PIP) install --editable .
 	@touch $@
 
 $(VENV)/installed-test: $(VENV)/installed
-	@echo 'Installing what the tests need (once) ...'
+	@echo 'Installing the test tools (once) ...'
 	@$(PIP) install --editable '.[test]'
 	@touch $@
 
-# What the tests run the product against, from the packages of Debian: Chromium (whose driver needs
-# libatomic), GStreamer's RTSP server, mosquitto (MQTT) and coturn (TURN).
+# Type checker and linters of the page's JavaScript and CSS; Node.js itself comes with pip.
+NPM := cd web && PATH="$(CURDIR)/$(VENV)/bin:$$PATH" npm
+$(VENV)/installed-page-tools: $(VENV)/installed-test web/package.json web/package-lock.json
+	@$(NPM) ci --silent --no-audit --no-fund
+	@touch $@
+
+# Debian packages that the tests run against: Chromium (its driver needs libatomic), GStreamer's RTSP
+# server, mosquitto (MQTT) and coturn (TURN).
 PACKAGES := chromium fonts-dejavu-core libatomic1 mosquitto coturn iproute2 python3-gi \
 	gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
 	gstreamer1.0-plugins-ugly
 
-# RUNLEVEL=1: nothing that is installed here is to be started as a service of the machine.
+# RUNLEVEL=1 keeps the installed packages from starting services.
 .PHONY: peers
 peers:
 	@missing=$$(for package in $(PACKAGES); do \
@@ -72,11 +90,11 @@ peers:
 		install="apt-get install --yes --no-install-recommends $$(echo $$missing)"; \
 		if [ "$$(id -u)" = 0 ]; then as=''; \
 		elif sudo -n true 2>/dev/null; then as='sudo'; \
-		else echo "The tests need packages of Debian: sudo $$install" >&2; exit 1; fi; \
-		echo 'Installing what the tests run against from the packages of Debian (once) ...'; \
+		else echo "The tests need Debian packages; run: sudo $$install" >&2; exit 1; fi; \
+		echo 'Installing Debian packages for the tests (once) ...'; \
 		$$as apt-get update --quiet=2 && \
 		$$as env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive $$install --quiet=2 >/dev/null; \
 	fi
 
 clean:
-	rm -rf $(VENV) *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) web/node_modules *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
