@@ -1,4 +1,4 @@
-"""Request ids, the log line of each HTTP request, and request metrics."""
+"""Request ids, log lines and metrics of HTTP requests, and the handling of malformed ones."""
 
 import logging
 import re

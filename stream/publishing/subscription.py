@@ -1,4 +1,7 @@
-"""Subscriptions to published streams: captions and signal changes, in order, for one reader."""
+"""Subscriptions to published streams, and the filter for captions that differ from the last one.
+
+A subscriber receives captions and signal changes in order.
+"""
 
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Sequence

@@ -1,4 +1,7 @@
-"""The OpenAPI document, assembled once."""
+"""The OpenAPI document, and the JSON schemas that it refers to.
+
+Schemas of captions derive from the schema of the data channel.
+"""
 
 import json
 from functools import cache
