@@ -21,6 +21,9 @@ _TICK_S = 0.25
 _LAG_SAMPLES = 20
 """The last 5 s."""
 
+_SUSPENDED_S = 5.0
+"""An event loop that stood still for this long did not run at all: the process was suspended."""
+
 _LATENESS_WINDOW_S = 15.0
 _MAX_LATENESS_SAMPLES = 2000
 _MIN_SAMPLES = 5
@@ -168,12 +171,23 @@ class LoadMonitor:
         """
         self._latenesses.append((monotonic(), age_s / max(interval_s, _MIN_ALLOWED_AGE_S)))
 
+    def restart(self) -> None:
+        """Return to the normal level and discard the measurements, as after a suspension."""
+        self._shedder = LoadShedder()
+        self._lags.clear()
+        self._latenesses.clear()
+
     async def run(self) -> None:
         """Measure the pressure and update the level until cancelled."""
         while True:
             due = monotonic() + _TICK_S
             await asyncio.sleep(_TICK_S)
-            self._lags.append(max(0.0, monotonic() - due))
+            lag_s = max(0.0, monotonic() - due)
+            if lag_s > _SUSPENDED_S:
+                logger.warning("the process stood still for %.0f s; load is measured anew", lag_s)
+                self.restart()
+                continue
+            self._lags.append(lag_s)
             before, pressure = self.level, self.pressure
             after = self._shedder.update(pressure, monotonic())
             if after is not before:

@@ -73,6 +73,23 @@ async def test_a_single_long_pause_is_no_load() -> None:
     assert not monitor.pressure.high
 
 
+async def test_after_a_suspension_the_load_is_measured_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    offset_s = 0.0
+    monkeypatch.setattr(load, "monotonic", lambda: time.monotonic() + offset_s)
+    monitor = LoadMonitor()
+    for _ in range(20):
+        monitor.count_caption(20.0, 2.0)
+    running = asyncio.create_task(monitor.run())
+    await asyncio.sleep(0.3)
+    assert monitor.pressure.high
+    offset_s = 6.0
+    await asyncio.sleep(0.3)
+    assert monitor.pressure == Pressure(0.0, 0.0)
+    running.cancel()
+
+
 def test_lateness_is_the_third_quartile_relative_to_the_interval() -> None:
     monitor = LoadMonitor()
     for _ in range(4):
