@@ -25,7 +25,7 @@ from web.security import (
     AllowedHosts,
     Limits,
     access_middleware,
-    add_cors_headers,
+    add_cross_origin_headers,
     body_middleware,
     limits_middleware,
     origin_middleware,
@@ -74,9 +74,9 @@ def install_middlewares(app: web.Application, settings: ServerSettings) -> None:
     """Add the state and the signal handlers of `MIDDLEWARES` to an application."""
     app[METRICS_REGISTRY] = CollectorRegistry()
     app[REQUEST_METRICS] = RequestMetrics(app[METRICS_REGISTRY])
-    app[ACCESS] = AccessControl(settings.access, secure=settings.https.enabled)
+    app[ACCESS] = AccessControl(settings.access)
     app[LIMITS] = Limits(settings.limits)
     app[ALLOWED_HOSTS] = AllowedHosts(settings)
     filter_malformed_request_log()
     install_expect_handler()
-    app.on_response_prepare.extend((add_cors_headers, add_request_id_header))
+    app.on_response_prepare.extend((add_cross_origin_headers, add_request_id_header))

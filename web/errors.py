@@ -1,5 +1,6 @@
 """Error responses: `{"error": {"code", "message"}}` with the matching HTTP status."""
 
+import errno
 import logging
 from collections.abc import Mapping
 
@@ -35,6 +36,9 @@ async def error_middleware(request: web.Request, handler: Handler) -> web.Stream
     except ClientConnectionResetError:
         # The client has disconnected; aiohttp closes the connection.
         raise
-    except Exception:
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            # A part of the path of an asset is longer than the file system allows.
+            return error_response(404, "not-found", "Not Found")
         logger.exception("%s %s failed", request.method, request.path)
         return error_response(500, "internal", "internal server error; see the server's log")

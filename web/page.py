@@ -5,6 +5,7 @@ from pathlib import Path
 from aiohttp import web
 
 from web.keys import SETTINGS
+from web.security import ALLOWED_HOSTS
 
 STATIC = Path(__file__).parent / "static"
 _POLICY = "; ".join(
@@ -18,13 +19,14 @@ _POLICY = "; ".join(
         "frame-src 'self'",
         "base-uri 'none'",
         "form-action 'none'",
-        "frame-ancestors 'none'",
+        "frame-ancestors ",
     ]
 )
 _VIEWS = {"wall": "wall.html", "history": "history.html"}
 """Pages that `/` serves when its query starts with this parameter."""
+_EMBEDDABLE_VIEW = "wall"
 _HEADERS = {
-    "Content-Security-Policy": _POLICY,
+    "Content-Security-Policy": f"{_POLICY}'none'",
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
@@ -52,4 +54,13 @@ async def security_headers(request: web.Request, response: web.StreamResponse) -
 
 async def _index(request: web.Request) -> web.FileResponse:
     view = next(iter(request.query), "")
-    return web.FileResponse(STATIC / _VIEWS.get(view, "index.html"))
+    headers = embedding_headers(request) if view == _EMBEDDABLE_VIEW else None
+    return web.FileResponse(STATIC / _VIEWS.get(view, "index.html"), headers=headers)
+
+
+def embedding_headers(request: web.Request) -> dict[str, str]:
+    """Return the headers of a page that the sites in `[access] embedders` may show in a frame."""
+    embedders = request.app[ALLOWED_HOSTS].embedders
+    if not embedders:
+        return {}
+    return {"Content-Security-Policy": f"{_POLICY}'self' {' '.join(embedders)}"}

@@ -14,6 +14,7 @@ import io
 import logging
 import re
 import tempfile
+from ipaddress import ip_network
 from pathlib import Path
 
 from aiohttp import web
@@ -50,6 +51,8 @@ def _settings(folder: str) -> ServerSettings:
                 sessions=_UNLIMITED,
                 headers_s=1,
                 body_s=1,
+                # So that X-Forwarded-... are used.
+                proxies=(ip_network("127.0.0.1"),),
             ),
         }
     )

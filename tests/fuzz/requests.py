@@ -12,7 +12,16 @@ _HEADERS = (
     *("Origin", "Cookie", "Authorization", "Content-Type", "Content-Encoding", "If-Match"),
     *("Accept", "Accept-Encoding", "Range", "Last-Event-ID", "X-Forwarded-For", "Referer"),
     *("Expect", "Upgrade", "Connection", "Transfer-Encoding", "Content-Length", "If-None-Match"),
+    *("X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Prefix", "Forwarded", "X-Request-ID"),
+    *("Sec-Fetch-Site", "Sec-Fetch-Mode", "Access-Control-Request-Method", "If-Modified-Since"),
+    *("If-Range", "Host"),
 )
+_ORIGINS = (
+    *("http://127.0.0.1", "http://localhost", "http://[", "http://[::1", "http://[v1.x]", "//"),
+    *("http://h:99999", "http://h:-1", "http://h:x", "http://a:1:2", "http://\u2100.com", "://"),
+    *("http://a\uff0fb", "http://user@127.0.0.1", "https://\xe9.example", "HTTP://LOCALHOST"),
+)
+"""Values of Origin and Referer; without their scheme, of Host and X-Forwarded-Host."""
 _VALUES = (
     *(
         "null",
@@ -33,8 +42,22 @@ _VALUES = (
         "*",
         "text/html",
     ),
+    *("https", "same-origin", "cross-site", "no-cors", "/captions", "/../x", "//evil", "POST"),
+    *(
+        "bytes=0-0,5-6",
+        "bytes=-",
+        "bytes=-0",
+        f"bytes={'9' * 30}-",
+        'sightline="\\777"',
+        "=;=",
+        "W/",
+    ),
+    *("Fri, 31 Dec 9999 23:59:59 -2359", "Thu, 01 Jan 1970 00:00:00 +9999", "::1%eth0, [::1]:x"),
 )
-_NAMES = ("hall", "nobody", "a" * 40, "A", "..", "%2e%2e", "%00", "", "-", "é", "hall/../hall")
+_NAMES = (
+    *("hall", "nobody", "a" * 40, "A", "..", "%2e%2e", "%00", "", "-", "é", "hall/../hall"),
+    *("%ff", "%ed%a0%80", "%zz", "%", "%2f", "%5c", "[", "|", "%D9%A3", "9" * 16),
+)
 _MAX_BODY_BYTES = 100_000
 
 
@@ -51,14 +74,14 @@ def mutated_request(rng: random.Random, routes: list[tuple[str, str]], offers: l
         method = rng.choice(_METHODS)
     target = _target(path, rng)
     body = _body(path, rng, offers) if method not in ("GET", "HEAD") or rng.random() < 0.1 else b""
-    headers = [("Host", "127.0.0.1" if rng.random() < 0.95 else rng.choice(STRANGE_TEXTS))]
+    host = "127.0.0.1" if rng.random() < 0.95 else rng.choice((*STRANGE_TEXTS, _host(rng)))
+    headers = [("Host", host)]
     if body or method not in ("GET", "HEAD"):
         length = len(body) if rng.random() < 0.95 else rng.choice((0, 5, 10**6, 10**20, -1))
         headers.append(("Content-Length", str(length)))
         headers.append(("Content-Type", _content_type(path, rng)))
     for _ in range(rng.choice((0, 0, 1, 1, 2, 50))):
-        value = rng.choice((rng.choice(_VALUES), rng.choice(STRANGE_TEXTS)))
-        headers.append((rng.choice(_HEADERS), value))
+        headers.append(_header(rng))
     version = "HTTP/1.1" if rng.random() < 0.97 else rng.choice(("HTTP/1.0", "HTTP/9", "", "X"))
     head = [f"{method} {target} {version}", *(f"{name}: {value}" for name, value in headers)]
     text = "\r\n".join([*head, "", ""])
@@ -67,7 +90,23 @@ def mutated_request(rng: random.Random, routes: list[tuple[str, str]], offers: l
     return text.encode(errors="surrogatepass") + body
 
 
+def _header(rng: random.Random) -> tuple[str, str]:
+    name = rng.choice(_HEADERS)
+    if rng.random() < 0.5:
+        if name in ("Origin", "Referer"):
+            return name, rng.choice(_ORIGINS)
+        if name in ("Host", "X-Forwarded-Host"):
+            return name, _host(rng)
+    return name, rng.choice((rng.choice(_VALUES), rng.choice(STRANGE_TEXTS)))
+
+
+def _host(rng: random.Random) -> str:
+    return rng.choice(_ORIGINS).rpartition("//")[2]
+
+
 def _target(path: str, rng: random.Random) -> str:
+    if path == "/static":
+        path += "/{file}"
     while "{" in path:
         before, _, rest = path.partition("{")
         after = rest.partition("}")[2]

@@ -39,6 +39,18 @@ async def test_a_malformed_request_gets_400_and_logs_no_traceback(
     assert not [record for record in caplog.records if record.levelno > logging.INFO]
 
 
+@pytest.mark.parametrize("target", ["/static/" + "a" * 300, f"/static/js/{'%C3%A9' * 200}/x"])
+async def test_an_asset_with_an_overlong_name_does_not_exist(
+    client: TestClient,  # type: ignore[type-arg]
+    caplog: pytest.LogCaptureFixture,
+    target: str,
+) -> None:
+    async with client.get(target) as response:
+        assert response.status == 404
+        assert (await response.json())["error"]["code"] == "not-found"
+    assert "Traceback" not in caplog.text
+
+
 @pytest.mark.parametrize("expected", [b"\xed\xa0\x80", b"200-ok"])
 async def test_an_unknown_expectation_gets_417(
     client: TestClient,  # type: ignore[type-arg]

@@ -161,9 +161,11 @@ _DESCRIPTION = (
 @cache
 def document() -> Json:
     """Return the document; callers must not modify it."""
-    cookie = {"type": "apiKey", "in": "cookie", "name": "sightline"}
+    cookie = {"type": "apiKey", "in": "cookie", "name": "sightline-ID"}
     return {
         "openapi": "3.1.0",
+        # Relative to the document, since a reverse proxy may add a prefix.
+        "servers": [{"url": "."}],
         "info": {"title": "Sightline", "version": "1", "description": _DESCRIPTION},
         "tags": [{"name": name, "description": about} for name, about in _TAGS.items()],
         "paths": {**feed_paths(), **history_paths(), **webrtc_paths(), **server_paths()},
@@ -173,7 +175,8 @@ def document() -> Json:
                 "token": {"type": "http", "scheme": "bearer"},
                 "cookie": {
                     **cookie,
-                    "description": "Set by `/login`; prefixed with `__Host-` over HTTPS.",
+                    "description": "Set by `/login`. ID differs by server; over HTTPS the name "
+                    "starts with `__Host-` or, under a path prefix, `__Secure-`.",
                 },
             },
         },

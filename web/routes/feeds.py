@@ -9,6 +9,7 @@ from stream.captioning import FrameNotFound, feed_caption_json
 from stream.publishing import NoSuchStream
 from web.errors import error_response
 from web.keys import FEEDS, HISTORY, PUBLICATIONS
+from web.security import embeddable, public_url_of
 
 NAME = r"{name:[a-z0-9][a-z0-9_-]{0,39}}"
 """The path variable of a feed's name."""
@@ -41,7 +42,7 @@ def no_such_feed_response(error: NoSuchStream) -> web.Response:
 
 async def _list_feeds(request: web.Request) -> web.Response:
     streams = request.app[PUBLICATIONS].all()
-    body = {"feeds": [_to_json(request.app, stream) for stream in streams]}
+    body = {"feeds": [_to_json(request, stream) for stream in streams]}
     return web.json_response(body, headers=_HEADERS)
 
 
@@ -50,9 +51,10 @@ async def _get_feed(request: web.Request) -> web.Response:
         stream = find_feed(request)
     except NoSuchStream as error:
         return no_such_feed_response(error)
-    return web.json_response(_to_json(request.app, stream), headers=_HEADERS)
+    return web.json_response(_to_json(request, stream), headers=_HEADERS)
 
 
+@embeddable
 async def _get_frame(request: web.Request) -> web.Response:
     try:
         jpeg = await find_feed(request).frames.newest().jpeg()
@@ -63,8 +65,9 @@ async def _get_frame(request: web.Request) -> web.Response:
     return web.Response(body=jpeg, content_type="image/jpeg", headers=_HEADERS)
 
 
-def _to_json(app: web.Application, stream: CaptionedStream) -> dict[str, Any]:
-    path = f"/api/feeds/{stream.name}"
+def _to_json(request: web.Request, stream: CaptionedStream) -> dict[str, Any]:
+    app, prefix = request.app, public_url_of(request).prefix
+    path = f"{prefix}/api/feeds/{stream.name}"
     caption = stream.latest_caption
     return {
         "name": stream.name,
@@ -80,7 +83,7 @@ def _to_json(app: web.Application, stream: CaptionedStream) -> dict[str, Any]:
             "events": f"{path}/events",
             "captions": f"{path}/captions.jsonl",
             "subtitles": f"{path}/captions.vtt",
-            "whep": f"/whep/{stream.name}",
+            "whep": f"{prefix}/whep/{stream.name}",
             "picture": f"{path}/picture",
         },
     }

@@ -5,7 +5,7 @@ import json
 from aiohttp import web
 
 from web.errors import error_response
-from web.page import STATIC
+from web.page import STATIC, embedding_headers
 from web.security import ACCESS, ROLE, TooManyFailures, public, too_many_failures_response
 
 _PAGE = STATIC / "login.html"
@@ -24,7 +24,8 @@ def routes() -> list[web.AbstractRouteDef]:
 
 @public
 async def _page(request: web.Request) -> web.FileResponse:
-    return web.FileResponse(_PAGE)
+    # A browser that shows the wall in a frame is redirected here within the frame.
+    return web.FileResponse(_PAGE, headers=embedding_headers(request))
 
 
 @public

@@ -23,7 +23,7 @@ from stream.webrtc import InputKind, Offer, Session, SessionGone
 from web.errors import error_response
 from web.keys import SESSIONS, SETTINGS
 from web.routes.admission import ADMISSION_ERRORS, admission_error_response, admit
-from web.security import admin_only, public
+from web.security import admin_only, public, public_url_of
 
 _SDP = "application/sdp"
 _FRAGMENT = "application/trickle-ice-sdpfrag"
@@ -125,7 +125,7 @@ async def _start_session(request: web.Request, source: InputKind) -> web.Respons
     headers = {
         # Without a charset, which some clients reject.
         "Content-Type": _SDP,
-        "Location": f"{request.path}/{session}",
+        "Location": f"{public_url_of(request).prefix}{request.path}/{session}",
         "ETag": _etag(session),
         "Accept-Patch": _FRAGMENT,
     }

@@ -34,7 +34,14 @@ from web.security.limits import (
     limit_exceeded_response,
     limits_middleware,
 )
-from web.security.origin import ALLOWED_HOSTS, AllowedHosts, add_cors_headers, origin_middleware
+from web.security.origin import (
+    ALLOWED_HOSTS,
+    AllowedHosts,
+    add_cross_origin_headers,
+    embeddable,
+    origin_middleware,
+)
+from web.security.public_url import public_url_of
 
 __all__ = [
     "ACCESS",
@@ -52,7 +59,7 @@ __all__ = [
     "Role",
     "TooManyFailures",
     "access_middleware",
-    "add_cors_headers",
+    "add_cross_origin_headers",
     "address_of",
     "admin_only",
     "body_middleware",
@@ -60,6 +67,7 @@ __all__ = [
     "check_exposure",
     "client_network",
     "create_server_context",
+    "embeddable",
     "is_within",
     "limit_exceeded_response",
     "limits_middleware",
@@ -67,6 +75,7 @@ __all__ = [
     "obtain_certificate",
     "origin_middleware",
     "public",
+    "public_url_of",
     "too_many_failures_response",
     "warn_if_world_readable",
 ]

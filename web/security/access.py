@@ -3,13 +3,14 @@
 import hmac
 import math
 import secrets
+import socket
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from hashlib import sha256
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
 from aiohttp import web
@@ -18,6 +19,7 @@ from aiohttp.typedefs import Handler
 from stream.rate_limit import RateLimit
 from web.errors import error_response
 from web.security.client_address import AddressTable, address_of
+from web.security.public_url import public_url_of
 from web.settings import AccessSettings
 
 AnyHandler = TypeVar("AnyHandler", bound=Callable[..., Awaitable[web.StreamResponse]])
@@ -30,6 +32,7 @@ _FAILURES_BURST = 10
 _MAX_ADDRESSES = 10_000
 _MAX_LOGINS = 1000
 _ID_BYTES = 32
+_SERVER_DIGITS = 8
 
 
 class Role(IntEnum):
@@ -48,6 +51,10 @@ class Role(IntEnum):
 
 ROLE: web.RequestKey[Role | None] = web.RequestKey("role", Role | None)  # type: ignore[arg-type]
 """The client's role, set on each request by `access_middleware`."""
+
+CROSS_ORIGIN = web.RequestKey("cross origin", bool)
+"""Set by `origin_middleware` if a page of another site sent the request: it needs a valid token,
+and a cookie or an open server do not count."""
 
 ANALYSIS_ROLE = Role.ADMIN
 """Required for analyses, since each occupies the captioner for about a minute."""
@@ -77,21 +84,13 @@ class TooManyFailures(Exception):
 class AccessControl:
     """Determines the role of a request from its token or its login cookie."""
 
-    def __init__(self, settings: AccessSettings, *, secure: bool = False) -> None:
-        """Start without logins.
-
-        Args:
-            settings: The tokens and who may do what without one.
-            secure: Whether the server uses HTTPS, so that the cookie is restricted to it.
-        """
-        self._secure = secure
-        # Browsers accept a cookie with this prefix over HTTPS only, and only from the host itself
-        # (RFC 6265bis, section 4.1.3.2).
-        self.cookie = "__Host-sightline" if secure else "sightline"
+    def __init__(self, settings: AccessSettings) -> None:
+        """Start without logins."""
         self._logins = Logins()
-        self._failures = AddressTable(
-            lambda: RateLimit(_FAILURES_PER_S, burst=_FAILURES_BURST), _MAX_ADDRESSES
-        )
+        self._failures = _failure_table()
+        # Pages of other sites can make a browser send wrong tokens. They must not lock out the
+        # people at its address.
+        self._cross_origin_failures = _failure_table()
         self.configure(settings)
 
     def configure(self, settings: AccessSettings) -> None:
@@ -123,8 +122,10 @@ class AccessControl:
         """
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if self.has_tokens and scheme.lower() == "bearer":
-            return self._check_token(token.strip(), address_of(request))
-        login_id = request.cookies.get(self.cookie)
+            return self._check_token(token.strip(), request)
+        if request.get(CROSS_ORIGIN):
+            return None
+        login_id = request.cookies.get(_Cookie.of(request).name)
         digest = self._logins.find(login_id) if login_id else None
         return (self._roles.get(digest) if digest else None) or self.anonymous_role
 
@@ -134,28 +135,35 @@ class AccessControl:
         Raises:
             TooManyFailures: If the address has sent too many wrong tokens.
         """
-        role = self._check_token(token, address_of(request))
+        role = self._check_token(token, request)
         if role is not None:
-            lifetime_s = int(self._settings.login_s)
+            lifetime_s, cookie = int(self._settings.login_s), _Cookie.of(request)
             response.set_cookie(
-                self.cookie,
+                cookie.name,
                 self._logins.add(_digest(token), lifetime_s),
                 max_age=lifetime_s,
+                path=cookie.path,
                 httponly=True,
                 samesite="Strict",
-                secure=self._secure,
+                secure=cookie.secure,
             )
         return role
 
     def log_out(self, request: web.Request, response: web.StreamResponse) -> None:
         """Invalidate the login and delete the browser's cookie."""
-        self._logins.remove(request.cookies.get(self.cookie, ""))
+        cookie = _Cookie.of(request)
+        self._logins.remove(request.cookies.get(cookie.name, ""))
         response.del_cookie(
-            self.cookie, httponly=True, samesite="Strict", secure=self._secure or None
+            cookie.name,
+            path=cookie.path,
+            httponly=True,
+            samesite="Strict",
+            secure=cookie.secure or None,
         )
 
-    def _check_token(self, token: str, address: str) -> Role | None:
-        failures = self._failures[address]
+    def _check_token(self, token: str, request: web.Request) -> Role | None:
+        table = self._cross_origin_failures if request.get(CROSS_ORIGIN) else self._failures
+        failures = table[address_of(request)]
         if not failures.remaining():
             raise TooManyFailures
         given, found = _digest(token), None
@@ -166,6 +174,10 @@ class AccessControl:
         if found is None:
             failures.take()
         return found
+
+
+def _failure_table() -> AddressTable[RateLimit]:
+    return AddressTable(lambda: RateLimit(_FAILURES_PER_S, burst=_FAILURES_BURST), _MAX_ADDRESSES)
 
 
 ACCESS = web.AppKey("access", AccessControl)
@@ -179,14 +191,16 @@ async def access_middleware(request: web.Request, handler: Handler) -> web.Strea
     except TooManyFailures as error:
         return too_many_failures_response(error)
     request[ROLE] = role
+    if role is None and request.get(CROSS_ORIGIN):
+        message = "pages of other sites need a valid token; send Authorization: Bearer TOKEN"
+        return error_response(401, "no-token", message, CHALLENGE)
     required = _required_role(request)
     if required is None or (role is not None and role >= required):
         return await handler(request)
     if role is not None:
         return error_response(403, "not-allowed", "this requires the admin token")
     if _accepts_html(request):
-        query = "" if request.path_qs == "/" else f"?next={quote(request.path_qs)}"
-        raise web.HTTPSeeOther(f"/login{query}")
+        raise web.HTTPSeeOther(_login_url(request))
     message = "a token is required; send Authorization: Bearer TOKEN"
     return error_response(401, "no-token", message, CHALLENGE)
 
@@ -212,6 +226,14 @@ def _required_role(request: web.Request) -> Role | None:
     return _required_roles.get(getattr(handler, "__func__", handler), Role.VIEWER)
 
 
+def _login_url(request: web.Request) -> str:
+    """Return the URL of the login page, relative to the request's: a proxy may add a prefix."""
+    path = request.rel_url.raw_path
+    here = request.path_qs.removeprefix("/")
+    query = f"?next={quote(here)}" if here else ""
+    return f"{'../' * (path.count('/') - 1)}login{query}"
+
+
 def _accepts_html(request: web.Request) -> bool:
     return request.method in ("GET", "HEAD") and "text/html" in request.headers.get("Accept", "")
 
@@ -219,6 +241,31 @@ def _accepts_html(request: web.Request) -> bool:
 def _digest(token: str) -> bytes:
     """Return a hash to compare tokens by; its length does not depend on the token's."""
     return sha256(token.encode(errors="replace")).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class _Cookie:
+    """The login cookie's name and scope."""
+
+    name: str
+    path: str
+    secure: bool
+
+    @classmethod
+    def of(cls, request: web.Request) -> Self:
+        """Return the cookie of the server under the URL that the client uses.
+
+        Cookies are shared by all ports of a host (RFC 6265, section 8.5), and proxies put several
+        servers under one, so the name differs by machine and port.
+        """
+        url = public_url_of(request)
+        port = (request.get_extra_info("sockname") or ("", 0))[1]
+        server = sha256(f"{socket.gethostname()}:{port}".encode()).hexdigest()[:_SERVER_DIGITS]
+        secure = url.scheme == "https"
+        # Browsers accept cookies with these prefixes over HTTPS only; the first only from the host
+        # itself and for all its paths (RFC 6265bis, section 4.1.3).
+        prefix = ("__Secure-" if url.prefix else "__Host-") if secure else ""
+        return cls(f"{prefix}sightline-{server}", url.prefix or "/", secure)
 
 
 @dataclass(frozen=True, slots=True)

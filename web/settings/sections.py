@@ -14,6 +14,10 @@ _TOKEN = re.compile(r"[!-~]{16,256}")
 _TOKEN_RULE = (
     "16 to 256 printable ASCII characters without spaces; create one with: openssl rand -hex 24"
 )
+_ORIGIN = re.compile(
+    r"https?://([a-z0-9][a-z0-9.-]{0,252}|\[[0-9a-f:.]+\])(:(?P<port>[0-9]{1,5}))?"
+)
+_MAX_PORT = 65535
 _HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 
 
@@ -37,6 +41,13 @@ def _validate_host_name(value: object) -> str:
     return value.lower()
 
 
+def _validate_origin(value: object) -> str:
+    found = _ORIGIN.fullmatch(value.lower()) if isinstance(value, str) else None
+    if not found or int(found["port"] or 0) > _MAX_PORT:
+        raise ValueError("use scheme, host and port only, such as https://home.example:8123")
+    return found[0]
+
+
 def _validate_network(value: object) -> IPv4Network | IPv6Network:
     if isinstance(value, IPv4Network | IPv6Network):
         return value
@@ -49,6 +60,7 @@ Token = Annotated[SecretStr, BeforeValidator(_validate_token)]
 TokenInFile = Annotated[SecretStr, BeforeValidator(_read_token)]
 """Configured as a path; its value is the file's content when the settings were read."""
 HostName = Annotated[str, BeforeValidator(_validate_host_name)]
+Origin = Annotated[str, BeforeValidator(_validate_origin)]
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_validate_network)]
 
 
@@ -72,6 +84,8 @@ class AccessSettings(BaseModel):
     """Allow access without a token: as a viewer if there is an admin token, else as an admin."""
     hosts: tuple[HostName, ...] = Field((), max_length=100)
     """Host names of the server, besides IP addresses and the machine's own names."""
+    embedders: tuple[Origin, ...] = Field((), max_length=100)
+    """Origins of the sites whose pages may embed the wall and the feeds' pictures."""
     login_s: float = Field(7 * 24 * 3600, ge=60, le=366 * 24 * 3600)
     """How long a browser stays logged in, in seconds."""
 
@@ -170,7 +184,8 @@ class LimitsSettings(BaseModel):
     unread_s: float = Field(30, ge=1, le=3600)
     """Timeout for a connection whose peer reads nothing, in seconds."""
     proxies: tuple[Network, ...] = Field((), max_length=100)
-    """Addresses or networks of trusted reverse proxies, whose X-Forwarded-For is used."""
+    """Addresses or networks of trusted reverse proxies, whose X-Forwarded-For, -Host, -Proto
+    and -Prefix are used."""
 
 
 class LogSettings(BaseModel):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
+from aiohttp import ClientSession, CookieJar, web
 from aiohttp.test_utils import TestClient, TestServer
 from pydantic import ValidationError
 
@@ -47,6 +47,7 @@ async def serving(**settings: Any) -> AsyncIterator[Client]:
     app[ACCESS] = AccessControl(AccessSettings(**settings))
     app.add_routes(login.routes())
     app.add_routes([web.get("/admin", _administer), web.get("/", _watch), web.get("/x", _public)])
+    app.add_routes([web.get("/deep/down", _watch)])
     async with TestClient(TestServer(app)) as client:
         yield client
 
@@ -88,7 +89,7 @@ async def test_a_browser_logs_in_once_and_out_again() -> None:
         assert not refused.cookies
         let_in = await client.post("/login", json={"token": VIEWER})
         assert await let_in.json() == {"role": "viewer"}
-        cookie = let_in.cookies["sightline"]
+        (cookie,) = let_in.cookies.values()
         assert cookie["httponly"]
         assert cookie["samesite"] == "Strict"
         assert VIEWER not in str(cookie)
@@ -96,7 +97,24 @@ async def test_a_browser_logs_in_once_and_out_again() -> None:
         assert await statuses(client) == [200, 200, 403]
         assert await (await client.get("/api/me")).json() == {"role": "viewer", "tokens": True}
         assert (await client.post("/logout")).status == 204
-        assert await statuses(client, Cookie=f"sightline={cookie.value}") == [200, 401, 401]
+        assert await statuses(client, Cookie=f"{cookie.key}={cookie.value}") == [200, 401, 401]
+
+
+async def test_servers_on_two_ports_do_not_log_each_other_out() -> None:
+    # Browsers send a host's cookies to all of its ports, as does this client.
+    async with (
+        serving(admin_token=ADMIN) as one,
+        serving(admin_token=VIEWER) as other,
+        ClientSession(cookie_jar=CookieJar(unsafe=True)) as browser,
+    ):
+        for client, token in ((one, ADMIN), (other, VIEWER)):
+            url = client.make_url("/login")
+            assert (await browser.post(url, json={"token": token})).status == 200
+        for client in (one, other):
+            assert (await browser.get(client.make_url("/admin"))).status == 200
+        assert (await browser.post(other.make_url("/logout"))).status == 204
+        assert (await browser.get(one.make_url("/admin"))).status == 200
+        assert (await browser.get(other.make_url("/admin"))).status == 401
 
 
 async def test_a_changed_token_ends_its_logins() -> None:
@@ -116,9 +134,11 @@ async def test_a_program_gets_401_and_a_browser_is_redirected_to_the_login_page(
             assert refused.headers["WWW-Authenticate"].startswith("Bearer ")
         page = {"Accept": "text/html,*/*;q=0.8"}
         async with client.get("/", headers=page, allow_redirects=False) as redirect:
-            assert (redirect.status, redirect.headers["Location"]) == (303, "/login")
+            assert (redirect.status, redirect.headers["Location"]) == (303, "login")
         async with client.get("/admin?a=/b&c", headers=page, allow_redirects=False) as redirect:
-            assert redirect.headers["Location"] == "/login?next=/admin?a%3D/b%26c"
+            assert redirect.headers["Location"] == "login?next=admin?a%3D/b%26c"
+        async with client.get("/deep/down", headers=page, allow_redirects=False) as redirect:
+            assert redirect.headers["Location"] == "../login?next=deep/down"
 
 
 async def test_wrong_tokens_are_rate_limited() -> None:
@@ -155,6 +175,10 @@ def test_a_token_is_read_from_a_file(tmp_path: Path) -> None:
         ({"admin_token_file": 5}, "path"),
         ({"admin_token": ADMIN, "viewer_token": ADMIN}, "must differ"),
         ({"hosts": ["https://camera.example"]}, "without port"),
+        ({"embedders": ["https://home.example/path"]}, "scheme, host and port"),
+        ({"embedders": ["home.example"]}, "scheme, host and port"),
+        ({"embedders": ["https://home.example:99999"]}, "scheme, host and port"),
+        ({"embedders": ["https://home.example; script-src *"]}, "scheme, host and port"),
     ],
 )
 def test_invalid_tokens_are_reported_without_their_value(
