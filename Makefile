@@ -75,8 +75,8 @@ $(VENV)/installed-page-tools: $(VENV)/installed-test web/package.json web/packag
 	@touch $@
 
 # Debian packages that the tests run against: Chromium (its driver needs libatomic), GStreamer's RTSP
-# server, mosquitto (MQTT) and coturn (TURN).
-PACKAGES := chromium fonts-dejavu-core libatomic1 mosquitto coturn iproute2 python3-gi \
+# server, mosquitto (MQTT), coturn (TURN) and nginx (reverse proxy).
+PACKAGES := chromium fonts-dejavu-core libatomic1 mosquitto coturn nginx-light iproute2 python3-gi \
 	gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
 	gstreamer1.0-plugins-ugly
 

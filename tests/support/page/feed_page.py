@@ -42,9 +42,11 @@ class FeedServer:
 
 
 @asynccontextmanager
-async def serve_feeds(**settings: Any) -> AsyncIterator[FeedServer]:
-    """Serve the page with these settings; by default with one feed, `hall`."""
-    captions = ScriptedCaptions(DOG)
+async def serve_feeds(
+    captions: ScriptedCaptions | None = None, **settings: Any
+) -> AsyncIterator[FeedServer]:
+    """Serve the page with these settings; by default with one feed, `hall`, and its `DOG`."""
+    captions = captions or ScriptedCaptions(DOG)
     app = create_app(ServerSettings(**{"feeds": {"hall": HALL}, **settings}), captions)
     async with TestServer(app, host=HOST) as server:
         yield FeedServer(str(server.make_url("")).rstrip("/"), app, captions)

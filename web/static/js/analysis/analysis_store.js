@@ -19,7 +19,8 @@ import { AnalysisJob } from './analysis_job.js';
 
 /** With more, the oldest one that is done is dropped. */
 const MAX_JOBS = 4;
-const STORAGE_KEY = 'analyses';
+/** With the path, since a reverse proxy may serve several servers as one site. */
+const STORAGE_KEY = `analyses ${location.pathname}`;
 
 export class AnalysisStore {
   #requests;

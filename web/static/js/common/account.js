@@ -20,7 +20,7 @@ const ROLE_LABELS = { admin: 'Admin', viewer: 'Viewer', nobody: 'Not logged in' 
  */
 export async function showAccount(container) {
   try {
-    const { role: value, tokens } = await getJson('/api/me');
+    const { role: value, tokens } = await getJson('api/me');
     const role = oneOf(asString(value), ROLES, /** @type {Role} */ ('nobody'));
     if (tokens === true) render(container, role);
     return role;
@@ -57,8 +57,8 @@ export function loginLink(label) {
 function logOutButton() {
   const button = createButton('Log out', 'link-button');
   button.addEventListener('click', async () => {
-    await fetch('/logout', { method: 'POST' }).catch(() => {});
-    location.assign('/login');
+    await fetch('logout', { method: 'POST' }).catch(() => {});
+    location.assign('login');
   });
   return button;
 }

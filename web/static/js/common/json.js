@@ -71,11 +71,13 @@ export function oneOf(value, choices, fallback) {
 
 /**
  * @param {unknown} value
- * @returns {string | null}  Null unless it is an absolute path on this server. Browsers read a
- *   second slash, or a backslash in its place, as the start of another host.
+ * @returns {string | null}  A path of the server as a relative URL, since a reverse proxy may add a
+ *   prefix: `./analyses/1` for `/analyses/1` or itself. Null if it is no path. Browsers read a second
+ *   slash, or a backslash in its place, as the start of another host.
  */
 export function pathOrNull(value) {
-  return typeof value === 'string' && /^\/(?![/\\])[!-~]*$/.test(value) ? value : null;
+  const path = typeof value === 'string' ? /^\.?(\/(?![/\\])[!-~]*)$/.exec(value) : null;
+  return path ? `.${path[1]}` : null;
 }
 
 /**

@@ -13,7 +13,7 @@ async function logIn() {
   showError('');
   submitButton.disabled = true;
   try {
-    await postJson('/login', { token: tokenField.value.trim() });
+    await postJson('login', { token: tokenField.value.trim() });
     location.replace(urlAfterLogin());
   } catch (error) {
     if (!(error instanceof HttpError)) throw error;

@@ -1,9 +1,13 @@
 // @ts-check
-/** URLs of the pages: read the current one, build others, navigate. */
-
-import { pathOrNull } from './json.js';
+/**
+ * URLs of the pages: read the current one, build others, navigate.
+ *
+ * All URLs are relative, since a reverse proxy may add a prefix to the server's paths. Every page is
+ * directly below the server's root.
+ */
 
 const FEED_PARAM = 'feed';
+const ROOT = new URL('.', document.baseURI).href;
 
 /** @returns {string}  The name of the feed in the page's URL; empty if there is none. */
 export function feedInUrl() {
@@ -12,7 +16,7 @@ export function feedInUrl() {
 
 /** @param {string} feed  The feed's name; empty for the start page. */
 export function feedUrl(feed) {
-  return feed === '' ? '/' : `/?${new URLSearchParams({ [FEED_PARAM]: feed })}`;
+  return feed === '' ? './' : `./?${new URLSearchParams({ [FEED_PARAM]: feed })}`;
 }
 
 /** Adds a history entry for a feed unless its URL is open already. @param {string} feed */
@@ -27,11 +31,13 @@ export function openLogin() {
 
 /** The login page's URL, with this page as the one to return to. */
 export function loginUrl() {
-  const here = location.pathname + location.search;
-  return here === '/' ? '/login' : `/login?${new URLSearchParams({ next: here })}`;
+  const next = location.href.slice(ROOT.length);
+  return next === '' ? 'login' : `login?${new URLSearchParams({ next })}`;
 }
 
-/** @returns {string}  The path to open after the login; never another host. */
+/** @returns {string}  The URL to open after the login; never one of another server. */
 export function urlAfterLogin() {
-  return pathOrNull(new URLSearchParams(location.search).get('next')) ?? '/';
+  const next = new URLSearchParams(location.search).get('next') ?? '';
+  const url = URL.canParse(next, ROOT) ? new URL(next, ROOT).href : ROOT;
+  return url.startsWith(ROOT) ? url : ROOT;
 }

@@ -69,7 +69,7 @@ export class FeedStore {
   async #poll() {
     let delayMs = POLL_MS;
     try {
-      const { feeds } = await getJson('/api/feeds');
+      const { feeds } = await getJson('api/feeds');
       this.#failures = 0;
       this.#setFeeds(asArray(feeds).flatMap(readFeed));
       if (!document.hidden) this.#subscribe();
@@ -90,7 +90,7 @@ export class FeedStore {
   #subscribe() {
     // After an HTTP error the browser closes an event source for good.
     if (this.#events && this.#events.readyState !== EventSource.CLOSED) return;
-    const events = new EventSource('/api/events');
+    const events = new EventSource('api/events');
     events.addEventListener('caption', ({ data }) => this.#onCaption(asObject(parseJson(data))));
     events.addEventListener('signal', ({ data }) => this.#onSignal(asObject(parseJson(data))));
     this.#events = events;

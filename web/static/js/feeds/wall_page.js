@@ -169,5 +169,11 @@ announceSelect.addEventListener('change', () => {
 setInterval(() => {
   if (!document.hidden) for (const tile of tiles.values()) tile.tick();
 }, TICK_MS);
+if (window !== window.top) {
+  // The page that embeds the wall may not embed what the wall links to.
+  const base = document.createElement('base');
+  base.target = '_blank';
+  document.head.append(base);
+}
 showAccount(getElement('account'));
 feeds.start();

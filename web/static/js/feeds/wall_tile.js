@@ -141,6 +141,6 @@ export class WallTile {
     this.#frameSeq = caption.seq;
     this.#frameFetchedAt = now;
     const query = new URLSearchParams({ seq: String(caption.seq) });
-    this.#image.src = `/api/feeds/${name}/picture?${query}`;
+    this.#image.src = `api/feeds/${name}/picture?${query}`;
   }
 }

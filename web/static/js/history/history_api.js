@@ -55,8 +55,8 @@ export function pushQueryUrl(query) {
   const params = URL_KEYS.flatMap(([name, key]) =>
     query[name] === '' ? [] : [`${key}=${encodeURIComponent(query[name])}`],
   );
-  const url = `/?${['history', ...params].join('&')}`;
-  if (location.pathname + location.search !== url) history.pushState(null, '', url);
+  const search = `?${['history', ...params].join('&')}`;
+  if (location.search !== search) history.pushState(null, '', search);
 }
 
 /**
@@ -68,7 +68,7 @@ export function pushQueryUrl(query) {
 export function apiUrl(resource, query, params) {
   const all = apiParams(query);
   for (const [name, value] of Object.entries(params)) all.set(name, String(value));
-  return `/api/history/${resource}?${all}`;
+  return `api/history/${resource}?${all}`;
 }
 
 /**
@@ -77,7 +77,7 @@ export function apiUrl(resource, query, params) {
  */
 export function deletionUrl(query) {
   const params = apiParams(query);
-  return `/api/history?${params.size > 0 ? params : 'all=true'}`;
+  return `api/history?${params.size > 0 ? params : 'all=true'}`;
 }
 
 /** @param {Query} query */

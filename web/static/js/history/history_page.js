@@ -178,7 +178,7 @@ function updateFeedOptions(names) {
 
 async function loadTitles() {
   try {
-    const { feeds } = await getJson('/api/feeds');
+    const { feeds } = await getJson('api/feeds');
     for (const { name, title } of asArray(feeds).flatMap(readFeed)) titles.set(name, title);
   } catch (error) {
     // Without titles, feeds are shown by name.

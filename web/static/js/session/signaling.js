@@ -17,7 +17,7 @@ const ICE_URL = /^(stun|stuns|turn|turns):/;
  */
 export async function fetchIceServers(signal) {
   try {
-    const { ice_servers } = await getJson('/api/ice', signal);
+    const { ice_servers } = await getJson('api/ice', signal);
     return asArray(ice_servers).flatMap(readIceServer);
   } catch {
     signal.throwIfAborted();
@@ -91,7 +91,7 @@ function candidatesGathered(peer, signal) {
 async function postOffer(offer, signal) {
   signal.throwIfAborted();
   try {
-    const response = await fetch('/offer', {
+    const response = await fetch('offer', {
       method: 'POST',
       headers: { 'Content-Type': 'application/json' },
       body: JSON.stringify(offer),
