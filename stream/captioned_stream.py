@@ -213,7 +213,7 @@ class CaptionedStream:
         notice = " · ".join(filter(None, (self.notice, engine_notice))) or None
         if event is None:
             return OverlayText("", notice=notice)
-        is_stale = notice is not None or time.time() - event.captured > self._max_age_s()
+        is_stale = notice is not None or event.age_ms() > 1e3 * self._max_age_s()
         confidence_notice, text = display_parts(event.caption)
         return OverlayText(
             text, is_stale, " · ".join(filter(None, (notice, confidence_notice))) or None

@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import IntEnum
-from time import monotonic
+
+from stream.clock import boottime
 
 _RAISE_AFTER_S = 3.0
 _LOWER_AFTER_S = 15.0
@@ -100,7 +101,7 @@ class LoadShedder:
 
         Args:
             pressure: The current pressure.
-            now: The current time in seconds, of any monotonic clock.
+            now: The current time in seconds, on any clock that nobody sets.
         """
         self._high_since = _since(self._high_since, now, holds=pressure.high)
         self._low_since = _since(self._low_since, now, holds=pressure.low)
@@ -140,6 +141,7 @@ class LoadMonitor:
         self._shedder = LoadShedder()
         self._lags: deque[float] = deque(maxlen=_LAG_SAMPLES)
         self._latenesses: deque[tuple[float, float]] = deque(maxlen=_MAX_LATENESS_SAMPLES)
+        self._measured_since = float("-inf")
 
     @property
     def level(self) -> LoadLevel:
@@ -157,7 +159,7 @@ class LoadMonitor:
         # The quartile, not the mean: a single long pause, as when the machine was suspended, is
         # not a lasting load.
         lag_s = _third_quartile(self._lags)
-        since = monotonic() - _LATENESS_WINDOW_S
+        since = boottime() - _LATENESS_WINDOW_S
         return Pressure(
             _third_quartile([lateness for at, lateness in self._latenesses if at > since]), lag_s
         )
@@ -169,27 +171,31 @@ class LoadMonitor:
             age_s: Age of its frame when the caption was published, in seconds.
             interval_s: Seconds between captions of its stream.
         """
-        self._latenesses.append((monotonic(), age_s / max(interval_s, _MIN_ALLOWED_AGE_S)))
+        now = boottime()
+        # A frame from before a suspension got old without any load.
+        if now - age_s >= self._measured_since:
+            self._latenesses.append((now, age_s / max(interval_s, _MIN_ALLOWED_AGE_S)))
 
     def restart(self) -> None:
         """Return to the normal level and discard the measurements, as after a suspension."""
         self._shedder = LoadShedder()
         self._lags.clear()
         self._latenesses.clear()
+        self._measured_since = boottime()
 
     async def run(self) -> None:
         """Measure the pressure and update the level until cancelled."""
         while True:
-            due = monotonic() + _TICK_S
+            due = boottime() + _TICK_S
             await asyncio.sleep(_TICK_S)
-            lag_s = max(0.0, monotonic() - due)
+            lag_s = max(0.0, boottime() - due)
             if lag_s > _SUSPENDED_S:
                 logger.warning("the process stood still for %.0f s; load is measured anew", lag_s)
                 self.restart()
                 continue
             self._lags.append(lag_s)
             before, pressure = self.level, self.pressure
-            after = self._shedder.update(pressure, monotonic())
+            after = self._shedder.update(pressure, boottime())
             if after is not before:
                 logger.warning(
                     "load level %d -> %d: %s (lateness %.2f, lag %.3f s)",

@@ -1,11 +1,11 @@
 """Caption events: what a stream publishes with each caption, its JSON, and its text for display."""
 
-import time
 from dataclasses import dataclass
 from typing import Any
 
 from inference.captioning import Caption
 from stream.captioning.stream_captioner import CaptionedFrame
+from stream.clock import boottime
 
 _UNSURE = "Not sure. Possibly:"
 _UNSURE_OF_ALL = "Not sure."
@@ -22,6 +22,8 @@ class CaptionEvent:
     caption: Caption
     captured: float
     """When the server received the frame, in seconds since the Unix epoch."""
+    captured_boottime: float
+    """The same time on the clock `boottime`, for its age."""
     pts: int
     """Timestamp of the frame in units of 1/90000 s, as for video over RTP (RFC 3551)."""
     width: int
@@ -43,6 +45,7 @@ class CaptionEvent:
             seq=seq,
             caption=captioned.caption,
             captured=captioned.frame.captured,
+            captured_boottime=captioned.frame.captured_boottime,
             pts=0 if pts is None or base is None else round(pts * base * 90_000),
             width=image.width,
             height=image.height,
@@ -56,8 +59,8 @@ class CaptionEvent:
         return f"{self.stream}-{round(1e3 * self.captured)}"
 
     def age_ms(self) -> float:
-        """Return the current age of the frame in milliseconds; 0 if the clock was set back."""
-        return max(0.0, (time.time() - self.captured) * 1e3)
+        """Return the current age of the frame in milliseconds."""
+        return (boottime() - self.captured_boottime) * 1e3
 
 
 def caption_json(event: CaptionEvent) -> dict[str, Any]:

@@ -5,7 +5,6 @@ published, so that no caption waits for it.
 """
 
 import math
-import time
 from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any, Literal
 from inference.engine import CaptionService, EngineBusy, EngineUnavailable, ExplanationResult
 from inference.explanations import Map, Target
 from stream.captioning.kept_frames import KeptFrame
+from stream.clock import boottime
 from stream.load import LoadLevel
 
 _COST_SAMPLES = 5
@@ -200,7 +200,7 @@ class LiveMaps:
     def overlay_map(self, max_age_s: float) -> Map | None:
         """Return the map to draw now; None if its frame is older than this many seconds."""
         dated = {"none": None, "words": self._word_map, "saliency": self._saliency}[self.overlay]
-        if dated is None or time.time() - dated.captured > max_age_s:
+        if dated is None or boottime() - dated.captured_boottime > max_age_s:
             return None
         return dated.map
 
@@ -229,15 +229,15 @@ class LiveMaps:
 
 @dataclass(frozen=True, slots=True)
 class _DatedMap:
-    """A map, and when the server received the newest frame that it applies to."""
+    """A map, and when the newest frame that it applies to was received (`boottime`)."""
 
     map: Map
     tokens: tuple[int, ...]
-    captured: float
+    captured_boottime: float
 
     @classmethod
     def of(cls, map_: Map, kept: KeptFrame) -> "_DatedMap":
-        return cls(map_, kept.captioned.tokens, kept.captioned.frame.captured)
+        return cls(map_, kept.captioned.tokens, kept.captioned.frame.captured_boottime)
 
 
 class _CaptionsSince:

@@ -72,8 +72,9 @@ async def _transcribe_live(
                 _raise_failure(reading if reading.done() else sampling)
                 return
             captioned = taking.result()
-            start = captioned.frame.captured if start is None else start
-            yield TranscriptLine(captioned.frame.captured - start, captioned)
+            captured_s = captioned.frame.captured_boottime
+            start = captured_s if start is None else start
+            yield TranscriptLine(captured_s - start, captioned)
     finally:
         for task in (sampling, reading):
             task.cancel()
@@ -107,7 +108,7 @@ async def _caption_with_retries(
     source_frame: SourceFrame, caption_service: CaptionService, captioner: StreamCaptioner
 ) -> CaptionedFrame:
     """Caption a frame of a recorded source, after as many engine restarts as it takes."""
-    frame = Frame(source_frame.image, source_frame.captured)
+    frame = Frame(source_frame.image, source_frame.captured, source_frame.captured_boottime)
     while True:
         await caption_service.wait_ready()
         with contextlib.suppress(EngineUnavailable):

@@ -115,6 +115,7 @@ class SourceConnection:
         self._last_frame: Frame | None = None
         self._recorded = False
         self._started = 0.0
+        self._signal_at = time.monotonic()
 
     @property
     def replaced(self) -> int:
@@ -226,9 +227,8 @@ class SourceConnection:
         if self.signal.state is SignalState.LOST:
             since = self.signal.since
         elif self.signal.state is SignalState.LIVE:
-            live_s = since - self.signal.since
-            since -= time.monotonic() - self._ingest.last_frame_at
-            if live_s > STABLE_S:
+            since = self._last_frame.captured if self._last_frame else since
+            if time.monotonic() - self._signal_at > STABLE_S:
                 self._backoff.reset()
         self._set_signal(Signal(SignalState.LOST, since, reason))
 
@@ -236,7 +236,7 @@ class SourceConnection:
         if (signal.state, signal.message) != (self.signal.state, self.signal.message):
             reason = f": {signal.message}" if signal.message else ""
             logger.info("feed %s is %s%s", self._name, signal.state.value, reason)
-        self.signal = signal
+        self.signal, self._signal_at = signal, time.monotonic()
         self._on_signal(signal)
 
     async def _repeat_last_frame(self) -> None:
@@ -252,7 +252,7 @@ def _black_frame() -> Frame:
     image = blank_frame(*_BLACK_SIZE)
     for plane, value in zip(yuv_planes(image), _BLACK_YUV, strict=True):
         plane[:] = value
-    return Frame(image, time.time())
+    return Frame(image)
 
 
 async def _cancel(*tasks: "asyncio.Task[None]") -> None:

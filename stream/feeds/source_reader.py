@@ -85,7 +85,8 @@ class SourceReader:
                 self._source = source
             try:
                 for frame in source.frames():
-                    if not self._hand_over(Frame(frame.image, frame.captured)):
+                    received = Frame(frame.image, frame.captured, frame.captured_boottime)
+                    if not self._hand_over(received):
                         return
             finally:
                 with self._lock:

@@ -2,7 +2,6 @@
 
 import json
 from collections import OrderedDict
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -22,6 +21,13 @@ COLUMNS = "id, feed, ended, captions, text, guess, fallback, said, confidence, t
 
 MICROSECONDS = 1_000_000
 """Microseconds per second."""
+
+_MAX_CLOCK_STEP_S = 1.0
+"""A step of the clock by more than this ends a span, so that only captions before it are dated by
+the wrong time."""
+
+MAX_AHEAD_S = 60.0
+"""A span that starts this far ahead of the clock was dated by a clock that was wrong."""
 
 _MAX_OPEN_SPANS = 256
 
@@ -111,18 +117,42 @@ class Span:
             "tags": [{"text": tag.text, "prob": tag.prob} for tag in self.tags],
         }
 
-    def continues_with(self, event: CaptionEvent) -> bool:
-        """Return whether the feed's next caption belongs to this span."""
-        return (
-            self.is_followed_by(event)
-            and event.captured - self.started <= MAX_SPAN_S
-            and _content(event.caption)
-            == (self.text, self.guess, frozenset(tag.text for tag in self.tags))
-        )
+
+@dataclass(slots=True)
+class _OpenSpan:
+    """A span that may be extended, with its times on the clock `boottime`, which is never set."""
+
+    span: Span
+    captured: float
+    started_boottime: float
+    last_boottime: float
+    """Time of the span's last caption."""
+
+    @classmethod
+    def of(cls, event: CaptionEvent) -> Self:
+        """Start a span with a caption."""
+        boottime = event.captured_boottime
+        return cls(Span.from_event(event), event.captured, boottime, boottime)
 
     def is_followed_by(self, event: CaptionEvent) -> bool:
         """Return whether the feed's next caption comes soon enough that the span lasts until it."""
-        return 0 <= event.captured - self.ended <= MAX_GAP_S
+        return 0 <= event.captured_boottime - self.last_boottime <= MAX_GAP_S
+
+    def continues_with(self, event: CaptionEvent) -> bool:
+        """Return whether the feed's next caption belongs to this span."""
+        duration_s, span = event.captured_boottime - self.started_boottime, self.span
+        return (
+            self.is_followed_by(event)
+            and duration_s <= MAX_SPAN_S
+            and abs(event.captured - self.captured - duration_s) <= _MAX_CLOCK_STEP_S
+            and _content(event.caption)
+            == (span.text, span.guess, frozenset(tag.text for tag in span.tags))
+        )
+
+    def extend_to(self, event: CaptionEvent) -> None:
+        """Let the span last until the feed's next caption."""
+        self.last_boottime = event.captured_boottime
+        self.span.ended = self.span.started + self.last_boottime - self.started_boottime
 
 
 class OpenSpans:
@@ -130,10 +160,7 @@ class OpenSpans:
 
     def __init__(self) -> None:
         """Start without spans."""
-        self._spans: OrderedDict[str, Span] = OrderedDict()
-
-    def __iter__(self) -> Iterator[Span]:
-        return iter(self._spans.values())
+        self._spans: OrderedDict[str, _OpenSpan] = OrderedDict()
 
     def add(self, event: CaptionEvent) -> tuple[Span | None, Span]:
         """Add a caption.
@@ -144,18 +171,18 @@ class OpenSpans:
         """
         previous = self._spans.get(event.stream)
         if previous and previous.continues_with(event):
-            previous.ended = event.captured
-            previous.captions += 1
-            previous.confidence = max(previous.confidence, round(event.caption.confidence, 4))
-            return None, previous
+            previous.extend_to(event)
+            span = previous.span
+            span.captions += 1
+            span.confidence = max(span.confidence, round(event.caption.confidence, 4))
+            return None, span
         if previous and previous.is_followed_by(event):
-            previous.ended = event.captured
-        span = Span.from_event(event)
-        self._spans[event.stream] = span
+            previous.extend_to(event)
+        following = self._spans[event.stream] = _OpenSpan.of(event)
         self._spans.move_to_end(event.stream)
         while len(self._spans) > _MAX_OPEN_SPANS:
             self._spans.popitem(last=False)
-        return previous, span
+        return previous.span if previous else None, following.span
 
     def clear(self) -> None:
         """Close all spans, so that the next caption of each feed starts a new one."""

@@ -1,6 +1,5 @@
 """Published streams (feeds, and sessions that others may watch), with their recent captions."""
 
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +8,7 @@ from typing import NamedTuple
 from stream.broadcast import Broadcast
 from stream.captioned_stream import CaptionedStream
 from stream.captioning import CaptionEvent
+from stream.clock import boottime
 from stream.history import OpenSpans, Span
 
 _MAX_RECENT_CAPTIONS = 200
@@ -99,10 +99,23 @@ class RecentCaptions:
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class RecentSpan:
+    """A span with its times on the clock `boottime`, so that setting the clock moves nothing."""
+
+    span: Span
+    started: float
+
+    @property
+    def ended(self) -> float:
+        """End of the span."""
+        return self.started + self.span.ended - self.span.started
+
+
 @dataclass(slots=True)
 class _StreamSpans:
-    started_at: float
-    spans: deque[Span] = field(default_factory=lambda: deque(maxlen=_MAX_RECENT_SPANS))
+    first: CaptionEvent
+    spans: deque[RecentSpan] = field(default_factory=lambda: deque(maxlen=_MAX_RECENT_SPANS))
 
 
 class RecentSpans:
@@ -116,22 +129,22 @@ class RecentSpans:
         publications.captions.subscribe(self._add)
         publications.changes.subscribe(self._remove_unpublished)
 
-    def spans(self, name: str) -> list[Span]:
+    def spans(self, name: str) -> list[RecentSpan]:
         """Return the spans of a stream, the oldest first."""
         stream = self._streams.get(name)
-        oldest = time.time() - _RECENT_SPANS_S
+        oldest = boottime() - _RECENT_SPANS_S
         return [span for span in stream.spans if span.ended >= oldest] if stream else []
 
-    def started_at(self, name: str) -> float | None:
-        """Return the time of a stream's first caption, in seconds since the Unix epoch."""
+    def first(self, name: str) -> CaptionEvent | None:
+        """Return a stream's first caption."""
         stream = self._streams.get(name)
-        return stream.started_at if stream else None
+        return stream.first if stream else None
 
     def _add(self, event: CaptionEvent) -> None:
         _, span = self._open.add(event)
-        stream = self._streams.setdefault(event.stream, _StreamSpans(event.captured))
+        stream = self._streams.setdefault(event.stream, _StreamSpans(event))
         if span.captions == 1:
-            stream.spans.append(span)
+            stream.spans.append(RecentSpan(span, event.captured_boottime))
 
     def _remove_unpublished(self, _: None) -> None:
         published = {stream.name for stream in self._publications.all()}

@@ -22,6 +22,7 @@ import av
 import cv2
 import numpy as np
 
+from stream.clock import boottime
 from stream.sources.source import Source, SourceError, SourceFrame
 from stream.video import Plane, blank_frame, yuv_planes
 
@@ -124,7 +125,7 @@ class DemoSource(Source):
 
     def frames(self) -> Iterator[SourceFrame]:
         """Yield each frame when it is due; frames that the reader was too slow for are skipped."""
-        started, started_unix = time.monotonic(), time.time()
+        started = time.monotonic()
         index = 0
         while True:
             due = started + index / self._rate
@@ -132,9 +133,10 @@ class DemoSource(Source):
                 return
             index = max(index, int((time.monotonic() - started) * self._rate))
             position_s = index / self._rate
+            captured, captured_boottime = time.time(), boottime()
             image = self.frame_at(position_s)
             image.pts, image.time_base = index, Fraction(1, self._rate)
-            yield SourceFrame(image, position_s, started_unix + position_s)
+            yield SourceFrame(image, position_s, captured, captured_boottime)
             index += 1
 
     def close(self) -> None:

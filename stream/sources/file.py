@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -121,9 +120,7 @@ class FileSource(Source):
         if packet is None:
             return False
         self._read_until_s = max(self._read_until_s, _end_s(packet))
-        self._ready += [
-            SourceFrame(image, self._media_time.position_of(image), time.time()) for image in images
-        ]
+        self._ready += [SourceFrame(image, self._media_time.position_of(image)) for image in images]
         return True
 
     def _check_duration(self) -> None:
@@ -176,7 +173,7 @@ class RealTimeSource(Source):
             yield from self._repeat_until(started + position_s, shown)
             if self._closed.is_set():
                 return
-            shown = SourceFrame(frame.image, position_s, time.time())
+            shown = SourceFrame(frame.image, position_s)
             yield shown
         # A minimum duration, because a reader that loops the recording opens it again each time.
         yield from self._repeat_until(started + max(position_s + duration_s, REPEAT_S), shown)
@@ -192,4 +189,4 @@ class RealTimeSource(Source):
             min(left_s, REPEAT_S)
         ):
             if shown and left_s > REPEAT_S:
-                yield replace(shown, captured=time.time())
+                yield SourceFrame(shown.image, shown.position_s)

@@ -1,7 +1,6 @@
 """An image file as a source of one frame."""
 
 import re
-import time
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -87,7 +86,7 @@ class ImageSource(Source):
             raise SourceError(f"{path} is damaged; save or copy it again")
         image = av.VideoFrame.from_ndarray(pixels.astype(np.uint8, copy=False), format="bgr24")
         image.pts, image.time_base = 0, Fraction(1, 1000)
-        self._frame: SourceFrame | None = SourceFrame(image, 0.0, time.time())
+        self._frame: SourceFrame | None = SourceFrame(image, 0.0)
 
     def frames(self) -> Iterator[SourceFrame]:
         """Yield the image, once."""

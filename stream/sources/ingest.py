@@ -50,7 +50,7 @@ async def ingest_track(track: MediaStreamTrack, ingest: Ingest) -> None:
         except MediaStreamError as problem:
             raise IngestEnded("the camera's video track ended") from problem
         if isinstance(image, av.VideoFrame):
-            ingest.put(Frame(image, time.time()))
+            ingest.put(Frame(image))
 
 
 async def ingest_source(source: Source, ingest: Ingest) -> None:
@@ -64,7 +64,9 @@ async def ingest_source(source: Source, ingest: Ingest) -> None:
     def read() -> str:
         try:
             for frame in source.frames():
-                loop.call_soon_threadsafe(ingest.put, Frame(frame.image, frame.captured))
+                loop.call_soon_threadsafe(
+                    ingest.put, Frame(frame.image, frame.captured, frame.captured_boottime)
+                )
         except SourceError as problem:
             return str(problem)
         return "the source ended"

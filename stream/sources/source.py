@@ -1,12 +1,15 @@
 """The interface of all frame sources."""
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
 import av
+
+from stream.clock import boottime
 
 
 class SourceError(RuntimeError):
@@ -23,8 +26,12 @@ class SourceFrame:
     position_s: float
     """Media time since the start of the source, in seconds; it never decreases."""
 
-    captured: float
-    """When the frame was captured (live) or read (recorded), in seconds since the Unix epoch."""
+    captured: float = field(default_factory=time.time)
+    """When the frame was captured (live) or read (recorded), in seconds since the Unix epoch; by
+    default now."""
+
+    captured_boottime: float = field(default_factory=boottime)
+    """The same time on the clock `boottime`, for its age."""
 
 
 class Source(ABC):

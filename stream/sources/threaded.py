@@ -150,7 +150,7 @@ class ThreadedSource(Source):
                     now = time.monotonic()
                     started = now if started is None else started
                     position_s = now - started if self.live else media_time.position_of(image)
-                    self._hand_over(SourceFrame(image, position_s, time.time()))
+                    self._hand_over(SourceFrame(image, position_s))
                 waiting_since = time.monotonic()
         finally:
             packets.close()

@@ -2,14 +2,17 @@
 
 import asyncio
 import threading
+import time
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import av
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
+
+from stream.clock import boottime
 
 Item = TypeVar("Item")
 
@@ -21,8 +24,10 @@ class Frame:
     """A decoded frame; its buffer is shared and must never be written to."""
 
     image: av.VideoFrame
-    captured: float
-    """When the server received it, in seconds since the Unix epoch."""
+    captured: float = field(default_factory=time.time)
+    """When the server received it, in seconds since the Unix epoch; by default now."""
+    captured_boottime: float = field(default_factory=boottime)
+    """The same time on the clock `boottime`, for its age."""
 
 
 class Slot(Generic[Item]):

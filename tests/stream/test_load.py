@@ -3,11 +3,13 @@
 import asyncio
 import time
 from collections.abc import Iterable
+from functools import partial
 
 import pytest
 
 from inference.captioning.stream_state import FrameRequest, FrameResult
 from stream import load
+from stream.clock import boottime
 from stream.load import LoadLevel, LoadMonitor, LoadShedder, Pressure
 from stream.webrtc.offer import Offer
 from stream.webrtc.sessions import ServerFull
@@ -77,7 +79,7 @@ async def test_after_a_suspension_the_load_is_measured_anew(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     offset_s = 0.0
-    monkeypatch.setattr(load, "monotonic", lambda: time.monotonic() + offset_s)
+    monkeypatch.setattr(load, "boottime", lambda: boottime() + offset_s)
     monitor = LoadMonitor()
     for _ in range(20):
         monitor.count_caption(20.0, 2.0)
@@ -88,6 +90,35 @@ async def test_after_a_suspension_the_load_is_measured_anew(
     await asyncio.sleep(0.3)
     assert monitor.pressure == Pressure(0.0, 0.0)
     running.cancel()
+    # Their frames were captured before.
+    for _ in range(8):
+        monitor.count_caption(7.0, 2.0)
+    assert monitor.pressure.lateness == 0
+    offset_s = 16.0
+    for _ in range(8):
+        monitor.count_caption(1.0, 2.0)
+    assert monitor.pressure.lateness == 0.5
+
+
+async def test_a_clock_that_is_set_makes_no_caption_older(monkeypatch: pytest.MonkeyPatch) -> None:
+    captions = ScriptedCaptions(confident_caption("A cup"))
+    async with live_sessions(captions, interval_s=0.25) as sessions, Peer(None) as peer:
+        _, answer = await sessions.accept(Offer.from_json(await demo(peer), 65_536))
+        await peer.accept(answer)
+        await peer.until(lambda: len(peer.received("caption")) > 1)
+        unset = time.time
+
+        def add(ahead_s: float) -> float:
+            return unset() + ahead_s
+
+        for ahead_s in (20.0, -3600.0):
+            monkeypatch.setattr(time, "time", partial(add, ahead_s))
+            enough = len(peer.received("caption")) + 7
+            await peer.until(partial(has_captions, peer, enough))
+            received = peer.received("caption")[enough - 6 :]
+            assert all(0 < caption["age_ms"] < 5000 for caption in received)
+            assert abs(received[-1]["frame"]["time"] - time.time()) < 10
+        assert sessions.context.load.pressure.lateness < 2.5
 
 
 def test_lateness_is_the_third_quartile_relative_to_the_interval() -> None:
@@ -154,6 +185,10 @@ async def test_a_slow_server_does_less_and_reports_it() -> None:
         await peer.until(lambda: level(peer) == LoadLevel.NORMAL)
         await peer.until(lambda: len(captions.explained_methods) > explained)
         running.cancel()
+
+
+def has_captions(peer: Peer, count: int) -> bool:
+    return len(peer.received("caption")) >= count
 
 
 async def demo(peer: Peer) -> dict[str, str]:

@@ -25,6 +25,9 @@ from stream.captioning.event import CaptionEvent
 BASE_TIME = 1_700_000_000.0
 """Capture time of the first caption event, in seconds since the Unix epoch."""
 
+BASE_BOOTTIME = 1000.0
+"""The same on the clock `boottime`."""
+
 
 def confident_caption(text: str, confidence: float = 0.72, **tags: float) -> Caption:
     """Return a caption above the confidence threshold, with the probability of each tag."""
@@ -64,6 +67,7 @@ def caption_event(
         seq=seq,
         caption=confident_caption(caption) if isinstance(caption, str) else caption,
         captured=BASE_TIME + at_s,
+        captured_boottime=BASE_BOOTTIME + at_s,
         pts=round(at_s * 90_000),
         width=640,
         height=480,

@@ -12,6 +12,7 @@ from aiohttp import web
 from stream.broadcast import Subscription
 from stream.captioned_stream import CaptionedStream
 from stream.captioning import CaptionEvent, display_text, feed_caption_json, webvtt
+from stream.clock import boottime
 from stream.history import BadQuery
 from stream.publishing import NoSuchStream, StreamUpdate, subscribe
 from web.errors import error_response
@@ -103,15 +104,20 @@ async def _vtt(request: web.Request) -> web.StreamResponse:
         return no_such_feed_response(error)
     except BadQuery as error:
         return error_response(400, "bad-request", str(error))
-    if zero is None:
-        zero = request.app[RECENT].started_at(stream.name) or time.time()
+    first = request.app[RECENT].first(stream.name) if zero is None else None
+    if first:
+        zero, zero_boottime = first.captured, first.captured_boottime
+    else:
+        now = time.time()
+        zero = now if zero is None else zero
+        zero_boottime = boottime() - (now - zero)
     head = f"{webvtt.HEADER}{webvtt.note(f'00:00:00.000 is {_iso(zero)}')}"
     if not follow:
-        text = head + _recent_cues(request, stream, zero)
+        text = head + _recent_cues(request, stream, zero_boottime)
         return web.Response(text=text, content_type="text/vtt", headers=HEADERS)
     try:
         with _subscription(request, stream) as updates:
-            encoder = _CueEncoder(zero, stream)
+            encoder = _CueEncoder(zero_boottime, stream)
             return await stream_updates(
                 request, _VTT, updates, encoder, head=head, heartbeat="\nNOTE\n"
             )
@@ -160,14 +166,21 @@ def _recent_cues(request: web.Request, stream: CaptionedStream, zero: float) -> 
     # The last caption is taken to last until a client requests the file again.
     last_s = 2 * stream.sampler.interval_s
     return "".join(
-        webvtt.cue(span.started - zero, span.ended - zero + last_s * (span is spans[-1]), span.said)
-        for span in spans
-        if span.ended > zero
+        webvtt.cue(
+            recent.started - zero,
+            recent.ended - zero + last_s * (recent is spans[-1]),
+            recent.span.said,
+        )
+        for recent in spans
+        if recent.ended > zero
     )
 
 
 class _CueEncoder:
-    """Encodes captions as WebVTT cues that end when the next caption is due and never overlap."""
+    """Encodes captions as WebVTT cues that end when the next caption is due and never overlap.
+
+    Time zero is on the clock `boottime`, so that a step of the clock moves no cue.
+    """
 
     def __init__(self, zero: float, stream: CaptionedStream) -> None:
         self._zero, self._stream = zero, stream
@@ -176,8 +189,8 @@ class _CueEncoder:
     def __call__(self, update: StreamUpdate) -> str | None:
         if not isinstance(update, CaptionEvent):
             return None if update.signal is None else ""
-        begin = max(self._end, update.captured - self._zero)
-        end = time.time() + self._stream.sampler.interval_s - self._zero
+        begin = max(self._end, update.captured_boottime - self._zero)
+        end = boottime() + self._stream.sampler.interval_s - self._zero
         if end <= begin:
             return ""
         self._end = end

@@ -4,7 +4,6 @@ import hmac
 import math
 import secrets
 import socket
-import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from urllib.parse import quote
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from stream.clock import boottime
 from stream.rate_limit import RateLimit
 from web.errors import error_response
 from web.security.client_address import AddressTable, address_of
@@ -281,8 +281,8 @@ class Logins:
     out, and when its token changes.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Start without logins."""
+    def __init__(self, clock: Callable[[], float] = boottime) -> None:
+        """Start without logins; by default they expire while the machine is suspended, too."""
         self._clock = clock
         self._logins: OrderedDict[str, _Login] = OrderedDict()
 

@@ -69,12 +69,14 @@ def obtain_certificate(settings: HttpsSettings, names: Collection[str]) -> Certi
         file, key_file = settings.certificate.expanduser(), settings.key.expanduser()
         configured = _read(file)
         if configured.not_valid_after_utc <= datetime.now(UTC):
-            raise CertificateError(f"{settings.certificate} has expired; replace it")
+            raise CertificateError(
+                f"{settings.certificate} has expired; replace it, or set the clock if it is wrong"
+            )
         return _with_files(configured, file, key_file)
     file = settings.folder.expanduser() / _FILE
     with contextlib.suppress(CertificateError):
         stored = _read(file)
-        if not _expires_soon(stored) and _covers(stored, set(names)):
+        if _is_current(stored) and _covers(stored, set(names)):
             return _with_files(stored, file, file)
     created, key_pem = _create(names)
     _store(file, key_pem + created.public_bytes(serialization.Encoding.PEM))
@@ -166,8 +168,10 @@ def _with_files(certificate: x509.Certificate, file: Path, key: Path) -> Certifi
     return Certificate(file, key, fingerprint, certificate.not_valid_after_utc)
 
 
-def _expires_soon(certificate: x509.Certificate) -> bool:
-    return certificate.not_valid_after_utc - datetime.now(UTC) <= _RENEW_BEFORE
+def _is_current(certificate: x509.Certificate) -> bool:
+    """Whether a certificate is valid for some time; not if it was created by a clock far ahead."""
+    now = datetime.now(UTC)
+    return certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc - _RENEW_BEFORE
 
 
 def _names(certificate: x509.Certificate) -> set[str]:

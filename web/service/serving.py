@@ -34,7 +34,9 @@ _HANDSHAKE_TIMEOUT_S = 10.0
 _SHUTDOWN_TIMEOUT_S = 1.0
 """Time for open HTTP connections to finish."""
 
-_RENEWAL_INTERVAL_S = 12 * 3600.0
+_RENEWAL_INTERVAL_S = 3600.0
+"""Short, because a certificate that was created by a wrong clock may not be valid yet."""
+
 _TRIM_INTERVAL_S = 60.0
 
 logger = logging.getLogger(__name__)
@@ -87,7 +89,10 @@ async def serve(
         _announce(settings, listener.getsockname()[1], certificate)
         reloader = SettingsReloader(app, settings, read, context, stop)
         async with _running(
-            reloader.run(), _renew_certificate(settings, context), _watchdog(), trim_periodically()
+            reloader.run(),
+            _renew_certificate(settings, context, certificate),
+            _watchdog(),
+            trim_periodically(),
         ):
             notify("READY=1", "STATUS=Serving")
             await stop.wait()
@@ -153,14 +158,18 @@ async def _running(*coroutines: Coroutine[Any, Any, None]) -> AsyncIterator[None
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _renew_certificate(settings: ServerSettings, context: ssl.SSLContext | None) -> None:
+async def _renew_certificate(
+    settings: ServerSettings, context: ssl.SSLContext | None, current: Certificate | None
+) -> None:
     """Renew the certificate before it expires while the server runs."""
     while context:
         await asyncio.sleep(_RENEWAL_INTERVAL_S)
         try:
             certificate = await asyncio.to_thread(_certificate, settings)
-            if certificate:
+            if certificate and certificate != current:
                 certificate.load(context)
+                logger.warning("new certificate: SHA-256 fingerprint %s", certificate.fingerprint)
+                current = certificate
         except ValueError as error:
             logger.error("the certificate was not renewed: %s", error)
 

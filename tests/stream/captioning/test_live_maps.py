@@ -1,7 +1,6 @@
 """Tests of the maps that come with captions, with costs that the test sets."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -19,6 +18,7 @@ from inference.explanations.target import Target
 from stream.captioning.kept_frames import KeptFrames
 from stream.captioning.live_maps import LiveExplanation, LiveMaps, MapIntervals
 from stream.captioning.stream_captioner import CaptionedFrame
+from stream.clock import boottime
 from stream.video.frame import Frame
 from tests.support.captions import ScriptedCaptions, confident_caption
 
@@ -56,7 +56,7 @@ class Stream:
         age_s: float = 0.0,
     ) -> None:
         """Publish the next caption."""
-        frame = Frame(IMAGE, time.time() - age_s)
+        frame = Frame(IMAGE, captured_boottime=boottime() - age_s)
         captioned = CaptionedFrame(frame, caption, tokens, 0.0, 0.0)
         self.maps.on_caption(self.frames.keep(self._seq, captioned))
         self._seq += 1

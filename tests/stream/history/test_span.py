@@ -74,14 +74,17 @@ def test_spans_do_not_cover_a_time_without_captions(store: Store, reader: Histor
     ]
 
 
-def test_no_span_is_negative_when_the_clock_is_set_back(
+def test_a_step_of_the_clock_ends_a_span_and_changes_no_duration(
     store: Store, reader: HistoryReader
 ) -> None:
-    for at in (100, 102, 50, 52, 100):
-        store.add(caption_event(DOG, at))
+    for at, ahead_s in ((0, 0), (2, 0), (4, 50), (6, 50), (8, -100), (10, -100)):
+        event = caption_event(DOG, at)
+        store.add(replace(event, captured=event.captured + ahead_s))
 
-    assert all(span.ended >= span.started for span in spans(store, reader))
-    assert sum(span.captions for span in spans(store, reader)) == 5
+    assert [
+        (span.started - BASE_TIME, span.ended - span.started, span.captions)
+        for span in spans(store, reader)
+    ] == [(-92, 2, 2), (0, 4, 2), (54, 4, 2)]
 
 
 def test_a_caption_that_stands_for_long_is_split_into_spans(

@@ -7,6 +7,7 @@ import time
 from itertools import pairwise
 
 import av
+import pytest
 from aiohttp import ClientResponse
 
 from stream.captioned_stream import Signal, SignalState
@@ -155,6 +156,28 @@ async def test_vtt_with_follow_sends_cues_that_do_not_overlap() -> None:
     assert all(begin < end for begin, end in found)
     assert all(end <= later for (_, end), (later, _) in pairwise(found))
     assert text.endswith("\n\n")
+
+
+async def test_setting_the_clock_moves_no_subtitle(monkeypatch: pytest.MonkeyPatch) -> None:
+    captions, unset = ScriptedCaptions(DOG), time.time
+    async with serve_feeds(captions) as client:
+        async with client.get("/api/feeds/yard/captions.vtt?follow=true") as response:
+            text = await read_some(response, 1)
+            monkeypatch.setattr(time, "time", lambda: unset() - 3600)
+            text += await read_some(response, 2)
+            captions.caption = confident_caption("A cat sits")
+            await until_captioned(client, captions, "A cat sits")
+        monkeypatch.setattr(time, "time", lambda: unset() + 3600)
+        captions.caption = confident_caption("A bird sings")
+        await until_captioned(client, captions, "A bird sings")
+        found = await cues(client)
+
+    followed = [(seconds(begin), seconds(end)) for begin, end, _ in CUE.findall(text)]
+    assert all(begin < end < 30 for begin, end in followed)
+    assert all(end <= later for (_, end), (later, _) in pairwise(followed))
+    assert {said for *_, said in found} == {"A dog runs", "A cat sits", "A bird sings"}
+    assert all(begin < end < 30 for begin, end, _ in found)
+    assert all(end <= later for (_, end, _), (later, *_) in pairwise(found))
 
 
 async def read_some(response: ClientResponse, cue_count: int) -> str:

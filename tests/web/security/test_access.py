@@ -1,5 +1,6 @@
 """Access control: tokens, cookies, roles, and the limit of wrong tokens."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from web.security.access import (
     ACCESS,
     ROLE,
     AccessControl,
+    Logins,
     Role,
     access_middleware,
     admin_only,
@@ -190,3 +192,18 @@ def test_invalid_tokens_are_reported_without_their_value(
     (error,) = refused.value.errors(include_input=False)
     assert message in error["msg"]
     assert "a space in its middle" not in error["msg"]
+
+
+def test_a_login_expires_while_the_machine_is_suspended(monkeypatch: pytest.MonkeyPatch) -> None:
+    logins, running = Logins(), time.clock_gettime
+    login_id = logins.add(b"digest", 3600)
+    suspended_s = 3500.0
+
+    def clock_gettime(clock: int) -> float:
+        return running(clock) + suspended_s * (clock == time.CLOCK_BOOTTIME)
+
+    monkeypatch.setattr(time, "clock_gettime", clock_gettime)
+    monkeypatch.setattr(time, "time", lambda: 1e9)
+    assert logins.find(login_id) == b"digest"
+    suspended_s = 3601.0
+    assert logins.find(login_id) is None

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import ssl
 import stat
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,25 @@ def test_a_new_certificate_is_created_before_expiry_and_for_new_names(
     assert moved.fingerprint != lasting.fingerprint
     renamed = obtain_certificate(settings, NAMES | {"198.51.100.1", "door.example"})
     assert renamed.fingerprint != moved.fingerprint
+
+
+def test_a_certificate_that_a_clock_far_ahead_has_dated_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class YearAhead(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> "YearAhead":
+            return cls.fromtimestamp(datetime.now(tz).timestamp() + 365 * 86_400, tz)
+
+    settings = HttpsSettings(on=True, folder=tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "datetime", YearAhead)
+        ahead = obtain_certificate(settings, NAMES)
+        assert obtain_certificate(settings, NAMES) == ahead
+
+    now = obtain_certificate(settings, NAMES)
+    assert read_certificate(now.certificate).not_valid_before_utc <= datetime.now(UTC)
+    assert now.fingerprint != ahead.fingerprint
 
 
 def test_a_broken_file_is_replaced(tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ export class VideoStage {
 
   /**
    * @param {Problem} problem
-   * @param {number} retryAt  In milliseconds since 1970.
+   * @param {number} retryAt  On the clock of `performance.now()`.
    */
   showRetry(problem, retryAt) {
     const { title, advice } = problem.explanation;
@@ -110,7 +110,7 @@ export class VideoStage {
     actions.replaceChildren(button);
     if (hadFocus) button.focus();
     const tick = () => {
-      const seconds = Math.ceil((retryAt - Date.now()) / 1000);
+      const seconds = Math.ceil((retryAt - performance.now()) / 1000);
       countdown.textContent = seconds > 0 ? `Retrying in ${seconds} s` : 'Retrying…';
     };
     tick();

@@ -134,6 +134,8 @@ export class PeerConnection {
       );
     }
     this.#lastHeartbeat = now;
+    // The clock may have been set back.
+    this.#lastMessage = Math.min(this.#lastMessage, now);
     const timeout = this.#hasHello ? SILENCE_TIMEOUT_MS : FIRST_MESSAGE_TIMEOUT_MS;
     if (now - this.#lastMessage > timeout) {
       this.#lose(this.#wasAsleep ? 'device-slept' : this.#hasHello ? 'server-lost' : 'no-path');

@@ -14,7 +14,7 @@ import { fetchIceServers } from './signaling.js';
  * @property {(step: 'input' | 'server') => void} [onConnecting]  What it is waiting for.
  * @property {() => void} [onLive]
  * @property {(problem: Problem, retryAt: number) => void} onReconnecting
- *   `retryAt` in milliseconds since 1970.
+ *   `retryAt` on the clock of `performance.now()`.
  * @property {(problem: Problem) => void} onProblem  The session has ended.
  * @property {(message: ServerMessage) => void} onMessage
  * @property {(stream: MediaStream) => void} onVideo
@@ -127,7 +127,7 @@ export class Session {
   /** @param {ServerMessage} message */
   #receive(message) {
     if (message.type === 'hello') {
-      this.#liveSince = Date.now();
+      this.#liveSince = performance.now();
       this.#publishedName = this.input.request.publish ?? '';
       this.#listener.onLive?.();
     }
@@ -158,11 +158,11 @@ export class Session {
 
   /** Waits before the next attempt. @param {Problem} problem */
   async #delay(problem) {
-    const wasStable = this.#liveSince > 0 && Date.now() - this.#liveSince > STABLE_MS;
+    const wasStable = this.#liveSince > 0 && performance.now() - this.#liveSince > STABLE_MS;
     this.#failures = wasStable ? 1 : this.#failures + 1;
     this.#liveSince = 0;
     const delayMs = 1000 * retryDelay(this.#failures, problem.retryAfterS);
-    this.#listener.onReconnecting(problem, Date.now() + delayMs);
+    this.#listener.onReconnecting(problem, performance.now() + delayMs);
     await new Promise((resolve) => {
       const timer = setTimeout(resolve, delayMs);
       this.#endDelay = () => {
