@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import math
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,7 +20,11 @@ _CSV_COLUMNS = ("from", "to", "feed", "said", "text", "confidence", "tags", "gue
 
 
 class SubtitleWriter:
-    """Writes spans as subtitles (WebVTT or SRT)."""
+    """Writes spans as subtitles (WebVTT or SRT).
+
+    The subtitles of a feed never overlap: a short one ends when the feed's next one begins, and so
+    does one whose end is later because the clock was set back.
+    """
 
     def __init__(self, kind: str, zero: float | None, *, with_feed: bool) -> None:
         """Prepare a writer.
@@ -31,6 +37,10 @@ class SubtitleWriter:
         """
         self._is_vtt, self._zero, self._with_feed = kind == "vtt", zero, with_feed
         self._count = 0
+        self._cues: deque[_Cue] = deque()
+        """Subtitles that are not written yet, because an earlier one may end sooner."""
+        self._last: dict[str, _Cue] = {}
+        """Of those, the last one of each feed."""
 
     def head(self) -> str:
         """Return the beginning of the file."""
@@ -38,20 +48,48 @@ class SubtitleWriter:
 
     def write(self, spans: Iterable[Span]) -> str:
         """Return the subtitles of some spans."""
-        return "".join(map(self._format, spans))
+        texts = []
+        for span in spans:
+            if previous := self._last.get(span.feed):
+                previous.end = min(previous.end, span.started)
+            cue = _Cue(span, max(span.ended, span.started + _MIN_CUE_S))
+            self._last[span.feed] = cue
+            self._cues.append(cue)
+            texts.append(self._pop_until(span.started))
+        return "".join(texts)
 
-    def _format(self, span: Span) -> str:
-        has_zero = self._zero is not None
+    def tail(self) -> str:
+        """Return the end of the file."""
+        return self._pop_until(math.inf)
+
+    def _pop_until(self, time: float) -> str:
+        """Remove the first subtitles, up to one that lasts beyond a time; return their text."""
+        texts = []
+        while self._cues and self._cues[0].end <= time:
+            cue = self._cues.popleft()
+            if self._last.get(cue.span.feed) is cue:
+                del self._last[cue.span.feed]
+            texts.append(self._format(cue.span, cue.end))
+        return "".join(texts)
+
+    def _format(self, span: Span, ended: float) -> str:
         zero = self._zero = span.started if self._zero is None else self._zero
-        begin, end = span.started - zero, max(span.ended, span.started + _MIN_CUE_S) - zero
+        begin, end = (max(0, round(1000 * (time - zero))) for time in (span.started, ended))
+        if begin == end:
+            return ""
         text = f"{span.feed}: {span.said}" if self._with_feed else span.said
         self._count += 1
         if self._is_vtt:
             note = webvtt.note(f"00:00:00.000 is {_rfc3339(zero)}") if self._count == 1 else ""
-            return note + webvtt.cue(begin, end, text)
-        begin = max(0.0, begin) if has_zero else begin
-        times = (webvtt.timestamp(round(time * 1000), ",") for time in (begin, end))
+            return note + webvtt.cue(begin / 1000, end / 1000, text)
+        times = (webvtt.timestamp(time, ",") for time in (begin, end))
         return f"{self._count}\r\n{' --> '.join(times)}\r\n{text}\r\n\r\n"
+
+
+@dataclass(slots=True)
+class _Cue:
+    span: Span
+    end: float
 
 
 class CsvWriter:
@@ -64,6 +102,10 @@ class CsvWriter:
     def write(self, spans: Iterable[Span]) -> str:
         """Return the rows of some spans."""
         return "".join(map(self._format, spans))
+
+    def tail(self) -> str:
+        """Return the end of the file, which is empty."""
+        return ""
 
     def _format(self, span: Span) -> str:
         tags = "; ".join(f"{tag.text} {tag.prob:.0%}" for tag in span.tags)
@@ -81,6 +123,10 @@ class JsonLinesWriter:
     def write(self, spans: Iterable[Span]) -> str:
         """Return the lines of some spans, each as the search returns it."""
         return "".join(f"{json.dumps(span.to_json())}\n" for span in spans)
+
+    def tail(self) -> str:
+        """Return the end of the file, which is empty."""
+        return ""
 
 
 Writer = SubtitleWriter | CsvWriter | JsonLinesWriter

@@ -117,6 +117,7 @@ async def _write_export(
     try:
         async for page in pages:
             await response.write(writer.write(page).encode())
+        await response.write(writer.tail().encode())
     except (HistoryBusy, HistoryError) as error:
         logger.warning("export aborted: %s", error)
         # Without its last chunk the response is incomplete (RFC 9112, section 8), so that clients

@@ -10,6 +10,8 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +181,32 @@ async def test_export_as_subtitles(tmp_path: Path) -> None:
         "2\r\n00:00:20,000 --> 00:00:30,000\r\n=SUM(A1), “a man”\r\n\r\n"
         "3\r\n00:00:30,000 --> 00:00:31,000\r\nNot sure. Possibly: laptop\r\n\r\n"
     )
+
+
+async def test_exported_subtitles_of_a_feed_never_overlap(tmp_path: Path) -> None:
+    # Captions less than the shortest subtitle apart, a clock that is set back, and a long caption.
+    times = [0, 0.3, 0.6, 0.9, 1.9, 5, 30, 55, 80, 81]
+    history = {"path": tmp_path / "history.sqlite", "days": 36_500}
+    async with serve_feeds(feeds={}, history=history) as client:
+        for number, at in enumerate(times):
+            for feed in ("yard", "door"):
+                event = caption_event(f"Frame {number}", at, feed)
+                step_s = -60 if at > 60 else 0
+                publish(client, replace(event, captured=event.captured + step_s))
+        await until_written(client, 2 * len(times))
+        _, vtt = await exported(client, "format=vtt")
+        _, srt = await exported(client, "format=srt")
+
+    for text in (vtt, srt.replace(",", ".").replace("\r", "")):
+        cues = re.findall(r"(\S+) --> (\S+)\n(\w+): (Frame \d)\n", text)
+        assert [begin for begin, *_ in cues] == sorted(begin for begin, *_ in cues)
+        for feed in ("yard", "door"):
+            of_feed = [(begin, end) for begin, end, name, _ in cues if name == feed]
+            assert len(of_feed) == len(times)
+            assert all(begin < end for begin, end in of_feed)
+            assert all(end <= later for (_, end), (later, _) in pairwise(of_feed))
+    assert "\n00:00:00.000 --> 00:00:00.300\nyard: Frame 0\n" in vtt
+    assert "\n00:00:21.000 --> 00:00:22.000\nyard: Frame 9\n" in vtt
 
 
 async def test_export_as_csv_without_formulas(tmp_path: Path) -> None:
