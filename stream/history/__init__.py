@@ -3,7 +3,8 @@
 from stream.history.database import HistoryError
 from stream.history.export import EXPORT_FORMATS
 from stream.history.history import History, HistoryBusy, HistorySettings
-from stream.history.search import MAX_BUCKETS, MAX_SPANS, MAX_TIME, BadQuery, HistoryQuery
+from stream.history.search import MAX_BUCKETS, MAX_SPANS, MAX_TIME, HistoryQuery
+from stream.history.search_text import BadQuery
 from stream.history.span import OpenSpans, Span
 
 __all__ = [

@@ -5,6 +5,8 @@ import os
 import sqlite3
 from pathlib import Path
 
+from stream.history.search_text import contains_words
+
 _APPLICATION_ID = 0x53_4C_48_31
 """Marks the file as a history of Sightline (SQLite's `application_id`): "SLH1"."""
 
@@ -45,6 +47,11 @@ END;
 (`ended`, `captions`, `confidence`) may be updated."""
 
 
+_MISDATED = "CREATE TABLE IF NOT EXISTS misdated (id INTEGER PRIMARY KEY, noticed REAL NOT NULL)"
+"""Spans that are dated ahead of the clock, because it was wrong when they were written, and when
+that was noticed. Versions without this table ignore it."""
+
+
 class HistoryError(RuntimeError):
     """The history cannot be used; the message says why and what to do."""
 
@@ -79,6 +86,7 @@ def open_read_only(path: Path) -> sqlite3.Connection:
     """
     try:
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        _add_functions(connection)
         connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
         connection.execute("PRAGMA query_only = ON")
     except sqlite3.Error as problem:
@@ -107,7 +115,12 @@ def _create_file(path: Path) -> None:
         ) from problem
 
 
+def _add_functions(connection: sqlite3.Connection) -> None:
+    connection.create_function("contains_words", -1, contains_words, deterministic=True)
+
+
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    _add_functions(connection)
     connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
     application_id = read_pragma(connection, "application_id")
     if application_id == 0 and not read_pragma(connection, "schema_version"):
@@ -127,6 +140,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     _configure(connection)
     # A test write, so that a read-only file fails now and not at the first caption.
     connection.execute("BEGIN IMMEDIATE")
+    connection.execute(_MISDATED)
     connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
     connection.execute("COMMIT")
 
@@ -136,7 +150,7 @@ def _create_tables(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     _configure(connection)
     connection.executescript(
-        f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA application_id = {_APPLICATION_ID}; "
+        f"BEGIN IMMEDIATE; {_SCHEMA} {_MISDATED}; PRAGMA application_id = {_APPLICATION_ID}; "
         f"PRAGMA user_version = {_SCHEMA_VERSION}; COMMIT;"
     )
 

@@ -41,7 +41,7 @@ class HistorySettings(BaseModel):
     path: Path | None = None
     """The SQLite file, in an existing folder. It contains captions, but never images."""
     days: float = Field(90, gt=0, le=36_500)
-    """Days after which captions are deleted."""
+    """Days after which captions are deleted; see `RetentionClock` for a clock that jumps."""
     megabytes: float = Field(500, ge=1, le=1_000_000)
     """Maximum size of the file, in megabytes (1,000,000 bytes). The oldest captions are deleted
     beyond it."""
@@ -151,6 +151,7 @@ class History:
         deleted = await self._write(partial(self._store.delete, query))
         if deleted is None:
             raise HistoryError("the history cannot be written; see the server's log")
+        logger.info("%d spans of the history were deleted on request", deleted)
         return deleted
 
     async def close(self) -> None:

@@ -1,17 +1,24 @@
 """Search in the history: queries by feed, time and words, paged results, and a timeline."""
 
-import re
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
 from models.language import content_words, tokenize
 from stream.history.database import open_read_only
-from stream.history.span import COLUMNS, MAX_SPAN_S, MICROSECONDS, Span, to_microseconds
+from stream.history.search_text import BadQuery, Condition, parse_search
+from stream.history.span import (
+    COLUMNS,
+    MAX_AHEAD_S,
+    MAX_SPAN_S,
+    MICROSECONDS,
+    Span,
+    to_microseconds,
+)
 
 MAX_TIME = 4e9
 """Latest time of a query, in seconds since the Unix epoch. Its microseconds are exact as SQLite
@@ -23,12 +30,6 @@ MAX_SPANS = 500
 MAX_BUCKETS = 200
 """Maximum number of buckets in a timeline."""
 
-_MAX_TERMS = 16
-_TERM = re.compile(r'"([^"]*)"|([^"\s]+)')
-_WORD = re.compile(r"[^\W_]+")
-_QUESTION_WORDS = frozenset(
-    tokenize("when what where who how did you i we see seen show find ever last")
-)
 _SAMPLED_SPANS = 200
 """Number of spans per bucket whose words are counted."""
 
@@ -37,11 +38,8 @@ _TIMEOUT_S = 5.0
 _TIMEOUT_CHECK_STEPS = 20_000
 """Number of SQLite's virtual machine steps between checks of the timeout; some milliseconds."""
 
+_ANY_WORDS = Condition()
 _COLUMNS = ", ".join(f"spans.{name}" for name in COLUMNS.split(", "))
-
-
-class BadQuery(ValueError):
-    """A query is invalid; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +51,8 @@ class HistoryQuery:
     """Spans that end at this time or later; in seconds since the Unix epoch."""
     end: float | None = None
     """Spans that start before this time; in seconds since the Unix epoch."""
-    match: str | None = None
-    """A full-text expression of FTS5."""
+    words: Condition = _ANY_WORDS
+    """What the spans' words must match."""
 
     @classmethod
     def parse(
@@ -66,8 +64,7 @@ class HistoryQuery:
             feed: Name of a feed.
             begin: As the attribute.
             end: As the attribute.
-            words: Any text. All words must occur, in any form ("dog" finds "dogs"), and quoted ones
-                as a phrase. In a question only content words count.
+            words: Any text, as for `parse_search`.
 
         Raises:
             BadQuery: If a time is out of range, or the words are unusable.
@@ -79,15 +76,15 @@ class HistoryQuery:
                 )
         if begin is not None and end is not None and end < begin:
             raise BadQuery("to must not be before from")
-        return cls(feed, begin, end, fts_expression(words) if words is not None else None)
+        return cls(feed, begin, end, _ANY_WORDS if words is None else parse_search(words))
 
     def sql(self) -> tuple[str, list[Any]]:
         """Return the SQL that follows `FROM`, always with a `WHERE`, and its parameters."""
         tables, terms, values = "spans", ["true"], list[Any]()
-        if self.match is not None:
+        if self.words.match is not None:
             tables = "words JOIN spans ON spans.id = words.rowid"
             terms.append("words MATCH ?")
-            values.append(self.match)
+            values.append(self.words.match)
         if self.feed is not None:
             terms.append("spans.feed = ?")
             values.append(self.feed)
@@ -98,34 +95,23 @@ class HistoryQuery:
         if self.end is not None:
             terms.append(f"{self.id_column} < ?")
             values.append(to_microseconds(self.end))
+        if self.words.sql:
+            terms.append(self.words.sql)
+            values += self.words.values
         return f"{tables} WHERE {' AND '.join(terms)}", values
 
     @property
     def id_column(self) -> str:
         """Column of the id: FTS5 filters and orders efficiently only by its own row id."""
-        return "spans.id" if self.match is None else "words.rowid"
-
-
-def fts_expression(text: str) -> str:
-    """Convert any text to an FTS5 expression of quoted terms, so that no syntax is interpreted.
-
-    Raises:
-        BadQuery: If the text has no word, or too many.
-    """
-    terms = [
-        " ".join(_WORD.findall(quoted or plain)) for quoted, plain in _TERM.findall(text.lower())
-    ]
-    terms = [term for term in terms if term]
-    if not terms:
-        raise BadQuery("enter at least one word to search for")
-    if len(terms) > _MAX_TERMS:
-        raise BadQuery(f"enter at most {_MAX_TERMS} words to search for")
-    content_terms = [term for term in terms if content_words(term) and term not in _QUESTION_WORDS]
-    return " AND ".join(f'"{term}"' for term in content_terms or terms)
+        return "spans.id" if self.words.match is None else "words.rowid"
 
 
 class HistoryReader:
-    """Reads the history while the store writes; for one thread at a time."""
+    """Reads the history while the store writes; for one thread at a time.
+
+    A query without an end ends now, unless it begins later: spans that are dated ahead of the clock
+    must neither come before all others nor stretch the timeline.
+    """
 
     def __init__(self, path: Path) -> None:
         """Open the file, which the store must have opened before.
@@ -159,11 +145,17 @@ class HistoryReader:
             query: The criteria; without begin or end, from the first or to the last span.
             buckets: Number of buckets.
 
+        Returns:
+            The buckets, none for an empty history, and as `ahead` the number of spans that are left
+            out because they are dated ahead of the clock.
+
         Raises:
             sqlite3.Error: If reading fails or times out.
         """
         with self._timeout():
             first, last = self._extent(query)
+            ahead = self._count_ahead(query)
+            query = _until_now(query)
             step = max(1, -(-(last - first) // buckets))
             counts = self._counts(query, first, step)
             found = [
@@ -176,6 +168,7 @@ class HistoryReader:
             "to": (first + buckets * step) / MICROSECONDS if found else last / MICROSECONDS,
             "feeds": feeds,
             "buckets": found,
+            "ahead": ahead,
         }
 
     def bytes(self) -> int:
@@ -194,7 +187,7 @@ class HistoryReader:
         self, query: HistoryQuery, limit: int, order: tuple[str, int | None, str]
     ) -> list[Span]:
         comparison, boundary, direction = order
-        where, values = query.sql()
+        where, values = _until_now(query).sql()
         if boundary is not None:
             where += f" AND {query.id_column} {comparison} ?"
             values.append(boundary)
@@ -205,13 +198,29 @@ class HistoryReader:
 
     def _extent(self, query: HistoryQuery) -> tuple[int, int]:
         """Return the start and the end of a query, in microseconds."""
+        limit = _until_now(HistoryQuery(begin=query.begin)).end or MAX_TIME
         first, last = self._connection.execute(
-            "SELECT (SELECT min(id) FROM spans), (SELECT max(ended) FROM "
-            "(SELECT ended FROM spans ORDER BY id DESC LIMIT 100))"
+            "SELECT (SELECT min(id) FROM spans WHERE id < :limit), (SELECT max(ended) FROM "
+            "(SELECT ended FROM spans WHERE id < :limit ORDER BY id DESC LIMIT 100))",
+            {"limit": to_microseconds(limit)},
         ).fetchone()
-        first = (first or 0) if query.begin is None else to_microseconds(query.begin)
-        last = to_microseconds(last or 0) + 1 if query.end is None else to_microseconds(query.end)
+        end = time.time() if last is None else last
+        last = to_microseconds(end) + 1 if query.end is None else to_microseconds(query.end)
+        if query.begin is not None:
+            first = to_microseconds(query.begin)
+        elif first is None:
+            first = last
         return first, max(first, last)
+
+    def _count_ahead(self, query: HistoryQuery) -> int:
+        """Return the number of spans that `_until_now` leaves out."""
+        limit = _until_now(query).end
+        if query.end is not None or limit is None:
+            return 0
+        where, values = query.sql()
+        sql = f"SELECT count(*) FROM {where} AND {query.id_column} >= ?"
+        count: int = self._connection.execute(sql, [*values, to_microseconds(limit)]).fetchone()[0]
+        return count
 
     def _counts(self, query: HistoryQuery, first: int, step: int) -> dict[int, tuple[int, int]]:
         """Return the numbers of spans and captions, by bucket."""
@@ -279,3 +288,11 @@ class HistoryReader:
             yield
         finally:
             self._connection.set_progress_handler(None, 0)
+
+
+def _until_now(query: HistoryQuery) -> HistoryQuery:
+    """Return a query that ends now if it has no end, and does not begin later."""
+    limit = time.time() + MAX_AHEAD_S
+    if query.end is None and (query.begin is None or query.begin <= limit):
+        return replace(query, end=limit)
+    return query

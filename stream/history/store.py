@@ -1,5 +1,6 @@
 """The writing side of the history: adds, deletes and expires spans; commits are durable."""
 
+import logging
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -8,8 +9,9 @@ from pathlib import Path
 
 from stream.captioning import CaptionEvent
 from stream.history.database import open_database, read_pragma
+from stream.history.retention import DAY_S, RetentionClock
 from stream.history.search import HistoryQuery
-from stream.history.span import COLUMNS, OpenSpans, Span
+from stream.history.span import COLUMNS, MAX_AHEAD_S, MAX_SPAN_S, OpenSpans, Span, to_microseconds
 
 _DELETE_CHUNK = 500
 """Number of spans deleted in one transaction."""
@@ -18,8 +20,11 @@ _MERGE_PAGES = 500
 _FILL_AFTER_DELETION = 0.95
 """Share of the size limit to which the oldest spans are deleted when the limit is exceeded."""
 
-_DAY_S = 86_400.0
 _MEGABYTE = 1_000_000
+_MANY_SPANS = 1000
+"""Deletions of this size are logged."""
+
+logger = logging.getLogger(__name__)
 
 
 class Store:
@@ -41,6 +46,8 @@ class Store:
         self._extended: dict[int, Span] = {}
         """Open spans that were extended since they were last written."""
         self._connection = open_database(path)
+        self._clock = RetentionClock(days, self._newest())
+        self._is_waiting = False
 
     def add(self, event: CaptionEvent) -> bool:
         """Add a caption; one that starts a new span is committed when this returns.
@@ -99,18 +106,31 @@ class Store:
     def apply_retention(self, now: float | None = None) -> int:
         """Delete spans that are too old, and the oldest if the file is too large; return how many.
 
+        Nothing is too old by a clock that is in doubt (see `RetentionClock`). A span that is dated
+        ahead of the clock ages from when that was noticed.
+
         Args:
             now: Current time in seconds since the Unix epoch; the clock's if None.
 
         Raises:
             sqlite3.Error: If they cannot be deleted; some may be.
         """
-        oldest = (time.time() if now is None else now) - self._days * _DAY_S
+        now = time.time() if now is None else now
+        trusted = self._clock.time(now)
+        self._log_waiting(trusted, now)
+        self._note_misdated(now)
+        oldest = trusted - self._days * DAY_S
         deleted = 0
         # Scans only the beginning of the index: ids are ordered by time.
         first = f"SELECT id FROM (SELECT id, ended FROM spans ORDER BY id LIMIT {_DELETE_CHUNK}) "
         while count := self._delete_ids(first + "WHERE ended < ?", [oldest]):
             deleted += count
+        misdated = f"SELECT id FROM misdated WHERE noticed < ? LIMIT {_DELETE_CHUNK}"
+        while count := self._delete_ids(misdated, [oldest]):
+            deleted += count
+            self._note_misdated(now)
+        if deleted >= _MANY_SPANS:
+            logger.info("%d spans of the history were older than %g days", deleted, self._days)
         if self.bytes > self._max_bytes:
             deleted += self._delete_oldest()
         elif not deleted:
@@ -136,6 +156,50 @@ class Store:
         finally:
             self._extended.clear()
             self._connection.close()
+
+    def _newest(self) -> float | None:
+        """Return the end of the newest span that is not known to be dated wrongly."""
+        row = self._connection.execute(
+            "SELECT ended FROM spans WHERE id NOT IN (SELECT id FROM misdated) "
+            "ORDER BY id DESC LIMIT 1"
+        ).fetchone()
+        return None if row is None else float(row[0])
+
+    def _note_misdated(self, now: float) -> None:
+        """Note spans that are dated ahead of the clock; forget those that are not, or are gone."""
+        limit = to_microseconds(now + MAX_AHEAD_S)
+        with self._transaction():
+            self._connection.execute(
+                "DELETE FROM misdated WHERE id <= ? OR id NOT IN (SELECT id FROM spans)", (limit,)
+            )
+            self._connection.execute(
+                "INSERT OR IGNORE INTO misdated SELECT id, ? FROM spans WHERE id > ?", (now, limit)
+            )
+
+    def _log_waiting(self, trusted: float, now: float) -> None:
+        """Log once that spans are kept because the clock is in doubt, and once that it is not."""
+        if trusted >= now:
+            if self._is_waiting:
+                logger.warning("the clock is plausible again; old spans are deleted")
+            self._is_waiting = False
+            return
+        if self._is_waiting:
+            return
+        begin, end = trusted - self._days * DAY_S, now - self._days * DAY_S
+        count: int = self._connection.execute(
+            "SELECT count(*) FROM spans WHERE id >= ? AND id < ? AND ended BETWEEN ? AND ?",
+            (to_microseconds(begin - MAX_SPAN_S), to_microseconds(end), begin, end),
+        ).fetchone()[0]
+        if count:
+            self._is_waiting = True
+            logger.warning(
+                "the clock is %.1f days ahead of the history, so %d spans would be older than %g "
+                "days; they are kept for %.0f h: set the clock if it is wrong",
+                (now - trusted) / DAY_S,
+                count,
+                self._days,
+                self._clock.wait_s / 3600,
+            )
 
     def _delete_oldest(self) -> int:
         """Delete the oldest spans until the rest fits; the word index is merged each round."""

@@ -1,14 +1,19 @@
 """Expiry and deletion of spans."""
 
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from stream.clock import boottime
+from stream.history import retention
 from stream.history.search import HistoryQuery, HistoryReader
 from stream.history.store import Store
 from tests.support.captions import BASE_TIME, caption_event, shorter_fallback
 
 DAY_S = 86_400.0
+YEAR_S = 365 * DAY_S
 WORDS = ("dog", "cat", "man", "street", "canoe", "snow", "jacket", "ball", "tree", "bird")
 
 
@@ -88,3 +93,113 @@ def test_a_caption_that_continues_after_a_deletion_starts_a_new_span(
     store.add(caption_event("A dog runs", 2))
 
     assert texts(reader) == ["A dog runs"]
+
+
+class Uptime:
+    """The clock `boottime` of retention, which a test moves on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.passed_s = 0.0
+        monkeypatch.setattr(retention, "boottime", lambda: boottime() + self.passed_s)
+
+
+@pytest.fixture
+def uptime(monkeypatch: pytest.MonkeyPatch) -> Uptime:
+    return Uptime(monkeypatch)
+
+
+def fill_days(path: Path, days: int) -> Store:
+    """Write a history with a caption a day, and open it again as a server that starts would."""
+    store = Store(path, days=90, megabytes=100)
+    for day in range(days):
+        store.add(caption_event(f"Day {day}", day * DAY_S))
+    store.close()
+    return Store(path, days=90, megabytes=100)
+
+
+def test_a_clock_a_year_ahead_for_a_minute_deletes_nothing_and_is_logged(
+    path: Path, uptime: Uptime, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = fill_days(path, 80)
+    now = BASE_TIME + 80 * DAY_S
+    assert store.apply_retention(now) == 0
+    uptime.passed_s = 60
+
+    assert store.apply_retention(now + YEAR_S + 60) == 0
+    assert store.apply_retention(now + YEAR_S + 60) == 0
+    (warning,) = caplog.messages
+    assert "365.0 days ahead" in warning and "80 spans" in warning
+    uptime.passed_s = 120
+    assert store.apply_retention(now + 120) == 0
+    assert "plausible again" in caplog.messages[-1]
+
+    # Retention goes on: ten days later the first captions are older than 90 days.
+    uptime.passed_s = 11 * DAY_S
+    assert store.apply_retention(now + 11 * DAY_S) == 1
+    store.close()
+
+
+def test_a_server_that_starts_with_a_wrong_clock_deletes_nothing(
+    path: Path, uptime: Uptime
+) -> None:
+    for ahead_s in (YEAR_S, 30 * DAY_S):
+        store = fill_days(path, 80)
+        assert store.apply_retention(BASE_TIME + 80 * DAY_S + ahead_s) == 0
+        # A caption that is dated by the wrong clock is no proof of it.
+        store.add(caption_event("Ahead", 80 * DAY_S + ahead_s))
+        assert store.apply_retention(BASE_TIME + 80 * DAY_S + ahead_s) == 0
+        store.apply_retention(BASE_TIME + 80 * DAY_S)
+        store.close()
+        path.unlink()
+
+
+def test_a_clock_that_stays_ahead_for_a_day_is_trusted(path: Path, uptime: Uptime) -> None:
+    store = fill_days(path, 80)
+    now = BASE_TIME + 80 * DAY_S + YEAR_S
+    for hour in range(24):
+        uptime.passed_s = 3600.0 * hour
+        assert store.apply_retention(now + uptime.passed_s) == 0
+    uptime.passed_s = DAY_S
+    assert store.apply_retention(now + DAY_S) == 80
+    store.close()
+
+
+def test_a_shorter_retention_period_applies_at_once(path: Path) -> None:
+    fill_days(path, 80).close()
+    store = Store(path, days=7, megabytes=100)
+
+    assert store.apply_retention(BASE_TIME + 80 * DAY_S) == 73
+    store.close()
+
+
+def test_spans_dated_ahead_of_the_clock_do_not_lead_and_age_out(
+    path: Path, reader: HistoryReader, store: Store, uptime: Uptime
+) -> None:
+    now = time.time()
+    for year in (3, 0):
+        event = caption_event(f"In {year} years")
+        store.add(replace(event, captured=now + year * YEAR_S - 2))
+
+    timeline = reader.timeline(HistoryQuery(), 4)
+    assert texts(reader) == ["In 0 years"]
+    assert [span.text for span in reader.newest(HistoryQuery(), 9, None)] == ["In 0 years"]
+    assert timeline["to"] - timeline["from"] < 1
+    assert timeline["ahead"] == 1
+    later = HistoryQuery(begin=now + YEAR_S)
+    assert [span.text for span in reader.newest(later, 9, None)] == ["In 3 years"]
+    assert reader.timeline(later, 4)["to"] > now + 2 * YEAR_S
+
+    short = Store(path, days=2, megabytes=100)
+    assert short.apply_retention(now) == 0
+    for days in (1.9, 2.1):
+        uptime.passed_s = days * DAY_S
+        assert short.apply_retention(now + days * DAY_S) == (0 if days < 2 else 2)
+    short.close()
+    assert reader.newest(later, 9, None) == []
+
+
+def test_an_empty_history_has_no_timeline(reader: HistoryReader) -> None:
+    timeline = reader.timeline(HistoryQuery(), 60)
+
+    assert timeline["buckets"] == []
+    assert abs(timeline["from"] - time.time()) < 60

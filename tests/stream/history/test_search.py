@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.history.search import BadQuery, HistoryQuery, HistoryReader, fts_expression
+from stream.history.search import HistoryQuery, HistoryReader
+from stream.history.search_text import BadQuery, parse_search
 from stream.history.store import Store
 from tests.support.captions import BASE_TIME, caption_event, confident_caption, tags_fallback
 
@@ -46,6 +47,71 @@ def test_quoted_words_are_a_phrase(reader: HistoryReader) -> None:
     assert texts(reader, '"red jacket"') == ["A man in a red jacket"]
     assert texts(reader, '"jacket red"') == []
     assert texts(reader, "jacket red") == ["A man in a red jacket"]
+
+
+def test_quoted_words_are_found_as_they_are_written(reader: HistoryReader) -> None:
+    assert texts(reader, '"dogs"') == ["Two dogs run through the snow"]
+    assert texts(reader, '"Carry a canoe, naively"') == ["Three men carry a canoe, naïvely"]
+    assert texts(reader, '"a man sits" dog') == ["A man sits"]
+
+
+CANOE, STREET, LAPTOP, SITS, JACKET, SNOW = (
+    "Three men carry a canoe, naïvely",
+    "An empty street",
+    "Laptop",
+    "A man sits",
+    "A man in a red jacket",
+    "Two dogs run through the snow",
+)
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("street OR jacket", [STREET, JACKET]),
+        ("street OR canoe OR jacket", [CANOE, STREET, JACKET]),
+        ("man sits OR jacket", [SITS, JACKET]),
+        ("dog AND snow", [SNOW]),
+        ("dog -snow", [LAPTOP, SITS]),
+        ("dog -sits -snow", [LAPTOP]),
+        ("dog NOT snow", [LAPTOP, SITS]),
+        ('man -"red jacket"', [SITS]),
+        ('man -"jacket red"', [SITS, JACKET]),
+        ("-dog", [CANOE, STREET, JACKET]),
+        ("NOT dog NOT man", [CANOE, STREET]),
+        ("street OR -dog", [CANOE, STREET, JACKET]),
+        ("jack*", [JACKET]),
+        ("runn*", []),
+        ("ru*", [SNOW]),
+        ("DO*", [LAPTOP, SITS, SNOW]),
+        ("naï*", [CANOE]),
+        ("s*", [STREET, LAPTOP, SITS, SNOW]),
+        ("dog s* -laptop", [SITS, SNOW]),
+        ("st* OR jack*", [STREET, JACKET]),
+        ("man -jack*", [SITS]),
+        ("(street OR canoe) -three", [STREET]),
+        ("(man jacket) OR (dog snow)", [JACKET, SNOW]),
+        ("dog -(snow OR laptop)", [SITS]),
+        ("-(dog OR man)", [CANOE, STREET]),
+        ("or", []),
+        ("men or dog", []),
+        ("dog OR", [LAPTOP, SITS, SNOW]),
+        ("(dog snow", [SNOW]),
+        ("dog) snow", [SNOW]),
+        ("dog - snow", [SNOW]),
+    ],
+)
+def test_operators_do_what_they_do_in_other_search_boxes(
+    reader: HistoryReader, words: str, found: list[str]
+) -> None:
+    assert texts(reader, words) == found
+
+
+def test_deep_nesting_and_long_chains_of_operators_are_refused(reader: HistoryReader) -> None:
+    for words in ("(" * 5000 + "dog", "-(" * 5000 + "dog", "NOT " * 5000):
+        with pytest.raises(BadQuery):
+            texts(reader, words)
+    assert texts(reader, "NOT " * 5000 + "dog snow") == [SNOW]
 
 
 def test_function_words_count_if_there_are_no_others(reader: HistoryReader) -> None:
@@ -86,7 +152,7 @@ def test_pages_contain_each_span_once(reader: HistoryReader) -> None:
 @pytest.mark.parametrize("words", ["", "   ", '"', "?!", "---", "x " * 17])
 def test_text_without_words_is_refused(words: str) -> None:
     with pytest.raises(BadQuery):
-        fts_expression(words)
+        parse_search(words)
 
 
 @pytest.mark.parametrize("times", [(-1.0, None), (float("nan"), None), (None, 1e99), (2.0, 1.0)])
@@ -95,10 +161,12 @@ def test_invalid_times_are_refused(times: tuple[float | None, float | None]) -> 
         HistoryQuery.parse(None, *times, None)
 
 
-FTS = st.sampled_from(['"', "*", "(", ")", "NEAR", "AND", "OR", "NOT", "-", ":", "^", "{", "text"])
+FTS = st.sampled_from(
+    ['"', "*", "(", ")", "-(", "NEAR", "AND", "OR", "NOT", "-", "-a", "b*", ":", "^", "{", "text"]
+)
 
 
-def test_no_text_is_interpreted_as_syntax(path: Any, store: Store) -> None:
+def test_no_text_is_a_syntax_error(path: Any, store: Store) -> None:
     reader = HistoryReader(path)
 
     @settings(max_examples=300, deadline=None)
