@@ -1,11 +1,13 @@
 """The history on the page, in Chromium: what was seen when, found by words, feed and time."""
 
 import re
+import time
+from dataclasses import replace
 from pathlib import Path
 
 from playwright.async_api import Page, expect
 
-from tests.support.captions import confident_caption
+from tests.support.captions import caption_event, confident_caption
 from tests.support.page.feed_page import HALL, YARD, assert_fits, serve_feeds
 from web.keys import PUBLICATIONS
 
@@ -47,7 +49,9 @@ async def test_what_was_seen_is_found_by_a_question(page: Page, tmp_path: Path) 
         await assert_fits(page, "/?history")
 
 
-async def test_the_timeline_is_gone_through_by_keyboard(page: Page, tmp_path: Path) -> None:
+async def test_the_timeline_is_gone_through_by_keyboard_and_mouse(
+    page: Page, tmp_path: Path
+) -> None:
     async with serve_feeds(history={"path": tmp_path / "history.db"}) as here:
         await page.goto(here.url)
         listed = page.get_by_role("link", name="The hall")
@@ -73,6 +77,19 @@ async def test_the_timeline_is_gone_through_by_keyboard(page: Page, tmp_path: Pa
         await page.get_by_role("button", name="All times").click()
         await expect(found).to_have_count(2)
 
+        detail = page.locator("#bar-detail")
+        await page.get_by_label("Search captions").focus()
+        await expect(detail).to_contain_text("in total")
+        # The coloured bar itself, at its foot.
+        box = await bars.first.locator("i").bounding_box()
+        assert box
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] - 2
+        await page.mouse.move(x, y)
+        await expect(detail).to_contain_text(re.compile("mostly: .*dog"))
+        await page.mouse.click(x, y)
+        await expect(found).to_have_count(1)
+        await expect(found).to_contain_text("A dog runs")
+
 
 async def test_a_history_that_is_off_says_how_to_turn_it_on(page: Page) -> None:
     async with serve_feeds() as here:
@@ -83,7 +100,9 @@ async def test_a_history_that_is_off_says_how_to_turn_it_on(page: Page) -> None:
         await assert_fits(page, "/?history, off")
 
 
-async def test_an_admin_deletes_what_is_shown_when_asked_twice(page: Page, tmp_path: Path) -> None:
+async def test_an_admin_deletes_what_is_shown_once_it_is_confirmed(
+    page: Page, tmp_path: Path
+) -> None:
     feeds = {"hall": HALL, "yard": YARD}
     async with serve_feeds(feeds=feeds, history={"path": tmp_path / "history.db"}) as here:
         await page.goto(here.url)
@@ -105,18 +124,62 @@ async def test_an_admin_deletes_what_is_shown_when_asked_twice(page: Page, tmp_p
 
         await delete.click()
         dialog = page.get_by_role("dialog", name="Delete these captions?")
-        await expect(dialog).to_contain_text("captions of hall")
+        await expect(dialog).to_contain_text("deletes 1 result of hall.")
+        await expect(dialog.get_by_role("textbox")).to_be_hidden()
+        await expect(dialog.get_by_role("button", name="Cancel")).to_be_focused()
         await assert_fits(page, "/?history, deleting")
         await page.keyboard.press("Escape")
         await expect(dialog).to_be_hidden()
         await expect(found).to_have_count(1)
         await delete.click()
-        await dialog.get_by_role("button", name="Delete", exact=True).click()
+        await dialog.get_by_role("button", name="Delete 1 result").click()
         await expect(page.get_by_text("1 result deleted.")).to_be_visible()
         await expect(found).to_have_count(0)
         await page.get_by_label("Feed").select_option("All")
         await expect(found).to_have_count(1)
         await expect(found).to_contain_text("yard")
+
+        await delete.click()
+        await expect(dialog).to_contain_text("the whole history: 1 result of all feeds")
+        confirm = dialog.get_by_role("button", name="Delete 1 result")
+        await expect(confirm).to_be_disabled()
+        await dialog.get_by_role("textbox", name="type “delete all”").fill("delete")
+        await page.keyboard.press("Enter")
+        await expect(confirm).to_be_disabled()
+        await assert_fits(page, "/?history, deleting all")
+        await dialog.get_by_role("textbox").fill("Delete all")
+        await page.keyboard.press("Enter")
+        await expect(dialog).to_be_hidden()
+        await expect(page.get_by_text("1 result deleted.")).to_be_visible()
+        await expect(page.get_by_text("No captions yet.")).to_be_visible()
+        await expect(page.locator("#timeline")).to_be_hidden()
+        assert "1970" not in await page.content()
+
+
+async def test_words_in_operators_are_found_and_marked(page: Page, tmp_path: Path) -> None:
+    async with serve_feeds(feeds={}, history={"path": tmp_path / "history.db"}) as here:
+        publish, now = here.app[PUBLICATIONS].captions.publish, time.time()
+        texts = ("A red jacket", "A dog in snow", "A cat sits", "A bird of the future")
+        for text, ahead_s in zip(texts, (-9, -6, -3, 86_400), strict=True):
+            publish(replace(caption_event(text), captured=now + ahead_s))
+
+        await page.goto(f"{here.url}/?history")
+        found = page.locator("#found li .words")
+        await expect(found).to_have_text(["A cat sits", "A dog in snow", "A red jacket"])
+        for words, shown, marked in (
+            ("jack* OR cat", ["A cat sits", "A red jacket"], ["cat", "jacket"]),
+            ("-dog -cat", ["A red jacket"], []),
+            ('"in snow" NOT cat', ["A dog in snow"], ["snow"]),
+        ):
+            await page.get_by_label("Search captions").fill(words)
+            await page.keyboard.press("Enter")
+            await expect(found).to_have_text(shown)
+            await expect(page.locator("#found mark")).to_have_text(marked)
+        await page.get_by_label("Search captions").fill("")
+        await page.keyboard.press("Enter")
+        await page.get_by_role("button", name="Show").click()
+        await expect(found).to_have_text(["A bird of the future"])
+        await expect(page.get_by_text("dated ahead")).to_be_hidden()
 
 
 async def test_a_viewer_cannot_delete(page: Page, tmp_path: Path) -> None:

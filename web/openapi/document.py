@@ -124,6 +124,11 @@ def _timeline() -> Json:
             "to": _TIME,
             "feeds": {"type": "array", "items": _NAME, "description": "All feeds in the history."},
             "buckets": {"type": "array", "items": object_schema(bucket)},
+            "ahead": {
+                **_COUNT,
+                "description": "Spans that are left out because they are dated ahead of the "
+                "clock; pass a later `from` to get them.",
+            },
         }
     )
 

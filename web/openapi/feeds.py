@@ -32,7 +32,15 @@ _LAST_EVENT_ID = {
 
 def feed_paths() -> dict[str, Json]:
     """Return the operations by path."""
-    feeds = object_schema({"feeds": {"type": "array", "items": ref("Feed")}})
+    feeds = object_schema(
+        {
+            "feeds": {"type": "array", "items": ref("Feed")},
+            "history": {
+                "type": "boolean",
+                "description": "Whether captions of feeds and published sessions are stored.",
+            },
+        }
+    )
     return {
         "/api/feeds": {
             "get": operation(

@@ -17,12 +17,20 @@ from web.openapi.operation import (
 _TAG = "History"
 _TIME_FORMAT = "seconds since the Unix epoch, or RFC 3339, such as 2026-01-31T09:00:00Z"
 _FROM = query_parameter("from", f"Only captions that ended at or after: {_TIME_FORMAT}.", TIME)
-_TO = query_parameter("to", f"Only captions that began before: {_TIME_FORMAT}.", TIME)
+_TO = query_parameter(
+    "to",
+    f"Only captions that began before: {_TIME_FORMAT}. The default is now, unless `from` is later; "
+    "a deletion without it includes captions that are dated ahead of the clock.",
+    TIME,
+)
 _Q = query_parameter(
     "q",
-    "Words to find in captions, objects and guesses. All must occur, in any inflected form (dog "
-    "finds dogs); words in quotes must be adjacent. Words without content, such as those of a "
-    "question, are ignored.",
+    "Words to find in captions, objects and guesses. All must occur, in any inflected form: `dog` "
+    "finds dogs. Words without content, such as those of a question, are ignored.\n\n"
+    '`"red car"` finds exactly these words side by side, `bicy*` words that begin so, `cat OR dog` '
+    "either, and `-snow` or `NOT snow` leaves captions with the word out. OR binds more strongly "
+    "than the space between words; parentheses group. Operators are in capitals. Other signs are "
+    "ignored, and every text is a valid search if it has 1 to 16 words.",
     {"type": "string"},
 )
 
@@ -52,7 +60,8 @@ def history_paths() -> dict[str, Json]:
                 _TAG,
                 "Count past captions over time",
                 {"200": json_response("Buckets of equal length.", ref("Timeline"))},
-                description="Without `from` and `to`, from the first caption to the last.",
+                description="Without `from` and `to`, from the first caption to the last; no "
+                "buckets if there is none.",
                 parameters=[*filters, query_parameter("buckets", "Number of buckets.", buckets)],
                 errors=["400", "404"],
             )
@@ -70,7 +79,8 @@ def _export(filters: list[Json]) -> Json:
         _TAG,
         "Export past captions",
         {"200": text_response("The file, oldest captions first.", *types, headers=attachment)},
-        description="Subtitle times count from `from` or, without it, from the first caption.",
+        description="Subtitle times count from `from` or, without it, from the first caption. "
+        "Subtitles of a feed never overlap.",
         parameters=[name, *filters],
         errors=["400", "404"],
     )

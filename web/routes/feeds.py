@@ -42,7 +42,10 @@ def no_such_feed_response(error: NoSuchStream) -> web.Response:
 
 async def _list_feeds(request: web.Request) -> web.Response:
     streams = request.app[PUBLICATIONS].all()
-    body = {"feeds": [_to_json(request, stream) for stream in streams]}
+    body = {
+        "feeds": [_to_json(request, stream) for stream in streams],
+        "history": HISTORY in request.app,
+    }
     return web.json_response(body, headers=_HEADERS)
 
 

@@ -46,7 +46,7 @@ async def test_the_frame_of_the_latest_caption_is_a_jpeg() -> None:
 
 async def test_every_route_of_an_unknown_feed_gets_404() -> None:
     async with serve_feeds(feeds={}) as client:
-        assert await (await client.get("/api/feeds")).json() == {"feeds": []}
+        assert await (await client.get("/api/feeds")).json() == {"feeds": [], "history": False}
         for path in ("", "/picture", "/events", "/captions.vtt", "/captions.jsonl"):
             async with client.get(f"/api/feeds/cellar{path}") as response:
                 assert response.status == 404

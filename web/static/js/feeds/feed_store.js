@@ -24,6 +24,8 @@ export class FeedStore {
   #listener;
   /** @type {Map<string, Feed>} */
   #feeds = new Map();
+  /** Whether the server stores captions in a history. */
+  areStored = false;
   /** @type {EventSource | null} */
   #events = null;
   #failures = 0;
@@ -69,8 +71,9 @@ export class FeedStore {
   async #poll() {
     let delayMs = POLL_MS;
     try {
-      const { feeds } = await getJson('api/feeds');
+      const { feeds, history } = await getJson('api/feeds');
       this.#failures = 0;
+      this.areStored = history === true;
       this.#setFeeds(asArray(feeds).flatMap(readFeed));
       if (!document.hidden) this.#subscribe();
     } catch (error) {

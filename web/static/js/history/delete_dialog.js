@@ -1,19 +1,23 @@
 // @ts-check
 /** The button and the confirmation dialog that delete captions from the history. */
 
-import { getElement } from '../common/dom.js';
-import { deleteJson } from '../common/http.js';
+import { getElement, setText } from '../common/dom.js';
+import { deleteJson, getJson } from '../common/http.js';
 import { countOrNull } from '../common/json.js';
-import { deletionUrl } from './history_api.js';
+import { apiUrl, deletionUrl, isForAll, readTimeline, resultsText } from './history_api.js';
 
 /** @typedef {import('./history_api.js').Query} Query */
 
 const TIME = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+/** What to type to delete everything. */
+const CONFIRMATION = 'delete all';
 
 export class DeleteDialog {
   #button = getElement('delete', HTMLButtonElement);
   #dialog = getElement('deletion', HTMLDialogElement);
-  #question = getElement('deletion-question');
+  #confirmation = getElement('deletion-typed', HTMLInputElement);
+  #confirm = getElement('deletion-yes', HTMLButtonElement);
+  #onError;
   /** @type {Query} */
   #query = { words: '', feed: '', from: '', to: '' };
   #title = '';
@@ -25,9 +29,10 @@ export class DeleteDialog {
    * @param {(error: unknown) => void} onError
    */
   constructor(onDeleted, onError) {
+    this.#onError = onError;
     this.#button.addEventListener('click', () => this.#open());
-    getElement('deletion-yes').addEventListener('click', () => this.#dialog.close('delete'));
     getElement('deletion-no').addEventListener('click', () => this.#dialog.close('keep'));
+    this.#confirmation.addEventListener('input', () => this.#updateConfirm());
     this.#dialog.addEventListener('close', async () => {
       if (this.#dialog.returnValue !== 'delete') return;
       try {
@@ -52,17 +57,48 @@ export class DeleteDialog {
     this.#button.hidden = !this.isAllowed || !hasResults || query.words.trim() !== '';
   }
 
-  #open() {
-    const { from, to } = this.#query;
-    const times = [
-      from === '' ? '' : ` from ${TIME.format(new Date(from))}`,
-      to === '' ? '' : ` until ${TIME.format(new Date(to))}`,
-    ].join('');
-    const feeds = this.#title === '' ? 'all feeds' : this.#title;
-    this.#question.textContent =
-      `This permanently deletes the captions of ${feeds}${times}. ` +
-      'Export first if you need a copy.';
+  async #open() {
+    const query = this.#query;
+    try {
+      const { buckets, ahead } = readTimeline(
+        await getJson(apiUrl('timeline', query, { buckets: 1 })),
+      );
+      const count = buckets.reduce((sum, { results }) => sum + results, ahead);
+      setText(getElement('deletion-question'), scopeText(query, this.#title, count));
+      setText(this.#confirm, `Delete ${resultsText(count)}`);
+    } catch (error) {
+      this.#onError(error);
+      return;
+    }
+    getElement('deletion-confirmation').hidden = !isForAll(query);
+    this.#confirmation.value = '';
+    this.#updateConfirm();
     this.#dialog.returnValue = 'keep';
     this.#dialog.showModal();
   }
+
+  #updateConfirm() {
+    const isTyped = this.#confirmation.value.trim().toLowerCase() === CONFIRMATION;
+    this.#confirm.disabled = isForAll(this.#query) && !isTyped;
+  }
 }
+
+/**
+ * @param {Query} query
+ * @param {string} title  Of the feed.
+ * @param {number} count  Of the results.
+ */
+function scopeText(query, title, count) {
+  const results = resultsText(count);
+  if (isForAll(query)) {
+    return `This permanently deletes the whole history: ${results} of all feeds. ${EXPORT_FIRST}`;
+  }
+  const times = [
+    query.from === '' ? '' : ` from ${TIME.format(new Date(query.from))}`,
+    query.to === '' ? '' : ` until ${TIME.format(new Date(query.to))}`,
+  ].join('');
+  const feeds = query.feed === '' ? 'all feeds' : title;
+  return `This permanently deletes ${results} of ${feeds}${times}. ${EXPORT_FIRST}`;
+}
+
+const EXPORT_FIRST = 'Export first if you need a copy.';

@@ -25,11 +25,19 @@ import { asArray, asNumber, asObject, asString, asStrings, countOrNull } from '.
  * @typedef {object} Bucket
  * @property {Date} from
  * @property {Date} to
+ * @property {number} results  Periods that begin in it.
  * @property {number} captions
  * @property {string[]} words  The most frequent ones.
  */
 /** @typedef {{spans: Span[], before: number | null}} SearchResult  `before`: the next page. */
-/** @typedef {{from: Date, to: Date, feeds: string[], buckets: Bucket[]}} TimelineData */
+/**
+ * @typedef {object} TimelineData
+ * @property {Date} from
+ * @property {Date} to
+ * @property {string[]} feeds
+ * @property {Bucket[]} buckets
+ * @property {number} ahead  Results that are left out: they are dated ahead of the server's clock.
+ */
 
 const URL_KEYS = /** @type {const} */ ([
   ['words', 'q'],
@@ -76,8 +84,17 @@ export function apiUrl(resource, query, params) {
  * @returns {string}  The API's URL to delete all captions that match.
  */
 export function deletionUrl(query) {
-  const params = apiParams(query);
-  return `api/history?${params.size > 0 ? params : 'all=true'}`;
+  return `api/history?${isForAll(query) ? 'all=true' : apiParams(query)}`;
+}
+
+/** @param {Query} query @returns {boolean}  Whether it selects everything. */
+export function isForAll(query) {
+  return apiParams(query).size === 0;
+}
+
+/** @param {number} count */
+export function resultsText(count) {
+  return count === 1 ? '1 result' : `${count.toLocaleString()} results`;
 }
 
 /** @param {Query} query */
@@ -120,11 +137,13 @@ export function readTimeline(body) {
     const bucket = asObject(value);
     return {
       ...readPeriod(bucket),
+      results: countOrNull(bucket.spans) ?? 0,
       captions: countOrNull(bucket.captions) ?? 0,
       words: asArray(bucket.words).map((word) => asString(asObject(word).text)),
     };
   });
-  return { ...readPeriod(body), feeds: asStrings(body.feeds), buckets };
+  const ahead = countOrNull(body.ahead) ?? 0;
+  return { ...readPeriod(body), feeds: asStrings(body.feeds), buckets, ahead };
 }
 
 /** @param {JsonObject} value */

@@ -2,7 +2,7 @@
 /** The history page: searches the stored captions of all feeds by words, feed and time. */
 
 import { loginLink, showAccount } from '../common/account.js';
-import { getElement } from '../common/dom.js';
+import { getElement, setText } from '../common/dom.js';
 import { sentence } from '../common/format.js';
 import { getJson, HttpError } from '../common/http.js';
 import { asArray } from '../common/json.js';
@@ -15,6 +15,7 @@ import {
   queryInUrl,
   readSearchResult,
   readTimeline,
+  resultsText,
 } from './history_api.js';
 import { SearchResults } from './search_results.js';
 import { Timeline } from './timeline.js';
@@ -27,6 +28,8 @@ const PAGE_SIZE = 50;
 /** A bar must be wide enough for a finger. */
 const BAR_PX = 14;
 const MAX_BARS = 60;
+/** The server includes what is dated up to a minute ahead of its clock. */
+const AHEAD_MS = 62_000;
 
 const form = getElement('sought', HTMLFormElement);
 const wordsField = getElement('words', HTMLInputElement);
@@ -44,6 +47,7 @@ const titles = new Map();
 const results = new SearchResults(getElement('found'));
 const timeline = new Timeline(
   {
+    section: getElement('timeline'),
     bars: getElement('bars'),
     detail: getElement('bar-detail'),
     from: getElement('axis-from'),
@@ -62,6 +66,8 @@ const deleteDialog = new DeleteDialog((count) => {
 /** Aborts the requests of the last search. */
 let requests = new AbortController();
 let shownCount = 0;
+/** Results that are left out, because they are dated ahead of the server's clock. */
+let aheadCount = 0;
 /** The cursor of the next page; null if there is none. @type {number | null} */
 let nextPage = null;
 
@@ -104,6 +110,9 @@ async function load() {
     timeline.show(data);
     results.clear();
     shownCount = 0;
+    aheadCount = data.ahead;
+    getElement('ahead').hidden = aheadCount === 0;
+    setText(getElement('ahead-count'), aheadText(aheadCount));
     addResults(readSearchResult(searchBody), query);
   } catch (error) {
     if (!signal.aborted) showError(error);
@@ -134,7 +143,7 @@ function addResults({ spans, before }, query) {
   nextPage = before;
   olderButton.hidden = nextPage === null;
   countLine.textContent = countText(query);
-  deleteDialog.update(query, titles.get(query.feed) ?? query.feed, shownCount > 0);
+  deleteDialog.update(query, titles.get(query.feed) ?? query.feed, shownCount + aheadCount > 0);
 }
 
 /** @param {Query} query */
@@ -148,8 +157,9 @@ function countText(query) {
 }
 
 /** @param {number} count */
-function resultsText(count) {
-  return count === 1 ? '1 result' : `${count} results`;
+function aheadText(count) {
+  const are = count === 1 ? 'is' : 'are';
+  return `${resultsText(count)} ${are} dated ahead of the server’s clock.`;
 }
 
 /** @param {unknown} error */
@@ -211,6 +221,11 @@ feedSelect.addEventListener('change', search);
 allTimesButton.addEventListener('click', () => {
   fromField.value = toField.value = '';
   wordsField.focus();
+  search();
+});
+getElement('show-ahead').addEventListener('click', () => {
+  fromField.value = localTime(new Date(Date.now() + AHEAD_MS));
+  toField.value = '';
   search();
 });
 olderButton.addEventListener('click', loadOlder);

@@ -6,6 +6,7 @@ import { createElement } from '../common/dom.js';
 import { timeRange } from '../common/format.js';
 
 /** @typedef {import('./history_api.js').Span} Span */
+/** @typedef {{stems: Set<string>, beginnings: string[]}} Sought  The words that were searched for. */
 
 const DAY = new Intl.DateTimeFormat(undefined, { dateStyle: 'full' });
 
@@ -32,7 +33,7 @@ export class SearchResults {
    * @param {(feed: string) => string} titleOf
    */
   add(spans, words, titleOf) {
-    const stems = contentWords(words);
+    const sought = { stems: contentWords(words), beginnings: beginningsIn(words) };
     for (const span of spans) {
       this.#listOf(DAY.format(span.from)).append(
         createElement(
@@ -40,7 +41,7 @@ export class SearchResults {
           '',
           createElement('span', 'times', ...timeRange(span.from, span.to)),
           ' ',
-          wordsElement(span, stems),
+          wordsElement(span, sought),
           ' ',
           createElement('span', 'result-feed', titleOf(span.feed)),
         ),
@@ -59,15 +60,20 @@ export class SearchResults {
   }
 }
 
+/** @param {string} words @returns {string[]}  Of `word*`, in lower case. */
+function beginningsIn(words) {
+  return [...words.matchAll(/([\p{L}\p{N}]+)\*/gu)].map(([, word]) => (word ?? '').toLowerCase());
+}
+
 /**
  * @param {Span} span
- * @param {Set<string>} stems
+ * @param {Sought} sought
  */
-function wordsElement({ text, guess }, stems) {
-  const words = createElement('span', 'words', ...highlighted(text, stems));
+function wordsElement({ text, guess }, sought) {
+  const words = createElement('span', 'words', ...highlighted(text, sought));
   words.lang = 'en';
   if (guess !== '') {
-    const parts = highlighted(`(best guess: “${guess}”)`, stems);
+    const parts = highlighted(`(best guess: “${guess}”)`, sought);
     words.append(' ', createElement('span', 'result-guess', ...parts));
   }
   return words;
@@ -75,12 +81,15 @@ function wordsElement({ text, guess }, stems) {
 
 /**
  * @param {string} text
- * @param {Set<string>} stems
- * @returns {(string | HTMLElement)[]}  The text with words of these stems highlighted.
+ * @param {Sought} sought
+ * @returns {(string | HTMLElement)[]}  The text with the words that were searched for highlighted.
  */
-function highlighted(text, stems) {
+function highlighted(text, { stems, beginnings }) {
   return text.split(/([\p{L}\p{N}]+)/u).map((part, index) => {
-    const isMatch = index % 2 === 1 && [...contentWords(part)].some((stem) => stems.has(stem));
+    const isMatch =
+      index % 2 === 1 &&
+      ([...contentWords(part)].some((stem) => stems.has(stem)) ||
+        beginnings.some((beginning) => part.toLowerCase().startsWith(beginning)));
     return isMatch ? createElement('mark', '', part) : part;
   });
 }

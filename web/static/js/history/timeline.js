@@ -28,6 +28,7 @@ export class Timeline {
 
   /**
    * @param {object} elements
+   * @param {HTMLElement} elements.section  Hidden while there is nothing to show.
    * @param {HTMLElement} elements.bars
    * @param {HTMLElement} elements.detail  About the bar under the pointer, or all of them.
    * @param {HTMLElement} elements.from
@@ -50,7 +51,8 @@ export class Timeline {
 
   /** @param {TimelineData} timeline */
   show({ buckets, from, to }) {
-    const { bars, from: start, to: end } = this.#elements;
+    const { section, bars, from: start, to: end } = this.#elements;
+    section.hidden = buckets.length === 0;
     const hadFocus = bars.contains(document.activeElement);
     const max = Math.max(1, ...buckets.map(({ captions }) => captions));
     const total = buckets.reduce((sum, { captions }) => sum + captions, 0);
@@ -89,7 +91,9 @@ export class Timeline {
 
   /** @param {EventTarget | null} target */
   #bucketOf(target) {
-    return this.#buckets[this.#buttons.findIndex((button) => button === target)];
+    // The pointer is over the button, or over the coloured bar in it.
+    const button = target instanceof Element ? target.closest('button') : null;
+    return this.#buckets[this.#buttons.findIndex((each) => each === button)];
   }
 }
 

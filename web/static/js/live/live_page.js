@@ -49,7 +49,10 @@ const feedList = new FeedList(
   ({ name, title }) => start(new FeedInput(name, title)),
 );
 const feeds = new FeedStore({
-  onFeeds: (all) => feedList.show(all),
+  onFeeds(all) {
+    feedList.show(all);
+    shareForm.isStored = feeds.areStored;
+  },
   onCaption: (feed) => feedList.update(feed),
   onLoggedOut: () => session ?? fail(new Problem('logged-out')),
 });

@@ -19,6 +19,9 @@ export function shareFormElements() {
     address: getElement('published-address'),
     viewers: getElement('published-viewers'),
     stop: getElement('unpublish'),
+    historyNotes: /** @type {NodeListOf<HTMLElement>} */ (
+      getElement('publishing').querySelectorAll('[data-history]')
+    ),
   };
 }
 
@@ -66,6 +69,11 @@ export class ShareForm {
     address.replaceChildren(link);
     this.#setError('');
     if (hadFocus) stop.focus();
+  }
+
+  /** @param {boolean} isStored  Whether the server stores the captions of shared sessions. */
+  set isStored(isStored) {
+    for (const note of this.#elements.historyNotes) note.hidden = !isStored;
   }
 
   /** @param {number} count */
