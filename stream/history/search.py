@@ -2,9 +2,9 @@
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -106,6 +106,26 @@ class HistoryQuery:
         return "spans.id" if self.words.match is None else "words.rowid"
 
 
+@dataclass(slots=True)
+class _Bucket:
+    """A bucket of the timeline."""
+
+    spans: int = 0
+    captions: int = 0
+    texts: list[str] = field(default_factory=list)
+    """Of up to 200 spans."""
+
+    def to_json(self, begin: int, step: int) -> dict[str, Any]:
+        """Return the bucket as JSON values; times in microseconds."""
+        return {
+            "from": begin / MICROSECONDS,
+            "to": (begin + step) / MICROSECONDS,
+            "spans": self.spans,
+            "captions": self.captions,
+            "words": _top_words(self.texts),
+        }
+
+
 class HistoryReader:
     """Reads the history while the store writes; for one thread at a time.
 
@@ -157,9 +177,9 @@ class HistoryReader:
             ahead = self._count_ahead(query)
             query = _until_now(query)
             step = max(1, -(-(last - first) // buckets))
-            counts = self._counts(query, first, step)
+            counted = self._buckets(query, first, step)
             found = [
-                self._bucket(query, first + number * step, step, counts.get(number, (0, 0)))
+                counted.get(number, _Bucket()).to_json(first + number * step, step)
                 for number in range(buckets if last > first else 0)
             ]
             feeds = list(self._feeds())
@@ -222,48 +242,38 @@ class HistoryReader:
         count: int = self._connection.execute(sql, [*values, to_microseconds(limit)]).fetchone()[0]
         return count
 
-    def _counts(self, query: HistoryQuery, first: int, step: int) -> dict[int, tuple[int, int]]:
-        """Return the numbers of spans and captions, by bucket."""
+    def _buckets(self, query: HistoryQuery, first: int, step: int) -> dict[int, _Bucket]:
+        """Return the buckets that have spans, by number."""
         where, values = query.sql()
         # A span that started before the first bucket is counted there.
-        bucket = f"(max({query.id_column}, ?) - ?) / ?"
-        rows = self._connection.execute(
-            f"SELECT {bucket} AS bucket, count(*), sum(spans.captions) FROM {where} "
-            "GROUP BY bucket",
-            [first, first, step, *values],
-        )
-        return {bucket: (spans, captions) for bucket, spans, captions in rows}
+        number = f"(max({query.id_column}, ?) - ?) / ?"
+        values = [first, first, step, *values]
+        buckets: defaultdict[int, _Bucket] = defaultdict(_Bucket)
+        if query.words.sql:
+            # In one pass: to evaluate the condition for each bucket would take long.
+            sql = f"SELECT {number}, spans.captions, spans.text FROM {where}"
+            for index, captions, text in self._connection.execute(sql, values):
+                bucket = buckets[index]
+                bucket.spans += 1
+                bucket.captions += captions
+                if len(bucket.texts) < _SAMPLED_SPANS:
+                    bucket.texts.append(text)
+            return buckets
+        sql = f"SELECT {number}, count(*), sum(spans.captions) FROM {where} GROUP BY 1"
+        for index, spans, captions in self._connection.execute(sql, values):
+            texts = self._texts(query, first + index * step, step)
+            buckets[index] = _Bucket(spans, captions, texts)
+        return buckets
 
-    def _bucket(
-        self, query: HistoryQuery, begin: int, step: int, counts: tuple[int, int]
-    ) -> dict[str, Any]:
-        spans, captions = counts
-        return {
-            "from": begin / MICROSECONDS,
-            "to": (begin + step) / MICROSECONDS,
-            "spans": spans,
-            "captions": captions,
-            "words": self._top_words(query, begin, step) if spans else [],
-        }
-
-    def _top_words(self, query: HistoryQuery, begin: int, step: int) -> list[dict[str, Any]]:
+    def _texts(self, query: HistoryQuery, begin: int, step: int) -> list[str]:
+        """Return some texts of a bucket."""
         where, values = query.sql()
-        column = query.id_column
         rows = self._connection.execute(
-            f"SELECT spans.text FROM {where} AND {column} >= ? AND {column} < ? LIMIT ?",
+            f"SELECT spans.text FROM {where} AND {query.id_column} >= ? AND {query.id_column} < ? "
+            "LIMIT ?",
             [*values, begin, begin + step, _SAMPLED_SPANS],
         )
-        counts: Counter[frozenset[str]] = Counter()
-        forms: defaultdict[frozenset[str], Counter[str]] = defaultdict(Counter)
-        for (text,) in rows:
-            for word in set(tokenize(text)):
-                if stem := content_words(word):
-                    counts[stem] += 1
-                    forms[stem][word] += 1
-        return [
-            {"text": forms[stem].most_common(1)[0][0], "spans": count}
-            for stem, count in counts.most_common(_TOP_WORDS)
-        ]
+        return [text for (text,) in rows]
 
     def _feeds(self) -> Iterator[str]:
         """Yield the names of all feeds, with one index lookup each (a loose index scan)."""
@@ -296,3 +306,17 @@ def _until_now(query: HistoryQuery) -> HistoryQuery:
     if query.end is None and (query.begin is None or query.begin <= limit):
         return replace(query, end=limit)
     return query
+
+
+def _top_words(texts: Iterable[str]) -> list[dict[str, Any]]:
+    counts: Counter[frozenset[str]] = Counter()
+    forms: defaultdict[frozenset[str], Counter[str]] = defaultdict(Counter)
+    for text in texts:
+        for word in set(tokenize(text)):
+            if stem := content_words(word):
+                counts[stem] += 1
+                forms[stem][word] += 1
+    return [
+        {"text": forms[stem].most_common(1)[0][0], "spans": count}
+        for stem, count in counts.most_common(_TOP_WORDS)
+    ]

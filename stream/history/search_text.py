@@ -14,7 +14,7 @@ from models.language import content_words, tokenize
 
 MAX_TERMS = 16
 _MAX_DEPTH = 8
-_TOKEN = re.compile(r'-?"[^"]*"|-?\(|\)|[^\s"()]+')
+_TOKEN = re.compile(r'-?"[^"]*"|-?\(|\)|[^\s"(),;:/|&+]+')
 _WORD = re.compile(r"[^\W_]+")
 _QUESTION_WORDS = frozenset(
     tokenize("when what where who how did you i we see seen show find ever last")
@@ -219,7 +219,11 @@ def contains_words(needle: str, *texts: str) -> bool:
         needle: Folded words with a space before them, and one after them unless they may continue.
         texts: The texts.
     """
-    return any(needle in _fold(text) for text in texts)
+    # Most texts do not contain the word at all, and folding a text takes long.
+    word = needle.split(maxsplit=1)[0]
+    return any(
+        needle in _fold(text) for text in texts if not text.isascii() or word in text.lower()
+    )
 
 
 @lru_cache(_FOLDED_TEXTS)
@@ -229,5 +233,7 @@ def _fold(text: str) -> str:
 
 
 def _fold_letters(text: str) -> str:
+    if text.isascii():
+        return text.lower()
     decomposed = unicodedata.normalize("NFD", text.lower())
     return "".join(letter for letter in decomposed if not unicodedata.combining(letter))

@@ -99,6 +99,9 @@ CANOE, STREET, LAPTOP, SITS, JACKET, SNOW = (
         ("(dog snow", [SNOW]),
         ("dog) snow", [SNOW]),
         ("dog - snow", [SNOW]),
+        ("snow,dog", [SNOW]),
+        ("red-jacket", [JACKET]),
+        ("jacket-red", []),
     ],
 )
 def test_operators_do_what_they_do_in_other_search_boxes(
