@@ -56,7 +56,8 @@ def _offer() -> Json:
             "feed": {**name, "description": "With the source `feed`: the feed to watch."},
             "publish": {
                 **name,
-                "description": "With the source `peer`: the name to publish the session under.",
+                "description": "With the source `peer`: the name to publish the session under. "
+                "While it is published, its captions are stored in the history, if that is on.",
             },
         },
         "required": ["sdp", "type"],

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import itertools
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -142,10 +143,12 @@ async def test_a_recording_loops_in_real_time(tmp_path: Path) -> None:
     assert not is_open(path)
 
 
-async def test_a_stable_connection_resets_the_backoff(
+async def test_a_stable_connection_resets_the_backoff_although_the_clock_is_set_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "STABLE_S", 0.01)
+    times = itertools.count(1_700_000_000.0, -1.0)
+    monkeypatch.setattr(time, "time", lambda: next(times))
     with WebServer({"/camera": five_frames}) as server:
         async with connected(f"{server.url}/camera", delay_s=0.02, max_delay_s=60) as door:
             await door.until(lambda: door.states().count("lost") >= 4)
