@@ -193,8 +193,8 @@ class Store:
         if count:
             self._is_waiting = True
             logger.warning(
-                "the clock is %.1f days ahead of the history, so %d spans would be older than %g "
-                "days; they are kept for %.0f h: set the clock if it is wrong",
+                "the clock is %.1f days ahead of the history, so %d of its spans would be older "
+                "than %g days; nothing is deleted by age for %.0f h: set the clock if it is wrong",
                 (now - trusted) / DAY_S,
                 count,
                 self._days,

@@ -128,7 +128,7 @@ def test_a_clock_a_year_ahead_for_a_minute_deletes_nothing_and_is_logged(
     assert store.apply_retention(now + YEAR_S + 60) == 0
     assert store.apply_retention(now + YEAR_S + 60) == 0
     (warning,) = caplog.messages
-    assert "365.0 days ahead" in warning and "80 spans" in warning
+    assert "365.0 days ahead" in warning and "80 of its spans" in warning
     uptime.passed_s = 120
     assert store.apply_retention(now + 120) == 0
     assert "plausible again" in caplog.messages[-1]
