@@ -38,6 +38,14 @@ class RateLimit:
         self._tokens -= count
         return True
 
+    def charge(self, count: float) -> None:
+        """Take tokens for what has already happened, even if the bucket holds too few.
+
+        The bucket then holds a negative number of tokens, so that the average rate is kept.
+        """
+        self._fill()
+        self._tokens -= count
+
     def remaining(self) -> int:
         """Return the number of whole tokens in the bucket."""
         self._fill()

@@ -27,6 +27,7 @@ from web.security import (
     access_middleware,
     add_cross_origin_headers,
     body_middleware,
+    close_unread_connection,
     limits_middleware,
     origin_middleware,
 )
@@ -79,4 +80,6 @@ def install_middlewares(app: web.Application, settings: ServerSettings) -> None:
     app[ALLOWED_HOSTS] = AllowedHosts(settings)
     filter_malformed_request_log()
     install_expect_handler()
-    app.on_response_prepare.extend((add_cross_origin_headers, add_request_id_header))
+    app.on_response_prepare.extend(
+        (close_unread_connection, add_cross_origin_headers, add_request_id_header)
+    )

@@ -108,12 +108,14 @@ def _record(request: web.Request, status: int, seconds: float) -> None:
     logger.log(level, message, fields, extra={"fields": fields})
 
 
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _LOG_LINES_PER_S = 1 / 60
 
 
 def install_expect_handler() -> None:
-    """Handle the Expect header (RFC 9110, section 10.1.1) of every route added from now on."""
+    """Check the Expect header (RFC 9110, section 10.1.1) of every route added from now on.
+
+    `body_middleware` sends 100 Continue, once it is certain that the body will be read.
+    """
     aiohttp.web_urldispatcher._default_expect_handler = _handle_expect
 
 
@@ -150,6 +152,3 @@ async def _handle_expect(request: web.Request) -> None:
         return
     if request.headers.get("Expect", "").lower() != "100-continue":
         raise web.HTTPExpectationFailed(text="the only supported Expect value is 100-continue")
-    await request.writer.write(_CONTINUE)
-    # As in aiohttp's own handler: the response itself has not started yet.
-    request.writer.output_size = 0

@@ -22,8 +22,7 @@ async def send(client: TestClient, request: bytes) -> bytes:  # type: ignore[typ
     [
         b"nonsense\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: -1\r\n\r\n",
-        b"POST /offer HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Encoding: gzip\r\n"
-        b"Content-Length: 4\r\n\r\noops",
+        b"POST /offer HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\noops\r\n",
     ],
 )
 async def test_a_malformed_request_gets_400_and_logs_no_traceback(

@@ -19,10 +19,11 @@ _ERRORS = {
     "409": "The name is already in use.",
     "412": "`If-Match` does not contain the session's ETag.",
     "413": "The body is too large.",
-    "415": "The body's content type is not supported.",
+    "415": "The body's content type or coding is not supported.",
     "422": "ICE restarts are not supported.",
     "428": "`If-Match` is missing.",
-    "429": "Too many requests or too many wrong tokens from this address; see `Retry-After`.",
+    "429": "Too many requests, bytes, open streams or wrong tokens from this address; see "
+    "`Retry-After`.",
     "500": "Internal server error; see the server's log.",
     "503": "The server is full, busy or not ready; see `Retry-After`.",
 }
@@ -131,7 +132,7 @@ def operation(
         role: The role that it requires; None for everyone.
     """
     common = {"403", "429", "500", "503"} | ({"401"} if role else set())
-    of_body = {"408", "413"} if body else set()
+    of_body = {"408", "413", "415"} if body else set()
     described: Json = {
         "tags": [tag],
         "summary": summary,

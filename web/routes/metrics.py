@@ -153,6 +153,8 @@ class _ApplicationCollector(Collector):
             yield _gauge("http_connections", "Open HTTP connections.", len(connections))
             about = "HTTP connections rejected by a limit."
             yield _counter("http_connections_refused", about, connections.rejected)
+            about = "Bytes received over HTTP, also of rejected requests."
+            yield _counter("http_received_bytes", about, connections.received_bytes)
 
     def _delivery(self) -> Iterator[Metric]:
         subscribers = self._app[SUBSCRIBERS]

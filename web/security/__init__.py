@@ -19,6 +19,7 @@ from web.security.certificate import (
     obtain_certificate,
 )
 from web.security.client_address import address_of, client_network, is_within
+from web.security.connections import Connections
 from web.security.exposure import (
     certificate_names,
     check_exposure,
@@ -27,10 +28,10 @@ from web.security.exposure import (
 )
 from web.security.limits import (
     LIMITS,
-    Connections,
     LimitExceeded,
     Limits,
     body_middleware,
+    close_unread_connection,
     limit_exceeded_response,
     limits_middleware,
 )
@@ -66,6 +67,7 @@ __all__ = [
     "certificate_names",
     "check_exposure",
     "client_network",
+    "close_unread_connection",
     "create_server_context",
     "embeddable",
     "is_within",

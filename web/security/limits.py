@@ -1,38 +1,24 @@
-"""Limits of the HTTP interface: rates of requests and body bytes, and open connections.
+"""Limits of the HTTP interface: rates of requests and received bytes, and the reading of bodies.
 
-Each limit applies per client network and to all clients together.
+Each limit applies per client network and to all clients together. `Connections` counts the bytes;
+the middlewares here reject requests by them.
 """
 
 import asyncio
 import math
-import socket
-from collections import Counter
-from collections.abc import Callable
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from aiohttp.typedefs import Handler
 
 from stream.rate_limit import RateLimit
 from web.errors import error_response
-from web.security.client_address import (
-    ADDRESS,
-    AddressTable,
-    client_network,
-    find_address,
-    is_within,
-)
+from web.security.client_address import ADDRESS, AddressTable, find_address
+from web.security.connections import connection_of
 from web.settings import LimitsSettings
 
 _BURST_S = 10
 _MAX_ADDRESSES = 10_000
-_CONNECTION_REJECTED = (
-    "HTTP/1.1 {status}\r\n"
-    "Content-Type: application/json\r\n"
-    "Content-Length: {length}\r\n"
-    "Retry-After: 5\r\n"
-    "Connection: close\r\n\r\n{body}"
-)
-_BODY = '{{"error": {{"code": "{code}", "message": "{message}; try again later"}}}}'
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class LimitExceeded(Exception):
@@ -45,15 +31,15 @@ class LimitExceeded(Exception):
 
 
 class _Rates:
-    """Rate limits of requests and of the bytes in their bodies."""
+    """Rate limits of requests and of received bytes."""
 
-    def __init__(self, requests_per_s: float, body_bytes_per_s: float) -> None:
+    def __init__(self, requests_per_s: float, bytes_per_s: float) -> None:
         self.requests = RateLimit(requests_per_s, burst=_BURST_S * requests_per_s)
-        self.bytes = RateLimit(body_bytes_per_s, burst=_BURST_S * body_bytes_per_s)
+        self.bytes = RateLimit(bytes_per_s, burst=_BURST_S * bytes_per_s)
 
 
 class Limits:
-    """Rate limits of requests and body bytes."""
+    """Rate limits of requests and received bytes."""
 
     rejected: int
     """Requests that were rejected."""
@@ -66,34 +52,58 @@ class Limits:
     def configure(self, settings: LimitsSettings) -> None:
         """Apply new settings and reset all counts but `rejected`."""
         self.settings = settings
-        self._total = _Rates(settings.all_requests_per_s, settings.all_body_bytes_per_s)
+        self._total = _Rates(settings.all_requests_per_s, settings.all_bytes_per_s)
         self._per_client = AddressTable(
-            lambda: _Rates(settings.requests_per_s, settings.body_bytes_per_s), _MAX_ADDRESSES
+            lambda: _Rates(settings.requests_per_s, settings.bytes_per_s), _MAX_ADDRESSES
         )
 
     def count_request(self, address: str) -> None:
         """Count a request.
 
         Raises:
-            LimitExceeded: If it exceeds a limit.
+            LimitExceeded: If it exceeds a limit, or the address has sent too many bytes.
         """
-        self._take(self._per_client[address].requests, self._total.requests, 1, "requests")
+        per_client = self._per_client[address]
+        if not per_client.requests.take():
+            raise self._reject("too many requests from this address", per_client.requests.wait_s())
+        if self.sent_too_much(address):
+            raise self._reject("too many bytes from this address", per_client.bytes.wait_s())
+        if not self._total.requests.take():
+            raise self._reject("the server is busy", self._total.requests.wait_s(), 503)
 
     def count_bytes(self, address: str, count: int) -> None:
-        """Count the bytes of a body.
+        """Count bytes that were received; those beyond the client's limit only as the client's."""
+        if not self.sent_too_much(address):
+            self._total.bytes.charge(count)
+        self._per_client[address].bytes.charge(count)
+
+    def sent_too_much(self, address: str) -> bool:
+        """Whether an address has used up its bytes, so that nothing more is read from it."""
+        return self._per_client[address].bytes.remaining() <= 0
+
+    def is_blocked(self, address: str) -> bool:
+        """Whether any request of an address would be rejected now."""
+        return not self._per_client[address].requests.remaining() or self.sent_too_much(address)
+
+    def check_body(self, address: str, count: int) -> None:
+        """Check that the rest of a body may be read.
+
+        Args:
+            address: The client's address.
+            count: Bytes of the body that were not received yet; 0 if unknown.
 
         Raises:
-            LimitExceeded: If they exceed a limit.
+            LimitExceeded: If they would exceed a limit.
         """
-        self._take(self._per_client[address].bytes, self._total.bytes, count, "bytes")
+        per_client, total = self._per_client[address].bytes, self._total.bytes
+        if per_client.remaining() < count:
+            raise self._reject("too many bytes from this address", per_client.wait_s(count))
+        if total.remaining() < count:
+            raise self._reject("the server is busy", total.wait_s(count), 503)
 
-    def _take(self, per_client: RateLimit, total: RateLimit, count: int, unit: str) -> None:
-        if not per_client.take(count):
-            self.rejected += 1
-            raise LimitExceeded(f"too many {unit} from this address", per_client.wait_s(count))
-        if not total.take(count):
-            self.rejected += 1
-            raise LimitExceeded("the server is busy", total.wait_s(count), 503)
+    def _reject(self, message: str, retry_after_s: float, status: int = 429) -> LimitExceeded:
+        self.rejected += 1
+        return LimitExceeded(message, retry_after_s, status)
 
 
 LIMITS = web.AppKey("limits", Limits)
@@ -102,32 +112,71 @@ LIMITS = web.AppKey("limits", Limits)
 @web.middleware
 async def limits_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Set `request[ADDRESS]`, and reject the request if it exceeds a rate limit."""
-    limits = request.app[LIMITS]
-    request[ADDRESS] = find_address(request, limits.settings.proxies)
+    limits, connection = request.app[LIMITS], connection_of(request)
+    address = request[ADDRESS] = find_address(request, limits.settings.proxies)
+    if connection:
+        connection.begin_request(address)
     try:
-        limits.count_request(request[ADDRESS])
+        limits.count_request(address)
+        return await handler(request)
     except LimitExceeded as error:
-        return limit_exceeded_response(error)
-    return await handler(request)
+        return _close_after(limit_exceeded_response(error))
+    finally:
+        if connection and request.content.is_eof():
+            connection.end_request()
 
 
 @web.middleware
 async def body_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Read the whole body, which is small, before the handler runs, within a time limit."""
+    """Read the whole body, which is small, before the handler runs, within a time limit.
+
+    A body that will be rejected is not read: one with a content coding, which could expand to a
+    thousand times its size, and one that its Content-Length declares to be too large.
+    """
     limits = request.app[LIMITS]
-    if not request.can_read_body:
+    if not request.can_read_body or request.match_info.http_exception is not None:
         return await handler(request)
+    codings = request.headers.getall("Content-Encoding", [])
+    if any(coding.lower() not in ("", "identity") for coding in codings):
+        message = "compressed bodies are not supported; send the body without Content-Encoding"
+        return error_response(415, "bad-encoding", message, {"Accept-Encoding": "identity"})
+    length = request.content_length or 0
+    if length > request.client_max_size:
+        message = f"the body has {length} bytes; send at most {request.client_max_size}"
+        return error_response(413, "too-large", message)
+    limits.check_body(request[ADDRESS], max(0, length - request.content.total_bytes))
     try:
         async with asyncio.timeout(limits.settings.body_s):
-            body = await request.read()
-        limits.count_bytes(request[ADDRESS], len(body))
+            await _send_continue(request)
+            await request.read()
     except TimeoutError:
         message = f"the body took longer than {limits.settings.body_s:g} s"
-        # The rest of the body would otherwise be parsed as the next request.
-        return error_response(408, "too-slow", message, {"Connection": "close"})
-    except LimitExceeded as error:
-        return limit_exceeded_response(error)
+        return error_response(408, "too-slow", message)
     return await handler(request)
+
+
+async def close_unread_connection(request: web.Request, response: web.StreamResponse) -> None:
+    """Close the connection after a response to a request whose body was not read to its end.
+
+    The rest of the body would otherwise be read only to be discarded.
+    """
+    if not request.content.is_eof():
+        _close_after(response)
+
+
+def _close_after(response: web.StreamResponse) -> web.StreamResponse:
+    # Both, since aiohttp may have set the headers already.
+    response.force_close()
+    response.headers["Connection"] = "close"
+    return response
+
+
+async def _send_continue(request: web.Request) -> None:
+    """Let a client that waits for it send its body (RFC 9110, section 10.1.1)."""
+    if request.version == HttpVersion11 and "Expect" in request.headers:
+        await request.writer.write(_CONTINUE)
+        # As in aiohttp's own handler: the response itself has not started yet.
+        request.writer.output_size = 0
 
 
 def limit_exceeded_response(error: LimitExceeded) -> web.Response:
@@ -135,97 +184,3 @@ def limit_exceeded_response(error: LimitExceeded) -> web.Response:
     code = "too-many-requests" if error.status == 429 else "busy"
     retry = {"Retry-After": str(error.retry_after_s)}
     return error_response(error.status, code, f"{error}; try again later", retry)
-
-
-class Connections:
-    """Limits and counts open HTTP connections."""
-
-    rejected: int
-    """Connections that were rejected."""
-
-    def __init__(self, settings: Callable[[], LimitsSettings]) -> None:
-        """Start without connections; `settings` returns the current settings."""
-        self._settings = settings
-        self._open: Counter[str] = Counter()
-        self.rejected = 0
-
-    def __len__(self) -> int:
-        return self._open.total()
-
-    def protocol(self, inner: asyncio.Protocol) -> asyncio.Protocol:
-        """Wrap a protocol so that it gets its connection only if that is admitted."""
-        return _AdmissionProtocol(self, inner)
-
-    def admit(self, transport: asyncio.Transport, address: str) -> str | None:
-        """Count a new connection; return the response to send instead if a limit is exceeded."""
-        settings, client = self._settings(), client_network(address)
-        if len(self) >= settings.all_connections:
-            return _rejection("503 Service Unavailable", "busy", "too many connections")
-        proxy = is_within(address, settings.proxies)
-        if self._open[client] >= settings.connections and not proxy:
-            message = "this address has too many connections"
-            return _rejection("429 Too Many Requests", "too-many-connections", message)
-        self._open[client] += 1
-        _set_user_timeout(transport, settings.unread_s)
-        return None
-
-    def release(self, address: str) -> None:
-        """Count an admitted connection as closed."""
-        client = client_network(address)
-        self._open[client] -= 1
-        if not self._open[client]:
-            del self._open[client]
-
-
-class _AdmissionProtocol(asyncio.Protocol):
-    """Passes an admitted connection on to another protocol."""
-
-    def __init__(self, connections: Connections, inner: asyncio.Protocol) -> None:
-        self._connections, self._inner = connections, inner
-        self._address = ""
-        self._admitted = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._address = (transport.get_extra_info("peername") or ("",))[0]
-        rejection = self._connections.admit(transport, self._address)
-        self._admitted = rejection is None
-        if rejection is None:
-            self._inner.connection_made(transport)
-        else:
-            self._connections.rejected += 1
-            transport.write(rejection.encode())
-            transport.close()
-
-    def connection_lost(self, error: Exception | None) -> None:
-        if self._admitted:
-            self._connections.release(self._address)
-            self._inner.connection_lost(error)
-
-    def data_received(self, data: bytes) -> None:
-        if self._admitted:
-            self._inner.data_received(data)
-
-    def eof_received(self) -> bool | None:
-        return self._inner.eof_received() if self._admitted else None
-
-    def pause_writing(self) -> None:
-        if self._admitted:
-            self._inner.pause_writing()
-
-    def resume_writing(self) -> None:
-        if self._admitted:
-            self._inner.resume_writing()
-
-
-def _rejection(status: str, code: str, message: str) -> str:
-    body = _BODY.format(code=code, message=message)
-    return _CONNECTION_REJECTED.format(status=status, length=len(body), body=body)
-
-
-def _set_user_timeout(transport: asyncio.Transport, seconds: float) -> None:
-    """Close the connection if its peer acknowledges no data for so long (tcp(7), RFC 5482)."""
-    opened = transport.get_extra_info("socket")
-    if opened is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
-        milliseconds = int(seconds * 1000)
-        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)

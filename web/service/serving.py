@@ -34,6 +34,13 @@ _HANDSHAKE_TIMEOUT_S = 10.0
 _SHUTDOWN_TIMEOUT_S = 1.0
 """Time for open HTTP connections to finish."""
 
+_LINGERING_S = 2.0
+"""How long the rest of a rejected body is read and discarded before the connection is closed.
+
+A client that is still sending would otherwise see a reset instead of the response (RFC 9112,
+section 9.6).
+"""
+
 _RENEWAL_INTERVAL_S = 3600.0
 """Short, because a certificate that was created by a wrong clock may not be valid yet."""
 
@@ -66,14 +73,16 @@ async def serve(
     certificate = await asyncio.to_thread(_certificate, settings)
     context = create_server_context(certificate) if certificate else None
     app = create_app(settings, captions)
-    limits = app[LIMITS]
-    app[CONNECTIONS] = Connections(lambda: limits.settings)
+    app[CONNECTIONS] = Connections(app[LIMITS])
     runner = web.AppRunner(
         app,
         access_log=None,
         shutdown_timeout=_SHUTDOWN_TIMEOUT_S,
         # aiohttp also closes connections by it that send no request or incomplete headers.
         keepalive_timeout=settings.limits.headers_s,
+        # A body is compressed only to be rejected.
+        auto_decompress=False,
+        lingering_time=_LINGERING_S,
     )
     try:
         await runner.setup()

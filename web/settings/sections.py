@@ -170,10 +170,12 @@ class LimitsSettings(BaseModel):
     """Requests per second and address, on average."""
     all_requests_per_s: float = Field(1000, gt=0)
     """Requests per second in total, on average."""
-    body_bytes_per_s: float = Field(100_000, ge=1000)
-    """Bytes of request bodies per second and address, on average."""
-    all_body_bytes_per_s: float = Field(1_000_000, ge=1000)
-    """Bytes of request bodies per second in total, on average."""
+    bytes_per_s: float = Field(100_000, ge=1000)
+    """Bytes received per second from an address, on average: headers and bodies, also of requests
+    that are rejected."""
+    all_bytes_per_s: float = Field(1_000_000, ge=1000)
+    """Bytes received per second from all addresses, on average, without what an address sends
+    beyond its own limit; beyond it, requests with a body are rejected."""
     sessions: int = Field(32, ge=1)
     """Live sessions per address, viewers included."""
     headers_s: float = Field(20, ge=1, le=3600)

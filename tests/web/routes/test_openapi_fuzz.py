@@ -36,8 +36,8 @@ _CHECKS = [
 _NO_LIMITS = {
     "requests_per_s": 1e6,
     "all_requests_per_s": 1e6,
-    "body_bytes_per_s": 1e9,
-    "all_body_bytes_per_s": 1e9,
+    "bytes_per_s": 1e9,
+    "all_bytes_per_s": 1e9,
 }
 
 

@@ -48,8 +48,8 @@ async def client() -> AsyncIterator[Client]:
             limits=LimitsSettings(
                 requests_per_s=10_000,
                 all_requests_per_s=10_000,
-                body_bytes_per_s=1e8,
-                all_body_bytes_per_s=1e8,
+                bytes_per_s=1e8,
+                all_bytes_per_s=1e8,
                 sessions=1000,
             ),
         ),
