@@ -10,9 +10,11 @@ from stream.analyses import Analyses
 from stream.counters import Counters
 from stream.ice import IceSettings, MediaAddresses
 from stream.load import LoadMonitor
+from stream.quota import Quota
 from stream.settings import StreamSettings
 from stream.video import install_vp8_encoder
 
+_MAX_EXPLANATIONS = 16
 _DRAW_THREADS = 2
 _ENCODE_THREADS = 2
 _NO_SERVERS = IceSettings()
@@ -37,6 +39,8 @@ class StreamContext:
     caption_service: CaptionService
     analyses: Analyses
     """Analyses that clients have started, also those whose client has disconnected."""
+    explanations: Quota
+    """Explanations and checks that clients have requested."""
     addresses: MediaAddresses
     ice: IceSettings
     counters: Counters
@@ -71,6 +75,7 @@ class StreamContext:
             settings=settings,
             caption_service=caption_service,
             analyses=Analyses(caption_service, settings),
+            explanations=Quota(_MAX_EXPLANATIONS, "explanations"),
             addresses=MediaAddresses(host, ice.port_range),
             ice=ice,
             counters=Counters(),

@@ -28,8 +28,9 @@ from inference.progress import ProgressCallback
 
 logger = logging.getLogger(__name__)
 
-_MAX_JOBS = 16
-"""Explanations, checks and analyses at a time."""
+_MAX_JOBS = 32
+"""Explanations, checks and analyses at a time; more than callers allow their users, so that live
+explanations never take the last one."""
 
 _MAX_JOBS_FOR_LIVE = 8
 """With this many jobs no live explanation is started, so that users' requests find room."""

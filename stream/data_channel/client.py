@@ -21,6 +21,7 @@ from stream.counters import FrameRates
 from stream.data_channel import messages
 from stream.data_channel.channel import CaptionChannel
 from stream.data_channel.requests import AnalysisRequests, ExplanationRequests
+from stream.quota import Owner
 
 _MAX_SENT_SEQS = 16
 """Latest captions sent, to which a saliency map may still follow."""
@@ -40,6 +41,7 @@ class Client:
         context: StreamContext,
         *,
         owns: bool,
+        owner: Owner,
         may_analyse: bool,
         returned: Callable[[], int],
         spawn: Callable[[Coroutine[Any, Any, Any]], asyncio.Task[object]],
@@ -51,6 +53,7 @@ class Client:
             stream: The stream.
             context: Context that all streams of the server share.
             owns: Whether the client owns the stream.
+            owner: Whose requests these are, for the quota of explanations.
             may_analyse: Whether the client may start analyses.
             returned: Returns the number of frames that were sent to the client.
             spawn: Runs a coroutine that is cancelled when the session ends.
@@ -60,9 +63,7 @@ class Client:
         self._returned, self._spawn = returned, spawn
         self.frames = ClientFrames(stream.frames)
         """Frames that the client can request."""
-        self._explanation_requests = ExplanationRequests(
-            context.caption_service, self.frames, context.settings.explanation_s, spawn
-        )
+        self._explanation_requests = ExplanationRequests(context, self.frames, owner, spawn)
         self._analysis_requests = AnalysisRequests(
             context.analyses, self.frames, stream.recent_frames, spawn
         )

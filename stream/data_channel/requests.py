@@ -7,13 +7,15 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from inference.concepts import ConceptParams
-from inference.engine import AnalysisParams, CaptionService, EngineUnavailable, read_params
+from inference.engine import AnalysisParams, EngineUnavailable, read_params
 from inference.explanations import Target
 from inference.progress import Progress, ProgressCallback
 from stream.analyses import Analyses, Analysis, AnalysisState, RequestError, request_errors
 from stream.captioning import ClientFrames, FrameNotFound, KeptFrame, RecentFrames
+from stream.context import StreamContext
 from stream.data_channel import messages
 from stream.data_channel.channel import CaptionChannel
+from stream.quota import Owner, QuotaExceeded
 
 _MAX_RUNNING = 4
 """Explanations and checks of one client at once."""
@@ -27,21 +29,22 @@ class ExplanationRequests:
 
     def __init__(
         self,
-        caption_service: CaptionService,
+        context: StreamContext,
         frames: ClientFrames,
-        timeout_s: float,
+        owner: Owner,
         spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[object]],
     ) -> None:
         """Prepare to answer a client.
 
         Args:
-            caption_service: Explains captions.
+            context: The server's caption service, settings and quota of explanations.
             frames: Frames that the client can request.
-            timeout_s: Seconds that a request may take.
+            owner: Whose requests these are.
             spawn: Runs a coroutine that is cancelled when the session ends.
         """
-        self._caption_service, self._frames = caption_service, frames
-        self._timeout_s, self._spawn = timeout_s, spawn
+        self._caption_service, self._frames = context.caption_service, frames
+        self._quota, self._owner = context.explanations, owner
+        self._timeout_s, self._spawn = context.settings.explanation_s, spawn
         self._tasks: dict[int, asyncio.Task[object]] = {}
 
     def __contains__(self, request_id: int) -> bool:
@@ -53,11 +56,17 @@ class ExplanationRequests:
         request_id = message["id"]
         try:
             kept = self._find_frame(message)
+            self._acquire()
         except RequestError as error:
             channel.send_error(error.code, str(error), request_id)
             return
         task = self._tasks[request_id] = self._spawn(self._answer(message, kept, channel))
-        task.add_done_callback(lambda _: self._tasks.pop(request_id))
+
+        def on_end(_: asyncio.Task[object]) -> None:
+            del self._tasks[request_id]
+            self._quota.release(self._owner)
+
+        task.add_done_callback(on_end)
 
     def cancel(self, request_id: int, channel: CaptionChannel) -> None:
         """Cancel a request if it is running."""
@@ -76,6 +85,12 @@ class ExplanationRequests:
             return self._frames.find(message["seq"])
         except FrameNotFound as error:
             raise RequestError("gone", str(error)) from error
+
+    def _acquire(self) -> None:
+        try:
+            self._quota.acquire(self._owner)
+        except QuotaExceeded as error:
+            raise RequestError("busy", f"{error}; try again in a few seconds") from error
 
     async def _answer(
         self, message: dict[str, Any], kept: KeptFrame, channel: CaptionChannel

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -19,13 +19,14 @@ from stream.history.database import HistoryError
 from stream.history.search import MAX_SPANS, HistoryQuery, HistoryReader
 from stream.history.span import Span
 from stream.history.store import Store
+from stream.quota import SERVER, Owner, Quota, Turns
 
 _QUEUE_SIZE = 1000
 """Captions queued for writing; beyond that the oldest are dropped."""
 
 _FLUSH_INTERVAL_S = 10.0
 _RETENTION_INTERVAL_S = 60.0
-_MAX_PENDING_READS = 16
+_MAX_REQUESTS = 16
 _CLOSE_S = 5.0
 
 Result = TypeVar("Result")
@@ -53,7 +54,7 @@ class HistorySettings(BaseModel):
 
 
 class HistoryBusy(RuntimeError):
-    """Too many requests are pending, or a request takes too long."""
+    """A request takes too long."""
 
 
 class History:
@@ -75,10 +76,10 @@ class History:
         assert settings.path
         self._settings, self._path = settings, settings.path
         self._write_executor = ThreadPoolExecutor(1, "history")
-        self._read_executor = ThreadPoolExecutor(1, "history reading")
         self._store: Store
-        self._reader: HistoryReader
-        self._pending_reads = 0
+        self._readers: dict[bool, _Reading] = {}
+        """By whether the owner of a request is an admin, who never waits for viewers."""
+        self._requests = Quota(_MAX_REQUESTS, "history requests")
         self._is_failing = self._closed = False
         self._captions: Subscription[CaptionEvent] | None = None
 
@@ -92,11 +93,10 @@ class History:
         create = partial(Store, self._path, settings.days, settings.megabytes)
         self._store = await loop.run_in_executor(self._write_executor, create)
         try:
-            self._reader = await loop.run_in_executor(
-                self._read_executor, HistoryReader, self._path
-            )
+            for is_admin in (True, False):
+                self._readers[is_admin] = await _Reading.open(self._path)
         except HistoryError:
-            self._store.close()
+            await self.close()
             raise
 
     @property
@@ -118,24 +118,34 @@ class History:
                 for event in self._captions.take_all():
                     self._write_executor.submit(self._store.add, event)
 
-    async def search(self, query: HistoryQuery, limit: int, before: int | None) -> list[Span]:
+    async def search(
+        self, query: HistoryQuery, limit: int, before: int | None, owner: Owner = SERVER
+    ) -> list[Span]:
         """Return a page of spans as `HistoryReader.newest` does.
 
         Raises:
-            HistoryBusy: If too many requests are pending, or this one takes too long.
+            QuotaExceeded: If too many requests are pending, of this owner or of all.
+            HistoryBusy: If this one takes too long.
             HistoryError: If the file cannot be read.
         """
-        return await self._read(partial(self._reader.newest, query, limit, before))
+        with self._requests.use(owner):
+            return await self._read(lambda reader: reader.newest(query, limit, before), owner)
 
-    async def timeline(self, query: HistoryQuery, buckets: int) -> dict[str, Any]:
+    async def timeline(
+        self, query: HistoryQuery, buckets: int, owner: Owner = SERVER
+    ) -> dict[str, Any]:
         """Count spans as `HistoryReader.timeline` does; raises as `search`."""
-        return await self._read(partial(self._reader.timeline, query, buckets))
+        with self._requests.use(owner):
+            return await self._read(lambda reader: reader.timeline(query, buckets), owner)
 
-    async def pages(self, query: HistoryQuery) -> AsyncIterator[list[Span]]:
-        """Yield all spans in pages, the oldest first; raises as `search`."""
+    async def pages(self, query: HistoryQuery, owner: Owner = SERVER) -> AsyncIterator[list[Span]]:
+        """Yield all spans in pages, the oldest first; raises as `search`, except QuotaExceeded.
+
+        Limit the number of such iterations: each waits for its turn without a limit.
+        """
         after: int | None = None
         while True:
-            page = await self._read(partial(self._reader.oldest, query, MAX_SPANS, after))
+            page = await self._read(partial(_oldest, query, after), owner)
             if page:
                 yield page
             if len(page) < MAX_SPANS:
@@ -159,17 +169,14 @@ class History:
         if self._closed:
             return
         self._closed = True
-        closing = [
-            asyncio.get_running_loop().run_in_executor(executor, close)
-            for executor, close in (
-                (self._write_executor, self._close_store),
-                (self._read_executor, self._reader.close),
-            )
-        ]
+        loop = asyncio.get_running_loop()
+        closing = [loop.run_in_executor(self._write_executor, self._close_store)]
+        closing += [reading.close() for reading in self._readers.values()]
         # Bounded, so that a disk that hangs does not keep the server from stopping.
         await asyncio.wait(closing, timeout=_CLOSE_S)
         self._write_executor.shutdown(wait=False, cancel_futures=True)
-        self._read_executor.shutdown(wait=False, cancel_futures=True)
+        for reading in self._readers.values():
+            reading.executor.shutdown(wait=False, cancel_futures=True)
 
     def _close_store(self) -> None:
         with contextlib.suppress(sqlite3.Error):
@@ -183,7 +190,7 @@ class History:
                 await self._write(self._store.apply_retention)
                 retained_at = time.monotonic()
             with contextlib.suppress(HistoryError, HistoryBusy):
-                self.bytes = await self._read(self._reader.bytes)
+                self.bytes = await self._read(HistoryReader.bytes, SERVER)
             await asyncio.sleep(_FLUSH_INTERVAL_S)
             await self._write(self._store.flush)
 
@@ -208,19 +215,46 @@ class History:
             self._is_failing = False
         return result
 
-    async def _read(self, work: Callable[[], Result]) -> Result:
-        """Run in the reading thread."""
-        if self._pending_reads >= _MAX_PENDING_READS:
-            raise HistoryBusy("too many history requests are pending; try again later")
-        self._pending_reads += 1
+    async def _read(self, work: Callable[[HistoryReader], Result], owner: Owner) -> Result:
+        """Run in the reading thread of the owner's role, when it is the owner's turn."""
         try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._read_executor, work)
+            return await self._readers[owner.is_admin].run(work, owner)
         except sqlite3.OperationalError as problem:
             if problem.sqlite_errorname == "SQLITE_INTERRUPT":
                 raise HistoryBusy("the request takes too long; choose a shorter time") from problem
             raise HistoryError(f"the history cannot be read: {problem}") from problem
         except sqlite3.Error as problem:
             raise HistoryError(f"the history cannot be read: {problem}") from problem
-        finally:
-            self._pending_reads -= 1
+
+
+class _Reading:
+    """A reader in a thread of its own, which its users take turns to use."""
+
+    def __init__(self, executor: ThreadPoolExecutor, reader: HistoryReader) -> None:
+        self.executor, self._reader = executor, reader
+        self._turns = Turns()
+
+    @classmethod
+    async def open(cls, path: Path) -> Self:
+        """Open the file in a new thread; raises `HistoryError`."""
+        executor = ThreadPoolExecutor(1, "history reading")
+        try:
+            loop = asyncio.get_running_loop()
+            return cls(executor, await loop.run_in_executor(executor, HistoryReader, path))
+        except HistoryError:
+            executor.shutdown(wait=False)
+            raise
+
+    async def run(self, work: Callable[[HistoryReader], Result], owner: Owner) -> Result:
+        """Run in the thread when it is the owner's turn."""
+        async with self._turns.take(owner):
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self.executor, work, self._reader)
+
+    def close(self) -> asyncio.Future[None]:
+        """Close the file in the thread."""
+        return asyncio.get_running_loop().run_in_executor(self.executor, self._reader.close)
+
+
+def _oldest(query: HistoryQuery, after: int | None, reader: HistoryReader) -> list[Span]:
+    return reader.oldest(query, MAX_SPANS, after)

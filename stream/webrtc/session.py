@@ -31,6 +31,7 @@ from stream.ice import (
     parse_ice_credentials,
 )
 from stream.publishing import Publications
+from stream.quota import SERVER, Owner
 from stream.settings import StreamSettings
 from stream.sources import Ingest, IngestEnded, ingest_source, ingest_track, open_source
 from stream.video import AnnotatedTrack, ViewerTrack, send_shared_video
@@ -105,6 +106,7 @@ class Session:
         context: StreamContext,
         publications: Publications,
         *,
+        owner: Owner = SERVER,
         may_analyse: bool,
     ) -> None:
         """Prepare to answer an offer.
@@ -113,6 +115,7 @@ class Session:
             offer: The offer.
             context: Settings and services of the server.
             publications: Published streams, for the session to watch one or be published itself.
+            owner: Whose session it is, for the quota of explanations.
             may_analyse: Whether the client may request analyses.
 
         Raises:
@@ -132,6 +135,7 @@ class Session:
             self._stream,
             context,
             owns=not self.is_viewer,
+            owner=owner,
             may_analyse=may_analyse,
             returned=lambda: self._returned.returned,
             spawn=self._spawn,

@@ -10,6 +10,7 @@ from stream.context import StreamContext, bind_log_context
 from stream.ice import NoPortFree
 from stream.load import LoadLevel
 from stream.publishing import Publications
+from stream.quota import SERVER, Owner, Quota, QuotaExceeded, ShareExceeded
 from stream.webrtc.jitter_buffer import use_low_latency_jitter_buffer
 from stream.webrtc.offer import InputKind, Offer
 from stream.webrtc.session import Session, SessionEnd
@@ -22,7 +23,7 @@ _CLOSE_S = 1.0
 class _LiveSession(NamedTuple):
     session: Session
     task: asyncio.Task[None]
-    owner: str
+    owner: Owner
 
 
 class ServerFull(RuntimeError):
@@ -48,6 +49,9 @@ class Sessions:
         use_low_latency_jitter_buffer()
         self.context, self._publications = context, publications
         self._live: dict[str, _LiveSession] = {}
+        self._viewer_quota = Quota(context.settings.viewers, "viewers")
+        self._quota = Quota(context.settings.sessions, "sessions")
+        """Of sessions with a source of their own."""
 
     def __len__(self) -> int:
         return len(self._live)
@@ -55,9 +59,9 @@ class Sessions:
     @property
     def viewers(self) -> int:
         """Number of sessions that watch a feed or another session."""
-        return sum(live.session.is_viewer for live in self._live.values())
+        return len(self._viewer_quota)
 
-    def count_of(self, owner: str) -> int:
+    def count_of(self, owner: Owner) -> int:
         """Return the number of live sessions of an owner."""
         return sum(live.owner == owner for live in self._live.values())
 
@@ -73,28 +77,46 @@ class Sessions:
         await self.close()
 
     async def accept(
-        self, offer: Offer, *, owner: str = "", may_analyse: bool = True
+        self, offer: Offer, *, owner: Owner = SERVER, may_analyse: bool = True
     ) -> tuple[str, RTCSessionDescription]:
         """Start a session; return its id and the answer.
 
         Args:
             offer: The client's offer.
-            owner: Owner of the session, for `count_of`.
+            owner: Whose session it is, for the quotas and `count_of`.
             may_analyse: Whether the client may request analyses.
 
         Raises:
             ServerFull: If the limit of sessions or viewers is reached, the server is overloaded, or
                 no UDP port is free.
+            ShareExceeded: If the owner's address has its share of the sessions or viewers.
             OfferError: If the offer cannot be answered.
             NoSuchStream: If the feed to watch does not exist.
             NameTaken: If the name to publish under is in use.
         """
-        self._check_capacity(offer)
-        session = Session(offer, self.context, self._publications, may_analyse=may_analyse)
+        level = self.context.load.level
+        if level >= LoadLevel.NO_NEW_SESSIONS:
+            raise ServerFull(level.message)
+        quota = self._viewer_quota if offer.input is InputKind.FEED else self._quota
+        try:
+            quota.check(owner)
+        except ShareExceeded:
+            raise
+        except QuotaExceeded as problem:
+            raise ServerFull(str(problem)) from problem
+        session = Session(
+            offer, self.context, self._publications, owner=owner, may_analyse=may_analyse
+        )
+        quota.acquire(owner)
         answer: asyncio.Future[RTCSessionDescription] = asyncio.Future()
         task = asyncio.create_task(_run(session, answer), name=f"session {session.name}")
         self._live[session.id] = _LiveSession(session, task, owner)
-        task.add_done_callback(lambda _: self._live.pop(session.id))
+
+        def on_end(_: asyncio.Task[None]) -> None:
+            del self._live[session.id]
+            quota.release(owner)
+
+        task.add_done_callback(on_end)
         try:
             return session.id, await asyncio.shield(answer)
         except NoPortFree as problem:
@@ -144,17 +166,6 @@ class Sessions:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _check_capacity(self, offer: Offer) -> None:
-        level = self.context.load.level
-        if level >= LoadLevel.NO_NEW_SESSIONS:
-            raise ServerFull(level.message)
-        settings, viewers = self.context.settings, self.viewers
-        if offer.input is InputKind.FEED:
-            if viewers >= settings.viewers:
-                raise ServerFull(f"the limit of {settings.viewers} viewers is reached")
-        elif len(self._live) - viewers >= settings.sessions:
-            raise ServerFull(f"the limit of {settings.sessions} sessions is reached")
 
 
 async def _run(session: Session, answer: asyncio.Future[RTCSessionDescription]) -> None:

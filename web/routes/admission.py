@@ -4,6 +4,7 @@ from aiohttp import web
 from aiortc import RTCSessionDescription
 
 from stream.publishing import NameTaken, NoSuchStream
+from stream.quota import ShareExceeded
 from stream.webrtc import InputKind, Offer, OfferError, ServerFull
 from web.errors import error_response
 from web.keys import SESSIONS
@@ -13,9 +14,9 @@ from web.security import (
     ROLE,
     LimitExceeded,
     Role,
-    address_of,
-    client_network,
     limit_exceeded_response,
+    owner_of,
+    quota_exceeded_response,
 )
 
 _SESSIONS_RETRY_S = 10
@@ -26,8 +27,12 @@ class NotAllowed(Exception):
     """The client's role is not sufficient."""
 
 
-AdmissionError = NameTaken | NoSuchStream | NotAllowed | OfferError | ServerFull | LimitExceeded
-ADMISSION_ERRORS = (NameTaken, NoSuchStream, NotAllowed, OfferError, ServerFull, LimitExceeded)
+AdmissionError = (
+    NameTaken | NoSuchStream | NotAllowed | OfferError | ServerFull | ShareExceeded | LimitExceeded
+)
+ADMISSION_ERRORS = (
+    *(NameTaken, NoSuchStream, NotAllowed, OfferError, ServerFull, ShareExceeded, LimitExceeded),
+)
 
 
 async def admit(request: web.Request, offer: Offer) -> tuple[str, RTCSessionDescription]:
@@ -39,7 +44,7 @@ async def admit(request: web.Request, offer: Offer) -> tuple[str, RTCSessionDesc
     role, sessions = request[ROLE] or Role.VIEWER, request.app[SESSIONS]
     if offer.input is not InputKind.FEED and role < Role.ADMIN:
         raise NotAllowed("sending your own video requires the admin token")
-    owner, limit = client_network(address_of(request)), request.app[LIMITS].settings.sessions
+    owner, limit = owner_of(request), request.app[LIMITS].settings.sessions
     if sessions.count_of(owner) >= limit:
         raise LimitExceeded(f"this address already has {limit} sessions", _SESSIONS_RETRY_S)
     return await sessions.accept(offer, owner=owner, may_analyse=role >= ANALYSIS_ROLE)
@@ -60,5 +65,7 @@ def admission_error_response(error: AdmissionError) -> web.Response:
         case ServerFull():
             retry = {"Retry-After": str(error.retry_after_s)}
             return error_response(503, "server-full", f"{error}; try again later", retry)
+        case ShareExceeded():
+            return quota_exceeded_response(error)
         case LimitExceeded():
             return limit_exceeded_response(error)

@@ -15,6 +15,7 @@ from stream.captioning import CaptionEvent, display_text, feed_caption_json, web
 from stream.clock import boottime
 from stream.history import BadQuery
 from stream.publishing import NoSuchStream, StreamUpdate, subscribe
+from stream.quota import QuotaExceeded
 from web.errors import error_response
 from web.keys import PUBLICATIONS, RECENT
 from web.routes.feeds import NAME, find_feed, no_such_feed_response
@@ -23,10 +24,9 @@ from web.routes.subscribers import (
     HEADERS,
     QUEUE_SIZE,
     SUBSCRIBERS,
-    TooManySubscribers,
     stream_updates,
-    too_many_subscribers_response,
 )
+from web.security import owner_of, quota_exceeded_response
 
 _RETRY_MS = 3000
 _MAX_LINES = 1_000_000
@@ -73,8 +73,8 @@ async def _stream_events(
                 heartbeat=":\n\n",
                 encode_dropped=lambda count: _sse("missed", {"count": count}),
             )
-    except TooManySubscribers as error:
-        return too_many_subscribers_response(error)
+    except QuotaExceeded as error:
+        return quota_exceeded_response(error)
 
 
 def _encode_event(update: StreamUpdate, *, ends_with_stream: bool) -> str | None:
@@ -121,8 +121,8 @@ async def _vtt(request: web.Request) -> web.StreamResponse:
             return await stream_updates(
                 request, _VTT, updates, encoder, head=head, heartbeat="\nNOTE\n"
             )
-    except TooManySubscribers as error:
-        return too_many_subscribers_response(error)
+    except QuotaExceeded as error:
+        return quota_exceeded_response(error)
 
 
 async def _jsonl(request: web.Request) -> web.StreamResponse:
@@ -146,8 +146,8 @@ async def _jsonl(request: web.Request) -> web.StreamResponse:
                 heartbeat=" ",
                 is_complete=encoder.is_complete,
             )
-    except TooManySubscribers as error:
-        return too_many_subscribers_response(error)
+    except QuotaExceeded as error:
+        return quota_exceeded_response(error)
 
 
 @contextmanager
@@ -155,7 +155,7 @@ def _subscription(
     request: web.Request, stream: CaptionedStream | None, last_id: str = ""
 ) -> Iterator[Subscription[StreamUpdate]]:
     with (
-        request.app[SUBSCRIBERS].admit(),
+        request.app[SUBSCRIBERS].admit(owner_of(request)),
         subscribe(request.app[PUBLICATIONS], stream, QUEUE_SIZE, last_id) as updates,
     ):
         yield updates

@@ -16,15 +16,12 @@ from stream.history import (
     HistoryQuery,
     Span,
 )
+from stream.quota import QuotaExceeded
 from web.errors import error_response
 from web.keys import HISTORY
 from web.routes.query import check_parameters, parse_bool, parse_history_query, parse_int
-from web.routes.subscribers import (
-    SUBSCRIBERS,
-    TooManySubscribers,
-    too_many_subscribers_response,
-)
-from web.security import admin_only
+from web.routes.subscribers import SUBSCRIBERS
+from web.security import admin_only, owner_of, quota_exceeded_response
 
 _DEFAULT_SPANS = 50
 _DEFAULT_BUCKETS = 60
@@ -56,6 +53,8 @@ def _with_history(handler: Handler) -> Handler:
             return await handler(request)
         except BadQuery as error:
             return error_response(400, "bad-request", str(error), _HEADERS)
+        except QuotaExceeded as error:
+            return quota_exceeded_response(error)
         except HistoryBusy as error:
             return error_response(503, "busy", str(error), {**_HEADERS, **_RETRY})
         except HistoryError as error:
@@ -69,7 +68,8 @@ async def _search(request: web.Request) -> web.StreamResponse:
     check_parameters(request, "q", "feed", "from", "to", "limit", "before")
     limit = parse_int(request, "limit", 1, MAX_SPANS) or _DEFAULT_SPANS
     before = parse_int(request, "before", 0, _MAX_ID)
-    spans = await request.app[HISTORY].search(parse_history_query(request), limit, before)
+    history, owner = request.app[HISTORY], owner_of(request)
+    spans = await history.search(parse_history_query(request), limit, before, owner)
     next_before = spans[-1].id if len(spans) == limit else None
     body = {"spans": [span.to_json() for span in spans], "before": next_before}
     return web.json_response(body, headers=_HEADERS)
@@ -79,7 +79,8 @@ async def _search(request: web.Request) -> web.StreamResponse:
 async def _timeline(request: web.Request) -> web.StreamResponse:
     check_parameters(request, "q", "feed", "from", "to", "buckets")
     buckets = parse_int(request, "buckets", 1, MAX_BUCKETS) or _DEFAULT_BUCKETS
-    body = await request.app[HISTORY].timeline(parse_history_query(request), buckets)
+    query = parse_history_query(request)
+    body = await request.app[HISTORY].timeline(query, buckets, owner_of(request))
     return web.json_response(body, headers=_HEADERS)
 
 
@@ -90,11 +91,8 @@ async def _export(request: web.Request) -> web.StreamResponse:
     if name not in EXPORT_FORMATS:
         raise BadQuery(f"format must be one of {', '.join(EXPORT_FORMATS)}")
     query = parse_history_query(request)
-    try:
-        with request.app[SUBSCRIBERS].admit():
-            return await _write_export(request, request.app[HISTORY], query, name)
-    except TooManySubscribers as error:
-        return too_many_subscribers_response(error)
+    with request.app[SUBSCRIBERS].admit(owner_of(request)):
+        return await _write_export(request, request.app[HISTORY], query, name)
 
 
 async def _write_export(
@@ -102,7 +100,7 @@ async def _write_export(
 ) -> web.StreamResponse:
     export_format = EXPORT_FORMATS[name]
     writer = export_format.writer(query.begin, query.feed is None)
-    pages = history.pages(query)
+    pages = history.pages(query, owner_of(request))
     # Read the first page before the response starts, so that errors still get a status code.
     first: list[Span] = await anext(pages, [])
     response = web.StreamResponse(

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from stream.broadcast import Subscription
 from stream.publishing import StreamUpdate
-from web.errors import error_response
+from stream.quota import Owner, Quota
 from web.settings import SubscribersSettings
 
 QUEUE_SIZE = 64
@@ -24,12 +24,6 @@ HEADERS = {
 _POLL_S = 1.0
 """How often an idle subscriber is checked for disconnection and a due heartbeat."""
 
-_RETRY_S = 10
-
-
-class TooManySubscribers(RuntimeError):
-    """The limit of subscribers is reached."""
-
 
 class Subscribers:
     """The open subscriptions: limits and counts them, and ends them when the server stops."""
@@ -41,26 +35,26 @@ class Subscribers:
         """Start without subscribers."""
         self.settings = settings
         self._tasks: set[asyncio.Task[object]] = set()
+        self._quota = Quota(settings.limit, "subscribers")
 
     def __len__(self) -> int:
         return len(self._tasks)
 
     @contextmanager
-    def admit(self) -> Iterator[None]:
+    def admit(self, owner: Owner) -> Iterator[None]:
         """Count the current task as a subscriber while the context lasts.
 
         Raises:
-            TooManySubscribers: If the limit is reached.
+            QuotaExceeded: If the limit is reached, of the owner's address or of all.
         """
-        if len(self._tasks) >= self.settings.limit:
-            raise TooManySubscribers(f"the limit of {self.settings.limit} subscribers is reached")
         task = asyncio.current_task()
         assert task
-        self._tasks.add(task)
-        try:
-            yield
-        finally:
-            self._tasks.discard(task)
+        with self._quota.use(owner):
+            self._tasks.add(task)
+            try:
+                yield
+            finally:
+                self._tasks.discard(task)
 
     async def close(self) -> None:
         """Cancel all subscriptions."""
@@ -69,12 +63,6 @@ class Subscribers:
 
 
 SUBSCRIBERS = web.AppKey("subscribers", Subscribers)
-
-
-def too_many_subscribers_response(error: TooManySubscribers) -> web.Response:
-    """Build the 503 response with Retry-After."""
-    retry = {"Retry-After": str(_RETRY_S)}
-    return error_response(503, "server-full", f"{error}; try again later", retry)
 
 
 async def stream_updates(

@@ -9,6 +9,7 @@ from web.security.access import (
     TooManyFailures,
     access_middleware,
     admin_only,
+    owner_of,
     public,
     too_many_failures_response,
 )
@@ -34,6 +35,7 @@ from web.security.limits import (
     close_unread_connection,
     limit_exceeded_response,
     limits_middleware,
+    quota_exceeded_response,
 )
 from web.security.origin import (
     ALLOWED_HOSTS,
@@ -76,8 +78,10 @@ __all__ = [
     "listen_addresses",
     "obtain_certificate",
     "origin_middleware",
+    "owner_of",
     "public",
     "public_url_of",
+    "quota_exceeded_response",
     "too_many_failures_response",
     "warn_if_world_readable",
 ]

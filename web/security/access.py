@@ -5,7 +5,7 @@ import math
 import secrets
 import socket
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 from dataclasses import dataclass
 from enum import IntEnum
 from hashlib import sha256
@@ -16,9 +16,12 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from stream.clock import boottime
+from stream.quota import Owner
 from stream.rate_limit import RateLimit
+from stream.settings import is_loopback
 from web.errors import error_response
-from web.security.client_address import AddressTable, address_of
+from web.security.client_address import AddressTable, address_of, client_network
+from web.security.limits import LIMITS
 from web.security.public_url import public_url_of
 from web.settings import AccessSettings
 
@@ -98,6 +101,7 @@ class AccessControl:
         self._settings = settings
         pairs = ((settings.admin, Role.ADMIN), (settings.viewer, Role.VIEWER))
         self._roles = {_digest(token): role for token, role in pairs if token}
+        self._logins.keep(self._roles)
 
     @property
     def has_tokens(self) -> bool:
@@ -138,9 +142,10 @@ class AccessControl:
         role = self._check_token(token, request)
         if role is not None:
             lifetime_s, cookie = int(self._settings.login_s), _Cookie.of(request)
+            network, share = client_network(address_of(request)), request.app[LIMITS].settings.share
             response.set_cookie(
                 cookie.name,
-                self._logins.add(_digest(token), lifetime_s),
+                self._logins.add(_digest(token), lifetime_s, network, share),
                 max_age=lifetime_s,
                 path=cookie.path,
                 httponly=True,
@@ -181,6 +186,18 @@ def _failure_table() -> AddressTable[RateLimit]:
 
 
 ACCESS = web.AppKey("access", AccessControl)
+
+
+def owner_of(request: web.Request) -> Owner:
+    """Return whose use of a limited resource a request is.
+
+    Without tokens, where everyone is an admin, only clients on this machine count as one.
+    """
+    address = address_of(request)
+    is_admin = request[ROLE] is Role.ADMIN and (
+        request.app[ACCESS].has_tokens or is_loopback(address)
+    )
+    return Owner(client_network(address), is_admin, request.app[LIMITS].settings.share)
 
 
 @web.middleware
@@ -271,14 +288,16 @@ class _Cookie:
 @dataclass(frozen=True, slots=True)
 class _Login:
     token_digest: bytes
+    network: str
     expires_at: float
 
 
 class Logins:
-    """Logins of browsers by random id, in memory; beyond 1000 the oldest are removed.
+    """Logins of browsers by random id, in memory, up to 1000 for each token.
 
-    The token itself is not stored. An id becomes invalid when it expires, when the browser logs
-    out, and when its token changes.
+    Beyond that, and beyond an address's share of them, the oldest are removed: so viewers cannot
+    log out an admin, nor one address all others. The token itself is not stored. An id becomes
+    invalid when it expires, when the browser logs out, and when its token changes.
     """
 
     def __init__(self, clock: Callable[[], float] = boottime) -> None:
@@ -289,12 +308,23 @@ class Logins:
     def __len__(self) -> int:
         return len(self._logins)
 
-    def add(self, token_digest: bytes, lifetime_s: float) -> str:
-        """Return a new id for a token."""
-        while len(self._logins) >= _MAX_LOGINS:
-            self._logins.popitem(last=False)
+    def add(self, token_digest: bytes, lifetime_s: float, network: str, share: float) -> str:
+        """Return a new id for a token.
+
+        Args:
+            token_digest: The token's digest.
+            lifetime_s: Seconds until it expires.
+            network: The client's network.
+            share: The largest share of the token's logins that a network may have, 0..1.
+        """
+        of_token = [id_ for id_, each in self._logins.items() if each.token_digest == token_digest]
+        of_network = [id_ for id_ in of_token if self._logins[id_].network == network]
+        if len(of_network) >= max(1, int(_MAX_LOGINS * share)):
+            del self._logins[of_network[0]]
+        elif len(of_token) >= _MAX_LOGINS:
+            del self._logins[of_token[0]]
         login_id = secrets.token_urlsafe(_ID_BYTES)
-        self._logins[login_id] = _Login(token_digest, self._clock() + lifetime_s)
+        self._logins[login_id] = _Login(token_digest, network, self._clock() + lifetime_s)
         return login_id
 
     def find(self, login_id: str) -> bytes | None:
@@ -306,6 +336,12 @@ class Logins:
             del self._logins[login_id]
             return None
         return login.token_digest
+
+    def keep(self, token_digests: Container[bytes]) -> None:
+        """Invalidate the ids of all other tokens."""
+        for login_id, login in list(self._logins.items()):
+            if login.token_digest not in token_digests:
+                del self._logins[login_id]
 
     def remove(self, login_id: str) -> None:
         """Invalidate an id."""

@@ -10,6 +10,7 @@ import math
 from aiohttp import HttpVersion11, web
 from aiohttp.typedefs import Handler
 
+from stream.quota import QuotaExceeded, ShareExceeded
 from stream.rate_limit import RateLimit
 from web.errors import error_response
 from web.security.client_address import ADDRESS, AddressTable, find_address
@@ -184,3 +185,11 @@ def limit_exceeded_response(error: LimitExceeded) -> web.Response:
     code = "too-many-requests" if error.status == 429 else "busy"
     retry = {"Retry-After": str(error.retry_after_s)}
     return error_response(error.status, code, f"{error}; try again later", retry)
+
+
+def quota_exceeded_response(error: QuotaExceeded) -> web.Response:
+    """Build the response with Retry-After: 429 for an address's share, 503 for the whole."""
+    is_share = isinstance(error, ShareExceeded)
+    status, code = (429, "too-many-requests") if is_share else (503, "server-full")
+    retry = {"Retry-After": str(error.retry_after_s)}
+    return error_response(status, code, f"{error}; try again later", retry)

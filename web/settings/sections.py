@@ -178,6 +178,9 @@ class LimitsSettings(BaseModel):
     beyond its own limit; beyond it, requests with a body are rejected."""
     sessions: int = Field(32, ge=1)
     """Live sessions per address, viewers included."""
+    share: float = Field(0.5, gt=0, le=1)
+    """The largest share of all viewers, sessions, subscribers, explanations, history requests and
+    logins that one address may have; it does not limit admins."""
     headers_s: float = Field(20, ge=1, le=3600)
     """Timeout for the headers of a request, and for idle connections, in seconds; a change needs a
     restart."""

@@ -171,7 +171,7 @@ async def test_the_number_of_jobs_is_limited_and_live_ones_leave_room(engine: En
         with pytest.raises(EngineBusy):
             await engine.explain(IMAGE, tokens, "gradcam", CAPTION, live=True)
         await engine.explain(IMAGE, tokens, "gradcam", CAPTION)
-        tasks += [begin(engine, tokens) for _ in range(8)]
+        tasks += [begin(engine, tokens) for _ in range(24)]
         await asyncio.sleep(0)
         with pytest.raises(EngineBusy):
             await engine.explain(IMAGE, tokens, "gradcam", CAPTION)

@@ -1,6 +1,7 @@
 """Tests of the clients of a stream: its owner and its viewers."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,13 +13,14 @@ from inference.explanations.target import Target
 from stream.captioned_stream import CaptionedStream, Signal, SignalState
 from stream.captioning.live_maps import LiveExplanation
 from stream.publishing.publications import NameTaken, NoSuchStream, Publications
+from stream.quota import Owner
 from stream.sources import open_source
 from stream.sources.ingest import ingest_source
 from stream.webrtc.offer import InputKind, Offer
 from stream.webrtc.sessions import ServerFull, Sessions
 from tests.stream.data_channel.test_explanation_requests import check_all
 from tests.support.captions import ScriptedCaptions, confident_caption
-from tests.support.live_sessions import stream_context
+from tests.support.live_sessions import live_sessions, stream_context
 from tests.support.peer import Peer
 
 
@@ -145,3 +147,35 @@ async def test_a_published_session_can_be_watched_until_it_ends(hall: Hall, foot
         assert viewer.received("error")[0]["code"] == "source-ended"
         with pytest.raises(NoSuchStream):
             await connect(hall.sessions, other, "feed", "phone")
+
+
+class _EndlessExplanations(ScriptedCaptions):
+    async def explain(self, *_: object, **__: object) -> ExplanationResult:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+async def test_an_address_may_have_a_share_of_the_explanations() -> None:
+    captions = _EndlessExplanations(confident_caption("A hall"))
+    async with live_sessions(captions, interval_s=0.25) as sessions, AsyncExitStack() as opened:
+        owners = [Owner("192.0.2.1", is_admin=False, share=0.5)] * 3
+        owners.append(Owner("192.0.2.1", is_admin=True, share=0.5))
+        peers = [await opened.enter_async_context(Peer(None)) for _ in owners]
+        for peer, owner in zip(peers, owners, strict=True):
+            offer = Offer.from_sdp((await peer.offer()).sdp, InputKind.DEMO, 65_536)
+            _, answer = await sessions.accept(offer, owner=owner)
+            await peer.accept(answer)
+        for number, peer in enumerate(peers):
+            await peer.until(lambda peer=peer: peer.received("caption"))  # type: ignore[misc]
+            seq = peer.received("caption")[-1]["seq"]
+            peer.send({"type": "freeze", "seq": seq})
+            for request_id in range(4):
+                request = {"id": request_id, "seq": seq, "method": "gradcam"}
+                peer.send({"type": "explain", "of": {"kind": "caption"}, **request})
+            running = (4, 8, 8, 12)[number]
+            await peer.until(lambda running=running: len(sessions.context.explanations) == running)  # type: ignore[misc]
+        await peers[2].until(lambda: len(peers[2].received("error")) == 4)
+
+        assert [len(peer.received("error")) for peer in peers] == [0, 0, 4, 0]
+        assert {error["code"] for error in peers[2].received("error")} == {"busy"}
+    assert not len(sessions.context.explanations)

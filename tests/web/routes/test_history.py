@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -20,7 +21,9 @@ from aiohttp import ClientPayloadError
 
 from stream.captioning import CaptionEvent
 from stream.history import HistoryError, HistoryQuery
+from stream.history.search import HistoryReader
 from stream.history.span import Span
+from stream.quota import Owner
 from tests.support.captions import BASE_TIME, caption_event, confident_caption, tags_fallback
 from tests.support.servers.feed_app import Client, serve_feeds
 from web.keys import HISTORY, PUBLICATIONS
@@ -235,8 +238,8 @@ async def test_a_failed_export_is_an_incomplete_response(
         assert client.app
         original = client.app[HISTORY].pages
 
-        async def failing(query: HistoryQuery) -> AsyncIterator[list[Span]]:
-            async for page in original(query):
+        async def failing(query: HistoryQuery, owner: Owner) -> AsyncIterator[list[Span]]:
+            async for page in original(query, owner):
                 yield page
             raise HistoryError("the disk is gone")
 
@@ -286,3 +289,45 @@ def test_the_server_exits_if_its_history_cannot_be_used(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "history.sqlite is damaged or not a history" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+async def test_long_timelines_of_an_address_hold_up_nobody_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = threading.Semaphore(0)
+    original = HistoryReader.timeline
+
+    def slow(reader: HistoryReader, query: HistoryQuery, buckets: int) -> Any:
+        assert release.acquire(timeout=60)
+        return original(reader, query, buckets)
+
+    monkeypatch.setattr(HistoryReader, "timeline", slow)
+    access = {"admin_token": "a" * 20, "viewer_token": "v" * 20}
+    limits = {"proxies": ["127.0.0.1"]}
+    async with serving_history(tmp_path, access=access, limits=limits) as client:
+        done: list[str] = []
+
+        async def request(path: str, address: str, token: str = "v" * 20) -> int:
+            headers = {"X-Forwarded-For": address, "Authorization": f"Bearer {token}"}
+            async with client.get(f"/api/history/{path}", headers=headers) as response:
+                done.append(f"{path} {address}")
+                return response.status
+
+        attack = [asyncio.create_task(request("timeline", "192.0.2.1")) for _ in range(12)]
+        async with asyncio.timeout(60):
+            while sum(task.done() for task in attack) < 4:
+                await asyncio.sleep(0.01)
+            other = asyncio.create_task(request("search", "192.0.2.2"))
+            export = asyncio.create_task(request("export?format=csv", "192.0.2.3"))
+            # An admin waits for no viewer.
+            assert await request("search", "192.0.2.1", "a" * 20) == 200
+            done.clear()
+            for _ in range(2):
+                release.release()
+            statuses = [await other, await export]
+            release.release(10)
+            of_attack = [await task for task in attack]
+
+    assert statuses == [200, 200]
+    assert sorted(of_attack) == [200] * 8 + [429] * 4
+    assert done.index("search 192.0.2.2") <= 2, "it waited for no second timeline"

@@ -1,6 +1,8 @@
 """HTTP subscribers: slow ones, heartbeats, the limit, and the server's stop."""
 
 import asyncio
+from contextlib import AsyncExitStack
+from typing import Any
 
 from aiohttp.test_utils import TestServer
 
@@ -8,6 +10,8 @@ from tests.support.captions import caption_event, confident_caption
 from tests.support.event_stream import read_event, read_named_event
 from tests.support.servers.feed_app import get_publications, serve_feeds
 from web.routes.subscribers import QUEUE_SIZE, SUBSCRIBERS
+
+ADMIN, VIEWER = "a" * 20, "v" * 20
 
 
 async def test_a_slow_subscriber_is_told_how_many_captions_it_missed() -> None:
@@ -51,6 +55,24 @@ async def test_subscribers_are_limited() -> None:
         async with asyncio.timeout(10):
             while len(client.app[SUBSCRIBERS]):
                 await asyncio.sleep(0.05)
+
+
+async def test_an_address_may_have_a_share_of_the_subscribers() -> None:
+    settings: dict[str, Any] = {
+        "subscribers": {"limit": 8},
+        "access": {"admin_token": ADMIN, "viewer_token": VIEWER},
+        "limits": {"proxies": ["127.0.0.1"]},
+    }
+    async with serve_feeds(**settings) as client, AsyncExitStack() as opened:
+
+        async def subscribe(address: str, token: str = VIEWER) -> int:
+            headers = {"X-Forwarded-For": address, "Authorization": f"Bearer {token}"}
+            response = await opened.enter_async_context(client.get("/api/events", headers=headers))
+            return response.status
+
+        assert [await subscribe("192.0.2.1") for _ in range(5)] == [200] * 4 + [429]
+        assert [await subscribe("192.0.2.2") for _ in range(4)] == [200] * 3 + [503]
+        assert await subscribe("192.0.2.1", ADMIN) == 200
 
 
 async def test_subscribers_do_not_delay_the_servers_stop() -> None:

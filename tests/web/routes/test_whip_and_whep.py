@@ -214,7 +214,7 @@ async def test_a_full_server_gives_503_with_retry_after(footage: Path) -> None:
         await start(client, source, "/whip/street")
         async with Peer(None, channel=False) as one, Peer(None, channel=False) as two:
             await start(client, one, "/whep/street", VIEWER)
-            refused = await post(client, "/whep/street", (await two.offer()).sdp)
+            refused = await post(client, "/whep/street", (await two.offer()).sdp, VIEWER)
             assert await code(refused) == (503, "server-full")
             assert int(refused.headers["Retry-After"]) > 0
         refused = await post(client, "/whip/garden", source_sdp(source))

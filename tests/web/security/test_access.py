@@ -23,7 +23,8 @@ from web.security.access import (
     admin_only,
     public,
 )
-from web.settings.sections import AccessSettings
+from web.security.limits import LIMITS, Limits, limits_middleware
+from web.settings.sections import AccessSettings, LimitsSettings
 
 ADMIN, VIEWER = "a" * 20, "v" * 20
 Client = TestClient[web.Request, web.Application]
@@ -45,8 +46,10 @@ async def _public(request: web.Request) -> web.Response:
 
 @asynccontextmanager
 async def serving(**settings: Any) -> AsyncIterator[Client]:
-    app = web.Application(middlewares=[error_middleware, access_middleware])
+    app = web.Application(middlewares=[error_middleware, limits_middleware, access_middleware])
     app[ACCESS] = AccessControl(AccessSettings(**settings))
+    unlimited = {"requests_per_s": 1e6, "all_requests_per_s": 1e6}
+    app[LIMITS] = Limits(LimitsSettings(proxies=("127.0.0.1",), **unlimited))
     app.add_routes(login.routes())
     app.add_routes([web.get("/admin", _administer), web.get("/", _watch), web.get("/x", _public)])
     app.add_routes([web.get("/deep/down", _watch)])
@@ -129,6 +132,27 @@ async def test_a_changed_token_ends_its_logins() -> None:
         assert await statuses(client) == [200, 401, 401]
 
 
+async def test_many_logins_of_an_address_log_out_nobody_else() -> None:
+    async with serving(admin_token=ADMIN, viewer_token=VIEWER) as client:
+
+        async def log_in(token: str, address: str) -> dict[str, str]:
+            headers = {"X-Forwarded-For": address}
+            async with client.post("/login", json={"token": token}, headers=headers) as response:
+                client.session.cookie_jar.clear()
+                (cookie,) = response.cookies.values()
+                return {"Cookie": f"{cookie.key}={cookie.value}"}
+
+        admin = await log_in(ADMIN, "2001:db8::1")
+        viewer, first = await log_in(VIEWER, "192.0.2.1"), await log_in(VIEWER, "2001:db8::1")
+        for number in range(1100):
+            latest = await log_in(VIEWER, f"2001:db8::{number:x}")
+
+        assert await statuses(client, **admin) == [200, 200, 200]
+        assert await statuses(client, **viewer) == [200, 200, 403]
+        assert await statuses(client, **latest) == [200, 200, 403]
+        assert await statuses(client, **first) == [200, 401, 401]
+
+
 async def test_a_program_gets_401_and_a_browser_is_redirected_to_the_login_page() -> None:
     async with serving(admin_token=ADMIN) as client:
         async with client.get("/") as refused:
@@ -196,7 +220,7 @@ def test_invalid_tokens_are_reported_without_their_value(
 
 def test_a_login_expires_while_the_machine_is_suspended(monkeypatch: pytest.MonkeyPatch) -> None:
     logins, running = Logins(), time.clock_gettime
-    login_id = logins.add(b"digest", 3600)
+    login_id = logins.add(b"digest", 3600, "192.0.2.1", 1.0)
     suspended_s = 3500.0
 
     def clock_gettime(clock: int) -> float:
