@@ -4,8 +4,11 @@ import errno
 import logging
 from collections.abc import Mapping
 
-from aiohttp import ClientConnectionResetError, web
+from aiohttp import web
 from aiohttp.typedefs import Handler
+
+CLIENT_CLOSED = 499
+"""Status logged when the client disconnects before it gets a response, as nginx does."""
 
 logger = logging.getLogger(__name__)
 
@@ -33,9 +36,9 @@ async def error_middleware(request: web.Request, handler: Handler) -> web.Stream
         return error_response(error.status, code, error.text or error.reason, allow)
     except web.RequestPayloadError:
         return error_response(400, "bad-body", "the body is not encoded as its headers declare")
-    except ClientConnectionResetError:
-        # The client has disconnected; aiohttp closes the connection.
-        raise
+    except ConnectionResetError:
+        # While the client sent its body or got its response. Nobody gets this one.
+        return web.Response(status=CLIENT_CLOSED)
     except Exception as error:
         if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
             # A part of the path of an asset is longer than the file system allows.

@@ -13,14 +13,12 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from stream.context import bind_log_context
 from stream.rate_limit import RateLimit
+from web.errors import CLIENT_CLOSED
 from web.security import LIMITS, address_of, is_within
 
 _HEADER = "X-Request-ID"
 _ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 _ID_BYTES = 8
-_CLIENT_CLOSED = 499
-"""Status logged when the client disconnects before it gets a response, as nginx does."""
-
 _UNKNOWN = "unknown"
 _METHODS = ("GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS", "PUT")
 _FREQUENT = ("/static", "/healthz", "/readyz", "/metrics")
@@ -66,7 +64,7 @@ async def request_log_middleware(request: web.Request, handler: Handler) -> web.
     """Assign a request id to all log lines of the request; log and count the request itself."""
     request[_REQUEST_ID] = _request_id(request)
     bind_log_context(request=request[_REQUEST_ID])
-    start, status = time.perf_counter(), _CLIENT_CLOSED
+    start, status = time.perf_counter(), CLIENT_CLOSED
     try:
         response = await handler(request)
         status = response.status

@@ -17,6 +17,24 @@ async def send(client: TestClient, request: bytes) -> bytes:  # type: ignore[typ
     return response
 
 
+async def test_a_client_that_disconnects_in_its_body_is_no_error(
+    client: TestClient,  # type: ignore[type-arg]
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.INFO):
+        _, writer = await asyncio.open_connection("127.0.0.1", client.port)
+        writer.write(b"POST /offer HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n{")
+        await writer.drain()
+        await asyncio.sleep(0.05)
+        writer.transport.abort()
+        async with asyncio.timeout(20):
+            while "POST /offer 499" not in caplog.text:
+                await asyncio.sleep(0.01)
+
+    assert "Traceback" not in caplog.text
+    assert not [record for record in caplog.records if record.levelno > logging.INFO]
+
+
 @pytest.mark.parametrize(
     "request_",
     [
