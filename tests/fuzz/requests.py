@@ -1,7 +1,11 @@
 """Mutated HTTP requests, as bytes."""
 
+import gzip
 import json
 import random
+import zlib
+from collections.abc import Callable
+from functools import cache
 from urllib.parse import quote
 
 from tests.fuzz.mutation import STRANGE_TEXTS, mutate_json, mutate_json_text, mutate_text
@@ -59,6 +63,13 @@ _NAMES = (
     *("%ff", "%ed%a0%80", "%zz", "%", "%2f", "%5c", "[", "|", "%D9%A3", "9" * 16),
 )
 _MAX_BODY_BYTES = 100_000
+_UPLOAD_BYTES = (200_000, 2_000_000)
+_BOMB_BYTES = 8_000_000
+_CODINGS = (
+    *("deflate", "gzip", "br", "zstd", "identity", "compress", "x-unknown", "GZIP", ""),
+    *("gzip, deflate", "gzip, gzip", "é"),
+)
+_CHUNK_SIZES = ("0", "-1", "g", "", "ffffffff", "ffffffffffffffffff", "+5", "0x5")
 
 
 def mutated_request(rng: random.Random, routes: list[tuple[str, str]], offers: list[str]) -> bytes:
@@ -77,9 +88,11 @@ def mutated_request(rng: random.Random, routes: list[tuple[str, str]], offers: l
     host = "127.0.0.1" if rng.random() < 0.95 else rng.choice((*STRANGE_TEXTS, _host(rng)))
     headers = [("Host", host)]
     if body or method not in ("GET", "HEAD"):
-        length = len(body) if rng.random() < 0.95 else rng.choice((0, 5, 10**6, 10**20, -1))
-        headers.append(("Content-Length", str(length)))
+        body, transfer_headers = _transfer(body, rng)
+        headers.extend(transfer_headers)
         headers.append(("Content-Type", _content_type(path, rng)))
+    if rng.random() < 0.03:
+        headers.extend(_many_headers(rng))
     for _ in range(rng.choice((0, 0, 1, 1, 2, 50))):
         headers.append(_header(rng))
     version = "HTTP/1.1" if rng.random() < 0.97 else rng.choice(("HTTP/1.0", "HTTP/9", "", "X"))
@@ -149,6 +162,58 @@ def _body(path: str, rng: random.Random, offers: list[str]) -> bytes:
     if rng.random() < 0.1:
         text = mutate_json_text(text, rng)
     return text.encode(errors="surrogatepass")[:_MAX_BODY_BYTES]
+
+
+def _transfer(body: bytes, rng: random.Random) -> tuple[bytes, list[tuple[str, str]]]:
+    """Encode and frame a body, rightly or wrongly; return it and the headers that describe it."""
+    headers = []
+    if rng.random() < 0.05:
+        # An upload that the server should reject before it has arrived.
+        body = bytes(rng.choice(_UPLOAD_BYTES))
+    if rng.random() < 0.1:
+        headers.append(("Content-Encoding", rng.choice(_CODINGS)))
+        compress = rng.choice((zlib.compress, _gzip))
+        body = rng.choice((body, compress(body), _bomb(compress)))
+    if rng.random() < 0.03:
+        headers.append(("Expect", "100-continue"))
+    if rng.random() < 0.1:
+        headers.append(("Transfer-Encoding", rng.choice(("chunked", "chunked", "gzip, chunked"))))
+        if rng.random() < 0.2:
+            headers.append(("Content-Length", str(len(body))))
+        return _chunked(body, rng), headers
+    length = len(body)
+    if rng.random() < 0.08:
+        length = rng.choice((0, 5, max(0, length - 1), length + 1, 10**6, 10**12, 10**20, -1))
+    headers.append(("Content-Length", str(length)))
+    return body, headers
+
+
+def _chunked(body: bytes, rng: random.Random) -> bytes:
+    """Frame a body in chunks (RFC 9112, section 7.1), a few of them malformed."""
+    chunks, place = [], 0
+    while place < len(body):
+        data = body[place : place + rng.choice((1, 100, 10_000, 100_000))]
+        place += len(data)
+        size = f"{len(data):x}" if rng.random() < 0.98 else rng.choice(_CHUNK_SIZES)
+        extension = rng.choice(("", "", "", ";a=b", f';a="{"x" * 5000}"'))
+        chunks.append(f"{size}{extension}\r\n".encode() + data + b"\r\n")
+    end = rng.choice((b"0\r\n\r\n", b"0\r\n\r\n", b"0\r\nTrailer: x\r\n\r\n", b"0\r\n", b""))
+    return b"".join(chunks) + end
+
+
+def _gzip(body: bytes) -> bytes:
+    return gzip.compress(body, mtime=0)
+
+
+@cache
+def _bomb(compress: Callable[[bytes], bytes]) -> bytes:
+    """Return a body that expands to a thousand times its size."""
+    return compress(bytes(_BOMB_BYTES))
+
+
+def _many_headers(rng: random.Random) -> list[tuple[str, str]]:
+    count, length = rng.choice(((127, 10), (129, 10), (2000, 10), (100, 8000), (1, 9000)))
+    return [(f"X-{number}", "x" * length) for number in range(count)]
 
 
 def _quoted(text: str) -> str:
