@@ -164,9 +164,9 @@ class _ApplicationCollector(Collector):
         if history := self._app.get(HISTORY):
             lost["history"] = history.dropped + history.lost
         if webhook := self._app.get(WEBHOOK):
-            lost["webhook"] = webhook.dropped + webhook.failed
+            lost["webhook"] = webhook.lost
         if mqtt := self._app.get(MQTT):
-            lost["mqtt"] = mqtt.failed
+            lost["mqtt"] = mqtt.dropped
         about = "Captions not delivered, because a recipient was too slow or could not be reached."
         yield _counters("captions_lost", about, "recipient", lost)
 

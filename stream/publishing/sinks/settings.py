@@ -27,6 +27,8 @@ class WebhookSettings(BaseModel):
     """Feeds whose captions to send; all when empty."""
     timeout_s: float = Field(10, gt=0, le=120)
     """Timeout for a post, in seconds."""
+    retry_s: float = Field(60, ge=0, le=3600)
+    """How long a post is repeated after temporary failures, in seconds."""
     insecure: bool = False
     """Whether to allow unencrypted http to another machine."""
 
@@ -54,7 +56,7 @@ class MqttSettings(BaseModel):
     """Host name or address of the broker."""
     port: int = Field(0, ge=0, le=65535)
     """Port of the broker; 0 for the default: 8883 with TLS and 1883 without."""
-    user: str = ""
+    user: str = Field("", max_length=1000)
     """User name at the broker; anonymous when empty."""
     password: SecretStr | None = None
     """Password of that user; better set by `password_file` or the environment."""

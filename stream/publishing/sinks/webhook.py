@@ -15,13 +15,14 @@ from stream.broadcast import Broadcast, Subscription
 from stream.captioning import CaptionEvent, feed_caption_json
 from stream.publishing.sinks.settings import WebhookSettings
 from stream.publishing.subscription import ChangeFilter
-from stream.rate_limit import Backoff
+from stream.rate_limit import Backoff, RateLimit
 
 QUEUE_SIZE = 100
 """Captions queued while the receiver is slow or unavailable; beyond that the oldest are dropped."""
 
 _MAX_RETRY_AFTER_S = 300.0
 _MAX_RESPONSE_BYTES = 4096
+_LOG_LINES_PER_S, _LOG_BURST = 1 / 60, 10
 _RETRYABLE_STATUSES = frozenset({408, 425, 429})
 
 logger = logging.getLogger(__name__)
@@ -45,13 +46,16 @@ class WebhookSink:
     With a secret, the header `Sightline-Signature: t=TIME,v1=HEX` proves the sender: HEX is the
     HMAC-SHA256 (RFC 2104) of `TIME.BODY`, TIME in whole seconds since the Unix epoch, so that a
     receiver can also reject replays. After a temporary failure a post is repeated with backoff, in
-    order, with the same `Sightline-Delivery`.
+    order, with the same `Sightline-Delivery`, until `retry_s` have passed; then the next one is
+    posted, so that a caption that the receiver cannot handle does not hold up the rest.
     """
 
     sent = 0
     """Captions that the receiver accepted."""
     refused = 0
     """Captions that the receiver rejected permanently."""
+    expired = 0
+    """Captions that were given up after repeated failures."""
     failed = 0
     """Attempts that failed temporarily."""
 
@@ -67,12 +71,20 @@ class WebhookSink:
         self._backoff = backoff or Backoff()
         self._filter = ChangeFilter(settings.feeds)
         self._captions: Subscription[CaptionEvent] | None = None
+        self._host = urlsplit(self._url).hostname
         self._is_failing = False
+        """Whether the log says so."""
+        self._log_rate = RateLimit(_LOG_LINES_PER_S, burst=_LOG_BURST)
 
     @property
     def dropped(self) -> int:
         """Captions that were lost because the queue was full."""
         return self._captions.dropped if self._captions else 0
+
+    @property
+    def lost(self) -> int:
+        """Captions that the receiver did not get, for whatever reason."""
+        return self.dropped + self.refused + self.expired
 
     async def run(self, captions: Broadcast[CaptionEvent]) -> None:
         """Post new captions until cancelled."""
@@ -95,7 +107,7 @@ class WebhookSink:
             unsubscribe()
 
     async def _deliver(self, client: aiohttp.ClientSession, event: CaptionEvent) -> None:
-        delivery = str(uuid.uuid4())
+        delivery, started = str(uuid.uuid4()), time.monotonic()
         while True:
             try:
                 await self._post(client, event, delivery)
@@ -105,8 +117,17 @@ class WebhookSink:
                 return
             except _TemporaryError as problem:
                 self.failed += 1
+                expired = time.monotonic() - started >= self._settings.retry_s
+                self.expired += expired
                 self._log_state(str(problem))
+                if expired:
+                    tried_s = time.monotonic() - started
+                    about = "webhook at %s: gave up a caption after %.0f s: %s"
+                    logger.warning(about, self._host, tried_s, problem)
+                # Also before the next caption: the delay is for the receiver's sake.
                 await asyncio.sleep(problem.retry_after_s or self._backoff.next_delay_s())
+                if expired:
+                    return
             else:
                 self.sent += 1
                 self._backoff.reset()
@@ -137,13 +158,17 @@ class WebhookSink:
             raise _TemporaryError(f"cannot be reached ({type(problem).__name__})") from problem
 
     def _log_state(self, error: str | None) -> None:
-        """Log when the webhook starts to fail, and when it recovers, not each time."""
-        host = urlsplit(self._url).hostname
-        if error and not self._is_failing:
-            logger.warning("webhook at %s fails: %s", host, error)
-        elif self._is_failing and not error:
-            logger.info("webhook at %s works again", host)
-        self._is_failing = error is not None
+        """Log when the webhook starts to fail, and when it recovers, not each time.
+
+        A receiver that rejects every second caption does so all the time, so the rate is limited.
+        """
+        if bool(error) is self._is_failing or not self._log_rate.take():
+            return
+        if error:
+            logger.warning("webhook at %s fails: %s", self._host, error)
+        else:
+            logger.info("webhook at %s works again", self._host)
+        self._is_failing = bool(error)
 
 
 def signature(key: bytes, body: bytes, now: int) -> str:

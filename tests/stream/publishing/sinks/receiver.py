@@ -23,6 +23,8 @@ class Receiver:
         """The headers of each post, accepted or not."""
         self.responses: list[web.Response | None] = []
         """Responses to the next posts, instead of accepting them; None for no response."""
+        self.reject: Callable[[dict[str, Any]], int] = lambda caption: 200
+        """Returns the status of the response to a caption."""
 
     async def handle(self, request: web.Request) -> web.Response:
         """Accept a caption if its signature is valid."""
@@ -38,8 +40,10 @@ class Receiver:
         signed = hmac.new(KEY, time.removeprefix("t=").encode() + b"." + body, hashlib.sha256)
         if not hmac.compare_digest(signed.hexdigest(), signature):
             return web.Response(status=403)
-        self.accepted.append((await request.json())["caption"])
-        return web.Response()
+        caption = (await request.json())["caption"]
+        if (status := self.reject(caption)) == 200:
+            self.accepted.append(caption)
+        return web.Response(status=status)
 
     async def until(self, condition: Callable[[], Any]) -> None:
         """Wait until a condition holds."""

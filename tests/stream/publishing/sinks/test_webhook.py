@@ -95,6 +95,41 @@ async def test_permanent_errors_are_not_retried_and_redirects_not_followed() -> 
 
         assert [caption["text"] for caption in receiver.accepted] == ["Frame 2"]
         assert (webhook.refused, webhook.sent, len(receiver.posts)) == (2, 1, 3)
+        assert webhook.lost == 2
+
+
+async def test_a_caption_that_always_fails_does_not_hold_up_the_rest(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with (
+        receiving() as (receiver, server),
+        posting(hook(server), retry_s=0.3) as (webhook, captions),
+    ):
+        receiver.reject = lambda caption: 500 if "poison" in caption["text"] else 200
+        for number, text in enumerate(("Poison one", "A dog runs", "Poison two", "A cat sits")):
+            captions.publish(caption_event(text.lower(), number))
+        await receiver.until(lambda: webhook.sent == 2)
+
+        assert [caption["text"] for caption in receiver.accepted] == ["a dog runs", "a cat sits"]
+        assert (webhook.expired, webhook.lost) == (2, 2)
+        # Each was tried again first.
+        assert webhook.failed >= 4
+    messages = [each.getMessage() for each in caplog.records]
+    assert sum("gave up a caption after" in each and "500" in each for each in messages) == 2
+
+
+async def test_a_receiver_that_rejects_every_second_caption_does_not_fill_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "stream.publishing")
+    async with receiving() as (receiver, server), posting(hook(server)) as (webhook, captions):
+        receiver.reject = lambda caption: 422 if caption["seq"] % 2 else 200
+        for seq in range(80):
+            captions.publish(caption_event(f"Frame {seq}", seq, seq=seq))
+        await receiver.until(lambda: webhook.sent + webhook.refused == 80)
+
+        assert (webhook.sent, webhook.refused, webhook.lost) == (40, 40, 40)
+    assert len(caplog.records) <= 11
 
 
 async def test_the_latest_captions_are_queued_while_the_receiver_is_unavailable(
