@@ -18,7 +18,7 @@ COPY inference ./inference
 COPY models ./models
 COPY stream ./stream
 COPY web ./web
-RUN /venv/bin/pip install --no-cache-dir --disable-pip-version-check '.[mqtt]'
+RUN /venv/bin/pip install --no-cache-dir --disable-pip-version-check .
 
 FROM python:3.12-slim-bookworm
 RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin sightline \

@@ -28,7 +28,6 @@ from stream.captioning import (
     transcribe,
 )
 from stream.history import HistoryError
-from stream.publishing.sinks import MqttNotInstalled
 from stream.sources import Source, SourceError, open_source, read_image
 from web.security import CertificateError, check_exposure, warn_if_world_readable
 from web.service import log_to_stderr, secrets_in
@@ -160,7 +159,7 @@ def _serve(
     try:
         check_exposure(settings)
         asyncio.run(serve(settings, read))
-    except (SettingsError, CertificateError, HistoryError, MqttNotInstalled) as error:
+    except (SettingsError, CertificateError, HistoryError) as error:
         return _fail(str(error))
     except OSError as error:
         return _fail(_bind_failure(error, settings))

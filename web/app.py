@@ -53,9 +53,6 @@ def create_app(settings: ServerSettings, captions: CaptionService | None = None)
     Args:
         settings: The server's settings.
         captions: The captioning service; None starts an engine of the application's own.
-
-    Raises:
-        MqttNotInstalled: If MQTT is configured and aiomqtt is not installed.
     """
     app = web.Application(
         middlewares=MIDDLEWARES,

@@ -40,11 +40,7 @@ logger = logging.getLogger(__name__)
 def install_services(
     app: web.Application, settings: ServerSettings, captions: CaptionService | None
 ) -> None:
-    """Add the services to an application; an engine of its own if `captions` is None.
-
-    Raises:
-        MqttNotInstalled: If MQTT is configured and aiomqtt is not installed.
-    """
+    """Add the services to an application; an engine of its own if `captions` is None."""
     if captions is None:
         captions = app[ENGINE] = Engine(
             settings.captioner, precision=settings.precision, standby=settings.keeps_standby

@@ -1,11 +1,10 @@
 """Sinks that captions are sent to: an HTTP webhook, and an MQTT broker (for Home Assistant)."""
 
-from stream.publishing.sinks.mqtt import MqttNotInstalled, MqttSink
+from stream.publishing.sinks.mqtt import MqttSink
 from stream.publishing.sinks.settings import MqttSettings, WebhookSettings
 from stream.publishing.sinks.webhook import WebhookSink
 
 __all__ = [
-    "MqttNotInstalled",
     "MqttSettings",
     "MqttSink",
     "WebhookSettings",

@@ -1,40 +1,48 @@
-"""An MQTT broker as a sink for captions, with Home Assistant's MQTT discovery.
-
-Home Assistant shows each feed as a device with one sensor:
-https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery
-"""
+"""An MQTT broker as a sink for captions, with discovery by Home Assistant."""
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import logging
 import ssl
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from stream.captioned_stream import SignalState
 from stream.captioning import CaptionEvent, feed_caption_json
-from stream.publishing import NoSuchStream, Publications, SignalChange, StreamUpdate, subscribe
+from stream.publishing import Publications
+from stream.publishing.sinks.home_assistant import (
+    announced_stream,
+    discovery_filters,
+    discovery_message,
+    discovery_topic,
+)
+from stream.publishing.sinks.mqtt_connection import (
+    BrokerAddress,
+    MqttConnection,
+    MqttError,
+    connect_to_broker,
+)
 from stream.publishing.sinks.settings import MqttSettings
 from stream.publishing.subscription import ChangeFilter
 from stream.rate_limit import Backoff
+from stream.settings import validate_stream_name
 
-if TYPE_CHECKING:
-    import aiomqtt
+WITHDRAW_AFTER_S = 120.0
+"""How long a stream may be missing before its messages are deleted. Longer than a restart of the
+server or a reconnection takes: Home Assistant forgets the history and the name of a deleted device.
+"""
 
-_QUEUE_SIZE = 256
-_KEEPALIVE_S = 30
-_TIMEOUT_S = 10.0
-_OFFLINE_S = 2.0
+_STABLE_S = 30.0
+"""A connection that lasts this long has recovered, and resets the backoff."""
+
+_MAX_FOUND = 1000
+"""Streams and discovery topics of earlier runs that are noted, to be deleted."""
+
 _ONLINE, _OFFLINE = "online", "offline"
-_MAX_STATE_LENGTH = 255
-"""Maximum characters of a state in Home Assistant."""
 
 logger = logging.getLogger(__name__)
-
-
-class MqttNotInstalled(RuntimeError):
-    """The MQTT library is not installed."""
 
 
 class MqttSink:
@@ -42,196 +50,255 @@ class MqttSink:
 
     Topics, all retained so that a new subscriber receives them at once: `TOPIC/status` is whether
     the server is online (the broker sets it to offline if the connection is lost),
-    `TOPIC/FEED/availability` whether frames arrive, and `TOPIC/FEED/caption` the caption as JSON.
+    `TOPIC/STREAM/availability` whether frames arrive, and `TOPIC/STREAM/caption` the caption as
+    JSON. Of each stream only the latest caption waits for a broker that is slow or cannot be
+    reached. When the server stops, only availability changes. The messages of streams that do not
+    come back are deleted, also those that an earlier run of the server left.
     """
 
     sent = 0
     """Captions that the broker accepted."""
+    dropped = 0
+    """Captions that were replaced by newer ones before the broker accepted them."""
     failed = 0
     """Connections that failed or were lost."""
 
-    def __init__(self, settings: MqttSettings, backoff: Backoff | None = None) -> None:
+    def __init__(
+        self,
+        settings: MqttSettings,
+        backoff: Backoff | None = None,
+        withdraw_after_s: float = WITHDRAW_AFTER_S,
+    ) -> None:
         """Prepare a sink.
 
         Args:
             settings: Settings with a host.
             backoff: Delays between attempts to connect.
-
-        Raises:
-            MqttNotInstalled: If the MQTT library is not installed.
+            withdraw_after_s: How long a stream may be missing before its messages are deleted, in
+                seconds.
         """
-        try:
-            import aiomqtt
-        except ImportError as problem:
-            message = "MQTT is configured but not installed; run pip install 'sightline[mqtt]'"
-            raise MqttNotInstalled(message) from problem
-        self._aiomqtt = aiomqtt
         self._settings, self._topic = settings, settings.topic
-        self._backoff = backoff or Backoff()
-        self._announced: set[str] = set()
+        self._backoff, self._withdraw_after_s = backoff or Backoff(), withdraw_after_s
+        self._filter = ChangeFilter(settings.feeds)
+        self._captions: dict[str, CaptionEvent] = {}
+        """The latest caption of each stream, unless the broker has it."""
+        self._changed = asyncio.Event()
+        self._states: dict[str, tuple[str, str]] = {}
+        """Title and availability of each stream, as this connection has published them."""
+        self._missing: dict[str, float] = {}
+        """Streams of which the broker has messages but that are not published, with the time when
+        to delete them, on the monotonic clock."""
+        self._outdated: set[str] = set()
+        """Discovery topics that earlier settings led to."""
         self._is_failing = False
 
     async def run(self, publications: Publications) -> None:
         """Publish until cancelled."""
-        while True:
-            try:
-                async with self._client(await self._tls_context()) as client:
-                    await self._run_connected(client, publications)
-            except* (self._aiomqtt.MqttError, OSError) as problems:
-                self.failed += 1
-                if not self._is_failing:
-                    logger.warning(
-                        "MQTT broker at %s cannot be reached: %s",
-                        self._settings.host,
-                        problems.exceptions[0],
-                    )
-                self._is_failing = True
-            await asyncio.sleep(self._backoff.next_delay_s())
-
-    def _client(self, tls: ssl.SSLContext | None) -> "aiomqtt.Client":
-        settings = self._settings
-        return self._aiomqtt.Client(
-            settings.host,
-            settings.port or (8883 if settings.tls else 1883),
-            username=settings.user or None,
-            password=settings.broker_password,
-            will=self._aiomqtt.Will(f"{self._topic}/status", _OFFLINE, qos=1, retain=True),
-            keepalive=_KEEPALIVE_S,
-            timeout=_TIMEOUT_S,
-            tls_context=tls,
-            # A child of this module's logger, not the library's own.
-            logger=logging.getLogger(f"{__name__}.client"),
+        unsubscribe = (
+            publications.captions.subscribe(self._on_caption),
+            publications.changes.subscribe(lambda _: self._changed.set()),
         )
-
-    async def _tls_context(self) -> ssl.SSLContext | None:
-        if not self._settings.tls:
-            return None
-        return await asyncio.to_thread(_create_tls_context, self._settings.tls_ca)
-
-    async def _run_connected(self, client: "aiomqtt.Client", publications: Publications) -> None:
-        if self._is_failing:
-            logger.info("MQTT broker at %s is connected again", self._settings.host)
-        self._is_failing = False
-        self._backoff.reset()
         try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(_fail_on_disconnect(client), name="mqtt")
-                await self._publish_updates(client, publications)
-        except asyncio.CancelledError:
-            # After a regular disconnect the broker does not publish the will.
-            with contextlib.suppress(self._aiomqtt.MqttError, TimeoutError):
-                async with asyncio.timeout(_OFFLINE_S):
-                    await self._publish(client, f"{self._topic}/status", _OFFLINE)
+            while True:
+                try:
+                    await self._connect(publications)
+                except MqttError as problem:
+                    self.failed += 1
+                    self._log_failure(str(problem))
+                await asyncio.sleep(self._backoff.next_delay_s())
+        finally:
+            for each in unsubscribe:
+                each()
+
+    def _on_caption(self, event: CaptionEvent) -> None:
+        if self._filter.is_new(event):
+            self.dropped += event.stream in self._captions
+            self._captions[event.stream] = event
+            self._changed.set()
+
+    def _log_failure(self, problem: str) -> None:
+        """Log when the broker starts to fail, not each time."""
+        if not self._is_failing:
+            logger.warning(
+                "MQTT broker at %s fails: %s; trying again", self._settings.host, problem
+            )
+        self._is_failing = True
+
+    async def _connect(self, publications: Publications) -> None:
+        """Publish until the connection is lost, which raises an `MqttError`."""
+        settings = self._settings
+        try:
+            tls = await asyncio.to_thread(_tls_context, settings.tls_ca) if settings.tls else None
+        except (OSError, ValueError) as problem:
+            raise MqttError(f"the CA certificates cannot be read ({problem})") from problem
+        address = BrokerAddress(
+            settings.host,
+            settings.port or (8883 if tls else 1883),
+            tls,
+            settings.user,
+            settings.broker_password or "",
+        )
+        will = f"{self._topic}/status", _OFFLINE
+        async with connect_to_broker(
+            address, _client_id(self._topic), will, self._on_retained
+        ) as connection:
+            tasks = [
+                asyncio.create_task(work, name="mqtt")
+                for work in (
+                    connection.read(),
+                    connection.keep_alive(),
+                    self._recover_when_stable(),
+                    self._publish_changes(connection, publications),
+                )
+            ]
+            try:
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+            except asyncio.CancelledError:
+                await _cancel(tasks)
+                live = (name for name, state in self._states.items() if state[1] == _ONLINE)
+                topics = [*(f"{self._topic}/{name}/availability" for name in live), will[0]]
+                await connection.close([(topic, _OFFLINE) for topic in topics])
+                raise
+            finally:
+                await _cancel(tasks)
+            for task in done:
+                task.result()
+
+    async def _recover_when_stable(self) -> None:
+        await asyncio.sleep(_STABLE_S)
+        self._backoff.reset()
+        if self._is_failing:
+            logger.info("MQTT broker at %s works again", self._settings.host)
+        self._is_failing = False
+
+    async def _publish_changes(
+        self, connection: MqttConnection, publications: Publications
+    ) -> None:
+        for name in self._states:
+            self._miss(name)
+        self._states.clear()
+        self._outdated.clear()
+        # A broker that was restarted may have lost its retained messages.
+        for stream in publications.all():
+            if stream.latest_caption and self._filter.includes(stream.name):
+                self._captions.setdefault(stream.name, stream.latest_caption)
+        await connection.publish(f"{self._topic}/status", _ONLINE)
+        filters = [f"{self._topic}/+/availability", *discovery_filters(self._settings.discovery)]
+        await connection.subscribe(filters)
+        while True:
+            self._changed.clear()
+            await self._publish_states(connection, publications)
+            await self._withdraw(connection)
+            if self._captions:
+                await self._publish_caption(connection)
+            else:
+                await self._wait_for_changes()
+
+    async def _publish_states(self, connection: MqttConnection, publications: Publications) -> None:
+        """Publish the discovery messages and the availability that the broker does not have."""
+        streams = {each.name: each for each in publications.all()}
+        wanted = {
+            name: (each.title, _ONLINE if each.signal.state is SignalState.LIVE else _OFFLINE)
+            for name, each in streams.items()
+            if self._filter.includes(name)
+        }
+        for name in wanted:
+            self._missing.pop(name, None)
+        for name in self._states.keys() - wanted.keys():
+            self._miss(name)
+        for name in self._missing:
+            wanted[name] = (self._states.get(name, ("", ""))[0], _OFFLINE)
+        for name, (title, availability) in wanted.items():
+            known_title, known_availability = self._states.get(name, ("", ""))
+            if title != known_title and self._settings.discovery:
+                body = json.dumps(discovery_message(self._topic, name, title))
+                await connection.publish(self._discovery_topic(name), body)
+            if availability != known_availability:
+                await connection.publish(f"{self._topic}/{name}/availability", availability)
+            self._states[name] = title, availability
+
+    async def _publish_caption(self, connection: MqttConnection) -> None:
+        name = next(iter(self._captions))
+        event = self._captions.pop(name)
+        try:
+            body = json.dumps(feed_caption_json(event))
+            await connection.publish(f"{self._topic}/{name}/caption", body)
+        except BaseException:
+            self.dropped += name in self._captions
+            self._captions.setdefault(name, event)
             raise
+        self.sent += 1
 
-    async def _publish_updates(self, client: "aiomqtt.Client", publications: Publications) -> None:
-        change_filter = ChangeFilter(self._settings.feeds)
-        await self._publish(client, f"{self._topic}/status", _ONLINE)
-        await self._withdraw_unpublished(client, publications)
-        with subscribe(publications, None, _QUEUE_SIZE) as updates:
-            async for update in updates:
-                await self._publish_update(client, update, change_filter, publications)
+    async def _wait_for_changes(self) -> None:
+        """Wait for a change, or until a stream has been missing for too long."""
+        due = min(self._missing.values(), default=None)
+        timeout_s = None if due is None else due - time.monotonic()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._changed.wait()
 
-    async def _withdraw_unpublished(
-        self, client: "aiomqtt.Client", publications: Publications
-    ) -> None:
-        """Withdraw feeds that were removed while the broker was disconnected."""
-        published = {stream.name for stream in publications.all()}
-        for name in self._announced - published:
-            await self._withdraw(client, name)
+    async def _withdraw(self, connection: MqttConnection) -> None:
+        """Delete the retained messages of streams that did not come back.
 
-    async def _publish_update(
-        self,
-        client: "aiomqtt.Client",
-        update: StreamUpdate,
-        change_filter: ChangeFilter,
-        publications: Publications,
-    ) -> None:
-        if not change_filter.includes(update.stream):
-            return
-        if isinstance(update, CaptionEvent):
-            if change_filter.is_new(update):
-                body = json.dumps(feed_caption_json(update))
-                await self._publish(client, f"{self._topic}/{update.stream}/caption", body)
-                self.sent += 1
-        elif update.signal is None:
-            change_filter.forget(update.stream)
-            await self._withdraw(client, update.stream)
-        else:
-            await self._publish_signal(client, update, publications)
-
-    async def _publish_signal(
-        self, client: "aiomqtt.Client", change: SignalChange, publications: Publications
-    ) -> None:
-        with contextlib.suppress(NoSuchStream):
-            title = publications.find(change.stream).title
+        An empty message deletes the one that the broker retains.
+        """
+        now = time.monotonic()
+        topics = list(self._outdated)
+        for name in [name for name, due in self._missing.items() if due <= now]:
+            topics += [f"{self._topic}/{name}/{part}" for part in ("caption", "availability")]
             if self._settings.discovery:
-                topic = discovery_topic(self._settings.discovery, self._topic, change.stream)
-                body = json.dumps(discovery_message(self._topic, change.stream, title))
-                await self._publish(client, topic, body)
-            self._announced.add(change.stream)
-            is_live = change.signal is not None and change.signal.state is SignalState.LIVE
-            topic = f"{self._topic}/{change.stream}/availability"
-            await self._publish(client, topic, _ONLINE if is_live else _OFFLINE)
+                topics.append(self._discovery_topic(name))
+            self.dropped += self._captions.pop(name, None) is not None
+            self._filter.forget(name)
+            del self._missing[name]
+            self._states.pop(name, None)
+        for topic in topics:
+            await connection.publish(topic, "")
+        self._outdated.clear()
 
-    async def _withdraw(self, client: "aiomqtt.Client", name: str) -> None:
-        """Delete the retained messages of a feed, by replacing them with empty ones."""
-        for part in ("caption", "availability"):
-            await self._publish(client, f"{self._topic}/{name}/{part}", "")
-        if self._settings.discovery:
-            topic = discovery_topic(self._settings.discovery, self._topic, name)
-            await self._publish(client, topic, "")
-        self._announced.discard(name)
+    def _on_retained(self, topic: str, body: bytes) -> None:
+        """Note what an earlier run of the server, or one with other settings, has left."""
+        name = topic.removeprefix(f"{self._topic}/").removesuffix("/availability")
+        is_availability = topic == f"{self._topic}/{name}/availability"
+        if not is_availability:
+            name = announced_stream(self._topic, body) or ""
+        if len(self._missing) + len(self._outdated) >= _MAX_FOUND or not _is_stream_name(name):
+            return
+        if not is_availability and topic != self._discovery_topic(name):
+            self._outdated.add(topic)
+        if name not in self._states:
+            self._miss(name)
+        self._changed.set()
 
-    async def _publish(self, client: "aiomqtt.Client", topic: str, body: str) -> None:
-        await client.publish(topic, body, qos=1, retain=True)
+    def _miss(self, name: str) -> None:
+        """Note that a stream is not published, of which the broker has messages."""
+        self._missing.setdefault(name, time.monotonic() + self._withdraw_after_s)
+
+    def _discovery_topic(self, name: str) -> str:
+        return discovery_topic(self._settings.discovery, self._topic, name)
 
 
-async def _fail_on_disconnect(client: "aiomqtt.Client") -> None:
-    """Raise as soon as the connection is lost; no messages arrive without a subscription."""
-    async for _ in client.messages:
-        pass
+def _is_stream_name(name: str) -> bool:
+    try:
+        return bool(validate_stream_name(name))
+    except ValueError:
+        return False
 
 
-def _create_tls_context(ca_file: Path | None) -> ssl.SSLContext:
+def _client_id(topic: str) -> str:
+    """Return the client id of a server: constant, so that its next connection replaces a dead one.
+
+    Without that, a broker could publish the will of the old connection after the new one is online.
+    All brokers accept 23 letters and digits (section 3.1.3.1).
+    """
+    return f"sightline{hashlib.sha256(topic.encode()).hexdigest()[:14]}"
+
+
+def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=ca_file)
 
 
-def discovery_message(topic: str, feed: str, title: str) -> dict[str, Any]:
-    """Return the discovery message of a feed's sensor; its state is the caption.
-
-    Args:
-        topic: Prefix of all topics.
-        feed: Name of the feed.
-        title: Display name of the feed.
-    """
-    return {
-        "name": "Caption",
-        "unique_id": f"{device_id(topic, feed)}_caption",
-        "state_topic": f"{topic}/{feed}/caption",
-        "value_template": f"{{{{ value_json.said[:{_MAX_STATE_LENGTH}] }}}}",
-        "json_attributes_topic": f"{topic}/{feed}/caption",
-        "availability": [
-            {"topic": f"{topic}/status"},
-            {"topic": f"{topic}/{feed}/availability"},
-        ],
-        "availability_mode": "all",
-        "icon": "mdi:subtitles-outline",
-        "device": {
-            "identifiers": [device_id(topic, feed)],
-            "name": title,
-            "manufacturer": "Sightline",
-            "model": "Captioned camera",
-        },
-        "origin": {"name": "Sightline"},
-    }
-
-
-def discovery_topic(discovery: str, topic: str, feed: str) -> str:
-    """Return the topic of a feed's discovery message."""
-    return f"{discovery}/sensor/{device_id(topic, feed)}/caption/config"
-
-
-def device_id(topic: str, feed: str) -> str:
-    """Return the id of a feed, unique among the devices of a broker."""
-    return f"{topic.replace('/', '_')}_{feed}"
+async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

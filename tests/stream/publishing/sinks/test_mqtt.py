@@ -1,9 +1,10 @@
 """MQTT with a real broker, and discovery by Home Assistant."""
 
 import asyncio
-import builtins
 import gc
+import itertools
 import json
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -16,10 +17,12 @@ import pytest
 
 from stream.captioned_stream import CaptionedStream, Signal, SignalState
 from stream.publishing.publications import Publications
-from stream.publishing.sinks.mqtt import MqttNotInstalled, MqttSink
+from stream.publishing.sinks.home_assistant import device_id
+from stream.publishing.sinks.mqtt import MqttSink
 from stream.publishing.sinks.settings import MqttSettings
 from stream.rate_limit import Backoff
 from tests.stream.publishing.sinks.broker import PASSWORD, USER, Broker
+from tests.stream.publishing.sinks.hostile_broker import hostile, until_frozen
 from tests.support.captions import ScriptedCaptions, caption_event, confident_caption
 from tests.support.live_sessions import stream_context
 
@@ -41,14 +44,23 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
 class Subscriber:
     """An MQTT client that records the latest message of each topic."""
 
-    def __init__(self) -> None:
+    def __init__(self, client: aiomqtt.Client) -> None:
         self.topics: dict[str, str] = {}
+        self.deleted: set[str] = set()
+        """Topics whose retained message was deleted."""
+        self._client = client
 
-    async def receive(self, client: aiomqtt.Client) -> None:
+    async def publish(self, topic: str, body: str) -> None:
+        """Publish a retained message."""
+        await self._client.publish(topic, body, qos=1, retain=True)
+
+    async def receive(self) -> None:
         """Record messages until cancelled."""
-        async for message in client.messages:
+        async for message in self._client.messages:
             assert isinstance(message.payload, bytes)
             self.topics[str(message.topic)] = message.payload.decode()
+            if not message.payload:
+                self.deleted.add(str(message.topic))
 
     async def until(self, condition: Callable[[dict[str, str]], Any]) -> None:
         """Wait until the latest messages satisfy a condition."""
@@ -59,10 +71,10 @@ class Subscriber:
 
 @asynccontextmanager
 async def subscribed(broker: Broker) -> AsyncIterator[Subscriber]:
-    subscriber = Subscriber()
     async with aiomqtt.Client("127.0.0.1", broker.port, username=USER, password=PASSWORD) as client:
+        subscriber = Subscriber(client)
         await client.subscribe("#", qos=1)
-        receiving = asyncio.create_task(subscriber.receive(client))
+        receiving = asyncio.create_task(subscriber.receive())
         try:
             yield subscriber
         finally:
@@ -71,21 +83,40 @@ async def subscribed(broker: Broker) -> AsyncIterator[Subscriber]:
 
 @asynccontextmanager
 async def sending(
-    broker: Broker, **settings: Any
+    broker: Broker,
+    *feeds: str,
+    publications: Publications | None = None,
+    withdraw_after_s: float = 60.0,
+    **settings: Any,
 ) -> AsyncIterator[tuple[MqttSink, CaptionedStream]]:
+    """Run a server that publishes a stream for each feed; yields the first one.
+
+    It stops as the server does: the streams are removed, and then the sink is cancelled.
+    """
     required = {"host": "127.0.0.1", "port": broker.port, "user": USER, "password": PASSWORD}
-    mqtt = MqttSink(MqttSettings.model_validate({**required, **settings}), Backoff(0.05, 0.1))
+    mqtt = MqttSink(
+        MqttSettings.model_validate({**required, **settings}), Backoff(0.05, 0.1), withdraw_after_s
+    )
     async with stream_context(ScriptedCaptions(DOG)) as context:
-        publications, stream = Publications(), CaptionedStream("yard", context, title="Back yard")
-        publications.add(stream)
-        stream.signal = Signal(SignalState.LIVE)
+        publications = publications or Publications()
         running = asyncio.create_task(mqtt.run(publications))
-        yield mqtt, stream
-        publications.remove(stream)
-        await asyncio.sleep(0.2)
-        running.cancel()
-        await asyncio.wait({running})
-        await stream.close()
+        streams = [
+            CaptionedStream(name, context, title=f"Back {name}") for name in feeds or ("yard",)
+        ]
+        for stream in streams:
+            publications.add(stream)
+            stream.signal = Signal(SignalState.LIVE)
+        try:
+            yield mqtt, streams[0]
+        finally:
+            for stream in streams:
+                publications.remove(stream)
+            await asyncio.sleep(0.2)
+            running.cancel()
+            await asyncio.wait({running})
+            assert running.cancelled()
+            for stream in streams:
+                await stream.close()
 
 
 async def test_home_assistant_discovers_a_sensor_with_the_caption(broker: Broker) -> None:
@@ -109,9 +140,87 @@ async def test_home_assistant_discovers_a_sensor_with_the_caption(broker: Broker
             stream.captions.publish(caption_event("A cat sits", 2))
             await subscriber.until(lambda topics: "cat" in topics[config["state_topic"]])
             assert mqtt.sent == 2
-        # The feed was removed, and then the server stopped.
+        # When the server stops, Home Assistant keeps the device, its history and its name.
         await subscriber.until(lambda topics: topics["sightline/status"] == "offline")
-        assert subscriber.topics[CONFIG] == subscriber.topics["sightline/yard/caption"] == ""
+        assert subscriber.topics[available[1]] == "offline"
+        assert json.loads(subscriber.topics[CONFIG]) == config
+        assert "cat" in subscriber.topics[config["state_topic"]]
+
+
+async def test_what_an_earlier_run_left_is_deleted_unless_it_comes_back(broker: Broker) -> None:
+    stale = "homeassistant/sensor/an_older_id/caption/config"
+    other = "homeassistant/sensor/thermometer/caption/config"
+    async with subscribed(broker) as subscriber:
+        async with sending(broker, "yard", "door", "shed"):
+            await subscriber.until(lambda topics: len(topics) == 7)
+        await subscriber.until(lambda topics: topics["sightline/status"] == "offline")
+        config = subscriber.topics[CONFIG]
+        await subscriber.publish(stale, config)
+        await subscriber.publish(other, '{"state_topic": "hall/caption", "origin": 1}')
+        await subscriber.publish("attic/yard/availability", "online")
+        subscriber.topics.clear()
+        async with sending(broker, "yard", "shed", withdraw_after_s=1, feeds=["yard"]):
+            gone = [CONFIG.replace("yard", "shed"), CONFIG.replace("yard", "door"), stale]
+            gone += [f"sightline/{feed}/availability" for feed in ("shed", "door")]
+            await subscriber.until(lambda topics: all(topics.get(each) == "" for each in gone))
+            assert subscriber.topics[CONFIG] == config
+            assert subscriber.topics["sightline/yard/availability"] == "online"
+    kept = {CONFIG, other, "attic/yard/availability", "sightline/status"}
+    kept.add("sightline/yard/availability")
+    async with subscribed(broker) as later:
+        await later.until(lambda topics: topics.keys() >= kept)
+        await asyncio.sleep(0.1)
+        assert later.topics.keys() == kept
+
+
+async def test_a_feed_that_is_removed_is_deleted_unless_it_comes_back(broker: Broker) -> None:
+    async with subscribed(broker) as subscriber:
+        publications = Publications()
+        async with sending(broker, publications=publications, withdraw_after_s=0.5) as (_, stream):
+            availability = "sightline/yard/availability"
+            await subscriber.until(lambda topics: topics.get(availability) == "online")
+            # As when the feed's settings are reloaded.
+            publications.remove(stream)
+            await subscriber.until(lambda topics: topics[availability] == "offline")
+            publications.add(stream)
+            await subscriber.until(lambda topics: topics[availability] == "online")
+            stream.captions.publish(caption_event(DOG))
+            await subscriber.until(lambda topics: "sightline/yard/caption" in topics)
+            await asyncio.sleep(1)
+            assert all(subscriber.topics.values()) and not subscriber.deleted
+            publications.remove(stream)
+            await subscriber.until(lambda topics: len(subscriber.deleted) == 3)
+            assert [topic for topic, body in subscriber.topics.items() if body] == [
+                "sightline/status"
+            ]
+
+
+async def test_a_dead_connection_is_replaced_before_its_will_can_be_published(
+    broker: Broker,
+) -> None:
+    frozen = asyncio.Event()
+    async with (
+        subscribed(broker) as subscriber,
+        hostile(until_frozen(broker, frozen)) as link,
+        sending(broker, port=link.port),
+    ):
+        await subscriber.until(lambda topics: topics.get("sightline/status") == "online")
+        frozen.set()
+        async with sending(broker, "door"):
+            await subscriber.until(lambda topics: "sightline/door/availability" in topics)
+            link.close()
+            await asyncio.sleep(0.5)
+            assert subscriber.topics["sightline/status"] == "online"
+
+
+def test_ids_of_devices_are_valid_and_cannot_collide() -> None:
+    levels = ["a", "b", "a-b", "a_b", "a-s", "a--b", "_", "-", "u", "s"]
+    topics = [*levels, *("/".join(pair) for pair in itertools.product(levels, repeat=2))]
+    names = ["a", "b", "a_b", "a-b", "b_a", "s_a"]
+    ids = {device_id(topic, name) for topic, name in itertools.product(topics, names)}
+    assert len(ids) == len(topics) * len(names)
+    assert all(re.fullmatch("[a-zA-Z0-9_-]+", id_) for id_ in ids)
+    assert device_id("sightline", "back_yard-2") == "sightline_back_yard-2"
 
 
 async def test_the_latest_caption_is_retained_for_new_subscribers(broker: Broker) -> None:
@@ -191,16 +300,3 @@ async def test_a_wrong_password_is_logged_without_it(
     ]
     assert len(messages) == 1 and "ot authori" in messages[0]
     assert "plugh" not in caplog.text
-
-
-def test_a_missing_library_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def without(name: str, *rest: Any) -> Any:
-        if name == "aiomqtt":
-            raise ImportError(name)
-        return real(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(MqttNotInstalled, match="pip install"):
-        MqttSink(MqttSettings(host="broker"))
