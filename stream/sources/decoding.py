@@ -16,7 +16,7 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from stream.sources.source import SourceError
-from stream.video import Plane, blank_frame, convert_frame, yuv_planes
+from stream.video import IncompleteFrames, Plane, blank_frame, convert_frame, yuv_planes
 
 _POLL_INTERVAL_S = 0.005
 """Interval of polling a device that has no frame ready."""
@@ -59,7 +59,8 @@ def decode_packets(
 
     Every packet of every stream is yielded with the frames (none, one or more) that it completed,
     so that the caller regains control however long a frame takes to arrive. Damaged packets
-    complete none, and decoding continues after them.
+    complete none, and decoding continues after them; of a camera that sends no key frames, with
+    incomplete frames first.
 
     Yields:
         The packet, or None where a device had nothing ready, and its frames, upright.
@@ -67,7 +68,7 @@ def decode_packets(
     Raises:
         av.FFmpegError: If reading fails.
     """
-    packets = container.demux()
+    packets, incomplete = container.demux(), IncompleteFrames(video.codec_context)
     while True:
         try:
             packet = next(packets, None)
@@ -78,7 +79,11 @@ def decode_packets(
             continue
         if packet is None:
             return
-        yield packet, _decode(video, packet) if packet.stream is video else []
+        frames = []
+        if packet.stream is video:
+            frames = _decode(video, packet)
+            incomplete.count(len(frames))
+        yield packet, frames
 
 
 def _decode(video: VideoStream, packet: "Packet[Stream]") -> list[av.VideoFrame]:

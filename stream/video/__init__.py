@@ -3,6 +3,7 @@
 from stream.video.annotated_track import AnnotatedTrack
 from stream.video.caption_overlay import OverlayText
 from stream.video.frame import Frame, Plane, Slot, blank_frame, convert_frame, yuv_planes
+from stream.video.incomplete_frames import IncompleteFrames
 from stream.video.shared_track import SharedVideo
 from stream.video.viewer_track import ViewerTrack, send_shared_video
 from stream.video.vp8 import install_vp8_encoder
@@ -10,6 +11,7 @@ from stream.video.vp8 import install_vp8_encoder
 __all__ = [
     "AnnotatedTrack",
     "Frame",
+    "IncompleteFrames",
     "OverlayText",
     "Plane",
     "SharedVideo",

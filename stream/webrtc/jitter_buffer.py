@@ -8,15 +8,27 @@ aiortc also waits for a lost packet until the buffer is full, which takes second
 can retransmit only its last 128 packets; and it then shows frames that refer to lost ones. Here a
 packet that does not arrive in time is given up, and the video freezes until the next key frame,
 which is requested repeatedly (PLI, RFC 4585, section 6.3.1).
+
+Encoders of H.264 with periodic intra refresh send no key frame after the first, whatever is
+requested: a band of intra blocks wanders through the frames and repairs them. Their video continues
+at a recovery point (H.264, section D.2.8) or after a bounded time; FFmpeg conceals what is missing.
 """
 
-import re
 import time
 from collections.abc import Callable
 
+import aiortc.codecs
 import aiortc.rtcrtpreceiver
 from aiortc.jitterbuffer import JitterBuffer, JitterFrame
 from aiortc.rtp import RtpPacket
+
+from stream.webrtc.h264 import (
+    ConcealingH264Decoder,
+    H264Frames,
+    is_h264,
+    is_h264_key_frame,
+    is_recovery_point,
+)
 
 _LOSS_TIMEOUT_S = 0.4
 """How long to wait for a lost packet: time enough for two retransmissions."""
@@ -24,9 +36,11 @@ _LOSS_TIMEOUT_S = 0.4
 _KEY_FRAME_REQUEST_S = 0.5
 """Interval of requesting a key frame: a request may be lost, but each causes a large frame."""
 
-_H264_START = b"\0\0\0\1"
-_H264_KEY = re.compile(b"\0\0\1[\x05\x07\x25\x27\x45\x47\x65\x67]")
-"""A NAL unit of type 5 (IDR slice) or 7 (sequence parameter set, which precedes one)."""
+_FREEZE_S = 2.0
+"""How long H.264 freezes at most: time enough for a key frame after several requests."""
+
+_REPEATED_REQUEST_S = 5.0
+"""Interval of requesting a key frame once the video has continued without one."""
 
 
 class LowLatencyJitterBuffer(JitterBuffer):
@@ -36,8 +50,12 @@ class LowLatencyJitterBuffer(JitterBuffer):
     """Returns the time in seconds."""
     _incomplete_since: float | None = None
     """Since when the next frame is incomplete although packets of a later one have arrived."""
-    _requested_at: float | None = None
-    """When a key frame was last requested; None if none is needed."""
+    _broken_at: float | None = None
+    """Since when a key frame is needed; None if none is."""
+    _requested_at = float("-inf")
+    """When a key frame was last requested."""
+    _continues = False
+    """Whether frames are delivered although a key frame is needed."""
 
     def add(self, packet: RtpPacket) -> tuple[bool, JitterFrame | None]:
         """Add a packet; return whether to request a key frame, and a frame if one is complete."""
@@ -52,24 +70,36 @@ class LowLatencyJitterBuffer(JitterBuffer):
                 broken, frame = True, self._remove_frame(packet.sequence_number)
         else:
             self._incomplete_since = None
-        if broken and self._requested_at is None:
-            self._requested_at = float("-inf")
+        if broken and self._broken_at is None:
+            self._broken_at, self._requested_at, self._continues = now, float("-inf"), False
         return self._drop_until_key_frame(frame, packet, now)
 
     def _drop_until_key_frame(
         self, frame: JitterFrame | None, packet: RtpPacket, now: float
     ) -> tuple[bool, JitterFrame | None]:
         """Drop frames that cannot be decoded; return as `add` does."""
-        if self._requested_at is None:
+        if self._broken_at is None:
             return False, frame
-        while frame is not None and not _is_key_frame(frame.data):
-            frame = self._remove_frame(packet.sequence_number)
-        if frame is not None:
-            self._requested_at = None
-            return False, frame
-        if is_due := now - self._requested_at > _KEY_FRAME_REQUEST_S:
+        is_late, number = now - self._broken_at > _FREEZE_S, packet.sequence_number
+        while frame is not None:
+            if _is_key_frame(frame.data):
+                self._broken_at = None
+                return False, frame
+            if is_h264(frame.data) and (
+                self._continues or is_late or is_recovery_point(frame.data)
+            ):
+                self._continues = True
+                # At once, lest the time that was spent on waiting becomes a lasting delay.
+                frame = H264Frames(frame, iter(lambda: self._remove_frame(number), None))
+                if any(is_h264_key_frame(data) for data, _ in frame.following):
+                    self._broken_at = None
+                    return False, frame
+                break
+            frame = self._remove_frame(number)
+        interval_s = _REPEATED_REQUEST_S if self._continues else _KEY_FRAME_REQUEST_S
+        if is_due := now - self._requested_at > interval_s:
             self._requested_at = now
-        return is_due, None
+        return is_due, frame
 
     def _is_waiting_for_lost(self, packet: RtpPacket) -> bool:
         """Return whether a packet belongs to a later frame than the next, which is incomplete."""
@@ -122,14 +152,15 @@ class LowLatencyJitterBuffer(JitterBuffer):
 
 
 def use_low_latency_jitter_buffer() -> None:
-    """Make all receivers of this process use `LowLatencyJitterBuffer`."""
+    """Make all receivers of this process use `LowLatencyJitterBuffer`, and a decoder to match."""
     aiortc.rtcrtpreceiver.JitterBuffer = LowLatencyJitterBuffer  # type: ignore[attr-defined]
+    aiortc.codecs.H264Decoder = ConcealingH264Decoder  # type: ignore[attr-defined]
 
 
 def _is_key_frame(data: bytes) -> bool:
     """Return whether a frame of VP8 (RFC 6386, section 9.1) or H.264 is a key frame."""
-    if data.startswith(_H264_START):
-        return _H264_KEY.search(data) is not None
+    if is_h264(data):
+        return is_h264_key_frame(data)
     return bool(data) and not data[0] & 1
 
 

@@ -24,12 +24,17 @@ class Peer:
     """A client that records the frames and messages it receives; an async context manager."""
 
     def __init__(
-        self, footage: Path | None, ice: RTCConfiguration = _NO_SERVERS, *, channel: bool = True
+        self,
+        footage: Path | MediaStreamTrack | None,
+        ice: RTCConfiguration = _NO_SERVERS,
+        *,
+        channel: bool = True,
     ) -> None:
         """Prepare a connection.
 
         Args:
-            footage: A video to send again and again; without one the peer only receives.
+            footage: A video to send again and again, or a track to send; without one the peer only
+                receives.
             ice: STUN and TURN servers, none by default.
             channel: Whether to open a data channel.
         """
@@ -40,7 +45,9 @@ class Peer:
             self.channel = self.connection.createDataChannel("captions")
             self.channel.on("message", lambda text: self.messages.append(json.loads(text)))
         self.connection.on("track", self._on_track)
-        self._footage = MediaPlayer(str(footage), loop=True).video if footage else None
+        if isinstance(footage, Path):
+            footage = MediaPlayer(str(footage), loop=True).video
+        self._footage = footage
         self._receiving: set[asyncio.Task[None]] = set()
         if self._footage:
             self.connection.addTrack(self._footage)

@@ -8,6 +8,7 @@ from aiortc.rtp import RtpPacket
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream.webrtc.h264 import H264Frames
 from stream.webrtc.jitter_buffer import LowLatencyJitterBuffer
 
 CAPACITY = 64
@@ -215,3 +216,69 @@ def test_key_frames_of_both_codecs_are_detected(data: bytes, is_key: bool) -> No
     buffer.add(single(4, INTER))
 
     assert (buffer.add(single(5, data))[1] is not None) == is_key
+
+
+H264_INTER = b"\0\0\0\1\x41slice"
+H264_KEY = b"\0\0\0\1\x65slice"
+RECOVERY_POINT = b"\0\0\0\1\x06\x05\x02ab\x06\x01\x84\x80" + H264_INTER
+"""An SEI with a message of type 5 (user data), then one of type 6 (recovery point)."""
+USER_DATA = b"\0\0\0\1\x06\x05\x02\x06\x06\x80" + H264_INTER
+
+
+@pytest.mark.parametrize(
+    ("data", "frozen_s"),
+    [(H264_INTER, 2), (USER_DATA, 2), (RECOVERY_POINT, 0), (H264_KEY, 0), (INTER, 60)],
+)
+def test_h264_continues_at_a_recovery_point_or_after_two_seconds(
+    data: bytes, frozen_s: float
+) -> None:
+    clock = Clock()
+    buffer = video_with(clock)
+    inter = INTER if data == INTER else H264_INTER
+    buffer.add(single(0, inter))
+    buffer.add(single(2, inter))
+    clock.now += 0.5
+    assert buffer.add(single(3, inter)) == (True, None)
+    broken_at = clock.now
+    place = 4
+    while not buffer.add(single(place, data))[1] and clock.now < broken_at + 60:
+        clock.now += 0.04
+        place += 1
+
+    assert clock.now - broken_at == pytest.approx(frozen_s, abs=0.05)
+
+
+def test_h264_that_has_continued_is_not_frozen_by_another_loss_until_a_key_frame() -> None:
+    clock = Clock()
+    buffer = video_with(clock)
+    requests = []
+
+    def add(place: int, data: bytes) -> int:
+        clock.now += 0.1
+        requested, frame = buffer.add(single(place, data))
+        if requested:
+            requests.append(clock.now)
+        return 1 + len(frame.following) if isinstance(frame, H264Frames) else frame is not None
+
+    for place in (0, *range(2, 30)):
+        add(place, H264_INTER)
+    continued_at = clock.now
+    counts = [add(place, H264_INTER) for place in range(31, 160)]
+    # Those that waited are delivered at once, but for the first, whose beginning may be lost, too.
+    assert counts == [*[0] * 5, 5, *[1] * 123]
+    late = [at for at in requests if at > continued_at]
+    assert len(late) in (2, 3), "every five seconds"
+    # A key frame behind a lost packet.
+    assert sum(add(place, H264_KEY if place == 163 else H264_INTER) for place in range(161, 168))
+    requests.clear()
+    assert all(add(place, H264_INTER) for place in range(168, 268))
+    assert not requests
+
+
+@given(st.binary(max_size=60))
+def test_any_sei_is_read(data: bytes) -> None:
+    buffer = video_with(clock := Clock())
+    for place in (0, 2, 3):
+        buffer.add(single(place, INTER))
+        clock.now += 0.5
+    buffer.add(single(4, b"\0\0\0\1\x06" + data))

@@ -1,0 +1,80 @@
+"""Cameras that send H.264 by periodic intra refresh, to which the server connects later."""
+
+import threading
+import time
+from fractions import Fraction
+from typing import Self
+
+import av
+import numpy as np
+from aiohttp.test_utils import unused_port
+
+from stream.sources.source import SourceFrame
+from stream.sources.url import UrlSource
+from tests.support.intra_refresh import HEIGHT, RATE, SEI, WIDTH, encode, image, mean_luma, without
+
+FIRST = 30
+"""Number of the first frame that arrives."""
+LOST = 5
+"""Frames that are lost at a time."""
+FRAMES, SPEED = 800, 4
+
+
+class Camera:
+    """Sends frames by UDP, faster than in real time; a context manager."""
+
+    def __init__(self, units: list[bytes]) -> None:
+        self._units, self._port = units, unused_port()
+        self.url = f"udp://127.0.0.1:{self._port}"
+        self.number = FIRST
+        """Number of the next frame."""
+        self._losing, self._stop = threading.Event(), threading.Event()
+        self._sender = threading.Thread(target=self._send)
+
+    def lose(self) -> int:
+        """Lose the next frames; return the number of the last one."""
+        self._losing.set()
+        while self._losing.is_set():
+            time.sleep(0.01)
+        return self.number + LOST
+
+    def _send(self) -> None:
+        url = f"{self.url}?pkt_size=1316"
+        with av.open(url, "w", format="mpegts") as output:
+            stream = output.add_mux_stream("h264", RATE, width=WIDTH, height=HEIGHT)
+            while self.number < len(self._units) and not self._stop.wait(1 / RATE / SPEED):
+                if self._losing.is_set():
+                    self.number += LOST
+                    self._losing.clear()
+                packet = av.Packet(self._units[self.number])
+                packet.stream, packet.time_base = stream, Fraction(1, RATE)
+                packet.pts = packet.dts = self.number
+                output.mux(packet)
+                self.number += 1
+
+    def __enter__(self) -> Self:
+        self._sender.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._sender.join()
+
+
+def number_of(frame: SourceFrame) -> int | None:
+    """Return the number of the frame that looks like this one."""
+    luma = frame.image.to_ndarray(format="gray").astype(np.float32)
+    # The pattern of every 19th frame is in about the same place, so brightness decides.
+    numbers = [n for n in range(FRAMES) if abs(mean_luma(n) - luma.mean()) < 1]
+    errors = {n: np.mean((luma - image(n).to_ndarray(format="gray")) ** 2) for n in numbers}
+    best = min(errors, key=errors.__getitem__, default=None)
+    return best if best is not None and errors[best] < 30 else None
+
+
+def test_video_is_shown_although_no_key_frame_or_recovery_point_comes() -> None:
+    units = [without(SEI, unit) for unit in encode(FRAMES)]
+    with Camera(units) as camera, UrlSource(camera.url) as source:
+        found = (number for frame in source.frames() if (number := number_of(frame)))
+        assert next(found) > FIRST
+        last_lost = camera.lose()
+        assert next(number for number in found if number > last_lost + RATE)
