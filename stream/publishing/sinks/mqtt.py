@@ -174,6 +174,9 @@ class MqttSink:
     async def _publish_changes(
         self, connection: MqttConnection, publications: Publications
     ) -> None:
+        # Counted anew: a server with the same topic, whose streams these may be, interrupts this
+        # connection long before they are deleted.
+        self._missing.clear()
         for name in self._states:
             self._miss(name)
         self._states.clear()

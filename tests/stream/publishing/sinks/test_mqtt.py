@@ -87,6 +87,7 @@ async def sending(
     *feeds: str,
     publications: Publications | None = None,
     withdraw_after_s: float = 60.0,
+    backoff_s: float = 0.05,
     **settings: Any,
 ) -> AsyncIterator[tuple[MqttSink, CaptionedStream]]:
     """Run a server that publishes a stream for each feed; yields the first one.
@@ -95,7 +96,9 @@ async def sending(
     """
     required = {"host": "127.0.0.1", "port": broker.port, "user": USER, "password": PASSWORD}
     mqtt = MqttSink(
-        MqttSettings.model_validate({**required, **settings}), Backoff(0.05, 0.1), withdraw_after_s
+        MqttSettings.model_validate({**required, **settings}),
+        Backoff(backoff_s, 2 * backoff_s),
+        withdraw_after_s,
     )
     async with stream_context(ScriptedCaptions(DOG)) as context:
         publications = publications or Publications()
@@ -211,6 +214,24 @@ async def test_a_dead_connection_is_replaced_before_its_will_can_be_published(
             link.close()
             await asyncio.sleep(0.5)
             assert subscriber.topics["sightline/status"] == "online"
+
+
+async def test_servers_with_the_same_topic_do_not_delete_each_others_feeds(
+    broker: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with (
+        subscribed(broker) as subscriber,
+        sending(broker, "yard", withdraw_after_s=1.5, backoff_s=0.25) as (first, _),
+        sending(broker, "door", withdraw_after_s=1.5, backoff_s=0.25) as (second, _),
+        asyncio.timeout(20),
+    ):
+        while min(first.failed, second.failed) < 5:
+            await asyncio.sleep(0.05)
+        assert {CONFIG, CONFIG.replace("yard", "door")} <= subscriber.topics.keys()
+        assert not subscriber.deleted
+    messages = [each.getMessage() for each in caplog.records]
+    assert len(messages) == 2
+    assert all("check that no other server uses the same topic" in each for each in messages)
 
 
 def test_ids_of_devices_are_valid_and_cannot_collide() -> None:
