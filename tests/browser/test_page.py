@@ -99,7 +99,8 @@ async def test_the_returned_video_carries_the_caption(server: Server, page: Page
     await page.goto(server.url)
     await page.click("#start-camera")
     await captioned(page)
-    await page.wait_for_timeout(500)
+    # The text on the page may come before the frames that carry it.
+    await page.wait_for_function(f"() => ({BAND})().bright > 0.01")
     band = await page.evaluate(BAND)
 
     assert 0.01 < band["bright"] < 0.4
