@@ -1,13 +1,20 @@
 """Limits of live sessions, and validators that several groups of settings share."""
 
+import codecs
 import ipaddress
+import os
 import re
+import select
+import stat
+import time
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 _STREAM_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
+_MAX_FILE_BYTES = 1_000_000
+_PIPE_TIMEOUT_S = 10.0
 
 
 class StreamSettings(BaseModel):
@@ -49,6 +56,105 @@ class StreamSettings(BaseModel):
     """Seconds for which the result of an analysis is kept."""
 
 
+class UnreadableFile(ValueError):
+    """A file cannot be read as text; the message gives the reason, without the path."""
+
+
+def read_text_file(path: Path) -> str:
+    """Read a short text file that a person wrote: UTF-8, with or without a byte order mark.
+
+    Never waits for long: a pipe has to deliver its data within seconds.
+
+    Raises:
+        UnreadableFile: If there is no such file, it cannot be read, or it is no such text.
+    """
+    try:
+        with open(path, "rb", opener=_open_without_waiting) as file:
+            mode = os.fstat(file.fileno()).st_mode
+            if stat.S_ISREG(mode):
+                data = file.read(_MAX_FILE_BYTES + 1)
+            elif stat.S_ISFIFO(mode):
+                data = _read_pipe(file.fileno())
+            else:
+                raise UnreadableFile("it is a device, not a file")
+    except IsADirectoryError:
+        raise UnreadableFile("it is a folder, not a file") from None
+    except OSError as error:
+        raise UnreadableFile((error.strerror or str(error)).lower()) from None
+    if len(data) > _MAX_FILE_BYTES:
+        raise UnreadableFile(f"it is larger than {_MAX_FILE_BYTES // 1_000_000} MB")
+    # UTF-16 of ASCII text without a byte order mark is valid UTF-8 that contains null characters.
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in data:
+        raise UnreadableFile("it is UTF-16 or binary; save it as UTF-8 text")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UnreadableFile("it is not UTF-8 text; save it as UTF-8") from None
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    """Open a file; a named pipe into which no program writes would otherwise never open."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _read_pipe(descriptor: int) -> bytes:
+    """Read a non-blocking pipe, such as the shell's `<(command)`, until its end."""
+    data, deadline = b"", time.monotonic() + _PIPE_TIMEOUT_S
+    while len(data) <= _MAX_FILE_BYTES:
+        try:
+            part = os.read(descriptor, _MAX_FILE_BYTES)
+        except BlockingIOError:
+            part = None
+        if part == b"":
+            break
+        if part:
+            data += part
+        elif (left_s := deadline - time.monotonic()) > 0:
+            select.select([descriptor], [], [], left_s)
+        else:
+            raise UnreadableFile(f"it is a pipe that did not end within {_PIPE_TIMEOUT_S:g} s")
+    if not data:
+        raise UnreadableFile("it is a pipe into which no program writes; use a file")
+    return data
+
+
+def _expand_user(path: Path) -> Path:
+    if re.search(r"[\0\n]", str(path)):
+        raise ValueError("must be the path of a file, not what the file contains")
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        user = path.parts[0][:40]
+        raise ValueError(f"the home folder of {user} is unknown; write the whole path") from None
+
+
+UserPath = Annotated[Path, AfterValidator(_expand_user)]
+"""A path that may begin with `~` or `~user`."""
+
+
+def find_secret_file(path: Path, contents: str) -> Path:
+    """Return the path of a file with a secret, with `~` replaced by the home folder.
+
+    Raises:
+        ValueError: If there is no such file. The message does not repeat the path, which may be
+            the secret itself, written in the wrong place; it says that the file has to contain
+            `contents`.
+    """
+    try:
+        path = path.expanduser()
+        exists = path.exists()
+    except PermissionError:
+        exists = True
+    except (OSError, RuntimeError, ValueError):
+        exists = False
+    if not exists:
+        raise ValueError(
+            f"there is no such file; write the path of a file that contains {contents}, not "
+            f"{contents} itself"
+        )
+    return path
+
+
 def read_secret(value: object) -> SecretStr:
     """Read a secret from the file that a setting names.
 
@@ -56,16 +162,18 @@ def read_secret(value: object) -> SecretStr:
         value: Path of the file.
 
     Raises:
-        ValueError: If the value is not a path, or the file is unreadable or empty.
+        ValueError: If the value is not a path, or the file is unreadable or empty. The message
+            does not repeat a value that is not the path of a file: it may be the secret itself.
     """
     if not isinstance(value, str | Path):
         raise ValueError("must be the path of a file that contains only the secret")
+    path = find_secret_file(Path(value), "the secret")
     try:
-        text = Path(value).expanduser().read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"the secret file cannot be read: {error}") from error
+        text = read_text_file(path).strip()
+    except UnreadableFile as error:
+        raise ValueError(f"the secret file {path} cannot be read: {error}") from None
     if not text:
-        raise ValueError(f"the secret file {value} is empty; write the secret into it")
+        raise ValueError(f"the secret file {path} is empty; write the secret into it")
     return SecretStr(text)
 
 

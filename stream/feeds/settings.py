@@ -13,13 +13,11 @@ from pydantic import (
     model_validator,
 )
 
-from stream.settings import validate_stream_name
+from stream.settings import UnreadableFile, find_secret_file, read_text_file, validate_stream_name
 from stream.sources import SourceError, parse_source_url
 
 FeedName = Annotated[str, AfterValidator(validate_stream_name)]
 """Name of a feed in the configuration."""
-
-_MAX_SOURCE_LENGTH = 4096
 
 
 class FeedSettings(BaseModel):
@@ -71,11 +69,13 @@ class FeedSettings(BaseModel):
         if self.source_file is None:
             return self.source.get_secret_value()
         try:
-            with self.source_file.open(encoding="utf-8") as file:
-                source = file.readline(_MAX_SOURCE_LENGTH).strip()
-        except (OSError, UnicodeDecodeError) as problem:
-            reason = getattr(problem, "strerror", None) or "it is not a UTF-8 text file"
-            raise SourceError(f"{self.source_file} cannot be read: {reason}") from None
+            file = find_secret_file(self.source_file, "the source")
+        except ValueError as problem:
+            raise SourceError(f"source_file: {problem}") from None
+        try:
+            source = read_text_file(file).partition("\n")[0].strip()
+        except UnreadableFile as problem:
+            raise SourceError(f"{file} cannot be read: {problem}") from None
         if not source:
-            raise SourceError(f"{self.source_file} is empty; write the source into its first line")
+            raise SourceError(f"{file} is empty; write the source into its first line")
         return source

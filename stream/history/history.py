@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from stream.broadcast import Broadcast, Subscription
 from stream.captioning import CaptionEvent
@@ -20,6 +20,7 @@ from stream.history.search import MAX_SPANS, HistoryQuery, HistoryReader
 from stream.history.span import Span
 from stream.history.store import Store
 from stream.quota import SERVER, Owner, Quota, Turns
+from stream.settings import UserPath
 
 _QUEUE_SIZE = 1000
 """Captions queued for writing; beyond that the oldest are dropped."""
@@ -39,18 +40,13 @@ class HistorySettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    path: Path | None = None
+    path: UserPath | None = None
     """The SQLite file, in an existing folder. It contains captions, but never images."""
     days: float = Field(90, gt=0, le=36_500)
     """Days after which captions are deleted; see `RetentionClock` for a clock that jumps."""
     megabytes: float = Field(500, ge=1, le=1_000_000)
     """Maximum size of the file, in megabytes (1,000,000 bytes). The oldest captions are deleted
     beyond it."""
-
-    @field_validator("path")
-    @classmethod
-    def _expand_user(cls, path: Path | None) -> Path | None:
-        return path and path.expanduser()
 
 
 class HistoryBusy(RuntimeError):

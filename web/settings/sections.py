@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
-from stream.settings import read_secret
+from stream.settings import UserPath, read_secret
 
 _TOKEN = re.compile(r"[!-~]{16,256}")
 _TOKEN_RULE = (
@@ -134,11 +134,11 @@ class HttpsSettings(BaseModel):
 
     on: bool = False
     """Use HTTPS only, with a self-signed certificate that the server creates and renews."""
-    certificate: Path | None = None
+    certificate: UserPath | None = None
     """Your own certificate with its chain instead, as PEM."""
-    key: Path | None = None
+    key: UserPath | None = None
     """Its private key, as PEM without a passphrase."""
-    folder: Path = Field(default_factory=_state_folder)
+    folder: UserPath = Field(default_factory=_state_folder)
     """Folder of the self-signed certificate and its key."""
 
     @model_validator(mode="after")

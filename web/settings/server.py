@@ -19,7 +19,7 @@ from stream.feeds import FeedName, FeedSettings
 from stream.history import HistorySettings
 from stream.ice import IceSettings
 from stream.publishing.sinks import MqttSettings, WebhookSettings
-from stream.settings import StreamSettings
+from stream.settings import StreamSettings, UnreadableFile, UserPath, read_text_file
 from web.settings.errors import describe_errors
 from web.settings.sections import (
     AccessSettings,
@@ -56,7 +56,7 @@ class ServerSettings(BaseSettings):
     """Address to bind to, for HTTP and for media."""
     port: int = Field(4200, ge=0, le=65535)
     """HTTP port; 0 selects a free port."""
-    captioner: Path = DEFAULT_CAPTIONER
+    captioner: UserPath = DEFAULT_CAPTIONER
     """Folder of the captioner, as written by `models.train`."""
     precision: Precision = "float32"
     """Precision of the encoder. "int8" is faster, and requires the files and has the cost in
@@ -86,9 +86,7 @@ class ServerSettings(BaseSettings):
     @classmethod
     def _check_host(cls, host: str) -> str:
         # Media is bound to the same address, so a host name is not enough.
-        if host != "localhost":
-            ipaddress.ip_address(host)
-        return host
+        return host if host == "localhost" else str(ipaddress.ip_address(host))
 
 
 def read_settings(config: Path | None, overrides: dict[str, Any]) -> ServerSettings:
@@ -117,6 +115,8 @@ def read_settings(config: Path | None, overrides: dict[str, Any]) -> ServerSetti
 
     try:
         return Layered(**overrides)
+    except RecursionError:
+        raise SettingsError("a setting in the environment is nested too deeply") from None
     except ValidationError as error:
         message = describe_errors(error, ServerSettings, config, text, overrides)
         # Without the cause, which repeats the values: they may be secrets.
@@ -130,12 +130,18 @@ def _read_file(config: Path | None) -> tuple[str, dict[str, Any]]:
     if config is None:
         return "", {}
     try:
-        text = config.read_text(encoding="utf-8")
+        text = read_text_file(config)
         return text, tomllib.loads(text)
-    except (OSError, UnicodeDecodeError) as error:
+    except UnreadableFile as error:
         raise SettingsError(f"{config} cannot be read: {error}") from error
+    except RecursionError:
+        message = "arrays or tables are nested too deeply"
+        raise SettingsError(f"{config} cannot be read: {message}") from None
     except tomllib.TOMLDecodeError as error:
         # Python's message gives line and column, except at the end of the file.
         end = f"line {len(text.splitlines())}, the end of the file"
         message = str(error).replace("end of document", end)
         raise SettingsError(f"{config} is not valid TOML: {message}") from error
+    except ValueError as error:
+        # Such as an integer of thousands of digits.
+        raise SettingsError(f"{config} cannot be read: {error}") from error

@@ -1,13 +1,12 @@
 """Settings of the webhook and of MQTT."""
 
 import re
-from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from stream.settings import SecretInFile, is_loopback
+from stream.settings import SecretInFile, UserPath, is_loopback
 
 _TOPIC = re.compile(r"[A-Za-z0-9_-]{1,40}(/[A-Za-z0-9_-]{1,40}){0,4}")
 
@@ -64,7 +63,7 @@ class MqttSettings(BaseModel):
     """A file that contains the password."""
     tls: bool = False
     """Whether to encrypt the connection and verify the broker's certificate."""
-    tls_ca: Path | None = None
+    tls_ca: UserPath | None = None
     """A file of CA certificates (PEM) to verify the broker with; the system's when not set."""
     topic: str = "sightline"
     """Prefix of all topics; must differ between servers that share a broker."""

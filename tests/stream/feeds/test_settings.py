@@ -21,13 +21,22 @@ def test_a_source_is_read_but_never_shown() -> None:
 def test_a_source_is_read_from_its_file(tmp_path: Path) -> None:
     path = tmp_path / "door"
     settings = FeedSettings(source_file=path)
-    with pytest.raises(SourceError, match=f"{path} cannot be read: No such file"):
+    with pytest.raises(SourceError, match="source_file: there is no such file; write the path"):
         settings.read_source()
     path.write_text("\n")
     with pytest.raises(SourceError, match="is empty; write the source into its first line"):
         settings.read_source()
-    path.write_text(f"{SOURCE}\n")
+    path.write_bytes(SOURCE.encode("utf-16"))
+    with pytest.raises(SourceError, match=f"{path} cannot be read: it is UTF-16"):
+        settings.read_source()
+    path.write_bytes(b"\xef\xbb\xbf" + SOURCE.encode() + b"\r\n# a comment\r\n")
     assert settings.read_source() == SOURCE
+
+
+def test_a_source_in_place_of_its_file_is_not_repeated() -> None:
+    with pytest.raises(SourceError, match="not the source itself") as refusal:
+        FeedSettings.model_validate({"source_file": SOURCE}).read_source()
+    assert "secret42" not in str(refusal.value)
 
 
 @pytest.mark.parametrize(

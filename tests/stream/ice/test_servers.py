@@ -102,7 +102,7 @@ def test_secrets_are_read_from_files(tmp_path: Path) -> None:
         ({"turn": TURNS, "turn_password": "p"}, "requires turn_password"),
         ({"turn_secret": "s", "turn_username": "me", "turn_password": "p"}, "not both"),
         ({"turn_secret": "s", "turn_secret_file": __file__}, "not both"),
-        ({"turn_secret_file": "/nowhere/at/all"}, "cannot be read"),
+        ({"turn_secret_file": "/nowhere/at/all"}, "there is no such file"),
         ({"ports": "50000"}, "FIRST-LAST"),
         ({"ports": "50100-50000"}, "FIRST-LAST"),
         ({"ports": "80-90"}, "1024-65535"),

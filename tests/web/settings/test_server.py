@@ -56,9 +56,38 @@ def test_a_wrong_setting_is_named(tmp_path: Path, text: str, message: str) -> No
         read_settings(file, {})
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"none\.toml cannot be read"):
-        read_settings(tmp_path / "none.toml", {})
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "cannot be read: no such file"),
+        ("port = 1".encode("utf-16"), "cannot be read: it is UTF-16 or binary; save it as UTF-8"),
+        (b"port = 1 # \xe9", "cannot be read: it is not UTF-8 text; save it as UTF-8"),
+        (b"feeds = " + b"[" * 5000 + b"]" * 5000, "cannot be read: .* nested too deeply"),
+        (b"port = " + b"9" * 5000, "cannot be read: Exceeds the limit"),
+    ],
+)
+def test_an_unreadable_file_is_named(tmp_path: Path, content: bytes | None, message: str) -> None:
+    file = tmp_path / "sightline.toml"
+    if content is not None:
+        file.write_bytes(content)
+
+    with pytest.raises(SettingsError, match=rf"sightline\.toml {message}"):
+        read_settings(file, {})
+
+
+def test_a_byte_order_mark_is_no_part_of_the_settings(tmp_path: Path) -> None:
+    file = tmp_path / "sightline.toml"
+    file.write_bytes(b"\xef\xbb\xbfport = 1\r\nhost = '0::0'\r\n")
+
+    settings = read_settings(file, {})
+    assert (settings.port, settings.host) == (1, "::")
+
+
+def test_a_nested_value_of_the_environment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIGHTLINE_FEEDS", "[" * 30_000)
+
+    with pytest.raises(SettingsError, match="in the environment is nested too deeply"):
+        read_settings(None, {})
 
 
 @pytest.mark.parametrize(
