@@ -16,6 +16,7 @@ from web.security.access import (
 from web.security.certificate import (
     Certificate,
     CertificateError,
+    ServerTls,
     create_server_context,
     obtain_certificate,
 )
@@ -60,6 +61,7 @@ __all__ = [
     "LimitExceeded",
     "Limits",
     "Role",
+    "ServerTls",
     "TooManyFailures",
     "access_middleware",
     "add_cross_origin_headers",

@@ -2,6 +2,7 @@
 
 import contextlib
 import ipaddress
+import logging
 import os
 import secrets
 import ssl
@@ -15,7 +16,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from stream.settings import is_ip_address, is_loopback
+from stream.settings import (
+    UnreadableFile,
+    find_secret_file,
+    is_ip_address,
+    is_loopback,
+    read_text_file,
+)
 from web.settings import HttpsSettings
 
 VALIDITY = timedelta(days=820)
@@ -25,6 +32,13 @@ _RENEW_BEFORE = timedelta(days=30)
 _CLOCK_SKEW = timedelta(days=1)
 _FILE = "https.pem"
 _COMMON_NAME = "Sightline"
+_MISMATCH = "the key does not belong to the certificate; replace both"
+_TLS_ERRORS = {
+    "KEY_TYPE_MISMATCH": _MISMATCH,
+    "KEY_VALUES_MISMATCH": _MISMATCH,
+}
+
+logger = logging.getLogger(__name__)
 
 
 class CertificateError(ValueError):
@@ -41,17 +55,31 @@ class Certificate:
     """SHA-256 in pairs of hexadecimal digits, as browsers show it."""
     expires: datetime
 
-    def load(self, context: ssl.SSLContext) -> None:
-        """Use the certificate for new connections.
+
+class ServerTls:
+    """TLS of the server, whose certificate can be replaced while it serves."""
+
+    def __init__(self, certificate: Certificate) -> None:
+        """Start with a certificate.
 
         Raises:
-            CertificateError: If the files cannot be read or the key does not match.
+            CertificateError: If the certificate and its key cannot be used.
         """
-        try:
-            context.load_cert_chain(self.certificate, self.key, password=_reject_passphrase)
-        except (OSError, ValueError) as error:
-            message = f"cannot use {self.certificate} with {self.key}: {error}"
-            raise CertificateError(message) from error
+        self._fingerprint = certificate.fingerprint
+        self.context = self._current = create_server_context(certificate)
+        """The context to listen with."""
+        # OpenSSL calls it in every handshake, also if the client names no server.
+        self.context.sni_callback = self._select
+
+    def replace(self, certificate: Certificate, context: ssl.SSLContext) -> None:
+        """Use another certificate, and the context made from it, for new connections."""
+        self._current = context
+        if certificate.fingerprint != self._fingerprint:
+            logger.warning("new certificate: SHA-256 fingerprint %s", certificate.fingerprint)
+            self._fingerprint = certificate.fingerprint
+
+    def _select(self, connection: ssl.SSLObject, _name: str | None, _: ssl.SSLContext) -> None:
+        connection.context = self._current
 
 
 def obtain_certificate(settings: HttpsSettings, names: Collection[str]) -> Certificate:
@@ -66,18 +94,19 @@ def obtain_certificate(settings: HttpsSettings, names: Collection[str]) -> Certi
             stored.
     """
     if settings.certificate and settings.key:
-        file, key_file = settings.certificate.expanduser(), settings.key.expanduser()
-        configured = _read(file)
+        configured = _read(settings.certificate)
         if configured.not_valid_after_utc <= datetime.now(UTC):
             raise CertificateError(
                 f"{settings.certificate} has expired; replace it, or set the clock if it is wrong"
             )
-        return _with_files(configured, file, key_file)
-    file = settings.folder.expanduser() / _FILE
+        return _with_files(configured, settings.certificate, settings.key)
+    file = _stored_file(settings.folder)
     with contextlib.suppress(CertificateError):
         stored = _read(file)
         if _is_current(stored) and _covers(stored, set(names)):
-            return _with_files(stored, file, file)
+            certificate = _with_files(stored, file, file)
+            create_server_context(certificate)
+            return certificate
     created, key_pem = _create(names)
     _store(file, key_pem + created.public_bytes(serialization.Encoding.PEM))
     return _with_files(created, file, file)
@@ -87,12 +116,27 @@ def create_server_context(certificate: Certificate) -> ssl.SSLContext:
     """Create the TLS context of the server: TLS 1.2 or newer, HTTP/1.1.
 
     Raises:
-        CertificateError: If the certificate and its key cannot be used.
+        CertificateError: If the files cannot be read or the key does not match.
     """
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
-    certificate.load(context)
+    try:
+        key = find_secret_file(certificate.key, "the private key")
+        # OpenSSL waits for ever at a pipe, and its errors do not say which file cannot be read.
+        read_text_file(key)
+    except UnreadableFile as error:
+        raise CertificateError(f"the private key {key} cannot be read: {error}") from None
+    except ValueError as error:
+        raise CertificateError(f"[https] key: {error}") from None
+    file = certificate.certificate
+    try:
+        context.load_cert_chain(file, key, password=_reject_passphrase)
+    except (OSError, ValueError) as error:
+        reason = str(error)
+        if isinstance(error, ssl.SSLError):
+            reason = _TLS_ERRORS.get(error.reason, f"they are damaged or not PEM ({error.reason})")
+        raise CertificateError(f"cannot use {file} with {key}: {reason}") from None
     return context
 
 
@@ -152,15 +196,28 @@ def _store(file: Path, pem: bytes) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        message = f"cannot store the certificate: {error}; set folder in [https] to another folder"
+        message = f"cannot store the certificate in {file.parent}: {error.strerror or error}; "
+        message += "set folder in [https] to another folder"
         raise CertificateError(message) from error
 
 
 def _read(file: Path) -> x509.Certificate:
     try:
-        return x509.load_pem_x509_certificate(file.read_bytes())
-    except (OSError, ValueError) as error:
-        raise CertificateError(f"cannot read a certificate from {file}: {error}") from error
+        return x509.load_pem_x509_certificate(read_text_file(file).encode())
+    except UnreadableFile as error:
+        raise CertificateError(f"cannot read a certificate from {file}: {error}") from None
+    except ValueError:
+        message = f"{file} contains no certificate; write it there with its chain, as PEM"
+        raise CertificateError(message) from None
+
+
+def _stored_file(folder: Path) -> Path:
+    """Return the file of the self-signed certificate; the default folder begins with `~`."""
+    try:
+        return folder.expanduser() / _FILE
+    except RuntimeError:
+        message = "this user has no home folder to store the certificate in"
+        raise CertificateError(f"{message}; set folder in [https]") from None
 
 
 def _with_files(certificate: x509.Certificate, file: Path, key: Path) -> Certificate:

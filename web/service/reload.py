@@ -5,18 +5,26 @@ import logging
 import os
 import signal
 import ssl
+import traceback
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
 
 from aiohttp import web
 
+from stream.feeds.source_reader import run_in_daemon_thread
 from web.keys import FEEDS
 from web.security import (
     ACCESS,
     ALLOWED_HOSTS,
     LIMITS,
+    Certificate,
     CertificateError,
+    ServerTls,
     certificate_names,
     check_exposure,
+    create_server_context,
     obtain_certificate,
 )
 from web.service.log import log_to_stderr, secrets_in
@@ -25,6 +33,13 @@ from web.settings import ServerSettings, SettingsError
 
 _RELOADABLE = ("access", "feeds", "https", "limits", "log")
 """Settings that take effect on reload; the others need a restart."""
+
+_READ_TIMEOUT_S = 30.0
+_RENEWAL_INTERVAL_S = 3600.0
+"""Short, because a certificate that was created by a wrong clock may not be valid yet."""
+
+LoadedTls = tuple[Certificate, ssl.SSLContext]
+Result = TypeVar("Result")
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +52,7 @@ class SettingsReloader:
         app: web.Application,
         settings: ServerSettings,
         read: Callable[[], ServerSettings],
-        context: ssl.SSLContext | None,
+        tls: ServerTls | None,
         stop: asyncio.Event,
     ) -> None:
         """Reload into a running application.
@@ -46,12 +61,13 @@ class SettingsReloader:
             app: The application.
             settings: Its current settings.
             read: Reads the settings again; raises `SettingsError`.
-            context: The TLS context; None without HTTPS.
+            tls: TLS of the server; None without HTTPS.
             stop: Set when SIGHUP means that the terminal was closed.
         """
         self._stop, self._had_terminal = stop, _has_terminal()
-        self._app, self._settings, self._read, self._context = app, settings, read, context
+        self._app, self._settings, self._read, self._tls = app, settings, read, tls
         self._requested = asyncio.Event()
+        self._changing = asyncio.Lock()
 
     async def run(self) -> None:
         """Reload on each SIGHUP, until cancelled."""
@@ -73,19 +89,43 @@ class SettingsReloader:
 
     async def reload(self) -> None:
         """Read and apply the settings; log what changed and what needs a restart."""
-        try:
-            new = await asyncio.to_thread(self._read_checked)
-            await asyncio.to_thread(self._load_certificate, new)
-        except (SettingsError, CertificateError) as error:
-            logger.error("settings not reloaded: %s", error)
-            return
+        async with self._changing:
+            try:
+                new, loaded = await _run_bounded(self._read_checked)
+                await self._change(new, loaded)
+            except Exception as error:
+                logger.error("settings not reloaded: %s", _describe_failure(error))
+
+    async def renew_certificate(self) -> None:
+        """Load the certificate again every hour, and renew it before it expires."""
+        while self._tls:
+            await asyncio.sleep(_RENEWAL_INTERVAL_S)
+            async with self._changing:
+                try:
+                    self._tls.replace(*await _run_bounded(partial(_load_tls, self._settings)))
+                except Exception as error:
+                    logger.error("the certificate was not renewed: %s", _describe_failure(error))
+
+    def _read_checked(self) -> tuple[ServerSettings, LoadedTls | None]:
+        """Read the settings and load the certificate, without changing anything."""
+        new = self._read()
+        check_exposure(new)
+        return new, _load_tls(new) if self._tls and new.https.enabled else None
+
+    async def _change(self, new: ServerSettings, loaded: LoadedTls | None) -> None:
         changed = [
             name
             for name in ServerSettings.model_fields
             if getattr(new, name) != getattr(self._settings, name)
         ]
         pending = [name for name in changed if not self._is_reloadable(name, new)]
-        await self._apply(new, changed)
+        try:
+            await self._apply(new, changed)
+        except Exception:
+            await self._apply(self._settings, changed)
+            raise
+        if self._tls and loaded:
+            self._tls.replace(*loaded)
         # Pending settings keep their running values, so that the next reload reports them again.
         running = {name: getattr(self._settings, name) for name in pending}
         self._settings = new.model_copy(update=running)
@@ -98,15 +138,6 @@ class SettingsReloader:
             return new.https.enabled == self._settings.https.enabled
         return name in _RELOADABLE
 
-    def _read_checked(self) -> ServerSettings:
-        new = self._read()
-        check_exposure(new)
-        return new
-
-    def _load_certificate(self, new: ServerSettings) -> None:
-        if self._context and new.https.enabled:
-            obtain_certificate(new.https, certificate_names(new)).load(self._context)
-
     async def _apply(self, new: ServerSettings, changed: list[str]) -> None:
         log_to_stderr(new.log, secrets_in(new))
         if "access" in changed:
@@ -116,6 +147,32 @@ class SettingsReloader:
             self._app[LIMITS].configure(new.limits)
         if "feeds" in changed:
             await self._app[FEEDS].reload(new.feeds)
+
+
+def _load_tls(settings: ServerSettings) -> LoadedTls:
+    certificate = obtain_certificate(settings.https, certificate_names(settings))
+    return certificate, create_server_context(certificate)
+
+
+async def _run_bounded(work: Callable[[], Result]) -> Result:
+    """Run a function that reads files: a disk that never responds must not delay the stop.
+
+    Raises:
+        TimeoutError: If it takes too long; its thread is then left to itself.
+    """
+    async with asyncio.timeout(_READ_TIMEOUT_S):
+        return await run_in_daemon_thread(work, "settings")
+
+
+def _describe_failure(error: Exception) -> str:
+    """Return the reason of a failure to read settings, without any value of the settings."""
+    if isinstance(error, SettingsError | CertificateError):
+        return str(error)
+    if isinstance(error, TimeoutError):
+        return f"reading the files took longer than {_READ_TIMEOUT_S:g} s"
+    # The message of an unforeseen exception may repeat a secret.
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"unexpected {type(error).__name__} in {Path(place.filename).name}, line {place.lineno}"
 
 
 def _has_terminal() -> bool:

@@ -7,7 +7,6 @@ import gc
 import logging
 import signal
 import socket
-import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
@@ -20,8 +19,8 @@ from web.security import (
     LIMITS,
     Certificate,
     Connections,
+    ServerTls,
     certificate_names,
-    create_server_context,
     listen_addresses,
     obtain_certificate,
 )
@@ -40,9 +39,6 @@ _LINGERING_S = 2.0
 A client that is still sending would otherwise see a reset instead of the response (RFC 9112,
 section 9.6).
 """
-
-_RENEWAL_INTERVAL_S = 3600.0
-"""Short, because a certificate that was created by a wrong clock may not be valid yet."""
 
 _TRIM_INTERVAL_S = 60.0
 
@@ -71,7 +67,7 @@ async def serve(
     # Bind before anything expensive starts, so that an address in use is reported at once.
     listener = _bind(settings)
     certificate = await asyncio.to_thread(_certificate, settings)
-    context = create_server_context(certificate) if certificate else None
+    tls = ServerTls(certificate) if certificate else None
     app = create_app(settings, captions)
     app[CONNECTIONS] = Connections(app[LIMITS])
     runner = web.AppRunner(
@@ -91,17 +87,14 @@ async def serve(
         server = await asyncio.get_running_loop().create_server(
             lambda: app[CONNECTIONS].protocol(protocol_factory()),
             sock=listener,
-            ssl=context,
-            ssl_handshake_timeout=_HANDSHAKE_TIMEOUT_S if context else None,
+            ssl=tls.context if tls else None,
+            ssl_handshake_timeout=_HANDSHAKE_TIMEOUT_S if tls else None,
         )
         freeze_loaded_objects()
         _announce(settings, listener.getsockname()[1], certificate)
-        reloader = SettingsReloader(app, settings, read, context, stop)
+        reloader = SettingsReloader(app, settings, read, tls, stop)
         async with _running(
-            reloader.run(),
-            _renew_certificate(settings, context, certificate),
-            _watchdog(),
-            trim_periodically(),
+            reloader.run(), reloader.renew_certificate(), _watchdog(), trim_periodically()
         ):
             notify("READY=1", "STATUS=Serving")
             await stop.wait()
@@ -165,22 +158,6 @@ async def _running(*coroutines: Coroutine[Any, Any, None]) -> AsyncIterator[None
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _renew_certificate(
-    settings: ServerSettings, context: ssl.SSLContext | None, current: Certificate | None
-) -> None:
-    """Renew the certificate before it expires while the server runs."""
-    while context:
-        await asyncio.sleep(_RENEWAL_INTERVAL_S)
-        try:
-            certificate = await asyncio.to_thread(_certificate, settings)
-            if certificate and certificate != current:
-                certificate.load(context)
-                logger.warning("new certificate: SHA-256 fingerprint %s", certificate.fingerprint)
-                current = certificate
-        except ValueError as error:
-            logger.error("the certificate was not renewed: %s", error)
 
 
 async def _watchdog() -> None:

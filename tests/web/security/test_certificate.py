@@ -2,11 +2,13 @@
 
 import asyncio
 import hashlib
+import os
+import shutil
 import ssl
 import stat
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from aiohttp import ClientSession, Fingerprint, ServerFingerprintMismatch
@@ -15,6 +17,7 @@ from cryptography import x509
 from tests.support.servers.in_process_server import in_process_server
 from web.security import certificate as module
 from web.security.certificate import CertificateError, create_server_context, obtain_certificate
+from web.service import reload
 from web.settings.sections import HttpsSettings
 
 NAMES = {"localhost", "127.0.0.1", "camera.example", "192.0.2.7"}
@@ -84,6 +87,30 @@ def test_a_broken_file_is_replaced(tmp_path: Path) -> None:
     create_server_context(obtain_certificate(HttpsSettings(on=True, folder=tmp_path), NAMES))
 
 
+def test_a_stored_certificate_without_its_key_is_replaced(tmp_path: Path) -> None:
+    settings = HttpsSettings(on=True, folder=tmp_path)
+    made = obtain_certificate(settings, NAMES)
+    pem = made.certificate.read_text()
+    made.certificate.write_text(pem[pem.index("-----BEGIN CERTIFICATE") :])
+
+    create_server_context(obtain_certificate(settings, NAMES))
+
+
+def test_a_user_without_a_home_folder_has_to_name_a_folder(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("HOME", "STATE_DIRECTORY", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", raise_key_error)
+
+    with pytest.raises(CertificateError, match=r"no home folder .*; set folder in \[https\]"):
+        obtain_certificate(HttpsSettings(on=True), NAMES)
+
+
+def raise_key_error(_: int) -> NoReturn:
+    raise KeyError("no such user")
+
+
 def test_a_configured_certificate_is_used(tmp_path: Path) -> None:
     made = obtain_certificate(HttpsSettings(on=True, folder=tmp_path), NAMES)
     given = HttpsSettings(certificate=made.certificate, key=made.key)
@@ -99,14 +126,27 @@ def test_a_configured_certificate_is_used(tmp_path: Path) -> None:
             {"certificate": "{folder}/none", "key": "{folder}/none"},
             "cannot read .*none",
         ),
-        ({"certificate": "{folder}/a/https.pem", "key": "{folder}/b/https.pem"}, "cannot use"),
-        ({"certificate": "{folder}/a/https.pem", "key": "{folder}/none"}, "cannot use"),
+        (
+            {"certificate": "{folder}/a/https.pem", "key": "{folder}/b/https.pem"},
+            "cannot use .*a/https.pem with .*b/https.pem: the key does not belong",
+        ),
+        (
+            {"certificate": "{folder}/a/https.pem", "key": "{folder}/none"},
+            r"\[https\] key: there is no such file; write the path",
+        ),
+        (
+            {"certificate": "{folder}/a/https.pem", "key": "{folder}"},
+            "cannot be read: it is a folder",
+        ),
+        ({"certificate": "{folder}/pipe", "key": "{folder}/a/https.pem"}, "pipe: it is a pipe"),
+        ({"certificate": "{folder}/a/https.pem", "key": "{folder}/pipe"}, "it is a pipe"),
         ({"on": True, "folder": "{folder}/a/https.pem"}, r"folder in \[https\]"),
     ],
 )
 def test_an_unusable_certificate_is_named(
     tmp_path: Path, wrong: dict[str, Any], message: str
 ) -> None:
+    os.mkfifo(tmp_path / "pipe")
     for name in ("a", "b"):
         obtain_certificate(HttpsSettings(on=True, folder=tmp_path / name), NAMES)
     settings = HttpsSettings.model_validate(
@@ -175,6 +215,55 @@ async def test_a_configured_certificate_is_renewed_without_a_restart(tmp_path: P
         async with asyncio.timeout(5):
             while await _peer_certificate(server.port) == before:
                 await asyncio.sleep(0.02)
+
+
+async def test_a_half_renewed_certificate_changes_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reload, "_RENEWAL_INTERVAL_S", 0.2)
+    for name in ("old", "new"):
+        obtain_certificate(HttpsSettings(on=True, folder=tmp_path / name), NAMES)
+    given, key = tmp_path / "given.pem", tmp_path / "given.key"
+    shutil.copy(tmp_path / "old" / "https.pem", given)
+    shutil.copy(tmp_path / "old" / "https.pem", key)
+    text = f"[https]\ncertificate = '{given}'\nkey = '{key}'\n"
+    async with in_process_server(tmp_path, text, tls=True) as server:
+        before = await _peer_certificate(server.port)
+        shutil.copy(tmp_path / "new" / "https.pem", given)
+        server.reload(f"{text}[stream]\nsessions = 3\n")
+        for failure in ("settings not reloaded", "the certificate was not renewed"):
+            async with asyncio.timeout(10):
+                while f"{failure}: cannot use {given} with {key}" not in caplog.text:
+                    await asyncio.sleep(0.02)
+            assert await _peer_certificate(server.port) == before
+
+        shutil.copy(tmp_path / "new" / "https.pem", key)
+        async with asyncio.timeout(10):
+            while await _peer_certificate(server.port) == before:
+                await asyncio.sleep(0.02)
+
+
+async def test_the_renewal_uses_the_reloaded_settings(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reload, "_RENEWAL_INTERVAL_S", 0.2)
+    for name in ("old", "new"):
+        obtain_certificate(HttpsSettings(on=True, folder=tmp_path / name), NAMES)
+    texts = [
+        f"[https]\ncertificate = '{file}'\nkey = '{file}'\n"
+        for file in (tmp_path / "old" / "https.pem", tmp_path / "new" / "https.pem")
+    ]
+    async with in_process_server(tmp_path, texts[0], tls=True) as server:
+        before = await _peer_certificate(server.port)
+        server.reload(texts[1])
+        async with asyncio.timeout(10):
+            while (after := await _peer_certificate(server.port)) == before:
+                await asyncio.sleep(0.02)
+        # A renewal with the old settings would fail.
+        (tmp_path / "old" / "https.pem").unlink()
+        await asyncio.sleep(0.5)
+        assert await _peer_certificate(server.port) == after
+        assert "not renewed" not in caplog.text
 
 
 def _fingerprint(folder: Path) -> Fingerprint:

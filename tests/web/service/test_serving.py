@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import socket
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import pytest
 from aiohttp import ClientSession
 from aiortc import RTCSessionDescription
 
+from stream.feeds import Feeds
 from tests.support.peer import Peer
 from tests.support.servers.in_process_server import InProcessServer, in_process_server
+from web.service import reload
 from web.service.log import log_to_stderr
 from web.settings.sections import LogSettings
 
@@ -79,6 +82,84 @@ async def test_a_reload_that_would_expose_the_server_is_refused(
         await until_logged(caplog, "other machines can reach the server")
         assert await role_of(server, OTHER) is None
         assert await role_of(server, ADMIN) == "admin"
+
+
+async def test_after_any_mistake_the_settings_stay_and_the_next_reload_works(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    nested = f"feeds = {'[' * 5000}{']' * 5000}"
+    text = f"[access]\nadmin_token = '{ADMIN}'\n"
+    async with in_process_server(tmp_path, text) as server:
+        for mistake, message in (
+            (
+                "[access]\nadmin_token_file = '~nosuchuser/x'",
+                "'access.admin_token_file': there is no",
+            ),
+            (f"[access]\nadmin_token_file = '{OTHER}'", "'access.admin_token_file': there is no"),
+            (
+                f"[access]\nadmin_token_file = '{tmp_path}/pipe'",
+                "it is a pipe into which no program",
+            ),
+            (f"[access]\nadmin_token_file = '{tmp_path}'", "it is a folder, not a file"),
+            (f"{nested}\n{text}", "nested too deeply"),
+            (f"captioner = '~nosuchuser/x'\n{text}", "the home folder of ~nosuchuser is unknown"),
+        ):
+            caplog.clear()
+            server.reload(mistake)
+            await until_logged(caplog, message)
+            assert "settings not reloaded" in caplog.text
+            assert OTHER not in caplog.text
+            assert await role_of(server, ADMIN) == "admin"
+
+        server.reload(f"[access]\nadmin_token = '{OTHER}'\n")
+        async with asyncio.timeout(10):
+            while await role_of(server, OTHER) != "admin":
+                await asyncio.sleep(0.02)
+
+
+async def test_an_unforeseen_failure_of_a_reload_restores_the_settings(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError(OTHER)
+
+    text = f"[access]\nadmin_token = '{ADMIN}'\n"
+    changed = f"[access]\nadmin_token = '{OTHER}'\n[limits]\nsessions = 3\n"
+    async with in_process_server(tmp_path, text) as server:
+        with monkeypatch.context() as patch:
+            patch.setattr(reload, "check_exposure", fail)
+            server.reload(changed)
+            await until_logged(caplog, "unexpected ZeroDivisionError in test_serving.py")
+        caplog.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(Feeds, "reload", fail)
+            server.reload(f"{changed}[feeds.yard]\nsource = 'demo'\n")
+            await until_logged(caplog, "unexpected ZeroDivisionError in test_serving.py")
+            assert await role_of(server, ADMIN) == "admin"
+        assert OTHER not in caplog.text
+
+        server.reload(changed)
+        async with asyncio.timeout(10):
+            while await role_of(server, OTHER) != "admin":
+                await asyncio.sleep(0.02)
+
+
+async def test_a_secret_file_that_never_ends_does_not_delay_the_stop(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    async with in_process_server(tmp_path) as server:
+        # A writer that is silent: for the reader, the file has not ended.
+        writer = os.open(pipe, os.O_RDWR)
+        server.reload(f"[access]\nadmin_token_file = '{pipe}'\n")
+        async with asyncio.timeout(10):
+            while not any(thread.name == "settings" for thread in threading.enumerate()):
+                await asyncio.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert server.task
+        async with asyncio.timeout(5):
+            await server.task
+        os.close(writer)
 
 
 async def test_a_reload_adds_and_removes_feeds_and_keeps_the_others(
