@@ -1,5 +1,6 @@
 # Sightline in a container. The root file system may be read-only; the server writes to two volumes:
-# the converted captioner in /var/cache/sightline, certificate and history in /var/lib/sightline.
+# the converted captioner in /var/cache/sightline; certificate, history and the address for the
+# health check in /var/lib/sightline.
 #
 #   openssl rand -hex 24 > admin.token
 #   docker build --tag sightline .
@@ -35,9 +36,11 @@ ENV PATH=/venv/bin:$PATH \
     MPLCONFIGDIR=/var/cache/sightline/matplotlib \
     XDG_STATE_HOME=/var/lib \
     SIGHTLINE_HOST=0.0.0.0 \
+    SIGHTLINE_ADDRESS_FILE=/var/lib/sightline/address \
     SIGHTLINE_ACCESS__ADMIN_TOKEN_FILE=/run/secrets/admin.token
 VOLUME ["/var/cache/sightline", "/var/lib/sightline"]
 EXPOSE 4200/tcp
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s --start-period=120s CMD ["python", "-m", "web.probe"]
-ENTRYPOINT ["python", "-m", "server"]
+# SIGTERM is blocked until Python handles it: process 1 does not get a signal that it does not handle.
+ENTRYPOINT ["env", "--block-signal=TERM", "python", "-m", "server"]

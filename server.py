@@ -5,20 +5,31 @@ python server.py caption SOURCE       caption an image, video, camera or stream 
 python server.py explain IMAGE        write a report that explains an image's caption
 """
 
+import signal
+import sys
+
+_INTERRUPTED = 128 + signal.SIGINT
+_TERMINATED = 128 + signal.SIGTERM
+
+if __name__ == "__main__":
+    # Before the imports, which take a while: as process 1 of a container, a process does not get a
+    # signal that it does not handle. The container starts it with SIGTERM blocked.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(_INTERRUPTED))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
 import argparse
 import asyncio
 import contextlib
-import errno
+import io
 import os
-import signal
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from inference.captioning import QuantizedError, read_int8
 from inference.engine import Engine, EngineUnavailable
-from inference.startup import load_keras, quiet_stderr
+from inference.startup import TensorFlowUnavailable, load_keras, quiet_stderr
 from stream.captioning import (
     WebVttWriter,
     check_writable,
@@ -31,39 +42,58 @@ from stream.history import HistoryError
 from stream.sources import Source, SourceError, open_source, read_image
 from web.security import CertificateError, check_exposure, warn_if_world_readable
 from web.service import log_to_stderr, secrets_in
-from web.service.serving import serve
+from web.service.serving import ListenError, serve
 from web.settings import ServerSettings, SettingsError, read_settings
 
-_INTERRUPTED = 130
+_MAX_ENGINE_FAILURES = 3
 
 Number = TypeVar("Number", int, float)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code."""
+    _prepare_standard_streams()
     options = _parser().parse_args(arguments)
+    try:
+        return _run(options)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+
+
+def _run(options: argparse.Namespace) -> int:
     overrides = _overrides(options)
     try:
         settings = read_settings(options.config, overrides)
     except SettingsError as error:
         return _fail(str(error))
-    if not (settings.captioner / "config.json").is_file():
-        return _fail(f"{settings.captioner} contains no captioner; use a folder that does")
     try:
+        if not (settings.captioner / "config.json").is_file():
+            return _fail(f"{settings.captioner} contains no captioner; use a folder that does")
         if settings.precision == "int8":
             read_int8(settings.captioner)
     except QuantizedError as error:
         return _fail(str(error))
-    try:
-        if options.command == "caption":
-            return _caption(options, settings)
-        if options.command == "explain":
-            return _explain(options, settings)
-        if options.check:
-            return _check(settings)
-        return _serve(options.config, settings, lambda: read_settings(options.config, overrides))
-    except KeyboardInterrupt:
-        return _INTERRUPTED
+    except OSError as error:
+        return _fail(f"{settings.captioner} cannot be read: {error.strerror}")
+    if options.command == "caption":
+        return _caption(options, settings)
+    if options.command == "explain":
+        return _explain(options, settings)
+    if options.check:
+        return _check(settings)
+    return _serve(options.config, settings, lambda: read_settings(options.config, overrides))
+
+
+def _prepare_standard_streams() -> None:
+    """Replace closed streams, whose place a file could take, and characters that do not print."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) < 3:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    sys.stdout = sys.stdout or os.fdopen(1, "w")
+    sys.stderr = sys.stderr or os.fdopen(2, "w")
+    # Captions, names and paths may contain characters that the terminal's encoding lacks.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -159,20 +189,9 @@ def _serve(
     try:
         check_exposure(settings)
         asyncio.run(serve(settings, read))
-    except (SettingsError, CertificateError, HistoryError) as error:
+    except (SettingsError, CertificateError, HistoryError, ListenError) as error:
         return _fail(str(error))
-    except OSError as error:
-        return _fail(_bind_failure(error, settings))
     return 0
-
-
-def _bind_failure(error: OSError, settings: ServerSettings) -> str:
-    address = f"{settings.host}:{settings.port}"
-    if error.errno == errno.EADDRINUSE:
-        return f"{address} is in use; stop the other program, or choose another port with --port"
-    if error.errno == errno.EACCES:
-        return f"no permission to use {address}; choose a port above 1023 with --port"
-    return f"cannot listen on {address}: {error.strerror or error}"
 
 
 def _caption(options: argparse.Namespace, settings: ServerSettings) -> int:
@@ -207,7 +226,12 @@ async def _transcribe(
     source: Source, options: argparse.Namespace, settings: ServerSettings
 ) -> None:
     async with contextlib.AsyncExitStack() as stack:
-        engine = Engine(settings.captioner, precision=settings.precision, explains=False)
+        engine = Engine(
+            settings.captioner,
+            precision=settings.precision,
+            explains=False,
+            max_failures=_MAX_ENGINE_FAILURES,
+        )
         stack.push_async_callback(engine.stop)
         engine.start()
         print("Loading the captioner...", file=sys.stderr)
@@ -229,8 +253,6 @@ async def _transcribe(
 
 
 def _explain(options: argparse.Namespace, settings: ServerSettings) -> int:
-    # Clean up partial output on SIGTERM as on Ctrl+C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         image = read_image(options.image)
         # Imported here, so that the server and the errors above do not load TensorFlow.
@@ -246,8 +268,10 @@ def _explain(options: argparse.Namespace, settings: ServerSettings) -> int:
             settings.precision,
             lambda step: print(step, file=sys.stderr),
         )
-    except (SourceError, ValueError) as error:
+    except (SourceError, TensorFlowUnavailable, ValueError) as error:
         return _fail(str(error))
+    except MemoryError:
+        return _fail("not enough memory; free some, or raise the limit")
     except OSError as error:
         return _fail(f"cannot write to {options.out}: {error.strerror or error}")
     for path, description in written:
@@ -261,4 +285,6 @@ def _fail(message: str) -> int:
 
 
 if __name__ == "__main__":
+    # asyncio handles SIGINT only if the handler is Python's own.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(main())

@@ -3,14 +3,21 @@
 import contextlib
 import importlib
 import os
+import platform
+import re
 import sys
-import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 _UNNEEDED = ("matplotlib", "sklearn")
 """Optional dependencies of Keras that are slow to import."""
 
 _ENCODER_THREADS = 2
+_CPU_INFO = Path("/proc/cpuinfo")
+
+
+class TensorFlowUnavailable(RuntimeError):
+    """TensorFlow cannot be loaded; the message says why, and what to do."""
 
 
 def load_keras() -> None:
@@ -18,15 +25,47 @@ def load_keras() -> None:
 
     Keras imports scikit-learn and matplotlib if they are installed, for wrappers and plots that
     Sightline does not use. They are hidden from it, and can be imported afterwards.
+
+    Raises:
+        TensorFlowUnavailable: If it cannot be loaded.
     """
+    _check_cpu()
     hidden = [name for name in _UNNEEDED if name not in sys.modules]
     # None makes an import raise ModuleNotFoundError (Python language reference, section 5.3.1).
     sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
     try:
         importlib.import_module("keras")
+    except ImportError as error:
+        raise TensorFlowUnavailable(_describe(error)) from error
     finally:
         for name in hidden:
             del sys.modules[name]
+
+
+def _check_cpu() -> None:
+    """Check the instruction set extension that TensorFlow's builds for x86-64 require."""
+    if platform.machine() not in ("x86_64", "AMD64"):
+        return
+    try:
+        flags = re.search(r"^flags\s*:(.*)$", _CPU_INFO.read_text(encoding="utf-8"), re.M)
+    except OSError:
+        return
+    if flags and "avx" not in flags[1].split():
+        raise TensorFlowUnavailable(
+            "this CPU has no AVX instructions, which TensorFlow needs; use another machine, or "
+            "another CPU model of the virtual machine, or a build of TensorFlow for this CPU"
+        )
+
+
+def _describe(error: BaseException) -> str:
+    """Return the first cause of an import error in one line, and what to do."""
+    while cause := error.__cause__ or error.__context__:
+        error = cause
+    reason = (str(error).splitlines() or [type(error).__name__])[-1]
+    remedy = "repair the installation: make clean run"
+    if "failed to map segment" in reason:
+        remedy = "free some memory or raise the limit; the captioner needs about 1.1 GB"
+    return f"TensorFlow cannot be loaded: {reason}; {remedy}"
 
 
 @contextlib.contextmanager
@@ -34,10 +73,14 @@ def quiet_stderr() -> Iterator[None]:
     """Hold back standard error, which TensorFlow and LiteRT write to, unless the block fails."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     original = os.dup(2)
-    with tempfile.TemporaryFile() as held:
+    # In memory, since no folder may be writable.
+    with os.fdopen(os.memfd_create("stderr"), "w+b") as held:
         os.dup2(held.fileno(), 2)
         try:
             yield
+        except TensorFlowUnavailable:
+            # Its message says what the libraries' output would.
+            raise
         except BaseException:
             held.seek(0)
             os.write(original, held.read())

@@ -91,6 +91,22 @@ async def test_stops_on_ctrl_c_with_open_sessions(footage: Path, loopback: Media
             assert await asyncio.to_thread(process.wait, 3) == 0
 
 
+def test_sigterm_before_the_server_listens_ends_it() -> None:
+    """As process 1 it would miss a signal without a handler, so the container blocks SIGTERM."""
+    (line,) = re.findall(r"^ENTRYPOINT (.*)$", (ROOT / "Dockerfile").read_text(), re.M)
+    program = [sys.executable if part == "python" else part for part in json.loads(line)]
+    process = subprocess.Popen([*program, "--port", "0"], cwd=ROOT, stdout=subprocess.PIPE)
+    assert process.stdout
+    command_line = Path("/proc", str(process.pid), "cmdline")
+    while not command_line.read_bytes().startswith(sys.executable.encode()):
+        time.sleep(0.001)
+    process.send_signal(signal.SIGTERM)
+
+    assert process.stdout.read() == b""
+    assert process.wait(30) == 128 + signal.SIGTERM
+    process.stdout.close()
+
+
 def test_the_server_itself_never_loads_tensorflow() -> None:
     """It runs in a process of its own, since libsrtp crashes next to it."""
     heavy = "{'keras', 'sklearn', 'tensorflow'}"
@@ -188,11 +204,23 @@ def test_captions_a_feed_of_the_settings_as_json(photograph: Path, tmp_path: Pat
     assert caption["text"] or caption["guess"]
 
 
-def test_captions_the_demo_until_the_limit() -> None:
-    done = run("caption", "demo", "--every", "0.3", "--limit", "2")
+def test_captions_the_demo_until_the_limit_on_a_terminal_without_unicode() -> None:
+    """And with a closed standard error, as some supervisors leave it."""
+    command = [sys.executable, "server.py", "caption", "demo", "--every", "0.3", "--limit", "2"]
+    done = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$@" 2>&-', "sh", *command],
+        cwd=ROOT,
+        env={**os.environ, "LC_ALL": "C", "PYTHONIOENCODING": "ascii"},
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=150,
+        check=False,
+    )
 
     assert done.returncode == 0
-    assert len(done.stdout.splitlines()) == 2
+    lines = done.stdout.splitlines()
+    assert len(lines) == 2
+    assert r"\u201c" in done.stdout, "the demo starts with a guess, in quotation marks"
 
 
 def test_a_closed_pipe_ends_it_without_an_error(footage: Path) -> None:

@@ -29,7 +29,11 @@ def cached_conversion(name: str, convert: Callable[[], bytes]) -> bytes:
         _write(folder / name, content)
         _prune(folder)
     except OSError as problem:
-        logger.warning("the converted encoder cannot be cached for the next start: %s", problem)
+        logger.warning(
+            "the converted encoder cannot be cached for the next start (%s); set XDG_CACHE_HOME to "
+            "a folder that can be written to",
+            problem,
+        )
     return content
 
 

@@ -56,6 +56,7 @@ class Engine:
         *,
         explains: bool = True,
         standby: bool = False,
+        max_failures: int | None = None,
     ) -> None:
         """Prepare to run a captioner; `start` starts it.
 
@@ -67,6 +68,8 @@ class Engine:
                 ready, which takes some seconds. If not, the first explanation waits instead.
             standby: Whether to keep a second worker loaded, which takes over at once when the
                 first one exits; it takes as much memory again.
+            max_failures: After so many workers in a row that failed soon, no other is started;
+                neither is one if the first cannot be loaded. Unlimited if None.
         """
         self._arguments = [str(captioner), precision, *([] if explains else ["captions-only"])]
         self._timing = timing or EngineTiming()
@@ -78,6 +81,7 @@ class Engine:
         self._batcher = CaptionBatcher(self._send_batch, EngineUnavailable)
         self._listeners: set[Callable[[], None]] = set()
         self._standby = Standby(self._launch, self._timing) if standby else None
+        self._max_failures, self._failures = max_failures, 0
         self.starts = 0
         self.message = "The captioner is starting."
 
@@ -121,8 +125,14 @@ class Engine:
             await self._standby.stop()
 
     async def wait_ready(self) -> None:
-        """Wait until captions are available."""
+        """Wait until captions are available.
+
+        Raises:
+            EngineUnavailable: If they never will be, with `max_failures`.
+        """
         await self._ready.wait()
+        if self._has_given_up:
+            raise EngineUnavailable(self.message)
 
     async def wait_loaded(self) -> None:
         """Wait for the first worker to be ready.
@@ -298,30 +308,35 @@ class Engine:
         """Keep one worker running, until cancelled."""
         pause = self._timing.first_pause_s
         while True:
-            begun = time.monotonic()
-            await self._run_worker()
+            served_s = await self._run_worker()
+            if self._has_given_up:
+                # Wakes those that wait.
+                self._ready.set()
+                return
             if self.has_standby:
                 continue
-            if time.monotonic() - begun > self._timing.longest_pause_s:
+            if served_s > self._timing.longest_pause_s:
                 pause = self._timing.first_pause_s
             await asyncio.sleep(pause)
             pause = min(2 * pause, self._timing.longest_pause_s)
 
-    async def _run_worker(self) -> None:
-        """Run a worker until it exits: the standby, or a new one."""
+    @property
+    def _has_given_up(self) -> bool:
+        return self._max_failures is not None and (
+            self._failures >= self._max_failures or (self.info is None and self._failures > 0)
+        )
+
+    async def _run_worker(self) -> float:
+        """Run a worker until it exits: the standby, or a new one; return how long it served."""
         self.starts += 1
         try:
             worker = await self._next_worker()
         except LoadFailed as problem:
-            self._change(EngineState.PAUSED, str(problem))
-            logger.warning("no worker process: %s", problem)
-            return
+            self._fail(str(problem))
+            return 0.0
         self._worker = worker
         try:
-            message = await self._serve(worker)
-            self._change(EngineState.PAUSED, message)
-            exited = (worker.pid, await worker.wait(), self.message)
-            logger.warning("worker process %d exited with status %s: %s", *exited)
+            return await self._serve(worker)
         finally:
             self._worker = None
             await asyncio.shield(worker.end())
@@ -333,13 +348,15 @@ class Engine:
     async def _launch(self) -> WorkerProcess:
         return await WorkerProcess.start(self._arguments, self._timing)
 
-    async def _serve(self, worker: WorkerProcess) -> str:
-        """Load the worker and pass requests to it until it exits; return why it did, for people."""
+    async def _serve(self, worker: WorkerProcess) -> float:
+        """Load the worker and pass requests to it until it exits; return for how long it did."""
         if not worker.loaded:
             try:
                 await worker.load()
             except LoadFailed as problem:
-                return str(problem)
+                self._fail(str(problem))
+                return 0.0
+        begun = time.monotonic()
         self.info = worker.info
         self._connection = worker.connection
         if self._standby:
@@ -349,15 +366,31 @@ class Engine:
             await worker.serve()
         finally:
             self._connection = None
-        return "The captioner stopped; restarting it."
+        # At once, although the reason is not known yet.
+        self._change(EngineState.PAUSED, "The captioner stopped; restarting it.")
+        reason = await worker.describe_exit()
+        served_s = time.monotonic() - begun
+        if served_s > self._timing.longest_pause_s:
+            self._failures = 0
+        self._fail(f"The captioner stopped: {reason}.")
+        return served_s
+
+    def _fail(self, message: str) -> None:
+        """Report why there is no worker, and count the failure."""
+        self._failures += 1
+        if not self._has_given_up:
+            message += " Trying again."
+            logger.warning("no worker process: %s", message)
+        self._change(EngineState.PAUSED, message)
 
     def _change(self, state: EngineState, message: str) -> None:
+        is_new = (state, message) != (self._state, self.message)
         self._state, self.message = state, message
         if state is EngineState.READY:
             self._ready.set()
         else:
             self._ready.clear()
-        for listener in list(self._listeners):
+        for listener in list(self._listeners) if is_new else ():
             listener()
 
 

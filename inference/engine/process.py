@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,18 @@ from inference.engine.connection import WorkerConnection, read
 from inference.engine.service import EngineInfo
 
 logger = logging.getLogger(__name__)
+
+_CRASHED = "which means that a library crashed; too little memory can be the cause"
+_SIGNALS: dict[int, str] = {
+    signal.SIGKILL: "most likely because the machine or its container ran out of memory; the "
+    "captioner needs about 1.1 GB, so free some memory or raise the limit",
+    signal.SIGILL: "because this CPU lacks instructions that TensorFlow uses, such as AVX; use "
+    "another machine, or install a build of TensorFlow for this CPU",
+    signal.SIGABRT: _CRASHED,
+    signal.SIGBUS: _CRASHED,
+    signal.SIGSEGV: _CRASHED,
+}
+"""Likely reasons why a worker was ended by a signal, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +57,7 @@ class WorkerProcess:
     def __init__(self, process: asyncio.subprocess.Process, timing: EngineTiming) -> None:
         """Wrap a process that was just started."""
         self._process, self._timing = process, timing
+        self._hung = False
 
     @classmethod
     async def start(cls, arguments: Sequence[str], timing: EngineTiming) -> "WorkerProcess":
@@ -65,7 +79,7 @@ class WorkerProcess:
                 start_new_session=True,
             )
         except OSError as problem:
-            message = f"The captioner cannot be started: {problem.strerror}; trying again."
+            message = f"The captioner cannot be started: {problem.strerror}."
             raise LoadFailed(message) from problem
         return cls(process, timing)
 
@@ -96,9 +110,10 @@ class WorkerProcess:
                 message, _ = await read(self._process.stdout)
         except TimeoutError:
             self._kill()
-            raise LoadFailed("The captioner took too long to load; trying again.") from None
+            raise LoadFailed("The captioner took too long to load.") from None
         except (EOFError, OSError):
-            raise LoadFailed("The captioner ended while it was loading; trying again.") from None
+            reason = await self.describe_exit()
+            raise LoadFailed(f"The captioner stopped while it was loading: {reason}.") from None
         if message.pop("type") == "failed":
             raise LoadFailed(f"The captioner cannot be loaded: {message['message']}")
         self.info = EngineInfo.from_json(message)
@@ -109,7 +124,28 @@ class WorkerProcess:
         try:
             await self.connection.listen()
         except TimeoutError:
+            self._hung = True
             self._kill()
+
+    async def describe_exit(self) -> str:
+        """Wait until it exits, by force if it takes too long; return the reason, for people."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._timing.stop_s):
+                await self._process.wait()
+        if self.running:
+            self._hung = True
+            self._kill()
+        status = await self._process.wait()
+        if self._hung:
+            return "its process hung and was ended"
+        if status >= 0:
+            return f"its process exited with status {status}"
+        try:
+            name = signal.Signals(-status).name
+        except ValueError:
+            name = f"signal {-status}"
+        reason = _SIGNALS.get(-status)
+        return f"its process was ended by {name}" + (f", {reason}" if reason else "")
 
     async def wait(self) -> int:
         """Wait until it exits, and return its exit status."""
@@ -194,8 +230,9 @@ class Standby:
             await worker.load()
             self._worker = worker
             self._loaded.set()
-            status = await worker.wait()
-            logger.warning("standby worker %d exited with status %d", worker.pid, status)
+            await worker.wait()
+            reason = await worker.describe_exit()
+            logger.warning("standby worker %d stopped: %s", worker.pid, reason)
             return True
         except LoadFailed as problem:
             logger.warning("standby worker %d failed: %s", worker.pid, problem)

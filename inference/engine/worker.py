@@ -22,7 +22,7 @@ from inference.captioning import FrameRequest, Precision, QuantizedError, Stream
 from inference.engine.connection import pack, read_blocking, split
 from inference.engine.jobs import JobScheduler, JobWork
 from inference.explanations import Target
-from inference.startup import load_keras, quiet_stderr, use_one_thread
+from inference.startup import TensorFlowUnavailable, load_keras, quiet_stderr, use_one_thread
 
 if TYPE_CHECKING:
     from inference.captioning.model import CaptionModel
@@ -41,7 +41,11 @@ def main(folder: Path, precision: Precision, *, explains: bool) -> int:
     use_one_thread()
     _configure_logging()
     with quiet_stderr():
-        load_keras()
+        try:
+            load_keras()
+        except TensorFlowUnavailable as problem:
+            _send(output, {"type": "failed", "message": str(problem)})
+            return 1
         from inference.captioning.model import CaptionModel
         from inference.concepts import has_bank
         from inference.engine.explanation_jobs import Explainer
@@ -52,6 +56,9 @@ def main(folder: Path, precision: Precision, *, explains: bool) -> int:
             model = CaptionModel(folder, precision)
         except (CheckpointError, QuantizedError) as problem:
             _send(output, {"type": "failed", "message": str(problem)})
+            return 1
+        except MemoryError:
+            _send(output, {"type": "failed", "message": "there is not enough memory"})
             return 1
         if explains:
             _warm_up(model)

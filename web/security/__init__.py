@@ -26,6 +26,7 @@ from web.security.exposure import (
     certificate_names,
     check_exposure,
     listen_addresses,
+    listens_on_both,
     warn_if_world_readable,
 )
 from web.security.limits import (
@@ -78,6 +79,7 @@ __all__ = [
     "limit_exceeded_response",
     "limits_middleware",
     "listen_addresses",
+    "listens_on_both",
     "obtain_certificate",
     "origin_middleware",
     "owner_of",

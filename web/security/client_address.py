@@ -25,7 +25,15 @@ _IPV6_PREFIX = 64
 
 def address_of(request: web.Request) -> str:
     """Return the client's address, or the connection's peer before the middleware has run."""
-    return request.get(ADDRESS) or request.remote or ""
+    return request.get(ADDRESS) or _peer_address(request)
+
+
+def _peer_address(request: web.Request) -> str:
+    """Return the address of the connection's peer.
+
+    A socket for both versions of IP shows an IPv4 address as an IPv6 one (RFC 4291, 2.5.5.2).
+    """
+    return (request.remote or "").removeprefix("::ffff:")
 
 
 def find_address(request: web.Request, proxies: Networks) -> str:
@@ -34,7 +42,7 @@ def find_address(request: web.Request, proxies: Networks) -> str:
     A proxy appends the address of its own client to X-Forwarded-For; the entries before that may
     be forged. So the list is read from the end, for as long as the address is a trusted proxy's.
     """
-    address = request.remote or ""
+    address = _peer_address(request)
     forwarded = ",".join(request.headers.getall(_FORWARDED, [])).split(",")
     while is_within(address, proxies) and forwarded:
         previous = forwarded.pop().strip()
@@ -49,6 +57,8 @@ def is_within(address: str, networks: Networks) -> bool:
     if not is_ip_address(address):
         return False
     parsed = ipaddress.ip_address(address)
+    if isinstance(parsed, ipaddress.IPv6Address):
+        parsed = parsed.ipv4_mapped or parsed
     return any(parsed in network for network in networks)
 
 

@@ -65,8 +65,20 @@ def listen_addresses(settings: ServerSettings) -> list[str]:
     """Return the addresses that the server listens on, loopback first."""
     if settings.host not in _ANY:
         return ["127.0.0.1" if settings.host == "localhost" else settings.host]
-    addresses = ["127.0.0.1", *host_addresses()]
-    return [address for address in addresses if not _is_link_local(address)]
+    has_ipv4 = settings.host == "0.0.0.0" or listens_on_both(settings.host)
+    has_ipv6 = settings.host == "::"
+    loopback = "127.0.0.1" if has_ipv4 else "::1"
+    addresses = [
+        address
+        for address in host_addresses()
+        if (has_ipv6 if ":" in address else has_ipv4) and not _is_link_local(address)
+    ]
+    return [loopback, *addresses]
+
+
+def listens_on_both(host: str) -> bool:
+    """Whether a server bound to this address takes connections over IPv4 and IPv6."""
+    return host == "::" and socket.has_dualstack_ipv6()
 
 
 def certificate_names(settings: ServerSettings) -> set[str]:

@@ -1,5 +1,6 @@
 """Logging to standard error as text or JSON, with context ids and without secrets."""
 
+import codecs
 import json
 import logging
 import re
@@ -70,7 +71,10 @@ class _Formatter(logging.Formatter):
         }
         if trace:
             entry["exception"] = self._mask(trace)
-        return json.dumps(entry, ensure_ascii=False, default=str)
+        # Python's escapes for what a stream's encoding lacks would not be JSON.
+        encoding = getattr(sys.stderr, "encoding", None) or "ascii"
+        is_utf8 = codecs.lookup(encoding).name == "utf-8"
+        return json.dumps(entry, ensure_ascii=not is_utf8, default=str)
 
     def _mask(self, text: str) -> str:
         for secret in self._secrets:

@@ -3,11 +3,15 @@
 import asyncio
 import contextlib
 import ctypes
+import errno
 import gc
 import logging
+import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -22,6 +26,7 @@ from web.security import (
     ServerTls,
     certificate_names,
     listen_addresses,
+    listens_on_both,
     obtain_certificate,
 )
 from web.service.reload import SettingsReloader
@@ -45,6 +50,10 @@ _TRIM_INTERVAL_S = 60.0
 logger = logging.getLogger(__name__)
 
 
+class ListenError(OSError):
+    """The address cannot be bound; the message says why, and what to do."""
+
+
 async def serve(
     settings: ServerSettings,
     read: Callable[[], ServerSettings],
@@ -58,7 +67,7 @@ async def serve(
         captions: The captioning service, as in `create_app`.
 
     Raises:
-        OSError: If the address cannot be bound.
+        ListenError: If the address cannot be bound.
         CertificateError: If there is no usable certificate.
     """
     stop = _stop_on_signals()
@@ -91,13 +100,15 @@ async def serve(
             ssl_handshake_timeout=_HANDSHAKE_TIMEOUT_S if tls else None,
         )
         freeze_loaded_objects()
-        _announce(settings, listener.getsockname()[1], certificate)
+        urls = _urls(settings, listener.getsockname()[1])
         reloader = SettingsReloader(app, settings, read, tls, stop)
         async with _running(
             reloader.run(), reloader.renew_certificate(), _watchdog(), trim_periodically()
         ):
-            notify("READY=1", "STATUS=Serving")
-            await stop.wait()
+            with _address_in_file(settings.address_file, urls[0]):
+                _announce(urls, certificate)
+                notify("READY=1", "STATUS=Serving")
+                await stop.wait()
         logger.info("stopping")
         notify("STOPPING=1")
         server.close()
@@ -107,8 +118,29 @@ async def serve(
 
 def _bind(settings: ServerSettings) -> socket.socket:
     host = "127.0.0.1" if settings.host == "localhost" else settings.host
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, settings.port), family=family, backlog=_BACKLOG)
+    try:
+        return socket.create_server(
+            (host, settings.port),
+            family=socket.AF_INET6 if ":" in host else socket.AF_INET,
+            backlog=_BACKLOG,
+            dualstack_ipv6=listens_on_both(host),
+        )
+    except OSError as error:
+        raise ListenError(_bind_failure(error, settings)) from error
+
+
+def _bind_failure(error: OSError, settings: ServerSettings) -> str:
+    host, port = settings.host, settings.port
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    if error.errno == errno.EADDRINUSE:
+        return f"{address} is in use; stop the other program, or choose another port with --port"
+    if error.errno == errno.EACCES:
+        return f"no permission to use {address}; choose a port above 1023 with --port"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"{host} is not an address of this machine; choose another one with --host"
+    if error.errno == errno.EAFNOSUPPORT:
+        return f"this machine has no IPv6; use --host 0.0.0.0 instead of {host}"
+    return f"cannot listen on {address}: {error.strerror or error}"
 
 
 def _stop_on_signals() -> asyncio.Event:
@@ -131,21 +163,49 @@ def _certificate(settings: ServerSettings) -> Certificate | None:
     return obtain_certificate(settings.https, certificate_names(settings))
 
 
-def _announce(settings: ServerSettings, port: int, certificate: Certificate | None) -> None:
+def _urls(settings: ServerSettings, port: int) -> list[str]:
+    scheme = "https" if settings.https.enabled else "http"
+    hosts = (f"[{host}]" if ":" in host else host for host in listen_addresses(settings))
+    return [f"{scheme}://{host}:{port}" for host in hosts]
+
+
+@contextlib.contextmanager
+def _address_in_file(file: Path | None, url: str) -> Iterator[None]:
+    """Keep the URL in a file, if one is configured, while the context lasts."""
+    if file is None:
+        yield
+        return
+    partial = file.with_name(f".{file.name}-{os.getpid()}")
+    try:
+        partial.write_text(f"{url}\n", encoding="utf-8")
+        partial.replace(file)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        logger.warning("cannot write address_file %s: %s", file, error.strerror or error)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            file.unlink()
+
+
+def _announce(urls: Sequence[str], certificate: Certificate | None) -> None:
     """Print the URLs on standard output, for people and for parent processes."""
-    scheme = "https" if certificate else "http"
-    for index, address in enumerate(listen_addresses(settings)):
-        host = f"[{address}]" if ":" in address else address
-        prefix = "Sightline is running at" if index == 0 else "                 and at"
-        print(f"{prefix} {scheme}://{host}:{port}", flush=True)
+    lines = [f"Sightline is running at {urls[0]}"]
+    lines += [f"                 and at {url}" for url in urls[1:]]
     if certificate:
-        print(
-            "Your browser may warn that it does not trust the certificate. Compare the SHA-256\n"
-            f"fingerprint: {certificate.fingerprint}\n"
+        lines += [
+            "Your browser may warn that it does not trust the certificate. Compare the SHA-256",
+            f"fingerprint: {certificate.fingerprint}",
             f"The certificate expires on {certificate.expires:%Y-%m-%d}.",
-            flush=True,
-        )
-    print("(Press Ctrl+C to stop)", flush=True)
+        ]
+    try:
+        print("\n".join([*lines, "(Press Ctrl+C to stop)"]), flush=True)
+    except OSError as error:
+        # Such as a pipe that its reader closed. Python must not fail again when it flushes at exit.
+        logger.warning("cannot print the address: %s", error.strerror or error)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextlib.asynccontextmanager

@@ -56,6 +56,9 @@ class ServerSettings(BaseSettings):
     """Address to bind to, for HTTP and for media."""
     port: int = Field(4200, ge=0, le=65535)
     """HTTP port; 0 selects a free port."""
+    address_file: UserPath | None = None
+    """A file into which the server writes its URL while it listens; the health check of a container
+    reads it."""
     captioner: UserPath = DEFAULT_CAPTIONER
     """Folder of the captioner, as written by `models.train`."""
     precision: Precision = "float32"

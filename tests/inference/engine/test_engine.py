@@ -4,15 +4,19 @@ import os
 import shutil
 import signal
 import sys
+from contextlib import suppress
+from dataclasses import asdict
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 
+from inference.engine.connection import pack
 from inference.engine.engine import Engine
 from inference.engine.process import EngineTiming, LoadFailed, Standby, WorkerProcess
-from inference.engine.service import EngineState, EngineUnavailable
+from inference.engine.service import EngineInfo, EngineState, EngineUnavailable
 from inference.explanations.target import Target
 from models.language import END
 from tests.inference.conftest import photographs
@@ -118,14 +122,74 @@ async def test_a_killed_worker_is_reported_and_replaced(killable_engine: Engine)
     with pytest.raises(EngineUnavailable):
         await captioning
     await asyncio.sleep(0.02)
-    with pytest.raises(EngineUnavailable, match="restarting"):
+    with pytest.raises(EngineUnavailable, match=r"SIGKILL.* Trying again|restarting"):
         await killable_engine.caption(IMAGE)
     await killable_engine.wait_ready()
-    assert states == [EngineState.PAUSED, EngineState.READY]
+    assert [state for state, _ in groupby(states)] == [EngineState.PAUSED, EngineState.READY]
     caption = await killable_engine.caption(IMAGE)
     unsubscribe()
     assert caption.text or caption.guess
     assert killable_engine.starts == starts + 1
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("kill -KILL $$", "ended by SIGKILL, most likely because .* ran out of memory; .* 1.1 GB"),
+        (
+            "kill -ILL $$",
+            "ended by SIGILL, because this CPU lacks instructions .* AVX; use",
+        ),
+        ("kill -ABRT $$", "ended by SIGABRT, which means that a library crashed"),
+        ("kill -40 $$", r"ended by SIGRT|ended by signal 40"),
+        ("exit 3", r"exited with status 3\."),
+    ],
+)
+async def test_a_worker_that_dies_while_loading_is_reported_and_not_retried_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, reason: str
+) -> None:
+    program = tmp_path / "python"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(program))
+    engine = Engine(DEFAULT_CAPTIONER, SOON, max_failures=3)
+    engine.start()
+
+    with pytest.raises(EngineUnavailable, match=f"stopped while it was loading: .*{reason}") as why:
+        await engine.wait_loaded()
+    assert "again" not in str(why.value)
+    with pytest.raises(EngineUnavailable, match=reason):
+        await engine.wait_ready()
+    assert engine.starts == 1
+    await engine.stop()
+
+
+async def test_a_worker_that_keeps_dying_is_given_up_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = EngineInfo("dies", "none", 64, 4, 1, "none", {}, False, False, False, ())
+    program = tmp_path / "python"
+    program.write_text(
+        f"#!{sys.executable}\n"
+        "import os, signal, sys\n"
+        f"os.write(1, {pack({'type': 'ready', **asdict(info)})!r})\n"
+        "sys.stdin.buffer.read(1)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    program.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(program))
+    engine = Engine(DEFAULT_CAPTIONER, EngineTiming(first_pause_s=0.01), max_failures=3)
+    engine.start()
+    await engine.wait_loaded()
+    with pytest.raises(EngineUnavailable, match=r"SIGKILL, most likely .* limit\.$"):
+        async with asyncio.timeout(60):
+            while True:
+                await engine.wait_ready()
+                with suppress(EngineUnavailable):
+                    await engine.caption(IMAGE)
+
+    assert engine.starts == 3
+    await engine.stop()
 
 
 async def until_standby(engine: Engine) -> None:

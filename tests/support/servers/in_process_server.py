@@ -36,7 +36,7 @@ class InProcessServer:
 
 @asynccontextmanager
 async def in_process_server(
-    folder: Path, text: str = "", *, tls: bool = False
+    folder: Path, text: str = "", *, tls: bool = False, host: str = "127.0.0.1"
 ) -> AsyncIterator[InProcessServer]:
     """Run a server on a free port until the context ends.
 
@@ -44,6 +44,7 @@ async def in_process_server(
         folder: Folder of the configuration file.
         text: The configuration, as TOML, without the port.
         tls: Whether the configuration enables HTTPS.
+        host: An address at which it listens, in brackets if it is an IPv6 one.
     """
     server = InProcessServer(folder / "sightline.toml", unused_port())
     server.configure(text)
@@ -54,7 +55,8 @@ async def in_process_server(
 
     server.task = asyncio.create_task(serve(read(), read, captions))
     try:
-        await _wait_until_listening(server, "https" if tls else "http")
+        scheme = "https" if tls else "http"
+        await _wait_until_listening(server, f"{scheme}://{host}:{server.port}/healthz")
         yield server
     finally:
         if not server.task.done():
@@ -62,14 +64,13 @@ async def in_process_server(
         await server.task
 
 
-async def _wait_until_listening(server: InProcessServer, scheme: str) -> None:
+async def _wait_until_listening(server: InProcessServer, url: str) -> None:
     assert server.task
     unverified = ssl.create_default_context()
     unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE
     async with ClientSession() as client:
         while not server.task.done():
             try:
-                url = f"{scheme}://127.0.0.1:{server.port}/healthz"
                 async with client.get(url, ssl=unverified):
                     return
             except ClientError:

@@ -197,7 +197,7 @@ def test_a_token_is_read_from_a_file(tmp_path: Path) -> None:
     [
         ({"admin_token": "short"}, "openssl rand"),
         ({"admin_token": "with a space in its middle"}, "without spaces"),
-        ({"admin_token_file": "/nowhere/token"}, "/nowhere/token"),
+        ({"admin_token_file": "/nowhere/token"}, "there is no such file; write the path"),
         ({"admin_token_file": 5}, "path"),
         ({"admin_token": ADMIN, "viewer_token": ADMIN}, "must differ"),
         ({"hosts": ["https://camera.example"]}, "without port"),

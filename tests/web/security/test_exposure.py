@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from web.security.exposure import check_exposure
+from web.security import exposure
+from web.security.exposure import check_exposure, listen_addresses
 from web.settings.server import ServerSettings, SettingsError
 
 TOKEN = "a" * 20
@@ -43,3 +44,23 @@ def test_an_exposed_server_without_a_token_is_refused_with_advice(
 
     assert "openssl rand" in str(refused.value)
     assert "--open" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("host", "both", "addresses"),
+    [
+        ("0.0.0.0", True, ["127.0.0.1", "192.0.2.1"]),
+        ("::", True, ["127.0.0.1", "192.0.2.1", "2001:db8::1"]),
+        ("::", False, ["::1", "2001:db8::1"]),
+        ("::1", True, ["::1"]),
+        ("localhost", True, ["127.0.0.1"]),
+    ],
+)
+def test_only_addresses_that_the_server_listens_on_are_announced(
+    host: str, both: bool, addresses: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = ["192.0.2.1", "2001:db8::1", "fe80::1%eth0"]
+    monkeypatch.setattr(exposure, "host_addresses", lambda: machine)
+    monkeypatch.setattr("socket.has_dualstack_ipv6", lambda: both)
+
+    assert listen_addresses(ServerSettings(host=host)) == addresses

@@ -1,7 +1,9 @@
 """Log formats, context ids, and masking of secrets."""
 
+import io
 import json
 import logging
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -52,6 +54,18 @@ def test_as_json_each_line_is_an_object(capsys: pytest.CaptureFixture[str]) -> N
         1.5,
     )
     assert "broken\nin two" in second["exception"]
+
+
+def test_json_stays_json_if_the_encoding_lacks_a_character(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    output = io.BytesIO()
+    latin = io.TextIOWrapper(output, encoding="latin-1", errors="backslashreplace")
+    monkeypatch.setattr(sys, "stderr", latin)
+    log_to_stderr(LogSettings(format="json"))
+    logger.warning("Zoë\N{SNOWMAN}\udcff")
+
+    assert json.loads(output.getvalue())["message"] == "Zoë\N{SNOWMAN}\udcff"
 
 
 def test_line_breaks_are_escaped(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import os
+import re
 import signal
 import socket
 import threading
@@ -19,6 +20,7 @@ from tests.support.peer import Peer
 from tests.support.servers.in_process_server import InProcessServer, in_process_server
 from web.service import reload
 from web.service.log import log_to_stderr
+from web.service.serving import ListenError
 from web.settings.sections import LogSettings
 
 ADMIN = "a" * 20
@@ -160,6 +162,30 @@ async def test_a_secret_file_that_never_ends_does_not_delay_the_stop(tmp_path: P
         async with asyncio.timeout(5):
             await server.task
         os.close(writer)
+
+
+async def test_a_server_on_every_address_answers_where_it_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "host = '::'\n[access]\nopen = true\n[limits]\nproxies = ['127.0.0.0/8']\n"
+    async with in_process_server(tmp_path, text) as server, ClientSession() as client:
+        first, *_ = re.findall(r"http://\S+", capsys.readouterr().out)
+        assert first == f"http://127.0.0.1:{server.port}"
+        for host in ("127.0.0.1", "[::1]"):
+            headers = {"X-Request-ID": "0123456789abcdef"}
+            url = f"http://{host}:{server.port}/api/me"
+            async with client.get(url, headers=headers) as response:
+                assert response.status == 200
+                # Only a trusted proxy's id is returned.
+                is_proxy = response.headers["X-Request-ID"] == headers["X-Request-ID"]
+                assert is_proxy == (host == "127.0.0.1")
+
+
+async def test_an_address_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    for host in ("192.0.2.1", "2001:db8::1"):
+        with pytest.raises(ListenError, match=f"{host} is not an address of this machine"):
+            async with in_process_server(tmp_path, f"host = '{host}'\n[access]\nopen = true\n"):
+                pass
 
 
 async def test_a_reload_adds_and_removes_feeds_and_keeps_the_others(
