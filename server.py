@@ -15,7 +15,9 @@ if __name__ == "__main__":
     # Before the imports, which take a while: as process 1 of a container, a process does not get a
     # signal that it does not handle. The container starts it with SIGTERM blocked.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
-    signal.signal(signal.SIGINT, lambda *_: sys.exit(_INTERRUPTED))
+    # SIGINT is ignored by programs that a shell script runs in the background.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, lambda *_: sys.exit(_INTERRUPTED))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
 import argparse
@@ -42,6 +44,7 @@ from stream.history import HistoryError
 from stream.sources import Source, SourceError, open_source, read_image
 from web.security import CertificateError, check_exposure, warn_if_world_readable
 from web.service import log_to_stderr, secrets_in
+from web.service.reload import describe_failure
 from web.service.serving import ListenError, serve
 from web.settings import ServerSettings, SettingsError, read_settings
 
@@ -64,8 +67,8 @@ def _run(options: argparse.Namespace) -> int:
     overrides = _overrides(options)
     try:
         settings = read_settings(options.config, overrides)
-    except SettingsError as error:
-        return _fail(str(error))
+    except Exception as error:
+        return _fail(describe_failure(error))
     try:
         if not (settings.captioner / "config.json").is_file():
             return _fail(f"{settings.captioner} contains no captioner; use a folder that does")
@@ -286,5 +289,6 @@ def _fail(message: str) -> int:
 
 if __name__ == "__main__":
     # asyncio handles SIGINT only if the handler is Python's own.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(main())

@@ -23,6 +23,7 @@ import skimage
 from aiohttp import ClientSession
 from aiortc import RTCSessionDescription
 
+import server
 from stream.ice.addresses import MediaAddresses
 from tests.support.html_tree import read
 from tests.support.peer import Peer
@@ -136,6 +137,20 @@ def test_a_wrong_setting_is_named() -> None:
 
     assert refused.returncode == 2
     assert "'port'" in refused.stderr
+
+
+def test_an_unforeseen_mistake_is_one_line_without_its_value(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("a secret")
+
+    monkeypatch.setattr(server, "read_settings", fail)
+    assert server.main(["--check"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(
+        r"sightline: unexpected ZeroDivisionError in test_server.py, line \d+", line
+    )
 
 
 def test_a_folder_without_a_captioner_is_named(tmp_path: Path) -> None:

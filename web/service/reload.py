@@ -94,7 +94,7 @@ class SettingsReloader:
                 new, loaded = await _run_bounded(self._read_checked)
                 await self._change(new, loaded)
             except Exception as error:
-                logger.error("settings not reloaded: %s", _describe_failure(error))
+                logger.error("settings not reloaded: %s", describe_failure(error))
 
     async def renew_certificate(self) -> None:
         """Load the certificate again every hour, and renew it before it expires."""
@@ -104,7 +104,7 @@ class SettingsReloader:
                 try:
                     self._tls.replace(*await _run_bounded(partial(_load_tls, self._settings)))
                 except Exception as error:
-                    logger.error("the certificate was not renewed: %s", _describe_failure(error))
+                    logger.error("the certificate was not renewed: %s", describe_failure(error))
 
     def _read_checked(self) -> tuple[ServerSettings, LoadedTls | None]:
         """Read the settings and load the certificate, without changing anything."""
@@ -164,7 +164,7 @@ async def _run_bounded(work: Callable[[], Result]) -> Result:
         return await run_in_daemon_thread(work, "settings")
 
 
-def _describe_failure(error: Exception) -> str:
+def describe_failure(error: Exception) -> str:
     """Return the reason of a failure to read settings, without any value of the settings."""
     if isinstance(error, SettingsError | CertificateError):
         return str(error)
