@@ -74,10 +74,10 @@ $(VENV)/installed-page-tools: $(VENV)/installed-test web/package.json web/packag
 	@$(NPM) ci --silent --no-audit --no-fund
 	@touch $@
 
-# Debian packages that the tests run against: Chromium (its driver needs libatomic), GStreamer's RTSP
-# server, mosquitto (MQTT), coturn (TURN) and nginx (reverse proxy).
-PACKAGES := chromium fonts-dejavu-core libatomic1 mosquitto coturn nginx-light iproute2 python3-gi \
-	gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
+# Debian packages that the tests run against: Chromium (its driver needs libatomic), Firefox,
+# GStreamer's RTSP server, mosquitto (MQTT), coturn (TURN) and nginx (reverse proxy).
+PACKAGES := chromium firefox-esr fonts-dejavu-core libatomic1 mosquitto coturn nginx-light iproute2 \
+	python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
 	gstreamer1.0-plugins-ugly
 
 # RUNLEVEL=1 keeps the installed packages from starting services.

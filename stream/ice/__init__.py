@@ -8,6 +8,7 @@ from stream.ice.trickle import (
     IceRestart,
     SdpFragment,
     parse_ice_credentials,
+    parse_named_candidates,
 )
 
 __all__ = [
@@ -23,4 +24,5 @@ __all__ = [
     "ice_servers_to_json",
     "ice_servers_to_links",
     "parse_ice_credentials",
+    "parse_named_candidates",
 ]

@@ -1,19 +1,18 @@
-"""Local addresses and UDP ports of media: the bound address, and optionally a range of ports.
+"""Local addresses of media, and the candidates of a client that media may be sent to.
 
-aioice 0.13 has no setting for either, so both are patched: `get_host_addresses` for the host
-candidates (by itself it leaves out the loopback address, the only one that a server bound to it
-should offer), and its `asyncio` module for the ports (it binds each socket to port 0).
+A server on the loopback address also offers the machine's other addresses, but only to this
+machine: Firefox never uses the loopback address for media. aioice 0.13 has no setting for its host
+candidates, and leaves out the loopback address, so its `get_host_addresses` is patched.
 """
 
-import asyncio
+import ipaddress
 import logging
 import re
-from collections.abc import Callable
 from itertools import islice
-from typing import Any
 
 import aioice.ice
 
+from stream.ice.sockets import MediaSockets
 from stream.ice.trickle import (
     CANDIDATE_PREFIX,
     MAX_CANDIDATES,
@@ -29,6 +28,7 @@ _UNSPECIFIED = ("0.0.0.0", "::")
 # aioice fails at once if it has no candidate to check.
 _PLACEHOLDER = CANDIDATE_PREFIX + "0 1 UDP 1 {address} 9 typ host"
 _SECTION = re.compile(r"^(?=m=)", re.M)
+_END_OF_CANDIDATES = "a=end-of-candidates"
 
 logger = logging.getLogger(__name__)
 
@@ -53,32 +53,35 @@ class MediaAddresses:
         self._is_unspecified = address in _UNSPECIFIED
         self._address = address
         self._is_loopback = is_loopback(address)
+        self._ports = ports
         aioice.ice.get_host_addresses = self._host_addresses
-        self._ports = PortRange(ports) if ports else None
+        self._sockets = MediaSockets(ports, only_this_machine=self._is_loopback)
 
     def release(self) -> None:
         """Lift the restriction."""
         aioice.ice.get_host_addresses = _get_host_addresses
-        if self._ports:
-            self._ports.release()
+        self._sockets.release()
 
     def filter_candidates(self, sdp: str) -> str:
         """Remove the candidates of an offer that cannot be used or must not be sent to.
 
         Each media section keeps at least one candidate, a placeholder if necessary: a client may
-        send its candidates later, or only wait for the answer.
+        send its candidates later, or only wait for the answer. Multicast DNS names are removed too,
+        because resolving them takes time; add them after the answer. So is the end of candidates,
+        after which aioice would refuse those, and fail as soon as all known ones have failed.
         """
         # Line endings as aiortc's parser expects them.
         head, *sections = _SECTION.split("".join(f"{line}\r\n" for line in sdp.splitlines()))
-        return head + "".join(map(self._filter_section, sections))
+        own = self._own_addresses()
+        return head + "".join(self._filter_section(section, own) for section in sections)
 
     def allows(self, address: str) -> bool:
         """Return whether media may be sent to an address.
 
-        A server on the loopback address sends to loopback addresses only, and not to multicast DNS
-        names either.
+        A server on the loopback address sends to this machine only, and resolves no multicast DNS
+        names: the machine's own browser is recognized by the address that its checks come from.
         """
-        return not self._is_loopback or (is_ip_address(address) and is_loopback(address))
+        return _is_allowed(address, self._own_addresses())
 
     def check_answer(self, sdp: str, *, relayed: bool = False) -> None:
         """Check the candidates of an answer of this server.
@@ -91,98 +94,54 @@ class MediaAddresses:
             NoPortFree: If there is no candidate, because all ports are in use.
         """
         if CANDIDATE_PREFIX not in sdp:
-            ports = f"all UDP ports of {self._ports}" if self._ports else "all UDP ports"
-            raise NoPortFree(f"{ports} are in use")
+            ports = self._ports
+            named = f"all UDP ports of {ports.start}-{ports.stop - 1}" if ports else "all UDP ports"
+            raise NoPortFree(f"{named} are in use")
         if relayed and "typ relay" not in sdp:
             logger.warning(
                 "the TURN server provided no relay address; check that it can be reached and that "
                 "its credentials are right"
             )
 
-    def _filter_section(self, section: str) -> str:
+    def _filter_section(self, section: str, own: frozenset[str] | None) -> str:
         lines = section.splitlines()
         candidates = [line for line in lines if line.startswith(CANDIDATE_PREFIX)]
-        kept = list(islice(filter(self._is_allowed_candidate, candidates), MAX_CANDIDATES))
+        usable = (line for line in candidates if _is_allowed_candidate(line, own))
+        kept = list(islice(usable, MAX_CANDIDATES))
         address = "127.0.0.1" if self._is_unspecified else self._address
-        others = [line for line in lines if not line.startswith(CANDIDATE_PREFIX)]
+        removed = (CANDIDATE_PREFIX, _END_OF_CANDIDATES)
+        others = [line for line in lines if not line.startswith(removed)]
         return "".join(
             f"{line}\r\n" for line in [*others, *(kept or [_PLACEHOLDER.format(address=address)])]
         )
 
-    def _is_allowed_candidate(self, line: str) -> bool:
-        try:
-            candidate = parse_candidate(line)
-        except FragmentError:
-            return False
-        return is_usable(candidate) and self.allows(candidate.ip)
+    def _own_addresses(self) -> frozenset[str] | None:
+        """Return the addresses that media is restricted to; None if it is not restricted."""
+        return frozenset(host_addresses()) if self._is_loopback else None
 
     def _host_addresses(self, use_ipv4: bool, use_ipv6: bool) -> list[str]:
-        if not self._is_unspecified:
-            return [self._address]
-        return ["127.0.0.1", *_get_host_addresses(use_ipv4, use_ipv6)]
+        others = _get_host_addresses(use_ipv4, use_ipv6)
+        if self._is_unspecified:
+            return ["127.0.0.1", *others]
+        return [self._address, *(others if self._is_loopback else ())]
+
+
+def _is_allowed_candidate(line: str, own: frozenset[str] | None) -> bool:
+    try:
+        candidate = parse_candidate(line)
+    except FragmentError:
+        return False
+    return is_usable(candidate) and is_ip_address(candidate.ip) and _is_allowed(candidate.ip, own)
+
+
+def _is_allowed(address: str, own: frozenset[str] | None) -> bool:
+    if own is None:
+        return True
+    if not is_ip_address(address):
+        return False
+    return is_loopback(address) or str(ipaddress.ip_address(address)) in own
 
 
 def host_addresses() -> list[str]:
     """Return the IP addresses of this machine, without loopback addresses."""
     return _get_host_addresses(use_ipv4=True, use_ipv6=True)
-
-
-class PortRange:
-    """Makes aioice bind to ports of a range, for the whole process, until `release`."""
-
-    def __init__(self, ports: range) -> None:
-        """Patch aioice."""
-        self._ports, self._next = ports, 0
-        vars(aioice.ice)["asyncio"] = _PatchedAsyncio(self)
-
-    def __str__(self) -> str:
-        return f"{self._ports.start}-{self._ports.stop - 1}"
-
-    def release(self) -> None:
-        """Undo the patch."""
-        vars(aioice.ice)["asyncio"] = asyncio
-
-    async def bind(
-        self, loop: asyncio.AbstractEventLoop, protocol: Callable[[], Any], address: str
-    ) -> tuple[asyncio.DatagramTransport, Any]:
-        """Open a socket at the next free port of the range, round-robin.
-
-        Raises:
-            OSError: If no port is free.
-        """
-        for _ in self._ports:
-            port = self._ports[self._next]
-            self._next = (self._next + 1) % len(self._ports)
-            try:
-                return await loop.create_datagram_endpoint(protocol, local_addr=(address, port))
-            except OSError:
-                continue
-        raise OSError(f"all ports of {self} at {address} are in use")
-
-
-class _PatchedAsyncio:
-    """The asyncio module, except for the running loop."""
-
-    def __init__(self, ports: PortRange) -> None:
-        self._ports = ports
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(asyncio, name)
-
-    def get_running_loop(self) -> "_PatchedLoop":
-        return _PatchedLoop(asyncio.get_running_loop(), self._ports)
-
-
-class _PatchedLoop:
-    """An event loop, except that it binds datagram sockets within the port range."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, ports: PortRange) -> None:
-        self._loop, self._ports = loop, ports
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._loop, name)
-
-    async def create_datagram_endpoint(
-        self, protocol: Callable[[], Any], local_addr: tuple[str, int]
-    ) -> tuple[asyncio.DatagramTransport, Any]:
-        return await self._ports.bind(self._loop, protocol, local_addr[0])

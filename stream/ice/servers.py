@@ -82,7 +82,7 @@ class IceSettings(BaseModel):
     """Lifetime of temporary credentials, in seconds: at least as long as a session may last."""
     ports: Annotated[str, BeforeValidator(_check_ports)] = ""
     """UDP ports for media, such as "50000-50100", for a firewall to open; any free ports when
-    empty. A session uses one for each address of the machine."""
+    empty. A session uses one at each address of the machine."""
 
     @model_validator(mode="after")
     def _check_credentials(self) -> Self:

@@ -78,6 +78,16 @@ def parse_candidate(line: str) -> RTCIceCandidate:
         raise FragmentError(f"{line[:100]!r} is not a valid candidate (RFC 8839, 5.1)") from problem
 
 
+def parse_named_candidates(offer: str) -> list[RTCIceCandidate]:
+    """Return the usable candidates of a valid offer that are multicast DNS names."""
+    return [
+        replace(candidate, sdpMid=media.rtp.muxId)
+        for media in sdp.SessionDescription.parse(offer).media
+        for candidate in media.ice_candidates
+        if is_usable(candidate) and not is_ip_address(candidate.ip)
+    ][:MAX_CANDIDATES]
+
+
 def is_usable(candidate: RTCIceCandidate) -> bool:
     """Return whether a candidate can be used; TCP and separate RTCP are not supported."""
     return (

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from aiortc import (
     MediaStreamTrack,
     RTCConfiguration,
     RTCDataChannel,
+    RTCIceCandidate,
     RTCPeerConnection,
     RTCRtpSender,
     RTCSessionDescription,
@@ -29,10 +30,11 @@ from stream.ice import (
     SdpFragment,
     ice_servers,
     parse_ice_credentials,
+    parse_named_candidates,
 )
 from stream.publishing import Publications
 from stream.quota import SERVER, Owner
-from stream.settings import StreamSettings
+from stream.settings import StreamSettings, is_ip_address
 from stream.sources import Ingest, IngestEnded, ingest_source, ingest_track, open_source
 from stream.video import AnnotatedTrack, ViewerTrack, send_shared_video
 from stream.webrtc.offer import InputKind, Offer, OfferError
@@ -178,6 +180,7 @@ class Session:
             raise OfferError("bad-sdp", f"the offer cannot be answered: {problem!r}") from problem
         answer, turn = self._peer.localDescription, self._context.ice.turn
         self._context.addresses.check_answer(answer.sdp, relayed=bool(turn))
+        self._resolve(parse_named_candidates(offer.sdp))
         return answer
 
     async def run(self) -> None:
@@ -196,6 +199,8 @@ class Session:
     async def add_candidates(self, fragment: SdpFragment) -> None:
         """Add candidates that arrive after the offer; those that are not allowed are ignored.
 
+        Multicast DNS names are resolved in the background.
+
         Raises:
             FragmentError: If the session has too many candidates.
             IceRestart: If they do not belong to the current ICE session.
@@ -205,8 +210,10 @@ class Session:
         self._candidates += len(fragment.candidates)
         if self._candidates > MAX_CANDIDATES:
             raise FragmentError(f"the session has more than {MAX_CANDIDATES} candidates")
-        allowed = [c for c in fragment.candidates if self._context.addresses.allows(c.ip)]
+        addresses = [c for c in fragment.candidates if is_ip_address(c.ip)]
+        allowed = [c for c in addresses if self._context.addresses.allows(c.ip)]
         await asyncio.gather(*map(self._peer.addIceCandidate, allowed))
+        self._resolve(fragment.candidates)
 
     async def close(self) -> None:
         """Free all resources; safe to call more than once."""
@@ -268,6 +275,22 @@ class Session:
         for transceiver in self._peer.getTransceivers():
             if transceiver.sender is sender:
                 transceiver.direction = "sendonly"
+
+    def _resolve(self, candidates: Iterable[RTCIceCandidate]) -> None:
+        """Add the candidates that are multicast DNS names, in the background.
+
+        The connection seldom needs them, because the client's own checks reveal its address; but
+        they let a firewall of this machine expect those. Resolving an unknown name takes a second.
+        """
+        for candidate in candidates:
+            if not is_ip_address(candidate.ip) and self._context.addresses.allows(candidate.ip):
+                self._spawn(self._add_name(candidate))
+
+    async def _add_name(self, candidate: RTCIceCandidate) -> None:
+        try:
+            await self._peer.addIceCandidate(candidate)
+        except OSError as problem:
+            logger.info("multicast DNS is not available: %s", problem)
 
     def _spawn(self, work: Coroutine[Any, Any, object]) -> asyncio.Task[object]:
         task = asyncio.create_task(work, name=f"session {self.name}")

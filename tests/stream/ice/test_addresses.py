@@ -22,14 +22,23 @@ def aioice_addresses() -> list[str]:
 @pytest.mark.parametrize(
     ("host", "address"), [("127.0.0.1", "127.0.0.1"), ("localhost", "127.0.0.1"), ("::1", "::1")]
 )
-def test_media_is_restricted_to_the_bound_address(host: str, address: str) -> None:
+def test_a_server_on_the_loopback_offers_it_first(host: str, address: str) -> None:
     before = aioice_addresses()
     addresses = MediaAddresses(host)
+    offered = aioice_addresses()
+    addresses.release()
+
+    # The others are closed to other machines: see test_sockets.py.
+    assert offered == [address, *before]
+    assert aioice_addresses() == before
+
+
+def test_media_is_restricted_to_the_bound_address() -> None:
+    addresses = MediaAddresses("192.168.1.7")
     restricted = aioice_addresses()
     addresses.release()
 
-    assert restricted == [address]
-    assert aioice_addresses() == before
+    assert restricted == ["192.168.1.7"]
 
 
 def test_a_server_on_all_addresses_offers_the_loopback_too() -> None:
@@ -64,6 +73,19 @@ def test_on_other_addresses_candidates_are_kept() -> None:
 
     assert addresses.filter_candidates(sdp) == sdp
     addresses.release()
+
+
+def test_names_and_the_end_of_candidates_are_removed() -> None:
+    """Else an offer waits for names, and the connection fails if none can be resolved."""
+    addresses = MediaAddresses("0.0.0.0")
+    named = VIDEO + CANDIDATE.format("f00d.local") + "a=end-of-candidates\r\na=mid:0\r\n"
+    filtered = addresses.filter_candidates(named)
+    addresses.release()
+
+    parsed = sdp.SessionDescription.parse(f"v=0\r\n{filtered}").media[0]
+    assert [candidate.ip for candidate in parsed.ice_candidates] == ["127.0.0.1"]
+    assert not parsed.ice_candidates_complete
+    assert parsed.rtp.muxId == "0"
 
 
 @pytest.mark.parametrize(
@@ -126,7 +148,7 @@ def free_ports(count: int) -> range:
         try:
             for port in ports:
                 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-                    probe.bind(("127.0.0.1", port))
+                    probe.bind(("0.0.0.0", port))
         except OSError:
             continue
         return ports
@@ -134,15 +156,19 @@ def free_ports(count: int) -> range:
 
 
 async def gather() -> tuple[RTCPeerConnection, list[int]]:
-    """Create a peer; return it and the ports of its candidates."""
+    """Create a peer; return it and the ports of its loopback candidates."""
     peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     peer.createDataChannel("captions")
     await peer.setLocalDescription(await peer.createOffer())
-    found = re.findall(r"a=candidate:\S+ 1 udp \d+ \S+ (\d+) typ host", peer.localDescription.sdp)
+    found = re.findall(r"a=candidate:.* 127\.0\.0\.1 (\d+) typ host", peer.localDescription.sdp)
     return peer, [int(port) for port in found]
 
 
-async def test_media_uses_ports_of_the_range_until_none_is_free() -> None:
+async def test_media_uses_ports_of_the_range_until_none_is_free(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The machine's other addresses have the same ports of their own.
+    monkeypatch.setattr("stream.ice.addresses._get_host_addresses", lambda *_: [])
     ports = free_ports(4)
     addresses = MediaAddresses("127.0.0.1", ports)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import re
 import signal
 import threading
 from pathlib import Path
@@ -10,13 +11,16 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from aiortc import RTCSessionDescription
 
 from inference.captioning.caption import Caption
 from inference.engine.engine import Engine
+from stream.context import StreamContext
+from stream.publishing.publications import Publications
+from stream.settings import StreamSettings
 from stream.video.frame import yuv_planes
 from stream.webrtc.offer import Offer, OfferError
 from stream.webrtc.sessions import ServerFull, Sessions
+from tests.network.private_network import PrivateNetwork, run_in_private_network
 from tests.support.captions import ScriptedCaptions, confident_caption, tags_fallback
 from tests.support.live_sessions import SERVER_MESSAGE, connect, live_sessions, wait_until_empty
 from tests.support.peer import Peer
@@ -279,12 +283,26 @@ async def test_twenty_sessions_leak_nothing(engine: Engine, footage: Path) -> No
     assert growth < 60e6, f"{growth / 1e6:.0f} MB more after twenty sessions"
 
 
-async def test_an_answer_contains_only_loopback_candidates(engine: Engine) -> None:
-    async with live_sessions(engine) as sessions, Peer(None) as peer:
-        body = {"sdp": (await peer.offer()).sdp, "type": "offer", "source": "demo"}
-        _, answer = await sessions.accept(Offer.from_json(body, 65_536))
-        assert isinstance(answer, RTCSessionDescription)
-        candidates = [line for line in answer.sdp.splitlines() if "a=candidate" in line]
+def test_a_candidate_with_an_unknown_name_delays_no_connection(footage: Path) -> None:
+    """The client's own checks reveal its address (RFC 8445, section 7.3.1.3)."""
 
-        assert candidates
-        assert all(" 127.0.0.1 " in line for line in candidates)
+    async def work(network: PrivateNetwork) -> None:
+        captions = ScriptedCaptions(confident_caption("A man"))
+        context = StreamContext.create(StreamSettings(), captions, "0.0.0.0")
+        async with Sessions(context, Publications()) as sessions, Peer(footage) as peer:
+            sdp = re.sub(
+                r"(a=candidate:\S+ 1 udp \d+) \S+", r"\1 f00d.local", (await peer.offer()).sdp
+            )
+            _, answer = await sessions.accept(
+                Offer.from_json({"sdp": sdp, "type": "offer"}, 65_536)
+            )
+            asked_before_the_answer = list(network.sent())
+            await peer.accept(answer)
+            await peer.until(lambda: peer.frames and peer.received("caption"))
+
+            assert not asked_before_the_answer
+            # The name is looked up nevertheless: the answer may open a firewall.
+            assert any(b"\x04f00d\x05local" in query for _, query in network.sent())
+        await context.close()
+
+    run_in_private_network(work)

@@ -39,6 +39,8 @@ export class PeerConnection {
   #heartbeats = 0;
   #hasHello = false;
   #wasAsleep = false;
+  /** Aborted with the reason when the connection is lost. */
+  #loss = new AbortController();
   /** When each ping was sent. @type {Map<number, number>} */
   #pings = new Map();
   #roundTripMs = 0;
@@ -65,9 +67,7 @@ export class PeerConnection {
     this.#channel.onmessage = (event) => this.#receive(event.data);
     this.#channel.onclose = () => this.#lose('server-lost');
     peer.onconnectionstatechange = () => {
-      if (peer.connectionState === 'failed') {
-        this.#lose(this.#hasHello ? 'server-lost' : 'no-path');
-      }
+      if (peer.connectionState === 'failed') this.#lose(this.#failure());
     };
     peer.ontrack = ({ track, streams }) => listener.onVideo(streams[0] ?? new MediaStream([track]));
     addVideo(peer, video);
@@ -79,7 +79,8 @@ export class PeerConnection {
    * @throws {Problem}
    */
   async open(request, signal) {
-    await negotiate(this.#peer, request, signal);
+    // Without any address of its own, the connection may fail before the server answers.
+    await negotiate(this.#peer, request, AbortSignal.any([signal, this.#loss.signal]));
     this.#lastMessage = this.#lastHeartbeat = Date.now();
     this.#heartbeatTimer = setInterval(() => this.#heartbeat(), HEARTBEAT_MS);
   }
@@ -138,7 +139,7 @@ export class PeerConnection {
     this.#lastMessage = Math.min(this.#lastMessage, now);
     const timeout = this.#hasHello ? SILENCE_TIMEOUT_MS : FIRST_MESSAGE_TIMEOUT_MS;
     if (now - this.#lastMessage > timeout) {
-      this.#lose(this.#wasAsleep ? 'device-slept' : this.#hasHello ? 'server-lost' : 'no-path');
+      this.#lose(this.#wasAsleep ? 'device-slept' : this.#failure());
     } else if (this.#wasAsleep || this.#heartbeats % HEARTBEATS_PER_PING === 0) {
       this.#pings.set(this.#heartbeats, performance.now());
       this.send({ type: 'ping', id: this.#heartbeats });
@@ -146,10 +147,18 @@ export class PeerConnection {
     this.#heartbeats += 1;
   }
 
+  /** Returns why nothing arrives. @returns {ProblemCode} */
+  #failure() {
+    if (this.#hasHello) return 'server-lost';
+    return /^a=candidate:/m.test(this.#peer.localDescription?.sdp ?? '') ? 'no-path' : 'no-address';
+  }
+
   /** @param {ProblemCode} code */
   #lose(code) {
+    const problem = new Problem(code);
     this.close();
-    this.#resolveLost(new Problem(code));
+    this.#loss.abort(problem);
+    this.#resolveLost(problem);
   }
 }
 

@@ -112,6 +112,14 @@ const EXPLANATIONS = /** @satisfies {Record<string, Explanation>} */ ({
     actions: [],
     retries: true,
   },
+  'no-address': {
+    title: 'Your browser found no network',
+    advice:
+      'Browsers send video over a network only, even to a server on the same computer. Connect ' +
+      'this device to one. An extension that blocks WebRTC has the same effect.',
+    actions: [],
+    retries: true,
+  },
   'server-full': {
     title: 'The server is full',
     advice: 'All sessions are in use. Yours starts automatically when one is free.',

@@ -47,15 +47,18 @@ export async function negotiate(peer, request, signal) {
   try {
     await peer.setLocalDescription();
   } catch (error) {
+    signal.throwIfAborted();
     throw new Problem('browser-failed', { cause: error });
   }
   await candidatesGathered(peer, signal);
+  signal.throwIfAborted();
   const { sdp, type } = /** @type {RTCSessionDescription} */ (peer.localDescription);
   const answer = await postOffer({ sdp, type, ...request }, signal);
   signal.throwIfAborted();
   try {
     await peer.setRemoteDescription(answer);
   } catch (error) {
+    signal.throwIfAborted();
     throw new Problem('browser-failed', { detail: String(error), cause: error });
   }
 }

@@ -1,0 +1,73 @@
+"""The page in Firefox, against a server with default settings."""
+
+from pathlib import Path
+
+from tests.browser.firefox import FirefoxPage, open_firefox
+from tests.network.private_network import PrivateNetwork, run_in_private_network
+from tests.support.servers.server_process import SCRIPTED, ServerProcess
+
+VIDEO = "document.querySelector('#returned-video')"
+SENTENCE = "document.querySelector('#sentence').textContent"
+STATE = "document.documentElement.dataset.state"
+MDNS_PORT = 5353
+TITLE = "document.querySelector('#overlay-title').textContent"
+SOURCE = "document.documentElement.dataset.source"
+
+# The largest difference of a colour channel in the returned video, above the caption.
+CONTRAST = """(() => {
+  const canvas = document.createElement('canvas');
+  const context = canvas.getContext('2d');
+  context.drawImage(document.querySelector('#returned-video'), 0, 0, 16, 12);
+  const { data } = context.getImageData(0, 2, 16, 6);
+  const channels = [0, 1, 2].map((channel) => data.filter((_, at) => at % 4 === channel));
+  return Math.max(...channels.map((all) => Math.max(...all) - Math.min(...all)));
+})()"""
+
+
+async def live(page: FirefoxPage, source: str) -> None:
+    """Wait until a source is captioned and its video plays."""
+    await page.until(f"{SOURCE} === '{source}' && {STATE} === 'live'")
+    await page.until(f"/A dog runs/.test({SENTENCE})")
+    played = await page.evaluate(f"{VIDEO}.currentTime")
+    await page.until(f"{VIDEO}.currentTime > {played} + 0.5")
+
+
+def test_camera_demo_and_file_work_on_a_server_with_default_settings(
+    tmp_path: Path, footage: Path
+) -> None:
+    async def work(network: PrivateNetwork) -> None:
+        async with (
+            ServerProcess.start(program=SCRIPTED) as server,
+            open_firefox(tmp_path) as page,
+        ):
+            await page.goto(server.url)
+            await page.click("#start-demo")
+            await live(page, "demo")
+            await page.until(f"{CONTRAST} > 30")
+            await page.click("#start-camera")
+            await live(page, "camera")
+            # Firefox's camera shows a single colour, while the demo and the footage show scenes.
+            await page.until(f"{CONTRAST} < 30")
+            await page.set_file("#file", footage)
+            await live(page, "file")
+            await page.until(f"{CONTRAST} > 30")
+            assert await page.evaluate(f"{VIDEO}.videoWidth / {VIDEO}.videoHeight") == 640 / 272
+
+            await page.click("#freeze")
+            await page.until("document.querySelectorAll('.tile').length > 5")
+            await page.click(".tile:nth-of-type(2)")
+            await page.until("document.querySelector('.map-location')?.textContent")
+            assert page.problems == []
+            await page.click("#leave-frozen")
+
+            # Firefox uses no loopback address, so it needs a network.
+            network.disconnect()
+            await page.click("#stop")
+            await page.click("#start-demo")
+            await page.until(f"{TITLE} === 'Your browser found no network'")
+            network.connect()
+            await live(page, "demo")
+            # Nothing has left the machine but the questions for Firefox's own temporary names.
+            assert {port for (_, port), _ in network.sent()} <= {MDNS_PORT}
+
+    run_in_private_network(work)
