@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Literal
 
-from aiortc import MediaStreamTrack, RTCPeerConnection, RTCRtpSender
+from aiortc import MediaStreamTrack, RTCPeerConnection, RTCRtpSender, RTCRtpTransceiver
 from aiortc.mediastreams import MediaStreamError
 
 from stream.video.vp8 import VideoPacket
@@ -94,7 +94,7 @@ def send_shared_video(
     peer: RTCPeerConnection,
     track: ViewerTrack,
     direction: Literal["sendonly", "sendrecv"] = "sendonly",
-) -> None:
+) -> RTCRtpTransceiver:
     """Send a shared video to a peer; call this before `setRemoteDescription`.
 
     Only VP8 is negotiated, because the video is encoded as VP8. The peer's requests for a key frame
@@ -112,3 +112,4 @@ def send_shared_video(
     )
     # aiortc passes a key frame request to its own encoder, which a track of packets does not use.
     transceiver.sender._send_keyframe = track.request_key_frame  # type: ignore[method-assign]
+    return transceiver

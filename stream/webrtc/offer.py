@@ -1,5 +1,6 @@
 """SDP offers: validated, or refused with a reason."""
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -10,6 +11,13 @@ from stream.settings import validate_stream_name
 
 _MAX_SECTIONS = 4
 _SECTION_KINDS = ("audio", "video", "application")
+
+_SECTION = re.compile(r"^(?=m=)", re.M)
+_BUNDLE = re.compile(r"^a=group:BUNDLE (.+)$", re.M)
+_MID = re.compile(r"^a=mid:(\S+)\s*$", re.M)
+_BUNDLE_ONLY = re.compile(r"^a=bundle-only\s*$", re.M)
+_TRANSPORT_ATTRIBUTES = ("ice-ufrag", "ice-pwd", "ice-options", "fingerprint", "setup", "rtcp-mux")
+"""Attributes that a bundle-only section shares with the section that its bundle is named after."""
 
 
 class InputKind(StrEnum):
@@ -33,11 +41,23 @@ class OfferError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class VideoSection:
+    """A media section of an offer."""
+
+    index: int
+    """Index among all media sections."""
+    mid: str
+    """Its `a=mid` (RFC 5888)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Offer:
     """A validated offer."""
 
     description: RTCSessionDescription
     input: InputKind
+    video: VideoSection
+    """The media section of the video."""
     receives: bool = True
     """Whether to send the annotated video to the peer."""
     feed: str = ""
@@ -97,15 +117,18 @@ class Offer:
         """
         if len(text.encode(errors="replace")) > sdp_bytes:
             raise OfferError("too-large", f"the SDP is larger than {sdp_bytes} bytes")
+        text = _complete_bundle(text)
         parsed = _parse(text)
-        direction = _video_direction(parsed, source)
+        section, video = _find_video(parsed)
+        direction = video.direction or "sendrecv"
+        _check_direction(direction, source)
         _check_bundle(parsed)
         _check_fingerprints(parsed)
         receives = returns_video and direction in ("sendrecv", "recvonly")
         if receives and (source is InputKind.FEED or publish):
-            _check_supports_vp8(parsed)
+            _check_supports_vp8(video)
         description = RTCSessionDescription(sdp=text, type="offer")
-        return cls(description, source, receives, feed, publish)
+        return cls(description, source, section, receives, feed, publish)
 
 
 def _read_name(body: dict[str, Any], key: str, *, is_allowed: bool) -> str:
@@ -130,13 +153,55 @@ def _parse(text: str) -> sdp.SessionDescription:
         raise OfferError("bad-sdp", f"the SDP cannot be parsed: {problem!r}") from problem
 
 
-def _video_direction(description: sdp.SessionDescription, source: InputKind) -> str:
+def _complete_bundle(text: str) -> str:
+    """Complete bundle-only sections, which aiortc expects to be like others.
+
+    Their port is zero, although they are not rejected (RFC 9143, section 6), and they may leave
+    the transport to the section that the bundle is named after.
+    """
+    head, *sections = _SECTION.split(text)
+    group = _BUNDLE.search(head)
+    mids = group[1].split() if group else []
+    by_mid = {found[1]: section for section in sections if (found := _MID.search(section))}
+    if not mids or mids[0] not in by_mid:
+        return text
+    transport = by_mid[mids[0]].splitlines()
+    return head + "".join(
+        _complete_section(section, transport)
+        if _BUNDLE_ONLY.search(section) and (found := _MID.search(section)) and found[1] in mids
+        else section
+        for section in sections
+    )
+
+
+def _complete_section(section: str, transport: list[str]) -> str:
+    media, *lines = section.splitlines()
+    missing = [
+        line
+        for name in _TRANSPORT_ATTRIBUTES
+        if not any(line.startswith(f"a={name}") for line in lines)
+        for line in transport
+        if line.startswith(f"a={name}")
+    ]
+    media = re.sub(r"^(m=\w+) 0 ", r"\1 9 ", media)
+    return "".join(f"{line}\r\n" for line in [media, *lines, *missing])
+
+
+def _find_video(description: sdp.SessionDescription) -> tuple[VideoSection, sdp.MediaDescription]:
+    """Return the section of the video; others may be there, but must be inactive."""
     if len(description.media) > _MAX_SECTIONS:
         raise OfferError("bad-sdp", f"the SDP has more than {_MAX_SECTIONS} media sections")
-    video = [media for media in description.media if media.kind == "video" and media.port]
-    if len(video) != 1:
+    active = [
+        (VideoSection(index, media.rtp.muxId), media)
+        for index, media in enumerate(description.media)
+        if media.kind == "video" and media.port and media.direction != "inactive"
+    ]
+    if len(active) != 1:
         raise OfferError("no-video", "the offer must have exactly one video track")
-    direction = video[0].direction or "sendrecv"
+    return active[0]
+
+
+def _check_direction(direction: str, source: InputKind) -> None:
     if source is InputKind.PEER and direction not in ("sendrecv", "sendonly"):
         raise OfferError(
             "no-video", "the offer has no video track that sends; add one, or use the demo source"
@@ -145,7 +210,6 @@ def _video_direction(description: sdp.SessionDescription, source: InputKind) -> 
         raise OfferError(
             "no-video", f"the offer has no video track that receives, as source {source} needs"
         )
-    return direction
 
 
 def _check_bundle(description: sdp.SessionDescription) -> None:
@@ -165,9 +229,8 @@ def _check_fingerprints(description: sdp.SessionDescription) -> None:
         raise OfferError("bad-sdp", "a media section of the SDP has no fingerprint")
 
 
-def _check_supports_vp8(description: sdp.SessionDescription) -> None:
-    video = (media.rtp.codecs for media in description.media if media.kind == "video")
-    if not any(codec.mimeType.lower() == "video/vp8" for codecs in video for codec in codecs):
+def _check_supports_vp8(video: sdp.MediaDescription) -> None:
+    if not any(codec.mimeType.lower() == "video/vp8" for codec in video.rtp.codecs):
         raise OfferError(
             "no-vp8", "the offer has no VP8 (RFC 7741), the only codec of shared video"
         )

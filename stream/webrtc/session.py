@@ -11,11 +11,11 @@ from typing import Any
 
 from aiortc import (
     MediaStreamTrack,
+    RTCBundlePolicy,
     RTCConfiguration,
     RTCDataChannel,
     RTCIceCandidate,
     RTCPeerConnection,
-    RTCRtpSender,
     RTCSessionDescription,
 )
 from aiortc.exceptions import OperationError
@@ -145,7 +145,10 @@ class Session:
         self._end: asyncio.Future[SessionEnd] = asyncio.get_running_loop().create_future()
         self._tasks: set[asyncio.Task[object]] = set()
         self._candidates = 0
-        self._peer = RTCPeerConnection(RTCConfiguration(iceServers=ice_servers(context.ice)))
+        # Otherwise aiortc lets a second section of a kind keep a transport that bundling closes.
+        policy = RTCBundlePolicy.MAX_COMPAT
+        servers = ice_servers(context.ice)
+        self._peer = RTCPeerConnection(RTCConfiguration(servers, bundlePolicy=policy))
         self._limits = SessionLimits(
             self._peer, None if self.is_viewer else self._stream.ingest, context.settings
         )
@@ -258,23 +261,21 @@ class Session:
     def _share_video(self) -> None:
         if isinstance(self._returned, ViewerTrack) and self.offer.receives:
             direction: Any = "sendonly" if self.is_viewer else "sendrecv"
-            send_shared_video(self._peer, self._returned, direction)
+            transceiver = send_shared_video(self._peer, self._returned, direction)
+            # By itself aiortc would use it for the first section with video, active or not.
+            transceiver._set_mid(self.offer.video.mid)
+            transceiver._set_mline_index(self.offer.video.index)
 
     def _choose_media(self) -> None:
         for transceiver in self._peer.getTransceivers():
-            if transceiver.kind != "video":
+            if transceiver.mid != self.offer.video.mid:
                 # The queue of a received track that is never read grows without bound.
                 transceiver.direction = "inactive"
-        if self.offer.receives and isinstance(self._returned, AnnotatedTrack):
-            sender = self._peer.addTrack(self._returned)
-            if self.offer.input is not InputKind.PEER:
-                self._make_send_only(sender)
-
-    def _make_send_only(self, sender: RTCRtpSender) -> None:
-        # A peer that only watches may offer to send too, but its video would not be read.
-        for transceiver in self._peer.getTransceivers():
-            if transceiver.sender is sender:
-                transceiver.direction = "sendonly"
+            elif self.offer.receives and isinstance(self._returned, AnnotatedTrack):
+                transceiver.sender.replaceTrack(self._returned)
+                # A peer that only watches may offer to send too, but its video would not be read.
+                sends = self.offer.input is InputKind.PEER
+                transceiver.direction = "sendrecv" if sends else "sendonly"
 
     def _resolve(self, candidates: Iterable[RTCIceCandidate]) -> None:
         """Add the candidates that are multicast DNS names, in the background.

@@ -9,6 +9,7 @@ from tests.support.servers.server_process import SCRIPTED, ServerProcess
 VIDEO = "document.querySelector('#returned-video')"
 SENTENCE = "document.querySelector('#sentence').textContent"
 STATE = "document.documentElement.dataset.state"
+FEED = '[feeds.yard]\nsource = "demo"\n'
 MDNS_PORT = 5353
 TITLE = "document.querySelector('#overlay-title').textContent"
 SOURCE = "document.documentElement.dataset.source"
@@ -21,6 +22,26 @@ CONTRAST = """(() => {
   const { data } = context.getImageData(0, 2, 16, 6);
   const channels = [0, 1, 2].map((channel) => data.filter((_, at) => at % 4 === channel));
   return Math.max(...channels.map((all) => Math.max(...all) - Math.min(...all)));
+})()"""
+
+
+# Watches a feed as a player does that bundles everything and has another, inactive video.
+WATCH_BUNDLED = """(async () => {
+  const peer = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
+  peer.addTransceiver('audio', { direction: 'recvonly' });
+  peer.addTransceiver('video', { direction: 'inactive' });
+  const { receiver } = peer.addTransceiver('video', { direction: 'recvonly' });
+  await peer.setLocalDescription();
+  const sdp = peer.localDescription.sdp;
+  const headers = { 'Content-Type': 'application/sdp' };
+  const response = await fetch('/whep/yard', { method: 'POST', headers, body: sdp });
+  await peer.setRemoteDescription({ type: 'answer', sdp: await response.text() });
+  const video = document.createElement('video');
+  video.muted = true;
+  video.srcObject = new MediaStream([receiver.track]);
+  await video.play();
+  peer.close();
+  return [sdp.includes('a=bundle-only'), video.videoWidth, video.videoHeight];
 })()"""
 
 
@@ -37,10 +58,11 @@ def test_camera_demo_and_file_work_on_a_server_with_default_settings(
 ) -> None:
     async def work(network: PrivateNetwork) -> None:
         async with (
-            ServerProcess.start(program=SCRIPTED) as server,
+            ServerProcess.start(config=FEED, program=SCRIPTED) as server,
             open_firefox(tmp_path) as page,
         ):
             await page.goto(server.url)
+            assert await page.evaluate(WATCH_BUNDLED) == [True, 640, 480]
             await page.click("#start-demo")
             await live(page, "demo")
             await page.until(f"{CONTRAST} > 30")

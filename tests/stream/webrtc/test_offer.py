@@ -45,6 +45,14 @@ async def test_a_valid_offer_is_accepted() -> None:
         ({"sdp": HEAD + VIDEO + VIDEO, "type": "offer"}, "no-video"),
         ({"sdp": HEAD + VIDEO + "a=inactive\r\n", "type": "offer"}, "no-video"),
         ({"sdp": HEAD + VIDEO.replace("m=video 9", "m=video 0"), "type": "offer"}, "no-video"),
+        # Port zero rejects a section unless it is bundled (RFC 3264, section 6).
+        (
+            {
+                "sdp": HEAD + VIDEO.replace("m=video 9", "m=video 0") + "a=bundle-only\r\n",
+                "type": "offer",
+            },
+            "no-video",
+        ),
         ({"sdp": HEAD + VIDEO * 9, "type": "offer"}, "bad-sdp"),
     ],
 )

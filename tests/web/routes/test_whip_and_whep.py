@@ -172,6 +172,31 @@ async def test_an_invalid_offer_is_refused_with_a_reason(
     assert await code(await client.post(path, data=body, headers=sent)) == expected
 
 
+def bundled(sdp: str) -> str:
+    """Let all sections but the first refer to it (RFC 9143, section 6)."""
+    head, first, *others = re.split(r"^(?=m=)", sdp, flags=re.M)
+    transport = r"^a=(ice-\S+|fingerprint|setup|candidate|end-of-candidates|rtcp-mux)\b.*\r\n"
+    ports = (re.sub(r"^(m=\w+) \d+", r"\1 0", section) for section in others)
+    rest = (re.sub(transport, "", section, flags=re.M) + "a=bundle-only\r\n" for section in ports)
+    return "".join([head, first, *rest])
+
+
+async def test_bundle_only_sections_and_inactive_video_are_accepted(
+    client: Client, footage: Path
+) -> None:
+    """What `bundlePolicy: "max-bundle"` offers."""
+    async with Peer(footage) as source, Peer(None) as player:
+        for peer, path in ((source, "/whip/street"), (player, "/whep/street")):
+            peer.connection.addTransceiver("audio", direction="sendonly")
+            peer.connection.addTransceiver("video", direction="inactive")
+            sdp = bundled((await peer.offer()).sdp)
+            assert sdp.count("a=ice-ufrag") == 1 and sdp.count(" 0 UDP") == 3
+            response = await post(client, path, sdp)
+            assert response.status == 201, await response.text()
+            await peer.accept(RTCSessionDescription(await response.text(), "answer"))
+        await player.until(lambda: len(player.frames) > 10 and player.received("caption"))
+
+
 async def test_an_unsupported_codec_is_refused_with_the_supported_ones(
     client: Client, footage: Path
 ) -> None:
