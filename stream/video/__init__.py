@@ -4,6 +4,7 @@ from stream.video.annotated_track import AnnotatedTrack
 from stream.video.caption_overlay import OverlayText
 from stream.video.frame import Frame, Plane, Slot, blank_frame, convert_frame, yuv_planes
 from stream.video.incomplete_frames import IncompleteFrames
+from stream.video.shared_encoder import SharedCodec
 from stream.video.shared_track import SharedVideo
 from stream.video.viewer_track import ViewerTrack, send_shared_video
 from stream.video.vp8 import install_vp8_encoder
@@ -14,6 +15,7 @@ __all__ = [
     "IncompleteFrames",
     "OverlayText",
     "Plane",
+    "SharedCodec",
     "SharedVideo",
     "Slot",
     "ViewerTrack",

@@ -8,12 +8,12 @@ from typing import Literal
 from aiortc import MediaStreamTrack, RTCPeerConnection, RTCRtpSender, RTCRtpTransceiver
 from aiortc.mediastreams import MediaStreamError
 
-from stream.video.vp8 import VideoPacket
+from stream.video.shared_encoder import SharedCodec, VideoPacket
 
 QUEUE_SIZE = 30
 """Packets queued for a viewer: one or two seconds of video."""
 
-_SHARED_CODECS = ("video/vp8", "video/rtx")
+_RTX = "video/rtx"
 
 
 class ViewerTrack(MediaStreamTrack):
@@ -23,6 +23,8 @@ class ViewerTrack(MediaStreamTrack):
     """
 
     kind = "video"
+    codec: SharedCodec
+    """The codec of the packets."""
     returned: int
     """Packets that the sender has taken."""
     dropped: int
@@ -30,6 +32,7 @@ class ViewerTrack(MediaStreamTrack):
 
     def __init__(
         self,
+        codec: SharedCodec,
         on_join: Callable[["ViewerTrack"], None],
         on_leave: Callable[["ViewerTrack"], None],
         request_key_frame: Callable[[], None],
@@ -37,11 +40,13 @@ class ViewerTrack(MediaStreamTrack):
         """Create the track of a viewer that has not read yet.
 
         Args:
+            codec: As the attribute.
             on_join: Called when the viewer reads for the first time.
             on_leave: Called when the track is stopped.
             request_key_frame: Called when the viewer needs a key frame.
         """
         super().__init__()
+        self.codec = codec
         self.dropped = self.returned = 0
         self.request_key_frame = request_key_frame
         self._on_join, self._on_leave = on_join, on_leave
@@ -97,8 +102,8 @@ def send_shared_video(
 ) -> RTCRtpTransceiver:
     """Send a shared video to a peer; call this before `setRemoteDescription`.
 
-    Only VP8 is negotiated, because the video is encoded as VP8. The peer's requests for a key frame
-    by PLI or FIR (RFC 4585, RFC 5104) reach the shared encoder.
+    Only the codec of the track is negotiated. The peer's requests for a key frame by PLI or FIR
+    (RFC 4585, RFC 5104) reach the shared encoder.
 
     Args:
         peer: The viewer's connection.
@@ -107,8 +112,9 @@ def send_shared_video(
     """
     transceiver = peer.addTransceiver(track, direction)
     capabilities = RTCRtpSender.getCapabilities("video").codecs
+    allowed = (f"video/{track.codec}".lower(), _RTX)
     transceiver.setCodecPreferences(
-        [codec for codec in capabilities if codec.mimeType.lower() in _SHARED_CODECS]
+        [codec for codec in capabilities if codec.mimeType.lower() in allowed]
     )
     # aiortc passes a key frame request to its own encoder, which a track of packets does not use.
     transceiver.sender._send_keyframe = track.request_key_frame  # type: ignore[method-assign]

@@ -6,9 +6,6 @@ instead of 5.7 at 1.5 Mbit/s, and 2.4 instead of 4.6 at 1 Mbit/s, with a PSNR th
 higher.
 """
 
-from fractions import Fraction
-from typing import TypeAlias
-
 import aiortc.codecs
 import av
 from aiortc.codecs.vpx import MIN_BITRATE, Vp8Encoder
@@ -17,9 +14,7 @@ from av.frame import Frame
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
 
-from stream.video.frame import blank_frame, convert_frame, yuv_planes
-
-VideoPacket: TypeAlias = "av.Packet[av.VideoStream]"
+from stream.video.frame import convert_frame
 
 _OPTIONS = {
     # Each frame is returned before the next one arrives.
@@ -38,17 +33,6 @@ _OPTIONS = {
 }
 
 _BITS_PER_PIXEL = 3.3
-
-CLOCK_RATE = 90_000
-"""Timestamp ticks per second, as for video over RTP (RFC 7741, section 4.1)."""
-
-_TIME_BASE = Fraction(1, CLOCK_RATE)
-
-_MIN_SHARED_BPS, _MAX_SHARED_BPS = 250_000, 4_000_000
-"""Bit rate of shared video. aiortc's 0.5 Mbit/s is where a call starts before the bandwidth is
-known; the rate of a shared video cannot follow one viewer's bandwidth."""
-
-_MAX_DURATION_TICKS = CLOCK_RATE
 
 _RATE_TOLERANCE = 0.1
 """Relative change of the bit rate that is not worth the key frame of a new encoder."""
@@ -82,57 +66,6 @@ def open_libvpx(width: int, height: int, bit_rate: int) -> VideoCodecContext:
     rates = {"minrate": str(bit_rate), "maxrate": str(bit_rate), "bufsize": str(bit_rate)}
     codec.options = {**_OPTIONS, **rates}
     return codec
-
-
-class SharedVp8Encoder:
-    """Encodes frames of any size and format, one after another; it blocks, so use a thread."""
-
-    def __init__(self) -> None:
-        """Start without a codec; the first packet is a key frame."""
-        self._codec: VideoCodecContext | None = None
-        self._last_pts: int | None = None
-
-    def encode(self, frame: av.VideoFrame, pts: int, *, key_frame: bool) -> "VideoPacket | None":
-        """Encode a frame.
-
-        Args:
-            frame: The frame; it is only read. A change of size starts over with a key frame.
-            pts: Presentation time in ticks of 1/90000 s, later than that of the frame before.
-            key_frame: Whether to encode a key frame.
-
-        Returns:
-            The packet, or None if libvpx skipped the frame.
-
-        Raises:
-            av.FFmpegError: If the frame cannot be encoded.
-        """
-        copy = _copy(frame)
-        copy.pts, copy.time_base = pts, _TIME_BASE
-        # libvpx derives the frame rate, and so the bits of a frame, from the durations.
-        elapsed = _MAX_DURATION_TICKS if self._last_pts is None else pts - self._last_pts
-        copy.duration = max(1, min(elapsed, _MAX_DURATION_TICKS))
-        copy.pict_type = PictureType.I if key_frame else PictureType.NONE
-        if self._codec is None or not _has_size_of(self._codec, copy):
-            self._codec = _open_shared(copy.width, copy.height)
-        packets = self._codec.encode(copy)
-        self._last_pts = pts
-        return packets[0] if packets else None
-
-
-def _open_shared(width: int, height: int) -> VideoCodecContext:
-    bit_rate = max(_MIN_SHARED_BPS, min(sufficient_bit_rate(width, height), _MAX_SHARED_BPS))
-    codec = open_libvpx(width, height, bit_rate)
-    codec.time_base = _TIME_BASE
-    return codec
-
-
-def _copy(frame: av.VideoFrame) -> av.VideoFrame:
-    """Copy a frame, so that its timestamp and type can be set without affecting other users."""
-    source = convert_frame(frame, "yuv420p")
-    copy = blank_frame(source.width, source.height)
-    for plane, target in zip(yuv_planes(source), yuv_planes(copy), strict=True):
-        target[:] = plane
-    return copy
 
 
 class LiveVp8Encoder(Vp8Encoder):

@@ -1,16 +1,20 @@
 """SDP offers: validated, or refused with a reason."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from aiortc import RTCSessionDescription, sdp
+from aiortc import RTCRtpCodecParameters, RTCSessionDescription, sdp
 
 from stream.settings import validate_stream_name
+from stream.video import SharedCodec
 
 _MAX_SECTIONS = 4
 _SECTION_KINDS = ("audio", "video", "application")
+
+_DEFAULT_H264_PROFILE = "42e01f"
+"""Constrained Baseline, level 3.1."""
 
 _SECTION = re.compile(r"^(?=m=)", re.M)
 _BUNDLE = re.compile(r"^a=group:BUNDLE (.+)$", re.M)
@@ -48,6 +52,8 @@ class VideoSection:
     """Index among all media sections."""
     mid: str
     """Its `a=mid` (RFC 5888)."""
+    shared_codec: SharedCodec = SharedCodec.VP8
+    """The codec in which the peer receives shared video, if it does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +132,7 @@ class Offer:
         _check_fingerprints(parsed)
         receives = returns_video and direction in ("sendrecv", "recvonly")
         if receives and (source is InputKind.FEED or publish):
-            _check_supports_vp8(video)
+            section = replace(section, shared_codec=_choose_shared_codec(video))
         description = RTCSessionDescription(sdp=text, type="offer")
         return cls(description, source, section, receives, feed, publish)
 
@@ -229,8 +235,33 @@ def _check_fingerprints(description: sdp.SessionDescription) -> None:
         raise OfferError("bad-sdp", "a media section of the SDP has no fingerprint")
 
 
-def _check_supports_vp8(video: sdp.MediaDescription) -> None:
-    if not any(codec.mimeType.lower() == "video/vp8" for codec in video.rtp.codecs):
-        raise OfferError(
-            "no-vp8", "the offer has no VP8 (RFC 7741), the only codec of shared video"
+def _choose_shared_codec(video: sdp.MediaDescription) -> SharedCodec:
+    """Choose VP8 if the peer supports it, so that one encoding serves most viewers."""
+    codecs = video.rtp.codecs
+    if any(codec.mimeType.lower() == "video/vp8" for codec in codecs):
+        return SharedCodec.VP8
+    if any(map(_is_baseline_h264, codecs)):
+        return SharedCodec.H264
+    raise OfferError(
+        "no-codec",
+        "the offer has no codec of shared video: VP8, or H.264 Constrained Baseline with "
+        "packetization-mode=1",
+    )
+
+
+def _is_baseline_h264(codec: RTCRtpCodecParameters) -> bool:
+    """Return whether H.264 Constrained Baseline is acceptable, in fragments (RFC 6184, 6.3)."""
+    if codec.mimeType.lower() != "video/h264":
+        return False
+    if str(codec.parameters.get("packetization-mode")) != "1":
+        return False
+    try:
+        profile, _ = sdp.parse_h264_profile_level_id(
+            str(codec.parameters.get("profile-level-id", _DEFAULT_H264_PROFILE))
         )
+    except ValueError:
+        return False
+    return profile in (
+        sdp.H264Profile.PROFILE_BASELINE,
+        sdp.H264Profile.PROFILE_CONSTRAINED_BASELINE,
+    )

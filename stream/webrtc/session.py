@@ -130,7 +130,9 @@ class Session:
         self._stream = self._find_stream()
         is_shared = self.is_viewer or bool(offer.publish)
         self._returned: AnnotatedTrack | ViewerTrack = (
-            self._stream.shared_video.watch() if is_shared else self._stream.track
+            self._stream.shared_video.watch(offer.video.shared_codec)
+            if is_shared
+            else self._stream.track
         )
         self.client = Client(
             self.id,

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import re
 import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -17,11 +18,12 @@ import numpy as np
 import pytest
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection
 from aiortc.mediastreams import MediaStreamError
+from av.video.codeccontext import VideoCodecContext
 
 from stream.ice.addresses import MediaAddresses
+from stream.video.shared_encoder import _ENCODERS, CLOCK_RATE, SharedCodec, VideoPacket
 from stream.video.shared_track import SharedVideo
 from stream.video.viewer_track import QUEUE_SIZE, ViewerTrack, send_shared_video
-from stream.video.vp8 import CLOCK_RATE, VideoPacket
 from tests.support.peer import Peer
 
 WIDTH, HEIGHT = 160, 120
@@ -81,16 +83,19 @@ async def take(track: ViewerTrack, count: int) -> list[VideoPacket]:
         return [await track.recv() for _ in range(count)]
 
 
-def decoded(packets: list[VideoPacket]) -> list[av.VideoFrame]:
-    decoder = av.CodecContext.create("vp8", "r")
-    return [frame for packet in packets for frame in decoder.decode(packet)]
+def decoded(packets: list[VideoPacket], codec: str = "vp8") -> list[av.VideoFrame]:
+    decoder = av.CodecContext.create(codec, "r")
+    assert isinstance(decoder, VideoCodecContext)
+    return [frame for packet in [*packets, None] for frame in decoder.decode(packet)]
 
 
 @asynccontextmanager
-async def watching(video: SharedVideo) -> AsyncIterator[tuple[Peer, RTCPeerConnection]]:
+async def watching(
+    video: SharedVideo, codec: SharedCodec = SharedCodec.VP8
+) -> AsyncIterator[tuple[Peer, RTCPeerConnection]]:
     """Connect a viewer; yield it and the server's end of its connection."""
     server = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-    track = video.watch()
+    track = video.watch(codec)
     send_shared_video(server, track)
     async with Peer(None) as viewer:
         await server.setRemoteDescription(await viewer.offer())
@@ -291,8 +296,83 @@ async def test_nothing_is_left_after_close(pool: ThreadPoolExecutor) -> None:
     assert not any(track() for track in gone)
 
 
-async def test_h264_is_not_negotiated(pool: ThreadPoolExecutor, loopback: MediaAddresses) -> None:
-    async with sharing(pool, ShadedSource()) as video, watching(video) as (_, server):
+@pytest.mark.parametrize("codec", SharedCodec)
+async def test_only_the_codec_of_the_track_is_negotiated(
+    codec: SharedCodec, pool: ThreadPoolExecutor, loopback: MediaAddresses
+) -> None:
+    async with sharing(pool, ShadedSource()) as video, watching(video, codec) as (_, server):
         answer = server.localDescription.sdp
-    assert "VP8/90000" in answer
-    assert "H264" not in answer
+    assert set(re.findall(r"a=rtpmap:\d+ (\w+)/90000", answer)) == {codec, "rtx"}
+
+
+async def test_h264_is_encoded_once_and_only_while_it_is_watched(
+    pool: ThreadPoolExecutor, loopback: MediaAddresses
+) -> None:
+    source = ShadedSource()
+    async with sharing(pool, source) as video, watching(video) as (one, _):
+        await one.until(lambda: len(one.frames) > 5)
+        assert video.encoded <= source.returned
+        async with (
+            watching(video, SharedCodec.H264) as (two, _),
+            watching(video, SharedCodec.H264) as (three, _),
+        ):
+            before, returned = video.encoded, source.returned
+            await two.until(lambda: len(two.frames) > 20 and len(three.frames) > 20)
+            encoded, returned = video.encoded - before, source.returned - returned
+            assert returned < encoded <= 2 * returned + 2
+        frame = two.frames[-1]
+        assert (frame.width, frame.height) == (WIDTH, HEIGHT)
+        # It shows what the source returned: grey, brighter from frame to frame.
+        shades = [np.median(each.to_ndarray(format="gray")) for each in two.frames]
+        assert 20 < min(shades) < max(shades) < 240
+
+        before, returned = video.encoded, source.returned
+        await one.until(lambda: source.returned > returned + 20)
+        assert video.encoded - before <= source.returned - returned + 1
+
+
+async def test_each_codec_has_key_frames_of_its_own(pool: ThreadPoolExecutor) -> None:
+    async with sharing(pool, ShadedSource()) as video:
+        vp8, h264 = video.watch(), video.watch(SharedCodec.H264)
+        await asyncio.gather(take(vp8, 20), take(h264, 20))
+        before = video.key_frames
+        packets, late = await asyncio.gather(take(vp8, 30), take(video.watch(SharedCodec.H264), 30))
+
+        assert [packet.is_keyframe for packet in late] == [True] + [False] * 29
+        assert len(decoded(late, "h264")) == 30
+        assert not any(packet.is_keyframe for packet in packets)
+        assert video.key_frames == before + 1
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [((321, 181), (320, 180)), ((1920, 1080), (1280, 720))]
+)
+async def test_h264_has_even_sides_within_its_level(
+    size: tuple[int, int], expected: tuple[int, int], pool: ThreadPoolExecutor
+) -> None:
+    source = ShadedSource()
+    source.size = size
+    async with sharing(pool, source) as video:
+        packets = await take(video.watch(SharedCodec.H264), 3)
+
+    frame = decoded(packets, "h264")[-1]
+    assert (frame.width, frame.height) == expected
+    # Profile 66 with constraint_set1 (Constrained Baseline), and the level (H.264, 7.4.2.1).
+    profile, constraints, level = bytes(packets[0]).partition(b"\x67")[2][:3]
+    assert (profile, constraints & 0x40) == (66, 0x40)
+    assert level <= 31
+
+
+async def test_a_codec_that_fails_does_not_affect_the_other(
+    pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise av.error.ExternalError(1, "no encoder")
+
+    monkeypatch.setitem(_ENCODERS, SharedCodec.H264, (fail, lambda *size: size))
+    async with sharing(pool, ShadedSource()) as video:
+        h264 = asyncio.create_task(video.watch(SharedCodec.H264).recv())
+        await take(video.watch(), 40)
+        assert video.failed >= 1
+        assert not h264.done()
+        h264.cancel()

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
-from aiortc import RTCSessionDescription
+from aiortc import RTCRtpReceiver, RTCSessionDescription
 
 from stream.ice.servers import IceSettings
 from stream.settings import StreamSettings
@@ -195,6 +195,20 @@ async def test_bundle_only_sections_and_inactive_video_are_accepted(
             assert response.status == 201, await response.text()
             await peer.accept(RTCSessionDescription(await response.text(), "answer"))
         await player.until(lambda: len(player.frames) > 10 and player.received("caption"))
+
+
+async def test_a_player_with_h264_only_watches_too(client: Client, footage: Path) -> None:
+    async with Peer(footage) as source, Peer(None) as player:
+        await start(client, source, "/whip/street")
+        (transceiver,) = player.connection.getTransceivers()
+        supported = RTCRtpReceiver.getCapabilities("video")
+        assert supported
+        h264 = [codec for codec in supported.codecs if "H264" in codec.mimeType]
+        transceiver.setCodecPreferences(h264)
+        response = await start(client, player, "/whep/street", VIEWER)
+        assert "VP8" not in await response.text()
+        await player.until(lambda: len(player.frames) > 10 and player.received("caption"))
+        assert (player.frames[-1].width, player.frames[-1].height) == (640, 272)
 
 
 async def test_an_unsupported_codec_is_refused_with_the_supported_ones(
