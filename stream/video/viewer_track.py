@@ -14,6 +14,8 @@ QUEUE_SIZE = 30
 """Packets queued for a viewer: one or two seconds of video."""
 
 _RTX = "video/rtx"
+_BASELINE = "42001f"
+"""Profile of H.264 that is offered after Constrained Baseline, which it includes."""
 
 
 class ViewerTrack(MediaStreamTrack):
@@ -113,9 +115,9 @@ def send_shared_video(
     transceiver = peer.addTransceiver(track, direction)
     capabilities = RTCRtpSender.getCapabilities("video").codecs
     allowed = (f"video/{track.codec}".lower(), _RTX)
-    transceiver.setCodecPreferences(
-        [codec for codec in capabilities if codec.mimeType.lower() in allowed]
-    )
+    preferences = [codec for codec in capabilities if codec.mimeType.lower() in allowed]
+    preferences.sort(key=lambda codec: _BASELINE in codec.parameters.values())
+    transceiver.setCodecPreferences(preferences)
     # aiortc passes a key frame request to its own encoder, which a track of packets does not use.
     transceiver.sender._send_keyframe = track.request_key_frame  # type: ignore[method-assign]
     return transceiver

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from tests.browser.firefox import FirefoxPage, open_firefox
 from tests.network.private_network import PrivateNetwork, run_in_private_network
+from tests.support.page.firefox import FirefoxPage, open_firefox
 from tests.support.servers.server_process import SCRIPTED, ServerProcess
 
 VIDEO = "document.querySelector('#returned-video')"

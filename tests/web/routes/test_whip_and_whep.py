@@ -207,6 +207,10 @@ async def test_a_player_with_h264_only_watches_too(client: Client, footage: Path
         transceiver.setCodecPreferences(h264)
         response = await start(client, player, "/whep/street", VIEWER)
         assert "VP8" not in await response.text()
+        # Constrained Baseline, as RFC 7742, section 6.2, requires of all.
+        format_parameters = re.findall(r"a=fmtp:.*", await response.text())
+        assert "profile-level-id=42e01f" in format_parameters[0]
+        assert "packetization-mode=1" in format_parameters[0]
         await player.until(lambda: len(player.frames) > 10 and player.received("caption"))
         assert (player.frames[-1].width, player.frames[-1].height) == (640, 272)
 

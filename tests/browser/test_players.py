@@ -1,25 +1,29 @@
-"""A WHEP player of a few lines, as anybody may write it, in a real Chromium."""
+"""Players of other pages in Chromium: of WHEP in a few lines, and of WebVTT as a subtitle track."""
 
 import asyncio
 from pathlib import Path
 
+import pytest
 from aiohttp.test_utils import TestServer
 from playwright.async_api import Page
 
 from stream.settings import StreamSettings
 from tests.support.captions import ScriptedCaptions, confident_caption
+from tests.support.servers.feed_app import DOG, serve_feeds
 from tests.support.whip_encoder import whip_encoder
 from web.app import create_app
 from web.keys import PUBLICATIONS
 from web.settings.server import ServerSettings
 
 PLAYER = """
-async (path) => {
+async ([path, codec]) => {
   const { ice_servers } = await (await fetch("/api/ice")).json();
   const peer = new RTCPeerConnection({ iceServers: ice_servers });
   const video = Object.assign(document.createElement("video"), { muted: true, autoplay: true });
   document.body.replaceChildren(video);
-  peer.addTransceiver("video", { direction: "recvonly" });
+  const transceiver = peer.addTransceiver("video", { direction: "recvonly" });
+  const { codecs } = RTCRtpReceiver.getCapabilities("video");
+  transceiver.setCodecPreferences(codecs.filter(({ mimeType }) => mimeType === codec));
   peer.addTransceiver("audio", { direction: "recvonly" });
   peer.ontrack = ({ track }) => {
     if (track.kind === "video") video.srcObject = new MediaStream([track]);
@@ -65,6 +69,31 @@ SEEN = """
 }
 """
 
+SOON = 30_000
+PLAY_CANVAS = """() => {
+  const canvas = document.createElement('canvas');
+  const draw = () => canvas.getContext('2d').fillRect(Math.random() * 300, 0, 9, 9);
+  setInterval(draw, 40);
+  const video = document.createElement('video');
+  video.id = 'player';
+  video.muted = true;
+  video.srcObject = canvas.captureStream(25);
+  document.body.prepend(video);
+  return video.play();
+}"""
+ADD_TRACK = """follow => {
+  const video = document.querySelector('#player');
+  const track = document.createElement('track');
+  track.kind = 'subtitles';
+  track.default = true;
+  const zero = Date.now() / 1000 - video.currentTime;
+  track.src = `/api/feeds/yard/captions.vtt?zero=${zero}&follow=${follow}`;
+  video.append(track);
+  track.track.mode = 'showing';
+}"""
+IS_SHOWN = """text => [...document.querySelector('#player').textTracks[0].activeCues ?? []]
+  .some(cue => cue.text === text)"""
+
 
 async def test_chromium_plays_what_ffmpeg_publishes(
     page: Page, footage: Path, tmp_path: Path
@@ -79,17 +108,33 @@ async def test_chromium_plays_what_ffmpeg_publishes(
             async with asyncio.timeout(20):
                 while not any(stream.latest_caption for stream in app[PUBLICATIONS].all()):
                     await asyncio.sleep(0.1)
-            begun = await page.evaluate(PLAYER, "/whep/street")
-            await page.wait_for_function(
-                "() => document.querySelector('video').getVideoPlaybackQuality()"
-                ".totalVideoFrames > 10"
-            )
-            seen = await page.evaluate(SEEN)
-            await page.wait_for_timeout(400)
-            later = await page.evaluate(SEEN)
-            stopped = await page.evaluate("window.stop()")
+            for codec in ("video/VP8", "video/H264"):
+                begun = await page.evaluate(PLAYER, ["/whep/street", codec])
+                await page.wait_for_function(
+                    "() => document.querySelector('video').getVideoPlaybackQuality()"
+                    ".totalVideoFrames > 10"
+                )
+                seen = await page.evaluate(SEEN)
+                await page.wait_for_timeout(400)
+                later = await page.evaluate(SEEN)
+                stopped = await page.evaluate("window.stop()")
 
-    assert (begun, stopped) == ([201, 204], 200)
-    assert seen[:2] == [320, 240]
-    changed = sum(abs(a - b) for a, b in zip(seen, later, strict=True)) / len(seen)
-    assert changed > 2
+                assert (begun, stopped) == ([201, 204], 200)
+                assert seen[:2] == [320, 240]
+                changed = sum(abs(a - b) for a, b in zip(seen, later, strict=True)) / len(seen)
+                assert changed > 2
+
+
+@pytest.mark.parametrize("follow", ["false", "true"])
+async def test_subtitles_show_over_a_video_that_plays(page: Page, follow: str) -> None:
+    captions = ScriptedCaptions(DOG)
+    async with serve_feeds(captions) as client:
+        await page.goto(str(client.make_url("/")))
+        await page.evaluate(PLAY_CANVAS)
+        await page.wait_for_timeout(600)
+        await page.evaluate(ADD_TRACK, follow)
+        await page.wait_for_function(IS_SHOWN, arg="A dog runs", timeout=SOON)
+        if follow == "true":
+            captions.caption = confident_caption("A cat sits", cat=0.9)
+            await page.wait_for_function(IS_SHOWN, arg="A cat sits", timeout=SOON)
+        await page.goto("about:blank")
