@@ -203,16 +203,7 @@ class SourceConnection:
 
     def _open(self) -> Source:
         """Open the source; runs in the reader's thread."""
-        spec = self._settings.read_source()
-        try:
-            source = open_source(spec, read_timeout_s=self._settings.silence_s)
-        except SourceError as problem:
-            # A URL without its scheme is taken for a file name, which the message repeats.
-            message = str(problem)
-            if "@" in spec:
-                for text in (repr(spec), spec):
-                    message = message.replace(text, "the source")
-            raise SourceError(message) from None
+        source = open_source(self._settings.read_source(), read_timeout_s=self._settings.silence_s)
         self._recorded = not source.live
         return RealTimeSource(source) if self._recorded else source
 

@@ -14,7 +14,7 @@ from pydantic import (
 )
 
 from stream.settings import UnreadableFile, find_secret_file, read_text_file, validate_stream_name
-from stream.sources import SourceError, parse_source_url
+from stream.sources import SourceError, is_url, parse_source_url
 
 FeedName = Annotated[str, AfterValidator(validate_stream_name)]
 """Name of a feed in the configuration."""
@@ -47,7 +47,7 @@ class FeedSettings(BaseModel):
     @field_validator("source")
     @classmethod
     def _check_url(cls, source: SecretStr) -> SecretStr:
-        if "://" in source.get_secret_value():
+        if is_url(source.get_secret_value()):
             try:
                 parse_source_url(source.get_secret_value())
             except SourceError as problem:
@@ -72,10 +72,13 @@ class FeedSettings(BaseModel):
             file = find_secret_file(self.source_file, "the source")
         except ValueError as problem:
             raise SourceError(f"source_file: {problem}") from None
+        # Viewers read these messages, so they do not repeat the path.
         try:
             source = read_text_file(file).partition("\n")[0].strip()
         except UnreadableFile as problem:
-            raise SourceError(f"{file} cannot be read: {problem}") from None
+            raise SourceError(f"the feed's source_file cannot be read: {problem}") from None
         if not source:
-            raise SourceError(f"{file} is empty; write the source into its first line")
+            raise SourceError(
+                "the feed's source_file is empty; write the source into its first line"
+            )
         return source

@@ -8,7 +8,7 @@ from stream.sources.image import read_image
 from stream.sources.ingest import Ingest, IngestEnded, ingest_source, ingest_track
 from stream.sources.opening import open_source
 from stream.sources.source import Source, SourceError, SourceFrame
-from stream.sources.url import parse_source_url
+from stream.sources.url import is_url, parse_source_url
 
 __all__ = [
     "Ingest",
@@ -19,6 +19,7 @@ __all__ = [
     "SourceFrame",
     "ingest_source",
     "ingest_track",
+    "is_url",
     "open_source",
     "parse_source_url",
     "read_image",

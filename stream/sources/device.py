@@ -40,12 +40,12 @@ class DeviceSource(ThreadedSource):
                 timeout=(open_timeout_s, read_timeout_s),
             )
         except av.FFmpegError as error:
-            raise SourceError(f"{path} {_describe(error, open_timeout_s)}") from error
-        super().__init__(container, str(path), live=True, read_timeout_s=read_timeout_s)
+            raise SourceError(f"{path.name} {_describe(error, open_timeout_s)}") from error
+        super().__init__(container, path.name, live=True, read_timeout_s=read_timeout_s)
 
 
 def _describe(error: av.FFmpegError, open_timeout_s: float) -> str:
-    devices = ", ".join(sorted(str(path) for path in Path("/dev").glob("video*"))) or "none"
+    devices = ", ".join(sorted(path.name for path in Path("/dev").glob("video*"))) or "none"
     match error.errno:
         case errno.ENOENT | errno.ENXIO:
             return f"does not exist; connect the camera or choose another (found: {devices})"

@@ -48,7 +48,7 @@ class FileSource(Source):
         self._closed = False
         self._container = self._open()
         try:
-            video = select_video_stream(self._container, str(path))
+            video = select_video_stream(self._container, path.name)
             video.thread_type = "AUTO"
             self._media_time = MediaTime(video)
             self._packets = decode_packets(self._container, video)
@@ -59,8 +59,8 @@ class FileSource(Source):
                 pass
             if not self._ready:
                 raise SourceError(
-                    f"{path} contains no frame that can be decoded: it is damaged or truncated; "
-                    "copy or record it again"
+                    f"{path.name} contains no frame that can be decoded: it is damaged or "
+                    "truncated; copy or record it again"
                 )
         except BaseException:
             self._container.close()
@@ -104,8 +104,8 @@ class FileSource(Source):
             )
         except av.FFmpegError as error:
             raise SourceError(
-                f"{self._path} cannot be read as a video ({error.strerror}); it may be damaged, "
-                "incomplete or of another type: try to play it"
+                f"{self._path.name} cannot be read as a video ({error.strerror}); it may be "
+                "damaged, incomplete or of another type: try to play it"
             ) from error
 
     def _read(self) -> bool:
@@ -114,7 +114,7 @@ class FileSource(Source):
             packet, images = next(self._packets, (None, []))
         except av.FFmpegError as error:
             raise SourceError(
-                f"{self._path} cannot be read beyond {self._read_until_s:.1f} s "
+                f"{self._path.name} cannot be read beyond {self._read_until_s:.1f} s "
                 f"({error.strerror}): it is damaged; copy or record it again"
             ) from error
         if packet is None:
@@ -132,8 +132,8 @@ class FileSource(Source):
         read_s = max(0.0, self._read_until_s - start_s)
         if read_s < declared_s - _TRUNCATED_S:
             raise SourceError(
-                f"{self._path} is truncated: it ends after {read_s:.1f} of {declared_s:.1f} s; "
-                "copy or record it again"
+                f"{self._path.name} is truncated: it ends after {read_s:.1f} of "
+                f"{declared_s:.1f} s; copy or record it again"
             )
 
 

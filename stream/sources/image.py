@@ -36,7 +36,7 @@ def is_image(path: Path) -> bool:
         with path.open("rb") as file:
             return _SIGNATURES.match(file.read(16)) is not None
     except OSError as error:
-        raise SourceError(f"{path} cannot be read: {error.strerror}") from error
+        raise SourceError(f"{path.name} cannot be read: {error.strerror}") from error
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
@@ -77,13 +77,13 @@ class ImageSource(Source):
             data = np.frombuffer(path.read_bytes(), np.uint8)
             pixels = cv2.imdecode(data, cv2.IMREAD_COLOR)
         except OSError as error:
-            raise SourceError(f"{path} cannot be read: {error.strerror}") from error
+            raise SourceError(f"{path.name} cannot be read: {error.strerror}") from error
         except cv2.error as error:
             raise SourceError(
-                f"{path} cannot be decoded: it is damaged or too large; save it again"
+                f"{path.name} cannot be decoded: it is damaged or too large; save it again"
             ) from error
         if pixels is None:
-            raise SourceError(f"{path} is damaged; save or copy it again")
+            raise SourceError(f"{path.name} is damaged; save or copy it again")
         image = av.VideoFrame.from_ndarray(pixels.astype(np.uint8, copy=False), format="bgr24")
         image.pts, image.time_base = 0, Fraction(1, 1000)
         self._frame: SourceFrame | None = SourceFrame(image, 0.0)

@@ -1,5 +1,6 @@
 """Open the source that a user names on the command line or in the configuration."""
 
+import re
 import stat
 from pathlib import Path
 
@@ -8,10 +9,12 @@ from stream.sources.device import DeviceSource
 from stream.sources.file import FileSource
 from stream.sources.image import ImageSource, is_image
 from stream.sources.source import Source, SourceError
-from stream.sources.url import UrlSource
+from stream.sources.url import UrlSource, is_url, parse_source_url
 
 READ_TIMEOUT_S = 10.0
 """Default time that a live source may send no frame before it counts as lost, in seconds."""
+
+_DEVICE = re.compile(r"/dev/[A-Za-z0-9/_-]+")
 
 _HINT = (
     "use demo, an image, a video file, a camera (/dev/video0 or its number) or a URL "
@@ -33,7 +36,9 @@ def open_source(spec: str, *, read_timeout_s: float = READ_TIMEOUT_S) -> Source:
             seconds.
 
     Raises:
-        SourceError: If the source does not exist or cannot be read.
+        SourceError: If the source does not exist or cannot be read. Viewers read the message: of
+            the source it repeats at most the scheme and host of a well-formed URL, or the name of
+            an existing file, because anything else may be a mistyped URL with a password.
     """
     if not spec:
         raise SourceError(f"no source given; {_HINT}")
@@ -43,26 +48,35 @@ def open_source(spec: str, *, read_timeout_s: float = READ_TIMEOUT_S) -> Source:
         return DeviceSource(Path(f"/dev/video{int(spec)}"), read_timeout_s=read_timeout_s)
     if "://" in spec:
         return UrlSource(spec, read_timeout_s=read_timeout_s)
-    return _open_path(spec, read_timeout_s)
-
-
-def _open_path(spec: str, read_timeout_s: float) -> Source:
     path = Path(spec)
     try:
         status = path.stat()
-    except FileNotFoundError:
-        if path.is_relative_to("/dev"):
-            return DeviceSource(path, read_timeout_s=read_timeout_s)
-        raise SourceError(f"{spec!r} does not exist; {_HINT}") from None
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise SourceError(f"{spec!r} cannot be read ({reason}); {_HINT}") from error
-    if stat.S_ISDIR(status.st_mode):
-        raise SourceError(f"{spec!r} is a folder; {_HINT}")
-    if stat.S_ISCHR(status.st_mode):
+        if isinstance(error, FileNotFoundError) and _DEVICE.fullmatch(spec):
+            return DeviceSource(path, read_timeout_s=read_timeout_s)
+        raise _no_path(spec, error) from None
+    return _open_path(path, status.st_mode, status.st_size, read_timeout_s)
+
+
+def _no_path(spec: str, error: OSError | ValueError) -> SourceError:
+    if is_url(spec):
+        parse_source_url(spec)
+    if isinstance(error, FileNotFoundError):
+        return SourceError(
+            f"the source is neither an existing file nor a URL with its scheme; {_HINT}"
+        )
+    # A part of the path that is a file, a name that is too long, or a null byte.
+    reason = getattr(error, "strerror", None) or "invalid characters"
+    return SourceError(f"the source cannot be read ({reason}); {_HINT}")
+
+
+def _open_path(path: Path, mode: int, size: int, read_timeout_s: float) -> Source:
+    if stat.S_ISDIR(mode):
+        raise SourceError(f"the source is a folder; {_HINT}")
+    if stat.S_ISCHR(mode):
         return DeviceSource(path, read_timeout_s=read_timeout_s)
-    if not stat.S_ISREG(status.st_mode):
-        raise SourceError(f"{spec!r} is not a regular file; {_HINT}")
-    if status.st_size == 0:
-        raise SourceError(f"{spec} is empty; copy or record it again")
+    if not stat.S_ISREG(mode):
+        raise SourceError(f"{path.name!r} is not a regular file; {_HINT}")
+    if size == 0:
+        raise SourceError(f"{path.name} is empty; copy or record it again")
     return ImageSource(path) if is_image(path) else FileSource(path)

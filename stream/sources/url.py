@@ -1,5 +1,6 @@
 """A network camera or stream as a source."""
 
+import re
 import time
 from urllib.parse import SplitResult, urlsplit
 
@@ -20,6 +21,9 @@ from stream.sources.threaded import ThreadedSource
 _SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "udp")
 _SEGMENTED_FORMATS = {"hls", "dash"}
 """Formats that deliver video in segments of some seconds (RFC 8216, ISO/IEC 23009-1)."""
+
+_MISTYPED_SCHEME = re.compile(rf"(?i)(?:{'|'.join(_SCHEMES)})(?::|//)")
+_UNPRINTABLE = re.compile(r"[\0-\x20\x7f]")
 
 _OPTIONS = {
     # TCP passes firewalls and loses no packets; for cameras without it FFmpeg falls back to UDP.
@@ -73,28 +77,53 @@ class UrlSource(ThreadedSource):
         super().__init__(container, name, live=not recorded, read_timeout_s=read_timeout_s)
 
 
+def is_url(spec: str) -> bool:
+    """Return whether a source is a URL, with or without a mistake in its scheme's `://`."""
+    return "://" in spec or _MISTYPED_SCHEME.match(spec) is not None
+
+
 def parse_source_url(url: str) -> SplitResult:
-    """Split and check the URL of a source.
+    """Split and check the URL of a source (RFC 3986).
+
+    A character of a password that ends the host for one program and not for another would send the
+    rest of the password to a wrong host, so such URLs are refused.
 
     Raises:
         SourceError: If it is malformed. The message repeats no part of it but the scheme, because
             it may contain a password.
     """
+    if _UNPRINTABLE.search(url):
+        raise SourceError("the source's URL contains a space or a line break; write a space as %20")
     try:
         address = urlsplit(url)
         _ = address.port
     except ValueError:
+        raise _malformed(url) from None
+    if "://" not in url:
         raise SourceError(
-            "the source's URL is malformed; write it as rtsp://host:port/path"
-        ) from None
+            "the source's URL has a mistyped scheme; write it as rtsp://host/path or "
+            "http://host/path"
+        )
     if address.scheme not in _SCHEMES:
+        scheme = f"{address.scheme}://" if address.hostname and url.count("@") < 2 else "this URL"
         raise SourceError(
-            f"sources with {address.scheme}:// are not supported; use one of "
+            f"sources with {scheme} are not supported; use one of "
             + ", ".join(f"{scheme}://" for scheme in _SCHEMES)
         )
+    if url.count("@") > ("@" in address.netloc):
+        raise _malformed(url)
     if not address.hostname and address.scheme != "udp":
         raise SourceError(f"the source's URL has no host; write it as {address.scheme}://host/path")
     return address
+
+
+def _malformed(url: str) -> SourceError:
+    if "@" in url:
+        return SourceError(
+            "the source's URL is ambiguous; percent-encode special characters of the user name, "
+            "the password and the path: write @ as %40, : as %3A, / as %2F, ? as %3F and # as %23"
+        )
+    return SourceError("the source's URL is malformed; write it as rtsp://host:port/path")
 
 
 def _name_without_credentials(address: SplitResult) -> str:
@@ -102,9 +131,6 @@ def _name_without_credentials(address: SplitResult) -> str:
 
     User, path and query are left out, since each may contain a password or a stream key.
     """
-    if "@" in address.path + address.query + address.fragment:
-        # With an unescaped slash in the password, the host is the beginning of the password.
-        return f"the {address.scheme} source"
     host = address.hostname or ""
     host = f"[{host}]" if ":" in host else host
     port = f":{address.port}" if address.port else ""

@@ -13,7 +13,7 @@ from pydantic import BaseModel, SecretStr
 from stream.context import LOG_CONTEXT
 from web.settings import LogSettings
 
-_CREDENTIALS = re.compile(r"(?<=://)[^\s/@]+@")
+_CREDENTIALS = re.compile(r"(?<=://)\S+@")
 _AUTHORIZATION = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}")
 _MASK = "***"
 _VERBOSE_LIBRARIES = ("aioice", "aiortc", "aiohttp.access")

@@ -128,7 +128,7 @@ async def test_before_the_first_frame_a_black_one_is_shown() -> None:
     async with connected("/no/such/file.mp4", delay_s=60) as door:
         shown = await asyncio.wait_for(door.ingest.to_annotate.take(), 3)
     assert shown.image.to_ndarray(format="gray").max() < 20
-    assert door.connection.signal.message.startswith("'/no/such/file.mp4' does not exist")
+    assert door.connection.signal.message.startswith("the source is neither an existing file")
 
 
 async def test_a_recording_loops_in_real_time(tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ async def test_a_stable_connection_resets_the_backoff_although_the_clock_is_set_
 async def test_a_url_without_its_scheme_is_not_disclosed() -> None:
     async with connected("anna:secret42@camera/live", delay_s=60) as door:
         await door.until(lambda: "lost" in door.states())
-    assert door.connection.signal.message.startswith("the source does not exist")
+    assert door.connection.signal.message.startswith("the source is neither an existing file")
 
 
 async def test_a_recording_ends_if_it_is_not_repeated(tmp_path: Path) -> None:

@@ -13,12 +13,12 @@ from stream.sources.source import SourceError
 
 
 def test_a_missing_camera_is_reported() -> None:
-    with pytest.raises(SourceError, match="/dev/video250 does not exist; connect the camera"):
+    with pytest.raises(SourceError, match=r"^video250 does not exist; connect the camera"):
         DeviceSource(Path("/dev/video250"))
 
 
 def test_a_device_that_is_not_a_camera_is_reported() -> None:
-    with pytest.raises(SourceError, match="/dev/null is not a video camera; choose another"):
+    with pytest.raises(SourceError, match=r"^null is not a video camera; choose another"):
         DeviceSource(Path("/dev/null"))
 
 
@@ -39,5 +39,5 @@ def test_errors_of_a_driver_are_described(
         raise av.error.OSError(code, os.strerror(code), "/dev/video0")
 
     monkeypatch.setattr(av, "open", refuse)
-    with pytest.raises(SourceError, match=f"/dev/video0 .*{reason}"):
+    with pytest.raises(SourceError, match=f"^video0 .*{reason}"):
         DeviceSource(Path("/dev/video0"))

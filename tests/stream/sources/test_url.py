@@ -17,6 +17,7 @@ from aiohttp.test_utils import unused_port
 from stream.sources.source import SourceError, SourceFrame
 from stream.sources.url import UrlSource
 from tests.support.clips import CORNERS, corners, pixels, write_clip
+from tests.support.servers.gstreamer_camera import GStreamerCamera
 from tests.support.servers.source_servers import (
     MjpegCamera,
     RtspCamera,
@@ -278,10 +279,27 @@ def test_an_hls_playlist_is_read(tmp_path: Path) -> None:
         assert len(list(source.frames())) == 30
 
 
-def test_a_password_with_a_slash_is_not_shown_as_the_host() -> None:
-    with pytest.raises(SourceError, match=r"^the rtsp source ") as refusal:
-        UrlSource("rtsp://127.0.0.1:9/secret42@camera/live")
-    assert "127.0.0.1:9" not in str(refusal.value)
+@pytest.mark.parametrize("digest", [False, True])
+def test_an_escaped_password_opens_an_rtsp_camera(digest: bool) -> None:
+    with (
+        GStreamerCamera("anna:a#b/c?d@e:f%40g h", digest=digest) as camera,
+        UrlSource(camera.url) as source,
+    ):
+        assert "a%23b%2Fc%3Fd%40e" in camera.url
+        assert next(source.frames()).image.width == 320
+        assert source.name == f"rtsp://{camera.url.rpartition('@')[2].removesuffix('/live')}"
+        with pytest.raises(SourceError, match="denied access"):
+            UrlSource(camera.url.replace("%23", "%24"))
+
+
+@pytest.mark.parametrize("password", ["12#34", "12/34", "12?34", "12@34", "12@34/56", "a/b", "a#b"])
+@pytest.mark.parametrize("scheme", ["rtsp", "http"])
+def test_a_password_with_an_unescaped_character_is_sent_to_no_host(
+    scheme: str, password: str
+) -> None:
+    with pytest.raises(SourceError, match=r"percent-encode .*@ as %40.*/ as %2F") as refusal:
+        UrlSource(f"{scheme}://localhost:{password}@camera.invalid/live")
+    assert "12" not in str(refusal.value) and "localhost" not in str(refusal.value)
 
 
 def test_a_segmented_broadcast_is_read_at_the_readers_pace(tmp_path: Path) -> None:

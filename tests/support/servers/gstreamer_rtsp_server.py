@@ -5,7 +5,9 @@ It runs in Debian's own Python, which has GStreamer's bindings:
     /usr/bin/python3 tests/support/servers/gstreamer_rtsp_server.py PORT
 
 Port 0 selects a free one. It prints the port, and serves `rtsp://127.0.0.1:PORT/live` until its
-standard input ends. With `CAMERA_LOGIN=user:password` in the environment it requires that login.
+standard input ends. With `CAMERA_LOGIN=user:password` in the environment it requires that login: by
+HTTP basic authentication (RFC 7617) or, with `CAMERA_DIGEST=1`, by digest authentication.
+`CAMERA_RATE` is the number of frames per second, as a fraction such as `1/10`.
 """
 
 import os
@@ -16,12 +18,13 @@ from typing import Any
 import gi  # type: ignore[import-not-found]
 
 gi.require_version("Gst", "1.0")
+gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
 
-from gi.repository import GLib, Gst, GstRtspServer  # type: ignore[import-not-found]  # noqa: E402
+from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # type: ignore[import-not-found]  # noqa: E402
 
 PIPELINE = (
-    "( videotestsrc is-live=true pattern=ball ! video/x-raw,width=320,height=240,framerate=15/1 "
+    "( videotestsrc is-live=true pattern=ball ! video/x-raw,width=320,height=240,framerate={rate} "
     "! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=15 "
     "! rtph264pay name=pay0 pt=96 )"
 )
@@ -34,7 +37,7 @@ def main() -> None:
     server.set_address("127.0.0.1")
     server.set_service(sys.argv[1])
     factory = GstRtspServer.RTSPMediaFactory()
-    factory.set_launch(PIPELINE)
+    factory.set_launch(PIPELINE.format(rate=os.environ.get("CAMERA_RATE", "15/1")))
     factory.set_shared(True)
     if login := os.environ.get("CAMERA_LOGIN"):
         require_login(login, server, factory)
@@ -47,10 +50,15 @@ def main() -> None:
 
 
 def require_login(login: str, server: Any, factory: Any) -> None:
-    """Require HTTP basic authentication (RFC 7617) with the login `user:password`."""
+    """Require the login `user:password`."""
+    user, _, password = login.partition(":")
     auth, token = GstRtspServer.RTSPAuth(), GstRtspServer.RTSPToken()
     token.set_string("media.factory.role", "guest")
-    auth.add_basic(GstRtspServer.RTSPAuth.make_basic(*login.split(":")), token)
+    if os.environ.get("CAMERA_DIGEST"):
+        auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
+        auth.add_digest(user, password, token)
+    else:
+        auth.add_basic(GstRtspServer.RTSPAuth.make_basic(user, password), token)
     server.set_auth(auth)
     permissions = GstRtspServer.RTSPPermissions()
     permissions.add_permission_for_role("guest", "media.factory.access", True)

@@ -7,6 +7,7 @@ import socketserver
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from http.client import responses
 from typing import Any, Self
 
@@ -29,28 +30,47 @@ class _Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
     block_on_close = False
 
 
+@dataclass(frozen=True)
+class Response:
+    """A response whose body is sent bit by bit, exactly as given."""
+
+    send: Callable[[Callable[[bytes], object], threading.Event], None]
+    """Sends the body by the function that it receives, until the event is set."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    status: int = 200
+    chunked: bool = False
+    """Whether the body is sent in chunks (RFC 9112, section 7.1); otherwise its end closes the
+    connection."""
+
+
 class WebServer:
     """An HTTP server with the given content, which records the requested paths."""
 
-    def __init__(self, pages: Mapping[str, "bytes | int | Callable[[MjpegCamera], None]"]) -> None:
+    def __init__(
+        self, pages: Mapping[str, "bytes | int | Response | Callable[[MjpegCamera], None]"]
+    ) -> None:
         """Bind to a free port.
 
         Args:
-            pages: By path, the body of a response, an error status, or a function that sends the
-                frames of a camera.
+            pages: By path, the body of a response, an error status, a response, or a function that
+                sends the frames of a camera.
         """
         self.requested: list[str] = []
+        self.authorizations: list[str | None] = []
         self.stopping = threading.Event()
         web = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 web.requested.append(self.path)
+                web.authorizations.append(self.headers["Authorization"])
                 page = pages.get(self.path.partition("?")[0], 404)
                 if isinstance(page, int):
                     self.send_error(page, responses[page])
                 elif isinstance(page, bytes):
                     self._send(page)
+                elif isinstance(page, Response):
+                    self._stream(page)
                 else:
                     self.send_response(200)
                     self.send_header(
@@ -71,6 +91,28 @@ class WebServer:
                 self.send_header("Content-Length", str(len(body) - start))
                 self.end_headers()
                 self.wfile.write(body[start:])
+
+            def _stream(self, response: Response) -> None:
+                def write_chunk(data: bytes) -> None:
+                    self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data))
+
+                self.protocol_version = "HTTP/1.1"
+                self.close_connection = True
+                self.send_response(response.status)
+                for name, value in response.headers.items():
+                    self.send_header(name, value)
+                if response.chunked:
+                    self.send_header("Transfer-Encoding", "chunked")
+                self.send_header("Connection", "close")
+                self.end_headers()
+                try:
+                    response.send(
+                        write_chunk if response.chunked else self.wfile.write, web.stopping
+                    )
+                    if response.chunked:
+                        self.wfile.write(b"0\r\n\r\n")
+                except (OSError, av.FFmpegError):
+                    pass
 
             def log_message(self, *_: Any) -> None:
                 pass

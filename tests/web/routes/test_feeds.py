@@ -2,7 +2,12 @@
 
 import asyncio
 import io
+import logging
+from pathlib import Path
+from typing import Any
 
+import pytest
+from aiohttp.test_utils import unused_port
 from PIL import Image
 
 from tests.support.captions import ScriptedCaptions, tags_fallback
@@ -79,3 +84,43 @@ async def test_removing_a_feed_ends_its_subscribers() -> None:
         await client.app[FEEDS].reload({})
         for response in responses:
             assert await asyncio.wait_for(response.read(), 10)
+
+
+async def test_a_source_that_fails_is_disclosed_neither_to_viewers_nor_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    mistyped = tmp_path / "mistyped"
+    mistyped.write_text("rtsp:/bob:p\\w'hunter2@host/x\n")
+    recording = tmp_path / "yard.mp4"
+    recording.write_bytes(b"hunter2" * 999)
+    refusing = f"127.0.0.1:{unused_port()}"
+    sources = {
+        "no-scheme": {"source": "cam.local/video?user=bob&password=hunter2"},
+        "no-scheme-with-login": {"source": "bob:hunter2@cam.local/video"},
+        "mistyped-scheme": {"source_file": str(mistyped)},
+        "no-file": {"source": str(tmp_path / "hunter2.mp4")},
+        "below-a-file": {"source": f"{recording}/hunter2"},
+        "folder": {"source": str(tmp_path)},
+        "device": {"source": "/dev/hunter2?"},
+        "damaged": {"source": str(recording)},
+        "no-source-file": {"source_file": str(tmp_path / "hunter2")},
+        "refusing": {"source": f"rtsp://bob:hunter2@{refusing}/hunter2?password=hunter2"},
+        "refusing-http": {"source": f"http://bob:hunter2@{refusing}/hunter2?password=hunter2"},
+    }
+    async with serve_feeds(feeds=sources) as client:
+        async with asyncio.timeout(20):
+            listed: list[dict[str, Any]] = []
+            while {feed["signal"]["state"] for feed in listed} != {"lost"}:
+                body = await (await client.get("/api/feeds")).text()
+                listed = (await (await client.get("/api/feeds")).json())["feeds"]
+                await asyncio.sleep(0.05)
+    assert len(listed) == len(sources)
+    for text in (body, str(listed), caplog.text):
+        assert "hunter2" not in text and "bob" not in text and "cam.local" not in text
+        assert str(tmp_path) not in text
+    messages = {feed["name"]: feed["signal"]["message"] for feed in listed}
+    assert messages["mistyped-scheme"].startswith("the source's URL has a mistyped scheme; write")
+    assert messages["no-scheme"].startswith("the source is neither an existing file nor a URL")
+    assert messages["damaged"].startswith("yard.mp4 cannot be read as a video")
+    assert messages["refusing"].startswith(f"rtsp://{refusing} refused the connection")

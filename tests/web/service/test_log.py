@@ -82,7 +82,7 @@ def test_secrets_are_masked(form: str, capsys: pytest.CaptureFixture[str]) -> No
     logger.info("opening %s", "rtsp://user:pass%40word@camera/live?x=1")
     logger.info("header Authorization: Bearer abcdefghijklmnop")
     try:
-        raise OSError(f"rtsp://me:hidden-word@camera failed, {SECRET}")
+        raise OSError(f"rtsp://me:/or@hidden-word@camera failed, {SECRET}")
     except OSError:
         logger.exception("failed")
 
