@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ import server
 from stream.ice.addresses import MediaAddresses
 from tests.support.html_tree import read
 from tests.support.peer import Peer
+from tests.support.servers.source_servers import MjpegCamera, WebServer
 from web.settings.server import DEFAULT_CAPTIONER
 
 ROOT = Path(__file__).parent.parent
@@ -238,6 +240,30 @@ def test_captions_the_demo_until_the_limit_on_a_terminal_without_unicode() -> No
     assert r"\u201c" in done.stdout, "the demo starts with a guess, in quotation marks"
 
 
+def test_a_camera_that_is_lost_ends_it_with_an_error() -> None:
+    lost = threading.Event()
+
+    def until_lost(camera: MjpegCamera) -> None:
+        while not lost.wait(0.1):
+            camera.send(100)
+
+    with WebServer({"/camera": until_lost}) as server:
+        process = subprocess.Popen(
+            [sys.executable, "server.py", "caption", f"{server.url}/camera", "--every", "0.3"],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout
+        first = process.stdout.readline()
+        lost.set()
+        _, errors = process.communicate(timeout=60)
+    assert "% sure" in first
+    assert process.returncode == 2
+    assert f"sightline: {server.url} stopped sending (end of the stream); check" in errors
+
+
 def test_a_closed_pipe_ends_it_without_an_error(footage: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "server.py", "caption", str(footage), "--every", "0.1"],
@@ -279,10 +305,10 @@ def test_on_ctrl_c_the_subtitles_are_complete(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["caption", "nothing.mp4"], "nothing.mp4"),
+        (["caption", "nothing.mp4"], "the source is neither an existing file nor a URL"),
         (["caption", "README.md"], "README.md"),
         (["caption", "http://127.0.0.1:9/x.mp4"], "127.0.0.1:9"),
-        (["caption", "/dev/video99"], "/dev/video99"),
+        (["caption", "/dev/video99"], "video99"),
         (["caption", "feed:hall"], "no feed 'hall'"),
         (["caption", "demo", "--every", "0"], "greater than zero"),
         (["caption", "demo", "--limit", "-1"], "greater than zero"),

@@ -19,7 +19,10 @@ not interrupt it."""
 
 FIRST_FRAME_S = 15.0
 """How long a source may take to its first frame before its signal counts as lost. The attempt
-continues: there is never a second connection to the source."""
+continues: there is never a second connection to the source. A slow camera has longer: FFmpeg needs
+two frames to detect some formats."""
+
+_FIRST_FRAME_INTERVALS = 3
 
 STABLE_S = 2.0
 """A connection that lasted at least this long resets the backoff when it is lost."""
@@ -199,7 +202,8 @@ class SourceConnection:
             silent_s = now - self._ingest.last_frame_at
             return f"no video for {silent_s:.0f} s" if silent_s > limit_s else ""
         silent_s = now - self._started
-        return f"no response for {silent_s:.0f} s" if silent_s > FIRST_FRAME_S else ""
+        limit_s = max(FIRST_FRAME_S, _FIRST_FRAME_INTERVALS * self._settings.silence_s)
+        return f"no response for {silent_s:.0f} s" if silent_s > limit_s else ""
 
     def _open(self) -> Source:
         """Open the source; runs in the reader's thread."""

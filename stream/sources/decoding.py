@@ -52,6 +52,17 @@ def select_video_stream(container: InputContainer, name: str) -> VideoStream:
     return next((stream for stream in decodable if stream is best), decodable[0])
 
 
+def is_complete_with_next(container: InputContainer, video: VideoStream) -> bool:
+    """Return whether FFmpeg completes a frame only when the next one starts to arrive.
+
+    A frame of these formats has no length (ISO/IEC 13818-1, RFC 6184, RFC 7798, RFC 6416), so it is
+    returned as much later as the camera's interval, which may be seconds.
+    """
+    return container.format.name == "mpegts" or (
+        container.format.name == "rtsp" and video.codec_context.name in {"h264", "hevc", "mpeg4"}
+    )
+
+
 def decode_packets(
     container: InputContainer, video: VideoStream
 ) -> "Generator[tuple[Packet[Stream] | None, list[av.VideoFrame]], None, None]":

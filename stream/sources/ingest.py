@@ -57,27 +57,27 @@ async def ingest_source(source: Source, ingest: Ingest) -> None:
     """Ingest the frames of a source, which a dedicated thread reads; close it at the end.
 
     Raises:
-        IngestEnded: When the source ends or fails.
+        IngestEnded: When the source ends or fails; of a failure the cause is the SourceError.
     """
     loop = asyncio.get_running_loop()
 
-    def read() -> str:
+    def read() -> SourceError | None:
         try:
             for frame in source.frames():
                 loop.call_soon_threadsafe(
                     ingest.put, Frame(frame.image, frame.captured, frame.captured_boottime)
                 )
         except SourceError as problem:
-            return str(problem)
-        return "the source ended"
+            return problem
+        return None
 
     # Not the loop's default executor: reading for hours would occupy a thread that encoding needs.
     thread = ThreadPoolExecutor(1, "source")
     reading = loop.run_in_executor(thread, read)
     try:
-        reason = await asyncio.shield(reading)
+        problem = await asyncio.shield(reading)
     finally:
         await asyncio.to_thread(source.close)
         await reading
         thread.shutdown(wait=False)
-    raise IngestEnded(reason)
+    raise IngestEnded(str(problem or "the source ended")) from problem

@@ -11,8 +11,9 @@ from stream.sources.image import ImageSource, is_image
 from stream.sources.source import Source, SourceError
 from stream.sources.url import UrlSource, is_url, parse_source_url
 
-READ_TIMEOUT_S = 10.0
-"""Default time that a live source may send no frame before it counts as lost, in seconds."""
+READ_TIMEOUT_S = 15.0
+"""Default time that a live source may send no frame before it counts as lost, in seconds. Many
+cameras send a frame every ten seconds."""
 
 _DEVICE = re.compile(r"/dev/[A-Za-z0-9/_-]+")
 
@@ -25,8 +26,8 @@ _HINT = (
 def open_source(spec: str, *, read_timeout_s: float = READ_TIMEOUT_S) -> Source:
     """Open a source.
 
-    Blocks until the source has proved to be one, about ten seconds at most, so call it in a
-    thread.
+    Blocks until the source has proved to be one, so call it in a thread. A camera or a URL that
+    does not respond may take several times `read_timeout_s`.
 
     Args:
         spec: `demo`, the path of an image or a video file, a camera's device file or its bare

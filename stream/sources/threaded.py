@@ -7,12 +7,21 @@ never waits longer than its timeout.
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from typing import Protocol
 
 import av
 from av.container import InputContainer
+from av.video.stream import VideoStream
 
-from stream.sources.decoding import MediaTime, decode_packets, select_video_stream
+from stream.clock import boottime
+from stream.sources.arrival_delay import ArrivalDelay
+from stream.sources.decoding import (
+    MediaTime,
+    decode_packets,
+    is_complete_with_next,
+    select_video_stream,
+)
 from stream.sources.source import Source, SourceError, SourceFrame
 
 _JOIN_S = 1.0
@@ -20,41 +29,68 @@ _JOIN_S = 1.0
 the container, when its read times out."""
 
 
+_SKIP_PAUSE_S = 0.3
+_MAX_SKIP_S = 3.0
+"""Frames that a peer has kept count as skipped after a pause of `_SKIP_PAUSE_S`, or after this time
+in all."""
+
+
+class ImageStream(Protocol):
+    """Images that arrive over a connection."""
+
+    def images(self) -> Generator[list[av.VideoFrame], None, None]:
+        """Yield images as they arrive, or an empty list while none does."""
+
+    def close(self) -> None:
+        """Close the connection."""
+
+
 class _ReadTimeout(Exception):
     """A live source has sent no frame within the read timeout."""
 
 
 class ThreadedSource(Source):
-    """The video of an opened container.
+    """The video of an opened container, or other frames that arrive over a connection.
 
     A live source is read as fast as it sends, and a frame that was not taken is replaced by the
     next. A recorded one waits until each frame was taken.
     """
 
     def __init__(
-        self, container: InputContainer, name: str, *, live: bool, read_timeout_s: float
+        self,
+        frames: "InputContainer | ImageStream",
+        name: str,
+        *,
+        live: bool,
+        read_timeout_s: float,
+        endless: bool | None = None,
     ) -> None:
         """Select the video stream; reading starts with `frames`.
 
         Args:
-            container: An opened container, which the source closes.
+            frames: An opened container, or decoded images; the source closes it.
             name: Name for logs and messages, without credentials.
-            live: Whether the container plays in real time.
+            live: Whether the frames arrive as they are captured.
             read_timeout_s: How long a live source may send no frame before it counts as lost, in
                 seconds.
+            endless: Whether the end of the stream means that it was lost; by default, if it is
+                live.
 
         Raises:
             SourceError: If the container holds no video that can be decoded.
         """
         self.live = live
         self.name = name
+        self._endless = live if endless is None else endless
         self._read_timeout_s = read_timeout_s
-        self._container = container
-        try:
-            self._video = select_video_stream(container, name)
-        except SourceError:
-            container.close()
-            raise
+        self._input = frames
+        self._video: VideoStream | None = None
+        if isinstance(frames, InputContainer):
+            try:
+                self._video = select_video_stream(frames, name)
+            except SourceError:
+                frames.close()
+                raise
         # Guards the attributes below, and is notified of every change to them.
         self._changed = threading.Condition()
         self._slot: SourceFrame | None = None
@@ -62,6 +98,7 @@ class ThreadedSource(Source):
         self._ended = False
         self._error: SourceError | None = None
         self._thread: threading.Thread | None = None
+        self._arrival_delay = ArrivalDelay()
 
     def frames(self) -> Iterator[SourceFrame]:
         """Yield the frames as they arrive: of a live source the latest.
@@ -70,6 +107,7 @@ class ThreadedSource(Source):
             SourceError: If the source fails, or sends no frame within the read timeout.
         """
         self._start()
+        self._skip_kept_frames()
         while (frame := self._take()) is not None:
             yield frame
 
@@ -81,7 +119,7 @@ class ThreadedSource(Source):
             self._changed.notify_all()
             thread = self._thread
         if thread is None:
-            self._container.close()
+            self._input.close()
         else:
             thread.join(_JOIN_S)
 
@@ -93,12 +131,35 @@ class ThreadedSource(Source):
                 )
                 self._thread.start()
 
+    def _skip_kept_frames(self) -> None:
+        """Wait while the first frames arrive faster than they were captured, for the newest one.
+
+        Many servers first send what they have kept since the last key frame, and FFmpeg keeps what
+        it has read to detect the format.
+        """
+        until = time.monotonic() + _MAX_SKIP_S
+        with self._changed:
+            if not self.live:
+                return
+            if not self._wait_for_change():
+                raise self._timeout_error()
+            while (
+                self._slot is not None
+                and self._arrival_delay.starts_late
+                and time.monotonic() < until
+                and self._changed.wait(_SKIP_PAUSE_S)
+            ):
+                pass
+
+    def _wait_for_change(self) -> bool:
+        """Wait until there is a frame or there will be none; return False after the timeout."""
+        return self._changed.wait_for(
+            lambda: self._slot is not None or self._ended or self._closed, self._read_timeout_s
+        )
+
     def _take(self) -> SourceFrame | None:
         with self._changed:
-            in_time = self._changed.wait_for(
-                lambda: self._slot is not None or self._ended or self._closed,
-                self._read_timeout_s,
-            )
+            in_time = self._wait_for_change()
             if self._closed:
                 return None
             if not in_time:
@@ -115,43 +176,73 @@ class ThreadedSource(Source):
             "and connected"
         )
 
+    def _lost_error(self, reason: str) -> SourceError:
+        return SourceError(
+            f"{self.name} stopped sending ({reason}); check that it is on and connected"
+        )
+
     def _read(self) -> None:
         """Read in the thread until the source ends, fails or is closed."""
         error: SourceError | None = None
         try:
             self._read_until_closed()
+            if self._endless:
+                error = self._lost_error("end of the stream")
         except (av.error.ExitError, av.error.TimeoutError, _ReadTimeout):
             error = self._timeout_error()
         except av.FFmpegError as reason:
-            error = SourceError(
-                f"{self.name} stopped sending ({reason.strerror}); check that it is on and "
-                "connected"
-            )
+            error = self._lost_error(str(reason.strerror))
         finally:
-            self._container.close()
+            self._input.close()
             with self._changed:
                 self._ended, self._error = True, error
                 self._changed.notify_all()
 
     def _read_until_closed(self) -> None:
-        media_time = MediaTime(self._video)
         started: float | None = None
-        packets = decode_packets(self._container, self._video)
+        position_of = MediaTime(self._video).position_of if self._video else None
+        batches = self._decode()
         waiting_since = time.monotonic()
         try:
-            for _, frames in packets:
+            for arrived, images in batches:
                 if self._closed:
                     return
                 if self.live and time.monotonic() - waiting_since >= self._read_timeout_s:
                     # After a long silence FFmpeg may still return an outdated frame.
                     raise _ReadTimeout
-                for image in frames:
+                for image in images:
                     # A live peer's timestamps may jump when its clock is set; this clock does not.
                     now = time.monotonic()
                     started = now if started is None else started
-                    position_s = now - started if self.live else media_time.position_of(image)
-                    self._hand_over(SourceFrame(image, position_s))
+                    position_s = now - started
+                    if position_of and not self.live:
+                        position_s = position_of(image)
+                    age_s = now - arrived
+                    if self.live:
+                        age_s += self._arrival_delay.measure(image, arrived)
+                    self._hand_over(
+                        SourceFrame(image, position_s, time.time() - age_s, boottime() - age_s)
+                    )
                 waiting_since = time.monotonic()
+        finally:
+            batches.close()
+
+    def _decode(self) -> Generator[tuple[float, list[av.VideoFrame]], None, None]:
+        """Yield frames with the time of the monotonic clock at which they arrived."""
+        if not isinstance(self._input, InputContainer):
+            for images in self._input.images():
+                yield time.monotonic(), images
+            return
+        assert self._video is not None
+        waits_for_next = self.live and is_complete_with_next(self._input, self._video)
+        packets = decode_packets(self._input, self._video)
+        previous = time.monotonic()
+        try:
+            for packet, images in packets:
+                now = time.monotonic()
+                yield previous if waits_for_next else now, images
+                if packet and packet.stream is self._video:
+                    previous = now
         finally:
             packets.close()
 
@@ -159,6 +250,6 @@ class ThreadedSource(Source):
         with self._changed:
             if not self.live:
                 self._changed.wait_for(lambda: self._slot is None or self._closed)
-            self.replaced += self._slot is not None
+            self.replaced += self._slot is not None and not self._arrival_delay.starts_late
             self._slot = None if self._closed else frame
             self._changed.notify_all()

@@ -1,13 +1,16 @@
 """A network camera or stream as a source."""
 
+import contextlib
 import re
 import time
+from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 import av
 from av.container import InputContainer
 from av.error import (
     ConnectionRefusedError,
+    ExitError,
     HTTPError,
     HTTPForbiddenError,
     HTTPNotFoundError,
@@ -15,6 +18,8 @@ from av.error import (
     InvalidDataError,
 )
 
+from stream.sources.http_response import HttpResponse, declares_mp4_duration, is_mp4
+from stream.sources.motion_jpeg import MotionJpeg, is_motion_jpeg
 from stream.sources.source import SourceError
 from stream.sources.threaded import ThreadedSource
 
@@ -32,25 +37,35 @@ _OPTIONS = {
     "protocol_whitelist": "http,https,httpproxy,tcp,tls,crypto,data,udp,rtp,srtp,rtmp,rtmps,rtsp",
     # By default FFmpeg measures the frame rate over twenty frames: too long for a slow camera.
     "fpsprobesize": "0",
+    # Enough to find the streams, in microseconds; by default FFmpeg waits for 5 s of video.
+    "analyzeduration": "1000000",
 }
+_RTSP_OPTIONS = {
+    # The session description names the streams, so one packet is enough, in bytes.
+    "probesize": "32",
+}
+
+_OPEN_TIMEOUT_S = 5.0
 
 
 class UrlSource(ThreadedSource):
     """An RTSP, HTTP, RTMP or UDP stream.
 
-    A video file behind HTTP is read at the reader's pace, and so is a segmented stream (HLS, DASH);
-    everything else is live.
+    What has an end is read at the reader's pace: a video or image file behind HTTP. So is a
+    broadcast in segments (HLS, DASH), whose frames arrive some seconds at once. Everything else is
+    live.
     """
 
     def __init__(
-        self, url: str, *, open_timeout_s: float = 5.0, read_timeout_s: float = 10.0
+        self, url: str, *, open_timeout_s: float | None = None, read_timeout_s: float = 10.0
     ) -> None:
         """Connect, and detect the format.
 
         Args:
             url: The URL, which may contain a user name and a password.
             open_timeout_s: How long to wait for the first response, in seconds; detecting the
-                format may take as long again.
+                format may take as long again. By default it is long enough for two frames of a
+                camera that sends one within `read_timeout_s`.
             read_timeout_s: How long to wait for each frame, in seconds.
 
         Raises:
@@ -58,23 +73,64 @@ class UrlSource(ThreadedSource):
         """
         address = parse_source_url(url)
         name = _name_without_credentials(address)
+        timeouts = (open_timeout_s or max(_OPEN_TIMEOUT_S, 2 * read_timeout_s), read_timeout_s)
         started = time.monotonic()
         try:
-            container = av.open(
-                url,
-                options=_OPTIONS,
-                metadata_errors="replace",
-                timeout=(open_timeout_s, read_timeout_s),
-            )
-        except av.FFmpegError as error:
+            stream = _open(url, address.scheme, timeouts)
+        except (av.FFmpegError, TimeoutError) as error:
             # Not chained: FFmpeg's own message repeats the URL, including the password.
-            timed_out = time.monotonic() - started >= open_timeout_s
-            reason = _describe_timeout(open_timeout_s) if timed_out else _describe(error)
+            waited_s = time.monotonic() - started
+            timed_out = isinstance(error, ExitError | TimeoutError) or waited_s >= timeouts[0]
+            reason = _describe_timeout(waited_s) if timed_out else _describe(error)
             raise SourceError(f"{name} {reason}") from None
-        recorded = address.scheme in ("http", "https") and (
-            container.duration is not None or _is_segmented(container)
+        super().__init__(
+            stream.frames,
+            name,
+            live=stream.endless and not stream.segmented,
+            read_timeout_s=read_timeout_s,
+            endless=stream.endless,
         )
-        super().__init__(container, name, live=not recorded, read_timeout_s=read_timeout_s)
+
+
+class _Opened(NamedTuple):
+    """A stream that has proved to be one, and how to read it."""
+
+    frames: InputContainer | MotionJpeg
+    endless: bool
+    segmented: bool = False
+
+
+def _open(url: str, scheme: str, timeouts: tuple[float, float]) -> _Opened:
+    if scheme not in ("http", "https"):
+        options = _OPTIONS | (_RTSP_OPTIONS if scheme.startswith("rtsp") else {})
+        return _Opened(_open_container(url, options, timeouts), endless=True)
+    open_timeout_s, read_timeout_s = timeouts
+    with contextlib.ExitStack() as stack:
+        response = stack.enter_context(
+            HttpResponse(url, min(_OPEN_TIMEOUT_S, open_timeout_s), read_timeout_s)
+        )
+        if response.inspect(is_motion_jpeg):
+            images = MotionJpeg(response, time.monotonic() + open_timeout_s)
+            stack.pop_all()
+            return _Opened(images, images.endless)
+        mp4, has_end = response.inspect(is_mp4), response.has_length
+        if mp4 and not has_end:
+            has_end = response.inspect(declares_mp4_duration)
+    container = _open_container(url, _OPTIONS, timeouts)
+    # A demuxer may have several names.
+    names = set(container.format.name.split(","))
+    has_duration = (container.duration or 0) > 0
+    if names & _SEGMENTED_FORMATS:
+        return _Opened(container, endless=not has_duration, segmented=True)
+    # Of an MP4 file that declares no duration, FFmpeg returns that of the fragments so far.
+    has_end = has_end or (has_duration and not mp4)
+    return _Opened(container, endless=not has_end and not _is_image(names))
+
+
+def _open_container(
+    url: str, options: dict[str, str], timeouts: tuple[float, float]
+) -> InputContainer:
+    return av.open(url, options=options, metadata_errors="replace", timeout=timeouts)
 
 
 def is_url(spec: str) -> bool:
@@ -137,25 +193,19 @@ def _name_without_credentials(address: SplitResult) -> str:
     return f"{address.scheme}://{host}{port}"
 
 
-def _is_segmented(container: InputContainer) -> bool:
-    """Return whether frames arrive some seconds at once, and not when they are captured.
-
-    This holds for a live broadcast in segments (HLS, DASH), and for a single image behind a URL, as
-    many cameras offer: a very short recording.
-    """
-    # A demuxer may have several names.
-    names = container.format.name.split(",")
-    return any(name in _SEGMENTED_FORMATS or name.endswith("_pipe") for name in names)
+def _is_image(formats: set[str]) -> bool:
+    """Return whether a response is a single image, as many cameras offer."""
+    return any(name.endswith("_pipe") for name in formats)
 
 
-def _describe_timeout(open_timeout_s: float) -> str:
+def _describe_timeout(waited_s: float) -> str:
     return (
-        f"sent no video within {open_timeout_s:g} s; check the URL, and that no firewall blocks "
-        "the connection"
+        f"sent no video within {round(waited_s, 1):g} s; check the URL, and that no firewall "
+        "blocks the connection"
     )
 
 
-def _describe(error: av.FFmpegError) -> str:
+def _describe(error: av.FFmpegError | TimeoutError) -> str:
     match error:
         case HTTPNotFoundError():
             return "responded with 404 Not Found; check the path of the URL"

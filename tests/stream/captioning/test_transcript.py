@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from inference.engine.engine import Engine
 from stream.captioning.transcript import format_json_line, format_line, transcribe
 from stream.captioning.webvtt import WebVttWriter
 from stream.sources import SourceError, open_source
+from tests.support.servers.source_servers import MjpegCamera, WebServer
 
 
 async def test_a_recorded_source_is_sampled_by_its_media_time(
@@ -73,6 +75,25 @@ async def test_a_source_that_fails_raises_after_its_captions(
     with open_source(str(broken)) as source, pytest.raises(SourceError):
         async for line in transcribe(source, engine, 1):
             lines.append(line)
+    assert lines
+
+
+async def test_a_camera_that_is_lost_raises_after_its_captions(engine: Engine) -> None:
+    lost = threading.Event()
+
+    def until_lost(camera: MjpegCamera) -> None:
+        while not lost.wait(0.05):
+            camera.send(100)
+
+    lines = []
+    with (
+        WebServer({"/camera": until_lost}) as server,
+        open_source(f"{server.url}/camera") as source,
+        pytest.raises(SourceError, match="stopped sending"),
+    ):
+        async for line in transcribe(source, engine, 0.3):
+            lines.append(line)
+            lost.set()
     assert lines
 
 

@@ -22,7 +22,8 @@ from stream.rate_limit import Backoff
 from stream.sources.ingest import Ingest
 from tests.support.clips import is_open, pixels, write_clip
 from tests.support.loop_blocking import MAX_BLOCKED_S, measure_loop_blocking
-from tests.support.servers.source_servers import MjpegCamera, WebServer, silent_server
+from tests.support.servers.live_streams import LiveCamera
+from tests.support.servers.source_servers import MjpegCamera, Response, WebServer, silent_server
 
 
 class Door:
@@ -200,11 +201,35 @@ async def test_a_source_that_does_not_respond_is_lost_but_not_reopened(
 ) -> None:
     monkeypatch.setattr(module, "FIRST_FRAME_S", 0.6)
     with silent_server() as port:
-        async with connected(f"rtsp://127.0.0.1:{port}/live") as door:
+        async with connected(f"rtsp://127.0.0.1:{port}/live", silence_s=1) as door:
             await door.until(lambda: "lost" in door.states())
-            assert door.connection.signal.message == "no response for 1 s"
+            assert door.connection.signal.message == "no response for 3 s"
             await asyncio.sleep(0.5)
             assert door.connection.attempts == 1
+
+
+async def test_a_slow_camera_has_time_for_its_first_frame(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "FIRST_FRAME_S", 0.6)
+
+    def after_a_pause(sender: MjpegCamera) -> None:
+        time.sleep(2)
+        a_few_frames(sender)
+
+    with WebServer({"/camera": after_a_pause}) as server:
+        async with connected(f"{server.url}/camera", silence_s=3) as door:
+            await door.until(lambda: door.connection.signal.state is SignalState.LIVE)
+    assert door.states() == ["connecting", "live"]
+
+
+async def test_a_live_stream_that_ends_is_lost_and_connected_again() -> None:
+    camera = LiveCamera("mp4", limit=20)
+    with WebServer({"/live": Response(camera.send, chunked=True)}) as server:
+        async with connected(f"{server.url}/live", repeat=False) as door:
+            await door.until(lambda: door.states().count("live") >= 2)
+    assert door.states()[:4] == ["connecting", "live", "lost", "live"]
+    assert "stopped sending (end of the stream)" in door.signals[2].message
 
 
 async def test_stopping_does_not_wait_for_a_source_that_hangs() -> None:
