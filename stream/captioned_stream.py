@@ -189,7 +189,8 @@ class CaptionedStream:
         self.latest_caption = event
         self._caption_count += 1
         self._context.counters.count_caption(event)
-        self._context.load.count_caption(event.age_ms() / 1e3, self.sampler.interval_s)
+        # Without the delay of the network and the peer, which is not this server's load.
+        self._context.load.count_caption(event.received_age_s(), self.sampler.interval_s)
         self.captions.publish(event)
         self.maps.on_caption(kept)
 
@@ -213,7 +214,7 @@ class CaptionedStream:
         notice = " · ".join(filter(None, (self.notice, engine_notice))) or None
         if event is None:
             return OverlayText("", notice=notice)
-        is_stale = notice is not None or event.age_ms() > 1e3 * self._max_age_s()
+        is_stale = notice is not None or event.received_age_s() > self._max_age_s()
         confidence_notice, text = display_parts(event.caption)
         return OverlayText(
             text, is_stale, " · ".join(filter(None, (notice, confidence_notice))) or None

@@ -21,7 +21,7 @@ class CaptionEvent:
     """Number of the caption within its stream, from 0; it restarts with the server."""
     caption: Caption
     captured: float
-    """When the server received the frame, in seconds since the Unix epoch."""
+    """When the frame was captured, as far as is known, in seconds since the Unix epoch."""
     captured_boottime: float
     """The same time on the clock `boottime`, for its age."""
     pts: int
@@ -34,6 +34,8 @@ class CaptionEvent:
     """See `CaptionedFrame`."""
     wait_ms: float
     """See `CaptionedFrame`."""
+    received_boottime: float
+    """When the server received the frame, on the clock `boottime`."""
 
     @classmethod
     def of(cls, stream: str, seq: int, captioned: CaptionedFrame) -> "CaptionEvent":
@@ -51,6 +53,7 @@ class CaptionEvent:
             height=image.height,
             prepare_ms=captioned.prepare_ms,
             wait_ms=captioned.wait_ms,
+            received_boottime=captioned.frame.received_boottime,
         )
 
     @property
@@ -61,6 +64,10 @@ class CaptionEvent:
     def age_ms(self) -> float:
         """Return the current age of the frame in milliseconds."""
         return (boottime() - self.captured_boottime) * 1e3
+
+    def received_age_s(self) -> float:
+        """Return how long ago the server received the frame, in seconds."""
+        return boottime() - self.received_boottime
 
 
 def caption_json(event: CaptionEvent) -> dict[str, Any]:

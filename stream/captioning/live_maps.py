@@ -200,7 +200,7 @@ class LiveMaps:
     def overlay_map(self, max_age_s: float) -> Map | None:
         """Return the map to draw now; None if its frame is older than this many seconds."""
         dated = {"none": None, "words": self._word_map, "saliency": self._saliency}[self.overlay]
-        if dated is None or boottime() - dated.captured_boottime > max_age_s:
+        if dated is None or boottime() - dated.received_boottime > max_age_s:
             return None
         return dated.map
 
@@ -233,11 +233,11 @@ class _DatedMap:
 
     map: Map
     tokens: tuple[int, ...]
-    captured_boottime: float
+    received_boottime: float
 
     @classmethod
     def of(cls, map_: Map, kept: KeptFrame) -> "_DatedMap":
-        return cls(map_, kept.captioned.tokens, kept.captioned.frame.captured_boottime)
+        return cls(map_, kept.captioned.tokens, kept.captioned.frame.received_boottime)
 
 
 class _CaptionsSince:

@@ -85,7 +85,9 @@ class SourceReader:
                 self._source = source
             try:
                 for frame in source.frames():
-                    received = Frame(frame.image, frame.captured, frame.captured_boottime)
+                    received = Frame(
+                        frame.image, frame.captured, frame.captured_boottime, frame.held_back_s
+                    )
                     if not self._hand_over(received):
                         return
             finally:

@@ -64,9 +64,10 @@ async def ingest_source(source: Source, ingest: Ingest) -> None:
     def read() -> SourceError | None:
         try:
             for frame in source.frames():
-                loop.call_soon_threadsafe(
-                    ingest.put, Frame(frame.image, frame.captured, frame.captured_boottime)
+                received = Frame(
+                    frame.image, frame.captured, frame.captured_boottime, frame.held_back_s
                 )
+                loop.call_soon_threadsafe(ingest.put, received)
         except SourceError as problem:
             return problem
         return None

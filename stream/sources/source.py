@@ -33,6 +33,9 @@ class SourceFrame:
     captured_boottime: float = field(default_factory=boottime)
     """The same time on the clock `boottime`, for its age."""
 
+    held_back_s: float = 0.0
+    """How long the network or the peer held it back before it arrived, in seconds."""
+
 
 class Source(ABC):
     """A source of frames; a context manager that closes it.

@@ -200,6 +200,7 @@ class ThreadedSource(Source):
 
     def _read_until_closed(self) -> None:
         started: float | None = None
+        captured = float("-inf")
         position_of = MediaTime(self._video).position_of if self._video else None
         batches = self._decode()
         waiting_since = time.monotonic()
@@ -217,12 +218,13 @@ class ThreadedSource(Source):
                     position_s = now - started
                     if position_of and not self.live:
                         position_s = position_of(image)
-                    age_s = now - arrived
                     if self.live:
-                        age_s += self._arrival_delay.measure(image, arrived)
-                    self._hand_over(
-                        SourceFrame(image, position_s, time.time() - age_s, boottime() - age_s)
-                    )
+                        arrived -= self._arrival_delay.measure(image, arrived)
+                    # An estimate; at least it never decreases.
+                    captured = max(captured, arrived)
+                    held_s = now - captured
+                    times = time.time() - held_s, boottime() - held_s
+                    self._hand_over(SourceFrame(image, position_s, *times, held_s))
                 waiting_since = time.monotonic()
         finally:
             batches.close()

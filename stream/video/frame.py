@@ -25,9 +25,16 @@ class Frame:
 
     image: av.VideoFrame
     captured: float = field(default_factory=time.time)
-    """When the server received it, in seconds since the Unix epoch; by default now."""
+    """When it was captured, as far as is known, in seconds since the Unix epoch; by default now."""
     captured_boottime: float = field(default_factory=boottime)
     """The same time on the clock `boottime`, for its age."""
+    held_back_s: float = 0.0
+    """How long the network or the peer held it back before the server received it, in seconds."""
+
+    @property
+    def received_boottime(self) -> float:
+        """When the server received it, on the clock `boottime`."""
+        return self.captured_boottime + self.held_back_s
 
 
 class Slot(Generic[Item]):

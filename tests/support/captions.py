@@ -73,6 +73,7 @@ def caption_event(
         height=480,
         prepare_ms=1.0,
         wait_ms=2.0,
+        received_boottime=BASE_BOOTTIME + at_s,
     )
 
 

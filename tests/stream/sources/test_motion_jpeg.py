@@ -130,7 +130,8 @@ def test_each_image_is_shown_at_once_however_it_is_delimited(kind: str, chunked:
         UrlSource(f"{server.url}/camera") as source,
     ):
         assert source.live
-        frames, shown = source.frames(), []
+        frames = source.frames()
+        shown: list[int] = []
         while len(shown) < 3:
             shown.append(brightness(next(frames)))
             camera.send()

@@ -1,5 +1,6 @@
 """Network sources, with real servers on the loopback interface."""
 
+import base64
 import itertools
 import threading
 import time
@@ -20,6 +21,7 @@ from tests.support.clips import CORNERS, corners, pixels, write_clip
 from tests.support.servers.gstreamer_camera import GStreamerCamera
 from tests.support.servers.source_servers import (
     MjpegCamera,
+    Response,
     RtspCamera,
     WebServer,
     silent_server,
@@ -38,6 +40,10 @@ def two_frames(camera: MjpegCamera) -> None:
     camera.send(brightness_of(0))
     camera.send(brightness_of(1))
     camera.hang()
+
+
+def send_nothing(*_: object) -> None:
+    """Send an empty body."""
 
 
 @pytest.fixture
@@ -168,6 +174,13 @@ def test_an_rtsp_camera_is_read() -> None:
     assert second.position_s > first.position_s >= 0.0
 
 
+def test_a_frame_that_is_complete_with_the_next_one_is_as_old_as_the_interval() -> None:
+    with GStreamerCamera(rate="2/1") as camera, UrlSource(camera.url) as source:
+        frames = itertools.islice(source.frames(), 4)
+        ages = [time.time() - frame.captured for frame in frames][1:]
+    assert 0.4 < sorted(ages)[1] < 1.0
+
+
 def test_a_password_opens_a_camera_and_is_not_disclosed() -> None:
     wrong = uuid.uuid4().hex
     with RtspCamera("anna", "sesame") as camera:
@@ -290,6 +303,27 @@ def test_an_escaped_password_opens_an_rtsp_camera(digest: bool) -> None:
         assert source.name == f"rtsp://{camera.url.rpartition('@')[2].removesuffix('/live')}"
         with pytest.raises(SourceError, match="denied access"):
             UrlSource(camera.url.replace("%23", "%24"))
+
+
+def test_an_escaped_password_opens_an_http_camera() -> None:
+    login = base64.b64encode(b"anna:a#b/c?d@e").decode()
+
+    denied = Response(send_nothing, {"WWW-Authenticate": 'Basic realm="camera"'}, 401)
+    with WebServer({"/camera": denied}) as server, pytest.raises(SourceError, match="denied"):
+        UrlSource(f"http://anna:a%23b%2Fc%3Fd%40e@127.0.0.1:{server.port}/camera")
+    assert server.authorizations == [None, f"Basic {login}"]
+
+
+def test_a_redirect_to_another_host_receives_no_password() -> None:
+    denied = Response(send_nothing, {"WWW-Authenticate": 'Basic realm="camera"'}, 401)
+    with WebServer({"/camera": denied}) as other:
+        elsewhere = {"Location": f"http://localhost:{other.port}/camera"}
+        with (
+            WebServer({"/camera": Response(send_nothing, elsewhere, 302)}) as server,
+            pytest.raises(SourceError, match=f"^http://127.0.0.1:{server.port} denied access"),
+        ):
+            UrlSource(f"http://anna:sesame@127.0.0.1:{server.port}/camera")
+    assert other.authorizations and set(other.authorizations) == {None}
 
 
 @pytest.mark.parametrize("password", ["12#34", "12/34", "12?34", "12@34", "12@34/56", "a/b", "a#b"])

@@ -3,6 +3,8 @@
 import asyncio
 import io
 import logging
+import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,8 @@ import pytest
 from aiohttp.test_utils import unused_port
 from PIL import Image
 
+from stream.clock import boottime
+from stream.video import Frame, blank_frame
 from tests.support.captions import ScriptedCaptions, tags_fallback
 from tests.support.servers.feed_app import DOG, YARD, get_stream, serve_feeds
 from web.keys import FEEDS
@@ -84,6 +88,24 @@ async def test_removing_a_feed_ends_its_subscribers() -> None:
         await client.app[FEEDS].reload({})
         for response in responses:
             assert await asyncio.wait_for(response.read(), 10)
+
+
+async def test_the_delay_of_a_source_is_part_of_the_age_but_not_of_the_load() -> None:
+    asleep = {"source": "demo", "run": "watched", "interval_s": 0.25}
+    feeds = {"yard": {**YARD, "interval_s": 600}, "asleep": asleep}
+    async with serve_feeds(feeds=feeds) as client:
+        stream = get_stream(client, "asleep")
+        async with asyncio.timeout(20):
+            for number in range(6):
+                image = blank_frame(64, 48)
+                stream.ingest.put(Frame(image, time.time() - 30, boottime() - 30, 30.0))
+                while stream.latest_caption is None or stream.latest_caption.seq < number:
+                    await asyncio.sleep(0.02)
+        feed = await (await client.get("/api/feeds/asleep")).json()
+        assert feed["caption"]["age_ms"] > 29_000
+        metrics = await (await client.get("/metrics")).text()
+        lateness = re.search(r"(?m)^\w+load_lateness_ratio (\S+)", metrics)
+        assert lateness and float(lateness[1]) < 10
 
 
 async def test_a_source_that_fails_is_disclosed_neither_to_viewers_nor_in_the_log(
