@@ -49,7 +49,7 @@ async def test_frames_are_delivered_until_it_is_closed() -> None:
 
 async def test_a_source_that_cannot_be_opened_is_reported() -> None:
     reader = SourceReader(lambda: open_source("/no/such.mp4"), lambda _: None, "test")
-    with pytest.raises(SourceError, match="does not exist"):
+    with pytest.raises(SourceError, match="neither an existing file"):
         await reader.done
 
 
