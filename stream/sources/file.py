@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -10,6 +11,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 
+from stream.clock import boottime
 from stream.sources.decoding import MediaTime, decode_packets, select_video_stream
 from stream.sources.source import Source, SourceError, SourceFrame
 
@@ -25,6 +27,10 @@ _TRUNCATED_S = 1.0
 
 _MAX_LATE_S = 1.0
 """Delay of the reader or the disk from which playback restarts its clock, in seconds."""
+
+
+_CATCH_UP = 0.1
+"""How much faster than in real time a broadcast is played until it has made up a delay."""
 
 
 class FileSource(Source):
@@ -152,8 +158,10 @@ class RealTimeSource(Source):
     def __init__(self, source: Source) -> None:
         """Play a recorded source, which is closed with this one."""
         self.name = source.name
+        self.endless = source.endless
         self._source = source
         self._closed = threading.Event()
+        self._late_s = 0.0
 
     def frames(self) -> Iterator[SourceFrame]:
         """Yield each frame when it is due; the last is shown for as long as the one before.
@@ -166,14 +174,17 @@ class RealTimeSource(Source):
         shown: SourceFrame | None = None
         for frame in self._source.frames():
             if started + _MAX_LATE_S < time.monotonic() - frame.position_s:
-                started = time.monotonic() - frame.position_s
+                restarted = time.monotonic() - frame.position_s
+                self._late_s += restarted - started if shown else 0.0
+                started = restarted
             elif frame.position_s > position_s:
                 duration_s = frame.position_s - position_s
+                started -= self._catch_up(duration_s)
             position_s = frame.position_s
             yield from self._repeat_until(started + position_s, shown)
             if self._closed.is_set():
                 return
-            shown = SourceFrame(frame.image, position_s)
+            shown = self._show_now(frame)
             yield shown
         # A minimum duration, because a reader that loops the recording opens it again each time.
         yield from self._repeat_until(started + max(position_s + duration_s, REPEAT_S), shown)
@@ -183,10 +194,22 @@ class RealTimeSource(Source):
         self._closed.set()
         self._source.close()
 
+    def _catch_up(self, duration_s: float) -> float:
+        """Return by how much to shorten a frame of a broadcast that has fallen behind."""
+        made_up_s = min(self._late_s, _CATCH_UP * duration_s) if self.endless else 0.0
+        self._late_s -= made_up_s
+        return made_up_s
+
     def _repeat_until(self, due: float, shown: SourceFrame | None) -> Iterator[SourceFrame]:
         """Wait until the next frame is due, and repeat the current one meanwhile."""
         while (left_s := due - time.monotonic()) > 0 and not self._closed.wait(
             min(left_s, REPEAT_S)
         ):
             if shown and left_s > REPEAT_S:
-                yield SourceFrame(shown.image, shown.position_s)
+                yield self._show_now(shown)
+
+    def _show_now(self, frame: SourceFrame) -> SourceFrame:
+        """Return a frame that is captured now, unless it was captured for a broadcast."""
+        if not self.endless:
+            return SourceFrame(frame.image, frame.position_s)
+        return replace(frame, held_back_s=boottime() - frame.captured_boottime)

@@ -60,6 +60,19 @@ class HttpResponse:
             self._head += chunk
         return result
 
+    def text(self) -> str:
+        """Return the whole body as text, or its first MiB.
+
+        Raises:
+            av.FFmpegError: If reading fails.
+        """
+        body = b""
+        for chunk in self.chunks():
+            body += chunk
+            if len(body) > _MAX_HEAD_BYTES:
+                break
+        return body.decode(errors="replace")
+
     def chunks(self) -> Iterator[bytes]:
         """Yield the body from its start, as it arrives.
 

@@ -47,6 +47,9 @@ class Source(ABC):
     live: bool
     """Whether frames arrive in real time, so that those not taken at once are dropped."""
 
+    endless: bool = False
+    """Whether the source has no end, so that its end means that it was lost."""
+
     name: str
     """Name for logs and messages; holds no credentials."""
 

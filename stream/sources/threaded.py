@@ -64,6 +64,7 @@ class ThreadedSource(Source):
         live: bool,
         read_timeout_s: float,
         endless: bool | None = None,
+        delay_s: float = 0.0,
     ) -> None:
         """Select the video stream; reading starts with `frames`.
 
@@ -73,15 +74,17 @@ class ThreadedSource(Source):
             live: Whether the frames arrive as they are captured.
             read_timeout_s: How long a live source may send no frame before it counts as lost, in
                 seconds.
-            endless: Whether the end of the stream means that it was lost; by default, if it is
-                live.
+            endless: Whether the stream has no end; by default, if it is live.
+            delay_s: How long ago the first frame was captured, if the stream is endless but does
+                not arrive as it is captured.
 
         Raises:
             SourceError: If the container holds no video that can be decoded.
         """
         self.live = live
         self.name = name
-        self._endless = live if endless is None else endless
+        self.endless = live if endless is None else endless
+        self._first_captured = time.monotonic() - delay_s
         self._read_timeout_s = read_timeout_s
         self._input = frames
         self._video: VideoStream | None = None
@@ -186,7 +189,7 @@ class ThreadedSource(Source):
         error: SourceError | None = None
         try:
             self._read_until_closed()
-            if self._endless:
+            if self.endless:
                 error = self._lost_error("end of the stream")
         except (av.error.ExitError, av.error.TimeoutError, _ReadTimeout):
             error = self._timeout_error()
@@ -218,7 +221,9 @@ class ThreadedSource(Source):
                     position_s = now - started
                     if position_of and not self.live:
                         position_s = position_of(image)
-                    if self.live:
+                    if self.endless and not self.live:
+                        arrived = min(now, self._first_captured + position_s)
+                    elif self.live:
                         arrived -= self._arrival_delay.measure(image, arrived)
                     # An estimate; at least it never decreases.
                     captured = max(captured, arrived)

@@ -4,7 +4,7 @@ import contextlib
 import re
 import time
 from typing import NamedTuple
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 import av
 from av.container import InputContainer
@@ -18,6 +18,7 @@ from av.error import (
     InvalidDataError,
 )
 
+from stream.sources.hls import delay_of_first_segment, is_playlist, variant_of
 from stream.sources.http_response import HttpResponse, declares_mp4_duration, is_mp4
 from stream.sources.motion_jpeg import MotionJpeg, is_motion_jpeg
 from stream.sources.source import SourceError
@@ -89,6 +90,7 @@ class UrlSource(ThreadedSource):
             live=stream.endless and not stream.segmented,
             read_timeout_s=read_timeout_s,
             endless=stream.endless,
+            delay_s=stream.delay_s,
         )
 
 
@@ -98,6 +100,8 @@ class _Opened(NamedTuple):
     frames: InputContainer | MotionJpeg
     endless: bool
     segmented: bool = False
+    delay_s: float = 0.0
+    """How long ago the first frame of a segmented stream was captured, in seconds."""
 
 
 def _open(url: str, scheme: str, timeouts: tuple[float, float]) -> _Opened:
@@ -116,12 +120,21 @@ def _open(url: str, scheme: str, timeouts: tuple[float, float]) -> _Opened:
         mp4, has_end = response.inspect(is_mp4), response.has_length
         if mp4 and not has_end:
             has_end = response.inspect(declares_mp4_duration)
+        playlist = response.text() if response.inspect(is_playlist) else ""
+    # Without it, the delay is unknown; FFmpeg reports what is wrong.
+    if variant := variant_of(playlist):
+        with (
+            contextlib.suppress(av.FFmpegError),
+            HttpResponse(urljoin(url, variant), timeouts[0], read_timeout_s) as response,
+        ):
+            playlist = response.text()
     container = _open_container(url, _OPTIONS, timeouts)
     # A demuxer may have several names.
     names = set(container.format.name.split(","))
     has_duration = (container.duration or 0) > 0
     if names & _SEGMENTED_FORMATS:
-        return _Opened(container, endless=not has_duration, segmented=True)
+        delay_s = delay_of_first_segment(playlist)
+        return _Opened(container, endless=not has_duration, segmented=True, delay_s=delay_s)
     # Of an MP4 file that declares no duration, FFmpeg returns that of the fragments so far.
     has_end = has_end or (has_duration and not mp4)
     return _Opened(container, endless=not has_end and not _is_image(names))

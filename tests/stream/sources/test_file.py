@@ -4,13 +4,15 @@ import itertools
 import threading
 import time
 import wave
+from collections.abc import Iterator
 from pathlib import Path
 
+import av
 import pytest
 
 from stream.sources import file, open_source
 from stream.sources.file import FileSource, RealTimeSource
-from stream.sources.source import SourceError
+from stream.sources.source import Source, SourceError, SourceFrame
 from tests.support.clips import CORNERS, corners, is_open, write_clip
 from tests.support.servers.source_servers import WebServer
 
@@ -271,3 +273,35 @@ def test_closing_ends_the_wait_for_a_frame(tmp_path: Path) -> None:
     source.close()
     reader.join(0.5)
     assert not reader.is_alive()
+
+
+class Broadcast(Source):
+    """A broadcast that stalls once."""
+
+    live, endless, name = False, True, "broadcast"
+
+    def __init__(self, frame: av.VideoFrame) -> None:
+        self._frame = frame
+
+    def frames(self) -> Iterator[SourceFrame]:
+        """Yield ten frames per second of media time, of which the sixth is late."""
+        for number in range(26):
+            if number == 5:
+                time.sleep(1.7)
+            yield SourceFrame(self._frame, number / 10)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def test_a_broadcast_makes_up_the_delay_after_a_stall(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file, "_CATCH_UP", 0.5)
+    times = []
+    with RealTimeSource(Broadcast(av.VideoFrame(64, 48, "yuv420p"))) as source:
+        for frame in source.frames():
+            times.append((frame.position_s, time.monotonic()))
+            if frame.position_s >= 2.5:
+                break
+    resumed = next(at for position_s, at in times if position_s >= 0.5)
+    # Two seconds of media time, half as fast again until a second and more is made up.
+    assert 0.9 < times[-1][1] - resumed < 1.7

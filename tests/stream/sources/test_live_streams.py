@@ -3,10 +3,12 @@
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from stream.sources.file import RealTimeSource
 from stream.sources.source import SourceError, SourceFrame
 from stream.sources.url import UrlSource
 from tests.support.clips import write_clip
@@ -138,3 +140,32 @@ def test_the_end_of_a_broadcast_in_segments_means_that_it_is_lost(tmp_path: Path
         for frame in source.frames():
             shown.append(frame)
     assert len(shown) >= 5
+
+
+@pytest.mark.parametrize("stated_s", [None, 90.0])
+@pytest.mark.parametrize("is_master", [False, True])
+def test_the_age_of_a_broadcast_in_segments_is_that_of_its_playlist(
+    tmp_path: Path, is_master: bool, stated_s: float | None
+) -> None:
+    write_clip(tmp_path / "0.ts", count=20, rate=10, codec="mpeg2video")
+    segment = (tmp_path / "0.ts").read_bytes()
+    date = ""
+    if stated_s:
+        begin = datetime.now(UTC) - timedelta(seconds=stated_s + 2)
+        date = f"#EXT-X-PROGRAM-DATE-TIME:{begin.isoformat()}\n"
+    # Without an end tag, like a live broadcast; it starts with the third segment from the end.
+    playlist = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n" + date
+    playlist += "".join(f"#EXTINF:2.0,\n{number}.ts\n" for number in range(4))
+    master = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=100000\nmedia.m3u8\n"
+    pages = {f"/{number}.ts": segment for number in range(4)}
+    pages |= {"/media.m3u8": playlist.encode(), "/master.m3u8": master.encode()}
+    name = "master" if is_master else "media"
+    with (
+        WebServer(pages) as server,
+        UrlSource(f"{server.url}/{name}.m3u8") as source,
+        RealTimeSource(source) as broadcast,
+    ):
+        first = next(broadcast.frames())
+        age_s = time.time() - first.captured
+    assert first.held_back_s == pytest.approx(age_s, abs=0.5)
+    assert age_s == pytest.approx(stated_s or 6.0, abs=1.5)
