@@ -1,6 +1,8 @@
 """The page in Chromium, against the real server."""
 
 import asyncio
+import base64
+import io
 import json
 import os
 import re
@@ -12,10 +14,13 @@ from typing import Any
 import psutil
 import pytest
 from jsonschema import Draft202012Validator
+from PIL import Image
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from stream.data_channel.messages import SCHEMA_PATH
 from tests.browser.conftest import CHROMIUM, QUIET, Server, running
+from tests.support.clips import pixels
+from tests.support.heic import write_heic
 from tests.support.servers.server_process import SCRIPTED
 
 SCHEMA = json.loads(SCHEMA_PATH.read_text())
@@ -48,6 +53,32 @@ BAND = """() => {
     if (luma > 200) bright++; else if (luma < 120) dark++;
   }
   return { bright: bright / (data.length / 4), dark: dark / (data.length / 4) };
+}"""
+
+# What a file looks like as an input: the colour of its centre and of its corner, over some seconds.
+PLAY_FILE = """async ([base64, name, type, shots]) => {
+  const { FileInput } = await import('/static/js/session/file_input.js');
+  const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+  const input = new FileInput(new File([bytes], name, { type }));
+  const { track } = await input.open(new AbortController().signal);
+  const video = document.createElement('video');
+  video.muted = true;
+  video.srcObject = new MediaStream([track]);
+  await video.play();
+  const canvas = document.createElement('canvas');
+  const context = canvas.getContext('2d');
+  const colours = [];
+  for (let shot = 0; shot < shots; shot++) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    const { videoWidth: width, videoHeight: height } = video;
+    canvas.width = width;
+    canvas.height = height;
+    context.drawImage(video, 0, 0);
+    const at = (x, y) => Array.from(context.getImageData(x, y, 1, 1).data.slice(0, 3));
+    colours.push([at(width >> 1, height >> 1), at(2, 2)]);
+  }
+  input.close();
+  return colours;
 }"""
 
 # The words of a line, but for what is there for screen readers only.
@@ -448,6 +479,54 @@ async def test_a_file_that_is_no_picture_is_explained(
     await state(page, "problem")
 
     await expect(page.locator("html")).to_have_attribute("data-problem", "file-unplayable")
+
+
+async def play_file(
+    page: Page, content: bytes, name: str, kind: str, shots: int
+) -> list[list[list[int]]]:
+    """Return the colours of centre and corner of a file's frames, one shot in 100 ms."""
+    colours: list[list[list[int]]] = await page.evaluate(
+        PLAY_FILE, [base64.b64encode(content).decode(), name, kind, shots]
+    )
+    return colours
+
+
+@pytest.mark.parametrize("kind", ["png", "webp"])
+async def test_a_transparent_image_of_ones_own_is_on_white(
+    server: Server, page: Page, kind: str
+) -> None:
+    image, file = Image.new("RGBA", (96, 64), (0, 0, 0, 0)), io.BytesIO()
+    image.paste((0, 0, 0, 255), (32, 16, 64, 48))
+    image.save(file, kind, lossless=True)
+    await page.goto(server.url)
+    (centre, corner), *_ = await play_file(
+        page, file.getvalue(), f"disc.{kind}", f"image/{kind}", 1
+    )
+    assert max(centre) < 40
+    assert min(corner) > 215
+
+
+@pytest.mark.parametrize("kind", ["gif", "webp", "png", "avif"])
+async def test_an_animation_of_ones_own_is_played(server: Server, page: Page, kind: str) -> None:
+    colours = [(220, 20, 20), (20, 200, 20), (20, 20, 220)]
+    first, *rest = (Image.new("RGB", (96, 64), colour) for colour in colours)
+    file = io.BytesIO()
+    first.save(file, kind, save_all=True, append_images=rest, duration=300)
+    await page.goto(server.url)
+    shots = await play_file(page, file.getvalue(), f"anim.{kind}", f"image/{kind}", 20)
+    seen = [max(range(3), key=centre.__getitem__) for centre, _ in shots]
+    assert set(seen) == {0, 1, 2}
+
+
+async def test_a_photo_that_the_browser_cannot_decode_is_named(
+    server: Server, page: Page, tmp_path: Path
+) -> None:
+    photo = tmp_path / "IMG_0001.HEIC"
+    photo.write_bytes(write_heic(pixels(200, 150)))
+    await page.goto(server.url)
+    await page.set_input_files("#file", str(photo))
+    await state(page, "problem")
+    await expect(page.locator("html")).to_have_attribute("data-problem", "file-heic")
 
 
 async def test_text_from_the_server_is_never_markup(server: Server, page: Page) -> None:

@@ -2,6 +2,7 @@
 /** A video or image file as an input: played in the browser and captured as a stream. */
 
 import { createElement } from '../common/dom.js';
+import { Animation } from './animation.js';
 import { peerRequest } from './inputs.js';
 import { Problem } from './problems.js';
 
@@ -18,6 +19,8 @@ const VIDEO_FPS = 25;
 /** Canvases have at most this many pixels on the longer side. */
 const MAX_SIDE = 1280;
 const LOAD_TIMEOUT_MS = 15_000;
+/** The beginning of a HEIC image (ISO/IEC 23008-12), from its fifth byte. */
+const HEIC_SIGNATURE = /^ftyp(hei[cxms]|mif1)/;
 
 /** @implements {Input} */
 export class FileInput {
@@ -74,7 +77,7 @@ export class FileInput {
  */
 async function capture(file) {
   if (file.size === 0) throw new Problem('file-unplayable', { detail: `${file.name} is empty.` });
-  if (file.type.startsWith('image/')) return captureImage(file);
+  if (file.type.startsWith('image/') || (await isHeic(file))) return captureImage(file);
   if (file.type === '') return captureImage(file).catch(() => captureVideo(file));
   return captureVideo(file);
 }
@@ -86,14 +89,32 @@ async function capture(file) {
  * @returns {Promise<Capture>}
  */
 async function captureImage(file) {
+  const animation = await Animation.open(file);
+  if (animation) {
+    const { displayWidth: width, displayHeight: height } = animation.frame;
+    const draw = () => animation.frame;
+    return captureCanvas(draw, width, height, IMAGE_FPS, () => animation.close());
+  }
   /** @type {ImageBitmap} */
   let image;
   try {
     image = await createImageBitmap(file);
   } catch (error) {
-    throw new Problem('file-unplayable', { detail: file.name, cause: error });
+    const code = (await isHeic(file)) ? 'file-heic' : 'file-unplayable';
+    throw new Problem(code, { detail: file.name, cause: error });
   }
-  return captureCanvas(image, image.width, image.height, IMAGE_FPS, () => image.close());
+  return captureCanvas(
+    () => image,
+    image.width,
+    image.height,
+    IMAGE_FPS,
+    () => image.close(),
+  );
+}
+
+/** @param {File} file */
+async function isHeic(file) {
+  return HEIC_SIGNATURE.test(await file.slice(4, 12).text());
 }
 
 /**
@@ -121,7 +142,7 @@ async function captureVideo(file) {
   document.addEventListener('visibilitychange', onVisible);
   const { videoWidth: width, videoHeight: height } = video;
   const stream = video.captureStream?.() ?? video.mozCaptureStream?.();
-  if (!stream) return captureCanvas(video, width, height, VIDEO_FPS, release);
+  if (!stream) return captureCanvas(() => video, width, height, VIDEO_FPS, release);
   const track = await videoTrack(stream);
   for (const audio of stream.getAudioTracks()) audio.stop();
   return {
@@ -178,7 +199,7 @@ async function videoTrack(stream) {
 }
 
 /**
- * @param {CanvasImageSource} source
+ * @param {() => CanvasImageSource} source  Returns what to draw now.
  * @param {number} width
  * @param {number} height
  * @param {number} fps
@@ -194,7 +215,7 @@ async function captureCanvas(source, width, height, fps, releaseSource) {
   context.fillStyle = 'white';
   const draw = () => {
     context.fillRect(0, 0, canvas.width, canvas.height);
-    context.drawImage(source, 0, 0, canvas.width, canvas.height);
+    context.drawImage(source(), 0, 0, canvas.width, canvas.height);
   };
   draw();
   const track = await videoTrack(canvas.captureStream(fps));

@@ -68,6 +68,11 @@ const EXPLANATIONS = /** @satisfies {Record<string, Explanation>} */ ({
       'images usually work.',
     actions: ['file', 'demo'],
   },
+  'file-heic': {
+    title: 'Your browser cannot decode HEIC photos',
+    advice: 'Convert the photo to JPEG, and choose that file.',
+    actions: ['file', 'demo'],
+  },
   'file-without-picture': {
     title: 'This file has no video',
     advice: 'It contains only audio. Choose a video or an image.',
