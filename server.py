@@ -201,7 +201,10 @@ def _caption(options: argparse.Namespace, settings: ServerSettings) -> int:
     try:
         if options.vtt:
             check_writable(options.vtt)
-        with open_source(_resolve(options.source, settings)) as source:
+        source = open_source(
+            _resolve(options.source, settings), max_pixels=settings.stream.frame_pixels
+        )
+        with source:
             asyncio.run(_transcribe(source, options, settings))
     except (SourceError, EngineUnavailable) as error:
         return _fail(str(error))
@@ -257,7 +260,7 @@ async def _transcribe(
 
 def _explain(options: argparse.Namespace, settings: ServerSettings) -> int:
     try:
-        image = read_image(options.image)
+        image = read_image(options.image, settings.stream.frame_pixels)
         # Imported here, so that the server and the errors above do not load TensorFlow.
         with quiet_stderr():
             load_keras()

@@ -12,6 +12,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
+MAX_FRAME_PIXELS = 4096 * 3072
+"""Default maximum of width times height of a frame: 4K, and cameras of 12 megapixels."""
+
 _STREAM_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 _MAX_FILE_BYTES = 1_000_000
 _PIPE_TIMEOUT_S = 10.0
@@ -30,6 +33,9 @@ class StreamSettings(BaseModel):
     """Seconds between captions; a client may choose another interval in 0.25..10."""
     beam_width: int | None = Field(None, ge=1, le=5)
     """Beam width of the search; the captioner's own by default."""
+    frame_pixels: int = Field(MAX_FRAME_PIXELS, ge=640 * 480, le=2**26)
+    """Maximum width times height of a frame of a feed or a peer; larger ones are refused. Images
+    are scaled down."""
     sdp_bytes: int = Field(65_536, ge=1024)
     """Maximum size of the SDP in an offer, in bytes."""
     message_bytes: int = Field(4096, ge=256)

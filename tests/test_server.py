@@ -23,6 +23,7 @@ import pytest
 import skimage
 from aiohttp import ClientSession
 from aiortc import RTCSessionDescription
+from PIL import Image
 
 import server
 from stream.ice.addresses import MediaAddresses
@@ -380,3 +381,17 @@ def test_a_failed_explanation_is_reported_and_leaves_no_files(
     assert "Traceback" not in refused.stderr
     assert not list(tmp_path.iterdir())
     assert photograph.read_bytes() == before
+
+
+def test_an_image_that_is_too_large_is_refused(tmp_path: Path) -> None:
+    path, out = tmp_path / "huge.png", tmp_path / "out"
+    Image.new("1", (20_000, 20_000)).save(path)
+
+    refused = run("explain", str(path), "--out", str(out))
+
+    assert refused.returncode == 2
+    assert refused.stderr == (
+        "sightline: huge.png has 20000x20000 pixels, more than the limit of 50 million; "
+        "scale it down\n"
+    )
+    assert not out.exists()

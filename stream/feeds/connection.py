@@ -10,6 +10,7 @@ from stream.captioned_stream import Signal, SignalState
 from stream.feeds.settings import FeedSettings
 from stream.feeds.source_reader import SourceReader
 from stream.rate_limit import Backoff
+from stream.settings import MAX_FRAME_PIXELS
 from stream.sources import Ingest, RealTimeSource, Source, SourceError, open_source
 from stream.video import Frame, blank_frame, yuv_planes
 
@@ -99,6 +100,8 @@ class SourceConnection:
         demand: Demand,
         on_signal: Callable[[Signal], None],
         backoff: Backoff | None = None,
+        *,
+        max_pixels: int = MAX_FRAME_PIXELS,
     ) -> None:
         """Prepare a connection; nothing is opened before `run`.
 
@@ -109,9 +112,11 @@ class SourceConnection:
             demand: Whether the feed has to run.
             on_signal: Called with each new signal.
             backoff: Delays between attempts to connect.
+            max_pixels: Maximum width times height of a frame.
         """
         self._name, self._settings, self._ingest = name, settings, ingest
         self._demand, self._on_signal, self._backoff = demand, on_signal, backoff or Backoff()
+        self._max_pixels = max_pixels
         self.signal = Signal(SignalState.IDLE)
         self.attempts = self._replaced = 0
         self._reader: SourceReader | None = None
@@ -207,7 +212,11 @@ class SourceConnection:
 
     def _open(self) -> Source:
         """Open the source; runs in the reader's thread."""
-        source = open_source(self._settings.read_source(), read_timeout_s=self._settings.silence_s)
+        source = open_source(
+            self._settings.read_source(),
+            read_timeout_s=self._settings.silence_s,
+            max_pixels=self._max_pixels,
+        )
         self._recorded = not source.live
         return RealTimeSource(source) if self._recorded else source
 

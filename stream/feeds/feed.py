@@ -36,7 +36,12 @@ class Feed:
         self.stream.maps.explanations = settings.explanations
         self._demand = Demand(always=settings.run == "always")
         self._connection = SourceConnection(
-            name, settings, self.stream.ingest, self._demand, self._on_signal
+            name,
+            settings,
+            self.stream.ingest,
+            self._demand,
+            self._on_signal,
+            max_pixels=context.settings.frame_pixels,
         )
 
     async def run(self) -> None:

@@ -5,7 +5,7 @@
 
 from stream.sources.file import RealTimeSource
 from stream.sources.image import read_image
-from stream.sources.ingest import Ingest, IngestEnded, ingest_source, ingest_track
+from stream.sources.ingest import Ingest, IngestEnded, OversizedFrame, ingest_source, ingest_track
 from stream.sources.opening import open_source
 from stream.sources.source import Source, SourceError, SourceFrame
 from stream.sources.url import is_url, parse_source_url
@@ -13,6 +13,7 @@ from stream.sources.url import is_url, parse_source_url
 __all__ = [
     "Ingest",
     "IngestEnded",
+    "OversizedFrame",
     "RealTimeSource",
     "Source",
     "SourceError",

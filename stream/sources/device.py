@@ -5,10 +5,13 @@ from pathlib import Path
 
 import av
 
+from stream.settings import MAX_FRAME_PIXELS
+from stream.sources.decoding import PROBE_OPTIONS
 from stream.sources.source import SourceError
 from stream.sources.threaded import ThreadedSource
 
 _OPTIONS = {
+    **PROBE_OPTIONS,
     # AVFMT_FLAG_NONBLOCK, which has no name among FFmpeg's options: a camera that delivers nothing
     # must not block the reader forever.
     "fflags": "+4",
@@ -20,7 +23,12 @@ class DeviceSource(ThreadedSource):
     """A camera at a device file such as `/dev/video0`."""
 
     def __init__(
-        self, path: Path, *, open_timeout_s: float = 5.0, read_timeout_s: float = 10.0
+        self,
+        path: Path,
+        *,
+        open_timeout_s: float = 5.0,
+        read_timeout_s: float = 10.0,
+        max_pixels: int = MAX_FRAME_PIXELS,
     ) -> None:
         """Open the camera.
 
@@ -28,6 +36,7 @@ class DeviceSource(ThreadedSource):
             path: The device file.
             open_timeout_s: How long to wait for the camera to start, in seconds.
             read_timeout_s: How long to wait for each frame, in seconds.
+            max_pixels: Maximum width times height of a frame.
 
         Raises:
             SourceError: If the device is missing, in use, not permitted or not a camera.
@@ -41,7 +50,13 @@ class DeviceSource(ThreadedSource):
             )
         except av.FFmpegError as error:
             raise SourceError(f"{path.name} {_describe(error, open_timeout_s)}") from error
-        super().__init__(container, path.name, live=True, read_timeout_s=read_timeout_s)
+        super().__init__(
+            container,
+            path.name,
+            live=True,
+            read_timeout_s=read_timeout_s,
+            max_pixels=max_pixels,
+        )
 
 
 def _describe(error: av.FFmpegError, open_timeout_s: float) -> str:

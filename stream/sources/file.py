@@ -12,7 +12,13 @@ from av.packet import Packet
 from av.stream import Stream
 
 from stream.clock import boottime
-from stream.sources.decoding import MediaTime, decode_packets, select_video_stream
+from stream.settings import MAX_FRAME_PIXELS
+from stream.sources.decoding import (
+    PROBE_OPTIONS,
+    MediaTime,
+    decode_packets,
+    select_video_stream,
+)
 from stream.sources.source import Source, SourceError, SourceFrame
 
 REPEAT_S = 1.0
@@ -38,14 +44,15 @@ class FileSource(Source):
 
     live = False
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, max_pixels: int = MAX_FRAME_PIXELS) -> None:
         """Open the file and decode its first frame.
 
         Args:
             path: The file.
+            max_pixels: Maximum width times height of a frame.
 
         Raises:
-            SourceError: If the file contains no video, or none that can be decoded.
+            SourceError: If the file contains no video, none that can be decoded, or larger frames.
         """
         self.name = path.name
         self._path = path
@@ -54,10 +61,10 @@ class FileSource(Source):
         self._closed = False
         self._container = self._open()
         try:
-            video = select_video_stream(self._container, path.name)
+            video = select_video_stream(self._container, path.name, max_pixels)
             video.thread_type = "AUTO"
             self._media_time = MediaTime(video)
-            self._packets = decode_packets(self._container, video)
+            self._packets = decode_packets(self._container, video, path.name)
             self._read_until_s = 0.0
             # Only a decoded frame proves that this is a video.
             self._ready: list[SourceFrame] = []
@@ -105,7 +112,7 @@ class FileSource(Source):
             # With an explicit scheme, a colon in the file name is not taken for a protocol.
             return av.open(
                 f"file:{self._path}",
-                options={"protocol_whitelist": "file,crypto,data"},
+                options={**PROBE_OPTIONS, "protocol_whitelist": "file,crypto,data"},
                 metadata_errors="replace",
             )
         except av.FFmpegError as error:
@@ -135,11 +142,14 @@ class FileSource(Source):
                 return
             declared_s = (self._container.duration or 0) / av.time_base
             start_s = (self._container.start_time or 0) / av.time_base
-        read_s = max(0.0, self._read_until_s - start_s)
-        if read_s < declared_s - _TRUNCATED_S:
+            is_matroska = self._container.format.name == "matroska,webm"
+        # Matroska's muxers declare the timestamp of the end, those of MP4 the difference.
+        end_s = declared_s if is_matroska else start_s + declared_s
+        if self._read_until_s < end_s - _TRUNCATED_S:
+            read_s, whole_s = max(0.0, self._read_until_s - start_s), end_s - start_s
             raise SourceError(
-                f"{self._path.name} is truncated: it ends after {read_s:.1f} of "
-                f"{declared_s:.1f} s; copy or record it again"
+                f"{self._path.name} is truncated: it ends after {read_s:.1f} of {whole_s:.1f} s; "
+                "copy or record it again"
             )
 
 

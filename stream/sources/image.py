@@ -1,16 +1,20 @@
-"""An image file as a source of one frame."""
+"""Image files as sources: one frame, or the frames of an animation."""
 
+import io
 import re
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
 import av
-import cv2
 import numpy as np
+import pi_heif
 from numpy.typing import NDArray
+from PIL import Image, ImageCms
 
+from stream.settings import MAX_FRAME_PIXELS
 from stream.sources.source import Source, SourceError, SourceFrame
+from stream.video import fit_size
 
 _SIGNATURES = re.compile(
     rb"\xff\xd8\xff"  # JPEG
@@ -19,11 +23,46 @@ _SIGNATURES = re.compile(
     rb"|RIFF....WEBP"
     rb"|BM.{4}\0{4}"  # BMP
     rb"|II\*\0|MM\0\*"  # TIFF
-    rb"|....ftypavi[fs]",  # AVIF
+    rb"|....ftyp(avi[fs]|hei[cxms]|mif[12])",  # AVIF, HEIC
     re.DOTALL,
 )
-"""Leading bytes of image files. OpenCV has a test of its own (`haveImageReader`), but a file name
-that is not valid Unicode crashes the process there."""
+"""Leading bytes of image files."""
+
+_FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF", "HEIF")
+"""Pillow's names of the same formats."""
+
+_ANIMATED_FORMATS = {"GIF", "PNG", "WEBP", "AVIF"}
+
+_MAX_DECODED_PIXELS = 50_000_000
+"""Maximum size of an image that has to be decoded whole, at about 10 bytes per pixel."""
+
+_MAX_SCALED_PIXELS = 2**28
+"""Maximum size of a JPEG whose decoder scales it down, which takes little memory."""
+
+_MIN_DURATION_S, _DEFAULT_DURATION_S = 0.02, 0.1
+"""Browsers show frames of a shorter duration for the default duration."""
+
+_ORIENTATION_TAG = 0x0112
+
+_TRANSPOSITIONS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""How to turn an image upright, by its EXIF orientation."""
+
+_HEIF_TRANSFORMATIONS = re.compile(rb"irot|imir")
+
+_SRGB = ImageCms.createProfile("sRGB")
+
+Image.init()
+pi_heif.register_heif_opener()
+# The sizes are checked here, before an image is decoded.
+Image.MAX_IMAGE_PIXELS = None
 
 
 def is_image(path: Path) -> bool:
@@ -39,11 +78,15 @@ def is_image(path: Path) -> bool:
         raise SourceError(f"{path.name} cannot be read: {error.strerror}") from error
 
 
-def read_image(path: Path) -> NDArray[np.uint8]:
-    """Read an image file.
+def read_image(path: Path, max_pixels: int = MAX_FRAME_PIXELS) -> NDArray[np.uint8]:
+    """Read an image file; of an animation the first frame.
+
+    Args:
+        path: The file.
+        max_pixels: Maximum width times height; a larger image is scaled down.
 
     Returns:
-        RGB, uint8 [H, W, 3], oriented as its EXIF data specifies.
+        RGB, uint8 [H, W, 3], upright, in sRGB and on white where it is transparent.
 
     Raises:
         SourceError: If the file does not exist, is not an image, or cannot be read.
@@ -53,46 +96,185 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         raise SourceError(f"{path} {reason}; use an image file (JPEG, PNG, WebP, ...)")
     if not is_image(path):
         raise SourceError(f"{path} is not an image; use JPEG, PNG, WebP or a similar format")
-    with ImageSource(path) as source:
-        (frame,) = source.frames()
-        return frame.image.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
+    with ImageSource(path, max_pixels=max_pixels) as source:
+        image = next(source.frames()).image
+        return image.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
 
 
 class ImageSource(Source):
-    """An image file (JPEG, PNG, WebP, ...), oriented as its EXIF data specifies."""
+    """An image file (JPEG, PNG, WebP, HEIC, ...) as browsers show it.
+
+    It is upright, in sRGB and on white where it is transparent. An animation has several frames.
+    """
 
     live = False
 
-    def __init__(self, path: Path) -> None:
-        """Read and decode the file.
+    def __init__(self, path: Path, *, max_pixels: int = MAX_FRAME_PIXELS) -> None:
+        """Open the file and decode its first frame.
 
         Args:
             path: The file.
+            max_pixels: Maximum width times height; a larger image is scaled down.
 
         Raises:
-            SourceError: If the file cannot be read or decoded.
+            SourceError: If the file cannot be read or decoded, or is too large to be decoded.
         """
         self.name = path.name
+        self._path, self._max_pixels = path, max_pixels
         try:
-            data = np.frombuffer(path.read_bytes(), np.uint8)
-            pixels = cv2.imdecode(data, cv2.IMREAD_COLOR)
+            # In memory, so that the file can be replaced or deleted meanwhile.
+            data = path.read_bytes()
         except OSError as error:
             raise SourceError(f"{path.name} cannot be read: {error.strerror}") from error
-        except cv2.error as error:
-            raise SourceError(
-                f"{path.name} cannot be decoded: it is damaged or too large; save it again"
-            ) from error
-        if pixels is None:
-            raise SourceError(f"{path.name} is damaged; save or copy it again")
-        image = av.VideoFrame.from_ndarray(pixels.astype(np.uint8, copy=False), format="bgr24")
-        image.pts, image.time_base = 0, Fraction(1, 1000)
-        self._frame: SourceFrame | None = SourceFrame(image, 0.0)
+        try:
+            self._image = Image.open(io.BytesIO(data), formats=_FORMATS)
+            self._check_size()
+            self._orientation = _read_orientation(self._image, data)
+            self._count = _frame_count(self._image)
+            self._number = _first_number(self._image, self._count)
+            self._first: Image.Image | None = self._decode(self._number)
+            if self._count == 1:
+                # Frees the samples in their original size.
+                self._image.close()
+        except SourceError:
+            raise
+        except Exception as error:
+            # Pillow's decoders raise many kinds of exceptions at damaged files.
+            raise SourceError(f"{path.name} {_describe_failure(data)}") from error
+        self._closed = False
 
     def frames(self) -> Iterator[SourceFrame]:
-        """Yield the image, once."""
-        if self._frame is not None:
-            yield self._frame
+        """Yield the image, or the frames of an animation.
+
+        Raises:
+            SourceError: If an animation is damaged.
+        """
+        position_s, image = 0.0, self._first
+        while image is not None and not self._closed:
+            duration_s = float(self._image.info.get("duration") or 0) / 1000
+            yield _to_source_frame(image, position_s)
+            position_s += duration_s if duration_s >= _MIN_DURATION_S else _DEFAULT_DURATION_S
+            self._number += 1
+            image = self._read(position_s) if self._number < self._count else None
 
     def close(self) -> None:
-        """Release the image."""
-        self._frame = None
+        """End `frames`, and release the image."""
+        self._closed = True
+        self._first = None
+
+    def _read(self, position_s: float) -> Image.Image:
+        try:
+            return self._decode(self._number)
+        except Exception as error:
+            raise SourceError(
+                f"{self._path.name} cannot be read beyond {position_s:.1f} s: it is damaged; save "
+                "or copy it again"
+            ) from error
+
+    def _check_size(self) -> None:
+        image = self._image
+        # MPO is a JPEG that contains previews too.
+        is_scaled = image.format in ("JPEG", "MPO") and "progressive" not in image.info
+        limit = _MAX_SCALED_PIXELS if is_scaled else _MAX_DECODED_PIXELS
+        if image.width * image.height > limit:
+            raise SourceError(
+                f"{self._path.name} has {image.width}x{image.height} pixels, more than the limit "
+                f"of {limit / 1e6:.0f} million; scale it down"
+            )
+
+    def _decode(self, number: int) -> Image.Image:
+        """Decode a frame: RGB, upright, in sRGB, on white."""
+        image = self._image
+        if self._count > 1:
+            image.seek(number)
+        # A JPEG is scaled down by its decoder, to at least this size.
+        image.draft(None, fit_size(image.width, image.height, self._max_pixels))
+        image.load()
+        flat = _flatten(_resize(image, self._max_pixels))
+        transposition = _TRANSPOSITIONS.get(self._orientation)
+        return flat if transposition is None else flat.transpose(transposition)
+
+
+def _frame_count(image: Image.Image) -> int:
+    # The further images of other formats are pages, previews and variants.
+    return getattr(image, "n_frames", 1) if image.format in _ANIMATED_FORMATS else 1
+
+
+def _first_number(image: Image.Image, count: int) -> int:
+    # The first image of an animated PNG may be only for software that shows no animations.
+    return 1 if count > 1 and image.info.get("default_image") else 0
+
+
+def _read_orientation(image: Image.Image, data: bytes) -> int:
+    """Return the EXIF orientation that has to be applied, 1 for none."""
+    if image.format == "HEIF":
+        # The decoder has applied the file's own transformations, which EXIF then only repeats.
+        if _HEIF_TRANSFORMATIONS.search(data[: _heif_header_bytes(data)]):
+            return 1
+        return int(image.info.get("original_orientation") or 1)
+    if image.format == "TIFF":
+        # Pillow turns it upright itself.
+        return 1
+    try:
+        return int(image.getexif().get(_ORIENTATION_TAG, 1))
+    except Exception:
+        # Malformed EXIF data; the image itself may be intact.
+        return 1
+
+
+def _heif_header_bytes(data: bytes) -> int:
+    """Return the size of the boxes `ftyp` and `meta`, all but the samples (ISO/IEC 23008-12)."""
+    start = int.from_bytes(data[:4])
+    return start + int.from_bytes(data[start : start + 4])
+
+
+def _resize(image: Image.Image, max_pixels: int) -> Image.Image:
+    size = fit_size(image.width, image.height, max_pixels)
+    if image.mode.startswith("I"):
+        # Pillow would clip samples of 16 bits, and scales them slowly.
+        grey = Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
+        grey.info = image.info
+        image = grey
+    if image.size == size:
+        return image
+    if image.mode in ("P", "PA", "1"):
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    return image.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+
+
+def _flatten(image: Image.Image) -> Image.Image:
+    """Convert an image to sRGB, and compose it on white where it is transparent."""
+    if not image.has_transparency_data:
+        return _to_srgb(image)
+    whole = image.convert("RGBA")
+    white = Image.new("RGB", image.size, "white")
+    return Image.composite(_to_srgb(whole.convert("RGB")), white, whole.getchannel("A"))
+
+
+def _to_srgb(image: Image.Image) -> Image.Image:
+    """Convert an image without transparency to RGB in sRGB, from its colour profile if any."""
+    profile = image.info.get("icc_profile")
+    if not profile:
+        return image.convert("RGB")
+    if image.mode not in ("RGB", "CMYK", "L"):
+        image = image.convert("RGB")
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        converted = ImageCms.profileToProfile(image, source, _SRGB, outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        # A damaged profile, or one for another kind of image; browsers ignore it too.
+        return image.convert("RGB")
+    assert converted is not None
+    return converted
+
+
+def _to_source_frame(image: Image.Image, position_s: float) -> SourceFrame:
+    frame = av.VideoFrame.from_ndarray(np.asarray(image), format="rgb24")
+    frame.pts, frame.time_base = round(position_s * 1000), Fraction(1, 1000)
+    return SourceFrame(frame, position_s)
+
+
+def _describe_failure(data: bytes) -> str:
+    if data[4:8] == b"ftyp" and data[8:12] not in (b"avif", b"avis"):
+        return "is a HEIC image that cannot be decoded; convert it to JPEG"
+    return "is damaged or truncated; save or copy it again"

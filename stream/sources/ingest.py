@@ -3,6 +3,7 @@
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import av
 from aiortc import MediaStreamTrack
@@ -14,6 +15,16 @@ from stream.video import Frame, Slot
 
 class IngestEnded(Exception):
     """No more frames will arrive; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class OversizedFrame:
+    """A frame of a peer's track that was not decoded, because it is larger than the limit."""
+
+    width: int
+    height: int
+    max_pixels: int
+    """Maximum width times height."""
 
 
 class Ingest:
@@ -42,13 +53,18 @@ async def ingest_track(track: MediaStreamTrack, ingest: Ingest) -> None:
     The track is always read as fast as frames arrive, because its own queue is unbounded.
 
     Raises:
-        IngestEnded: When the track ends.
+        IngestEnded: When the track ends, or its frames are too large.
     """
     while True:
         try:
             image = await track.recv()
         except MediaStreamError as problem:
             raise IngestEnded("the camera's video track ended") from problem
+        if isinstance(image, OversizedFrame):
+            raise IngestEnded(
+                f"the video has frames of {image.width}x{image.height} pixels, more than the limit "
+                f"of {image.max_pixels / 1e6:.1f} million; send smaller frames"
+            )
         if isinstance(image, av.VideoFrame):
             ingest.put(Frame(image))
 

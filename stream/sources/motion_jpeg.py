@@ -15,7 +15,7 @@ import av
 from av.error import InvalidDataError
 from av.video.codeccontext import VideoCodecContext
 
-from stream.sources.decoding import apply_display_matrix
+from stream.sources.decoding import FrameCorrection, decode_packet
 from stream.sources.http_response import HttpResponse
 
 _MAX_IMAGE_BYTES = 32 * 2**20
@@ -98,19 +98,22 @@ class _Splitter:
 class MotionJpeg:
     """The images in the body of a response: one, or without end."""
 
-    def __init__(self, response: HttpResponse, deadline: float) -> None:
+    def __init__(self, response: HttpResponse, deadline: float, name: str, max_pixels: int) -> None:
         """Wait for the first image.
 
         Args:
             response: The response, which `close` closes.
             deadline: Until when to wait, on the monotonic clock.
+            name: Name of the source in error messages.
+            max_pixels: Maximum width times height of an image.
 
         Raises:
             av.FFmpegError: If reading fails.
             InvalidDataError: If the body ends without an image.
             TimeoutError: If none has arrived by the deadline.
+            SourceError: If an image is too large.
         """
-        self._response = response
+        self._response, self._name, self._max_pixels = response, name, max_pixels
         chunks = response.chunks()
         head = next(chunks)
         self._batches = self._decode(itertools.chain([head], chunks))
@@ -126,7 +129,12 @@ class MotionJpeg:
             self.endless = bool(more)
 
     def images(self) -> Generator[list[av.VideoFrame], None, None]:
-        """Yield images, upright, as soon as they are complete; an empty list while none is."""
+        """Yield images, upright, as soon as they are complete; an empty list while none is.
+
+        Raises:
+            av.FFmpegError: If reading fails.
+            SourceError: If an image is too large.
+        """
         yield self._first
         yield from self._batches
 
@@ -149,12 +157,12 @@ class MotionJpeg:
         assert isinstance(codec, VideoCodecContext)
         # Several threads would delay frames.
         codec.thread_count = 1
+        codec.options = {"max_pixels": str(self._max_pixels)}
+        # The pixel density of an image is no aspect ratio.
+        correction = FrameCorrection()
         for chunk in chunks:
-            yield [frame for image in splitter.feed(chunk) for frame in _decode_image(codec, image)]
-
-
-def _decode_image(codec: VideoCodecContext, image: bytes) -> list[av.VideoFrame]:
-    try:
-        return [apply_display_matrix(frame) for frame in codec.decode(av.Packet(image))]
-    except InvalidDataError:
-        return []
+            yield [
+                correction.apply(frame, None)
+                for image in splitter.feed(chunk)
+                for frame in decode_packet(codec, av.Packet(image), self._name)
+            ]

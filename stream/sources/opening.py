@@ -4,6 +4,7 @@ import re
 import stat
 from pathlib import Path
 
+from stream.settings import MAX_FRAME_PIXELS
 from stream.sources.demo import DemoSource
 from stream.sources.device import DeviceSource
 from stream.sources.file import FileSource
@@ -23,7 +24,9 @@ _HINT = (
 )
 
 
-def open_source(spec: str, *, read_timeout_s: float = READ_TIMEOUT_S) -> Source:
+def open_source(
+    spec: str, *, read_timeout_s: float = READ_TIMEOUT_S, max_pixels: int = MAX_FRAME_PIXELS
+) -> Source:
     """Open a source.
 
     Blocks until the source has proved to be one, so call it in a thread. A camera or a URL that
@@ -35,6 +38,8 @@ def open_source(spec: str, *, read_timeout_s: float = READ_TIMEOUT_S) -> Source:
             open a file of such a name.
         read_timeout_s: How long a camera or a URL may send no frame before it counts as lost, in
             seconds.
+        max_pixels: Maximum width times height of a frame. A larger image is scaled down, other
+            sources are refused.
 
     Raises:
         SourceError: If the source does not exist or cannot be read. Viewers read the message: of
@@ -46,17 +51,19 @@ def open_source(spec: str, *, read_timeout_s: float = READ_TIMEOUT_S) -> Source:
     if spec == "demo":
         return DemoSource()
     if spec.isascii() and spec.isdigit():
-        return DeviceSource(Path(f"/dev/video{int(spec)}"), read_timeout_s=read_timeout_s)
+        return DeviceSource(
+            Path(f"/dev/video{int(spec)}"), read_timeout_s=read_timeout_s, max_pixels=max_pixels
+        )
     if "://" in spec:
-        return UrlSource(spec, read_timeout_s=read_timeout_s)
+        return UrlSource(spec, read_timeout_s=read_timeout_s, max_pixels=max_pixels)
     path = Path(spec)
     try:
         status = path.stat()
     except (OSError, ValueError) as error:
         if isinstance(error, FileNotFoundError) and _DEVICE.fullmatch(spec):
-            return DeviceSource(path, read_timeout_s=read_timeout_s)
+            return DeviceSource(path, read_timeout_s=read_timeout_s, max_pixels=max_pixels)
         raise _no_path(spec, error) from None
-    return _open_path(path, status.st_mode, status.st_size, read_timeout_s)
+    return _open_path(path, status.st_mode, status.st_size, read_timeout_s, max_pixels)
 
 
 def _no_path(spec: str, error: OSError | ValueError) -> SourceError:
@@ -71,13 +78,14 @@ def _no_path(spec: str, error: OSError | ValueError) -> SourceError:
     return SourceError(f"the source cannot be read ({reason}); {_HINT}")
 
 
-def _open_path(path: Path, mode: int, size: int, read_timeout_s: float) -> Source:
+def _open_path(path: Path, mode: int, size: int, read_timeout_s: float, max_pixels: int) -> Source:
     if stat.S_ISDIR(mode):
         raise SourceError(f"the source is a folder; {_HINT}")
     if stat.S_ISCHR(mode):
-        return DeviceSource(path, read_timeout_s=read_timeout_s)
+        return DeviceSource(path, read_timeout_s=read_timeout_s, max_pixels=max_pixels)
     if not stat.S_ISREG(mode):
         raise SourceError(f"{path.name!r} is not a regular file; {_HINT}")
     if size == 0:
         raise SourceError(f"{path.name} is empty; copy or record it again")
-    return ImageSource(path) if is_image(path) else FileSource(path)
+    kind = ImageSource if is_image(path) else FileSource
+    return kind(path, max_pixels=max_pixels)

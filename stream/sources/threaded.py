@@ -63,6 +63,7 @@ class ThreadedSource(Source):
         *,
         live: bool,
         read_timeout_s: float,
+        max_pixels: int,
         endless: bool | None = None,
         delay_s: float = 0.0,
     ) -> None:
@@ -74,12 +75,13 @@ class ThreadedSource(Source):
             live: Whether the frames arrive as they are captured.
             read_timeout_s: How long a live source may send no frame before it counts as lost, in
                 seconds.
+            max_pixels: Maximum width times height of a frame of a container.
             endless: Whether the stream has no end; by default, if it is live.
             delay_s: How long ago the first frame was captured, if the stream is endless but does
                 not arrive as it is captured.
 
         Raises:
-            SourceError: If the container holds no video that can be decoded.
+            SourceError: If the container holds no video that can be decoded, or of larger frames.
         """
         self.live = live
         self.name = name
@@ -90,7 +92,7 @@ class ThreadedSource(Source):
         self._video: VideoStream | None = None
         if isinstance(frames, InputContainer):
             try:
-                self._video = select_video_stream(frames, name)
+                self._video = select_video_stream(frames, name, max_pixels)
             except SourceError:
                 frames.close()
                 raise
@@ -193,6 +195,8 @@ class ThreadedSource(Source):
                 error = self._lost_error("end of the stream")
         except (av.error.ExitError, av.error.TimeoutError, _ReadTimeout):
             error = self._timeout_error()
+        except SourceError as reason:
+            error = reason
         except av.FFmpegError as reason:
             error = self._lost_error(str(reason.strerror))
         finally:
@@ -242,7 +246,7 @@ class ThreadedSource(Source):
             return
         assert self._video is not None
         waits_for_next = self.live and is_complete_with_next(self._input, self._video)
-        packets = decode_packets(self._input, self._video)
+        packets = decode_packets(self._input, self._video, self.name)
         previous = time.monotonic()
         try:
             for packet, images in packets:

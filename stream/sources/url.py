@@ -18,6 +18,8 @@ from av.error import (
     InvalidDataError,
 )
 
+from stream.settings import MAX_FRAME_PIXELS
+from stream.sources.decoding import PROBE_OPTIONS
 from stream.sources.hls import delay_of_first_segment, is_playlist, variant_of
 from stream.sources.http_response import HttpResponse, declares_mp4_duration, is_mp4
 from stream.sources.motion_jpeg import MotionJpeg, is_motion_jpeg
@@ -32,6 +34,7 @@ _MISTYPED_SCHEME = re.compile(rf"(?i)(?:{'|'.join(_SCHEMES)})(?::|//)")
 _UNPRINTABLE = re.compile(r"[\0-\x20\x7f]")
 
 _OPTIONS = {
+    **PROBE_OPTIONS,
     # TCP passes firewalls and loses no packets; for cameras without it FFmpeg falls back to UDP.
     "rtsp_flags": "prefer_tcp",
     # A playlist from the network may refer to other URLs, but never to files of this machine.
@@ -58,7 +61,12 @@ class UrlSource(ThreadedSource):
     """
 
     def __init__(
-        self, url: str, *, open_timeout_s: float | None = None, read_timeout_s: float = 10.0
+        self,
+        url: str,
+        *,
+        open_timeout_s: float | None = None,
+        read_timeout_s: float = 10.0,
+        max_pixels: int = MAX_FRAME_PIXELS,
     ) -> None:
         """Connect, and detect the format.
 
@@ -68,6 +76,7 @@ class UrlSource(ThreadedSource):
                 format may take as long again. By default it is long enough for two frames of a
                 camera that sends one within `read_timeout_s`.
             read_timeout_s: How long to wait for each frame, in seconds.
+            max_pixels: Maximum width times height of a frame.
 
         Raises:
             SourceError: If the URL is malformed, or the server does not respond with video.
@@ -77,7 +86,7 @@ class UrlSource(ThreadedSource):
         timeouts = (open_timeout_s or max(_OPEN_TIMEOUT_S, 2 * read_timeout_s), read_timeout_s)
         started = time.monotonic()
         try:
-            stream = _open(url, address.scheme, timeouts)
+            stream = _open(url, address.scheme, name, timeouts, max_pixels)
         except (av.FFmpegError, TimeoutError) as error:
             # Not chained: FFmpeg's own message repeats the URL, including the password.
             waited_s = time.monotonic() - started
@@ -91,6 +100,7 @@ class UrlSource(ThreadedSource):
             read_timeout_s=read_timeout_s,
             endless=stream.endless,
             delay_s=stream.delay_s,
+            max_pixels=max_pixels,
         )
 
 
@@ -104,7 +114,9 @@ class _Opened(NamedTuple):
     """How long ago the first frame of a segmented stream was captured, in seconds."""
 
 
-def _open(url: str, scheme: str, timeouts: tuple[float, float]) -> _Opened:
+def _open(
+    url: str, scheme: str, name: str, timeouts: tuple[float, float], max_pixels: int
+) -> _Opened:
     if scheme not in ("http", "https"):
         options = _OPTIONS | (_RTSP_OPTIONS if scheme.startswith("rtsp") else {})
         return _Opened(_open_container(url, options, timeouts), endless=True)
@@ -114,7 +126,7 @@ def _open(url: str, scheme: str, timeouts: tuple[float, float]) -> _Opened:
             HttpResponse(url, min(_OPEN_TIMEOUT_S, open_timeout_s), read_timeout_s)
         )
         if response.inspect(is_motion_jpeg):
-            images = MotionJpeg(response, time.monotonic() + open_timeout_s)
+            images = MotionJpeg(response, time.monotonic() + open_timeout_s, name, max_pixels)
             stack.pop_all()
             return _Opened(images, images.endless)
         mp4, has_end = response.inspect(is_mp4), response.has_length

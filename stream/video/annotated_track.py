@@ -11,8 +11,11 @@ from aiortc.mediastreams import MediaStreamError
 
 from inference.explanations import Map
 from stream.video.caption_overlay import CaptionOverlay, OverlayText
-from stream.video.frame import Frame, Slot
+from stream.video.frame import Frame, Slot, convert_frame
 from stream.video.heatmap_overlay import HeatmapOverlay
+
+_MAX_SIDE = 1920
+"""Frames with a longer side are scaled down: they would take too long to draw on and to encode."""
 
 Content = TypeVar("Content")
 
@@ -52,7 +55,7 @@ class AnnotatedTrack(MediaStreamTrack):
         self.returned = 0
 
     async def recv(self) -> av.VideoFrame:
-        """Wait for the next frame, and return an annotated copy of it.
+        """Wait for the next frame, and return an annotated copy of it, scaled down if it is large.
 
         Raises:
             MediaStreamError: If the track was stopped.
@@ -60,15 +63,32 @@ class AnnotatedTrack(MediaStreamTrack):
         if self.readyState != "live":
             raise MediaStreamError
         image = (await self._frames.take()).image
-        size = image.width, image.height
+        size = _returned_size(image)
         annotated = await asyncio.get_running_loop().run_in_executor(
-            self._draw_executor, self._draw, image, self._heatmap.get(*size), self._text.get(*size)
+            self._draw_executor,
+            self._draw,
+            image,
+            size,
+            self._heatmap.get(*size),
+            self._text.get(*size),
         )
         self.returned += 1
         return annotated
 
-    def _draw(self, image: av.VideoFrame, heatmap: Map | None, text: OverlayText) -> av.VideoFrame:
+    def _draw(
+        self, image: av.VideoFrame, size: tuple[int, int], heatmap: Map | None, text: OverlayText
+    ) -> av.VideoFrame:
+        if size != (image.width, image.height):
+            image = convert_frame(image, "yuv420p", size)
         return self._caption_overlay.draw(self._heatmap_overlay.draw(image, heatmap), text)
+
+
+def _returned_size(image: av.VideoFrame) -> tuple[int, int]:
+    width, height = image.width, image.height
+    scale = _MAX_SIDE / max(width, height)
+    if scale >= 1:
+        return width, height
+    return max(2, 2 * round(width * scale / 2)), max(2, 2 * round(height * scale / 2))
 
 
 class _Overlay(Protocol[_Content]):

@@ -58,8 +58,27 @@ def write_clip(
     container: str | None = None,
     options: dict[str, str] | None = None,
     matrix: Sequence[int] = IDENTITY,
+    times: Sequence[float] | None = None,
+    aspect: Fraction | None = None,
+    codec_options: dict[str, str] | None = None,
 ) -> None:
-    """Write a clip; `matrix` contains a, b, c and d of its display matrix."""
+    """Write a clip.
+
+    Args:
+        path: The file.
+        count: Number of frames.
+        rate: Frames per second.
+        size: Width and height in pixels.
+        codec: FFmpeg's name of the encoder.
+        pixel_format: FFmpeg's name of the pixel format.
+        container: FFmpeg's name of the muxer; by default by the name of the file.
+        options: Options of the muxer.
+        matrix: The values a, b, c and d of the display matrix.
+        times: Timestamp of each frame in seconds, in place of count and rate.
+        aspect: Sample aspect ratio.
+        codec_options: Options of the encoder.
+    """
+    times = times or [number / rate for number in range(count)]
     with av.open(path, "w", format=container, options=options or {}) as output:
         stream = output.add_stream(codec, rate=rate)
         assert isinstance(stream, VideoStream)
@@ -67,11 +86,15 @@ def write_clip(
         stream.pix_fmt = pixel_format
         stream.gop_size = 5
         stream.thread_count = 1
+        stream.options = {**(codec_options or {})}
+        if aspect is not None:
+            stream.codec_context.sample_aspect_ratio = aspect
+            stream.sample_aspect_ratio = aspect
         if tuple(matrix) != IDENTITY:
             a, b, c, d = (part << 16 for part in matrix)
             stream.set_display_matrix((a, b, 0, c, d, 0, 0, 0, 1 << 30))
         frame = av.VideoFrame.from_ndarray(pixels(*size), format="rgb24")
-        for number in range(count):
-            frame.pts, frame.time_base = number, Fraction(1, rate)
+        for time_s in times:
+            frame.pts, frame.time_base = round(time_s * 1000), Fraction(1, 1000)
             output.mux(stream.encode(frame))
         output.mux(stream.encode())

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 from aiohttp.test_utils import unused_port
 
@@ -101,6 +102,27 @@ async def test_a_camera_that_stops_sending_is_lost_since_its_last_frame() -> Non
     # Reported by the source or by the connection, whichever notices first on a busy machine.
     assert "no video" in lost.message
     assert 0.8 < time.time() - lost.since < 5.0
+
+
+@pytest.mark.parametrize("sides", [[12_000], [96, 12_000]], ids=["from the start", "later"])
+async def test_a_camera_whose_frames_are_too_large_is_lost(sides: list[int]) -> None:
+    images = [cv2.imencode(".jpg", np.zeros((side, side), np.uint8))[1].tobytes() for side in sides]
+
+    def frames(sender: MjpegCamera) -> None:
+        for image in images:
+            for _ in range(3):
+                sender.send_image(image)
+                time.sleep(0.02)
+        sender.hang()
+
+    with WebServer({"/camera": frames}) as server:
+        async with connected(f"{server.url}/camera", delay_s=30) as door:
+            await door.until(lambda: "lost" in door.states())
+    message = door.signals[door.states().index("lost")].message
+    assert (
+        "12000x12000 pixels, more than the limit" in message or "larger than the limit" in message
+    )
+    assert "raise stream.frame_pixels" in message
 
 
 async def test_a_lost_signal_keeps_the_time_of_the_loss() -> None:

@@ -1,19 +1,26 @@
 """Video files, intact and damaged, and their playback in real time."""
 
+import gc
+import io
 import itertools
+import resource
 import threading
 import time
 import wave
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import av
+import psutil
 import pytest
+from av.video.stream import VideoStream
+from PIL import Image
 
 from stream.sources import file, open_source
 from stream.sources.file import FileSource, RealTimeSource
 from stream.sources.source import Source, SourceError, SourceFrame
-from tests.support.clips import CORNERS, corners, is_open, write_clip
+from tests.support.clips import CORNERS, corners, is_open, pixels, write_clip
 from tests.support.servers.source_servers import WebServer
 
 ORIENTATIONS = {
@@ -36,6 +43,8 @@ ORIENTATIONS = {
         ("clip.webm", "libvpx", "yuv420p", (64, 96)),
         ("clip.avi", "mjpeg", "yuvj444p", (320, 240)),
         ("clip.mov", "rawvideo", "rgb24", (33, 17)),
+        ("deep.mp4", "libx264", "yuv420p10le", (96, 64)),
+        ("clip.ts", "libx264", "yuv420p", (96, 64)),
     ],
 )
 def test_every_frame_is_read_in_order(
@@ -67,6 +76,195 @@ def test_frames_are_turned_upright(tmp_path: Path, matrix: tuple[int, int, int, 
     assert (first.image.width, first.image.height) == ((96, 64) if is_landscape else (64, 96))
     assert first.image.time == 0.0
     assert second.image.time == pytest.approx(0.1)
+
+
+def _write_mjpeg(path: Path, images: list[bytes], size: tuple[int, int]) -> None:
+    """Write JPEG images as an MJPEG recording of ten frames per second, as cameras send it."""
+    with av.open(path, "w") as output:
+        stream = output.add_stream("mjpeg", rate=10)
+        assert isinstance(stream, VideoStream)
+        stream.width, stream.height = size
+        stream.pix_fmt = "yuvj420p"
+        for number, data in enumerate(images):
+            packet = av.Packet(data)
+            packet.stream, packet.time_base = stream, Fraction(1, 10)
+            packet.pts = packet.dts = number
+            output.mux(packet)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_frames_with_exif_data_are_turned_upright(tmp_path: Path, orientation: int) -> None:
+    path, image = tmp_path / "camera.avi", io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    exif[0x010F] = "Camera"
+    Image.fromarray(pixels()).save(image, "jpeg", exif=exif, quality=95)
+    _write_mjpeg(path, [image.getvalue()] * 20, (96, 64))
+    with FileSource(path) as source:
+        frames = list(source.frames())
+    # As above, by EXIF orientation (CIPA DC-008, section 4.6.4).
+    a, b, c, d = {
+        1: (1, 0, 0, 1),
+        2: (-1, 0, 0, 1),
+        3: (-1, 0, 0, -1),
+        4: (1, 0, 0, -1),
+        5: (0, 1, 1, 0),
+        6: (0, 1, -1, 0),
+        7: (0, -1, -1, 0),
+        8: (0, -1, 1, 0),
+    }[orientation]
+    assert len(frames) == 20
+    assert corners(frames[-1].image) == {
+        (a * x + c * y, b * x + d * y): colour for (x, y), colour in CORNERS.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("size", "aspect", "square_size"),
+    [
+        ((176, 288), Fraction(2, 1), (352, 288)),
+        ((720, 576), Fraction(16, 15), (768, 576)),
+        ((720, 480), Fraction(8, 9), (720, 540)),
+        ((96, 64), Fraction(1, 1), (96, 64)),
+        ((96, 64), Fraction(200, 201), (96, 64)),
+        ((96, 64), Fraction(500, 1), (96, 64)),
+    ],
+)
+def test_samples_become_square(
+    tmp_path: Path, size: tuple[int, int], aspect: Fraction, square_size: tuple[int, int]
+) -> None:
+    path = tmp_path / "anamorphic.mp4"
+    write_clip(path, count=2, size=size, aspect=aspect)
+    with FileSource(path) as source:
+        first, second = source.frames()
+    assert (first.image.width, first.image.height) == square_size
+    assert corners(first.image) == corners(second.image) == CORNERS
+    assert second.image.time == pytest.approx(0.1)
+
+
+def test_samples_become_square_before_the_frame_is_turned(tmp_path: Path) -> None:
+    path = tmp_path / "phone.mp4"
+    write_clip(path, count=1, size=(176, 288), aspect=Fraction(2, 1), matrix=(0, 1, -1, 0))
+    with FileSource(path) as source:
+        (frame,) = source.frames()
+    assert (frame.image.width, frame.image.height) == (288, 352)
+
+
+def test_an_avi_with_b_frames_keeps_its_length(tmp_path: Path) -> None:
+    path = tmp_path / "b.avi"
+    write_clip(path, count=100, rate=10, codec_options={"bf": "2", "b_strategy": "0"})
+    with FileSource(path) as source:
+        positions = [frame.position_s for frame in source.frames()]
+    assert positions == pytest.approx([n / 10 for n in range(100)])
+
+
+@pytest.mark.parametrize(
+    ("name", "leap_s"), [("jump.mkv", 50_000.0), ("jump.ts", 50_000.0), ("jump.ts", -30.0)]
+)
+def test_positions_continue_where_timestamps_leap(tmp_path: Path, name: str, leap_s: float) -> None:
+    path = tmp_path / name
+    before = [40 + n / 10 for n in range(25)]
+    after = [time_s + 2.5 + leap_s for time_s in before]
+    if name.endswith("mkv"):
+        write_clip(path, times=[*before, *after])
+    else:
+        # In two parts, because muxers refuse timestamps that go back.
+        for times in (before, after):
+            part = tmp_path / "part.ts"
+            write_clip(part, times=times, codec="mpeg2video", options={"copyts": "1"})
+            with path.open("ab") as whole:
+                whole.write(part.read_bytes())
+    with FileSource(path) as source:
+        positions = [frame.position_s for frame in source.frames()]
+    assert positions == pytest.approx([n / 10 for n in range(50)], abs=0.15)
+    assert positions == sorted(positions)
+
+
+@pytest.mark.parametrize("name", ["pause.mkv", "pause.mp4"])
+def test_a_gap_keeps_its_length(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    times = [0.0, 0.1, 0.2, 20.2, 20.3, 20.4]
+    write_clip(path, times=times)
+    with FileSource(path) as source:
+        assert [frame.position_s for frame in source.frames()] == pytest.approx(times)
+
+
+def test_slides_that_declare_their_duration_keep_it(tmp_path: Path) -> None:
+    path = tmp_path / "slides.mp4"
+    times = [0.0, 300.0, 600.0]
+    write_clip(path, times=times)
+    with FileSource(path) as source:
+        assert [frame.position_s for frame in source.frames()] == pytest.approx(times)
+
+
+@pytest.mark.parametrize("name", ["later.mkv", "later.webm", "later.mp4", "later.ts"])
+def test_a_recording_may_start_late(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    codec = "libvpx" if name.endswith("webm") else "libx264"
+    write_clip(path, times=[10 + n / 10 for n in range(50)], codec=codec)
+    with FileSource(path) as source:
+        positions = [frame.position_s for frame in source.frames()]
+    assert positions == pytest.approx([n / 10 for n in range(50)], abs=0.001)
+
+
+def test_a_truncated_recording_that_starts_late_is_reported(tmp_path: Path) -> None:
+    path = tmp_path / "later.mkv"
+    write_clip(path, times=[10 + n / 10 for n in range(60)], codec="mjpeg", pixel_format="yuvj420p")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with (
+        FileSource(path) as source,
+        pytest.raises(SourceError, match=r"truncated: it ends after [23]\.\d of 6\.0 s"),
+    ):
+        list(source.frames())
+
+
+def test_frames_are_freed_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "hd.mp4"
+    write_clip(path, count=80, size=(1920, 1080), codec_options={"preset": "ultrafast"})
+    gc.collect()
+    gc.disable()
+    try:
+        before = psutil.Process().memory_info().rss
+        with FileSource(path) as source:
+            assert sum(1 for _ in source.frames()) == 80
+            # All frames together take 250 MB.
+            assert psutil.Process().memory_info().rss - before < 120 * 2**20
+    finally:
+        gc.enable()
+
+
+def test_frames_that_are_too_large_are_refused(tmp_path: Path) -> None:
+    path, image = tmp_path / "huge.avi", io.BytesIO()
+    Image.new("L", (12_000, 9_000)).save(image, "jpeg")
+    _write_mjpeg(path, [image.getvalue()] * 2, (12_000, 9_000))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(
+        SourceError, match=r"12000x9000 pixels, more than the limit of 12\.6 million"
+    ):
+        FileSource(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 * 1024
+    assert not is_open(path)
+
+
+def test_frames_that_become_too_large_end_the_source(tmp_path: Path) -> None:
+    path = tmp_path / "grows.avi"
+    images = []
+    for size in ((96, 64), (1200, 900)):
+        image = io.BytesIO()
+        Image.fromarray(pixels(*size)).save(image, "jpeg")
+        images += [image.getvalue()] * 3
+    _write_mjpeg(path, images, (96, 64))
+    read = []
+    with (
+        FileSource(path, max_pixels=1_000_000) as source,
+        pytest.raises(
+            SourceError, match=r"grows\.avi has a frame that is invalid or larger than the limit"
+        ),
+    ):
+        for frame in source.frames():
+            read.append(frame.image.width)
+    assert read == [96, 96, 96]
 
 
 def test_positions_continue_where_timestamps_are_missing(tmp_path: Path) -> None:

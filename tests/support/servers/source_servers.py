@@ -148,14 +148,15 @@ class MjpegCamera:
         """Send a frame of a mean brightness, noisy to be as large as a small camera's."""
         image = brightness + self._noise.integers(-20, 21, (96, 128))
         _, data = cv2.imencode(".jpg", image.astype(np.uint8))
-        self._send(data.tobytes())
+        self.send_image(data.tobytes())
 
     def send_garbage(self) -> None:
         """Send frames that cannot be decoded, until the server stops."""
         while not self.stopping.wait(0.02):
-            self._send(bytes(3000))
+            self.send_image(bytes(3000))
 
-    def _send(self, data: bytes) -> None:
+    def send_image(self, data: bytes) -> None:
+        """Send a JPEG image as a frame."""
         head = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
         self._output.write(head.encode() + data + b"\r\n")
         self._output.flush()
