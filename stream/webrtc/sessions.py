@@ -11,6 +11,7 @@ from stream.ice import NoPortFree
 from stream.load import LoadLevel
 from stream.publishing import Publications
 from stream.quota import SERVER, Owner, Quota, QuotaExceeded, ShareExceeded
+from stream.webrtc.frame_limit import limit_received_frames
 from stream.webrtc.jitter_buffer import use_low_latency_jitter_buffer
 from stream.webrtc.offer import InputKind, Offer
 from stream.webrtc.session import Session, SessionEnd
@@ -47,6 +48,7 @@ class Sessions:
             publications: Published streams, for sessions to watch or to publish themselves.
         """
         use_low_latency_jitter_buffer()
+        limit_received_frames(context.settings.frame_pixels)
         self.context, self._publications = context, publications
         self._live: dict[str, _LiveSession] = {}
         self._viewer_quota = Quota(context.settings.viewers, "viewers")

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from aiortc import RTCRtpSender
 
 from inference.captioning.caption import Caption
 from inference.engine.engine import Engine
@@ -22,6 +23,7 @@ from stream.webrtc.offer import Offer, OfferError
 from stream.webrtc.sessions import ServerFull, Sessions
 from tests.network.private_network import PrivateNetwork, run_in_private_network
 from tests.support.captions import ScriptedCaptions, confident_caption, tags_fallback
+from tests.support.clips import write_clip
 from tests.support.live_sessions import SERVER_MESSAGE, connect, live_sessions, wait_until_empty
 from tests.support.peer import Peer
 
@@ -216,6 +218,40 @@ async def test_a_session_ends_with_a_message_at_a_limit(
 
         assert message in peer.received("error")[0]["message"]
         assert peer.received("error")[0]["code"] == "session-ended"
+
+
+@pytest.mark.parametrize("codec", ["VP8", "H264"])
+async def test_a_peer_that_sends_too_large_frames_is_refused(
+    engine: Engine, tmp_path: Path, codec: str
+) -> None:
+    clip = tmp_path / "large.mp4"
+    write_clip(clip, count=20, size=(960, 720))
+    async with live_sessions(engine, frame_pixels=800 * 600) as sessions, Peer(clip) as peer:
+        codecs = RTCRtpSender.getCapabilities("video").codecs
+        peer.connection.getTransceivers()[0].setCodecPreferences(
+            [offered for offered in codecs if offered.name == codec]
+        )
+        await connect(sessions, peer)
+        await peer.until(lambda: peer.received("error"))
+        (error,) = peer.received("error")
+        assert error["code"] == "source-ended"
+        assert error["message"] == (
+            "the video has frames of 960x720 pixels, more than the limit of 0.5 million; send "
+            "smaller frames"
+        )
+        assert not peer.received("caption")
+        await wait_until_empty(sessions)
+
+
+async def test_large_frames_are_returned_scaled_down(engine: Engine, tmp_path: Path) -> None:
+    clip = tmp_path / "4k.mp4"
+    write_clip(clip, count=20, size=(3840, 2160), codec_options={"preset": "ultrafast"})
+    async with live_sessions(engine, interval_s=0.25) as sessions, Peer(clip) as peer:
+        await connect(sessions, peer)
+        await peer.until(lambda: peer.received("caption") and peer.frames, 60)
+        size = peer.received("caption")[0]["frame"]
+        assert (size["width"], size["height"]) == (3840, 2160)
+        assert (peer.frames[-1].width, peer.frames[-1].height) == (1920, 1080)
 
 
 async def test_audio_is_declined(engine: Engine) -> None:
