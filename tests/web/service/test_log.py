@@ -63,9 +63,9 @@ def test_json_stays_json_if_the_encoding_lacks_a_character(
     latin = io.TextIOWrapper(output, encoding="latin-1", errors="backslashreplace")
     monkeypatch.setattr(sys, "stderr", latin)
     log_to_stderr(LogSettings(format="json"))
-    logger.warning("Zoë\N{SNOWMAN}\udcff")
+    logger.warning("Zoë\N{SNOWMAN}")
 
-    assert json.loads(output.getvalue())["message"] == "Zoë\N{SNOWMAN}\udcff"
+    assert json.loads(output.getvalue())["message"] == "Zoë\N{SNOWMAN}"
 
 
 def test_line_breaks_are_escaped(capsys: pytest.CaptureFixture[str]) -> None:
