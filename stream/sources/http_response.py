@@ -1,6 +1,7 @@
 """The body of an HTTP response, of which the first bytes show how to read it."""
 
 import errno
+import time
 from collections.abc import Callable, Iterator
 from typing import Self
 
@@ -17,8 +18,11 @@ _MAX_HEAD_BYTES = 2**20
 class HttpResponse:
     """A response to a GET request, received by FFmpeg, which authenticates and follows redirects.
 
-    A context manager that closes the connection.
+    A context manager that closes the connection, and a file object for `av.open`.
     """
+
+    deadline: float | None = None
+    """Until when `read` waits, on the monotonic clock."""
 
     def __init__(self, url: str, open_timeout_s: float, read_timeout_s: float) -> None:
         """Send the request, and receive the headers of the response.
@@ -37,6 +41,7 @@ class HttpResponse:
         )
         self._packets = self._container.demux()
         self._head = b""
+        self._canceled = False
 
     @property
     def has_length(self) -> bool:
@@ -84,8 +89,25 @@ class HttpResponse:
         while chunk := self._read():
             yield chunk
 
+    def read(self, size: int) -> bytes:
+        """Return the next bytes of the body, at most `size`; empty at its end.
+
+        Raises:
+            av.FFmpegError: If reading fails.
+            TimeoutError: After the deadline.
+        """
+        if self.deadline is not None and time.monotonic() > self.deadline:
+            raise TimeoutError
+        data = self._head or self._read()
+        self._head = data[size:]
+        return data[:size]
+
+    def cancel(self) -> None:
+        """End the body, from any thread; a read that is waiting first receives or times out."""
+        self._canceled = True
+
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection; nothing may be reading."""
         self._container.close()
 
     def __enter__(self) -> Self:
@@ -95,6 +117,8 @@ class HttpResponse:
         self.close()
 
     def _read(self) -> bytes:
+        if self._canceled:
+            return b""
         try:
             packet = next(self._packets, None)
         except av.error.OSError as error:
@@ -103,6 +127,11 @@ class HttpResponse:
                 return b""
             raise
         return bytes(packet) if packet else b""
+
+
+def is_text(head: bytes) -> bool | None:
+    """Return whether a body starts as a playlist or as markup, or None if more of it is needed."""
+    return head.lstrip()[:1] in (b"#", b"<") if head.strip() else None
 
 
 def is_mp4(head: bytes) -> bool | None:

@@ -27,21 +27,24 @@ _MARKER = re.compile(rb"\xff([^\x00\x01\xff\xd0-\xd7])")
 
 _BOUNDARY = rb"(?:\S{1,72}[\r\n]+)?"
 _HEADER = rb"[A-Za-z][A-Za-z0-9-]*:[^\n]*\n"
-_MULTIPART = re.compile(rb"\s*" + _BOUNDARY + rb"(?:--|" + _HEADER + rb"|\xff\xd8\xff)")
-_HEAD_BYTES = 256
+_MULTIPART = re.compile(rb"\s*" + _BOUNDARY + rb"(?:--|" + _HEADER + rb")")
+_TEXT = re.compile(rb"[\t\r\n -~]*")
+_MAX_TEXT_BYTES = 1024
 
 
 def is_motion_jpeg(head: bytes) -> bool | None:
     """Return whether a body starts as Motion JPEG, or None if more of it is needed.
 
-    It starts with a boundary, a part's header or an image.
+    It starts with a boundary, a part's header, or text followed by an image.
 
     Args:
         head: The first bytes of the body.
     """
-    if _MULTIPART.match(head):
+    text = _TEXT.match(head)
+    rest = head[text.end() if text else 0 :]
+    if _MULTIPART.match(head) or rest.startswith(_START):
         return True
-    return False if len(head) >= _HEAD_BYTES else None
+    return None if len(head) < _MAX_TEXT_BYTES and _START.startswith(rest) else False
 
 
 class _Splitter:
@@ -122,7 +125,7 @@ class MotionJpeg:
             raise InvalidDataError(errno.EINVAL, "the body contains no JPEG image")
         self.endless = True
         """Whether the body has no end, as that of a camera."""
-        if head.lstrip().startswith(_START):
+        if head.lstrip().startswith(_START) and len(self._first) == 1:
             # A single image, unless another follows.
             more = [] if response.has_length else self._next_images(deadline)
             self._first += more

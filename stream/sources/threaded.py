@@ -45,6 +45,16 @@ class ImageStream(Protocol):
         """Close the connection."""
 
 
+class Connection(Protocol):
+    """A connection that a container is read from."""
+
+    def cancel(self) -> None:
+        """End reading, from any thread; a read that is waiting first receives or times out."""
+
+    def close(self) -> None:
+        """Close the connection; nothing may be reading."""
+
+
 class _ReadTimeout(Exception):
     """A live source has sent no frame within the read timeout."""
 
@@ -66,6 +76,7 @@ class ThreadedSource(Source):
         max_pixels: int,
         endless: bool | None = None,
         delay_s: float = 0.0,
+        connection: Connection | None = None,
     ) -> None:
         """Select the video stream; reading starts with `frames`.
 
@@ -79,6 +90,8 @@ class ThreadedSource(Source):
             endless: Whether the stream has no end; by default, if it is live.
             delay_s: How long ago the first frame was captured, if the stream is endless but does
                 not arrive as it is captured.
+            connection: What the container is read from, if FFmpeg did not open it; the source
+                closes it too.
 
         Raises:
             SourceError: If the container holds no video that can be decoded, or of larger frames.
@@ -88,13 +101,13 @@ class ThreadedSource(Source):
         self.endless = live if endless is None else endless
         self._first_captured = time.monotonic() - delay_s
         self._read_timeout_s = read_timeout_s
-        self._input = frames
+        self._input, self._connection = frames, connection
         self._video: VideoStream | None = None
         if isinstance(frames, InputContainer):
             try:
                 self._video = select_video_stream(frames, name, max_pixels)
             except SourceError:
-                frames.close()
+                self._close_input()
                 raise
         # Guards the attributes below, and is notified of every change to them.
         self._changed = threading.Condition()
@@ -124,9 +137,16 @@ class ThreadedSource(Source):
             self._changed.notify_all()
             thread = self._thread
         if thread is None:
-            self._input.close()
-        else:
-            thread.join(_JOIN_S)
+            self._close_input()
+            return
+        if self._connection:
+            self._connection.cancel()
+        thread.join(_JOIN_S)
+
+    def _close_input(self) -> None:
+        self._input.close()
+        if self._connection:
+            self._connection.close()
 
     def _start(self) -> None:
         with self._changed:
@@ -200,7 +220,7 @@ class ThreadedSource(Source):
         except av.FFmpegError as reason:
             error = self._lost_error(str(reason.strerror))
         finally:
-            self._input.close()
+            self._close_input()
             with self._changed:
                 self._ended, self._error = True, error
                 self._changed.notify_all()

@@ -21,7 +21,12 @@ from av.error import (
 from stream.settings import MAX_FRAME_PIXELS
 from stream.sources.decoding import PROBE_OPTIONS
 from stream.sources.hls import delay_of_first_segment, is_playlist, variant_of
-from stream.sources.http_response import HttpResponse, declares_mp4_duration, is_mp4
+from stream.sources.http_response import (
+    HttpResponse,
+    declares_mp4_duration,
+    is_mp4,
+    is_text,
+)
 from stream.sources.motion_jpeg import MotionJpeg, is_motion_jpeg
 from stream.sources.source import SourceError
 from stream.sources.threaded import ThreadedSource
@@ -101,6 +106,7 @@ class UrlSource(ThreadedSource):
             endless=stream.endless,
             delay_s=stream.delay_s,
             max_pixels=max_pixels,
+            connection=stream.connection,
         )
 
 
@@ -112,6 +118,8 @@ class _Opened(NamedTuple):
     segmented: bool = False
     delay_s: float = 0.0
     """How long ago the first frame of a segmented stream was captured, in seconds."""
+    connection: HttpResponse | None = None
+    """The response that the container is read from, unless FFmpeg sent another request."""
 
 
 def _open(
@@ -132,6 +140,14 @@ def _open(
         mp4, has_end = response.inspect(is_mp4), response.has_length
         if mp4 and not has_end:
             has_end = response.inspect(declares_mp4_duration)
+        if not response.has_length and not response.inspect(is_text):
+            # Many cameras serve one client only, and notice late that it has gone.
+            response.deadline = time.monotonic() + open_timeout_s
+            container = _open_container(response, _OPTIONS, timeouts)
+            response.deadline = None
+            stack.pop_all()
+            is_endless = _is_endless(container, has_end=has_end, mp4=mp4)
+            return _Opened(container, is_endless, connection=response)
         playlist = response.text() if response.inspect(is_playlist) else ""
     # Without it, the delay is unknown; FFmpeg reports what is wrong.
     if variant := variant_of(playlist):
@@ -141,21 +157,32 @@ def _open(
         ):
             playlist = response.text()
     container = _open_container(url, _OPTIONS, timeouts)
-    # A demuxer may have several names.
-    names = set(container.format.name.split(","))
-    has_duration = (container.duration or 0) > 0
-    if names & _SEGMENTED_FORMATS:
-        delay_s = delay_of_first_segment(playlist)
-        return _Opened(container, endless=not has_duration, segmented=True, delay_s=delay_s)
-    # Of an MP4 file that declares no duration, FFmpeg returns that of the fragments so far.
-    has_end = has_end or (has_duration and not mp4)
-    return _Opened(container, endless=not has_end and not _is_image(names))
+    if _format_names(container) & _SEGMENTED_FORMATS:
+        delay_s, endless = delay_of_first_segment(playlist), not _has_duration(container)
+        return _Opened(container, endless, segmented=True, delay_s=delay_s)
+    return _Opened(container, _is_endless(container, has_end=has_end, mp4=mp4))
 
 
 def _open_container(
-    url: str, options: dict[str, str], timeouts: tuple[float, float]
+    source: str | HttpResponse, options: dict[str, str], timeouts: tuple[float, float]
 ) -> InputContainer:
-    return av.open(url, options=options, metadata_errors="replace", timeout=timeouts)
+    return av.open(source, "r", options=options, metadata_errors="replace", timeout=timeouts)
+
+
+def _is_endless(container: InputContainer, *, has_end: bool, mp4: bool) -> bool:
+    # Of an MP4 file that declares no duration, FFmpeg returns that of the fragments so far.
+    has_end = has_end or (_has_duration(container) and not mp4)
+    # A single image, as many cameras offer, has an end too.
+    return not has_end and not any(name.endswith("_pipe") for name in _format_names(container))
+
+
+def _has_duration(container: InputContainer) -> bool:
+    return (container.duration or 0) > 0
+
+
+def _format_names(container: InputContainer) -> set[str]:
+    """Return the names of the container's demuxer, which may have several."""
+    return set(container.format.name.split(","))
 
 
 def is_url(spec: str) -> bool:
@@ -216,11 +243,6 @@ def _name_without_credentials(address: SplitResult) -> str:
     host = f"[{host}]" if ":" in host else host
     port = f":{address.port}" if address.port else ""
     return f"{address.scheme}://{host}{port}"
-
-
-def _is_image(formats: set[str]) -> bool:
-    """Return whether a response is a single image, as many cameras offer."""
-    return any(name.endswith("_pipe") for name in formats)
 
 
 def _describe_timeout(waited_s: float) -> str:

@@ -43,6 +43,38 @@ def test_a_stream_without_length_and_duration_is_live_until_it_is_lost(
             for frame in frames:
                 last = frame
     assert camera.number_of(last.image) >= 38
+    # Some cameras serve one client only, so there was one connection.
+    assert server.requested == ["/live"]
+
+
+def send_null_packets(write: Callable[[bytes], object], stopping: threading.Event) -> None:
+    """Send packets of MPEG-TS without content (ISO/IEC 13818-1, table 2-3) without end."""
+    while not stopping.wait(0.05):
+        write(b"\x47\x1f\xff\x10" + bytes(184))
+
+
+def test_opening_a_stream_of_nothing_but_filling_times_out() -> None:
+    with (
+        WebServer({"/live": Response(send_null_packets)}) as server,
+        pytest.raises(SourceError, match=r"sent no video within \d"),
+    ):
+        UrlSource(f"{server.url}/live", open_timeout_s=1)
+
+
+def test_the_reading_thread_ends_although_filling_follows_the_video() -> None:
+    camera = LiveCamera("mpegts", limit=20)
+
+    def send(write: Callable[[bytes], object], stopping: threading.Event) -> None:
+        camera.send(write, stopping)
+        send_null_packets(write, stopping)
+
+    with WebServer({"/live": Response(send)}) as server:
+        source = UrlSource(f"{server.url}/live", read_timeout_s=1)
+        with pytest.raises(SourceError, match="has sent no video for 1 s"):
+            list(source.frames())
+        source.close()
+        names = [thread.name for thread in threading.enumerate()]
+        assert not any(name.startswith("source http") for name in names)
 
 
 def test_after_a_stall_the_newest_frame_follows_and_held_back_frames_have_their_age() -> None:

@@ -73,6 +73,17 @@ PARTS: dict[str, tuple[str, Part]] = {
         MULTIPART + "b",
         lambda image, _: b"b\r\nContent-Type: image/jpeg\r\n\r\n%b\r\n" % image,
     ),
+    "a boundary with a space and without dashes": (
+        MULTIPART + '"a b"',
+        lambda image, _: b"a b\r\nContent-Type: image/jpeg\r\n\r\n%b\r\n" % image,
+    ),
+    "the headers of the response once more": (
+        MULTIPART + "b",
+        lambda image, number: (
+            (b"" if number else b"HTTP/1.0 200 OK\r\nServer: camera\r\n\r\n")
+            + b"--b\r\nContent-Type: image/jpeg\r\n\r\n%b\r\n" % image
+        ),
+    ),
     "a boundary that includes the dashes": (
         MULTIPART + "--b",
         lambda image, _: b"--b\r\nContent-Type: image/jpeg\r\n\r\n%b\r\n" % image,
@@ -144,6 +155,22 @@ def test_each_image_is_shown_at_once_however_it_is_delimited(kind: str, chunked:
             assert shown == pytest.approx(expected, abs=2)
             camera.send()
     assert server.requested == ["/camera"]
+
+
+def test_two_images_that_arrive_together_are_shown_without_waiting_for_a_third() -> None:
+    def respond(write: Callable[[bytes], object], stopping: threading.Event) -> None:
+        write(jpeg(60) + jpeg(100))
+        stopping.wait()
+
+    with (
+        WebServer({"/camera": Response(respond)}) as server,
+        UrlSource(f"{server.url}/camera") as source,
+    ):
+        assert source.live
+        frames = source.frames()
+        # The first may be shown before the second.
+        while brightness(next(frames)) < 80:
+            pass
 
 
 def test_an_image_without_an_end_marker_is_complete_where_the_next_one_starts() -> None:

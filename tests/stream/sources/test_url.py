@@ -245,12 +245,12 @@ def test_a_refused_connection_is_reported(scheme: str) -> None:
 
 @pytest.mark.parametrize("scheme", ["http", "rtsp", "rtmp"])
 def test_a_server_that_never_responds_times_out(scheme: str) -> None:
-    with silent_server() as port, pytest.raises(SourceError, match=r"no video within 0\.3 s"):
+    with silent_server() as port, pytest.raises(SourceError, match=r"no video within \d"):
         UrlSource(f"{scheme}://127.0.0.1:{port}/live", open_timeout_s=0.3)
 
 
 def test_a_udp_port_without_packets_times_out() -> None:
-    with pytest.raises(SourceError, match=r"no video within 0\.3 s"):
+    with pytest.raises(SourceError, match=r"no video within \d"):
         UrlSource(f"udp://127.0.0.1:{unused_port()}", open_timeout_s=0.3)
 
 
