@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pydantic import BaseModel, SecretStr
 
 from stream.context import LOG_CONTEXT
+from stream.rate_limit import RateLimit
 from web.settings import LogSettings
 
 _CREDENTIALS = re.compile(r"(?<=://)\S+@")
@@ -18,10 +19,14 @@ _AUTHORIZATION = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}")
 _MASK = "***"
 _VERBOSE_LIBRARIES = ("aioice", "aiortc", "aiohttp.access")
 
+_MEDIA_LIBRARIES = {"aioice", "aiortc"}
+_MEDIA_LINES_PER_S, _MEDIA_BURST = 1 / 60, 10
+
 
 def log_to_stderr(settings: LogSettings, secrets: Collection[str] = ()) -> None:
     """Configure logging to standard error; each of `secrets` is masked wherever it occurs."""
     _handler.setFormatter(_Formatter(settings.format, secrets))
+    _handler.filters = [_MediaFilter()]
     logging.root.addHandler(_handler)
     logging.root.setLevel(settings.level.upper())
     for name in _VERBOSE_LIBRARIES:
@@ -81,6 +86,18 @@ class _Formatter(logging.Formatter):
             text = text.replace(secret, _MASK)
         text = _CREDENTIALS.sub(f"{_MASK}@", text)
         return _AUTHORIZATION.sub(rf"\1 {_MASK}", text)
+
+
+class _MediaFilter(logging.Filter):
+    """Limits the rate of warnings about media, one of which each packet of a client may cause."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rate = RateLimit(_MEDIA_LINES_PER_S, burst=_MEDIA_BURST)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        is_media = record.name.partition(".")[0] in _MEDIA_LIBRARIES
+        return not is_media or record.levelno < logging.WARNING or self._rate.take()
 
 
 class _StderrHandler(logging.Handler):

@@ -1,12 +1,19 @@
 """Log formats, context ids, and masking of secrets."""
 
+import asyncio
 import io
 import json
 import logging
+import queue
 import sys
+import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from aiortc import RTCRtpCodecParameters
+from aiortc.jitterbuffer import JitterFrame
+from aiortc.rtcrtpreceiver import decoder_worker
 from pydantic import BaseModel, SecretStr
 
 from stream.context import LOG_CONTEXT, bind_log_context
@@ -35,6 +42,26 @@ def test_a_line_has_the_ids_of_its_context(capsys: pytest.CaptureFixture[str]) -
 
     (line,) = capsys.readouterr().err.splitlines()
     assert line.endswith("INFO request=r1 session=s1 hello")
+
+
+def test_a_client_cannot_fill_the_log_with_frames_that_cannot_be_decoded(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    log_to_stderr(LogSettings())
+    frames: queue.Queue[Any] = queue.Queue()
+    codec = RTCRtpCodecParameters("video/VP8", clockRate=90_000, payloadType=96)
+    for _ in range(1000):
+        frames.put((codec, JitterFrame(b"no frame of VP8", 0)))
+    frames.put(None)
+    loop = asyncio.new_event_loop()
+    decoder_worker(loop, frames, asyncio.Queue(), threading.Event())
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    logger.warning("hello")
+
+    *lines, last = capsys.readouterr().err.splitlines()
+    assert "failed to decode" in lines[0] and len(lines) <= 20
+    assert last.endswith("hello")
 
 
 def test_as_json_each_line_is_an_object(capsys: pytest.CaptureFixture[str]) -> None:
