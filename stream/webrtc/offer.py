@@ -19,6 +19,7 @@ _DEFAULT_H264_PROFILE = "42e01f"
 _SECTION = re.compile(r"^(?=m=)", re.M)
 _BUNDLE = re.compile(r"^a=group:BUNDLE (.+)$", re.M)
 _MID = re.compile(r"^a=mid:(\S+)\s*$", re.M)
+_REJECTED = re.compile(r"^(m=\S+ 0 .*?)\s*$", re.M)
 _BUNDLE_ONLY = re.compile(r"^a=bundle-only\s*$", re.M)
 _TRANSPORT_ATTRIBUTES = ("ice-ufrag", "ice-pwd", "ice-options", "fingerprint", "setup", "rtcp-mux")
 """Attributes that a bundle-only section shares with the section that its bundle is named after."""
@@ -70,6 +71,16 @@ class Offer:
     """Name of the feed to watch, if that is the input."""
     publish: str = ""
     """Name to publish the peer's video under; empty to not publish it."""
+    rejected: tuple[tuple[int, str], ...] = ()
+    """Media sections that the peer rejected, which the description lacks: the index of each among
+    all, and its section in the answer."""
+
+    def complete_answer(self, answer: RTCSessionDescription) -> RTCSessionDescription:
+        """Return an answer to the description with the rejected sections, in the offer's order."""
+        head, *sections = _SECTION.split(answer.sdp)
+        for index, section in self.rejected:
+            sections.insert(index, section)
+        return RTCSessionDescription(head + "".join(sections), answer.type)
 
     @classmethod
     def from_json(cls, body: Any, sdp_bytes: int) -> "Offer":
@@ -123,6 +134,7 @@ class Offer:
         """
         if len(text.encode(errors="replace")) > sdp_bytes:
             raise OfferError("too-large", f"the SDP is larger than {sdp_bytes} bytes")
+        text, rejected = _remove_rejected(text)
         text = _complete_bundle(text)
         parsed = _parse(text)
         section, video = _find_video(parsed)
@@ -134,7 +146,7 @@ class Offer:
         if receives and (source is InputKind.FEED or publish):
             section = replace(section, shared_codec=_choose_shared_codec(video))
         description = RTCSessionDescription(sdp=text, type="offer")
-        return cls(description, source, section, receives, feed, publish)
+        return cls(description, source, section, receives, feed, publish, rejected)
 
 
 def _read_name(body: dict[str, Any], key: str, *, is_allowed: bool) -> str:
@@ -157,6 +169,41 @@ def _parse(text: str) -> sdp.SessionDescription:
     except Exception as problem:
         # The parser raises any exception at malformed text.
         raise OfferError("bad-sdp", f"the SDP cannot be parsed: {problem!r}") from problem
+
+
+def _remove_rejected(text: str) -> tuple[str, tuple[tuple[int, str], ...]]:
+    """Remove the media sections that the offer rejects, which aiortc would answer like others.
+
+    Their port is zero, and they are not bundle-only (RFC 9143, sections 6 and 7.2). The answer has
+    to reject them too (RFC 3264, section 6).
+
+    Returns:
+        The SDP without them, and `Offer.rejected`.
+    """
+    head, *sections = _SECTION.split(text)
+    group = _BUNDLE.search(head)
+    mids = group[1].split() if group else []
+    kept: list[str] = []
+    rejected: list[tuple[int, str]] = []
+    removed: set[str] = set()
+    for index, section in enumerate(sections):
+        media, found = _REJECTED.match(section), _MID.search(section)
+        mid = found[1] if found else ""
+        if not media or (_BUNDLE_ONLY.search(section) and mid in mids):
+            kept.append(section)
+            continue
+        lines = [
+            media[1],
+            "c=IN IP4 0.0.0.0",
+            "a=inactive",
+            *filter(None, [mid and f"a=mid:{mid}"]),
+        ]
+        rejected.append((index, "".join(f"{line}\r\n" for line in lines)))
+        removed.add(mid)
+    if removed:
+        left = " ".join(mid for mid in mids if mid not in removed)
+        head = _BUNDLE.sub(f"a=group:BUNDLE {left}\r", head)
+    return head + "".join(kept), tuple(rejected)
 
 
 def _complete_bundle(text: str) -> str:

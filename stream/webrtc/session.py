@@ -186,7 +186,7 @@ class Session:
         answer, turn = self._peer.localDescription, self._context.ice.turn
         self._context.addresses.check_answer(answer.sdp, relayed=bool(turn))
         self._resolve(parse_named_candidates(offer.sdp))
-        return answer
+        return self.offer.complete_answer(answer)
 
     async def run(self) -> None:
         """Run until the peer disconnects, a limit is reached, or the task is cancelled."""

@@ -197,6 +197,28 @@ async def test_bundle_only_sections_and_inactive_video_are_accepted(
         await player.until(lambda: len(player.frames) > 10 and player.received("caption"))
 
 
+@pytest.mark.parametrize("is_bundled", [False, True])
+async def test_a_section_that_the_offer_rejects_is_rejected_in_the_answer(
+    client: Client, footage: Path, is_bundled: bool
+) -> None:
+    rejected = "m=video 0 UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 0.0.0.0\r\na=inactive\r\na=mid:old\r\n"
+    async with Peer(footage) as source, Peer(None) as player:
+        await start(client, source, "/whip/street")
+        head, *sections = re.split(r"^(?=m=)", (await player.offer()).sdp, flags=re.M)
+        if is_bundled:
+            head = head.replace("a=group:BUNDLE ", "a=group:BUNDLE old ")
+        sections.insert(0, rejected.replace("a=inactive", "a=rtpmap:96 VP8/90000"))
+        response = await post(client, "/whep/street", head + "".join(sections))
+        assert response.status == 201, await response.text()
+        answer = await response.text()
+        head, *sections = re.split(r"^(?=m=)", answer, flags=re.M)
+        assert sections[0] == rejected
+        assert len(sections) == 3 and "a=group:BUNDLE 0 1\r\n" in head
+        # aiortc understands no rejected section.
+        await player.accept(RTCSessionDescription(head + "".join(sections[1:]), "answer"))
+        await player.until(lambda: len(player.frames) > 10 and player.received("caption"))
+
+
 async def test_a_player_with_h264_only_watches_too(client: Client, footage: Path) -> None:
     async with Peer(footage) as source, Peer(None) as player:
         await start(client, source, "/whip/street")
