@@ -37,6 +37,9 @@ _NOT_VIDEO = Disposition.attached_pic | Disposition.dependent
 _TEXT_FORMATS = {"tty"}
 """FFmpeg's demuxers for plain text, which they render as a terminal."""
 
+_INCOMPLETE_AFTER_S = 10.0
+"""Recordings, too, may begin between two key frames that are as far apart."""
+
 _DEFAULT_FRAME_RATE = 25.0
 """Frames per second of a file with neither timestamps nor a frame rate."""
 
@@ -102,19 +105,23 @@ def is_complete_with_next(container: InputContainer, video: VideoStream) -> bool
 
 
 def decode_packets(
-    container: InputContainer, video: VideoStream, name: str
+    container: InputContainer,
+    video: VideoStream,
+    name: str,
+    incomplete_after_s: float = _INCOMPLETE_AFTER_S,
 ) -> "Generator[tuple[Packet[Stream] | None, list[av.VideoFrame]], None, None]":
     """Read a container packet by packet, and decode its video.
 
     Every packet of every stream is yielded with the frames (none, one or more) that it completed,
     so that the caller regains control however long a frame takes to arrive. Damaged packets
-    complete none, and decoding continues after them; of a camera that sends no key frames, with
-    incomplete frames first.
+    complete none, and decoding continues after them.
 
     Args:
         container: An opened container.
         video: Its stream to decode, as `select_video_stream` returns it.
         name: Name of the source in error messages.
+        incomplete_after_s: Seconds of video without a complete frame after which incomplete ones
+            count, because a camera may send no key frames.
 
     Yields:
         The packet, or None where a device had nothing ready, and its frames, upright and with
@@ -124,7 +131,8 @@ def decode_packets(
         av.FFmpegError: If reading fails.
         SourceError: If the frames become too large.
     """
-    packets, incomplete = container.demux(), IncompleteFrames(video.codec_context)
+    packets = container.demux()
+    incomplete = IncompleteFrames(video.codec_context, incomplete_after_s)
     correction = FrameCorrection()
     while True:
         try:
@@ -139,7 +147,9 @@ def decode_packets(
         frames = []
         if packet.stream is video:
             frames = decode_packet(video.codec_context, packet, name)
-            incomplete.count(len(frames))
+            dts, time_base = packet.dts, packet.time_base
+            at_s = time.monotonic() if dts is None or time_base is None else float(dts * time_base)
+            incomplete.count(len(frames), at_s)
         aspect = video.sample_aspect_ratio
         yield packet, [correction.apply(frame, aspect) for frame in frames]
 

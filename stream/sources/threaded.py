@@ -29,6 +29,12 @@ _JOIN_S = 1.0
 the container, when its read times out."""
 
 
+_KEY_FRAME_INTERVALS = 2
+_FIRST_FRAME_INTERVALS = 3
+"""In intervals of the read timeout: how long to wait for a key frame before incomplete frames
+count, and how long for any frame, while packets arrive. Many cameras send a key frame every ten
+seconds."""
+
 _SKIP_PAUSE_S = 0.3
 _MAX_SKIP_S = 3.0
 """Frames that a peer has kept count as skipped after a pause of `_SKIP_PAUSE_S`, or after this time
@@ -116,6 +122,10 @@ class ThreadedSource(Source):
         self._ended = False
         self._error: SourceError | None = None
         self._thread: threading.Thread | None = None
+        self._started = time.monotonic()
+        self._has_decoded = False
+        self._packet_arrived = float("-inf")
+        """When the last packet before the first frame arrived, on the monotonic clock."""
         self._arrival_delay = ArrivalDelay()
 
     def frames(self) -> Iterator[SourceFrame]:
@@ -151,6 +161,7 @@ class ThreadedSource(Source):
     def _start(self) -> None:
         with self._changed:
             if self._thread is None and not self._closed:
+                self._started = time.monotonic()
                 self._thread = threading.Thread(
                     target=self._read, name=f"source {self.name}", daemon=True
                 )
@@ -178,9 +189,19 @@ class ThreadedSource(Source):
 
     def _wait_for_change(self) -> bool:
         """Wait until there is a frame or there will be none; return False after the timeout."""
-        return self._changed.wait_for(
-            lambda: self._slot is not None or self._ended or self._closed, self._read_timeout_s
-        )
+        timeout_s = self._read_timeout_s
+        while not self._changed.wait_for(
+            lambda: self._slot is not None or self._ended or self._closed, timeout_s
+        ):
+            if self._has_decoded:
+                return False
+            # The camera is on: it only has to send a key frame.
+            latest = self._started + _FIRST_FRAME_INTERVALS * self._read_timeout_s
+            until = min(self._packet_arrived + self._read_timeout_s, latest)
+            timeout_s = until - time.monotonic()
+            if timeout_s <= 0:
+                return False
+        return True
 
     def _take(self) -> SourceFrame | None:
         with self._changed:
@@ -238,6 +259,7 @@ class ThreadedSource(Source):
                 if self.live and time.monotonic() - waiting_since >= self._read_timeout_s:
                     # After a long silence FFmpeg may still return an outdated frame.
                     raise _ReadTimeout
+                self._has_decoded = self._has_decoded or bool(images)
                 for image in images:
                     # A live peer's timestamps may jump when its clock is set; this clock does not.
                     now = time.monotonic()
@@ -266,7 +288,8 @@ class ThreadedSource(Source):
             return
         assert self._video is not None
         waits_for_next = self.live and is_complete_with_next(self._input, self._video)
-        packets = decode_packets(self._input, self._video, self.name)
+        incomplete_after_s = _KEY_FRAME_INTERVALS * self._read_timeout_s
+        packets = decode_packets(self._input, self._video, self.name, incomplete_after_s)
         previous = time.monotonic()
         try:
             for packet, images in packets:
@@ -274,6 +297,8 @@ class ThreadedSource(Source):
                 yield previous if waits_for_next else now, images
                 if packet and packet.stream is self._video:
                     previous = now
+                    if not self._has_decoded:
+                        self._packet_arrived = now
         finally:
             packets.close()
 

@@ -7,10 +7,6 @@ that missed the key frame, or connected later, would see nothing for ever.
 
 from av.codec.context import CodecContext, Flags
 
-_MAX_MISSING = 50
-"""Packets without a frame after which incomplete frames are returned: two seconds at 25 frames per
-second, and more than a decoder delays frames to reorder them."""
-
 
 class IncompleteFrames:
     """Makes a decoder return incomplete frames when it has returned no others for long.
@@ -18,13 +14,19 @@ class IncompleteFrames:
     What is missing is concealed; intra refresh soon repairs it.
     """
 
-    def __init__(self, context: CodecContext) -> None:
-        """Watch a decoder."""
-        self._context = context
-        self._missing = 0
+    def __init__(self, context: CodecContext, after_s: float) -> None:
+        """Watch a decoder.
 
-    def count(self, frames: int) -> None:
-        """Note how many frames the decoder returned for a packet."""
-        self._missing = 0 if frames else self._missing + 1
-        if self._missing > _MAX_MISSING:
+        Args:
+            context: The decoder.
+            after_s: Seconds of video without a frame after which incomplete frames are returned.
+        """
+        self._context, self._after_s = context, after_s
+        self._missing_since: float | None = None
+
+    def count(self, frames: int, at_s: float) -> None:
+        """Note how many frames the decoder returned for a packet, and the packet's time."""
+        if frames or self._missing_since is None:
+            self._missing_since = None if frames else at_s
+        elif at_s - self._missing_since > self._after_s:
             self._context.flags |= Flags.output_corrupt

@@ -13,6 +13,12 @@ from av.frame import Frame
 
 from stream.video import IncompleteFrames
 
+_INCOMPLETE_AFTER_S = 2.0
+"""The peer is asked for key frames meanwhile."""
+
+_CLOCK_RATE = 90_000
+"""Of RTP timestamps (RFC 6184, section 8.2.1)."""
+
 _START = b"\0\0\0\1"
 _NAL_START = re.compile(b"\0\0\1")
 _IDR_SLICE = re.compile(b"\0\0\1[\x05\x25\x45\x65]")
@@ -40,7 +46,7 @@ class ConcealingH264Decoder(H264Decoder):
     def __init__(self) -> None:
         """Open the decoder."""
         super().__init__()
-        self._incomplete = IncompleteFrames(self.codec)
+        self._incomplete = IncompleteFrames(self.codec, _INCOMPLETE_AFTER_S)
 
     def decode(self, encoded_frame: JitterFrame) -> list[Frame]:
         """Decode one or more frames.
@@ -52,12 +58,13 @@ class ConcealingH264Decoder(H264Decoder):
         frames: list[Frame] = []
         problem: av.FFmpegError | None = None
         for data, offset in ((encoded_frame.data, 0), *following):
+            timestamp = encoded_frame.timestamp + offset
             try:
-                decoded = super().decode(JitterFrame(data, encoded_frame.timestamp + offset))
+                decoded = super().decode(JitterFrame(data, timestamp))
             except av.FFmpegError as error:
                 problem = error
             else:
-                self._incomplete.count(len(decoded))
+                self._incomplete.count(len(decoded), timestamp / _CLOCK_RATE)
                 frames += decoded
         if problem and not frames:
             raise problem

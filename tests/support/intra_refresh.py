@@ -32,20 +32,24 @@ def mean_luma(number: int) -> float:
     return 40 + 0.2 * number
 
 
-def encode(frames: int) -> list[bytes]:
+def encode(frames: int, key_frame_interval: int | None = None) -> list[bytes]:
     """Encode frames; each is an access unit in a byte stream (H.264, annex B).
 
     The first is a key frame. Recovery points are marked by SEI messages and parameter sets.
+
+    Args:
+        frames: Number of frames.
+        key_frame_interval: Frames from key frame to key frame, instead of intra refresh.
     """
     encoder = av.CodecContext.create("libx264", "w")
     encoder.width, encoder.height, encoder.pix_fmt = WIDTH, HEIGHT, "yuv420p"
     encoder.time_base, encoder.framerate = Fraction(1, RATE), Fraction(RATE)
-    encoder.gop_size, encoder.max_b_frames = REFRESH_FRAMES, 0
+    encoder.gop_size, encoder.max_b_frames = key_frame_interval or REFRESH_FRAMES, 0
     encoder.options = {
         "preset": "veryfast",
         "tune": "zerolatency",
         "profile": "baseline",
-        "x264-params": "intra-refresh=1:scenecut=0:threads=1",
+        "x264-params": f"intra-refresh={int(not key_frame_interval)}:scenecut=0:threads=1",
     }
     units = [bytes(packet) for n in range(frames) for packet in encoder.encode(image(n))]
     assert len(units) == frames

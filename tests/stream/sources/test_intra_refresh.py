@@ -1,4 +1,4 @@
-"""Cameras that send H.264 by periodic intra refresh, to which the server connects later."""
+"""Cameras of H.264 to which the server connects between two key frames, if there are any."""
 
 import threading
 import time
@@ -18,6 +18,7 @@ FIRST = 30
 LOST = 5
 """Frames that are lost at a time."""
 FRAMES, SPEED = 800, 4
+KEY_FRAME_INTERVAL = 10 * RATE
 
 
 class Camera:
@@ -73,8 +74,17 @@ def number_of(frame: SourceFrame) -> int | None:
 
 def test_video_is_shown_although_no_key_frame_or_recovery_point_comes() -> None:
     units = [without(SEI, unit) for unit in encode(FRAMES)]
-    with Camera(units) as camera, UrlSource(camera.url) as source:
+    with Camera(units) as camera, UrlSource(camera.url, read_timeout_s=1) as source:
         found = (number for frame in source.frames() if (number := number_of(frame)))
         assert next(found) > FIRST
         last_lost = camera.lose()
         assert next(number for number in found if number > last_lost + RATE)
+
+
+def test_nothing_incomplete_is_shown_while_a_key_frame_may_come() -> None:
+    # A key frame every 10 s; the server connects after the first.
+    units = encode(2 * KEY_FRAME_INTERVAL, key_frame_interval=KEY_FRAME_INTERVAL)
+    with Camera(units) as camera, UrlSource(camera.url, read_timeout_s=5) as source:
+        first = next(source.frames())
+
+    assert (number_of(first) or 0) >= KEY_FRAME_INTERVAL
