@@ -78,7 +78,8 @@ def read_text_file(path: Path) -> str:
         with open(path, "rb", opener=_open_without_waiting) as file:
             mode = os.fstat(file.fileno()).st_mode
             if stat.S_ISREG(mode):
-                data = file.read(_MAX_FILE_BYTES + 1)
+                # None from a file such as `/proc/kmsg`, which has no end to wait for.
+                data = file.read(_MAX_FILE_BYTES + 1) or b""
             elif stat.S_ISFIFO(mode):
                 data = _read_pipe(file.fileno())
             else:

@@ -32,7 +32,6 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-cache",
-    "Server": "Sightline",
 }
 _HSTS = "max-age=2592000"
 """Only with a configured certificate. The self-signed one may be replaced, and users then have to
@@ -48,6 +47,8 @@ async def security_headers(request: web.Request, response: web.StreamResponse) -
     """Add the security headers that the response does not set itself."""
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
+    # aiohttp has set it to the versions of itself and of Python.
+    response.headers["Server"] = "Sightline"
     if request.secure and request.app[SETTINGS].https.certificate:
         response.headers["Strict-Transport-Security"] = _HSTS
 

@@ -49,7 +49,9 @@ class DeviceSource(ThreadedSource):
                 timeout=(open_timeout_s, read_timeout_s),
             )
         except av.FFmpegError as error:
-            raise SourceError(f"{path.name} {_describe(error, open_timeout_s)}") from error
+            # What does not exist may be a mistyped password, and viewers read the message.
+            name = "the camera" if error.errno == errno.ENOENT else path.name
+            raise SourceError(f"{name} {_describe(error, open_timeout_s)}") from error
         super().__init__(
             container,
             path.name,
@@ -63,7 +65,7 @@ def _describe(error: av.FFmpegError, open_timeout_s: float) -> str:
     devices = ", ".join(sorted(path.name for path in Path("/dev").glob("video*"))) or "none"
     match error.errno:
         case errno.ENOENT | errno.ENXIO:
-            return f"does not exist; connect the camera or choose another (found: {devices})"
+            return f"does not exist; connect it or choose another (found: {devices})"
         case errno.EBUSY:
             return "is in use; close the program that uses it"
         case errno.EACCES | errno.EPERM:

@@ -91,6 +91,8 @@ class UrlSource(ThreadedSource):
         timeouts = (open_timeout_s or max(_OPEN_TIMEOUT_S, 2 * read_timeout_s), read_timeout_s)
         started = time.monotonic()
         try:
+            # FFmpeg knows schemes in lower case only.
+            url = address.scheme + url[len(address.scheme) :]
             stream = _open(url, address.scheme, name, timeouts, max_pixels)
         except (av.FFmpegError, TimeoutError) as error:
             # Not chained: FFmpeg's own message repeats the URL, including the password.

@@ -111,6 +111,7 @@ async def test_the_page_is_served_with_a_strict_policy(client: Client) -> None:
     assert "unsafe" not in policy
     assert "http" not in policy
     assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["Server"] == "Sightline"
 
 
 @pytest.mark.parametrize(

@@ -91,8 +91,7 @@ class SettingsReloader:
         """Read and apply the settings; log what changed and what needs a restart."""
         async with self._changing:
             try:
-                new, loaded = await _run_bounded(self._read_checked)
-                await self._change(new, loaded)
+                await self._change(*await _run_bounded(self._read_checked))
             except Exception as error:
                 logger.error("settings not reloaded: %s", describe_failure(error))
 
@@ -106,19 +105,26 @@ class SettingsReloader:
                 except Exception as error:
                     logger.error("the certificate was not renewed: %s", describe_failure(error))
 
-    def _read_checked(self) -> tuple[ServerSettings, LoadedTls | None]:
-        """Read the settings and load the certificate, without changing anything."""
-        new = self._read()
-        check_exposure(new)
-        return new, _load_tls(new) if self._tls and new.https.enabled else None
+    def _read_checked(self) -> tuple[ServerSettings, list[str], LoadedTls | None]:
+        """Read the settings and load the certificate, without changing anything.
 
-    async def _change(self, new: ServerSettings, loaded: LoadedTls | None) -> None:
-        changed = [
-            name
-            for name in ServerSettings.model_fields
-            if getattr(new, name) != getattr(self._settings, name)
-        ]
-        pending = [name for name in changed if not self._is_reloadable(name, new)]
+        Returns the new settings, but with the running values of those that need a restart; the
+        names of these; and the certificate.
+        """
+        read = self._read()
+        check_exposure(read)
+        pending = [name for name in self._changed(read) if not self._is_reloadable(name, read)]
+        # They keep their running values, so that the next reload reports them again.
+        running = {name: getattr(self._settings, name) for name in pending}
+        new = read.model_copy(update=running)
+        # The server still listens on its old address: without a token, others could reach it.
+        check_exposure(new)
+        return new, pending, _load_tls(new) if self._tls else None
+
+    async def _change(
+        self, new: ServerSettings, pending: list[str], loaded: LoadedTls | None
+    ) -> None:
+        changed = self._changed(new)
         try:
             await self._apply(new, changed)
         except Exception:
@@ -126,12 +132,17 @@ class SettingsReloader:
             raise
         if self._tls and loaded:
             self._tls.replace(*loaded)
-        # Pending settings keep their running values, so that the next reload reports them again.
-        running = {name: getattr(self._settings, name) for name in pending}
-        self._settings = new.model_copy(update=running)
+        self._settings = new
         logger.info("settings reloaded; changed: %s", ", ".join(changed) or "nothing")
         if pending:
             logger.warning("these settings need a restart: %s", ", ".join(pending))
+
+    def _changed(self, new: ServerSettings) -> list[str]:
+        return [
+            name
+            for name in ServerSettings.model_fields
+            if getattr(new, name) != getattr(self._settings, name)
+        ]
 
     def _is_reloadable(self, name: str, new: ServerSettings) -> bool:
         if name == "https":

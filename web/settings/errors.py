@@ -18,6 +18,15 @@ _PREFIX, _NESTED = "SIGHTLINE_", "__"
 KeyPath = tuple[str, ...]
 """The names of the tables and the key, from the outermost."""
 
+_REASONS = {
+    "tuple_type": "must be a list, such as ['a', 'b']",
+    "list_type": "must be a list, such as ['a', 'b']",
+    "path_type": "must be a path in quotation marks",
+    "dict_type": "must be a table with settings of its own",
+    "model_type": "must be a table with settings of its own",
+}
+"""In the terms of TOML instead of Python's, by pydantic's type of error."""
+
 _SPACE = re.compile(r"(?:\s|#[^\n]*)*")
 _PART = re.compile(
     r"""[ \t]*(?:(?P<bare>[A-Za-z0-9_-]+)|"(?P<basic>(?:[^"\\\n]|\\.)*)"|'(?P<literal>[^'\n]*)')"""
@@ -55,7 +64,7 @@ def describe_errors(
         if source is None and file and (line := find_line(lines, path)):
             source = f"{file}, line {line}"
         name = ".".join(path)
-        reason = error["msg"].removeprefix("Value error, ")
+        reason = _REASONS.get(error["type"], error["msg"].removeprefix("Value error, "))
         if error["type"] == "extra_forbidden":
             reason = "unknown setting" + _suggestion(path, model)
         messages.append(

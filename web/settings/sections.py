@@ -1,5 +1,6 @@
 """Sections of the settings that belong to the HTTP server, with their defaults."""
 
+import contextlib
 import os
 import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -53,7 +54,13 @@ def _validate_network(value: object) -> IPv4Network | IPv6Network:
         return value
     if not isinstance(value, str):
         raise ValueError("use addresses or networks as text, such as '10.0.0.0/8'")
-    return ip_network(value)
+    try:
+        return ip_network(value)
+    except ValueError:
+        message = "use addresses or networks with their mask, such as '127.0.0.1' or '10.0.0.0/8'"
+        with contextlib.suppress(ValueError):
+            message += f"; did you mean {str(ip_network(value, strict=False))!r}?"
+        raise ValueError(message) from None
 
 
 Token = Annotated[SecretStr, BeforeValidator(_validate_token)]

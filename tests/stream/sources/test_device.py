@@ -13,7 +13,7 @@ from stream.sources.source import SourceError
 
 
 def test_a_missing_camera_is_reported() -> None:
-    with pytest.raises(SourceError, match=r"^video250 does not exist; connect the camera"):
+    with pytest.raises(SourceError, match=r"^the camera does not exist; connect it"):
         DeviceSource(Path("/dev/video250"))
 
 

@@ -86,6 +86,39 @@ async def test_a_reload_that_would_expose_the_server_is_refused(
         assert await role_of(server, ADMIN) == "admin"
 
 
+async def test_a_reload_without_the_address_does_not_expose_the_server(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    # The server keeps its address until a restart.
+    text = f"host = '0.0.0.0'\n[access]\nadmin_token = '{ADMIN}'\n"
+    async with in_process_server(tmp_path, text) as server:
+        for changed in ("", "host = '127.0.0.1'\n"):
+            caplog.clear()
+            server.reload(changed)
+            await until_logged(caplog, "other machines can reach the server on 0.0.0.0")
+            assert "settings not reloaded" in caplog.text
+            assert await role_of(server, OTHER) is None
+            assert await role_of(server, ADMIN) == "admin"
+
+
+async def test_a_reload_with_another_address_keeps_the_names_of_the_running_server(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    tokens = f"[access]\nadmin_token = '{ADMIN}'\n"
+    async with in_process_server(tmp_path, f"host = '0.0.0.0'\n{tokens}") as server:
+        server.reload(f"{tokens}login_s = 60\n")
+        await until_logged(caplog, "settings reloaded; changed: access")
+        assert "these settings need a restart: host" in caplog.text
+        async with (
+            ClientSession() as client,
+            client.get(
+                f"http://127.0.0.1:{server.port}/healthz", headers={"Host": "192.0.2.1"}
+            ) as response,
+        ):
+            assert response.status == 200
+
+
 async def test_after_any_mistake_the_settings_stay_and_the_next_reload_works(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -46,6 +46,12 @@ def test_the_command_line_overrides_the_environment_which_overrides_the_file(
         ("[stream]\nsesions = 2", "'stream.sesions'"),
         ("[stream]\nexplanation_share = 1.1", "'stream.explanation_share'"),
         ("[stream]\ninterval_s = 'often'", "'stream.interval_s'"),
+        ("[access]\nhosts = 'camera.example'", "'access.hosts': must be a list, such as"),
+        ("captioner = 1", "'captioner': must be a path in quotation marks"),
+        ("feeds = 1", "'feeds': must be a table"),
+        ("[feeds]\nyard = 'demo'", "'feeds.yard': must be a table"),
+        ("[limits]\nproxies = ['10.0.0.1/8']", "did you mean '10.0.0.0/8'?"),
+        ("[limits]\nproxies = ['*']", "use addresses or networks with their mask"),
     ],
 )
 def test_a_wrong_setting_is_named(tmp_path: Path, text: str, message: str) -> None:
