@@ -5,26 +5,37 @@ python server.py caption SOURCE       caption an image, video, camera or stream 
 python server.py explain IMAGE        write a report that explains an image's caption
 """
 
+import os
 import signal
 import sys
 
 _INTERRUPTED = 128 + signal.SIGINT
 _TERMINATED = 128 + signal.SIGTERM
 
+
+def _exit_at_once(number: int, _frame: object) -> None:
+    """Handle a signal where an exception could be lost, as in a finalizer or an import."""
+    os._exit(128 + number)
+
+
+def _exit(_number: int, _frame: object) -> None:
+    signal.signal(signal.SIGTERM, _exit_at_once)
+    sys.exit(_TERMINATED)
+
+
 if __name__ == "__main__":
     # Before the imports, which take a while: as process 1 of a container, a process does not get a
     # signal that it does not handle. The container starts it with SIGTERM blocked.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
+    signal.signal(signal.SIGTERM, _exit_at_once)
     # SIGINT is ignored by programs that a shell script runs in the background.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, lambda *_: sys.exit(_INTERRUPTED))
+        signal.signal(signal.SIGINT, _exit_at_once)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
 import argparse
 import asyncio
 import contextlib
 import io
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -291,6 +302,7 @@ def _fail(message: str) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _exit)
     # asyncio handles SIGINT only if the handler is Python's own.
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -111,6 +111,29 @@ def test_sigterm_before_the_server_listens_ends_it() -> None:
     process.stdout.close()
 
 
+def test_sigterm_while_an_import_ignores_exceptions_ends_the_server() -> None:
+    start = """
+import os, runpy, signal, sys
+
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "web.settings":
+            try:
+                os.kill(os.getpid(), signal.SIGTERM)
+            except BaseException:
+                pass
+
+sys.meta_path.insert(0, Finder())
+sys.argv = ["server.py", "--check"]
+runpy.run_path("server.py", run_name="__main__")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", start], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stdout) == (128 + signal.SIGTERM, "")
+
+
 def test_the_server_itself_never_loads_tensorflow() -> None:
     """It runs in a process of its own, since libsrtp crashes next to it."""
     heavy = "{'keras', 'sklearn', 'tensorflow'}"

@@ -135,7 +135,9 @@ def create_server_context(certificate: Certificate) -> ssl.SSLContext:
     except (OSError, ValueError) as error:
         reason = str(error)
         if isinstance(error, ssl.SSLError):
-            reason = _TLS_ERRORS.get(error.reason, f"they are damaged or not PEM ({error.reason})")
+            # None of an empty file.
+            code = error.reason or "no PEM data"
+            reason = _TLS_ERRORS.get(code, f"they are damaged or not PEM ({code})")
         raise CertificateError(f"cannot use {file} with {key}: {reason}") from None
     return context
 
