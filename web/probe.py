@@ -22,17 +22,19 @@ def probe(file: Path) -> str:
     """
     try:
         url = urlsplit(file.read_text(encoding="utf-8").strip())
+        host, port = url.hostname, url.port
     except OSError as error:
         return f"the server does not listen: {file}: {error.strerror}"
-    host = url.hostname or ""
-    connection = http.client.HTTPConnection(host, url.port, timeout=_TIMEOUT_S)
+    except ValueError:
+        host = None
+    if not host:
+        return f"{file} contains no URL; use a file that no other program writes"
+    connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT_S)
     if url.scheme == "https":
         # The certificate need not be for this address, and the connection stays on this machine.
         unverified = ssl.create_default_context()
         unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE
-        connection = http.client.HTTPSConnection(
-            host, url.port, timeout=_TIMEOUT_S, context=unverified
-        )
+        connection = http.client.HTTPSConnection(host, port, timeout=_TIMEOUT_S, context=unverified)
     try:
         connection.request("GET", "/healthz")
         status = connection.getresponse().status

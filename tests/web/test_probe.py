@@ -48,3 +48,10 @@ def test_a_server_without_http_responses_is_not_healthy(
         assert main() == 1
         hanging_up.join()
     assert f"no response from {file.read_text().strip()}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"http://[::1", b"http://host:99999"])
+def test_a_file_without_a_url_is_named(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "address"
+    file.write_bytes(content)
+    assert f"{file} contains no URL" in probe(file)

@@ -140,6 +140,10 @@ def test_a_configured_certificate_is_used(tmp_path: Path) -> None:
         ),
         ({"certificate": "{folder}/pipe", "key": "{folder}/a/https.pem"}, "pipe: it is a pipe"),
         ({"certificate": "{folder}/a/https.pem", "key": "{folder}/pipe"}, "it is a pipe"),
+        (
+            {"certificate": "{folder}/a/https.pem", "key": "{folder}/empty"},
+            r"they are damaged or not PEM \(no PEM data\)",
+        ),
         ({"on": True, "folder": "{folder}/a/https.pem"}, r"folder in \[https\]"),
     ],
 )
@@ -147,6 +151,7 @@ def test_an_unusable_certificate_is_named(
     tmp_path: Path, wrong: dict[str, Any], message: str
 ) -> None:
     os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "empty").touch()
     for name in ("a", "b"):
         obtain_certificate(HttpsSettings(on=True, folder=tmp_path / name), NAMES)
     settings = HttpsSettings.model_validate(
