@@ -332,7 +332,7 @@ def test_on_ctrl_c_the_subtitles_are_complete(tmp_path: Path) -> None:
         (["caption", "nothing.mp4"], "the source is neither an existing file nor a URL"),
         (["caption", "README.md"], "README.md"),
         (["caption", "http://127.0.0.1:9/x.mp4"], "127.0.0.1:9"),
-        (["caption", "/dev/video99"], "video99"),
+        (["caption", "/dev/video99"], "the camera does not exist"),
         (["caption", "feed:hall"], "no feed 'hall'"),
         (["caption", "demo", "--every", "0"], "greater than zero"),
         (["caption", "demo", "--limit", "-1"], "greater than zero"),
