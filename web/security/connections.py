@@ -15,6 +15,9 @@ _CONNECTION_REJECTED = (
     "Content-Type: application/json\r\n"
     "Content-Length: {length}\r\n"
     "Retry-After: 5\r\n"
+    # No request was read, so it may be one of WHIP or WHEP by a page of another site.
+    "Access-Control-Allow-Origin: *\r\n"
+    "Access-Control-Expose-Headers: Retry-After\r\n"
     "Connection: close\r\n\r\n{body}"
 )
 _BODY = '{{"error": {{"code": "{code}", "message": "{message}; try again later"}}}}'

@@ -345,6 +345,7 @@ async def test_connections_per_address_are_limited(tmp_path: Path) -> None:
         refused = (await reader.read()).decode()
         assert refused.startswith("HTTP/1.1 429 ")
         assert "Retry-After: 5" in refused
+        assert "Access-Control-Allow-Origin: *" in refused
         assert refused.endswith('too many connections; try again later"}}')
         writer.close()
 
