@@ -1,5 +1,6 @@
 """Fixtures of all tests: the engine, footage, and the loopback interface for media."""
 
+import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -14,6 +15,11 @@ from inference.engine.process import EngineTiming
 from stream.ice.addresses import MediaAddresses
 from tests.support.load.footage import footage_path
 from web.settings.server import DEFAULT_CAPTIONER
+
+# A shell script that runs the tests in the background makes them ignore SIGINT, and the processes
+# that they start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

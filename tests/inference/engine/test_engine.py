@@ -218,7 +218,7 @@ async def test_a_standby_takes_over_at_once_and_is_replaced(
 
     assert caption.text or caption.guess
     assert engine.starts == 2
-    assert {child.pid for child in psutil.Process().children()} == before
+    assert {child.pid for child in psutil.Process().children()} <= before
 
 
 async def test_a_worker_that_hangs_is_killed_and_replaced(saved: Path) -> None:
@@ -288,7 +288,7 @@ async def test_stopping_leaves_no_process() -> None:
         await asyncio.sleep(0.01)
     await engine.stop()
 
-    assert {child.pid for child in psutil.Process().children()} == before
+    assert {child.pid for child in psutil.Process().children()} <= before
     with pytest.raises(EngineUnavailable):
         await engine.caption(IMAGE)
 
