@@ -98,22 +98,24 @@ def made_names() -> Names:
     }
 
 
-# All other tests of training use Flickr8k's layout.
-@pytest.mark.parametrize("layout", ["pack", "flickr30k", "coco"])
-def test_captioner_is_trained_on_each_layout(tmp_path: Path, layout: str) -> None:
-    writers: dict[str, Write] = {
-        "pack": write_pack,
-        "flickr30k": write_flickr30k,
-        "coco": write_coco,
-    }
-    data, config, run = tmp_path / "data", tmp_path / "small.toml", tmp_path / "run"
-    writers[layout](data, made_names())
-    # COCO names it differently.
-    dev = 'dev_split = "val"\n' if layout == "coco" else ""
-    config.write_text(dev + CONFIG, encoding="utf-8")
+# All other tests of training use Flickr8k's layout. COCO names its second split differently.
+@pytest.mark.parametrize(
+    ("writers", "dev_split"),
+    [((write_pack, write_flickr30k), "dev"), ((write_coco,), "val")],
+    ids=["pack and flickr30k", "coco"],
+)
+def test_captioner_is_trained_on_each_layout(
+    tmp_path: Path, writers: tuple[Write, ...], dev_split: str
+) -> None:
+    config, run = tmp_path / "small.toml", tmp_path / "run"
+    config.write_text(f'dev_split = "{dev_split}"\n{CONFIG}', encoding="utf-8")
+    arguments = ["--config", str(config), "--run", str(run)]
+    for number, write in enumerate(writers):
+        write(tmp_path / f"data{number}", made_names())
+        arguments += ["--data", str(tmp_path / f"data{number}")]
 
-    assert train.main(["--data", str(data), "--config", str(config), "--run", str(run)]) == 0
+    assert train.main(arguments) == 0
 
     captioner, card = load(run / "captioner")
     assert set(captioner.vocabulary.words) == {*SPECIAL_WORDS, *WORDS}
-    assert card.data == "6 captioned images"
+    assert card.data == f"{6 * len(writers)} captioned images"
