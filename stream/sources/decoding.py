@@ -134,6 +134,7 @@ def decode_packets(
     packets = container.demux()
     incomplete = IncompleteFrames(video.codec_context, incomplete_after_s)
     correction = FrameCorrection()
+    time_s = 0.0
     while True:
         try:
             packet = next(packets, None)
@@ -147,9 +148,11 @@ def decode_packets(
         frames = []
         if packet.stream is video:
             frames = decode_packet(video.codec_context, packet, name)
-            dts, time_base = packet.dts, packet.time_base
-            at_s = time.monotonic() if dts is None or time_base is None else float(dts * time_base)
-            incomplete.count(len(frames), at_s)
+            if packet.dts is None or packet.time_base is None:
+                time_s += 1.0 / _DEFAULT_FRAME_RATE
+            else:
+                time_s = float(packet.dts * packet.time_base)
+            incomplete.count(len(frames), time_s)
         aspect = video.sample_aspect_ratio
         yield packet, [correction.apply(frame, aspect) for frame in frames]
 

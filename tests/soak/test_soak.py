@@ -17,7 +17,7 @@ async def test_clients_are_simulated_and_faults_injected(monkeypatch: pytest.Mon
     monkeypatch.setattr(sampling, "PERIOD_S", 0.5)
     monkeypatch.setattr(fault_injection, "_PAUSE_S", (0.1, 0.5))
     report = Report()
-    await soak(report, 5, 2, seed=3, program=SCRIPTED, parts=("feed", "viewer"))
+    await soak(report, 8, 2, seed=3, program=SCRIPTED, parts=("feed", "viewer"))
 
     assert report.clients
     assert report.clients.viewers + report.clients.subscribers > 1

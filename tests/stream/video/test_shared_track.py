@@ -328,7 +328,8 @@ async def test_h264_is_encoded_once_and_only_while_it_is_watched(
 
         before, returned = video.encoded, source.returned
         await one.until(lambda: source.returned > returned + 20)
-        assert video.encoded - before <= source.returned - returned + 1
+        # Twice as many, if H.264 were still encoded; a few were on their way.
+        assert video.encoded - before < 1.5 * (source.returned - returned)
 
 
 async def test_each_codec_has_key_frames_of_its_own(pool: ThreadPoolExecutor) -> None:
