@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import re
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import psutil
 
@@ -55,8 +57,27 @@ def _resources(server: ServerProcess) -> dict[str, float]:
         if process is None:
             continue
         with contextlib.suppress(psutil.NoSuchProcess):
-            # PSS counts memory shared with other processes proportionally (proc(5), smaps).
-            resources[f"{name} memory, MB"] = process.memory_full_info().pss / _MEGABYTE
+            resources[f"{name} memory, MB"] = _anonymous_bytes(process.pid) / _MEGABYTE
             resources[f"{name} threads"] = process.num_threads()
             resources[f"{name} descriptors"] = process.num_fds()
     return resources
+
+
+def _anonymous_bytes(pid: int) -> int:
+    """Return the memory that a process has allocated, in bytes.
+
+    Anonymous pages only (proc(5), smaps_rollup). A process's share of the pages of libraries
+    changes whenever an unrelated process that uses the same libraries starts or exits.
+
+    Raises:
+        psutil.NoSuchProcess: If it has exited.
+    """
+    try:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+    except (FileNotFoundError, ProcessLookupError) as problem:
+        raise psutil.NoSuchProcess(pid) from problem
+    size = re.search(r"^Anonymous: +(\d+) kB$", text, re.MULTILINE)
+    if size is None:
+        # It has exited, but its parent has not yet waited for it.
+        raise psutil.NoSuchProcess(pid)
+    return 1024 * int(size[1])
