@@ -1,0 +1,28 @@
+"""Captioners: references to them, and the implementations of `inference.captioning.CaptionModel`.
+
+The implementations are not exported here: they load TensorFlow.
+"""
+
+from inference.captioners.architecture import (
+    PUBLISHED,
+    Architecture,
+    CaptionerError,
+    UnknownArchitecture,
+    read_architecture,
+)
+from inference.captioners.reference import (
+    SHIPPED_FOLDER,
+    CaptionerReference,
+    local_folder,
+)
+
+__all__ = [
+    "PUBLISHED",
+    "SHIPPED_FOLDER",
+    "Architecture",
+    "CaptionerError",
+    "CaptionerReference",
+    "UnknownArchitecture",
+    "local_folder",
+    "read_architecture",
+]
