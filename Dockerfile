@@ -1,5 +1,5 @@
 # Sightline in a container. The root file system may be read-only; the server writes to two volumes:
-# the converted captioner in /var/cache/sightline; certificate, history and the address for the
+# the converted captioner and downloaded ones in /var/cache/sightline; certificate, history and the address for the
 # health check in /var/lib/sightline.
 #
 #   openssl rand -hex 24 > admin.token
@@ -34,6 +34,7 @@ ENV PATH=/venv/bin:$PATH \
     TF_CPP_MIN_LOG_LEVEL=2 \
     XDG_CACHE_HOME=/var/cache \
     MPLCONFIGDIR=/var/cache/sightline/matplotlib \
+    HF_HOME=/var/cache/sightline/huggingface \
     XDG_STATE_HOME=/var/lib \
     SIGHTLINE_HOST=0.0.0.0 \
     SIGHTLINE_ADDRESS_FILE=/var/lib/sightline/address \

@@ -40,6 +40,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from inference.captioners import CaptionerError, local_folder, read_architecture
 from inference.captioning import QuantizedError, read_int8
 from inference.engine import Engine, EngineUnavailable
 from inference.startup import TensorFlowUnavailable, load_keras, quiet_stderr
@@ -81,11 +82,10 @@ def _run(options: argparse.Namespace) -> int:
     except Exception as error:
         return _fail(describe_failure(error))
     try:
-        if not (settings.captioner / "config.json").is_file():
-            return _fail(f"{settings.captioner} contains no captioner; use a folder that does")
-        if settings.precision == "int8":
-            read_int8(settings.captioner)
-    except QuantizedError as error:
+        folder = local_folder(settings.captioner)
+        if settings.precision == "int8" and read_architecture(folder) == "sightline":
+            read_int8(folder)
+    except (CaptionerError, QuantizedError) as error:
         return _fail(str(error))
     except OSError as error:
         return _fail(f"{settings.captioner} cannot be read: {error.strerror}")
@@ -115,7 +115,11 @@ def _parser() -> argparse.ArgumentParser:
         prog="server.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--config", type=Path, metavar="FILE.toml", help="settings file")
-    parser.add_argument("--captioner", type=Path, metavar="DIR", help="folder of the captioner")
+    parser.add_argument(
+        "--captioner",
+        metavar="CAPTIONER",
+        help="shipped (default), a folder, hf:OWNER/NAME[@REVISION] or endpoint:NAME",
+    )
     parser.add_argument("--host", help="address to bind to (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, help="HTTP port (default: 4200)")
     parser.add_argument(
@@ -244,7 +248,7 @@ async def _transcribe(
 ) -> None:
     async with contextlib.AsyncExitStack() as stack:
         engine = Engine(
-            settings.captioner,
+            local_folder(settings.captioner),
             precision=settings.precision,
             explains=False,
             max_failures=_MAX_ENGINE_FAILURES,
@@ -281,7 +285,7 @@ def _explain(options: argparse.Namespace, settings: ServerSettings) -> int:
             options.image.name,
             options.out,
             options.only,
-            settings.captioner,
+            local_folder(settings.captioner),
             settings.precision,
             lambda step: print(step, file=sys.stderr),
         )

@@ -10,11 +10,11 @@ import aiortc  # noqa: F401
 import pytest
 import pytest_asyncio
 
+from inference.captioners import SHIPPED_FOLDER
 from inference.engine.engine import Engine
 from inference.engine.process import EngineTiming
 from stream.ice.addresses import MediaAddresses
 from tests.support.load.footage import footage_path
-from web.settings.server import DEFAULT_CAPTIONER
 
 # A shell script that runs the tests in the background makes them ignore SIGINT, and the processes
 # that they start would inherit that.
@@ -33,7 +33,7 @@ def _isolated_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest_asyncio.fixture(scope="session")
 async def engine() -> AsyncIterator[Engine]:
     """The real engine with the shipped captioner, loaded."""
-    engine = Engine(DEFAULT_CAPTIONER)
+    engine = Engine(SHIPPED_FOLDER)
     engine.start()
     await engine.wait_loaded()
     yield engine
@@ -42,7 +42,7 @@ async def engine() -> AsyncIterator[Engine]:
 
 @pytest_asyncio.fixture(scope="session")
 async def _killable_engine() -> AsyncIterator[Engine]:
-    engine = Engine(DEFAULT_CAPTIONER, EngineTiming(first_pause_s=0.05), explains=False)
+    engine = Engine(SHIPPED_FOLDER, EngineTiming(first_pause_s=0.05), explains=False)
     engine.start()
     yield engine
     await engine.stop()

@@ -26,11 +26,11 @@ from aiortc import RTCSessionDescription
 from PIL import Image
 
 import server
+from inference.captioners import SHIPPED_FOLDER
 from stream.ice.addresses import MediaAddresses
 from tests.support.html_tree import read
 from tests.support.peer import Peer
 from tests.support.servers.source_servers import MjpegCamera, WebServer
-from web.settings.server import DEFAULT_CAPTIONER
 
 ROOT = Path(__file__).parent.parent
 
@@ -189,7 +189,7 @@ def test_a_folder_without_a_captioner_is_named(tmp_path: Path) -> None:
 def test_int8_is_refused_without_an_int8_encoder(tmp_path: Path) -> None:
     folder, config = tmp_path / "captioner", tmp_path / "sightline.toml"
     without = shutil.ignore_patterns("encoder-int8.*")
-    shutil.copytree(DEFAULT_CAPTIONER, folder, ignore=without)
+    shutil.copytree(SHIPPED_FOLDER, folder, ignore=without)
     config.write_text("precision = 'int8'\n")
 
     refused = run("--config", str(config), "--captioner", str(folder), "caption", "demo")
@@ -200,7 +200,7 @@ def test_int8_is_refused_without_an_int8_encoder(tmp_path: Path) -> None:
 
 def test_a_broken_captioner_does_not_overwrite_the_subtitles(tmp_path: Path) -> None:
     broken, subtitles = tmp_path / "captioner", tmp_path / "kept.vtt"
-    shutil.copytree(DEFAULT_CAPTIONER, broken)
+    shutil.copytree(SHIPPED_FOLDER, broken)
     (broken / "vocabulary.txt").write_text("<pad>\n<start>\n<end>\n<unk>\n")
     subtitles.write_text("earlier subtitles")
     refused = run("--captioner", str(broken), "caption", "demo", "--vtt", str(subtitles))

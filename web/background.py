@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from aiohttp import web
 
+from inference.captioners import local_folder
 from inference.engine import CaptionService, Engine
 from stream.context import StreamContext
 from stream.feeds import Feeds
@@ -43,7 +44,9 @@ def install_services(
     """Add the services to an application; an engine of its own if `captions` is None."""
     if captions is None:
         captions = app[ENGINE] = Engine(
-            settings.captioner, precision=settings.precision, standby=settings.keeps_standby
+            local_folder(settings.captioner),
+            precision=settings.precision,
+            standby=settings.keeps_standby,
         )
         app.cleanup_ctx.append(_run_engine)
     app[CAPTIONS] = captions

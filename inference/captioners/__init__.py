@@ -11,12 +11,15 @@ from inference.captioners.architecture import (
     read_architecture,
 )
 from inference.captioners.reference import (
+    FORMS,
     SHIPPED_FOLDER,
     CaptionerReference,
     local_folder,
+    reference_of,
 )
 
 __all__ = [
+    "FORMS",
     "PUBLISHED",
     "SHIPPED_FOLDER",
     "Architecture",
@@ -25,4 +28,5 @@ __all__ = [
     "UnknownArchitecture",
     "local_folder",
     "read_architecture",
+    "reference_of",
 ]

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from inference.captioners import SHIPPED_FOLDER
 from tests.bench import steadiness
 from tests.bench.analyses import benchmark as analyses
 from tests.bench.capacity import benchmark as capacity
@@ -19,7 +20,6 @@ from tests.bench.live import benchmark as live
 from tests.bench.machine import load_average, machine_facts
 from tests.bench.plan import Plan
 from tests.support.child_process import ChildError
-from web.settings.server import DEFAULT_CAPTIONER
 
 Benchmark = Callable[[Plan], Awaitable[dict[str, Any]]]
 
@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
         "--captioner",
         type=Path,
         metavar="DIR",
-        default=DEFAULT_CAPTIONER,
+        default=SHIPPED_FOLDER,
         help="captioner to measure (default: the shipped one)",
     )
     parser.add_argument("--only", choices=list(_BENCHMARKS), help="run one benchmark")

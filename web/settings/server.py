@@ -3,17 +3,19 @@
 import ipaddress
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
 from pydantic_settings import SettingsError as PydanticSettingsError
 
+from inference.captioners import FORMS, CaptionerReference
 from inference.captioning import Precision
 from stream.feeds import FeedName, FeedSettings
 from stream.history import HistorySettings
@@ -29,7 +31,17 @@ from web.settings.sections import (
     SubscribersSettings,
 )
 
-DEFAULT_CAPTIONER = Path(__file__).parents[2] / "models" / "weights" / "lite2"
+
+def _read_reference(value: object) -> CaptionerReference:
+    if isinstance(value, CaptionerReference):
+        return value
+    if not isinstance(value, str | Path):
+        raise ValueError(f"must be text in quotation marks: {FORMS}")
+    return CaptionerReference.parse(str(value))
+
+
+# NoDecode: the environment contains the text, not JSON.
+Captioner = Annotated[CaptionerReference, NoDecode, BeforeValidator(_read_reference)]
 
 
 class SettingsError(ValueError):
@@ -59,8 +71,9 @@ class ServerSettings(BaseSettings):
     address_file: UserPath | None = None
     """A file into which the server writes its URL while it listens; the health check of a container
     reads it."""
-    captioner: UserPath = DEFAULT_CAPTIONER
-    """Folder of the captioner, as written by `models.train`."""
+    captioner: Captioner = CaptionerReference()
+    """The shipped captioner, a folder, a downloaded repository of the Hugging Face Hub, or an
+    endpoint."""
     precision: Precision = "float32"
     """Precision of the encoder. "int8" is faster, and requires the files and has the cost in
     quality that `inference.quantize` reports."""

@@ -10,6 +10,7 @@ from inference.captioners import (
     UnknownArchitecture,
     local_folder,
     read_architecture,
+    reference_of,
 )
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -77,6 +78,8 @@ def test_the_folder_of_the_shipped_captioner_and_of_ones_own() -> None:
 
     assert local_folder(CaptionerReference.parse("shipped")) == SHIPPED_FOLDER
     assert local_folder(CaptionerReference.parse(own)) == Path(own)
+    assert str(reference_of(SHIPPED_FOLDER)) == "shipped"
+    assert str(reference_of(Path(own))) == own
     assert read_architecture(SHIPPED_FOLDER) == "sightline"
 
 
@@ -144,7 +147,10 @@ def test_a_repository_is_found_in_the_cache(cache: Path, text: str) -> None:
         cache, "config.json", "model.safetensors", "vocab.txt", "preprocessor_config.json"
     )
 
-    assert local_folder(CaptionerReference.parse(text)) == snapshot
+    found = local_folder(CaptionerReference.parse(text))
+
+    assert found == snapshot
+    assert str(reference_of(found)) == f"hf:a/b@{COMMIT}"
 
 
 @pytest.mark.parametrize("text", ["hf:a/b", "hf:a/c", "hf:a/b@v2", f"hf:a/b@{COMMIT[::-1]}"])

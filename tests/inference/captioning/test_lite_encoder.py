@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from inference.captioners import SHIPPED_FOLDER
 from inference.captioning.lite_encoder import (
     LiteEncoder,
     encoder_digest,
@@ -15,12 +16,11 @@ from models.captioner.captioner import Captioner
 from models.checkpoint import load
 from models.encoders.registry import make_encoder
 from tests.inference.conftest import SIDE, photographs
-from web.settings.server import DEFAULT_CAPTIONER
 
 
 @pytest.fixture(scope="module")
 def shipped() -> Captioner:
-    return load(DEFAULT_CAPTIONER)[0]
+    return load(SHIPPED_FOLDER)[0]
 
 
 def test_grids_are_those_that_tensorflow_computes(shipped: Captioner) -> None:

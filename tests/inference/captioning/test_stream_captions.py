@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from inference.captioners import SHIPPED_FOLDER
 from inference.captioning.model import CaptionModel
 from inference.captioning.stream_captions import caption_frames
 from inference.captioning.stream_state import (
@@ -25,7 +26,6 @@ from models.checkpoint import read_card, write_card
 from models.language import END, content_words
 from tests.inference.conftest import photographs
 from tests.support.simulated_camera import PHOTOGRAPHS, photograph
-from web.settings.server import DEFAULT_CAPTIONER
 
 Frame = NDArray[np.uint8]
 FRAMES = [photograph(file) for file in PHOTOGRAPHS]
@@ -34,7 +34,7 @@ FRAMES = [photograph(file) for file in PHOTOGRAPHS]
 @pytest.fixture(scope="module")
 def model() -> CaptionModel:
     """The shipped captioner, as an untrained one captions all images alike."""
-    return CaptionModel(DEFAULT_CAPTIONER)
+    return CaptionModel(SHIPPED_FOLDER)
 
 
 def caption(model: CaptionModel, image: Frame, state: StreamState | None = None) -> FrameResult:

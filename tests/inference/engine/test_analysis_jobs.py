@@ -10,6 +10,7 @@ import numpy as np
 import psutil
 import pytest
 
+from inference.captioners import SHIPPED_FOLDER
 from inference.concepts.bank import has_bank
 from inference.engine.engine import Engine
 from inference.engine.service import AnalysisKind, AnalysisResult
@@ -18,7 +19,6 @@ from inference.progress import Progress
 from models.hardening.hardened_decoder import read_hardened_card
 from stream.captioning.stillness import MAX_RECENT_FRAMES
 from tests.inference.engine.test_explanation_jobs import CAPTION, IMAGE, tokens_of, until_idle
-from web.settings.server import DEFAULT_CAPTIONER
 
 QUICK = {"steps": 1, "draws": 1, "segments": 2}
 
@@ -43,8 +43,8 @@ async def under_way(engine: Engine) -> AsyncIterator[asyncio.Task[AnalysisResult
 async def test_reports_whether_it_has_a_concept_bank_and_a_hardened_decoder(engine: Engine) -> None:
     assert engine.info
 
-    assert engine.info.concepts == has_bank(DEFAULT_CAPTIONER)
-    assert engine.info.hardened == (read_hardened_card(DEFAULT_CAPTIONER) is not None)
+    assert engine.info.concepts == has_bank(SHIPPED_FOLDER)
+    assert engine.info.hardened == (read_hardened_card(SHIPPED_FOLDER) is not None)
 
 
 async def test_an_analysis_reports_progress_and_returns_a_report(engine: Engine) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import psutil
 import pytest
 
+from inference.captioners import SHIPPED_FOLDER
 from inference.engine.connection import pack
 from inference.engine.engine import Engine
 from inference.engine.process import EngineTiming, LoadFailed, Standby, WorkerProcess
@@ -21,7 +22,6 @@ from inference.explanations.target import Target
 from models.language import END
 from tests.inference.conftest import photographs
 from tests.inference.engine.test_batching import request_captions
-from web.settings.server import DEFAULT_CAPTIONER
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)
 SOON = EngineTiming(first_pause_s=0.05, longest_pause_s=0.1)
@@ -152,7 +152,7 @@ async def test_a_worker_that_dies_while_loading_is_reported_and_not_retried_for_
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o700)
     monkeypatch.setattr(sys, "executable", str(program))
-    engine = Engine(DEFAULT_CAPTIONER, SOON, max_failures=3)
+    engine = Engine(SHIPPED_FOLDER, SOON, max_failures=3)
     engine.start()
 
     with pytest.raises(EngineUnavailable, match=f"stopped while it was loading: .*{reason}") as why:
@@ -178,7 +178,7 @@ async def test_a_worker_that_keeps_dying_is_given_up_with_the_reason(
     )
     program.chmod(0o700)
     monkeypatch.setattr(sys, "executable", str(program))
-    engine = Engine(DEFAULT_CAPTIONER, EngineTiming(first_pause_s=0.01), max_failures=3)
+    engine = Engine(SHIPPED_FOLDER, EngineTiming(first_pause_s=0.01), max_failures=3)
     engine.start()
     await engine.wait_loaded()
     with pytest.raises(EngineUnavailable, match=r"SIGKILL, most likely .* limit\.$"):
@@ -239,7 +239,7 @@ async def test_a_worker_that_hangs_is_killed_and_replaced(saved: Path) -> None:
 
 async def test_a_captioner_that_cannot_be_loaded_is_reported_with_a_reason(tmp_path: Path) -> None:
     broken = tmp_path / "broken"
-    shutil.copytree(DEFAULT_CAPTIONER, broken)
+    shutil.copytree(SHIPPED_FOLDER, broken)
     (broken / "vocabulary.txt").write_text("<pad>\n<start>\n<end>\n<unk>\na\n")
     engine = Engine(broken, SOON)
     engine.start()
@@ -253,7 +253,7 @@ async def test_a_worker_that_cannot_be_started_is_tried_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    engine = Engine(DEFAULT_CAPTIONER, SOON, standby=True)
+    engine = Engine(SHIPPED_FOLDER, SOON, standby=True)
     engine.start()
 
     with pytest.raises(EngineUnavailable, match="cannot be started: No such file"):
@@ -282,7 +282,7 @@ async def test_a_standby_that_cannot_be_started_is_tried_again() -> None:
 
 async def test_stopping_leaves_no_process() -> None:
     before = {child.pid for child in psutil.Process().children()}
-    engine = Engine(DEFAULT_CAPTIONER, explains=False)
+    engine = Engine(SHIPPED_FOLDER, explains=False)
     engine.start()
     while engine.pid is None:
         await asyncio.sleep(0.01)
@@ -299,9 +299,9 @@ async def test_the_worker_does_not_outlive_a_killed_server() -> None:
         "-c",
         "import asyncio, sys\n"
         "from inference.engine.engine import Engine\n"
-        "from web.settings.server import DEFAULT_CAPTIONER\n"
+        "from inference.captioners import SHIPPED_FOLDER\n"
         "async def serve():\n"
-        "    engine = Engine(DEFAULT_CAPTIONER, explains=False)\n"
+        "    engine = Engine(SHIPPED_FOLDER, explains=False)\n"
         "    engine.start()\n"
         "    await engine.wait_loaded()\n"
         "    print(engine.pid, flush=True)\n"

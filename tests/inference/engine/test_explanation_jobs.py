@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from inference.captioners import SHIPPED_FOLDER
 from inference.captioning.stream_state import FrameRequest
 from inference.engine.engine import Engine
 from inference.engine.process import EngineTiming
@@ -17,7 +18,6 @@ from inference.engine.service import EngineBusy, EngineUnavailable, ExplanationR
 from inference.explanations.target import Target
 from inference.progress import Progress
 from tests.inference.conftest import photographs
-from web.settings.server import DEFAULT_CAPTIONER
 
 IMAGE = photographs(260)[1]
 SLOW = "rise"
@@ -205,7 +205,7 @@ async def test_all_jobs_fail_when_the_worker_is_killed_and_the_next_one_starts_w
 
 async def test_a_worker_that_hangs_in_an_explanation_is_killed_and_an_idle_one_is_not() -> None:
     timing = EngineTiming(answer_s=5.0, first_pause_s=60)
-    engine = Engine(DEFAULT_CAPTIONER, timing, explains=False)
+    engine = Engine(SHIPPED_FOLDER, timing, explains=False)
     engine.start()
     await engine.wait_loaded()
     tokens = await tokens_of(engine)
