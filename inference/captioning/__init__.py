@@ -4,7 +4,7 @@
 TensorFlow.
 """
 
-from inference.captioning.caption import Caption, Tag, Timing, Word
+from inference.captioning.caption import NOT_CALIBRATED, Caption, Tag, Timing, Word, word_ranks
 from inference.captioning.int8 import (
     Int8Card,
     Precision,
@@ -23,6 +23,7 @@ from inference.captioning.stream_state import (
 )
 
 __all__ = [
+    "NOT_CALIBRATED",
     "SCENE_CUT_DISTANCE",
     "Caption",
     "Features",
@@ -38,5 +39,6 @@ __all__ = [
     "frame_features",
     "read_int8",
     "sha256",
+    "word_ranks",
     "write_int8",
 ]

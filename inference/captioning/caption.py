@@ -9,6 +9,9 @@ from models.language import is_dangling, sentence
 
 Fallback = Literal["shorter", "tags"]
 
+NOT_CALIBRATED = "not calibrated"
+"""What is shown in place of the confidence of a caption that has none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
@@ -25,8 +28,9 @@ class Word:
 
     text: str
     """Lower case, as in the vocabulary."""
-    prob: float
-    """p(word | image, previous words), in 0..1."""
+    prob: float | None
+    """p(word | image, previous words), in 0..1; None if unknown. In a caption without a confidence
+    it is a score: it ranks the words, and is not shown as a percentage."""
     alternatives: tuple[Alternative, ...]
     """The most probable other words in this place, the most probable first."""
 
@@ -56,8 +60,9 @@ class Caption:
 
     text: str
     """A sentence: capitalised, without a full stop. The fallback if there is one."""
-    confidence: float
-    """Probability that the whole caption is good, in 0..1; see `models.calibration.confidence`."""
+    confidence: float | None
+    """Probability that the whole caption is good, in 0..1; see `models.calibration.confidence`.
+    None if the captioner is not calibrated: then no percentage is shown for the caption."""
     words: tuple[Word, ...]
     """The words of `text`; none if it only names the tags."""
     tags: tuple[Tag, ...]
@@ -98,7 +103,7 @@ def low_confidence_fallback(caption: Caption, threshold: float) -> Caption:
     """Reduce a caption of low confidence to the part that is likely to be right.
 
     Args:
-        caption: The whole caption, with its tags.
+        caption: The whole caption of a calibrated captioner, with its tags.
         threshold: A beginning of the caption is kept if the product of its words' probabilities is
             at least this.
 
@@ -116,10 +121,21 @@ def low_confidence_fallback(caption: Caption, threshold: float) -> Caption:
     return replace(fallback, fallback="shorter", text=text, words=words)
 
 
+def word_ranks(words: Sequence[Word]) -> tuple[int | None, ...]:
+    """Rank the words of a caption by probability.
+
+    Returns:
+        The rank of each word, 1 for the most probable; equal words share the better rank. None for
+        a word of unknown probability.
+    """
+    probs = sorted((word.prob for word in words if word.prob is not None), reverse=True)
+    return tuple(None if word.prob is None else probs.index(word.prob) + 1 for word in words)
+
+
 def _likely_beginning(words: Sequence[Word], threshold: float) -> tuple[Word, ...]:
     length, product = 0, 1.0
     for count, word in enumerate(words, start=1):
-        product *= word.prob
+        product *= word.prob or 0.0
         if product < threshold:
             break
         # A phrase is only complete before a word that starts another one.

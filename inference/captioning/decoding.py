@@ -101,7 +101,7 @@ class CaptionBuilder:
     """Converts a decoder's results to captions in words."""
 
     def __init__(self, vocabulary: Vocabulary, calibration: ConfidenceCalibration | None) -> None:
-        """Set the vocabulary and the calibration; without one no caption has a fallback."""
+        """Set the vocabulary and the calibration; without one no caption has a confidence."""
         self._names = vocabulary.words
         self._calibration = calibration
 
@@ -129,7 +129,7 @@ class CaptionBuilder:
         confidence = self._confidence(found.search_log_probs[: length + 1], grid)
         whole = Caption(
             text=sentence(word.text for word in words),
-            confidence=round(confidence, 4),
+            confidence=None if confidence is None else round(confidence, 4),
             words=words,
             tags=tags,
             fallback=None,
@@ -138,13 +138,17 @@ class CaptionBuilder:
             timing_ms=timing,
         )
         calibration = self._calibration
-        if calibration is None or confidence >= calibration.threshold + _hysteresis(previous):
+        if calibration is None or confidence is None:
+            return whole
+        if confidence >= calibration.threshold + _hysteresis(previous):
             return whole
         return low_confidence_fallback(whole, calibration.prefix_threshold)
 
-    def _confidence(self, log_probs: NDArray[np.float32], grid: NDArray[np.float32]) -> float:
+    def _confidence(
+        self, log_probs: NDArray[np.float32], grid: NDArray[np.float32]
+    ) -> float | None:
         if self._calibration is None:
-            return math.exp(float(log_probs.mean()))
+            return None
         return float(self._calibration.confidence(confidence_features(log_probs, grid)))
 
     def _word(self, found: BeamCaption, position: int) -> Word:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+from inference.captioning import NOT_CALIBRATED
 from models.attacks import Norm
 
 NORM_NAMES: dict[Norm, str] = {"linf": "L∞", "l2": "L2"}
@@ -61,6 +62,13 @@ def log_prob(value: float) -> str:
 def percent(share: float) -> str:
     """Write a share of 0..1 as a percentage."""
     return f"{share:.0%}"
+
+
+def confidence_text(confidence: float | None) -> str:
+    """Write a caption's confidence; None is that of a captioner that is not calibrated."""
+    if confidence is None:
+        return f"confidence {NOT_CALIBRATED}"
+    return f"{percent(confidence)} confidence"
 
 
 def p_value(p: float) -> str:

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from inference.captioning import Caption
-from inference.explanations import Tile, draw_contact_sheet, paint
+from inference.captioning import Caption, Word, word_ranks
+from inference.explanations import Check, Tile, draw_contact_sheet, paint
 from inference.report.document import PaintedMaps
-from inference.report.formatting import percent
+from inference.report.formatting import confidence_text, number, percent
 
 if TYPE_CHECKING:
     # It loads TensorFlow, which the report of an analysis does without.
@@ -30,6 +30,16 @@ SMALL_SIDE = 180
 _QUALITY = 76
 _EFFORT = 1
 """Of WebP's 0 to 6: more takes visibly longer and saves hardly any bytes."""
+_CHECK_NOTE = (
+    "Below each word: its confidence. Below objects also: the confidence after the top {share} of "
+    "the map is blanked out, and after an equal area elsewhere is."
+)
+_SCORE_NOTE = (
+    "Below each word: its rank by score, since its confidence is not calibrated. Below objects "
+    "also: the factor by which the score changes after the top {share} of the map is blanked out, "
+    "and after an equal area elsewhere is."
+)
+_TIMES = "\N{MULTIPLICATION SIGN}"
 _DIMMED = 0.3
 """Lightness and contrast that remain outside highlighted regions."""
 
@@ -128,7 +138,7 @@ def _draw_sheet(contents: "Contents", maps: PaintedMaps) -> Image.Image:
 
 
 def _sheet_heading(caption: Caption) -> str:
-    confidence = f"({percent(caption.confidence)} confidence)"
+    confidence = f"({confidence_text(caption.confidence)})"
     if caption.fallback:
         return f"Not sure. Possibly: {caption.guess} {confidence}"
     return f"{caption.text} {confidence}"
@@ -149,22 +159,33 @@ def _paint(
     notes = [maps.method.paper]
     if checked and contents.checks:
         share = percent(next(iter(contents.checks.values())).share)
-        notes.append(
-            f"Below each word: its confidence. Below objects also: the confidence after the top "
-            f"{share} of the map is blanked out, and after an equal area elsewhere is."
-        )
+        note = _SCORE_NOTE if contents.caption.confidence is None else _CHECK_NOTE
+        notes.append(note.format(share=share))
     return PaintedMaps(maps.method.title, tuple(notes), maps.method.unit, tiles)
 
 
 def _note(contents: "Contents", explanation: "Explanation", *, checked: bool) -> str:
     target = explanation.target
     if target.kind == "tag":
-        (prob,) = (tag.prob for tag in contents.caption.tags if tag.text == target.text)
-        return f"object, {percent(prob)}"
+        (tag,) = (tag for tag in contents.caption.tags if tag.text == target.text)
+        return f"object, {percent(tag.prob)}"
     if target.index is None:
         return "all words together"
-    confidence = percent(contents.words[target.index].prob)
-    check = contents.checks.get(target.index)
-    if check is None or not checked:
-        return confidence
-    return f"{confidence}; blanked {percent(check.blanked)}, elsewhere {percent(check.random[1])}"
+    check = contents.checks.get(target.index) if checked else None
+    prob = contents.words[target.index].prob
+    if contents.caption.confidence is None or prob is None:
+        return _score_note(contents.words, target.index, check)
+    if check is None:
+        return percent(prob)
+    blanked, elsewhere = percent(check.blanked), percent(check.random[1])
+    return f"{percent(prob)}; blanked {blanked}, elsewhere {elsewhere}"
+
+
+def _score_note(words: Sequence[Word], index: int, check: Check | None) -> str:
+    """Describe a word of a caption that is not calibrated, without its probability."""
+    rank = word_ranks(words)[index]
+    place = "" if rank is None else f"{rank} of {len(words)}"
+    if check is None or not check.prob:
+        return place
+    blanked, elsewhere = (number(each / check.prob) for each in (check.blanked, check.random[1]))
+    return f"{place}; blanked {_TIMES}{blanked}, elsewhere {_TIMES}{elsewhere}"

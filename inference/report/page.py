@@ -38,6 +38,7 @@ _FILTERS = (
     formatting.number,
     formatting.p_value,
     formatting.percent,
+    formatting.confidence_text,
     formatting.quoted,
     formatting.signed,
 )

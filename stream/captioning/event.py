@@ -85,7 +85,7 @@ def caption_json(event: CaptionEvent) -> dict[str, Any]:
     return {
         "seq": event.seq,
         "text": caption.text,
-        "confidence": round(caption.confidence, 4),
+        "confidence": body["confidence"],
         "words": body["words"],
         "tags": body["tags"],
         "fallback": caption.fallback,

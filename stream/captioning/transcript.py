@@ -10,6 +10,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from inference.captioning import NOT_CALIBRATED
 from inference.engine import CaptionService, EngineUnavailable
 from stream.captioning.event import CaptionEvent, caption_json, display_text
 from stream.captioning.sampler import Sampler
@@ -133,11 +134,12 @@ def is_repeat(previous: TranscriptLine | None, line: TranscriptLine) -> bool:
 def format_line(line: TranscriptLine) -> str:
     """Format position, caption, confidence and tags as text.
 
-    For example `0:03.0  A dog runs  (62% sure; dog 91%)`.
+    For example `0:03.0  A dog runs  (62% sure; dog 91%)`, or `(not calibrated)`.
     """
     minutes, seconds = divmod(line.position_s, 60)
     caption = line.captioned.caption
-    confidence = f"{caption.confidence:.0%} sure"
+    known = caption.confidence
+    confidence = NOT_CALIBRATED if known is None else f"{known:.0%} sure"
     if caption.guess:
         confidence += f" of “{caption.guess}”"
     tags = ", ".join(f"{tag.text} {tag.prob:.0%}" for tag in caption.tags)

@@ -10,8 +10,8 @@ from stream.history.search_text import contains_words
 _APPLICATION_ID = 0x53_4C_48_31
 """Marks the file as a history of Sightline (SQLite's `application_id`): "SLH1"."""
 
-_SCHEMA_VERSION = 1
-"""Version of the tables, in SQLite's `user_version`."""
+_SCHEMA_VERSION = 2
+"""Version of the tables, in SQLite's `user_version`. In version 1 each span had a confidence."""
 
 _BUSY_TIMEOUT_MS = 5000
 
@@ -25,7 +25,7 @@ CREATE TABLE spans (
   guess TEXT NOT NULL,
   fallback TEXT,
   said TEXT NOT NULL,
-  confidence REAL NOT NULL,
+  confidence REAL,
   tags TEXT NOT NULL,
   objects TEXT NOT NULL
 );
@@ -141,8 +141,26 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     # A test write, so that a read-only file fails now and not at the first caption.
     connection.execute("BEGIN IMMEDIATE")
     connection.execute(_MISDATED)
+    if version < 2:
+        _allow_spans_without_confidence(connection)
     connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
     connection.execute("COMMIT")
+
+
+def _allow_spans_without_confidence(connection: sqlite3.Connection) -> None:
+    """Remove a constraint from a table of version 1, without copying what may be a large table.
+
+    This is the procedure of https://www.sqlite.org/lang_altertable.html#otheralter for changes that
+    leave the content of the file as it is.
+    """
+    version = read_pragma(connection, "schema_version")
+    connection.execute("PRAGMA writable_schema = ON")
+    connection.execute(
+        "UPDATE sqlite_schema SET sql = replace(sql, 'confidence REAL NOT NULL', 'confidence REAL')"
+        " WHERE type = 'table' AND name = 'spans'"
+    )
+    connection.execute(f"PRAGMA schema_version = {version + 1}")
+    connection.execute("PRAGMA writable_schema = RESET")
 
 
 def _create_tables(connection: sqlite3.Connection) -> None:

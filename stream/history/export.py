@@ -109,7 +109,8 @@ class CsvWriter:
 
     def _format(self, span: Span) -> str:
         tags = "; ".join(f"{tag.text} {tag.prob:.0%}" for tag in span.tags)
-        texts = (span.feed, span.said, span.text, f"{span.confidence:.4f}", tags, span.guess)
+        confidence = "" if span.confidence is None else f"{span.confidence:.4f}"
+        texts = (span.feed, span.said, span.text, confidence, tags, span.guess)
         return _csv_row((_rfc3339(span.started), _rfc3339(span.ended), *texts, str(span.captions)))
 
 

@@ -52,8 +52,8 @@ class Span:
     """As `Caption.fallback`."""
     said: str
     """The caption as `display_text`, which states low confidence."""
-    confidence: float
-    """As `Caption.confidence`, the maximum of the captions."""
+    confidence: float | None
+    """As `Caption.confidence`, the maximum of the captions that have one."""
     tags: tuple[Tag, ...]
     """The objects, with the confidences at the start of the span."""
 
@@ -75,7 +75,7 @@ class Span:
             guess=caption.guess,
             fallback=caption.fallback,
             said=display_text(caption),
-            confidence=round(caption.confidence, 4),
+            confidence=caption.confidence,
             tags=caption.tags,
         )
 
@@ -174,7 +174,8 @@ class OpenSpans:
             previous.extend_to(event)
             span = previous.span
             span.captions += 1
-            span.confidence = max(span.confidence, round(event.caption.confidence, 4))
+            known = [span.confidence, event.caption.confidence]
+            span.confidence = max((each for each in known if each is not None), default=None)
             return None, span
         if previous and previous.is_followed_by(event):
             previous.extend_to(event)

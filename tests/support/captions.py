@@ -47,6 +47,15 @@ def confident_caption(text: str, confidence: float = 0.72, **tags: float) -> Cap
     )
 
 
+def uncalibrated_caption(text: str, *, scores: bool = True) -> Caption:
+    """Return a caption of a captioner that is not calibrated; without scores, as of an endpoint."""
+    caption = replace(confident_caption(text), confidence=None)
+    if scores:
+        return caption
+    words = tuple(replace(word, prob=None, alternatives=()) for word in caption.words)
+    return replace(caption, words=words)
+
+
 def shorter_fallback(text: str, guess: str, **tags: float) -> Caption:
     """Return a low-confidence caption of which only the beginning is shown."""
     return replace(confident_caption(text, 0.31, **tags), fallback="shorter", guess=guess)

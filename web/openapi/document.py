@@ -96,7 +96,11 @@ def _span() -> Json:
             "captions": _COUNT,
             "text": _TEXT,
             "said": _SAID,
-            "confidence": _PROBABILITY,
+            "confidence": {
+                **_PROBABILITY,
+                "type": ["number", "null"],
+                "description": "Null if the captioner is not calibrated.",
+            },
             "fallback": {"enum": [None, "shorter", "tags"]},
             "guess": _TEXT,
             "tags": {"type": "array", "items": tag},

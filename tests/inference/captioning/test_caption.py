@@ -1,6 +1,15 @@
+from dataclasses import replace
+
 import pytest
 
-from inference.captioning.caption import Caption, Tag, Timing, Word, low_confidence_fallback
+from inference.captioning.caption import (
+    Caption,
+    Tag,
+    Timing,
+    Word,
+    low_confidence_fallback,
+    word_ranks,
+)
 
 
 def make(text: str, probabilities: list[float], tags: tuple[Tag, ...] = ()) -> Caption:
@@ -43,3 +52,10 @@ def test_the_fallback_is_empty_when_nothing_is_likely() -> None:
     fallback = low_confidence_fallback(make("A man in a shirt", [0.2] * 5), threshold=0.3)
 
     assert (fallback.text, fallback.words, fallback.guess) == ("", (), "A man in a shirt")
+
+
+def test_words_are_ranked_by_probability_and_equal_ones_share_a_rank() -> None:
+    words = make("A man in a shirt", [0.9, 0.2, 0.5, 0.9, 0.3]).words
+
+    assert word_ranks(words) == (1, 5, 3, 1, 4)
+    assert word_ranks((replace(words[0], prob=None), *words[1:3])) == (None, 2, 1)

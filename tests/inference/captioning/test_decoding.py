@@ -15,14 +15,7 @@ CONFIDENCE = 0.5
 """Of every caption."""
 
 
-def fallback(threshold: float, previous: Caption | None) -> Fallback | None:
-    calibration = ConfidenceCalibration(
-        1.0,
-        (0.0,) * len(CONFIDENCE_FEATURES),
-        offset=0.0,
-        threshold=threshold,
-        prefix_threshold=1.0,
-    )
+def build(calibration: ConfidenceCalibration | None, previous: Caption | None = None) -> Caption:
     tokens = np.array([4, 5, 6, END, PAD], np.int32)
     log_probs = np.where(tokens == PAD, 0, np.log(0.8)).astype(np.float32)
     found = BeamCaption(
@@ -34,9 +27,20 @@ def fallback(threshold: float, previous: Caption | None) -> Fallback | None:
         scores=log_probs[:1],
         hidden=log_probs[:, None],
     )
-    caption = CaptionBuilder(VOCABULARY, calibration).build(
+    return CaptionBuilder(VOCABULARY, calibration).build(
         found, GRID, (), Timing(0.0, 0.0), previous
     )
+
+
+def fallback(threshold: float, previous: Caption | None) -> Fallback | None:
+    calibration = ConfidenceCalibration(
+        1.0,
+        (0.0,) * len(CONFIDENCE_FEATURES),
+        offset=0.0,
+        threshold=threshold,
+        prefix_threshold=1.0,
+    )
+    caption = build(calibration, previous)
     assert caption.confidence == CONFIDENCE
     assert (caption.guess or caption.text) == "A dog runs"
     return caption.fallback
@@ -55,3 +59,10 @@ def test_near_the_threshold_a_caption_keeps_its_fallback_or_lack_of_one(away: fl
     assert fallback(CONFIDENCE + away, WHOLE) is None
     assert fallback(CONFIDENCE + away, FALLBACK) == "tags"
     assert fallback(CONFIDENCE + away, None) == (None if away < 0 else "tags")
+
+
+def test_without_a_calibration_a_caption_has_scores_of_words_but_no_confidence() -> None:
+    caption = build(None)
+
+    assert (caption.text, caption.confidence, caption.fallback) == ("A dog runs", None, None)
+    assert [word.prob for word in caption.words] == [0.8, 0.8, 0.8]

@@ -32,13 +32,13 @@ async def test_captions_an_image_with_the_probability_of_each_word(engine: Engin
 
     assert caption.text.lower().replace("'s", " 's").split() == [w.text for w in caption.words]
     for word in caption.words:
-        assert 0 < word.prob <= 1
+        assert word.prob is not None and 0 < word.prob <= 1
         assert word.text not in [other.text for other in word.alternatives]
         assert len(word.alternatives) <= 3
         probs = [other.prob for other in word.alternatives]
         assert probs == sorted(probs, reverse=True)
         assert word.prob + sum(probs) <= 1.001
-    assert 0 < caption.confidence <= 1
+    assert caption.confidence is not None and 0 < caption.confidence <= 1
     assert caption.timing_ms.encoder > 0
 
 

@@ -33,7 +33,8 @@ def test_z_equals_the_logits_of_the_decoder_and_the_tagger(subjects: list[Captio
 
 def test_probabilities_are_those_that_captions_state(subject: CaptionedImage) -> None:
     caption = subject.model.caption(subject.image)
-    stated = [word.prob for word in caption.words]
+    stated = [word.prob for word in caption.words if word.prob is not None]
+    assert len(stated) == len(caption.words)
     grids = subject.grid[None]
 
     for index, prob in enumerate(stated):

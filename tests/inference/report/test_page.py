@@ -140,6 +140,13 @@ def test_a_caption_of_low_confidence_is_shown_with_its_fallback() -> None:
     assert "Low confidence, shown instead: dog, grass" in page.text
 
 
+def test_a_caption_of_an_uncalibrated_captioner_has_no_percentage() -> None:
+    page = example_page(captioned=replace(caption(), confidence=None, tags=()))
+
+    assert "confidence not calibrated" in page.all("ul")[0].text
+    assert "%" not in page.all("ul")[0].text
+
+
 def test_a_page_lists_its_sections_if_there_are_several() -> None:
     whole = example_page()
     document = Document(

@@ -73,4 +73,5 @@ async def test_uses_the_beam_width_that_was_set(engine: Engine) -> None:
 
     assert greedy.text == (await engine.caption(noise, beam_width=1)).text
     for word in greedy.words:
+        assert word.prob is not None
         assert all(word.prob >= other.prob for other in word.alternatives)

@@ -20,7 +20,12 @@ from stream.captioning.transcript import (
 )
 from stream.data_channel.messages import SCHEMA_PATH
 from stream.video.frame import Frame
-from tests.support.captions import confident_caption, shorter_fallback, tags_fallback
+from tests.support.captions import (
+    confident_caption,
+    shorter_fallback,
+    tags_fallback,
+    uncalibrated_caption,
+)
 
 GUESS = "A man in a blue shirt is sitting at a table"
 DOG = confident_caption("A dog runs", dog=0.92, ball=0.81)
@@ -36,6 +41,12 @@ def line(position_s: float, caption: Caption) -> TranscriptLine:
 def test_text_has_confidence_and_tags() -> None:
     assert format_line(line(3, DOG)) == "  0:03.0  A dog runs  (72% sure; dog 92%, ball 81%)"
     assert format_line(line(63, confident_caption("A cat", 0.5))) == "  1:03.0  A cat  (50% sure)"
+
+
+def test_text_of_an_uncalibrated_caption_has_no_percentage() -> None:
+    caption = uncalibrated_caption("A dog runs")
+
+    assert format_line(line(3, caption)) == "  0:03.0  A dog runs  (not calibrated)"
 
 
 def test_text_of_a_low_confidence_caption_has_the_guess() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from stream.history import History, HistoryError, HistorySettings
 from stream.history.store import Store
-from tests.support.captions import caption_event
+from tests.support.captions import caption_event, uncalibrated_caption
 
 ROOT = Path(__file__).parent.parent.parent.parent
 
@@ -76,11 +76,42 @@ def test_another_database_is_refused(path: Path) -> None:
 def test_a_newer_history_is_refused(path: Path) -> None:
     open_history(path)
     with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA user_version = 2")
+        connection.execute("PRAGMA user_version = 3")
     connection.close()
 
     with pytest.raises(HistoryError, match="newer Sightline"):
         open_history(path)
+
+
+def test_a_history_of_version_1_is_kept_and_takes_captions_without_confidence(path: Path) -> None:
+    store = Store(path, 36_500, 100)
+    store.add(caption_event("A dog runs", 0))
+    store.close()
+    with sqlite3.connect(path) as connection:
+        connection.executescript(
+            "PRAGMA writable_schema = ON;"
+            "UPDATE sqlite_schema SET sql = replace(sql, 'confidence REAL', "
+            "'confidence REAL NOT NULL') WHERE name = 'spans';"
+            "PRAGMA user_version = 1"
+        )
+    connection.close()
+    with sqlite3.connect(path) as connection, pytest.raises(sqlite3.IntegrityError):
+        connection.execute("UPDATE spans SET confidence = NULL")
+    connection.close()
+
+    store = Store(path, 36_500, 100)
+    store.add(caption_event(uncalibrated_caption("Two dogs run"), 60))
+    store.close()
+
+    with sqlite3.connect(path) as connection:
+        rows = connection.execute(
+            "SELECT spans.text, confidence FROM words JOIN spans ON spans.id = words.rowid "
+            "WHERE words MATCH 'dog' ORDER BY spans.id"
+        ).fetchall()
+        assert rows == [("A dog runs", 0.72), ("Two dogs run", None)]
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+    connection.close()
 
 
 def test_a_path_that_cannot_be_written_is_refused(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from tests.support.captions import (
     confident_caption,
     shorter_fallback,
     tags_fallback,
+    uncalibrated_caption,
 )
 
 ALL = HistoryQuery()
@@ -31,6 +32,21 @@ def test_equal_captions_are_one_span(store: Store, reader: HistoryReader) -> Non
     assert (span.started, span.ended, span.captions) == (BASE_TIME, BASE_TIME + 6, 4)
     assert (span.text, span.said, span.confidence) == ("A dog runs", "A dog runs", 0.9)
     assert [(tag.text, tag.prob) for tag in span.tags] == [("dog", 0.9)]
+
+
+def test_the_confidence_of_a_span_is_the_highest_that_is_known(
+    store: Store, reader: HistoryReader
+) -> None:
+    unknown = uncalibrated_caption("A dog runs")
+    store.add(caption_event(unknown, 0))
+    store.add(caption_event(unknown, 2))
+    store.add(caption_event(uncalibrated_caption("A cat sits"), 4))
+    store.add(caption_event("A cat sits", 6))
+
+    assert [(span.captions, span.confidence) for span in spans(store, reader)] == [
+        (2, None),
+        (2, 0.72),
+    ]
 
 
 def test_a_span_lasts_until_a_different_caption(store: Store, reader: HistoryReader) -> None:

@@ -24,13 +24,20 @@ from stream.history import HistoryError, HistoryQuery
 from stream.history.search import HistoryReader
 from stream.history.span import Span
 from stream.quota import Owner
-from tests.support.captions import BASE_TIME, caption_event, confident_caption, tags_fallback
+from tests.support.captions import (
+    BASE_TIME,
+    caption_event,
+    confident_caption,
+    tags_fallback,
+    uncalibrated_caption,
+)
 from tests.support.servers.feed_app import Client, serve_feeds
 from web.keys import HISTORY, PUBLICATIONS
 
 ROOT = Path(__file__).parents[3]
 DOG = confident_caption("A dog runs", dog=0.9)
-CAPTIONS = [DOG, DOG, confident_caption("=SUM(A1), “a man”"), tags_fallback("Two dogs", laptop=0.9)]
+FORMULA = uncalibrated_caption("=SUM(A1), “a man”")
+CAPTIONS = [DOG, DOG, FORMULA, tags_fallback("Two dogs", laptop=0.9)]
 
 
 @asynccontextmanager
@@ -221,14 +228,17 @@ async def test_export_as_csv_without_formulas(tmp_path: Path) -> None:
     assert rows[0]["from"] == "2023-11-14T22:13:20.000+00:00"
     assert [row["said"] for row in rows][:2] == ["A dog runs", "'=SUM(A1), “a man”"]
     assert (rows[0]["tags"], rows[2]["guess"]) == ("dog 90%", "Two dogs")
+    assert [row["confidence"] for row in rows] == ["0.7200", "", "0.3100"]
 
 
 async def test_export_as_json_lines(tmp_path: Path) -> None:
     async with serving_history(tmp_path) as client:
         _, text = await exported(client, "format=jsonl&feed=yard&q=dog")
+        _, uncalibrated = await exported(client, "format=jsonl&feed=yard&q=man")
 
     spans = [json.loads(line) for line in text.splitlines()]
     assert [span["said"] for span in spans] == ["A dog runs", "Not sure. Possibly: laptop"]
+    assert json.loads(uncalibrated)["confidence"] is None
 
 
 async def test_a_failed_export_is_an_incomplete_response(
