@@ -3,6 +3,7 @@
 python server.py                      start the web server
 python server.py caption SOURCE       caption an image, video, camera or stream in the terminal
 python server.py explain IMAGE        write a report that explains an image's caption
+python server.py captioner ACTION     download, list and test captioners
 """
 
 import os
@@ -41,6 +42,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from inference.captioners import CaptionerError, local_folder, read_architecture
+from inference.captioners import command as captioner_command
 from inference.captioning import QuantizedError, read_int8
 from inference.engine import Engine, EngineUnavailable
 from inference.startup import TensorFlowUnavailable, load_keras, quiet_stderr
@@ -82,6 +84,9 @@ def _run(options: argparse.Namespace) -> int:
     except Exception as error:
         return _fail(describe_failure(error))
     try:
+        if options.command == "captioner":
+            captioner_command.run(options, ())
+            return 0
         folder = local_folder(settings.captioner)
         if settings.precision == "int8" and read_architecture(folder) == "sightline":
             read_int8(folder)
@@ -151,6 +156,7 @@ def _parser() -> argparse.ArgumentParser:
     output = caption.add_mutually_exclusive_group()
     output.add_argument("--jsonl", action="store_true", help="print JSON Lines")
     output.add_argument("--vtt", type=Path, metavar="FILE", help="also write WebVTT subtitles")
+    captioner_command.add_parser(commands)
     explain = commands.add_parser("explain", help="explain the caption of an image")
     explain.add_argument(
         "image", type=Path, metavar="IMAGE", help="image file: JPEG, PNG, WebP or similar"

@@ -9,6 +9,7 @@ from inference.captioners.architecture import (
     CaptionerError,
     UnknownArchitecture,
     read_architecture,
+    read_licence,
 )
 from inference.captioners.reference import (
     FORMS,
@@ -28,5 +29,6 @@ __all__ = [
     "UnknownArchitecture",
     "local_folder",
     "read_architecture",
+    "read_licence",
     "reference_of",
 ]

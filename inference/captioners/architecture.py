@@ -1,6 +1,7 @@
 """The architectures of captioners that can be loaded, and the files that each of them needs."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -15,9 +16,12 @@ PUBLISHED: Mapping[Architecture, str] = {"blip": "BlipForConditionalGeneration"}
 WEIGHTS = "model.safetensors"
 """The weights of a published captioner."""
 
+MAX_CONFIG_BYTES = 1_000_000
+"""Largest `config.json` that is read."""
+
+_NO_LICENCE = "not stated"
 _CONFIG = "config.json"
 _NEEDED = {"blip": (_CONFIG, WEIGHTS, "vocab.txt", "preprocessor_config.json")}
-_MAX_CONFIG_BYTES = 1_000_000
 
 
 class CaptionerError(ValueError):
@@ -37,7 +41,7 @@ def read_architecture(folder: Path) -> Architecture:
     """
     path = folder / _CONFIG
     with path.open("rb") as file:
-        return parse_architecture(file.read(_MAX_CONFIG_BYTES + 1), str(path))
+        return parse_architecture(file.read(MAX_CONFIG_BYTES + 1), str(path))
 
 
 def parse_architecture(config: bytes, name: str) -> Architecture:
@@ -51,7 +55,7 @@ def parse_architecture(config: bytes, name: str) -> Architecture:
         UnknownArchitecture: If the contents are damaged, or name another architecture.
     """
     try:
-        values: Any = json.loads(config) if len(config) <= _MAX_CONFIG_BYTES else None
+        values: Any = json.loads(config) if len(config) <= MAX_CONFIG_BYTES else None
         if not isinstance(values, dict):
             raise ValueError
     except (ValueError, RecursionError):
@@ -81,6 +85,29 @@ def missing_files(folder: Path) -> list[str]:
     """
     needed = _NEEDED.get(read_architecture(folder), ())
     return [name for name in needed if not (folder / name).is_file()]
+
+
+def read_licence(folder: Path) -> str:
+    """Return the licence of the captioner in a folder, as its publisher names it.
+
+    It is in the model card of our own captioners, and in the metadata at the beginning of the
+    README.md of published ones.
+    """
+    try:
+        if read_architecture(folder) == "sightline":
+            values = json.loads((folder / _CONFIG).read_bytes())
+            return str(values["card"]["licence"])
+        text = (folder / "README.md").read_text(encoding="utf-8", errors="replace")
+    except (OSError, ValueError, TypeError, KeyError):
+        return _NO_LICENCE
+    metadata = re.match(r"---\n(.*?)\n---", text.replace("\r\n", "\n"), re.DOTALL)
+    if not metadata:
+        return _NO_LICENCE
+    found: dict[str, str] = dict(
+        re.findall(r"^(license|license_name):[ ]*['\"]?([^'\"\n]+)", metadata[1], re.M)
+    )
+    licence = found.get("license", _NO_LICENCE)
+    return found.get("license_name", licence) if licence == "other" else licence
 
 
 def needed_files(architecture: Architecture) -> tuple[str, ...]:

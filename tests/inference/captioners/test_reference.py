@@ -10,6 +10,7 @@ from inference.captioners import (
     UnknownArchitecture,
     local_folder,
     read_architecture,
+    read_licence,
     reference_of,
 )
 
@@ -122,6 +123,28 @@ def test_blip_is_recognised(tmp_path: Path) -> None:
     assert read_architecture(tmp_path) == "blip"
 
 
+@pytest.mark.parametrize(
+    ("text", "licence"),
+    [
+        ("---\npipeline_tag: image-to-text\nlicense: bsd-3-clause\n---\n# BLIP\n", "bsd-3-clause"),
+        ("---\r\nlicense: 'mit'\r\n---\r\n", "mit"),
+        ("---\nlicense: other\nlicense_name: research\n---\n", "research"),
+        ("---\ntags: [x]\n---\nlicense: mit\n", "not stated"),
+        ("license: mit\n", "not stated"),
+        (None, "not stated"),
+    ],
+)
+def test_the_licence_is_what_the_publisher_states(
+    tmp_path: Path, text: str | None, licence: str
+) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "blip"}')
+    if text is not None:
+        (tmp_path / "README.md").write_text(text)
+
+    assert read_licence(tmp_path) == licence
+    assert read_licence(SHIPPED_FOLDER) == "non-commercial research and education"
+
+
 def cached(cache: Path, *names: str, ref: str = "main") -> Path:
     """Lay out a cached repository as huggingface_hub does; return the snapshot's folder."""
     repository = cache / "models--a--b"
@@ -132,13 +155,6 @@ def cached(cache: Path, *names: str, ref: str = "main") -> Path:
     for name in names:
         (snapshot / name).write_text('{"model_type": "blip"}')
     return snapshot
-
-
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "hub"
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(folder))
-    return folder
 
 
 @pytest.mark.parametrize("text", ["hf:a/b", "hf:a/b@main", f"hf:a/b@{COMMIT}"])
