@@ -14,6 +14,7 @@ from inference.engine import CaptionService, Engine
 from stream.context import StreamContext
 from stream.feeds import Feeds
 from stream.history import History
+from stream.image_captions import ImageCaptions
 from stream.publishing import Publications, RecentSpans
 from stream.publishing.sinks import MqttSink, WebhookSink
 from stream.webrtc import Sessions
@@ -22,6 +23,7 @@ from web.keys import (
     ENGINE,
     FEEDS,
     HISTORY,
+    IMAGE_CAPTIONS,
     MQTT,
     PUBLICATIONS,
     RECENT,
@@ -53,6 +55,7 @@ def install_services(
     context = StreamContext.create(settings.stream, captions, settings.host, settings.ice)
     publications = Publications()
     app[STREAM_CONTEXT], app[PUBLICATIONS] = context, publications
+    app[IMAGE_CAPTIONS] = ImageCaptions(context)
     app[SESSIONS] = Sessions(context, publications)
     app[FEEDS] = Feeds(context, publications)
     app[RECENT] = RecentSpans(publications)
@@ -82,6 +85,7 @@ async def _run_stream_context(app: web.Application) -> AsyncIterator[None]:
     monitor = asyncio.create_task(context.load.run(), name="load")
     yield
     monitor.cancel()
+    app[IMAGE_CAPTIONS].close()
     await context.close()
 
 

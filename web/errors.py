@@ -1,8 +1,13 @@
-"""Error responses: `{"error": {"code", "message"}}` with the matching HTTP status."""
+"""Error responses: `{"error": {"code", "message"}}` with the matching HTTP status.
+
+The routes of the OpenAI API state them as that API does, whatever raised them.
+"""
 
 import errno
+import json
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -12,20 +17,70 @@ CLIENT_CLOSED = 499
 
 logger = logging.getLogger(__name__)
 
+OPENAI_PATH = "/v1/"
+"""What the paths of the OpenAI API begin with."""
+
+_OPENAI_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+_OPENAI_CODES = {"no-token": "invalid_api_key", "too-many-requests": "rate_limit_exceeded"}
+"""Codes that clients of the OpenAI API may compare; others keep their words."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Error:
+    code: str
+    message: str
+    param: str | None
+
+
+_ERROR = web.ResponseKey("error", _Error)
+
 _CODES = {404: "not-found", 405: "method-not-allowed", 413: "too-large"}
 
 
 def error_response(
-    status: int, code: str, message: str, headers: Mapping[str, str] | None = None
+    status: int,
+    code: str,
+    message: str,
+    headers: Mapping[str, str] | None = None,
+    *,
+    param: str | None = None,
 ) -> web.Response:
-    """Build an error response; `code` is for programs, `message` for people."""
+    """Build an error response.
+
+    Args:
+        status: The HTTP status.
+        code: What happened, for programs.
+        message: What happened, for people.
+        headers: Of the response.
+        param: The parameter of the request that is wrong; only for the OpenAI API.
+    """
     body = {"error": {"code": code, "message": message}}
-    return web.json_response(body, status=status, headers=headers)
+    response = web.json_response(body, status=status, headers=headers)
+    response[_ERROR] = _Error(code, message, param)
+    return response
 
 
 @web.middleware
 async def error_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn exceptions into JSON errors; unexpected ones are logged and answered with 500."""
+    response = await _respond(request, handler)
+    error = response.get(_ERROR)
+    if error and isinstance(response, web.Response) and request.path.startswith(OPENAI_PATH):
+        response.text = json.dumps({"error": _openai_error(response.status, error)})
+    return response
+
+
+def _openai_error(status: int, error: _Error) -> dict[str, str | None]:
+    default = "server_error" if status >= 500 else "invalid_request_error"
+    return {
+        "message": error.message,
+        "type": _OPENAI_TYPES.get(status, default),
+        "param": error.param,
+        "code": _OPENAI_CODES.get(error.code, error.code.replace("-", "_")),
+    }
+
+
+async def _respond(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except web.HTTPException as error:

@@ -7,6 +7,7 @@ from inference.engine import CaptionService, Engine
 from stream.context import StreamContext
 from stream.feeds import Feeds
 from stream.history import History
+from stream.image_captions import ImageCaptions
 from stream.publishing import Publications, RecentSpans
 from stream.publishing.sinks import MqttSink, WebhookSink
 from stream.webrtc import Sessions
@@ -20,6 +21,7 @@ CAPTIONS = web.AppKey("captions", CaptionService)
 ENGINE = web.AppKey("engine", Engine)
 """The server's own engine; absent if a caption service was passed in."""
 STREAM_CONTEXT = web.AppKey("stream context", StreamContext)
+IMAGE_CAPTIONS = web.AppKey("image captions", ImageCaptions)
 PUBLICATIONS = web.AppKey("publications", Publications)
 FEEDS = web.AppKey("feeds", Feeds)
 SESSIONS = web.AppKey("sessions", Sessions)

@@ -88,6 +88,8 @@ class FrameRequest:
     """Whether to search for a caption even if the scene is still."""
     maps: bool = True
     """Whether the caption should have maps. A caption that is kept keeps the maps that it has."""
+    background: bool = False
+    """Whether frames of live streams are captioned before it, within limits."""
 
 
 class FrameResult(NamedTuple):

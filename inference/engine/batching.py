@@ -1,6 +1,6 @@
 """Batching of caption requests: frames that arrive while the worker is busy are captioned together.
 
-Requests are answered in the order in which they arrive.
+Requests are answered in the order in which they arrive; those in the background after the others.
 """
 
 import asyncio
@@ -12,6 +12,9 @@ from inference.captioning import FrameRequest
 
 _MAX_BATCH = 4
 """Frames that are captioned together; with more, the first of them would wait too long."""
+
+_MAX_PASSES = 4
+"""Full batches for which requests in the background wait; then one of them takes a place."""
 
 FrameMessage = dict[str, Any]
 """The worker's result for one frame."""
@@ -34,6 +37,7 @@ class CaptionBatcher:
         """Answer requests by `send_batch`, which raises `failure` when there is no result."""
         self._send_batch, self._failure = send_batch, failure
         self._queue: list[_Pending] = []
+        self._passes = 0
         self._task: asyncio.Task[None] | None = None
 
     async def caption(self, request: FrameRequest, beam_width: int | None) -> FrameMessage:
@@ -71,7 +75,14 @@ class CaptionBatcher:
     def _next_batch(self) -> list[_Pending]:
         """Take the next requests with one beam width from the queue, dropping cancelled ones."""
         active = [pending for pending in self._queue if not pending.result.done()]
-        batch = [each for each in active if each.beam_width == active[0].beam_width][:_MAX_BATCH]
+        # Stable, so each kind stays in its order.
+        ordered = sorted(active, key=lambda pending: pending.request.background)
+        waiting = next((each for each in ordered if each.request.background), None)
+        if waiting and self._passes >= _MAX_PASSES:
+            ordered.remove(waiting)
+            ordered.insert(0, waiting)
+        batch = [each for each in ordered if each.beam_width == ordered[0].beam_width][:_MAX_BATCH]
+        self._passes = self._passes + 1 if waiting and waiting not in batch else 0
         self._queue = [pending for pending in active if pending not in batch]
         return batch
 

@@ -4,7 +4,7 @@
 """
 
 from stream.sources.file import RealTimeSource
-from stream.sources.image import read_image
+from stream.sources.image import decode_image, read_image
 from stream.sources.ingest import Ingest, IngestEnded, OversizedFrame, ingest_source, ingest_track
 from stream.sources.opening import open_source
 from stream.sources.source import Source, SourceError, SourceFrame
@@ -18,6 +18,7 @@ __all__ = [
     "Source",
     "SourceError",
     "SourceFrame",
+    "decode_image",
     "ingest_source",
     "ingest_track",
     "is_url",

@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -27,6 +28,8 @@ _SIGNATURES = re.compile(
     re.DOTALL,
 )
 """Leading bytes of image files."""
+
+_SIGNATURE_BYTES = 16
 
 _FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF", "HEIF")
 """Pillow's names of the same formats."""
@@ -73,7 +76,7 @@ def is_image(path: Path) -> bool:
     """
     try:
         with path.open("rb") as file:
-            return _SIGNATURES.match(file.read(16)) is not None
+            return _SIGNATURES.match(file.read(_SIGNATURE_BYTES)) is not None
     except OSError as error:
         raise SourceError(f"{path.name} cannot be read: {error.strerror}") from error
 
@@ -94,11 +97,31 @@ def read_image(path: Path, max_pixels: int = MAX_FRAME_PIXELS) -> NDArray[np.uin
     if not path.is_file():
         reason = "is not a file" if path.exists() else "does not exist"
         raise SourceError(f"{path} {reason}; use an image file (JPEG, PNG, WebP, ...)")
-    if not is_image(path):
-        raise SourceError(f"{path} is not an image; use JPEG, PNG, WebP or a similar format")
-    with ImageSource(path, max_pixels=max_pixels) as source:
-        image = next(source.frames()).image
-        return image.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
+    return decode_image(_read_bytes(path), path.name, max_pixels)
+
+
+def decode_image(data: bytes, name: str, max_pixels: int = MAX_FRAME_PIXELS) -> NDArray[np.uint8]:
+    """Decode an image file in memory; of an animation the first frame.
+
+    Args:
+        data: The file.
+        name: What to call it in error messages.
+        max_pixels: Maximum width times height; a larger image is scaled down.
+
+    Returns:
+        As `read_image`.
+
+    Raises:
+        SourceError: If it is not an image, or cannot be decoded, or is too large to be decoded.
+    """
+    if not _SIGNATURES.match(data[:_SIGNATURE_BYTES]):
+        raise SourceError(f"{name} is not an image; use JPEG, PNG, WebP or a similar format")
+    with _describing_failures(data, name):
+        image = _open(data, name)
+        orientation = _read_orientation(image, data)
+        # To count the frames of a GIF, Pillow reads all of them. It opens at the first one.
+        number = 0 if image.format == "GIF" else _first_number(image, _frame_count(image))
+        return np.array(_decode(image, number, orientation, max_pixels), np.uint8)
 
 
 class ImageSource(Source):
@@ -121,14 +144,10 @@ class ImageSource(Source):
         """
         self.name = path.name
         self._path, self._max_pixels = path, max_pixels
-        try:
-            # In memory, so that the file can be replaced or deleted meanwhile.
-            data = path.read_bytes()
-        except OSError as error:
-            raise SourceError(f"{path.name} cannot be read: {error.strerror}") from error
-        try:
-            self._image = Image.open(io.BytesIO(data), formats=_FORMATS)
-            self._check_size()
+        # In memory, so that the file can be replaced or deleted meanwhile.
+        data = _read_bytes(path)
+        with _describing_failures(data, path.name):
+            self._image = _open(data, path.name)
             self._orientation = _read_orientation(self._image, data)
             self._count = _frame_count(self._image)
             self._number = _first_number(self._image, self._count)
@@ -136,11 +155,6 @@ class ImageSource(Source):
             if self._count == 1:
                 # Frees the samples in their original size.
                 self._image.close()
-        except SourceError:
-            raise
-        except Exception as error:
-            # Pillow's decoders raise many kinds of exceptions at damaged files.
-            raise SourceError(f"{path.name} {_describe_failure(data)}") from error
         self._closed = False
 
     def frames(self) -> Iterator[SourceFrame]:
@@ -171,28 +185,52 @@ class ImageSource(Source):
                 "or copy it again"
             ) from error
 
-    def _check_size(self) -> None:
-        image = self._image
-        # MPO is a JPEG that contains previews too.
-        is_scaled = image.format in ("JPEG", "MPO") and "progressive" not in image.info
-        limit = _MAX_SCALED_PIXELS if is_scaled else _MAX_DECODED_PIXELS
-        if image.width * image.height > limit:
-            raise SourceError(
-                f"{self._path.name} has {image.width}x{image.height} pixels, more than the limit "
-                f"of {limit / 1e6:.0f} million; scale it down"
-            )
-
     def _decode(self, number: int) -> Image.Image:
-        """Decode a frame: RGB, upright, in sRGB, on white."""
-        image = self._image
-        if self._count > 1:
-            image.seek(number)
-        # A JPEG is scaled down by its decoder, to at least this size.
-        image.draft(None, fit_size(image.width, image.height, self._max_pixels))
-        image.load()
-        flat = _flatten(_resize(image, self._max_pixels))
-        transposition = _TRANSPOSITIONS.get(self._orientation)
-        return flat if transposition is None else flat.transpose(transposition)
+        return _decode(self._image, number, self._orientation, self._max_pixels)
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SourceError(f"{path.name} cannot be read: {error.strerror}") from error
+
+
+@contextmanager
+def _describing_failures(data: bytes, name: str) -> Iterator[None]:
+    """Turn the many kinds of exceptions that Pillow raises at damaged files into `SourceError`."""
+    try:
+        yield
+    except SourceError:
+        raise
+    except Exception as error:
+        raise SourceError(f"{name} {_describe_failure(data)}") from error
+
+
+def _open(data: bytes, name: str) -> Image.Image:
+    """Open an image without decoding it, and check its size."""
+    image = Image.open(io.BytesIO(data), formats=_FORMATS)
+    # MPO is a JPEG that contains previews too.
+    is_scaled = image.format in ("JPEG", "MPO") and "progressive" not in image.info
+    limit = _MAX_SCALED_PIXELS if is_scaled else _MAX_DECODED_PIXELS
+    if image.width * image.height > limit:
+        raise SourceError(
+            f"{name} has {image.width}x{image.height} pixels, more than the limit of "
+            f"{limit / 1e6:.0f} million; scale it down"
+        )
+    return image
+
+
+def _decode(image: Image.Image, number: int, orientation: int, max_pixels: int) -> Image.Image:
+    """Decode a frame: RGB, upright, in sRGB, on white."""
+    if number:
+        image.seek(number)
+    # A JPEG is scaled down by its decoder, to at least this size.
+    image.draft(None, fit_size(image.width, image.height, max_pixels))
+    image.load()
+    flat = _flatten(_resize(image, max_pixels))
+    transposition = _TRANSPOSITIONS.get(orientation)
+    return flat if transposition is None else flat.transpose(transposition)
 
 
 def _frame_count(image: Image.Image) -> int:

@@ -2,7 +2,17 @@
 
 from aiohttp import web
 
-from web.routes import analyses, api, captions, feeds, history, login, metrics, webrtc
+from web.routes import (
+    analyses,
+    api,
+    captions,
+    completions,
+    feeds,
+    history,
+    login,
+    metrics,
+    webrtc,
+)
 from web.routes.metrics import install_metrics
 
 __all__ = ["api_routes", "install_metrics"]
@@ -10,5 +20,5 @@ __all__ = ["api_routes", "install_metrics"]
 
 def api_routes() -> list[web.AbstractRouteDef]:
     """Return all routes of the package."""
-    modules = (login, webrtc, analyses, feeds, captions, history, metrics, api)
+    modules = (login, webrtc, analyses, feeds, captions, completions, history, metrics, api)
     return [route for module in modules for route in module.routes()]

@@ -42,12 +42,12 @@ async def admit(request: web.Request, offer: Offer) -> tuple[str, RTCSessionDesc
         One of `ADMISSION_ERRORS`: If the offer is rejected; see `admission_error_response`.
     """
     role, sessions = request[ROLE] or Role.VIEWER, request.app[SESSIONS]
-    if offer.input is not InputKind.FEED and role < Role.ADMIN:
+    if offer.input is not InputKind.FEED and role is not Role.ADMIN:
         raise NotAllowed("sending your own video requires the admin token")
     owner, limit = owner_of(request), request.app[LIMITS].settings.sessions
     if sessions.count_of(owner) >= limit:
         raise LimitExceeded(f"this address already has {limit} sessions", _SESSIONS_RETRY_S)
-    return await sessions.accept(offer, owner=owner, may_analyse=role >= ANALYSIS_ROLE)
+    return await sessions.accept(offer, owner=owner, may_analyse=role.includes(ANALYSIS_ROLE))
 
 
 def admission_error_response(error: AdmissionError) -> web.Response:

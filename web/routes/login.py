@@ -6,7 +6,14 @@ from aiohttp import web
 
 from web.errors import error_response
 from web.page import STATIC, embedding_headers
-from web.security import ACCESS, ROLE, TooManyFailures, public, too_many_failures_response
+from web.security import (
+    ACCESS,
+    ROLE,
+    TokenForPrograms,
+    TooManyFailures,
+    public,
+    too_many_failures_response,
+)
 
 _PAGE = STATIC / "login.html"
 _NO_STORE = {"Cache-Control": "no-store"}
@@ -41,9 +48,11 @@ async def _log_in(request: web.Request) -> web.Response:
         role = request.app[ACCESS].log_in(body["token"], request, response)
     except TooManyFailures as error:
         return too_many_failures_response(error)
+    except TokenForPrograms as error:
+        return error_response(403, "not-allowed", str(error), _NO_STORE)
     if role is None:
         return error_response(401, "wrong-token", "wrong token", _NO_STORE)
-    response.text = json.dumps({"role": role.label})
+    response.text = json.dumps({"role": role})
     return response
 
 
@@ -57,5 +66,5 @@ async def _log_out(request: web.Request) -> web.Response:
 @public
 async def _get_current_user(request: web.Request) -> web.Response:
     role = request[ROLE]
-    body = {"role": role.label if role else None, "tokens": request.app[ACCESS].has_tokens}
+    body = {"role": role, "tokens": request.app[ACCESS].has_tokens}
     return web.json_response(body, headers=_NO_STORE)

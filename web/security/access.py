@@ -7,7 +7,7 @@ import socket
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Container
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import StrEnum
 from hashlib import sha256
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
@@ -38,18 +38,20 @@ _ID_BYTES = 32
 _SERVER_DIGITS = 8
 
 
-class Role(IntEnum):
-    """What a client may do; each role includes those below it."""
+class Role(StrEnum):
+    """What a client may do; the values are the roles' names in the HTTP API."""
 
-    VIEWER = 1
+    VIEWER = "viewer"
     """Watch feeds and published sessions; read their captions, frames and history."""
-    ADMIN = 2
-    """Start sessions of its own, publish, send by WHIP, analyse, and delete."""
+    CAPTIONS = "captions"
+    """Request captions of images, and nothing else; for programs."""
+    ADMIN = "admin"
+    """Do what the other roles may; start sessions of its own, publish, send by WHIP, analyse, and
+    delete."""
 
-    @property
-    def label(self) -> str:
-        """The role's name in the HTTP API."""
-        return self.name.lower()
+    def includes(self, required: "Role") -> bool:
+        """Whether this role may do what another one may."""
+        return self in (required, Role.ADMIN)
 
 
 ROLE: web.RequestKey[Role | None] = web.RequestKey("role", Role | None)  # type: ignore[arg-type]
@@ -63,6 +65,12 @@ ANALYSIS_ROLE = Role.ADMIN
 """Required for analyses, since each occupies the captioner for about a minute."""
 
 
+_NEEDED = {
+    Role.VIEWER: "this requires the viewer token or the admin token",
+    Role.CAPTIONS: "this requires the caption token or the admin token",
+    Role.ADMIN: "this requires the admin token",
+}
+
 _required_roles: dict[object, Role | None] = {}
 
 
@@ -72,8 +80,14 @@ def admin_only(handler: AnyHandler) -> AnyHandler:
     return handler
 
 
+def captions_only(handler: AnyHandler) -> AnyHandler:
+    """Require the captions role, or the admin role, for a handler."""
+    _required_roles[handler] = Role.CAPTIONS
+    return handler
+
+
 def public(handler: AnyHandler) -> AnyHandler:
-    """Allow everyone to call a handler; handlers without a decorator require a viewer."""
+    """Allow everyone to call a handler; handlers without a decorator require the viewer role."""
     _required_roles[handler] = None
     return handler
 
@@ -82,6 +96,10 @@ class TooManyFailures(Exception):
     """An address has sent too many wrong tokens."""
 
     retry_after_s = math.ceil(1 / _FAILURES_PER_S)
+
+
+class TokenForPrograms(Exception):
+    """The token allows nothing that a browser shows."""
 
 
 class AccessControl:
@@ -99,7 +117,11 @@ class AccessControl:
     def configure(self, settings: AccessSettings) -> None:
         """Apply new settings; logins stay valid if their token does."""
         self._settings = settings
-        pairs = ((settings.admin, Role.ADMIN), (settings.viewer, Role.VIEWER))
+        pairs = (
+            (settings.admin, Role.ADMIN),
+            (settings.viewer, Role.VIEWER),
+            (settings.caption, Role.CAPTIONS),
+        )
         self._roles = {_digest(token): role for token, role in pairs if token}
         self._logins.keep(self._roles)
 
@@ -138,8 +160,11 @@ class AccessControl:
 
         Raises:
             TooManyFailures: If the address has sent too many wrong tokens.
+            TokenForPrograms: If it is the caption token.
         """
         role = self._check_token(token, request)
+        if role is Role.CAPTIONS:
+            raise TokenForPrograms("this token is for programs; log in with another one")
         if role is not None:
             lifetime_s, cookie = int(self._settings.login_s), _Cookie.of(request)
             network, share = client_network(address_of(request)), request.app[LIMITS].settings.share
@@ -212,10 +237,10 @@ async def access_middleware(request: web.Request, handler: Handler) -> web.Strea
         message = "pages of other sites need a valid token; send Authorization: Bearer TOKEN"
         return error_response(401, "no-token", message, CHALLENGE)
     required = _required_role(request)
-    if required is None or (role is not None and role >= required):
+    if required is None or (role is not None and role.includes(required)):
         return await handler(request)
     if role is not None:
-        return error_response(403, "not-allowed", "this requires the admin token")
+        return error_response(403, "not-allowed", _NEEDED[required])
     if _accepts_html(request):
         raise web.HTTPSeeOther(_login_url(request))
     message = "a token is required; send Authorization: Bearer TOKEN"

@@ -3,6 +3,8 @@
 import asyncio
 import socket
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 from aiohttp import web
@@ -28,10 +30,10 @@ class ByteLimits(Protocol):
 
     settings: LimitsSettings
 
-    def count_bytes(self, address: str, count: int) -> None:
+    def count_bytes(self, address: str, count: int, *, image: bool = False) -> None:
         """Count bytes that were received."""
 
-    def sent_too_much(self, address: str) -> bool:
+    def sent_too_much(self, address: str, *, image: bool = False) -> bool:
         """Whether an address has used up its bytes."""
 
     def is_blocked(self, address: str) -> bool:
@@ -98,7 +100,7 @@ class Connection(asyncio.Protocol):
         self._client: str | None = None
         """Whose bytes they are; None while a trusted proxy has not named the client."""
         self._unassigned_bytes = 0
-        self._admitted = self._was_warned = False
+        self._admitted = self._was_warned = self._receives_image = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Pass an admitted connection on; reject any other, and close it."""
@@ -130,8 +132,9 @@ class Connection(asyncio.Protocol):
         if self._client is None:
             self._unassigned_bytes += len(data)
         else:
-            sent_too_much = limits.sent_too_much(self._client)
-            limits.count_bytes(self._client, len(data))
+            image = self._receives_image
+            sent_too_much = limits.sent_too_much(self._client, image=image)
+            limits.count_bytes(self._client, len(data), image=image)
             if sent_too_much and self._was_warned:
                 self._transport.abort()
                 return
@@ -164,6 +167,15 @@ class Connection(asyncio.Protocol):
         """Wait for the next request, which a proxy may send for another client."""
         proxies = self._connections.limits.settings.proxies
         self._client = None if is_within(self._peer, proxies) else self._peer
+
+    @contextmanager
+    def receiving_image(self) -> Iterator[None]:
+        """Count the bytes that arrive as those of an image while the context lasts."""
+        self._receives_image = True
+        try:
+            yield
+        finally:
+            self._receives_image = False
 
 
 def connection_of(request: web.Request) -> Connection | None:

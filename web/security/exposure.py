@@ -49,7 +49,7 @@ def warn_if_world_readable(config: Path, settings: ServerSettings) -> None:
     """Log a warning if every user of this machine can read a token in the configuration file."""
     access = settings.access
     world_readable = config.stat().st_mode & stat.S_IROTH
-    if world_readable and (access.admin_token or access.viewer_token):
+    if world_readable and (access.admin_token or access.viewer_token or access.caption_token):
         logger.warning(
             "every user of this machine can read the token in %s; run chmod 600 %s", config, config
         )

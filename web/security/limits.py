@@ -6,6 +6,9 @@ the middlewares here reject requests by them.
 
 import asyncio
 import math
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
+from typing import TypeVar
 
 from aiohttp import HttpVersion11, web
 from aiohttp.typedefs import Handler
@@ -19,7 +22,14 @@ from web.settings import LimitsSettings
 
 _BURST_S = 10
 _MAX_ADDRESSES = 10_000
+_IMAGE_BODY_OVERHEAD = 65_536
+"""Bytes of a body besides its image."""
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+AnyHandler = TypeVar("AnyHandler", bound=Callable[..., Awaitable[web.StreamResponse]])
+
+_image_handlers: set[object] = set()
 
 
 class LimitExceeded(Exception):
@@ -31,12 +41,26 @@ class LimitExceeded(Exception):
         self.retry_after_s, self.status = max(1, math.ceil(retry_after_s)), status
 
 
+class BodyRejected(Exception):
+    """The body of a request cannot be read; it ends the request with a response."""
+
+    def __init__(self, response: web.Response) -> None:
+        """End the request with this response."""
+        super().__init__()
+        self.response = response
+
+
 class _Rates:
     """Rate limits of requests and of received bytes."""
 
-    def __init__(self, requests_per_s: float, bytes_per_s: float) -> None:
+    def __init__(self, requests_per_s: float, bytes_per_s: float, images: RateLimit) -> None:
         self.requests = RateLimit(requests_per_s, burst=_BURST_S * requests_per_s)
-        self.bytes = RateLimit(bytes_per_s, burst=_BURST_S * bytes_per_s)
+        self._bytes = RateLimit(bytes_per_s, burst=_BURST_S * bytes_per_s)
+        self._images = images
+
+    def bytes_of(self, *, image: bool) -> RateLimit:
+        """Return the limit of bytes in bodies with an image, or of all others."""
+        return self._images if image else self._bytes
 
 
 class Limits:
@@ -53,10 +77,28 @@ class Limits:
     def configure(self, settings: LimitsSettings) -> None:
         """Apply new settings and reset all counts but `rejected`."""
         self.settings = settings
-        self._total = _Rates(settings.all_requests_per_s, settings.all_bytes_per_s)
-        self._per_client = AddressTable(
-            lambda: _Rates(settings.requests_per_s, settings.bytes_per_s), _MAX_ADDRESSES
+        self._total = _Rates(
+            settings.all_requests_per_s,
+            settings.all_bytes_per_s,
+            self._image_rate(settings.all_image_bytes_per_s),
         )
+        self._per_client = AddressTable(
+            lambda: _Rates(
+                settings.requests_per_s,
+                settings.bytes_per_s,
+                self._image_rate(settings.image_bytes_per_s),
+            ),
+            _MAX_ADDRESSES,
+        )
+
+    @property
+    def image_body_bytes(self) -> int:
+        """Maximum size of a body with an image, which is in base64 (RFC 4648)."""
+        return -(-self.settings.image_bytes // 3) * 4 + _IMAGE_BODY_OVERHEAD
+
+    def _image_rate(self, per_s: float) -> RateLimit:
+        # Whatever the rate, one image may have the maximum size.
+        return RateLimit(per_s, burst=max(_BURST_S * per_s, 2 * self.image_body_bytes))
 
     def count_request(self, address: str) -> None:
         """Count a request.
@@ -68,39 +110,55 @@ class Limits:
         if not per_client.requests.take():
             raise self._reject("too many requests from this address", per_client.requests.wait_s())
         if self.sent_too_much(address):
-            raise self._reject("too many bytes from this address", per_client.bytes.wait_s())
+            raise self._reject(
+                "too many bytes from this address", per_client.bytes_of(image=False).wait_s()
+            )
         if not self._total.requests.take():
             raise self._reject("the server is busy", self._total.requests.wait_s(), 503)
 
-    def count_bytes(self, address: str, count: int) -> None:
-        """Count bytes that were received; those beyond the client's limit only as the client's."""
-        if not self.sent_too_much(address):
-            self._total.bytes.charge(count)
-        self._per_client[address].bytes.charge(count)
+    def count_bytes(self, address: str, count: int, *, image: bool = False) -> None:
+        """Count bytes that were received; those beyond the client's limit only as the client's.
 
-    def sent_too_much(self, address: str) -> bool:
+        Args:
+            address: The client's address.
+            count: Number of bytes.
+            image: Whether they belong to the body of a caption request that was admitted.
+        """
+        if not self.sent_too_much(address, image=image):
+            self._total.bytes_of(image=image).charge(count)
+        self._per_client[address].bytes_of(image=image).charge(count)
+
+    def sent_too_much(self, address: str, *, image: bool = False) -> bool:
         """Whether an address has used up its bytes, so that nothing more is read from it."""
-        return self._per_client[address].bytes.remaining() <= 0
+        return self._per_client[address].bytes_of(image=image).remaining() <= 0
 
     def is_blocked(self, address: str) -> bool:
         """Whether any request of an address would be rejected now."""
         return not self._per_client[address].requests.remaining() or self.sent_too_much(address)
 
-    def check_body(self, address: str, count: int) -> None:
+    def check_body(self, address: str, count: int, *, image: bool = False) -> None:
         """Check that the rest of a body may be read.
 
         Args:
             address: The client's address.
             count: Bytes of the body that were not received yet; 0 if unknown.
+            image: Whether it is the body of a caption request.
 
         Raises:
             LimitExceeded: If they would exceed a limit.
         """
-        per_client, total = self._per_client[address].bytes, self._total.bytes
+        per_client = self._per_client[address].bytes_of(image=image)
+        total = self._total.bytes_of(image=image)
         if per_client.remaining() < count:
             raise self._reject("too many bytes from this address", per_client.wait_s(count))
         if total.remaining() < count:
             raise self._reject("the server is busy", total.wait_s(count), 503)
+
+    def count_as_image(self, address: str, count: int) -> None:
+        """Count bytes of a body as an image's that have been counted as any other's."""
+        self._per_client[address].bytes_of(image=False).charge(-count)
+        self._total.bytes_of(image=False).charge(-count)
+        self.count_bytes(address, count, image=True)
 
     def _reject(self, message: str, retry_after_s: float, status: int = 429) -> LimitExceeded:
         self.rejected += 1
@@ -127,6 +185,12 @@ async def limits_middleware(request: web.Request, handler: Handler) -> web.Strea
             connection.end_request()
 
 
+def reads_image_body(handler: AnyHandler) -> AnyHandler:
+    """Let a handler read its body itself, by `read_image_body`."""
+    _image_handlers.add(handler)
+    return handler
+
+
 @web.middleware
 async def body_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Read the whole body, which is small, before the handler runs, within a time limit.
@@ -134,26 +198,53 @@ async def body_middleware(request: web.Request, handler: Handler) -> web.StreamR
     A body that will be rejected is not read: one with a content coding, which could expand to a
     thousand times its size, and one that its Content-Length declares to be too large.
     """
-    limits = request.app[LIMITS]
-    if not request.can_read_body or request.match_info.http_exception is not None:
+    try:
+        if (
+            request.can_read_body
+            and request.match_info.http_exception is None
+            and request.match_info.handler not in _image_handlers
+        ):
+            await _read_body(request, image=False)
         return await handler(request)
+    except BodyRejected as rejected:
+        return rejected.response
+
+
+async def read_image_body(request: web.Request) -> bytes:
+    """Read the body of a caption request, which may be larger than other bodies.
+
+    Its bytes count against limits of their own.
+
+    Raises:
+        BodyRejected: If it is too large, too slow or compressed.
+        LimitExceeded: If the address, or all together, have sent too many images.
+    """
+    limits, connection = request.app[LIMITS], connection_of(request)
+    limits.count_as_image(request[ADDRESS], request.content.total_bytes)
+    with connection.receiving_image() if connection else nullcontext():
+        return await _read_body(request.clone(client_max_size=limits.image_body_bytes), image=True)
+
+
+async def _read_body(request: web.Request, *, image: bool) -> bytes:
+    limits = request.app[LIMITS]
     codings = request.headers.getall("Content-Encoding", [])
     if any(coding.lower() not in ("", "identity") for coding in codings):
         message = "compressed bodies are not supported; send the body without Content-Encoding"
-        return error_response(415, "bad-encoding", message, {"Accept-Encoding": "identity"})
+        headers = {"Accept-Encoding": "identity"}
+        raise BodyRejected(error_response(415, "bad-encoding", message, headers))
     length = request.content_length or 0
     if length > request.client_max_size:
         message = f"the body has {length} bytes; send at most {request.client_max_size}"
-        return error_response(413, "too-large", message)
-    limits.check_body(request[ADDRESS], max(0, length - request.content.total_bytes))
+        raise BodyRejected(error_response(413, "too-large", message))
+    missing = max(0, length - request.content.total_bytes)
+    limits.check_body(request[ADDRESS], missing, image=image)
     try:
         async with asyncio.timeout(limits.settings.body_s):
             await _send_continue(request)
-            await request.read()
+            return await request.read()
     except TimeoutError:
         message = f"the body took longer than {limits.settings.body_s:g} s"
-        return error_response(408, "too-slow", message)
-    return await handler(request)
+        raise BodyRejected(error_response(408, "too-slow", message)) from None
 
 
 async def close_unread_connection(request: web.Request, response: web.StreamResponse) -> None:

@@ -87,6 +87,10 @@ class AccessSettings(BaseModel):
     """Allows watching feeds and reading their captions."""
     viewer_token_file: TokenInFile | None = None
     """File that contains the viewer token instead."""
+    caption_token: Token | None = None
+    """Allows programs to request captions of images, and nothing else."""
+    caption_token_file: TokenInFile | None = None
+    """File that contains the caption token instead."""
     open: bool = False
     """Allow access without a token: as a viewer if there is an admin token, else as an admin."""
     hosts: tuple[HostName, ...] = Field((), max_length=100)
@@ -98,11 +102,12 @@ class AccessSettings(BaseModel):
 
     @model_validator(mode="after")
     def _check_tokens(self) -> Self:
-        for role in ("admin", "viewer"):
-            if getattr(self, f"{role}_token") and getattr(self, f"{role}_token_file"):
-                raise ValueError(f"set {role}_token or {role}_token_file, not both")
-        if self.admin and self.admin == self.viewer:
-            raise ValueError("the admin token and the viewer token must differ")
+        for kind in ("admin", "viewer", "caption"):
+            if getattr(self, f"{kind}_token") and getattr(self, f"{kind}_token_file"):
+                raise ValueError(f"set {kind}_token or {kind}_token_file, not both")
+        tokens = [token for token in (self.admin, self.viewer, self.caption) if token]
+        if len(set(tokens)) < len(tokens):
+            raise ValueError("the admin, viewer and caption tokens must differ")
         return self
 
     @property
@@ -116,9 +121,14 @@ class AccessSettings(BaseModel):
         return _reveal(self.viewer_token or self.viewer_token_file)
 
     @property
+    def caption(self) -> str | None:
+        """The caption token, from either setting."""
+        return _reveal(self.caption_token or self.caption_token_file)
+
+    @property
     def has_tokens(self) -> bool:
         """Whether any token is set."""
-        return bool(self.admin or self.viewer)
+        return bool(self.admin or self.viewer or self.caption)
 
 
 def _reveal(secret: SecretStr | None) -> str | None:
@@ -183,11 +193,17 @@ class LimitsSettings(BaseModel):
     all_bytes_per_s: float = Field(1_000_000, ge=1000)
     """Bytes received per second from all addresses, on average, without what an address sends
     beyond its own limit; beyond it, requests with a body are rejected."""
+    image_bytes: int = Field(20_000_000, ge=100_000, le=100_000_000)
+    """Maximum size of an image file that a program sends for a caption, in bytes."""
+    image_bytes_per_s: float = Field(4_000_000, ge=1000)
+    """Bytes received per second from an address, on average, in bodies of caption requests."""
+    all_image_bytes_per_s: float = Field(8_000_000, ge=1000)
+    """The same from all addresses; beyond either, caption requests are rejected."""
     sessions: int = Field(32, ge=1)
     """Live sessions per address, viewers included."""
     share: float = Field(0.5, gt=0, le=1)
-    """The largest share of all viewers, sessions, subscribers, explanations, history requests and
-    logins that one address may have; it does not limit admins."""
+    """The largest share of all viewers, sessions, subscribers, explanations, history requests,
+    caption requests and logins that one address may have; it does not limit admins."""
     headers_s: float = Field(20, ge=1, le=3600)
     """Timeout for the headers of a request, and for idle connections, in seconds; a change needs a
     restart."""
