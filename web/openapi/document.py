@@ -9,6 +9,8 @@ from typing import Any
 
 from stream.captioned_stream import SignalState
 from stream.data_channel import SCHEMA_PATH
+from web.completions import request_schemas
+from web.openapi.completions import completion_paths, completion_schemas
 from web.openapi.feeds import feed_paths
 from web.openapi.history import history_paths
 from web.openapi.operation import NAME_PATTERN, Json, object_schema, ref
@@ -70,8 +72,10 @@ def schemas() -> dict[str, Json]:
             }
         ),
         "Timeline": _timeline(),
-        "Role": {"enum": ["admin", "viewer", None]},
+        "Role": {"enum": ["admin", "viewer", "captions", None]},
         "Session": object_schema({"sdp": _TEXT, "type": {"const": "answer"}, "stream": _TEXT}),
+        **completion_schemas(),
+        **request_schemas(),
     }
 
 
@@ -153,6 +157,8 @@ _TAGS = {
     "Feeds": "Cameras that the server captions around the clock, and published sessions.",
     "History": "Past captions; off until a path is configured.",
     "Video": "Send and receive video over WebRTC.",
+    "OpenAI API": "Captions of images, for programs that use the OpenAI API. Its base URL is this "
+    "server's with `/v1`; its errors are `{error: {message, type, param, code}}`.",
     "Analysis": "Frames and reports of a session, for clients that have its id.",
     "Access": "Tokens and roles.",
     "Operation": "Health, metrics and this document.",
@@ -177,7 +183,13 @@ def document() -> Json:
         "servers": [{"url": "."}],
         "info": {"title": "Sightline", "version": "1", "description": _DESCRIPTION},
         "tags": [{"name": name, "description": about} for name, about in _TAGS.items()],
-        "paths": {**feed_paths(), **history_paths(), **webrtc_paths(), **server_paths()},
+        "paths": {
+            **feed_paths(),
+            **history_paths(),
+            **webrtc_paths(),
+            **completion_paths(),
+            **server_paths(),
+        },
         "components": {
             "schemas": schemas(),
             "securitySchemes": {

@@ -11,7 +11,7 @@ NAME_PATTERN = "^[a-z0-9][a-z0-9_-]{0,39}$"
 _ERRORS = {
     "400": "The request is invalid; the message gives the reason.",
     "401": "The token is missing or wrong.",
-    "403": "The operation requires the admin token, or the request came from a page of another "
+    "403": "The token does not allow the operation, or the request came from a page of another "
     "site, or its Host is not a name of this server.",
     "404": "Not found, or no longer available.",
     "406": "The response's content type is not in `Accept`.",
@@ -118,6 +118,7 @@ def operation(
     body: Json | None = None,
     errors: Sequence[str] = (),
     role: str | None = "viewer",
+    error_schema: Json | None = None,
 ) -> Json:
     """Describe an operation: a method of a path.
 
@@ -130,7 +131,9 @@ def operation(
         body: The request body, by content type.
         errors: Statuses of the operation's own errors; those of every operation are added.
         role: The role that it requires; None for everyone.
+        error_schema: Of the bodies of errors; `Error` by default.
     """
+    schema = error_schema or ref("Error")
     common = {"403", "429", "500", "503"} | ({"401"} if role else set())
     of_body = {"408", "413", "415"} if body else set()
     described: Json = {
@@ -138,7 +141,7 @@ def operation(
         "summary": summary,
         "responses": {
             **responses,
-            **{status: _error(status) for status in sorted({*errors, *common, *of_body})},
+            **{status: _error(status, schema) for status in sorted({*errors, *common, *of_body})},
         },
     }
     if description:
@@ -153,8 +156,8 @@ def operation(
     return described
 
 
-def _error(status: str) -> Json:
-    response = json_response(_ERRORS[status], ref("Error"))
+def _error(status: str, schema: Json) -> Json:
+    response = json_response(_ERRORS[status], schema)
     if status in ("429", "503"):
         response["headers"] = {"Retry-After": header("Seconds to wait.", required=False)}
     if status == "401":
