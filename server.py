@@ -41,11 +41,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from inference.captioners import CaptionerError, local_folder, read_architecture
 from inference.captioners import command as captioner_command
 from inference.captioning import QuantizedError, read_int8
 from inference.engine import Engine, EngineUnavailable
 from inference.startup import TensorFlowUnavailable, load_keras, quiet_stderr
+from models.catalogue import CaptionerError, local_folder, read_architecture
 from stream.captioning import (
     WebVttWriter,
     check_writable,

@@ -10,9 +10,9 @@ import aiortc  # noqa: F401
 import pytest
 import pytest_asyncio
 
-from inference.captioners import SHIPPED_FOLDER
 from inference.engine.engine import Engine
 from inference.engine.process import EngineTiming
+from models.catalogue import SHIPPED_FOLDER
 from stream.ice.addresses import MediaAddresses
 from tests.support.load.footage import footage_path
 

@@ -26,7 +26,7 @@ from aiortc import RTCSessionDescription
 from PIL import Image
 
 import server
-from inference.captioners import SHIPPED_FOLDER
+from models.catalogue import SHIPPED_FOLDER
 from stream.ice.addresses import MediaAddresses
 from tests.support.html_tree import read
 from tests.support.peer import Peer

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from aiohttp import web
 
-from inference.captioners import local_folder
 from inference.engine import CaptionService, Engine
+from models.catalogue import local_folder
 from stream.context import StreamContext
 from stream.feeds import Feeds
 from stream.history import History

@@ -4,9 +4,9 @@ import argparse
 from collections.abc import Iterable
 from typing import Any
 
-from inference.captioners.download import fetch
-from inference.captioners.installed import format_size, installed
-from inference.captioners.reference import CaptionerReference
+from models.catalogue import CaptionerReference
+from models.catalogue.download import fetch
+from models.catalogue.installed import format_size, installed
 
 
 def add_parser(commands: Any) -> None:
@@ -37,7 +37,7 @@ def run(options: argparse.Namespace, endpoints: Iterable[str]) -> None:
         endpoints: Names of the endpoints in the settings.
 
     Raises:
-        inference.captioners.CaptionerError: If a captioner does not exist or cannot be used.
+        models.catalogue.CaptionerError: If a captioner does not exist or cannot be used.
     """
     if options.action == "fetch":
         _fetch(CaptionerReference.parse(options.name))

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from inference.captioners import SHIPPED_FOLDER
+from models.catalogue import SHIPPED_FOLDER
 from tests.bench import steadiness
 from tests.bench.analyses import benchmark as analyses
 from tests.bench.capacity import benchmark as capacity

@@ -15,8 +15,8 @@ from pydantic_settings import (
 )
 from pydantic_settings import SettingsError as PydanticSettingsError
 
-from inference.captioners import FORMS, CaptionerReference
 from inference.captioning import Precision
+from models.catalogue import FORMS, CaptionerReference
 from stream.feeds import FeedName, FeedSettings
 from stream.history import HistorySettings
 from stream.ice import IceSettings

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import server
-from inference.captioners.installed import format_size
+from models.catalogue.installed import format_size
 from tests.support.servers.hub import COMMIT, Hub
 
 ROOT = Path(__file__).parents[3]

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from inference.captioners import SHIPPED_FOLDER
 from inference.captioning.lite_encoder import (
     LiteEncoder,
     encoder_digest,
@@ -13,6 +12,7 @@ from inference.captioning.lite_encoder import (
 )
 from inference.quantize import to_int8
 from models.captioner.captioner import Captioner
+from models.catalogue import SHIPPED_FOLDER
 from models.checkpoint import load
 from models.encoders.registry import make_encoder
 from tests.inference.conftest import SIDE, photographs

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from inference.captioners import SHIPPED_FOLDER
 from inference.captioning.model import CaptionModel
 from inference.captioning.stream_captions import caption_frames
 from inference.captioning.stream_state import (
@@ -22,6 +21,7 @@ from inference.explanations.target import Target
 from inference.progress import finish
 from models.calibration.confidence import CONFIDENCE_FEATURES, ConfidenceCalibration
 from models.captioner.beam_search import BeamCaption
+from models.catalogue import SHIPPED_FOLDER
 from models.checkpoint import read_card, write_card
 from models.language import END, content_words
 from tests.inference.conftest import photographs

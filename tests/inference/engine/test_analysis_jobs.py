@@ -10,12 +10,12 @@ import numpy as np
 import psutil
 import pytest
 
-from inference.captioners import SHIPPED_FOLDER
 from inference.concepts.bank import has_bank
 from inference.engine.engine import Engine
 from inference.engine.service import AnalysisKind, AnalysisResult
 from inference.explanations.target import Target
 from inference.progress import Progress
+from models.catalogue import SHIPPED_FOLDER
 from models.hardening.hardened_decoder import read_hardened_card
 from stream.captioning.stillness import MAX_RECENT_FRAMES
 from tests.inference.engine.test_explanation_jobs import CAPTION, IMAGE, tokens_of, until_idle

@@ -13,12 +13,12 @@ import numpy as np
 import psutil
 import pytest
 
-from inference.captioners import SHIPPED_FOLDER
 from inference.engine.connection import pack
 from inference.engine.engine import Engine
 from inference.engine.process import EngineTiming, LoadFailed, Standby, WorkerProcess
 from inference.engine.service import EngineInfo, EngineState, EngineUnavailable
 from inference.explanations.target import Target
+from models.catalogue import SHIPPED_FOLDER
 from models.language import END
 from tests.inference.conftest import photographs
 from tests.inference.engine.test_batching import request_captions
@@ -299,7 +299,7 @@ async def test_the_worker_does_not_outlive_a_killed_server() -> None:
         "-c",
         "import asyncio, sys\n"
         "from inference.engine.engine import Engine\n"
-        "from inference.captioners import SHIPPED_FOLDER\n"
+        "from models.catalogue import SHIPPED_FOLDER\n"
         "async def serve():\n"
         "    engine = Engine(SHIPPED_FOLDER, explains=False)\n"
         "    engine.start()\n"

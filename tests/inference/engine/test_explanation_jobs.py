@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from inference.captioners import SHIPPED_FOLDER
 from inference.captioning.stream_state import FrameRequest
 from inference.engine.engine import Engine
 from inference.engine.process import EngineTiming
 from inference.engine.service import EngineBusy, EngineUnavailable, ExplanationResult
 from inference.explanations.target import Target
 from inference.progress import Progress
+from models.catalogue import SHIPPED_FOLDER
 from tests.inference.conftest import photographs
 
 IMAGE = photographs(260)[1]

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from inference.captioners.architecture import CaptionerError, missing_files, read_licence
-from inference.captioners.reference import SHIPPED_FOLDER, CaptionerReference
+from models.catalogue.architecture import CaptionerError, missing_files, read_licence
+from models.catalogue.reference import SHIPPED_FOLDER, CaptionerReference
 
 
 @dataclass(frozen=True, slots=True)

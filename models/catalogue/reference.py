@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
 
-import models
-from inference.captioners.architecture import CaptionerError, missing_files
+from models.catalogue.architecture import CaptionerError, missing_files
 
-SHIPPED_FOLDER = Path(models.__file__).parent / "weights" / "lite2"
+SHIPPED_FOLDER = Path(__file__).parents[1] / "weights" / "lite2"
 """Folder of the captioner that is included in Sightline."""
 
 FORMS = "shipped, a folder, hf:OWNER/NAME, hf:OWNER/NAME@REVISION or endpoint:NAME"

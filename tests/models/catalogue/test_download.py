@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from inference.captioners import CaptionerError, CaptionerReference, local_folder
-from inference.captioners.download import fetch
-from tests.inference.captioners.conftest import FILES
+from models.catalogue import CaptionerError, CaptionerReference, local_folder
+from models.catalogue.download import fetch
+from tests.models.catalogue.conftest import FILES
 from tests.support.servers.hub import COMMIT, Hub
 
 NAME = "hf:owner/captioner"
@@ -206,7 +206,7 @@ def test_what_is_no_hub_is_noticed(hub: Hub, body: bytes) -> None:
 
 
 def test_a_hub_that_does_not_respond_is_named(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("inference.captioners.download._TIMEOUT_S", 0.2)
+    monkeypatch.setattr("models.catalogue.download._TIMEOUT_S", 0.2)
     hub.faults.stall_information = True
 
     assert f"{hub.url} does not respond; check the network" in refusal()

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from inference.captioners import (
+from models.catalogue import (
     SHIPPED_FOLDER,
     CaptionerError,
     CaptionerReference,

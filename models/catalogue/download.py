@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inference.captioners.architecture import (
+from models.catalogue.architecture import (
     MAX_CONFIG_BYTES,
     WEIGHTS,
     Architecture,
@@ -23,8 +23,8 @@ from inference.captioners.architecture import (
     needed_files,
     parse_architecture,
 )
-from inference.captioners.installed import format_size
-from inference.captioners.reference import CaptionerReference, cached_snapshot
+from models.catalogue.installed import format_size
+from models.catalogue.reference import CaptionerReference, cached_snapshot
 from models.digests import file_sha256
 
 if TYPE_CHECKING:

@@ -1,0 +1,35 @@
+"""Which captioners there are and where: references, downloads, and those on this machine.
+
+Nothing here loads Keras or TensorFlow. `download` and `installed` are not exported: they need
+huggingface_hub.
+"""
+
+from models.catalogue.architecture import (
+    PUBLISHED,
+    Architecture,
+    CaptionerError,
+    UnknownArchitecture,
+    read_architecture,
+    read_licence,
+)
+from models.catalogue.reference import (
+    FORMS,
+    SHIPPED_FOLDER,
+    CaptionerReference,
+    local_folder,
+    reference_of,
+)
+
+__all__ = [
+    "FORMS",
+    "PUBLISHED",
+    "SHIPPED_FOLDER",
+    "Architecture",
+    "CaptionerError",
+    "CaptionerReference",
+    "UnknownArchitecture",
+    "local_folder",
+    "read_architecture",
+    "read_licence",
+    "reference_of",
+]
