@@ -19,6 +19,7 @@ from models.catalogue.reference import (
     local_folder,
     reference_of,
 )
+from models.catalogue.state import read_measurement, state_folder, write_measurement
 
 __all__ = [
     "FORMS",
@@ -31,5 +32,8 @@ __all__ = [
     "local_folder",
     "read_architecture",
     "read_licence",
+    "read_measurement",
     "reference_of",
+    "state_folder",
+    "write_measurement",
 ]

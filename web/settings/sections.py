@@ -1,14 +1,13 @@
 """Sections of the settings that belong to the HTTP server, with their defaults."""
 
 import contextlib
-import os
 import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
+from models.catalogue import state_folder
 from stream.settings import UserPath, read_secret
 
 _TOKEN = re.compile(r"[!-~]{16,256}")
@@ -135,15 +134,6 @@ def _reveal(secret: SecretStr | None) -> str | None:
     return secret.get_secret_value() if secret else None
 
 
-def _state_folder() -> Path:
-    """Return the folder for state (XDG Base Directory Specification)."""
-    # systemd sets it for a service with StateDirectory=.
-    folder = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
-    if folder:
-        return Path(folder)
-    return Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state") / "sightline"
-
-
 class HttpsSettings(BaseModel):
     """HTTPS and its certificate."""
 
@@ -155,7 +145,7 @@ class HttpsSettings(BaseModel):
     """Your own certificate with its chain instead, as PEM."""
     key: UserPath | None = None
     """Its private key, as PEM without a passphrase."""
-    folder: UserPath = Field(default_factory=_state_folder)
+    folder: UserPath = Field(default_factory=state_folder)
     """Folder of the self-signed certificate and its key."""
 
     @model_validator(mode="after")
