@@ -1,9 +1,11 @@
 """Calibrate a captioner's confidence or its tags.
 
-    python -m models.calibrate --captioner DIR --data DIR
+    python -m models.calibrate --captioner CAPTIONER --data DIR
     python -m models.calibrate --tags --captioner DIR --data DIR [--data DIR ...]
 
-The result is written to the captioner's model card. All figures are measured on images that the fit
+CAPTIONER is a folder or hf:OWNER/NAME[@REVISION]. The result is written to the model card of a
+captioner that models.train trained; that of a published one is kept in the user's state folder and
+used from then on. All figures are measured on images that the fit
 did not see: for the confidence each half of the images with the fit on the other half, for tags by
 cross-validation.
 
@@ -23,7 +25,10 @@ from typing import Any
 
 from models.calibration.fit_confidence import fit_confidence
 from models.calibration.fit_tags import fit_tags
-from models.checkpoint import DEFAULT_CHECKPOINT, CheckpointError, load, write_card
+from models.calibration.predictors import open_predictor
+from models.calibration.stored import write_calibration
+from models.catalogue import CaptionerReference, local_folder, read_architecture
+from models.checkpoint import CheckpointError, load, read_card, write_card
 from models.datasets import DatasetError, open_dataset
 
 _SPLIT = "dev"
@@ -60,10 +65,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--split", help=f"split to use, without --tags (default: {_SPLIT})")
     parser.add_argument(
         "--captioner",
-        type=Path,
-        default=DEFAULT_CHECKPOINT,
-        metavar="DIR",
-        help="folder of the captioner (default: the shipped one)",
+        default="shipped",
+        metavar="CAPTIONER",
+        help="the captioner: a folder, or hf:OWNER/NAME[@REVISION] (default: the shipped one)",
     )
     parser.add_argument("--tags", action="store_true", help="calibrate the tags instead")
     parser.add_argument(
@@ -85,21 +89,33 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _calibrate_confidence(options: argparse.Namespace) -> dict[str, Any]:
+    reference = CaptionerReference.parse(options.captioner)
+    folder, split = local_folder(reference), options.split or _SPLIT
     dataset = open_dataset(options.data[0])
-    captioner, card = load(options.captioner)
-    examples = dataset.examples(options.split or _SPLIT)
-    calibration, figures = fit_confidence(captioner, card.beam, dataset, examples)
-    write_card(options.captioner, replace(card, confidence=calibration))
+    examples = dataset.examples(split)
+    own = read_architecture(folder) == "sightline"
+    predictor = open_predictor(folder)
+    calibration, figures = fit_confidence(predictor, dataset, examples)
+    if own:
+        write_card(folder, replace(read_card(folder), confidence=calibration))
+    else:
+        about = {"split": split, "images": len(examples), "figures": asdict(figures)}
+        path = write_calibration(folder, calibration, about)
     for name, value in (asdict(calibration) | asdict(figures)).items():
         print(f"{name:28}{value}")
+    if not own:
+        print(f"\nWrote {path}, which Sightline uses from now on")
     return asdict(figures)
 
 
 def _calibrate_tags(options: argparse.Namespace) -> dict[str, Any]:
-    captioner, card = load(options.captioner)
+    folder = local_folder(CaptionerReference.parse(options.captioner))
+    if read_architecture(folder) != "sightline":
+        raise ValueError(f"{options.captioner} has no tags to calibrate")
+    captioner, card = load(folder)
     precision = _PRECISION if options.precision is None else options.precision
     calibration, report = fit_tags(captioner, options.data, precision)
-    write_card(options.captioner, replace(card, tags=calibration))
+    write_card(folder, replace(card, tags=calibration))
     for title, values in report.items():
         print(title)
         for name, value in values.items():

@@ -5,27 +5,21 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-from keras import KerasTensor
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from models.calibration.confidence import (
     ConfidenceCalibration,
-    confidence_features,
     expected_calibration_error,
     fit_logistic,
     is_mostly_right,
     rank_correlation,
 )
-from models.captioner import BeamConfig, BeamSearchModel, Captioner
-from models.captioner.beam_search import beam_search
+from models.calibration.predictors import Predictor
 from models.datasets import Dataset, Example
-from models.language import PAD, UNKNOWN, sentence
 from models.metrics import cider_by_image
-from models.preprocessing import resize_to_square
 
 _BATCH = 32
-_LENGTH = 20
 _TEMPERATURES = np.geomspace(0.5, 4.0, 43)
 _LOW_CONFIDENCE = 1 / 5
 """The threshold is chosen so that fewer than this share of the captions below it are mostly
@@ -57,10 +51,10 @@ class ConfidenceFigures:
 
 
 def fit_confidence(
-    captioner: Captioner, beam: BeamConfig, dataset: Dataset, examples: Sequence[Example]
+    predictor: Predictor, dataset: Dataset, examples: Sequence[Example]
 ) -> tuple[ConfidenceCalibration, ConfidenceFigures]:
     """Fit a captioner's confidence on the examples, and measure such a fit by cross-validation."""
-    predictions = _predict(captioner, beam, dataset, examples)
+    predictions = _predict(predictor, dataset, examples)
     names = [example.name for example in examples]
     captions = dict(zip(names, predictions.captions, strict=True))
     scores = cider_by_image(captions, {example.name: example.captions for example in examples})
@@ -68,101 +62,69 @@ def fit_confidence(
     right = np.array(
         [is_mostly_right(captions[example.name], example.captions) for example in examples]
     )
-    words = _temper_words(predictions)
     everything = np.ones(len(examples), bool)
     return (
-        _fit(predictions, words, right, cider, everything),
-        _cross_validate(predictions, words, right, cider),
+        _fit(predictions, right, cider, everything),
+        _cross_validate(predictions, right, cider),
     )
 
 
 class _Predictions(NamedTuple):
-    """The captioner's captions, and its next-word predictions along the reference captions."""
+    """The captioner's captions, and its next-token predictions along the reference captions."""
 
     captions: list[str]
     features: NDArray[np.float64]
     """[N, len(CONFIDENCE_FEATURES)]"""
-    logits: NDArray[np.float16]
-    """[words, V], for all words of the reference captions, end tokens included."""
-    words: NDArray[np.int32]
-    """[words], the words of the reference captions."""
-    images: NDArray[np.int32]
-    """[words], the index of each word's image."""
-
-
-class _SearchWithLogProbs(BeamSearchModel):
-    def call(self, grid: KerasTensor) -> tuple[KerasTensor, ...]:
-        found = beam_search(self.decoder, grid, self.beam)
-        return found.tokens, found.search_log_probs
-
-
-def _predict(
-    captioner: Captioner, beam: BeamConfig, dataset: Dataset, examples: Sequence[Example]
-) -> _Predictions:
-    search = _SearchWithLogProbs(captioner.decoder, beam)
-    captioner.encoder.compile(jit_compile=False)
-    captioner.decoder.compile(jit_compile=False)
-    captions, features, logits, words, images = [], [], [], [], []
-    for start in tqdm(range(0, len(examples), _BATCH), desc="calibrate", unit="batch"):
-        part = examples[start : start + _BATCH]
-        side = captioner.config.image_size
-        pixels = np.stack([resize_to_square(dataset.image(example.name), side) for example in part])
-        grids = captioner.encoder.predict_on_batch(pixels.astype(np.float32))
-        for ids, log_probs, grid in zip(*search.predict_on_batch(grids), grids, strict=True):
-            captions.append(sentence(captioner.vocabulary.decode(ids)))
-            features.append(confidence_features(log_probs[ids != PAD], grid))
-        for index, (grid, example) in enumerate(zip(grids, part, strict=True), start=start):
-            tokens = np.array([captioner.vocabulary.encode(t, _LENGTH) for t in example.captions])
-            known = (tokens != PAD) & (tokens != UNKNOWN)
-            predicted = captioner.decoder.predict_on_batch((grid[None], tokens[None]))[0]
-            logits.append(predicted[known].astype(np.float16))
-            words.append(tokens[known].astype(np.int32))
-            images.append(np.full(known.sum(), index, np.int32))
-    return _Predictions(
-        captions,
-        np.array(features),
-        np.concatenate(logits),
-        np.concatenate(words),
-        np.concatenate(images),
-    )
-
-
-class _TemperedWords(NamedTuple):
-    """Next-word predictions along the reference captions, at each of `_TEMPERATURES`."""
-
     probabilities: NDArray[np.float32]
-    """[temperatures, words], the probability of the most probable word."""
+    """[temperatures, tokens], the probability of the most probable token at each of
+    `_TEMPERATURES`."""
     correct: NDArray[np.bool_]
-    """[words], whether the most probable word is the reference word."""
+    """[tokens], whether the most probable token is that of the reference caption."""
+    images: NDArray[np.int32]
+    """[tokens], the index of each token's image."""
 
     def log_loss(self, chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Mean log loss, in nats, of predicting `correct` for the chosen words: [temperatures]."""
+        """Mean log loss, in nats, of predicting `correct` for the chosen tokens: [temperatures]."""
         p = np.clip(self.probabilities[:, chosen], 1e-6, 1 - 1e-6)
         correct = self.correct[chosen]
         return -np.asarray(np.where(correct, np.log(p), np.log1p(-p)).mean(axis=1), np.float64)
 
 
-def _temper_words(predictions: _Predictions) -> _TemperedWords:
-    probabilities = np.empty((len(_TEMPERATURES), len(predictions.words)), np.float32)
-    for start in range(0, len(predictions.words), 2048):
-        part = slice(start, start + 2048)
-        logits = predictions.logits[part].astype(np.float32)
-        top = logits.max(axis=-1)
-        for index, temperature in enumerate(_TEMPERATURES):
-            scaled = (logits - top[:, None]) / temperature
-            probabilities[index, part] = 1 / np.exp(scaled).sum(axis=-1)
-    return _TemperedWords(probabilities, predictions.logits.argmax(axis=-1) == predictions.words)
+def _predict(predictor: Predictor, dataset: Dataset, examples: Sequence[Example]) -> _Predictions:
+    captions, features, probabilities, correct, counts = [], [], [], [], []
+    for start in tqdm(range(0, len(examples), _BATCH), desc="calibrate", unit="batch"):
+        part = examples[start : start + _BATCH]
+        images = [dataset.image(example.name) for example in part]
+        for each in predictor.predict(images, [example.captions for example in part]):
+            captions.append(each.caption)
+            features.append(each.features)
+            # At once, as the logits of all images would not fit into memory.
+            probabilities.append(_top_probabilities(each.logits))
+            correct.append(each.logits.argmax(axis=-1) == each.tokens)
+            counts.append(len(each.tokens))
+    return _Predictions(
+        captions,
+        np.array(features),
+        np.concatenate(probabilities, axis=1),
+        np.concatenate(correct),
+        np.repeat(np.arange(len(counts), dtype=np.int32), counts),
+    )
+
+
+def _top_probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the probability of the most probable token: [temperatures, tokens]."""
+    below = logits - logits.max(axis=-1, keepdims=True)
+    return np.stack([1 / np.exp(below / each).sum(axis=-1) for each in _TEMPERATURES])
 
 
 def _fit(
     predictions: _Predictions,
-    words: _TemperedWords,
     right: NDArray[np.bool_],
     cider: NDArray[np.float64],
     chosen: NDArray[np.bool_],
 ) -> ConfidenceCalibration:
     """Fit on the chosen images."""
-    temperature = int(words.log_loss(chosen[predictions.images]).argmin())
+    temperature = int(predictions.log_loss(chosen[predictions.images]).argmin())
     # First rank captions by their expected score, then turn the rank into a probability.
     design = np.column_stack([predictions.features, np.ones(len(chosen))])
     ranking = np.linalg.lstsq(design[chosen], np.sqrt(cider[chosen]), rcond=None)[0]
@@ -189,7 +151,6 @@ def _find_threshold(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -
 
 def _cross_validate(
     predictions: _Predictions,
-    words: _TemperedWords,
     right: NDArray[np.bool_],
     cider: NDArray[np.float64],
 ) -> ConfidenceFigures:
@@ -197,19 +158,19 @@ def _cross_validate(
     halves = np.arange(len(right)) % 2 == 0
     confidence = np.empty(len(right))
     threshold = np.empty(len(right))
-    tempered = np.empty(len(predictions.words), np.float32)
+    tempered = np.empty(len(predictions.correct), np.float32)
     for half in (halves, ~halves):
-        calibration = _fit(predictions, words, right, cider, ~half)
+        calibration = _fit(predictions, right, cider, ~half)
         confidence[half] = calibration.confidence(predictions.features[half])
         threshold[half] = calibration.threshold
         in_half = half[predictions.images]
         index = int(np.abs(_TEMPERATURES - calibration.temperature).argmin())
-        tempered[in_half] = words.probabilities[index, in_half]
-    untempered = words.probabilities[int(np.abs(_TEMPERATURES - 1).argmin())]
+        tempered[in_half] = predictions.probabilities[index, in_half]
+    untempered = predictions.probabilities[int(np.abs(_TEMPERATURES - 1).argmin())]
     low = confidence < threshold
     return ConfidenceFigures(
-        words_ece_before=expected_calibration_error(untempered, words.correct),
-        words_ece=expected_calibration_error(tempered, words.correct),
+        words_ece_before=expected_calibration_error(untempered, predictions.correct),
+        words_ece=expected_calibration_error(tempered, predictions.correct),
         confidence_ece=expected_calibration_error(confidence, right),
         confidence_cider=rank_correlation(confidence, cider),
         mean_log_prob_cider=rank_correlation(predictions.features[:, 0], cider),

@@ -58,8 +58,25 @@ def captioner_sha256(folder: Path) -> str:
         raise CaptionerError(f"{error.filename} cannot be read: {error.strerror}") from None
 
 
+def measurement_path(folder: Path, name: str) -> Path:
+    """Return the path of a measurement of the captioner in a folder, which may not exist.
+
+    Args:
+        folder: Folder of the captioner.
+        name: What was measured: a file name without its suffix.
+
+    Raises:
+        CaptionerError: If the captioner's weights cannot be read, or there is no state folder.
+    """
+    return _path(folder, name, captioner_sha256(folder))
+
+
 def read_measurement(folder: Path, name: str) -> dict[str, Any] | None:
     """Return what was measured of the captioner in a folder, or None.
+
+    Args:
+        folder: Folder of the captioner.
+        name: What was measured: a file name without its suffix.
 
     Raises:
         CaptionerError: If the file is damaged or cannot be read, or the captioner's weights cannot.
@@ -87,6 +104,11 @@ def read_measurement(folder: Path, name: str) -> dict[str, Any] | None:
 
 def write_measurement(folder: Path, name: str, values: Mapping[str, Any]) -> Path:
     """Store what was measured of the captioner in a folder, all or nothing; return the file's path.
+
+    Args:
+        folder: Folder of the captioner.
+        name: What was measured: a file name without its suffix.
+        values: JSON values.
 
     Raises:
         CaptionerError: If the captioner's weights cannot be read, or there is no state folder.

@@ -69,7 +69,8 @@ def test_confidence_is_written_into_the_card_and_nothing_else_changes(
     ("changed", "problem"),
     [
         (["--data", "{tmp}/nowhere"], "nowhere: no such folder"),
-        (["--captioner", "{tmp}/data"], "config.json is missing"),
+        (["--captioner", "{tmp}/data"], "data contains no captioner; use a folder that does"),
+        (["--captioner", "hf:owner"], "'hf:owner' names no repository; write hf:OWNER/NAME"),
         (["--split", "val"], "no split 'val'"),
     ],
 )
