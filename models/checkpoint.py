@@ -57,6 +57,9 @@ class ModelCard:
     """Calibration of its probabilities; None if it is not calibrated."""
     tags: TagCalibration | None = None
     """Calibration of its object tags; None for no tags."""
+    verified: tuple[str, ...] = ()
+    """Names of the explanation methods whose faithfulness was measured for it, the most faithful
+    first; see `inference/faithfulness/README.md`."""
 
 
 @dataclass(frozen=True, slots=True)

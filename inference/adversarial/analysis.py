@@ -70,9 +70,12 @@ def analyse(
         The findings; the same for the same params.
 
     Raises:
-        ValueError: If the image cannot be captioned, the tokens are no caption or have no words,
-            or a word to add or remove is unsuitable, see `keyword_goals`.
+        ValueError: If the captioner has no gradients, the image cannot be captioned, the tokens are
+            no caption or have no words, or a word to add or remove is unsuitable, see
+            `keyword_goals`.
     """
+    if "adversarial" not in model.analyses:
+        raise ValueError("this captioner cannot be attacked: it has no gradients")
     subject = CaptionedImage(model, image, tokens)
     if not subject.words:
         raise ValueError("a caption without words cannot be attacked")
@@ -110,7 +113,7 @@ def stages(subject: CaptionedImage, params: AdversarialParams, keywords: int) ->
         params: The parameters.
         keywords: Number of words to add or remove.
     """
-    words = subject.model.captioner.vocabulary.decode(subject.words)
+    words = [word.text for word in subject.spans]
     objects = sum(map(is_object, words))
     steps, draws = params.steps, params.draws
     segments = len(words) * params.segments
@@ -184,7 +187,7 @@ class _Analysis:
     def attack_words(self, labels: NDArray[np.int32]) -> Generator[None, None, list[WordAttacks]]:
         """Attack each word."""
         words = []
-        for place in range(len(self._subject.words)):
+        for place in range(len(self._subject.spans)):
             words.append((yield from attack_word(self._subject, place, self._params, labels)))
         return words
 
@@ -210,7 +213,7 @@ class _Analysis:
         return (yield from measure_curve(self._attack, self._captioner, norm, draws, self._random))
 
     def measure_noise(self, shown: ShownAttack) -> Generator[None, None, NDArray[np.float32]]:
-        """Return the words' mean log-probabilities, [T], under noise of the shown attack's norm."""
+        """Return each word's mean log-probability under noise of the shown attack's norm."""
         epsilon, norm = shown.attacked.epsilon, self._params.norm
         pixels, draws = self._attack.pixels, self._params.draws
         captions = yield from caption_noise(
@@ -230,9 +233,7 @@ class _Analysis:
         text = self._subject.model.text
         order = sorted(found, key=lambda key: (key[0] != "pgd", key[1] != self._params.norm))
         return tuple(
-            self._attack.smallest(
-                name, norm, each, text(np.array(each.tokens, np.int32)) if each else ""
-            )
+            self._attack.smallest(name, norm, each, text(each.tokens) if each else "")
             for name, norm in order
             for each in [found[name, norm]]
         )
@@ -245,22 +246,22 @@ class _Analysis:
     ) -> tuple[WordFindings, ...]:
         """Collect the findings on each word."""
         subject, hardened = self._subject, shown.log_probs_hardened
-        texts = subject.model.captioner.vocabulary.decode(subject.words)
+        log_probs = subject.word_sums(subject.rescored.log_probs)
         return tuple(
             WordFindings(
-                text=text,
+                text=span.text,
                 index=place,
-                is_object=is_object(text),
+                is_object=is_object(span.text),
                 smallest=word.smallest,
                 becomes=word.becomes,
-                log_prob=float(subject.rescored.log_probs[place]),
+                log_prob=float(log_probs[place]),
                 log_prob_attacked=float(shown.log_probs[place]),
                 log_prob_noise=float(noise_log_probs[place]),
                 log_prob_hardened=None if hardened is None else float(hardened[place]),
                 fragile=place in shown.fragile,
                 regions=word.regions,
             )
-            for place, (text, word) in enumerate(zip(texts, words, strict=True))
+            for place, (span, word) in enumerate(zip(subject.spans, words, strict=True))
         )
 
 

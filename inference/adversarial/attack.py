@@ -229,13 +229,13 @@ class Attack:
 
     def _gradient(self, pixels: Array) -> Array:
         """Differentiate the goal's objective at an image [1, S, S, 3]."""
-        graphs = self.subject.model.graphs
+        model = self.subject.model
         grid, evaluation = self._evaluate(pixels)
-        at_grid = graphs.attack_gradient(grid, evaluation.objective)
-        return graphs.pixel_gradient(pixels[0], at_grid)[None]
+        at_grid = model.attack_gradient(grid, evaluation.objective)
+        return model.pixel_gradient(pixels[0], at_grid)[None]
 
     def _evaluate(self, pixels: Array) -> tuple[Array, Evaluation]:
-        """Encode and evaluate an image; return its grid and the evaluation.
+        """Encode and evaluate an image; return its encoding and the evaluation.
 
         The last result is kept, because PGD needs the gradient where it has just evaluated.
         """

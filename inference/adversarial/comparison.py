@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from inference.adversarial.attack import AdversarialExample, Array, Attack
 from inference.adversarial.findings import AttackedCaption, diff_words, kept_places
-from inference.adversarial.goals import ChangeCaption, strip_special
+from inference.adversarial.goals import ChangeCaption
 from inference.explanations.captioned_image import CaptionedImage
 from models.attacks import Norm, norms
 from models.language import content_words
@@ -28,7 +28,7 @@ class ShownAttack:
     perturbation: Array
     """[1, S, S, 3]"""
     log_probs: NDArray[np.float32]
-    """[T]: log-probabilities of the caption's words on the attacked image."""
+    """[words]: log-probabilities of the caption's words on the attacked image."""
     log_probs_hardened: NDArray[np.float32] | None
     """The same by the hardened decoder; None if there is none."""
     fragile: frozenset[int]
@@ -57,7 +57,7 @@ def strengthen(
         was tried, or the strongest that changes the caption if `found` is given.
     """
     largest, text = attack.largest(norm), attack.subject.model.text
-    original = content_words(text(np.array(attack.subject.words, np.int32)))
+    original = content_words(text(attack.subject.words))
     epsilon = found.epsilon * _MARGIN if found else largest
     shown = perturbation = found.perturbation if found else np.zeros_like(attack.pixels)
     for _ in range(_ROUNDS):
@@ -69,7 +69,7 @@ def strengthen(
         evaluation = attack.evaluate(perturbation)
         if evaluation.reached or not found:
             shown = perturbation
-        changed = content_words(text(np.array(evaluation.tokens, np.int32)))
+        changed = content_words(text(evaluation.tokens))
         if epsilon >= largest or (evaluation.reached and changed != original):
             break
         epsilon *= _GROWTH
@@ -90,14 +90,14 @@ def compare_decoders(
     Yields:
         Between passes.
     """
-    model, vocabulary = subject.model, subject.model.captioner.vocabulary
+    model, wording = subject.model, subject.model.wording
     yield
     grids = np.stack([subject.grid, model.encode_pixels(subject.pixels + perturbation)[0]])
-    attacked_words = strip_special(model.search(grids[1:]).tokens[0])
+    attacked_words = wording.strip(model.search(grids[1:]).tokens[0])
     rescored = model.rescore(grids[1:], [subject.tokens])
-    before = vocabulary.decode(subject.words)
-    diff = diff_words(before, vocabulary.decode(attacked_words))
-    kept_clean = kept_places(diff_words(before, vocabulary.decode(goal.searched)))
+    before = wording.texts(subject.words)
+    diff = diff_words(before, wording.texts(attacked_words))
+    kept_clean = kept_places(diff_words(before, wording.texts(goal.searched)))
     hardened: list[NDArray[np.int32]] = []
     log_probs_hardened = None
     fragile: frozenset[int] = frozenset()
@@ -107,15 +107,15 @@ def compare_decoders(
         hardened = list(model.hardened.search(grids).tokens)
         yield
         rescored_hardened = model.hardened.rescore(grids[1:], [subject.tokens])
-        log_probs_hardened = np.asarray(rescored_hardened.log_probs[0, : len(subject.words)])
-        hardened_diff = diff_words(before, vocabulary.decode(strip_special(hardened[1])))
+        log_probs_hardened = subject.word_sums(rescored_hardened.log_probs[0])
+        hardened_diff = diff_words(before, wording.texts(hardened[1]))
         fragile = (kept_clean & kept_places(hardened_diff)) - kept_places(diff)
     attacked = AttackedCaption(
         attack="pgd",
         norm=norm,
         epsilon=float(norms(perturbation, norm)[0]),
-        clean=model.text(np.array(subject.words, np.int32)),
-        attacked=model.text(np.array(attacked_words, np.int32)),
+        clean=model.text(subject.words),
+        attacked=model.text(attacked_words),
         diff=diff,
         hardened_clean=model.text(hardened[0]) if hardened else None,
         hardened=model.text(hardened[1]) if hardened else None,
@@ -124,7 +124,7 @@ def compare_decoders(
     return ShownAttack(
         attacked=attacked,
         perturbation=perturbation,
-        log_probs=np.asarray(rescored.log_probs[0, : len(subject.words)]),
+        log_probs=subject.word_sums(rescored.log_probs[0]),
         log_probs_hardened=log_probs_hardened,
         fragile=fragile,
     )

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from inference.adversarial.attack import Attack
 from inference.adversarial.findings import Curve, diff_words, edit_count
-from inference.adversarial.goals import ChangeCaption, strip_special
+from inference.adversarial.goals import ChangeCaption
 from inference.explanations.captioned_image import CaptionedImage
 from models.attacks import Norm, noise, norms
 
@@ -28,12 +28,12 @@ class PerturbedCaptions:
     """Captions of perturbed images."""
 
     captions: list[tuple[int, ...]]
-    """The words of each."""
+    """The tokens of the words of each."""
     changes: NDArray[np.float64]
     """[B]: distance of each caption from the nearest caption of the clean image, in word edits
     divided by its words, at most 1."""
     log_probs: NDArray[np.float32]
-    """[B, T]: calibrated log-probabilities of the original caption's words, teacher-forced, in
+    """[B, words]: calibrated log-probabilities of the original caption's words, teacher-forced, in
     nats."""
 
 
@@ -48,16 +48,17 @@ class PerturbedCaptioner:
         """Caption images of the captioner's size, float32 [B, S, S, 3]."""
         model, tokens = self._subject.model, self._subject.tokens
         grids = model.encode_pixels(pixels)
-        captions = [strip_special(row) for row in model.search(grids).tokens]
+        captions = [model.wording.strip(row) for row in model.search(grids).tokens]
         rescored = model.rescore(grids, [tokens] * len(grids))
         return PerturbedCaptions(
             captions=captions,
             changes=np.array([self._change(caption) for caption in captions]),
-            log_probs=np.asarray(rescored.log_probs)[:, : len(self._subject.words)],
+            log_probs=self._subject.word_sums(rescored.log_probs),
         )
 
     def _change(self, caption: tuple[int, ...]) -> float:
-        return min(_changed_share(original, caption) for original in self._originals)
+        texts = self._subject.model.wording.texts
+        return min(_changed_share(texts(each), texts(caption)) for each in self._originals)
 
 
 def measure_curve(
@@ -149,7 +150,5 @@ def caption_noise(
     )
 
 
-def _changed_share(before: tuple[int, ...], after: tuple[int, ...]) -> float:
-    # Token ids serve as words, because they map one to one.
-    edits = diff_words([str(token) for token in before], [str(token) for token in after])
-    return min(1.0, edit_count(edits) / max(1, len(before)))
+def _changed_share(before: list[str], after: list[str]) -> float:
+    return min(1.0, edit_count(diff_words(before, after)) / max(1, len(before)))

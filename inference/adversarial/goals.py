@@ -7,12 +7,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.captioning.objective import AttackObjective
+from inference.captioning.wording import WordSpan
 from inference.explanations.captioned_image import CaptionedImage
-from inference.explanations.objective import AttackObjective
-from models.language import END, PAD, SPECIAL_WORDS, Vocabulary
+from models.language import PAD
 
 Grid = NDArray[np.float32]
-"""[rows, columns, channels]"""
+"""An encoding, see `inference.captioning.model`."""
 
 
 class Evaluation(NamedTuple):
@@ -20,7 +21,8 @@ class Evaluation(NamedTuple):
 
     reached: bool
     tokens: tuple[int, ...]
-    """Words of the caption; for `FlipWord`, the most likely word in the attacked place."""
+    """Of the caption's words; for `FlipWord`, of the most likely word in the attacked place, none
+    if the caption would end there."""
     objective: AttackObjective
     """What to maximise from here."""
 
@@ -44,54 +46,107 @@ class ChangeCaption(Goal):
         with another beam width.
         """
         self._model = subject.model
-        self.searched = strip_special(self._model.search(subject.grid[None]).tokens[0])
-        """Words that beam search finds for the clean image."""
+        self._strip = subject.model.wording.strip
+        self.searched = self._strip(self._model.search(subject.grid[None]).tokens[0])
+        """Tokens of the words that beam search finds for the clean image."""
         self.unchanged = frozenset({subject.words, self.searched})
         """Captions that do not count as a change."""
         self._objective = lowering_objective(subject.tokens, range(len(subject.tokens)))
 
     def evaluate(self, grid: Grid) -> Evaluation:  # noqa: D102
-        words = strip_special(self._model.search(grid[None]).tokens[0])
+        words = self._strip(self._model.search(grid[None]).tokens[0])
         return Evaluation(words not in self.unchanged, words, self._objective)
 
 
 class FlipWord(Goal):
-    """Make another word more likely in a word's place, given the same preceding words."""
+    """Make another word more likely in a word's place, given the same preceding words.
+
+    A word of several tokens is another one as soon as another token is more likely in one of their
+    places.
+    """
 
     def __init__(self, subject: CaptionedImage, place: int) -> None:
         """Attack the word at index `place` of a subject's caption."""
-        self._model, self._tokens, self._place = subject.model, subject.tokens, place
-        self._objective = lowering_objective(subject.tokens[: place + 1], [place])
+        self._model, self._tokens = subject.model, subject.tokens
+        self._word = word = subject.spans[place]
+        self._objective = lowering_objective(
+            subject.tokens[: word.stop], range(word.start, word.stop)
+        )
 
     def evaluate(self, grid: Grid) -> Evaluation:  # noqa: D102
-        likeliest = int(self.likeliest(grid[None])[0])
-        return Evaluation(likeliest != self._tokens[self._place], (likeliest,), self._objective)
+        (likeliest,) = self.likeliest(grid[None])
+        if self._flipped(likeliest[None])[0]:
+            words = self._likeliest_word(likeliest)
+            return Evaluation(True, words, self._objective)
+        own = self._tokens[self._word.start : self._word.stop]
+        return Evaluation(False, own, self._objective)
+
+    def flipped(self, grids: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Return whether another word is more likely in the place, for each grid [B, ...]: [B]."""
+        return self._flipped(self.likeliest(grids))
 
     def likeliest(self, grids: NDArray[np.float32]) -> NDArray[np.int32]:
-        """Return the most likely token in the place for each grid [B, ...], as [B]."""
+        """Return the most likely token in each of the word's places, given the preceding tokens.
+
+        Returns:
+            For each grid [B, ...], [B, tokens of the word].
+        """
         scored = self._model.rescore(grids, [self._tokens] * len(grids))
-        return np.asarray(scored.alternative_tokens[:, self._place, 0], np.int32)
+        places = slice(self._word.start, self._word.stop)
+        return np.asarray(scored.alternative_tokens[:, places, 0], np.int32)
+
+    def _flipped(self, likeliest: NDArray[np.int32]) -> NDArray[np.bool_]:
+        own = self._tokens[self._word.start : self._word.stop]
+        return np.asarray((likeliest != np.array(own)).any(axis=1))
+
+    def _likeliest_word(self, likeliest: NDArray[np.int32]) -> tuple[int, ...]:
+        """Return the word's own tokens up to the first that another one replaces, and that one."""
+        own = self._tokens[self._word.start : self._word.stop]
+        first = int(np.flatnonzero(likeliest != np.array(own))[0])
+        return self._model.wording.strip([*own[:first], int(likeliest[first])])
 
 
 class AddWord(Goal):
-    """Make the caption contain a word, in any place; see `AttackObjective` for the keyword loss."""
+    """Make the caption contain a word, in any place; see `AttackObjective` for the keyword loss.
+
+    Of a word of several tokens, the first is raised until the caption contains it, and then the
+    next one after it.
+    """
 
     def __init__(self, subject: CaptionedImage, word: str) -> None:
         """Attack with a word of the vocabulary.
 
         Raises:
-            ValueError: If the word is not in the vocabulary, or already in the caption.
+            ValueError: If the captioner cannot say the word, or it is already in the caption.
         """
-        self._model = subject.model
-        self._word = find_token(word, subject.model.captioner.vocabulary)
-        if self._word in subject.words:
+        self._model, self._word = subject.model, word
+        self._sought = subject.model.wording.tokens_of(word)
+        if spans_of(subject, word):
             raise ValueError(f"the caption already contains {word!r}")
 
     def evaluate(self, grid: Grid) -> Evaluation:  # noqa: D102
+        wording = self._model.wording
         tokens = self._model.search(grid[None]).tokens[0]
-        words, current = strip_special(tokens), strip_padding(tokens)
+        words, current = wording.strip(tokens), strip_padding(tokens)
+        reached = self._word in wording.texts(words)
+        first, known = self._longest_beginning(current.tolist())
+        raised = self._sought[known]
+        if known:
+            current = current[: first + 1]
         nothing = np.full(len(current), PAD, np.int32)
-        return Evaluation(self._word in words, words, AttackObjective(current, nothing, self._word))
+        return Evaluation(reached, words, AttackObjective(current, nothing, raised, first))
+
+    def _longest_beginning(self, tokens: list[int]) -> tuple[int, int]:
+        """Find the longest proper beginning of the word's tokens in a caption.
+
+        Returns:
+            The place after it, which has a token; and its length. 0 and 0 if there is none.
+        """
+        for known in range(len(self._sought) - 1, 0, -1):
+            for place in range(known, len(tokens)):
+                if tuple(tokens[place - known : place]) == self._sought[:known]:
+                    return place, known
+        return 0, 0
 
 
 class DropWord(Goal):
@@ -101,47 +156,38 @@ class DropWord(Goal):
         """Attack a word of a subject's caption.
 
         Raises:
-            ValueError: If the word is not in the vocabulary, or not in the caption.
+            ValueError: If the captioner cannot say the word, or it is not in the caption.
         """
-        self._model = subject.model
-        self._word = find_token(word, subject.model.captioner.vocabulary)
-        if self._word not in subject.words:
+        self._model, self._word = subject.model, word
+        subject.model.wording.tokens_of(word)
+        if not spans_of(subject, word):
             raise ValueError(f"the caption does not contain {word!r}, so it cannot be removed")
         self._subject = subject
 
     def evaluate(self, grid: Grid) -> Evaluation:  # noqa: D102
+        wording = self._model.wording
         tokens = self._model.search(grid[None]).tokens[0]
-        words = strip_special(tokens)
-        present = self._word in words
-        teacher = strip_padding(tokens) if present else np.array(self._subject.tokens)
-        places = np.flatnonzero(teacher == self._word).tolist()
-        return Evaluation(not present, words, lowering_objective(teacher.tolist(), places))
+        words = wording.strip(tokens)
+        present = self._word in wording.texts(words)
+        teacher = strip_padding(tokens).tolist() if present else self._subject.tokens
+        spans = [span for span in wording.words(teacher) if span.text == self._word]
+        places = [place for span in spans for place in range(span.start, span.stop)]
+        return Evaluation(not present, words, lowering_objective(teacher, places))
+
+
+def spans_of(subject: CaptionedImage, word: str) -> list[WordSpan]:
+    """Return every occurrence of a word in a subject's caption."""
+    return [span for span in subject.spans if span.text == word]
 
 
 def lowering_objective(tokens: Sequence[int], places: Sequence[int]) -> AttackObjective:
-    """Build the objective that lowers the likelihood of a caption's words at some places."""
+    """Build the objective that lowers the likelihood of a caption's tokens at some places."""
     caption = np.array(tokens, np.int32)
     lowered = np.full_like(caption, PAD)
     lowered[list(places)] = caption[list(places)]
     return AttackObjective(caption, lowered)
 
 
-def find_token(word: str, vocabulary: Vocabulary) -> int:
-    """Return the token of a word.
-
-    Raises:
-        ValueError: If the word is not in the vocabulary.
-    """
-    if word in SPECIAL_WORDS or word not in vocabulary.words:
-        raise ValueError(f"{word!r} is not in the captioner's vocabulary")
-    return vocabulary.words.index(word)
-
-
 def strip_padding(tokens: NDArray[np.int32]) -> NDArray[np.int32]:
     """Remove the padding from a caption [T]."""
     return np.asarray(tokens[tokens != PAD], np.int32)
-
-
-def strip_special(tokens: NDArray[np.int32]) -> tuple[int, ...]:
-    """Return the words of a caption [T], without the end token and padding."""
-    return tuple(int(token) for token in tokens if token not in (END, PAD))

@@ -5,7 +5,6 @@ from numpy.typing import NDArray
 
 from inference.explanations import paint
 from inference.explanations.captioned_image import CaptionedImage
-from inference.explanations.live import live_maps
 from models.captioner import BeamCaption
 
 _GREY, _MAGNIFIED_TO = 128.0, 120.0
@@ -34,8 +33,8 @@ def render(
     magnified = _MAGNIFIED_TO / max(float(np.abs(perturbation).max()), 1e-6)
     grid = model.encode_pixels(changed[None])
     found = BeamCaption(*(part[0] for part in model.search(grid)))
-    (before,) = live_maps(model.graphs, subject.grid[None], [subject.rescored])
-    (after,) = live_maps(model.graphs, grid, [found])
+    (before,) = model.live_maps(subject.grid[None], [subject.rescored])
+    (after,) = model.live_maps(grid, [found])
     images = {
         "clean": clean,
         "attacked": attacked,

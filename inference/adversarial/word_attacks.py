@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 
 from inference.adversarial.attack import AdversarialExample, Array, Attack
 from inference.adversarial.findings import AdversarialParams, KeywordAttack, SmallestPerturbation
-from inference.adversarial.goals import AddWord, DropWord, FlipWord, Goal, find_token
+from inference.adversarial.goals import AddWord, DropWord, FlipWord, Goal
 from inference.explanations.captioned_image import CaptionedImage
 from inference.word_kinds import word_kind
 from models.attacks import Norm, fgsm
-from models.language import END
 
 _SEGMENT_BATCH = 4
 """Segments that are attacked between two yields."""
@@ -68,8 +67,7 @@ def attack_word(
         ("fgsm", "linf", linf),
         ("fgsm", "l2", l2),
     ]
-    word = subject.model.captioner.vocabulary.words[subject.words[place]]
-    if is_object(word):
+    if is_object(subject.spans[place].text):
         known = linf if params.norm == "linf" else l2
         several_steps = yield from attack.pgd(params.norm, max(1, params.steps // 2), known)
         found.insert(0, ("pgd", params.norm, several_steps))
@@ -78,13 +76,13 @@ def attack_word(
         regions = yield from flipping_segments(
             subject, place, attack.gradient, labels, params.epsilon_segment
         )
-    becomes = [each.tokens[0] for _, _, each in found if each]
+    becomes = [_text(subject, each.tokens) for _, _, each in found if each]
     return WordAttacks(
         smallest=tuple(
-            attack.smallest(name, norm, each, _text(subject, each.tokens[0]) if each else "")
+            attack.smallest(name, norm, each, _text(subject, each.tokens) if each else "")
             for name, norm, each in found
         ),
-        becomes=_text(subject, becomes[0]) if becomes else "",
+        becomes=becomes[0] if becomes else "",
         regions=regions,
     )
 
@@ -124,8 +122,7 @@ def flipping_segments(
         repeated = np.repeat(pixels, len(masks), axis=0)
         perturbations = fgsm(gradient * masks, repeated, epsilon, "linf")
         grids = subject.model.encode_pixels(pixels + perturbations)
-        flipped = goal.likeliest(grids) != subject.tokens[place]
-        flipping += segments[flipped].tolist()
+        flipping += segments[goal.flipped(grids)].tolist()
     return tuple(flipping)
 
 
@@ -164,25 +161,25 @@ def attack_keyword(
         Between passes.
     """
     attack = Attack(subject, keyword.goal, params.epsilon_most)
-    token = find_token(keyword.word, subject.model.captioner.vocabulary)
-    known = [each for each in others if (token in each.tokens) == (keyword.kind == "say")]
+    texts, says = subject.model.wording.texts, keyword.kind == "say"
+    known = [each for each in others if (keyword.word in texts(each.tokens)) == says]
     if not known:
         one_step = yield from attack.fgsm(params.norm)
         known = [one_step] if one_step else []
     nearest = min(known, key=lambda each: each.epsilon, default=None)
     found = yield from attack.pgd(params.norm, params.steps, nearest)
-    caption = subject.model.text(np.array(found.tokens, np.int32)) if found else ""
+    caption = subject.model.text(found.tokens) if found else ""
     smallest = attack.smallest("pgd", params.norm, found, caption)
     return KeywordAttack(keyword.kind, keyword.word, smallest)
 
 
-def _text(subject: CaptionedImage, token: int) -> str:
-    """Return the word of a token; empty if the caption would end there."""
-    return "" if token == END else subject.model.captioner.vocabulary.words[token]
+def _text(subject: CaptionedImage, tokens: tuple[int, ...]) -> str:
+    """Return the word of some tokens; empty if the caption would end there."""
+    return "".join(subject.model.wording.texts(tokens))
 
 
 def _likeliest_object(subject: CaptionedImage) -> str:
-    names = subject.model.captioner.vocabulary.words
-    scored = zip(subject.words, subject.rescored.log_probs[: len(subject.words)], strict=True)
-    objects = [(float(log_prob), names[token]) for token, log_prob in scored]
+    log_probs = subject.word_sums(subject.rescored.log_probs)
+    scored = zip(subject.spans, log_probs, strict=True)
+    objects = [(float(log_prob), word.text) for word, log_prob in scored]
     return max((each for each in objects if is_object(each[1])), default=(0.0, ""))[1]

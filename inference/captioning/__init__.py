@@ -1,7 +1,7 @@
 """Captions of images and stream frames.
 
-`model`, `decoding`, `stream_captions` and `lite_encoder` are not exported here: they load
-TensorFlow.
+`model`, which all captioners implement, `decoding`, `stream_captions` and `lite_encoder` are not
+exported here: they load TensorFlow.
 """
 
 from inference.captioning.caption import NOT_CALIBRATED, Caption, Tag, Timing, Word, word_ranks
@@ -18,6 +18,7 @@ from inference.captioning.stream_state import (
     Features,
     FrameRequest,
     FrameResult,
+    Steadiness,
     StreamState,
     frame_features,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "Int8Card",
     "Precision",
     "QuantizedError",
+    "Steadiness",
     "StreamState",
     "Tag",
     "Timing",

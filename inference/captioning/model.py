@@ -1,91 +1,209 @@
-"""A loaded captioner: LiteRT encoder, compiled decoder, tagger and explanation graphs."""
+"""The interface of a captioner that all of `inference` is written over.
 
-import hashlib
+`inference.captioners` holds the implementations. An encoding is what an image's pixels become: one
+array whose layout only the captioner knows (a grid of cells, or tokens with a class token in
+front); `CaptionModel.cells` returns the part of it that lies over the image. Shapes below: B
+images, S the encoder's input size, T places of a caption, C channels; `...` is an encoding's shape.
+"""
+
 import time
-from collections import OrderedDict
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
 from pathlib import Path
+from typing import Any, ClassVar, NoReturn, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inference.captioning.caption import Caption, Tag, Timing
-from inference.captioning.decoding import CaptionBuilder, CompiledDecoder
-from inference.captioning.int8 import Precision, read_int8
-from inference.captioning.lite_encoder import LiteEncoder, lite_encoder
-from inference.explanations.gradients import Graphs
-from inference.explanations.live import live_maps
-from inference.startup import encoder_threads
-from models.calibration import Tagger
-from models.captioner import BeamCaption, Decoder
-from models.checkpoint import ModelCard, load
-from models.hardening import load_hardened
-from models.language import END, sentence
+from inference.captioning.decoding import CaptionBuilder
+from inference.captioning.grid_cache import GridCache
+from inference.captioning.objective import AttackObjective, LogitTerms
+from inference.captioning.stream_state import Steadiness
+from inference.captioning.wording import Wording
+from inference.explanations import CaptionMaps, Map
+from models.captioner import BeamCaption
+from models.checkpoint import ModelCard
+from models.language import PAD
 from models.preprocessing import resize_to_square
 
-BEAM_WIDTHS = range(1, 6)
+Array = NDArray[np.float32]
+Image = NDArray[np.uint8]
+Tokens = NDArray[np.int32]
 
-_CACHED_GRIDS = 8
-"""Frames: the newest of as many streams."""
+
+class Ability(StrEnum):
+    """What only some captioners can do; the rest of `CaptionModel` all of them can."""
+
+    GRADIENTS = "gradients at the encoding"
+    """`gradient`."""
+    PIXEL_GRADIENTS = "gradients at the pixels"
+    """`pixel_gradient`."""
+    ATTACK_GRADIENTS = "gradients of attacks"
+    """`attack_gradient`."""
+    ATTENTION = "attention weights"
+    """`attention`."""
+    TAGS = "tags"
+    """`tags`, `tag_logits` and `tag_gradient`."""
+    CONCEPT_BANK = "concept bank"
+    """A concept bank can be fitted for it, and is kept in its folder; `visualise`."""
+    VARIABLE_WEIGHTS = "variable weights"
+    """`with_variable_weights` and `weight_stages`."""
 
 
-class CaptionModel:
-    """A loaded captioner, ready to caption a few images at a time."""
+class CaptionDecoder(Protocol):
+    """A decoder of encodings, such as one that was hardened against attacks."""
 
-    folder: Path
-    """Folder of its checkpoint."""
-    card: ModelCard
+    def search(self, encodings: Array, beam_width: int | None = None) -> BeamCaption:
+        """Find the best caption of each encoding; see `CaptionModel.search`."""
+
+    def rescore(self, encodings: Array, captions: Sequence[Sequence[int]]) -> BeamCaption:
+        """Compute the log-probabilities of given captions; see `CaptionModel.rescore`."""
+
+
+class CaptionModel(ABC):
+    """A loaded captioner, ready to caption a few images at a time.
+
+    Methods of an ability that it lacks raise ValueError.
+    """
+
+    beam_widths: ClassVar[range] = range(1, 6)
+    steadiness: ClassVar[Steadiness] = Steadiness()
+    """Thresholds of its features and log-probabilities for the captions of streams."""
+    max_batch: ClassVar[int] = 4
+    """Frames that are captioned together; with more, the first of them would wait too long."""
+
     image_size: int
-    """Side of the encoder's square input, in pixels."""
-    vocabulary_size: int
+    """S: side of the encoder's square input, in pixels."""
+    grid_size: tuple[int, int]
+    """Rows and columns of the cells, which lie evenly over the image."""
     encoder_name: str
-    graphs: Graphs
-    """The graphs that explanations use."""
-    hardened: CompiledDecoder | None
-    """The decoder hardened against attacks, if the checkpoint has one."""
-    grid_cache: "GridCache"
-    """Grids of the latest frames of streams, which explanations reuse."""
+    max_length: int
+    """Maximum number of tokens in a caption, the end token included."""
+    default_beam_width: int
+    abilities: frozenset[Ability]
+    live_methods: tuple[str, ...]
+    """Names of the explanation methods that `token_maps` computes, at little cost for all tokens
+    of a caption at once; at least one. `available` of the methods in
+    `inference.explanations.methods` decides which others there are."""
+    hardened: CaptionDecoder | None = None
+    """The decoder hardened against attacks, if there is one."""
 
-    def __init__(self, folder: Path, precision: Precision = "float32") -> None:
-        """Load the captioner and compile it for its own beam width.
+    def __init__(self, folder: Path, card: ModelCard, wording: Wording) -> None:
+        """Keep what describes the captioner; the subclass sets the other attributes.
 
         Args:
-            folder: Folder of its checkpoint.
-            precision: Numeric precision of the encoder.
-
-        Raises:
-            models.checkpoint.CheckpointError: If the folder has no usable captioner, or files that
-                belong to another one.
-            inference.captioning.QuantizedError: If it has no encoder of that precision.
+            folder: Folder of its files.
+            card: Its card.
+            wording: Its tokens as words.
         """
-        self.folder = folder
-        self.captioner, self.card = load(folder)
-        self.image_size = self.captioner.config.image_size
-        self.vocabulary_size = len(self.captioner.vocabulary)
-        self.encoder_name = self.captioner.config.encoder
-        self._encoder = self._load_encoder(folder, precision)
-        self._builder = CaptionBuilder(self.captioner.vocabulary, self.card.confidence)
-        self._decoder = self._compiled(self.captioner.decoder)
-        hardened = load_hardened(folder, self.captioner)
-        self.hardened = self._compiled(hardened) if hardened else None
-        classifier, calibration = self.captioner.classifier, self.card.tags
-        self._tagger = Tagger(classifier, calibration) if classifier and calibration else None
-        self.graphs = Graphs(self.captioner, self._tagger)
+        self.folder, self.card, self.wording = folder, card, wording
         self.grid_cache = GridCache()
-        self._warm_up()
+        """Encodings of the latest frames of streams, which explanations reuse."""
+        self._builder = CaptionBuilder(wording, card.confidence)
+        self._builder_without_fallback = CaptionBuilder(wording, None)
 
-    def caption(self, image: NDArray[np.uint8], beam_width: int | None = None) -> Caption:
+    @property
+    def vocabulary_size(self) -> int:
+        """Number of tokens."""
+        return len(self.wording.pieces)
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether its confidence was calibrated."""
+        return self.card.confidence is not None
+
+    @property
+    def live_method(self) -> str:
+        """Name of the method of the maps that come with each caption."""
+        return self.live_methods[0]
+
+    @property
+    def has_tags(self) -> bool:
+        """Whether captions can have tags."""
+        return Ability.TAGS in self.abilities
+
+    @property
+    def analyses(self) -> tuple[str, ...]:
+        """Kinds of analyses that are possible for it: adversarial, and by concepts."""
+        attacks = self.can(Ability.ATTACK_GRADIENTS, Ability.PIXEL_GRADIENTS)
+        concepts = self.can(Ability.GRADIENTS)
+        return ("adversarial",) * attacks + ("ace",) * concepts
+
+    def can(self, *abilities: Ability) -> bool:
+        """Return whether it has all of these abilities."""
+        return self.abilities.issuperset(abilities)
+
+    # Captions
+
+    @abstractmethod
+    def encode_pixels(self, pixels: NDArray[np.uint8 | np.float32]) -> Array:
+        """Encode images that have the encoder's input size.
+
+        Args:
+            pixels: RGB in 0..255, [B, S, S, 3].
+
+        Returns:
+            The encodings, float32 [B, ...].
+        """
+
+    @abstractmethod
+    def search(self, encodings: Array, beam_width: int | None = None) -> BeamCaption:
+        """Find the best caption of each image by beam search.
+
+        Args:
+            encodings: The encodings, [B, ...].
+            beam_width: One of `beam_widths`; the captioner's own when None.
+
+        Returns:
+            The captions as arrays, B first; `hidden` is [B, T, 0] where the decoder has no such
+            state. Tokens are padded with `PAD`.
+        """
+
+    @abstractmethod
+    def rescore(self, encodings: Array, captions: Sequence[Sequence[int]]) -> BeamCaption:
+        """Compute the log-probabilities of given captions by teacher forcing.
+
+        Args:
+            encodings: The encodings, [B, ...].
+            captions: The tokens of one caption for each, in the form that the search returns,
+                without padding.
+
+        Returns:
+            The captions as arrays, as `search` returns them, of any T that holds the longest.
+        """
+
+    def preprocess(self, image: Image) -> Image:
+        """Resize an image, uint8 [H, W, 3], to the encoder's input size, uint8 [S, S, 3]."""
+        return resize_to_square(image, self.image_size)
+
+    def encode(self, images: Sequence[Image]) -> Array:
+        """Encode images, RGB, uint8 [H, W, 3] of any size: [B, ...]."""
+        return self.encode_pixels(np.stack([self.preprocess(image) for image in images]))
+
+    def cells(self, encodings: Array) -> Array:
+        """Return the cells of encodings [B, ...] or of gradients at them: [B, rows, columns, C]."""
+        return encodings
+
+    def with_cells(self, encodings: Array, cells: Array) -> Array:
+        """Return encodings [B, ...] with these cells, [B, rows, columns, C], and the rest kept."""
+        return cells
+
+    def text(self, tokens: Sequence[int] | Tokens) -> str:
+        """Return tokens as a sentence."""
+        return self.wording.text(tokens)
+
+    def caption(self, image: Image, beam_width: int | None = None) -> Caption:
         """Caption one image; see `captions`."""
         return self.captions([image], beam_width)[0]
 
-    def captions(
-        self, images: Sequence[NDArray[np.uint8]], beam_width: int | None = None
-    ) -> list[Caption]:
+    def captions(self, images: Sequence[Image], beam_width: int | None = None) -> list[Caption]:
         """Caption images together.
 
         Args:
             images: At least one, RGB, uint8 [H, W, 3] of any size.
-            beam_width: One of `BEAM_WIDTHS`; the captioner's own when None. The first caption of
+            beam_width: One of `beam_widths`; the captioner's own when None. The first caption of
                 another width takes some seconds longer, while its graph is compiled.
 
         Returns:
@@ -97,17 +215,18 @@ class CaptionModel:
         for image in images:
             self.check(image, beam_width)
         begun = time.perf_counter()
-        grids = self.encode(images)
+        encodings = self.encode(images)
         encoded = time.perf_counter()
-        found = self.search(grids, beam_width)
+        found = self.search(encodings, beam_width)
         decoded = time.perf_counter()
         timing = Timing(encoder=(encoded - begun) * 1e3, decoder=(decoded - encoded) * 1e3)
+        rows = (BeamCaption(*(part[row] for part in found)) for row in range(len(images)))
         return [
-            self.build_caption(BeamCaption(*(part[index] for part in found)), grids[index], timing)
-            for index in range(len(images))
+            self.build_caption(row, encoding, timing)
+            for row, encoding in zip(rows, encodings, strict=True)
         ]
 
-    def check(self, image: NDArray[np.uint8], beam_width: int | None = None) -> None:
+    def check(self, image: Image, beam_width: int | None = None) -> None:
         """Validate an image and a beam width.
 
         Raises:
@@ -115,130 +234,160 @@ class CaptionModel:
         """
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
             raise ValueError(f"an image is uint8 [H, W, 3], not {image.dtype} {image.shape}")
-        if beam_width is not None and beam_width not in BEAM_WIDTHS:
+        if beam_width is not None and beam_width not in self.beam_widths:
             raise ValueError(
-                f"beam width {beam_width} is not in {BEAM_WIDTHS[0]}..{BEAM_WIDTHS[-1]}"
+                f"beam width {beam_width} is not in {self.beam_widths[0]}..{self.beam_widths[-1]}"
             )
 
-    def encode(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """Compute the grids of images.
+    def check_tokens(self, tokens: Sequence[int]) -> None:
+        """Validate the tokens of a caption.
 
-        Args:
-            images: RGB, uint8 [H, W, 3] of any size.
-
-        Returns:
-            float32 [B, rows, columns, channels].
+        Raises:
+            ValueError: If these are not the tokens of words, with the end token after them unless
+                the caption was cut off.
         """
-        side = self.image_size
-        return self.encode_pixels(np.stack([resize_to_square(image, side) for image in images]))
-
-    def encode_pixels(self, pixels: NDArray[np.uint8 | np.float32]) -> NDArray[np.float32]:
-        """Compute the grids of images that have the encoder's input size.
-
-        Args:
-            pixels: RGB in 0..255, [B, S, S, 3].
-
-        Returns:
-            float32 [B, rows, columns, channels].
-        """
-        return self._encoder(pixels)
-
-    def search(self, grids: NDArray[np.float32], beam_width: int | None = None) -> BeamCaption:
-        """Find the best caption of each grid by beam search.
-
-        Args:
-            grids: float32 [B, rows, columns, channels].
-            beam_width: One of `BEAM_WIDTHS`; the captioner's own when None.
-
-        Returns:
-            The captions as arrays, B first.
-        """
-        return self._decoder.search(grids, beam_width)
-
-    def rescore(self, grids: NDArray[np.float32], captions: Sequence[Sequence[int]]) -> BeamCaption:
-        """Compute the log-probabilities of given captions by teacher forcing.
-
-        Args:
-            grids: float32 [B, rows, columns, channels].
-            captions: The tokens of one caption for each grid, in the form that the search returns,
-                without padding.
-
-        Returns:
-            The captions as arrays, as `search` returns them.
-        """
-        return self._decoder.rescore(grids, captions)
+        if not 1 <= len(tokens) <= self.max_length:
+            raise ValueError(f"a caption has 1 to {self.max_length} tokens, not {len(tokens)}")
+        words = tokens[:-1] if tokens[-1] == self.wording.end else tokens
+        known = range(self.vocabulary_size)
+        if not all(token in known and token not in self.wording.special for token in words):
+            raise ValueError(
+                f"a caption has the tokens of words, below {self.vocabulary_size}, and "
+                f"{self.wording.end} at its end"
+            )
 
     def build_caption(
         self,
         found: BeamCaption,
-        grid: NDArray[np.float32],
+        encoding: Array,
         timing: Timing,
         previous: Caption | None = None,
+        *,
+        fallback: bool = True,
     ) -> Caption:
-        """Build the caption of one image, with its tags; see `CaptionBuilder.build`."""
-        return self._builder.build(found, grid, self.tags(grid), timing, previous)
+        """Build the caption of one image, with its tags; see `CaptionBuilder.build`.
 
-    @property
-    def has_tags(self) -> bool:
-        """Whether captions can have tags."""
-        return self._tagger is not None
+        Without `fallback` the caption is whole, whatever its confidence.
+        """
+        builder = self._builder if fallback else self._builder_without_fallback
+        (cells,) = self.cells(encoding[None])
+        return builder.build(found, cells, self.tags(encoding), timing, previous)
 
-    def tags(self, grid: NDArray[np.float32]) -> tuple[Tag, ...]:
-        """Return the tags of an image, the most probable first; see `models.calibration.tags`.
+    # Explanations and analyses
+
+    @abstractmethod
+    def logits(self, encodings: Array, tokens: Tokens, terms: LogitTerms) -> Array:
+        """Sum the logits of a caption's tokens.
 
         Args:
-            grid: [rows, columns, channels].
+            encodings: The encodings, [B, ...].
+            tokens: [T]: the caption, up to the last token with a term.
+            terms: [T] each.
+
+        Returns:
+            float32 [B]: z of each encoding.
         """
-        if self._tagger is None:
-            return ()
-        found = self._tagger.choose(self.graphs.tag_logits(grid[None])[0])
-        return tuple(Tag(name, round(prob, 4)) for name, prob in found)
 
-    def text(self, tokens: NDArray[np.int32]) -> str:
-        """Return tokens as a sentence."""
-        return sentence(self.captioner.vocabulary.decode(tokens.tolist()))
+    @abstractmethod
+    def token_maps(
+        self, method: str, encodings: Array, captions: Sequence[BeamCaption], terms: LogitTerms
+    ) -> Array:
+        """Attribute the logit of each token of captions to the cells.
 
-    def _warm_up(self) -> None:
-        """Compile what every caption needs."""
-        blank = np.zeros((self.image_size, self.image_size, 3), np.uint8)
-        for number in (1, 2):
-            self.captions([blank] * number)
-        grid = self.encode([blank])
-        rescored = self.rescore(grid, [(END,)])
-        live_maps(self.graphs, grid, [BeamCaption(*(part[0] for part in rescored))])
+        Args:
+            method: One of `live_methods`.
+            encodings: The encodings, [B, ...].
+            captions: Of each, from the search or rescored: each array [at least T, ...].
+            terms: [B, T] each; the map of a place without a term is 0.
 
-    def _load_encoder(self, folder: Path, precision: Precision) -> LiteEncoder:
-        if precision == "int8":
-            model, _ = read_int8(folder)
-            return LiteEncoder(model, encoder_threads())
-        return lite_encoder(self.captioner.encoder, encoder_threads())
+        Returns:
+            Signed maps, float32 [B, T, rows, columns]. Maps of several tokens are added.
+        """
 
-    def _compiled(self, decoder: Decoder) -> CompiledDecoder:
-        return CompiledDecoder(decoder, self.captioner.encoder.output_shape[1:], self.card)
+    def live_maps(self, encodings: Array, captions: Sequence[BeamCaption]) -> list[CaptionMaps]:
+        """Explain every word of the captions of different images by `live_method`.
 
+        Args:
+            encodings: The encodings, [B, ...].
+            captions: Of each, from the search or rescored: each array [T, ...].
 
-class GridCache:
-    """The grids of the latest images, so that explanations need not encode it again."""
+        Returns:
+            The maps of each caption, with a map for each of its words. A map is the sum of its
+            tokens' maps, rectified; the caption's is that of all tokens.
+        """
+        stripped = [self.wording.strip(caption.tokens) for caption in captions]
+        plus = np.full((len(captions), max(1, *map(len, stripped))), PAD, np.int32)
+        for row, tokens in zip(plus, stripped, strict=True):
+            row[: len(tokens)] = tokens
+        terms = LogitTerms(plus, np.full_like(plus, PAD))
+        maps = self.token_maps(self.live_method, encodings, captions, terms)
+        return [
+            CaptionMaps(
+                self.live_method,
+                tuple(
+                    Map(np.maximum(signed[word.start : word.stop].sum(axis=0), 0))
+                    for word in self.wording.words(tokens)
+                ),
+                Map(np.maximum(signed[: len(tokens)].sum(axis=0), 0)),
+            )
+            for signed, tokens in zip(maps, stripped, strict=True)
+        ]
 
-    def __init__(self) -> None:
-        self._grids: OrderedDict[bytes, NDArray[np.float32]] = OrderedDict()
+    def attention(self, encodings: Array, captions: Sequence[BeamCaption]) -> Array:
+        """Return the attention at each token of captions, as in `token_maps`.
 
-    def put(self, image: NDArray[np.uint8], grid: NDArray[np.float32]) -> None:
-        """Store the grid of an image, in place of the oldest if the cache is full."""
-        key = _digest(image)
-        self._grids[key] = grid
-        self._grids.move_to_end(key)
-        if len(self._grids) > _CACHED_GRIDS:
-            self._grids.popitem(last=False)
+        Returns:
+            float32 [B, T, rows, columns]: each token's weights of the cells, averaged over heads.
+        """
+        self._lacks(Ability.ATTENTION)
 
-    def get(self, image: NDArray[np.uint8]) -> NDArray[np.float32] | None:
-        """Return the grid of an image with exactly these pixels, or None."""
-        return self._grids.get(_digest(image))
+    def gradient(self, encoding: Array, tokens: Tokens, terms: LogitTerms) -> Array:
+        """Differentiate z of `logits` at one encoding [...], through all previous steps: [...]."""
+        self._lacks(Ability.GRADIENTS)
 
-    def values(self) -> list[NDArray[np.float32]]:
-        """Return all grids, the newest first."""
-        return list(reversed(self._grids.values()))
+    def attack_gradient(self, encoding: Array, objective: AttackObjective) -> Array:
+        """Differentiate an attack's objective at one encoding [...]: [...]."""
+        self._lacks(Ability.ATTACK_GRADIENTS)
 
+    def pixel_gradient(self, pixels: Array, encoding_gradient: Array) -> Array:
+        """Backpropagate a gradient at an encoding, [...], to the pixels.
 
-def _digest(image: NDArray[np.uint8]) -> bytes:
-    return hashlib.sha1(f"{image.shape}".encode() + image.tobytes(), usedforsecurity=False).digest()
+        Args:
+            pixels: Of the image, float32 [S, S, 3] in 0..255.
+            encoding_gradient: dz/dA, [...].
+
+        Returns:
+            dz/dx, float32 [S, S, 3], per grey level.
+        """
+        self._lacks(Ability.PIXEL_GRADIENTS)
+
+    def tags(self, encoding: Array) -> tuple[Tag, ...]:
+        """Return the tags of an image, the most probable first; none without the ability."""
+        return ()
+
+    def tag_logits(self, encodings: Array) -> Array:
+        """Return the log-odds of each of `tag_kinds()` for encodings [B, ...]: [B, kinds]."""
+        self._lacks(Ability.TAGS)
+
+    def tag_gradient(self, encoding: Array, index: int) -> Array:
+        """Differentiate the log-odds of the tag at `index` at one encoding [...]: [...]."""
+        self._lacks(Ability.TAGS)
+
+    def visualise(self, directions: Array, seed: int) -> list[Image]:
+        """Draw an image of each direction [K, C] in the space of the cells; uint8 [h, w, 3]."""
+        self._lacks(Ability.CONCEPT_BANK)
+
+    def with_variable_weights(self) -> "CaptionModel":
+        """Load the captioner again, in such a way that it follows changes of its weights."""
+        self._lacks(Ability.VARIABLE_WEIGHTS)
+
+    def weight_stages(self) -> Iterator[tuple[str, list[Any]]]:
+        """Yield its parts from the top down, each with a unique name and its Keras variables."""
+        self._lacks(Ability.VARIABLE_WEIGHTS)
+
+    @abstractmethod
+    def warm_up(self) -> None:
+        """Compile ahead of their first use what explanations and analyses need."""
+
+    def _lacks(self, ability: Ability) -> NoReturn:
+        raise ValueError(f"this captioner has no {ability}")

@@ -10,18 +10,16 @@ from numpy.typing import NDArray
 from inference.captioning.caption import Timing
 from inference.captioning.model import CaptionModel
 from inference.captioning.stream_state import (
-    SCENE_CUT_DISTANCE,
-    STILL_DISTANCE,
     Features,
     FrameRequest,
     FrameResult,
+    Steadiness,
     StreamState,
     feature_distance,
     frame_features,
     should_replace_caption,
 )
 from inference.explanations import CaptionMaps
-from inference.explanations.live import live_maps
 from models.captioner import BeamCaption
 from models.language import PAD, content_words
 
@@ -32,7 +30,9 @@ class _Frame:
 
     request: FrameRequest
     grid: NDArray[np.float32]
+    """The encoding, see `inference.captioning.model`."""
     features: Features
+    thresholds: Steadiness
     found: BeamCaption | None = None
     """The search's best caption; None if the scene is still."""
     rescored: BeamCaption | None = None
@@ -46,7 +46,7 @@ class _Frame:
         state = self.request.state
         if state is None or self.request.refresh:
             return True
-        return feature_distance(state.features, self.features) > STILL_DISTANCE
+        return feature_distance(state.features, self.features) > self.thresholds.still
 
     @property
     def distance(self) -> float:
@@ -78,9 +78,9 @@ def caption_frames(
     grids = model.encode([request.image for request in requests])
     encoded = time.perf_counter()
     frames = []
-    for request, grid in zip(requests, grids, strict=True):
+    for request, grid, cells in zip(requests, grids, model.cells(grids), strict=True):
         model.grid_cache.put(request.image, grid)
-        frames.append(_Frame(request, grid, frame_features(grid)))
+        frames.append(_Frame(request, grid, frame_features(cells), model.steadiness))
     _search(model, [frame for frame in frames if frame.needs_search], beam_width)
     _rescore(model, [frame for frame in frames if _has_rival(frame)])
     decoded = time.perf_counter()
@@ -109,7 +109,7 @@ def _rescore(model: CaptionModel, frames: Sequence[_Frame]) -> None:
 def _has_rival(frame: _Frame) -> bool:
     """Whether the search found another caption than the stream's in the same scene."""
     state, found = frame.request.state, frame.found
-    if state is None or found is None or frame.distance >= SCENE_CUT_DISTANCE:
+    if state is None or found is None or frame.distance >= frame.thresholds.scene_cut:
         return False
     return _tokens(found) != state.tokens
 
@@ -120,12 +120,12 @@ def _choose(model: CaptionModel, frame: _Frame, timing: Timing) -> FrameResult:
     if state and found is None:
         return FrameResult(replace(state.caption, kept=True, timing_ms=timing), state)
     assert found is not None
-    previous = state.caption if state and frame.distance < SCENE_CUT_DISTANCE else None
+    previous = state.caption if state and frame.distance < frame.thresholds.scene_cut else None
     chosen, origin = found, frame.features
     if state and rescored is not None:
         new, old = (model.text(each.tokens) for each in (found, rescored))
         gain = _mean_log_prob(found) - _mean_log_prob(rescored)
-        if should_replace_caption(new, old, gain, frame.distance):
+        if should_replace_caption(new, old, gain, frame.distance, frame.thresholds):
             previous = None
         else:
             chosen = rescored
@@ -144,7 +144,7 @@ def _add_maps(model: CaptionModel, frames: Sequence[_Frame]) -> None:
         begun = time.perf_counter()
         _rescore(model, [frame for frame in frames if frame.found is None])
         grids = np.stack([frame.grid for frame in frames])
-        maps = live_maps(model.graphs, grids, [_chosen(frame) for frame in frames])
+        maps = model.live_maps(grids, [_chosen(frame) for frame in frames])
         took_ms = (time.perf_counter() - begun) * 1e3
         for frame, caption_maps in zip(frames, maps, strict=True):
             assert frame.result

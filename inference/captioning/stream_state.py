@@ -40,6 +40,17 @@ NEW_CONTENT_GAIN = 0.25
 """The same for a caption of other content. Both gains fall linearly to 0 at the scene cut
 distance."""
 
+
+@dataclass(frozen=True, slots=True)
+class Steadiness:
+    """A captioner's thresholds; the defaults are those of the shipped captioner."""
+
+    still: float = STILL_DISTANCE
+    scene_cut: float = SCENE_CUT_DISTANCE
+    paraphrase_gain: float = PARAPHRASE_GAIN
+    new_content_gain: float = NEW_CONTENT_GAIN
+
+
 Features = NDArray[np.float16]
 """The mean of a grid over its cells, [channels]."""
 
@@ -112,7 +123,9 @@ def feature_distance(one: Features, other: Features) -> float:
     return float(1 - a @ b / norms) if norms else 1.0
 
 
-def should_replace_caption(new: str, old: str, gain: float, distance: float) -> bool:
+def should_replace_caption(
+    new: str, old: str, gain: float, distance: float, thresholds: Steadiness = Steadiness()
+) -> bool:
     """Decide whether a new caption replaces the stream's caption.
 
     Args:
@@ -121,12 +134,13 @@ def should_replace_caption(new: str, old: str, gain: float, distance: float) -> 
         gain: Log-probability of the new caption on the new frame less that of the old one, in nats
             per word.
         distance: Feature distance from the frame for which the old caption was first found.
+        thresholds: The captioner's.
     """
-    if distance >= SCENE_CUT_DISTANCE:
+    if distance >= thresholds.scene_cut:
         return True
     same_content = content_words(new) == content_words(old)
-    margin = PARAPHRASE_GAIN if same_content else NEW_CONTENT_GAIN
-    return gain > margin * (1 - distance / SCENE_CUT_DISTANCE)
+    margin = thresholds.paraphrase_gain if same_content else thresholds.new_content_gain
+    return gain > margin * (1 - distance / thresholds.scene_cut)
 
 
 def _to_base64(values: Features) -> str:

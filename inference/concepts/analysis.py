@@ -44,9 +44,11 @@ def analyse(
         Progress, about every 60 ms.
 
     Raises:
-        ValueError: If the image cannot be captioned, the tokens are no caption, or the caption does
-            not contain the given word.
+        ValueError: If the captioner has no gradients, the image cannot be captioned, the tokens are
+            no caption, or the caption does not contain the given word.
     """
+    if "ace" not in model.analyses:
+        raise ValueError("this captioner's concepts cannot be analysed: it has no gradients")
     work = _analysis(CaptionedImage(model, image, tokens), params, frames)
     took_s = 0.0
     try:
@@ -73,12 +75,7 @@ def _analysis(
     else:
         searching = concepts_from_frames(subject, words, params, frames)
     results = yield from _scaled(0.0, share, searching)
-    notes = results.notes
-    factors = None
-    try:
-        factors = yield from _scaled(share, 1 - share, _factorise(subject, params))
-    except ValueError as problem:
-        notes += (str(problem),)
+    factors = yield from _scaled(share, 1 - share, _factorise(subject, params))
     return ConceptFindings(
         scope=params.scope,
         frames=results.frames,
@@ -86,7 +83,7 @@ def _analysis(
         words=results.words,
         factors=factors,
         took_s=0.0,
-        notes=notes,
+        notes=results.notes,
         pictures=results.pictures,
     )
 

@@ -76,7 +76,7 @@ def measure_background(vectors: Array, grids: Array) -> ConceptDirections:
 
     Args:
         vectors: [K, C], of any length but 0.
-        grids: Grids of those images, [B, rows, columns, C].
+        grids: The cells of those images, [B, rows, columns, C].
     """
     units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     activations = grids.reshape(-1, grids.shape[-1]) @ units.T
@@ -88,8 +88,8 @@ def score(grid: Array, gradients: Array, directions: ConceptDirections) -> Conce
     """Score an image for all concepts, with a single matrix product.
 
     Args:
-        grid: A, [rows, columns, C].
-        gradients: Gradient of each word's logit at the grid, dz/dA, [W, rows, columns, C].
+        grid: A, the cells, [rows, columns, C].
+        gradients: Gradient of each word's logit at the cells, dz/dA, [W, rows, columns, C].
         directions: The concepts.
     """
     projected = np.concatenate([grid[None], gradients]) @ directions.vectors.T

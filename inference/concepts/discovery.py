@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.captioning import frame_features
-from inference.captioning.model import CaptionModel
+from inference.captioning.model import Ability, CaptionModel
 from inference.concepts.clustering import CLUSTER_COUNT, Cluster, k_means, prune
 from inference.concepts.findings import MIN_SCENES, Evidence
 from inference.concepts.patches import (
@@ -37,8 +37,6 @@ from inference.concepts.tcav import (
     verdicts,
 )
 from inference.progress import Progress, Stage, StagedProgress, scale_progress
-from models.language import END, PAD, SPECIAL_WORDS
-from models.preprocessing import resize_to_square
 
 Array = NDArray[np.float32]
 
@@ -80,10 +78,10 @@ class DiscoveryParams:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CaptionedGrid:
-    """The grid and the caption of an image."""
+    """The encoding and the caption of an image."""
 
     grid: Array
-    """[rows, columns, C]."""
+    """The encoding, see `inference.captioning.model`."""
     tokens: tuple[int, ...]
     """The caption that beam search found, without its end token."""
 
@@ -140,7 +138,7 @@ def discover(
     Args:
         model: The captioner.
         images: RGB, uint8 [H, W, 3] each, at least one.
-        word: A word of the captioner's vocabulary.
+        word: A word that the captioner can say.
         params: The parameters.
         video: Whether the images are frames of a video, several of which may show the same scene;
             otherwise each image is a scene.
@@ -150,23 +148,23 @@ def discover(
         Progress, about every 60 ms.
 
     Raises:
-        ValueError: If the word is not in the vocabulary, an image is invalid, or all images
-            together have too few segments.
+        ValueError: If the captioner has no gradients or cannot say the word, an image is invalid,
+            or all images together have too few segments.
     """
-    names = model.captioner.vocabulary.words
-    if word in SPECIAL_WORDS or word not in names:
-        raise ValueError(f"{word!r} is not in the captioner's vocabulary")
+    if not model.can(Ability.GRADIENTS):
+        raise ValueError("concepts cannot be discovered: this captioner has no gradients")
+    model.wording.tokens_of(word)
     if not images:
         raise ValueError("no images: at least one is needed to discover concepts")
     for each in images:
         model.check(each)
-    pixels = [resize_to_square(each, model.image_size) for each in images]
+    pixels = [model.preprocess(each) for each in images]
     rng = np.random.default_rng(params.seed)
     progress = _staged_progress(word, len(pixels), params)
 
     captioned = yield from progress.run("caption", caption_images(model, pixels))
-    token = names.index(word)
-    matching = [index for index, each in enumerate(captioned) if token in each.tokens]
+    texts = [model.wording.texts(each.tokens) for each in captioned]
+    matching = [index for index, each in enumerate(texts) if word in each]
     if not matching:
         return _no_concepts(word, captioned)
     searched = evenly_spaced(matching, params.images)
@@ -174,10 +172,13 @@ def discover(
     progress.lower_cost("segment", _SEGMENT_S * len(searched))
     progress.lower_cost("cluster", _CLUSTER_S * len(searched))
 
-    differentiating = logit_gradients(model, captioned, matching, token)
+    differentiating = logit_gradients(model, captioned, matching, word)
     gradients = yield from progress.run("gradients", differentiating)
     scenes = (
-        group_scenes([frame_features(captioned[index].grid) for index in matching])
+        group_scenes(
+            [frame_features(cells) for cells in _cells(model, captioned, matching)],
+            model.steadiness.scene_cut,
+        )
         if video
         else np.array(matching, np.int32)
     )
@@ -229,9 +230,15 @@ def caption_images(
         yield len(captioned) / len(images)
         grids = model.encode_pixels(pixels[None])
         tokens = model.search(grids).tokens[0]
-        words = tuple(int(token) for token in tokens if token not in (END, PAD))
-        captioned.append(CaptionedGrid(grids[0], words))
+        captioned.append(CaptionedGrid(grids[0], model.wording.strip(tokens)))
     return captioned
+
+
+def _cells(
+    model: CaptionModel, captioned: Sequence[CaptionedGrid], indices: Sequence[int]
+) -> Array:
+    """Return the cells of the images at these indices, [N, rows, columns, C]."""
+    return model.cells(np.stack([captioned[index].grid for index in indices]))
 
 
 def evenly_spaced(indices: Sequence[int], limit: int) -> list[int]:
@@ -242,14 +249,15 @@ def evenly_spaced(indices: Sequence[int], limit: int) -> list[int]:
 
 
 def logit_gradients(
-    model: CaptionModel, captioned: Sequence[CaptionedGrid], matching: Sequence[int], token: int
+    model: CaptionModel, captioned: Sequence[CaptionedGrid], matching: Sequence[int], word: str
 ) -> Generator[float, None, Array]:
     """Differentiate the word's logit in each image with the word: [N, C]."""
     gradients: list[Array] = []
     for index in matching:
         yield len(gradients) / len(matching)
         each = captioned[index]
-        gradients.append(logit_gradient(model, each.grid, each.tokens, each.tokens.index(token)))
+        index = model.wording.texts(each.tokens).index(word)
+        gradients.append(logit_gradient(model, each.grid, each.tokens, index))
     return np.array(gradients, np.float32)
 
 

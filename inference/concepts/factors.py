@@ -4,6 +4,9 @@ NMF of the cells (Lee and Seung, Learning the parts of objects by non-negative m
 Nature 1999), as CRAFT applies it to grids (Fel et al., CRAFT: Concept Recursive Activation
 FacTorization for Explainability, CVPR 2023): A = W H, with the patterns H of the components and
 each cell's weights W. The importance of a component is what the caption's words lose without it.
+Cells with values of both signs, as after layer normalisation, are split into their positive and
+their negative part, which are factorised side by side (Kim and Tidor, Subsystem Identification
+Through Dimensionality Reduction of Large-Scale Gene Expression Data, Genome Research 2003).
 Shapes: N cells, C channels, K components.
 """
 
@@ -43,66 +46,69 @@ _MIN_LOSS = 0.1
 def factorise(
     subject: CaptionedImage, others: Sequence[Array], rank: int, seed: int
 ) -> Generator[float, None, Factors]:
-    """Factorise the grid of an image.
+    """Factorise the cells of an image.
 
-    Grids without negative values are used as they are. Those of encoders that end in SiLU are
-    raised by `SILU_FLOOR` first, and reconstructions are lowered again.
+    Cells without negative values are used as they are. Those of encoders that end in SiLU are
+    raised by `SILU_FLOOR` first, and reconstructions are lowered again; others are split. What an
+    encoding has besides the cells stays as it is.
 
     Args:
         subject: The image and its caption.
-        others: Grids of similar images, [rows, columns, C] each, possibly none: the components are
-            fitted to all of them together with the image's own grid.
+        others: Encodings of similar images, possibly none: the components are fitted to all of them
+            together with the image's own.
         rank: Number of components; fewer if there are fewer cells or channels.
         seed: Of the random initialisation.
 
     Yields:
         The share that is done, in 0..1, about every 50 ms.
-
-    Raises:
-        ValueError: If the grid has values that no supported activation function produces.
     """
-    grid = subject.grid
-    offset = silu_offset(grid)
-    flat = np.concatenate([each.reshape(-1, grid.shape[-1]) for each in (grid, *others)])
-    own = grid.shape[0] * grid.shape[1]
-    weights, patterns = yield from nmf(np.maximum(flat + offset, 0), rank, seed)
-    parts = np.einsum("nk,kc->knc", weights[:own], patterns).reshape(-1, *grid.shape)
-    reconstruction = parts.sum(axis=0) - offset
-    yield 0.9
-    losses = _losses(subject, np.maximum(grid - parts, -offset))
-    yield 0.95
-    reconstructed = np.maximum(reconstruction, -offset)[None].astype(np.float32)
-    tokens = subject.model.search(reconstructed).tokens[0]
-    before, after = (subject.model.text(each) for each in (np.array(subject.tokens), tokens))
+    model, cells = subject.model, subject.cells
+    offset = silu_offset(cells)
+    lowest = -np.inf if offset is None else -offset
+    images = (cells, *(model.cells(each[None])[0] for each in others))
+    flat = np.concatenate([each.reshape(-1, cells.shape[-1]) for each in images])
+    own = cells.shape[0] * cells.shape[1]
+    used = _split_signs(flat) if offset is None else np.maximum(flat + offset, 0)
+    weights, patterns = yield from nmf(used, rank, seed)
     strengths = weights[:own] * np.linalg.norm(patterns, axis=1)
-    maps = [Map(np.asarray(each.reshape(grid.shape[:2]), np.float32)) for each in strengths.T]
+    if offset is None:
+        positive, negative = np.split(patterns, 2, axis=1)
+        patterns = positive - negative
+    parts = np.einsum("nk,kc->knc", weights[:own], patterns).reshape(-1, *cells.shape)
+    reconstruction = parts.sum(axis=0) - (offset or 0.0)
+    yield 0.9
+    losses = _losses(subject, np.maximum(cells - parts, lowest))
+    yield 0.95
+    reconstructed = np.maximum(reconstruction, lowest)[None].astype(np.float32)
+    tokens = model.search(model.with_cells(subject.grid[None], reconstructed)).tokens[0]
+    before, after = (model.text(each) for each in (subject.tokens, tokens))
+    maps = [Map(np.asarray(each.reshape(cells.shape[:2]), np.float32)) for each in strengths.T]
     order = np.argsort(-losses.mean(axis=1), kind="stable")
     return Factors(
         components=tuple(
             Component(maps[k], float(losses[k].mean()), _words_with_loss(subject, losses[k]))
             for k in order
         ),
-        explained=explained_variance(grid, reconstruction),
+        explained=explained_variance(cells, reconstruction),
         caption=after,
         agreement=agreement(before, after),
     )
 
 
-def silu_offset(grid: Array) -> float:
-    """Return what makes a grid non-negative when added: 0, or `SILU_FLOOR`.
+def silu_offset(cells: Array) -> float | None:
+    """Return what makes cells non-negative when added: 0, or `SILU_FLOOR`.
 
-    Raises:
-        ValueError: If the grid has values below those of SiLU.
+    None if they have values below those of SiLU, so that they are split instead.
     """
-    lowest = float(grid.min())
+    lowest = float(cells.min())
     if lowest >= 0:
         return 0.0
-    if lowest < -SILU_FLOOR:
-        raise ValueError(
-            f"the encoder's grid has values down to {lowest:.2f}; only grids after ReLU, ReLU6 or "
-            "SiLU can be factorised"
-        )
-    return SILU_FLOOR
+    return SILU_FLOOR if lowest >= -SILU_FLOOR else None
+
+
+def _split_signs(cells: Array) -> Array:
+    """Split cells [N, C] into their positive and negative parts: [N, 2C], none below 0."""
+    return np.concatenate([np.maximum(cells, 0), np.maximum(-cells, 0)], axis=1)
 
 
 def nmf(cells: Array, rank: int, seed: int) -> Generator[float, None, tuple[Array, Array]]:
@@ -158,18 +164,18 @@ def agreement(before: str, after: str) -> float:
     return len(kept) / len(words) if words else 1.0
 
 
-def _losses(subject: CaptionedImage, grids: Array) -> NDArray[np.float64]:
-    """Return the log-probability that each word loses in each of the grids, in nats: [B, words]."""
-    count = len(subject.words)
-    rescored = subject.model.rescore(grids.astype(np.float32), [subject.tokens] * len(grids))
-    before = np.asarray(subject.rescored.log_probs)[:count]
-    return np.asarray(before - np.asarray(rescored.log_probs)[:, :count], np.float64)
+def _losses(subject: CaptionedImage, cells: Array) -> NDArray[np.float64]:
+    """Return the log-probability that each word loses with cells [B, ...], in nats: [B, words]."""
+    same = np.repeat(subject.grid[None], len(cells), axis=0)
+    grids = subject.model.with_cells(same, cells.astype(np.float32))
+    rescored = subject.model.rescore(grids, [subject.tokens] * len(grids))
+    before = subject.word_sums(subject.rescored.log_probs)
+    return np.asarray(before - subject.word_sums(rescored.log_probs), np.float64)
 
 
 def _words_with_loss(subject: CaptionedImage, losses: NDArray[np.float64]) -> tuple[str, ...]:
     """Return the content words with the largest losses."""
-    names = subject.model.captioner.vocabulary.words
-    caption = [names[token] for token in subject.words]
+    caption = [word.text for word in subject.spans]
     order = [place for place in np.argsort(-losses) if losses[place] > _MIN_LOSS]
     words = dict.fromkeys(caption[place] for place in order if content_words(caption[place]))
     return tuple(words)[:_MAX_WORDS]

@@ -31,10 +31,8 @@ from inference.concepts.tcav import (
     make_random_sets,
     run_tcav,
 )
-from inference.concepts.visualisation import ConceptVisualiser
 from inference.progress import finish
 from models.datasets import Dataset
-from models.preprocessing import resize_to_square
 
 Array = NDArray[np.float32]
 
@@ -141,7 +139,7 @@ class BankFitter:
     def _bank_concepts(self, word: str, results: Sequence[TcavResult]) -> list[BankConcept]:
         vectors = np.stack([each.cavs.direction for each in results])
         directions = measure_background(vectors, self._background_grids)
-        images = self._visualiser.visualise(directions.vectors, _SEED)
+        images = self._model.visualise(directions.vectors, _SEED)
         return [
             BankConcept(
                 word=word,
@@ -167,11 +165,7 @@ class BankFitter:
 
     def _pixels(self, index: int) -> NDArray[np.uint8]:
         image = self._dataset.image(self._survey.names[index])
-        return resize_to_square(image, self._model.image_size)
-
-    @cached_property
-    def _visualiser(self) -> ConceptVisualiser:
-        return ConceptVisualiser(self._model.captioner)
+        return self._model.preprocess(image)
 
     @cached_property
     def _background_images(self) -> list[NDArray[np.uint8]]:
@@ -182,7 +176,10 @@ class BankFitter:
     @cached_property
     def _background_grids(self) -> Array:
         return np.concatenate(
-            [self._model.encode_pixels(each[None]) for each in self._background_images]
+            [
+                self._model.cells(self._model.encode_pixels(each[None]))
+                for each in self._background_images
+            ]
         )
 
     @cached_property

@@ -1,8 +1,8 @@
 """Image patches: segments, each encoded on its own, and caches of their activations.
 
 As in Ghorbani et al., Towards Automatic Concept-based Explanations (ACE), NeurIPS 2019: every
-segment of every resolution is placed on grey, resized to a full image and encoded, and its grid is
-averaged over the cells. Shapes: P segments, C channels of the grid, S the captioner's image size.
+segment of every resolution is placed on grey, resized to a full image and encoded, and its cells
+are averaged. Shapes: P segments, C channels of the cells, S the captioner's image size.
 """
 
 import hashlib
@@ -241,7 +241,7 @@ def encode_segments(
             patch(_box(pixels, each), each.mask, model.image_size)
             for each in segments[start : start + ENCODE_BATCH]
         ]
-        pooled.append(model.encode_pixels(np.stack(few)).mean(axis=(1, 2)))
+        pooled.append(model.cells(model.encode_pixels(np.stack(few))).mean(axis=(1, 2)))
     return np.concatenate(pooled)
 
 

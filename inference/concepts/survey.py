@@ -14,7 +14,6 @@ from inference.concepts.findings import MIN_SCENES
 from inference.word_kinds import word_kind
 from models.datasets import Dataset
 from models.language import PAD, SPECIAL_WORDS, content_words
-from models.preprocessing import resize_to_square
 
 Tokens = tuple[int, ...]
 
@@ -28,6 +27,7 @@ class CaptionSurvey:
     tokens: tuple[Tokens, ...]
     """The caption of each, with its end token unless it was cut."""
     vocabulary: tuple[str, ...]
+    """The captioner's words, each of which is a token."""
 
     def word_counts(self) -> Counter[str]:
         """Count the captions that contain each content word."""
@@ -65,7 +65,7 @@ def caption_dataset(
     known = _read_cache(cache) if cache else {}
     for name in names:
         if name not in known:
-            pixels = resize_to_square(dataset.image(name), model.image_size)
+            pixels = model.preprocess(dataset.image(name))
             known[name] = _caption_tokens(model, pixels)
             if cache:
                 with cache.open("a", encoding="utf-8") as file:

@@ -34,9 +34,7 @@ from scipy.stats import binomtest
 from inference.captioning import SCENE_CUT_DISTANCE, Features
 from inference.captioning.model import CaptionModel
 from inference.concepts.findings import MIN_SCENES, Evidence, Verdict
-from inference.explanations import Target
-from inference.explanations.objective import logit_terms
-from models.language import END
+from inference.explanations.score import word_terms
 
 Array = NDArray[np.float32]
 
@@ -167,25 +165,26 @@ class TcavResult:
 
 
 def logit_gradient(model: CaptionModel, grid: Array, tokens: Sequence[int], index: int) -> Array:
-    """Differentiate the teacher-forced logit of a caption's word to the grid.
+    """Differentiate the teacher-forced logit of a caption's word to the cells.
 
     Args:
         model: The captioner.
-        grid: Of the image, [rows, columns, C].
+        grid: The encoding of the image.
         tokens: Of the caption, with or without its end token.
-        index: Position of the word.
+        index: Index of the word.
 
     Returns:
         The mean over the cells, [C]: the logit's response when all cells change alike.
     """
-    words = [token for token in tokens if token != END]
-    terms = logit_terms(Target("word", index), words, model.captioner.vocabulary)
-    prefix = np.array(words[: index + 1], np.int32)
-    gradient = model.graphs.caption_gradient(grid, prefix, terms)
-    return np.asarray(gradient.mean(axis=(0, 1)), np.float32)
+    word = model.wording.words(tokens)[index]
+    prefix = np.array(tokens[: word.stop], np.int32)
+    gradient = model.gradient(grid, prefix, word_terms(tokens, word))
+    return np.asarray(model.cells(gradient[None])[0].mean(axis=(0, 1)), np.float32)
 
 
-def group_scenes(frames: Sequence[Features]) -> NDArray[np.int32]:
+def group_scenes(
+    frames: Sequence[Features], scene_cut: float = SCENE_CUT_DISTANCE
+) -> NDArray[np.int32]:
     """Group frames into scenes, so that frames of one scene count as one sample.
 
     Frames closer than a scene cut are in one scene, also when only other frames connect them: a
@@ -193,6 +192,7 @@ def group_scenes(frames: Sequence[Features]) -> NDArray[np.int32]:
 
     Args:
         frames: Features of each frame, at least one.
+        scene_cut: The distance from which frames show another scene, see `Steadiness`.
 
     Returns:
         int32 [N]: the scene of each frame, numbered from 0 without gaps.
@@ -200,7 +200,7 @@ def group_scenes(frames: Sequence[Features]) -> NDArray[np.int32]:
     vectors = np.array(frames, np.float64)
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     units = vectors / np.where(norms > 0, norms, 1)
-    near = 1 - units @ units.T < SCENE_CUT_DISTANCE
+    near = 1 - units @ units.T < scene_cut
     _, labels = connected_components(near, directed=False)
     return np.asarray(labels, np.int32)
 

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.captioning.model import Ability
 from inference.concepts.bank import (
     Array,
     Bank,
@@ -75,8 +76,7 @@ def select_words(subject: CaptionedImage, word: str) -> list[CaptionWord]:
     Raises:
         ValueError: If the caption does not contain the word.
     """
-    names = subject.model.captioner.vocabulary.words
-    caption = [CaptionWord(names[token], index) for index, token in enumerate(subject.words)]
+    caption = [CaptionWord(span.text, index) for index, span in enumerate(subject.spans)]
     if not word:
         return [each for each in caption if word_kind(each.text) != "function"]
     chosen = [each for each in caption if each.text == word]
@@ -94,6 +94,11 @@ def concepts_from_bank(
         Progress, after every word.
     """
     yield Progress(0.0, "Reading the concept bank")
+    if not subject.model.can(Ability.CONCEPT_BANK):
+        reason = "this captioner has no concept bank; discover concepts in frames instead"
+        return ConceptResults(
+            tuple(word.without_concepts(reason) for word in words), notes=(reason,)
+        )
     try:
         bank = read_bank(subject.model.folder)
     except BankError as problem:
@@ -107,7 +112,7 @@ def concepts_from_bank(
         for number, word in enumerate(words):
             yield Progress(number / len(words), f"Scoring concepts of “{word.text}”")
             gradients.append(_logit_gradient(subject, word))
-        scores = score(subject.grid, np.stack(gradients), bank.directions(indices))
+        scores = score(subject.cells, np.stack(gradients), bank.directions(indices))
     evidence = bank_evidence(bank)
     found = []
     pictures: dict[str, NDArray[np.uint8]] = {}
@@ -232,9 +237,8 @@ def contact_sheet(crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
 
 
 def _logit_gradient(subject: CaptionedImage, word: CaptionWord) -> Array:
-    """Differentiate the logit of a word to the image's grid, [rows, columns, C]."""
-    target = Target("word", word.index)
-    return CaptionScore(subject, target).gradient(subject.grid)
+    """Differentiate the logit of a word to the image's cells, [rows, columns, C]."""
+    return CaptionScore(subject, Target("word", word.index)).cell_gradient()
 
 
 def _known_concept(bank: Bank, index: int, evidence: Sequence[Evidence]) -> KnownConcept:
@@ -251,9 +255,9 @@ def _discovered_concepts(
             f"no concept was found for “{word.text}” in {discovery.searched} frames"
         )
     vectors = np.stack([each.direction for each in concepts])
-    grids = np.stack([each.grid for each in discovery.captioned])
+    cells = subject.model.cells(np.stack([each.grid for each in discovery.captioned]))
     gradients = _logit_gradient(subject, word)[None]
-    scores = score(subject.grid, gradients, measure_background(vectors, grids))
+    scores = score(subject.cells, gradients, measure_background(vectors, cells))
     known = [KnownConcept(each.id, each.evidence, each.id) for each in concepts]
     shown = rank_concepts(known, scores, scores.support[0], params.concepts)
     return WordConcepts(word.text, word.index, shown, "")

@@ -10,9 +10,6 @@ from typing import Any
 
 from inference.captioning import FrameRequest
 
-_MAX_BATCH = 4
-"""Frames that are captioned together; with more, the first of them would wait too long."""
-
 _MAX_PASSES = 4
 """Full batches for which requests in the background wait; then one of them takes a place."""
 
@@ -32,6 +29,9 @@ class _Pending:
 
 class CaptionBatcher:
     """A queue of caption requests, with one batch at a time in the worker."""
+
+    max_batch = 1
+    """Frames that are captioned together, see `EngineInfo.max_batch`."""
 
     def __init__(self, send_batch: SendBatch, failure: type[Exception]) -> None:
         """Answer requests by `send_batch`, which raises `failure` when there is no result."""
@@ -81,7 +81,8 @@ class CaptionBatcher:
         if waiting and self._passes >= _MAX_PASSES:
             ordered.remove(waiting)
             ordered.insert(0, waiting)
-        batch = [each for each in ordered if each.beam_width == ordered[0].beam_width][:_MAX_BATCH]
+        same_width = [each for each in ordered if each.beam_width == ordered[0].beam_width]
+        batch = same_width[: self.max_batch]
         self._passes = self._passes + 1 if waiting and waiting not in batch else 0
         self._queue = [pending for pending in active if pending not in batch]
         return batch

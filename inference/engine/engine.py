@@ -54,6 +54,7 @@ class Engine:
         timing: EngineTiming | None = None,
         precision: Precision = "float32",
         *,
+        setting: str | None = None,
         explains: bool = True,
         standby: bool = False,
         max_failures: int | None = None,
@@ -61,17 +62,19 @@ class Engine:
         """Prepare to run a captioner; `start` starts it.
 
         Args:
-            captioner: Folder of its checkpoint.
+            captioner: Its folder.
             timing: Time limits and pauses.
             precision: Numeric precision of its encoder.
-            explains: Whether to compile the explanations before the worker reports that it is
-                ready, which takes some seconds. If not, the first explanation waits instead.
+            setting: See `EngineInfo.captioner`; the folder if None.
+            explains: Whether to compile the explanations before the worker is ready, which takes
+                some seconds. If not, the first explanation waits instead.
             standby: Whether to keep a second worker loaded, which takes over at once when the
                 first one exits; it takes as much memory again.
             max_failures: After so many workers in a row that failed soon, no other is started;
                 neither is one if the first cannot be loaded. Unlimited if None.
         """
-        self._arguments = [str(captioner), precision, *([] if explains else ["captions-only"])]
+        self._arguments = [str(captioner), precision, setting or str(captioner)]
+        self._arguments += [] if explains else ["captions-only"]
         self._timing = timing or EngineTiming()
         self._ready = asyncio.Event()
         self._state = EngineState.STARTING
@@ -226,10 +229,7 @@ class Engine:
             index: The word's index in the caption.
             progress: Called now and then with the progress.
 
-        Raises:
-            EngineUnavailable: As in `explain`.
-            EngineBusy: As in `explain`.
-            ValueError: As in `explain`.
+        Raises the same as `explain`.
         """
         request = {"type": "check", "method": method, "index": index}
         result, _ = await self._run_job(
@@ -358,6 +358,7 @@ class Engine:
                 return 0.0
         begun = time.monotonic()
         self.info = worker.info
+        self._batcher.max_batch = worker.info.max_batch
         self._connection = worker.connection
         if self._standby:
             self._standby.keep()

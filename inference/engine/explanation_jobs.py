@@ -9,7 +9,7 @@ from inference.explanations import Target
 from inference.explanations.captioned_image import CaptionedImage
 from inference.explanations.masking import check_map
 from inference.explanations.method import Method
-from inference.explanations.methods import METHODS
+from inference.explanations.methods import available_methods
 from inference.progress import Progress, map_progress
 
 
@@ -21,7 +21,7 @@ class Explainer:
 
     def __init__(self, model: CaptionModel) -> None:
         """Explain this captioner's captions."""
-        self._model = model
+        self._model, self._methods = model, available_methods(model)
         self._last: CaptionedImage | None = None
 
     def explain(
@@ -32,13 +32,13 @@ class Explainer:
         Args:
             image: RGB, uint8 [H, W, 3] of any size.
             tokens: The caption's, see `StreamState.tokens`.
-            method: A key of `METHODS`.
+            method: Name of one of `available_methods`.
             target: What to explain.
 
         Raises:
             ValueError: If there is no such method, or it cannot explain the target.
         """
-        chosen = _method(method)
+        chosen = self._method(method)
         work = chosen.explain(self._captioned_image(image, tokens), target)
         result = yield from map_progress(work, _progress)
         return JobResult({"type": "explained", "map": result.to_json()})
@@ -57,7 +57,7 @@ class Explainer:
         Raises:
             ValueError: As in `explain`.
         """
-        chosen = _method(method)
+        chosen = self._method(method)
         subject = self._captioned_image(image, tokens)
         work = chosen.explain(subject, Target("word", index))
         result = yield from map_progress(work, _progress)
@@ -73,11 +73,11 @@ class Explainer:
             last = self._last = CaptionedImage(self._model, image, tokens)
         return last
 
-
-def _method(name: str) -> Method:
-    if name not in METHODS:
-        raise ValueError(f"there is no method {name!r}; the methods are {', '.join(METHODS)}")
-    return METHODS[name]
+    def _method(self, name: str) -> Method:
+        if name not in self._methods:
+            methods = ", ".join(self._methods)
+            raise ValueError(f"there is no method {name!r}; the methods are {methods}")
+        return self._methods[name]
 
 
 def _progress(done: float) -> Progress:

@@ -14,6 +14,10 @@ from inference.engine.service import EngineInfo
 
 logger = logging.getLogger(__name__)
 
+_CAPTIONS_PER_ANSWER = 20
+"""A worker is given the time of so many captions to answer, however slow the captioner is: before
+a batch it may have to finish a slice of a job, such as a gradient at the pixels."""
+
 _CRASHED = "which means that a library crashed; too little memory can be the cause"
 _SIGNALS: dict[int, str] = {
     signal.SIGKILL: "most likely because the machine or its container ran out of memory; the "
@@ -32,7 +36,8 @@ class EngineTiming:
     """Time limits of a worker and pauses between restarts, in seconds."""
 
     answer_s: float = 20.0
-    """A worker with requests to answer that is silent for longer is killed."""
+    """A worker with requests to answer that is silent for longer is killed; one with a captioner
+    that takes seconds for a caption gets more time."""
     load_s: float = 300.0
     """A worker that takes longer to load is killed."""
     first_pause_s: float = 0.5
@@ -117,7 +122,8 @@ class WorkerProcess:
         if message.pop("type") == "failed":
             raise LoadFailed(f"The captioner cannot be loaded: {message['message']}")
         self.info = EngineInfo.from_json(message)
-        self.connection = WorkerConnection(self._process, self._timing.answer_s)
+        limit_s = max(self._timing.answer_s, _CAPTIONS_PER_ANSWER * self.info.caption_s)
+        self.connection = WorkerConnection(self._process, limit_s)
 
     async def serve(self) -> None:
         """Read its results until it exits; kill it if it hangs."""

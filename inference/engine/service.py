@@ -52,10 +52,12 @@ class EngineInfo:
     """Properties of the loaded captioner."""
 
     name: str
-    encoder: str
+    encoder: str | None
+    """None if it is unknown, as may be the size of the vocabulary and the beam width."""
     image_size: int
-    vocabulary_size: int
-    beam_width: int
+    """Side of the square frames to send, in pixels."""
+    vocabulary_size: int | None
+    beam_width: int | None
     licence: str
     figures: dict[str, float]
     tags: bool
@@ -66,11 +68,30 @@ class EngineInfo:
     """Whether there is a concept bank."""
     methods: tuple[MethodCard, ...]
     """The explanation methods; the method of the maps that come with each caption is the first."""
+    captioner: str = "shipped"
+    """The setting that chose it."""
+    revision: str | None = None
+    """Of the repository that it was fetched from."""
+    calibrated: bool = False
+    """Whether its confidence was calibrated; if not, its probabilities only rank words."""
+    verified: tuple[str, ...] = ()
+    """Names of the methods whose faithfulness was measured for it, the most faithful first."""
+    analyses: tuple[AnalysisKind, ...] = ()
+    """The analyses that it can do."""
+    max_batch: int = 1
+    """Frames that are captioned together."""
+    caption_s: float = 0.0
+    """Seconds that one caption took when it was loaded; 0 if it was not measured."""
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "EngineInfo":
         """Read the worker's `ready` message."""
-        return cls(**{**values, "methods": tuple(map(MethodCard.from_json, values["methods"]))})
+        parts = {
+            "methods": tuple(map(MethodCard.from_json, values["methods"])),
+            "verified": tuple(values["verified"]),
+            "analyses": tuple(values["analyses"]),
+        }
+        return cls(**{**values, **parts})
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,4 +1,6 @@
-"""The worker process: `python -m inference.engine.worker CAPTIONER PRECISION [captions-only]`.
+"""The worker process: `python -m inference.engine.worker FOLDER PRECISION SETTING [captions-only]`.
+
+SETTING is the text of the setting that chose the captioner in the folder.
 
 Requests arrive on standard input, results are written to what was standard output; the process
 exits when its input ends, so it never outlives the server. Captions have priority over explanations
@@ -12,6 +14,7 @@ import math
 import os
 import select
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
 _NICENESS = 5
 
 
-def main(folder: Path, precision: Precision, *, explains: bool) -> int:
+def main(folder: Path, precision: Precision, setting: str, *, explains: bool) -> int:
     """Load the captioner, report that it is ready, and answer requests until the input ends."""
     # Standard output becomes standard error: a library's prints must not corrupt the messages.
     output = os.fdopen(os.dup(1), "wb", buffering=0)
@@ -46,14 +49,12 @@ def main(folder: Path, precision: Precision, *, explains: bool) -> int:
         except TensorFlowUnavailable as problem:
             _send(output, {"type": "failed", "message": str(problem)})
             return 1
-        from inference.captioning.model import CaptionModel
-        from inference.concepts import has_bank
+        from inference.captioners.opening import open_captioner
         from inference.engine.explanation_jobs import Explainer
-        from inference.explanations.methods import METHODS
         from models.checkpoint import CheckpointError
 
         try:
-            model = CaptionModel(folder, precision)
+            model = open_captioner(folder, precision)
         except (CheckpointError, QuantizedError) as problem:
             _send(output, {"type": "failed", "message": str(problem)})
             return 1
@@ -62,28 +63,49 @@ def main(folder: Path, precision: Precision, *, explains: bool) -> int:
             return 1
         if explains:
             _warm_up(model)
-    card = model.card
-    _send(
-        output,
-        {
-            "type": "ready",
-            "name": card.name,
-            "figures": card.figures,
-            "licence": card.licence,
-            "beam_width": card.beam.width,
-            "encoder": model.encoder_name,
-            "image_size": model.image_size,
-            "vocabulary_size": model.vocabulary_size,
-            "tags": model.has_tags,
-            "hardened": model.hardened is not None,
-            "concepts": has_bank(folder),
-            "methods": [method.card().to_json() for method in METHODS.values()],
-        },
-    )
+    _send(output, {"type": "ready", **_info(model, setting)})
     # Unbuffered: `select` does not see what is already in a buffer.
     with os.fdopen(os.dup(0), "rb", buffering=0) as requests:
         _serve(requests, output, model, Explainer(model))
     return 0
+
+
+def _info(model: "CaptionModel", setting: str) -> dict[str, Any]:
+    """Return the fields of `EngineInfo`."""
+    from inference.concepts import has_bank
+    from inference.explanations.methods import available_methods
+
+    card = model.card
+    return {
+        "name": card.name,
+        "figures": card.figures,
+        "licence": card.licence,
+        "beam_width": model.default_beam_width,
+        "encoder": model.encoder_name,
+        "image_size": model.image_size,
+        "vocabulary_size": model.vocabulary_size,
+        "tags": model.has_tags,
+        "hardened": model.hardened is not None,
+        "concepts": has_bank(model.folder),
+        "methods": [
+            method.card_for(model).to_json() for method in available_methods(model).values()
+        ],
+        "captioner": setting,
+        "revision": None,
+        "calibrated": model.calibrated,
+        "verified": card.verified,
+        "analyses": model.analyses,
+        "max_batch": model.max_batch,
+        "caption_s": _time_caption(model),
+    }
+
+
+def _time_caption(model: "CaptionModel") -> float:
+    """Return the seconds that one caption takes, once everything is compiled."""
+    noise = np.random.default_rng(0).integers(0, 256, (model.image_size, model.image_size, 3))
+    begun = time.perf_counter()
+    model.caption(noise.astype(np.uint8))
+    return time.perf_counter() - begun
 
 
 def _configure_logging() -> None:
@@ -98,9 +120,7 @@ def _configure_logging() -> None:
 def _warm_up(model: "CaptionModel") -> None:
     """Load and compile what explanations and analyses need, before the first of them."""
     importlib.import_module("inference.engine.analysis_jobs")
-    model.graphs.warm_up()
-    if model.hardened:
-        model.hardened.warm_up()
+    model.warm_up()
 
 
 def _serve(
@@ -206,5 +226,5 @@ def _send(output: BinaryIO, message: dict[str, Any], payload: bytes = b"") -> No
 
 
 if __name__ == "__main__":
-    folder, precision, *rest = sys.argv[1:]
-    sys.exit(main(Path(folder), cast(Precision, precision), explains=not rest))
+    folder, precision, setting, *rest = sys.argv[1:]
+    sys.exit(main(Path(folder), cast(Precision, precision), setting, explains=not rest))

@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.captioning.model import CaptionModel
+from inference.captioning.wording import WordSpan
 from models.captioner import BeamCaption
-from models.language import END, SPECIAL_WORDS
-from models.preprocessing import resize_to_square
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +19,7 @@ class CaptionedImage:
     image: NDArray[np.uint8]
     """RGB [H, W, 3]; not resized if it has the captioner's own size."""
     tokens: tuple[int, ...]
-    """The words of the caption and the end token, as the search found them."""
+    """The tokens of the caption and the end token, as the search found them."""
 
     def __post_init__(self) -> None:
         """Validate the image and the tokens.
@@ -29,35 +28,49 @@ class CaptionedImage:
             ValueError: If the image cannot be captioned, or the tokens are not a caption.
         """
         self.model.check(self.image)
-        longest, known = self.model.card.beam.max_length, self.model.vocabulary_size
-        if not 1 <= len(self.tokens) <= longest:
-            raise ValueError(f"a caption has 1 to {longest} tokens, not {len(self.tokens)}")
-        if not all(len(SPECIAL_WORDS) <= token < known for token in self.words):
-            raise ValueError(f"a caption has tokens of 4 to {known - 1}, and {END} at its end")
+        self.model.check_tokens(self.tokens)
 
     @property
     def words(self) -> tuple[int, ...]:
         """The tokens without the end token, which is missing if the caption was cut off."""
-        return self.tokens[:-1] if self.tokens[-1] == END else self.tokens
+        return self.model.wording.strip(self.tokens)
+
+    @cached_property
+    def spans(self) -> tuple[WordSpan, ...]:
+        """The words, each with its text and the places of its tokens."""
+        return self.model.wording.words(self.tokens)
 
     @cached_property
     def pixels(self) -> NDArray[np.uint8]:
         """The image at the encoder's input size, RGB [S, S, 3]."""
-        return resize_to_square(self.image, self.model.image_size)
+        return self.model.preprocess(self.image)
 
     @cached_property
     def grid(self) -> NDArray[np.float32]:
-        """The encoder's output, [rows, columns, channels]."""
+        """The encoding of the image, see `inference.captioning.model`."""
         cached = self.model.grid_cache.get(self.image)
         if cached is not None:
             return cached
         return np.asarray(self.model.encode_pixels(self.pixels[None])[0])
+
+    @property
+    def cells(self) -> NDArray[np.float32]:
+        """The cells of the encoding, [rows, columns, channels]."""
+        (cells,) = self.model.cells(self.grid[None])
+        return np.asarray(cells)
 
     @cached_property
     def rescored(self) -> BeamCaption:
         """The caption with its log-probabilities, see `CaptionModel.rescore`: arrays [T, ...]."""
         rescored = self.model.rescore(self.grid[None], [self.tokens])
         return BeamCaption(*(part[0] for part in rescored))
+
+    def word_sums(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Sum values of the tokens, [..., at least T], over each word's tokens: [..., words].
+
+        A word's log-probability is the sum of its tokens'.
+        """
+        return self.model.wording.word_sums(self.tokens, values)
 
     @cached_property
     def mean_colour(self) -> NDArray[np.float32]:

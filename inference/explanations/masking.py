@@ -42,7 +42,7 @@ def encode_masked(
         visible: A mask [S, S] for each copy: 1 where the image is visible, 0 where it is painted.
 
     Yields:
-        Grids [B, rows, columns, channels], with B at most `ENCODE_BATCH`.
+        Encodings [B, ...], with B at most `ENCODE_BATCH`.
     """
     colour, pixels = subject.mean_colour, subject.pixels
     for start in range(0, len(visible), ENCODE_BATCH):
@@ -75,7 +75,7 @@ def check_map(subject: CaptionedImage, map: Map, index: int) -> Generator[float,
 
 
 def _check(subject: CaptionedImage, map: Map, score: Score) -> Generator[float, None, Check]:
-    top = top_cells(map, subject.grid.shape[:2])
+    top = top_cells(map, subject.model.grid_size)
     blanked = [top, *islice(_other_cells(top), RANDOM_DRAWS)]
     visible = [1 - cells_to_pixels(cells, len(subject.pixels)) for cells in blanked]
     (whole,) = score.probabilities(subject.grid[None]).tolist()

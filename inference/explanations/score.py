@@ -1,16 +1,18 @@
-"""Scores of targets: the scalar z as a function of the grid, and its gradient."""
+"""Scores of targets: the scalar z as a function of the encoding, and its gradient."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.captioning.objective import LogitTerms
+from inference.captioning.wording import WordSpan
 from inference.explanations.captioned_image import CaptionedImage
-from inference.explanations.direct_cam import ClassActivationMaps
-from inference.explanations.objective import LogitTerms, logit_terms
 from inference.explanations.target import Target
 from models.calibration import logistic, tag_kinds
+from models.language import PAD
 
 Array = NDArray[np.float32]
 
@@ -26,11 +28,14 @@ def target_score(subject: CaptionedImage, target: Target) -> "Score":
 
 
 class Score(ABC):
-    """The score z of a target."""
+    """The score z of a target. Grids are encodings, see `inference.captioning.model`."""
+
+    def __init__(self, subject: CaptionedImage) -> None:
+        self._subject, self._model = subject, subject.model
 
     @abstractmethod
     def logits(self, grids: Array) -> Array:
-        """Compute z of grids [B, rows, columns, channels]: [B]."""
+        """Compute z of grids [B, ...]: [B]."""
 
     @abstractmethod
     def probabilities(self, grids: Array) -> NDArray[np.floating]:
@@ -43,14 +48,19 @@ class Score(ABC):
 
     @abstractmethod
     def gradient(self, grid: Array) -> Array:
-        """Differentiate z at a grid [rows, columns, channels], through all previous steps."""
+        """Differentiate z at a grid [...], through all previous steps: [...]."""
 
-    @abstractmethod
-    def direct_cams(self) -> ClassActivationMaps:
-        """Attribute z to the cells of the subject's own grid: signed, [rows, columns].
+    def cell_gradient(self) -> Array:
+        """Differentiate z at the cells of the subject's own grid: [rows, columns, channels]."""
+        (gradient,) = self._model.cells(self.gradient(self._subject.grid)[None])
+        return np.asarray(gradient)
 
-        The gradient stops at the previous step.
+    def token_map(self, method: str) -> Array | None:
+        """Attribute z to the cells by one of `CaptionModel.live_methods`: signed, [rows, columns].
+
+        None if the captioner does not compute this method's maps itself.
         """
+        return None
 
 
 class CaptionScore(Score):
@@ -58,33 +68,38 @@ class CaptionScore(Score):
 
     def __init__(self, subject: CaptionedImage, target: Target) -> None:
         """Resolve the target; see `target_score`."""
-        self.terms = logit_terms(target, subject.words, subject.model.captioner.vocabulary)
-        self._subject, self._target = subject, target
-        self._graphs = subject.model.graphs
+        super().__init__(subject)
+        self.terms, self._words = _logit_terms(subject, target), 1
+        self._target = target
+        if target.kind == "caption":
+            self._words = len(subject.spans)
 
     @cached_property
     def _tokens(self) -> NDArray[np.int32]:
         return np.array(self._subject.tokens[: len(self.terms.plus)], np.int32)
 
     def logits(self, grids: Array) -> Array:  # noqa: D102
-        return self._graphs.caption_logits(grids, self._tokens, self.terms)
+        return self._model.logits(grids, self._tokens, self.terms)
 
     def probabilities(self, grids: Array) -> NDArray[np.floating]:  # noqa: D102
         if self._target.kind == "contrast":
             return logistic(self.logits(grids))
-        rescored = self._subject.model.rescore(grids, [self._subject.tokens] * len(grids))
+        rescored = self._model.rescore(grids, [self._subject.tokens] * len(grids))
         places = np.flatnonzero(self.terms.plus)
         log_probs: Array = np.asarray(rescored.log_probs)[:, places]
-        return np.asarray(np.exp(log_probs.mean(axis=1)))
+        return np.asarray(np.exp(log_probs.sum(axis=1) / self._words))
 
     def gradient(self, grid: Array) -> Array:  # noqa: D102
-        return self._graphs.caption_gradient(grid, self._tokens, self.terms)
+        return self._model.gradient(grid, self._tokens, self.terms)
 
-    def direct_cams(self) -> ClassActivationMaps:  # noqa: D102
-        hidden = np.asarray(self._subject.rescored.hidden)[: len(self._tokens)]
+    def token_map(self, method: str) -> Array | None:  # noqa: D102
+        if method not in self._model.live_methods:
+            return None
         rows = LogitTerms(*(part[None] for part in self.terms))
-        cams = self._graphs.direct_cams(self._subject.grid[None], hidden[None], rows)
-        return ClassActivationMaps(*(maps[0].sum(axis=0) for maps in cams))
+        maps = self._model.token_maps(
+            method, self._subject.grid[None], [self._subject.rescored], rows
+        )
+        return np.asarray(maps[0].sum(axis=0), np.float32)
 
 
 class TagScore(Score):
@@ -92,35 +107,75 @@ class TagScore(Score):
 
     def __init__(self, subject: CaptionedImage, target: Target) -> None:
         """Resolve the target; see `target_score`."""
+        super().__init__(subject)
         if not subject.model.has_tags:
             raise ValueError("this captioner has no tags")
         names = [kind.name for kind in tag_kinds()]
         if target.text not in names:
             raise ValueError(f"there is no tag {target.text!r}")
         self._index = names.index(target.text)
-        self._subject, self._graphs = subject, subject.model.graphs
 
     def logits(self, grids: Array) -> Array:  # noqa: D102
-        return self._graphs.tag_logits(grids)[:, self._index]
+        return self._model.tag_logits(grids)[:, self._index]
 
     def probabilities(self, grids: Array) -> NDArray[np.floating]:  # noqa: D102
         return logistic(self.logits(grids))
 
     def gradient(self, grid: Array) -> Array:  # noqa: D102
-        return self._graphs.tag_gradient(grid, self._index)
-
-    def direct_cams(self) -> ClassActivationMaps:  # noqa: D102
-        return cams_from_gradient(self.gradient(self._subject.grid), self._subject.grid)
+        return self._model.tag_gradient(grid, self._index)
 
 
-def cams_from_gradient(gradient: Array, grid: Array) -> ClassActivationMaps:
-    """Compute maps [rows, columns] from a gradient at a grid, both [rows, columns, channels].
+def word_terms(tokens: Sequence[int], word: WordSpan) -> LogitTerms:
+    """Return the terms of the logit of a caption's word, which is the sum over its tokens."""
+    terms = LogitTerms(*(np.full(word.stop, PAD, np.int32) for _ in LogitTerms._fields))
+    terms.plus[word.start :] = tokens[word.start : word.stop]
+    return terms
 
-    Read-CAM is computed at the grid itself, which is what the tags' classifier reads.
+
+def _logit_terms(subject: CaptionedImage, target: Target) -> LogitTerms:
+    """Resolve a target other than a tag; T is up to the last place that has a term.
+
+    Raises:
+        ValueError: If the caption has no word at this index, or the captioner cannot say the other
+            word.
     """
-    alpha = gradient.mean(axis=(0, 1))
-    return ClassActivationMaps(
-        gradcam=grid @ alpha,
-        hirescam=(gradient * grid).sum(axis=-1),
-        readcam=(grid - grid.mean(axis=(0, 1))) @ alpha,
-    )
+    if target.kind == "caption":
+        if not subject.words:
+            raise ValueError("a caption without words cannot be explained")
+        plus = np.array(subject.words, np.int32)
+        return LogitTerms(plus, np.full_like(plus, PAD))
+    spans, index = subject.spans, target.index
+    if index is None or not 0 <= index < len(spans):
+        raise ValueError(f"the caption has {len(spans)} words, none at index {index}")
+    if target.kind == "word":
+        return word_terms(subject.tokens, spans[index])
+    return _contrast_terms(subject, spans[index], target.text)
+
+
+def _contrast_terms(subject: CaptionedImage, word: WordSpan, text: str | None) -> LogitTerms:
+    """Compare a word with another one at the first token that differs."""
+    other = subject.model.wording.tokens_of(text)
+    if text == word.text:
+        raise ValueError(f"the caption already has {text!r} here; choose another word")
+    rest = subject.tokens[word.start :]
+    # After a shorter word stands the next one, or the end: why the word ends there.
+    pairs = enumerate(zip(rest, other, strict=False))
+    same = next((place for place, (own, rival) in pairs if own != rival), None)
+    if same is None:
+        raise ValueError(
+            f"{text!r} cannot be compared with {word.text!r}: one begins with the other; choose "
+            "another word"
+        )
+    place = word.start + same
+    terms = LogitTerms(*(np.full(place + 1, PAD, np.int32) for _ in LogitTerms._fields))
+    terms.plus[place], terms.minus[place] = rest[same], other[same]
+    return terms
+
+
+def cams_from_gradient(gradient: Array, cells: Array) -> tuple[Array, Array]:
+    """Compute Grad-CAM and HiResCAM from a gradient at cells, both [rows, columns, channels].
+
+    Returns:
+        The signed maps, [rows, columns] each.
+    """
+    return cells @ gradient.mean(axis=(0, 1)), (gradient * cells).sum(axis=-1)

@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from inference.captioning.model import CaptionModel
-from inference.explanations.methods import METHODS
+from inference.captioners.opening import open_captioner
+from inference.captioning.model import Ability, CaptionModel
+from inference.explanations.methods import METHODS, available_methods
 from inference.faithfulness.measurement import Journal, Sample, caption_image, measure
-from inference.faithfulness.randomisation import KerasCaptionModel, Similarity, randomise
+from inference.faithfulness.randomisation import Similarity, randomise
 from inference.faithfulness.report import Measurements, plot
 from inference.faithfulness.stability import VideoError, measure_stability, pan, read_video
 from inference.startup import quiet_stderr, use_one_thread
@@ -117,8 +118,9 @@ def _measure(
 ) -> Measurements:
     use_one_thread()
     with quiet_stderr():
-        model = CaptionModel(options.captioner)
-        keras_model = KerasCaptionModel(options.captioner)
+        model = open_captioner(options.captioner)
+        _check_available(model, methods)
+        variable = model.with_variable_weights() if model.can(Ability.VARIABLE_WEIGHTS) else None
     side = model.image_size
     scenes = (
         [read_video(options.video, side)]
@@ -145,14 +147,23 @@ def _measure(
         weights_sha256=run["weights"],
         split=options.split,
         images=journal.images,
-        randomised=_randomise(keras_model, samples[:_RANDOMISED_IMAGES], methods),
+        randomised=_randomise(variable, samples[:_RANDOMISED_IMAGES], methods) if variable else [],
         stability=stability,
         footage=options.video.name if options.video else f"{len(scenes)} slow pans",
     )
 
 
+def _check_available(model: CaptionModel, methods: Sequence[str]) -> None:
+    available = [name for name, each in available_methods(model).items() if "word" in each.kinds]
+    for name in methods:
+        if name not in available:
+            raise ValueError(
+                f"{name!r} cannot explain this captioner; available: {', '.join(available)}"
+            )
+
+
 def _randomise(
-    model: KerasCaptionModel, samples: Sequence[Sample], methods: Sequence[str]
+    model: CaptionModel, samples: Sequence[Sample], methods: Sequence[str]
 ) -> list[dict[str, Similarity]]:
     return list(tqdm(randomise(model, samples, methods), desc="randomisation", unit="stage"))
 

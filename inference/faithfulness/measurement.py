@@ -29,7 +29,7 @@ from inference.faithfulness.metrics import (
 )
 from inference.progress import finish
 from inference.word_kinds import WordKind, word_kind
-from models.language import END, PAD
+from models.language import PAD
 
 RANDOM, CENTRE = "random", "centre"
 """The baselines."""
@@ -83,16 +83,14 @@ class MeasuredImage:
 
 def cell_grid(model: CaptionModel) -> CellGrid:
     """Return the cells of the captioner's grid."""
-    rows, columns = model.captioner.encoder.output_shape[1:3]
-    return CellGrid(rows, columns, model.image_size)
+    return CellGrid(*model.grid_size, model.image_size)
 
 
 def caption_image(model: CaptionModel, image: NDArray[np.uint8]) -> Sample:
     """Caption an image of the captioner's size, at any confidence."""
     found = model.search(model.encode([image])).tokens[0]
     tokens = tuple(int(token) for token in found if token != PAD)
-    names = model.captioner.vocabulary.words
-    return Sample(image, tokens, tuple(names[token] for token in tokens if token != END))
+    return Sample(image, tokens, tuple(model.wording.texts(tokens)))
 
 
 def explain(subject: CaptionedImage, method: str, index: int) -> NDArray[np.float64]:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from inference.captioning.model import CaptionModel
 from inference.explanations import Map
 from inference.explanations.masking import BLANKED_SHARE, cells_to_pixels
-from models.language import END, content_words
+from models.language import content_words
 
 CellOrder = NDArray[np.intp]
 """Each cell once, in the order in which they are removed."""
@@ -163,12 +163,12 @@ def word_probabilities(
     Returns:
         [images, words].
     """
-    words = sum(token != END for token in tokens)
     parts = []
     for start in range(0, len(images), _SCORE_BATCH):
         grids = model.encode(images[start : start + _SCORE_BATCH])
         rescored = model.rescore(grids, [tokens] * len(grids))
-        parts.append(np.exp(rescored.log_probs[:, :words].astype(np.float64)))
+        log_probs = model.wording.word_sums(tokens, rescored.log_probs.astype(np.float64))
+        parts.append(np.exp(log_probs))
     return np.concatenate(parts)
 
 

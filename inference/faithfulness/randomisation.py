@@ -5,34 +5,22 @@ top down, one part after another, cumulatively, and each map is compared with th
 model. The maps of an edge detector would not change.
 """
 
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from inference.captioning.model import CaptionModel
 from inference.faithfulness.measurement import Sample, object_maps
 from models.calibration import rank_correlation
-from models.graph import graph
 
 TRAINED = "trained"
 """The stage at which no weight is random: maps are compared with themselves."""
 UNRELATED = "words of another image"
 """Not a stage: what maps of unrelated words have in common, such as a bias to the centre. Lower
 similarities cannot be expected."""
-
-_DECODER_STAGES = (
-    ("output", ("output", "word_bias", "embedding")),
-    ("LSTM", ("lstm", "start_hidden", "start_cell")),
-    ("attention", ("query", "key")),
-    ("projection", ("project", "project_norm")),
-)
-"""Parts of the decoder from the top down, with their layers."""
 
 _Maps = list[list[NDArray[np.float64]]]
 """For each image, the maps of its object words."""
@@ -48,39 +36,16 @@ class Similarity:
     """Rank correlation over the cells, in -1..1, for each image: the mean over its object words."""
 
 
-class KerasCaptionModel(CaptionModel):
-    """A captioner whose encoder runs in Keras, so that it follows changes of its weights."""
-
-    def __init__(self, folder: Path) -> None:
-        """Load the captioner.
-
-        Raises:
-            models.checkpoint.CheckpointError: If the folder holds no usable captioner.
-        """
-        self._graph: Callable[[Any], Any] | None = None
-        super().__init__(folder)
-
-    def encode_pixels(  # noqa: D102 (inherited)
-        self, pixels: NDArray[np.uint8 | np.float32]
-    ) -> NDArray[np.float32]:
-        if self._graph is None:
-            encoder = self.captioner.encoder
-            self._graph = graph(
-                lambda pixels: encoder(pixels),
-                input_signature=[tf.TensorSpec((None, *encoder.input_shape[1:]), tf.float32)],
-            )
-        return np.asarray(self._graph(tf.constant(pixels, tf.float32)))
-
-
 def randomise(
-    model: KerasCaptionModel, samples: Sequence[Sample], methods: Sequence[str], seed: int = 0
+    model: CaptionModel, samples: Sequence[Sample], methods: Sequence[str], seed: int = 0
 ) -> Iterator[dict[str, Similarity]]:
     """Compare the maps of object words while more and more of a captioner is randomised.
 
     The captions and their words remain those of the trained captioner.
 
     Args:
-        model: The captioner; all its weights will be randomised.
+        model: The captioner, from `CaptionModel.with_variable_weights`; all its weights will be
+            randomised.
         samples: Images with their captions.
         methods: Names of `inference.explanations.methods.METHODS`.
         seed: Of the random weights.
@@ -93,25 +58,13 @@ def randomise(
     originals = {method: _maps(model, samples, method) for method in methods}
     yield {method: _similarity(TRAINED, maps, maps) for method, maps in originals.items()}
     yield {method: _unrelated_similarity(maps) for method, maps in originals.items()}
-    for stage, weights in weight_stages(model):
+    for stage, weights in model.weight_stages():
         for weight in weights:
             shuffle_weights(weight, random)
         yield {
             method: _similarity(stage, maps, _maps(model, samples, method))
             for method, maps in originals.items()
         }
-
-
-def weight_stages(model: CaptionModel) -> Iterator[tuple[str, list[Any]]]:
-    """Yield the captioner's parts from the top down, each with a unique name and its weights."""
-    decoder = model.captioner.decoder
-    for stage, layers in _DECODER_STAGES:
-        yield stage, [weight for weight in decoder.weights if _layer(weight.path) in layers]
-    blocks: dict[str, list[Any]] = {}
-    for layer in model.captioner.encoder.layers:
-        if layer.weights:
-            blocks.setdefault(_block(layer.name), []).extend(layer.weights)
-    yield from reversed(blocks.items())
 
 
 def shuffle_weights(weight: Any, random: np.random.Generator) -> None:
@@ -154,13 +107,3 @@ def _unrelated_similarity(maps: _Maps) -> Similarity:
             for one, other in pairs
         ),
     )
-
-
-def _layer(path: str) -> str:
-    return path.removeprefix("decoder/").partition("/")[0]
-
-
-def _block(layer: str) -> str:
-    """Return the encoder's block that a layer belongs to: "block7" for "block7_expand_norm"."""
-    found = re.match(r"(block\d+[a-z]?|[a-z]+)", layer)
-    return found[1] if found else layer

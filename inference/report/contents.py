@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from inference.adversarial import AdversarialFindings
 from inference.captioning import Caption, Tag, Timing, Word
-from inference.captioning.decoding import CaptionBuilder
 from inference.captioning.model import CaptionModel
 from inference.concepts import ConceptFindings
 from inference.explanations import Check, Map, Target
@@ -130,7 +129,8 @@ def explain_image(
     Args:
         model: The captioner.
         image: RGB, uint8 [H, W, 3] of any size.
-        methods: Names of `METHODS`. The first one that explains words is checked.
+        methods: Names of methods that are available for the captioner. The first one that explains
+            words is checked.
         progress: Reports each method, and the checks if there are any.
 
     Raises:
@@ -146,8 +146,7 @@ def explain_image(
     timing = Timing(encoder=(encoded - started) * 1e3, decoder=(decoded - encoded) * 1e3)
     caption = model.build_caption(found, grids[0], timing)
     # Without a fallback: what the confidence is too low to show is explained too.
-    builder = CaptionBuilder(model.captioner.vocabulary, None)
-    whole = builder.build(found, grids[0], (), timing)
+    whole = model.build_caption(found, grids[0], timing, fallback=False)
     tokens = tuple(int(token) for token in found.tokens[found.tokens != PAD])
     subject = CaptionedImage(model, image, tokens)
     explained = []
@@ -247,13 +246,12 @@ def _check(
 ) -> dict[int, Check]:
     progress.begin("check of the maps")
     (explanations,) = (each.explanations for each in explained if each.method is checked)
-    names = subject.model.captioner.vocabulary.words
     objects = {
         each.target.index: each.map
         for each in explanations
         if each.target.kind == "word"
         and each.target.index is not None
-        and word_kind(names[subject.tokens[each.target.index]]) == "object"
+        and word_kind(subject.spans[each.target.index].text) == "object"
     }
     checks = {}
     for number, (index, found) in enumerate(objects.items()):

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.captioners.opening import open_captioner
 from inference.captioning import Precision
-from inference.captioning.model import CaptionModel
 from inference.explanations.methods import METHODS
 from inference.output_folder import output_folder
 from inference.progress import ProgressPrinter
@@ -66,7 +66,7 @@ def write_report(
         report("Loading the captioner ...")
         use_one_thread()
         with quiet_stderr():
-            model = CaptionModel(captioner, precision)
+            model = open_captioner(captioner, precision)
         progress = ProgressPrinter(report, len(chosen) + checks)
         contents = explain_image(model, image, methods, progress)
         found = Analyses()

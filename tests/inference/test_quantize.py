@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from inference.captioners.lstm import LstmCaptionModel
 from inference.captioning.int8 import QuantizedError, read_int8
-from inference.captioning.model import CaptionModel
 from inference.quantize import main
 from models.checkpoint import load, save
 from tests.inference.conftest import SIDE, photographs
@@ -36,7 +36,7 @@ def test_writes_an_int8_encoder_and_its_loss_to_the_captioners_folder(
     _, int8_card = read_int8(folder)
     assert int8_card.cider_loss == pytest.approx(loss, abs=1e-4)
 
-    exact, int8 = CaptionModel(folder), CaptionModel(folder, "int8")
+    exact, int8 = LstmCaptionModel(folder), LstmCaptionModel(folder, "int8")
     images = list(photographs(SIDE))
     grids, int8_grids = exact.encode(images), int8.encode(images)
     assert not np.array_equal(grids, int8_grids)
@@ -50,7 +50,7 @@ def test_writes_an_int8_encoder_and_its_loss_to_the_captioners_folder(
     captioner.decoder.word_bias.assign_add(np.ones(captioner.decoder.word_bias.shape))
     save(folder, captioner, card)
     with pytest.raises(QuantizedError, match="does not belong to its weights"):
-        CaptionModel(folder, "int8")
+        LstmCaptionModel(folder, "int8")
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,9 @@ class ScriptedCaptions:
             MethodCard("gradcam", "Grad-CAM", "none", "none", "none", ("word", "caption")),
             MethodCard("saliency", "Saliency", "none", "none", "none", ("word", "caption")),
         ),
+        calibrated=True,
+        analyses=("adversarial", "ace"),
+        max_batch=4,
     )
 
     def __init__(self, caption: Caption) -> None:

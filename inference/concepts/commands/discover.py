@@ -13,7 +13,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from inference.captioning.model import CaptionModel
+from inference.captioners.opening import open_captioner
 from inference.concepts.commands.footage import read_footage
 from inference.concepts.discovery import Concept, Discovery, discover
 from inference.concepts.patches import FolderCache, MemoryCache
@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> None:
     with output_folder(options.out) as folder:
         use_one_thread()
         with quiet_stderr():
-            model = CaptionModel(options.captioner)
+            model = open_captioner(options.captioner)
         footage = read_footage(options.source, model.image_size, options.every, options.limit)
         cache = FolderCache(options.cache) if options.cache else MemoryCache()
         work = discover(model, footage.images, options.word, video=footage.video, cache=cache)

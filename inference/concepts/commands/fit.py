@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from inference.captioning.model import CaptionModel
+from inference.captioners.opening import open_captioner
+from inference.captioning.model import Ability, CaptionModel
 from inference.concepts import has_bank
 from inference.concepts.bank import FILE, Bank, BankError, BankMetadata, read_bank, write_bank
 from inference.concepts.findings import MIN_SCENES
@@ -78,13 +79,19 @@ def run(options: argparse.Namespace) -> None:
         models.datasets.DatasetError: If the dataset cannot be read.
         models.checkpoint.CheckpointError: If the folder holds no captioner.
         OSError: If the captioner's folder or the cache cannot be written to.
-        ValueError: If an option is invalid, or a given word is in too few captions.
+        ValueError: If an option is invalid, the captioner cannot have a bank, or a given word is in
+            too few captions.
     """
     use_one_thread()
     _check(options)
     dataset = open_dataset(options.data)
     with quiet_stderr():
-        model = CaptionModel(options.captioner)
+        model = open_captioner(options.captioner)
+    if not model.can(Ability.CONCEPT_BANK):
+        raise ValueError(
+            "a concept bank can be fitted only for captioners that Sightline trained; discover "
+            "concepts with python -m inference.concepts discover instead"
+        )
     weights = weights_sha256(options.captioner)
     survey = _survey(options, model, dataset, weights)
     counts = survey.word_counts()
@@ -133,7 +140,7 @@ def _survey(
         cache = options.cache / f"captions-{weights[:16]}.jsonl"
     captions = caption_dataset(model, dataset, names, cache)
     tokens = tuple(tqdm(captions, desc="captions", total=len(names)))
-    return CaptionSurvey(tuple(names), tokens, model.captioner.vocabulary.words)
+    return CaptionSurvey(tuple(names), tokens, model.wording.pieces)
 
 
 def _initial_bank(options: argparse.Namespace, weights: str) -> Bank:

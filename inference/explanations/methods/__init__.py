@@ -3,7 +3,7 @@
 Importing this package loads TensorFlow.
 """
 
-from inference.explanations.live import LIVE_METHOD
+from inference.captioning.model import CaptionModel
 from inference.explanations.method import Method
 from inference.explanations.methods.attention import Attention
 from inference.explanations.methods.grad_cam import GradCam, GradCamTotal, HiResCam, ReadCam
@@ -12,11 +12,11 @@ from inference.explanations.methods.occlusion import Occlusion
 from inference.explanations.methods.rise import Rise
 from inference.explanations.methods.saliency import Saliency, SmoothGrad
 
-__all__ = ["METHODS"]
+__all__ = ["METHODS", "available_methods"]
 
 _METHODS: tuple[Method, ...] = (
-    GradCam(),
     ReadCam(),
+    GradCam(),
     HiResCam(),
     GradCamTotal(),
     Saliency(),
@@ -27,8 +27,12 @@ _METHODS: tuple[Method, ...] = (
     Attention(),
 )
 
-METHODS: dict[str, Method] = {
-    method.name: method
-    for method in sorted(_METHODS, key=lambda method: method.name != LIVE_METHOD)
-}
-"""All methods by name. The method of the maps that come with each caption is the first."""
+METHODS: dict[str, Method] = {method.name: method for method in _METHODS}
+"""All methods by name, those of the shipped captioner's live maps first."""
+
+
+def available_methods(model: CaptionModel) -> dict[str, Method]:
+    """Return the methods that can explain a captioner's captions, its live method first."""
+    available = [method for method in _METHODS if method.available(model)]
+    available.sort(key=lambda method: method.name != model.live_method)
+    return {method.name: method for method in available}

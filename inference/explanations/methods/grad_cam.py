@@ -4,18 +4,19 @@ from typing import ClassVar
 
 import numpy as np
 
+from inference.captioning.model import Ability, CaptionModel
 from inference.explanations import Map, TargetKind
 from inference.explanations.captioned_image import CaptionedImage
-from inference.explanations.method import Method, Work
+from inference.explanations.method import LiveMethod, Method, Work
 from inference.explanations.score import Score, cams_from_gradient
 
 
 class GradCam(Method):
     """ReLU of the sum over channels c of alpha_c A_c, alpha_c the mean over the cells of dz/dA_c.
 
-    A is the grid that the decoder reads. The gradient is direct: it stops at what each step
-    receives from the previous one (hidden state, cell and context; before the first word, the
-    initial state). The map has the shape of the grid.
+    A is the grid that the decoder reads. Where the decoder is recurrent, the gradient is direct: it
+    stops at what each step receives from the previous one (hidden state, cell and context; before
+    the first word, the initial state). The map has the shape of the grid.
     """
 
     name = "gradcam"
@@ -28,15 +29,22 @@ class GradCam(Method):
     unit = "logit"
     kinds: ClassVar[frozenset[TargetKind]] = frozenset({"word", "contrast", "caption", "tag"})
 
+    def available(self, model: CaptionModel) -> bool:  # noqa: D102
+        return self.name in model.live_methods or model.can(Ability.GRADIENTS)
+
     def _work(self, subject: CaptionedImage, score: Score) -> Work:
         yield 0.0
-        return Map(np.maximum(score.direct_cams().gradcam, 0))
+        signed = score.token_map(self.name)
+        if signed is None:
+            signed, _ = cams_from_gradient(score.cell_gradient(), subject.cells)
+        return Map(np.maximum(signed, 0))
 
 
 class GradCamTotal(Method):
     """Grad-CAM with the total gradient, which runs through all previous steps.
 
-    For a tag it would equal Grad-CAM, as tags are not decoded step by step.
+    For a tag it would equal Grad-CAM, as tags are not decoded step by step; so it would for a
+    captioner whose Grad-CAM is not direct.
     """
 
     name = "gradcam-total"
@@ -49,10 +57,13 @@ class GradCamTotal(Method):
     unit = "logit"
     kinds: ClassVar[frozenset[TargetKind]] = frozenset({"word", "contrast", "caption"})
 
+    def available(self, model: CaptionModel) -> bool:  # noqa: D102
+        return GradCam.name in model.live_methods and model.can(Ability.GRADIENTS)
+
     def _work(self, subject: CaptionedImage, score: Score) -> Work:
-        grid = subject.grid
         yield 0.0
-        return Map(np.maximum(cams_from_gradient(score.gradient(grid), grid).gradcam, 0))
+        gradcam, _ = cams_from_gradient(score.cell_gradient(), subject.cells)
+        return Map(np.maximum(gradcam, 0))
 
 
 class HiResCam(Method):
@@ -73,10 +84,13 @@ class HiResCam(Method):
 
     def _work(self, subject: CaptionedImage, score: Score) -> Work:
         yield 0.0
-        return Map(np.maximum(score.direct_cams().hirescam, 0))
+        signed = score.token_map(self.name)
+        if signed is None:
+            _, signed = cams_from_gradient(score.cell_gradient(), subject.cells)
+        return Map(np.maximum(signed, 0))
 
 
-class ReadCam(Method):
+class ReadCam(LiveMethod):
     """ReLU of the smoothed sum over k of beta_k (c_k - its mean), beta_k the mean of dz/dc_k.
 
     c are the grid's cells after the decoder's projection and layer normalisation, which attention
@@ -101,7 +115,3 @@ class ReadCam(Method):
     cost = "one decoder step and its gradient"
     unit = "logit"
     kinds: ClassVar[frozenset[TargetKind]] = frozenset({"word", "contrast", "caption"})
-
-    def _work(self, subject: CaptionedImage, score: Score) -> Work:
-        yield 0.0
-        return Map(np.maximum(score.direct_cams().readcam, 0))

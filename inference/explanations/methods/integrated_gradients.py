@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.captioning.model import Ability
 from inference.explanations import Map, TargetKind
 from inference.explanations.captioned_image import CaptionedImage
 from inference.explanations.map import downsample
@@ -27,6 +28,7 @@ class IntegratedGradients(Method):
     cost = "32 passes through the encoder and the decoder, and their gradients"
     unit = "logit"
     kinds: ClassVar[frozenset[TargetKind]] = frozenset({"word", "contrast", "caption", "tag"})
+    needs = frozenset({Ability.GRADIENTS, Ability.PIXEL_GRADIENTS})
     slow = True
 
     def __init__(self, steps: int = 32) -> None:
@@ -49,6 +51,6 @@ class IntegratedGradients(Method):
             point = subject.mean_colour + difference * np.float32((step + 0.5) / self._steps)
             at_grid = score.gradient(model.encode_pixels(point[None])[0])
             yield (step + 0.2) / self._steps
-            total += model.graphs.pixel_gradient(point, at_grid)
+            total += model.pixel_gradient(point, at_grid)
             yield (step + 1) / self._steps
         return difference * total / np.float32(self._steps)

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from inference.captioning.model import Ability
 from inference.explanations import Map, TargetKind
 from inference.explanations.captioned_image import CaptionedImage
 from inference.explanations.method import Method, Work
@@ -27,12 +28,13 @@ class Saliency(Method):
     cost = "one pass through the encoder and the decoder, and its gradient"
     unit = "logit per grey level"
     kinds: ClassVar[frozenset[TargetKind]] = frozenset({"word", "contrast", "caption", "tag"})
+    needs = frozenset({Ability.GRADIENTS, Ability.PIXEL_GRADIENTS})
 
     def _work(self, subject: CaptionedImage, score: Score) -> Work:
         at_grid = score.gradient(subject.grid)
         yield 0.2
         pixels = subject.pixels.astype(np.float32)
-        at_pixels = subject.model.graphs.pixel_gradient(pixels, at_grid)
+        at_pixels = subject.model.pixel_gradient(pixels, at_grid)
         return Map(np.abs(at_pixels).max(axis=-1))
 
 
@@ -49,6 +51,7 @@ class SmoothGrad(Method):
     cost = "20 passes through the encoder and the decoder, and their gradients"
     unit = "logit per grey level"
     kinds: ClassVar[frozenset[TargetKind]] = frozenset({"word", "contrast", "caption", "tag"})
+    needs = frozenset({Ability.GRADIENTS, Ability.PIXEL_GRADIENTS})
     slow = True
 
     def __init__(self, copies: int = 20, noise: float = 0.15) -> None:
@@ -65,6 +68,6 @@ class SmoothGrad(Method):
             noisy = pixels + np.float32(deviation) * noise
             at_grid = score.gradient(model.encode_pixels(noisy[None])[0])
             yield (copy + 0.2) / self._copies
-            total += model.graphs.pixel_gradient(noisy, at_grid)
+            total += model.pixel_gradient(noisy, at_grid)
             yield (copy + 1) / self._copies
         return Map(np.abs(total / self._copies).max(axis=-1))

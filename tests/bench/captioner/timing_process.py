@@ -18,9 +18,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from inference.captioners.lstm import LstmCaptionModel
 from inference.captioning.int8 import QuantizedError, read_int8
 from inference.captioning.lite_encoder import LiteEncoder
-from inference.captioning.model import CaptionModel
 from inference.startup import encoder_threads, use_one_thread
 from tests.bench.captioner.keras_captioner import KerasCaptioner
 from tests.bench.machine import cpu_seconds, load_average
@@ -44,7 +44,7 @@ Encode = Callable[[Image], object]
 async def run(folder: Path, rounds: int, seconds: float) -> None:
     """Caption the same images by all methods in turn, and send the samples of each round."""
     use_one_thread()
-    model = await asyncio.to_thread(CaptionModel, folder)
+    model = await asyncio.to_thread(LstmCaptionModel, folder)
     plain = await asyncio.to_thread(KerasCaptioner, folder, BEAM_WIDTH, _ALTERNATIVES)
     captioners = {"shipped": _time_shipped(model), "keras": _time_keras(plain)}
     encoders = _encoders(model, folder)
@@ -58,7 +58,7 @@ async def run(folder: Path, rounds: int, seconds: float) -> None:
 
 
 async def _measure_round(
-    model: CaptionModel,
+    model: LstmCaptionModel,
     captioners: dict[str, TimedCaptioner],
     encoders: dict[str, Encode],
     images: list[Image],
@@ -84,7 +84,7 @@ async def _measure_round(
     return samples
 
 
-def _encoders(model: CaptionModel, folder: Path) -> dict[str, Encode]:
+def _encoders(model: LstmCaptionModel, folder: Path) -> dict[str, Encode]:
     """Return the encoders that the shipped one is compared with."""
     graph = tf.function(lambda pixels: model.captioner.encoder(tf.cast(pixels, tf.float32)[None]))
     encoders: dict[str, Encode] = {"TensorFlow": graph}
@@ -105,7 +105,7 @@ def _time_encoders(encoders: dict[str, Encode], image: Image) -> Times:
     return times
 
 
-def _throughput(model: CaptionModel, images: list[Image]) -> dict[str, float]:
+def _throughput(model: LstmCaptionModel, images: list[Image]) -> dict[str, float]:
     """Return captions per second by batch size."""
     rates = {}
     for size in _BATCH_SIZES:
@@ -115,7 +115,7 @@ def _throughput(model: CaptionModel, images: list[Image]) -> dict[str, float]:
     return rates
 
 
-def _time_shipped(model: CaptionModel) -> TimedCaptioner:
+def _time_shipped(model: LstmCaptionModel) -> TimedCaptioner:
     def caption(image: Image) -> tuple[str, Times]:
         started = time.perf_counter()
         result = model.caption(image, BEAM_WIDTH)

@@ -18,17 +18,16 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tf_keras_vis.gradcam import Gradcam
 
-from inference.captioning.model import CaptionModel
+from inference.captioners.lstm import LstmCaptionModel
 from inference.captioning.stream_captions import caption_frames
 from inference.captioning.stream_state import FrameRequest
-from inference.explanations.captioned_image import CaptionedImage
-from inference.explanations.live import live_maps
 from inference.explanations.methods import METHODS
 from inference.explanations.target import Target
 from inference.progress import finish
 from inference.startup import use_one_thread
 from models.captioner.beam_search import BeamCaption
 from tests.bench.machine import cpu_seconds, load_average
+from tests.support.captioners.lstm import LstmCaptionedImage
 from tests.support.child_process import run_until_stopped, send
 from tests.support.load.footage import footage_images
 from tests.support.oracle.autodiff_captioner import WordLogits, pixels_to_words
@@ -61,7 +60,7 @@ class _Timer:
     """Times all methods on one image."""
 
     def __init__(self, folder: Path) -> None:
-        self._model = CaptionModel(folder)
+        self._model = LstmCaptionModel(folder)
         self._forward = tf.function(self._model.captioner.encoder)
         self.images = footage_images(self._model.image_size)
         self._first = 0
@@ -70,7 +69,7 @@ class _Timer:
         """Time each method once, in milliseconds."""
         model = self._model
         tokens = caption_frames(model, [FrameRequest(image, maps=False)])[0].state.tokens
-        subject = CaptionedImage(model, image, tokens)
+        subject = LstmCaptionedImage(model, image, tokens)
         pixels, upstream = image.astype(np.float32), np.ones_like(subject.grid)
         methods: dict[str, Callable[[], object]] = {
             "caption": lambda: caption_frames(model, [FrameRequest(image, maps=False)]),
@@ -94,16 +93,16 @@ class _Timer:
 
     def _saliency(self, image: Image, tokens: tuple[int, ...]) -> None:
         """Explain as for a stream's newest caption, whose grid is cached."""
-        subject = CaptionedImage(self._model, image, tokens)
+        subject = LstmCaptionedImage(self._model, image, tokens)
         finish(METHODS["saliency"].explain(subject, Target("caption")))
 
     def _maps(self, image: Image, tokens: tuple[int, ...]) -> None:
         """Explain from the pixels on, like a library without access to the beam search."""
         grid = self._model.encode_pixels(image[None])
         scores = self._model.rescore(grid, [tokens])
-        live_maps(self._model.graphs, grid, [BeamCaption(*(part[0] for part in scores))])
+        self._model.live_maps(grid, [BeamCaption(*(part[0] for part in scores))])
 
-    def _word_by_word(self, subject: CaptionedImage) -> Callable[[], object]:
+    def _word_by_word(self, subject: LstmCaptionedImage) -> Callable[[], object]:
         """Prepare Grad-CAM of each word by tf-keras-vis; building its model is not timed."""
         layer = WordLogits(self._model.captioner.decoder, subject.words)
         gradcam = Gradcam(pixels_to_words(subject, layer), clone=False)

@@ -6,19 +6,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from inference.captioning.decoding import CompiledDecoder
-from inference.captioning.model import CaptionModel
-from inference.explanations.captioned_image import CaptionedImage
+from inference.captioners.lstm import CompiledDecoder, LstmCaptionModel
 from models.hardening.hardened_decoder import copy_decoder
 from models.language import END
 from tests.inference.conftest import captioner, photographs
 from tests.inference.explanations.conftest import SIDE, model, subject, subjects, tagged
+from tests.support.captioners.lstm import LstmCaptionedImage
 
 __all__ = ["captioner", "model", "subject", "subjects", "tagged"]
 
 
 @pytest.fixture(scope="session")
-def hardened_model(model: CaptionModel) -> CaptionModel:
+def hardened_model(model: LstmCaptionModel) -> LstmCaptionModel:
     """The small captioner with a second decoder that favours frequent words."""
     hardened = copy_decoder(model.captioner)
     random = np.random.default_rng(0)
@@ -34,15 +33,17 @@ def hardened_model(model: CaptionModel) -> CaptionModel:
 
 
 @pytest.fixture(scope="session")
-def hardened_subject(hardened_model: CaptionModel, subject: CaptionedImage) -> CaptionedImage:
+def hardened_subject(
+    hardened_model: LstmCaptionModel, subject: LstmCaptionedImage
+) -> LstmCaptionedImage:
     """An image with the caption that beam search finds, by the model with both decoders."""
     found = hardened_model.search(subject.grid[None]).tokens[0]
     tokens = tuple(int(token) for token in found if token)
-    return CaptionedImage(hardened_model, subject.image, tokens)
+    return LstmCaptionedImage(hardened_model, subject.image, tokens)
 
 
 @pytest.fixture(scope="session")
-def labels(subject: CaptionedImage) -> NDArray[np.int32]:
+def labels(subject: LstmCaptionedImage) -> NDArray[np.int32]:
     """Segment labels of five vertical stripes."""
     side = subject.pixels.shape[0]
     return np.broadcast_to(np.arange(side) * 5 // side, (side, side)).astype(np.int32)

@@ -8,14 +8,14 @@ import pytest
 from inference.adversarial.analysis import analyse
 from inference.adversarial.attack import Attack
 from inference.adversarial.findings import AdversarialFindings, AdversarialParams
-from inference.explanations.captioned_image import CaptionedImage
 from inference.progress import Progress
 from models.language import END, sentence
+from tests.support.captioners.lstm import LstmCaptionedImage
 
 QUICK = AdversarialParams(steps=2, draws=2, segments=4, epsilon_most=32)
 
 
-def run_analysis(subject: CaptionedImage, params: AdversarialParams) -> AdversarialFindings:
+def run_analysis(subject: LstmCaptionedImage, params: AdversarialParams) -> AdversarialFindings:
     return finish_with_steps(analyse(subject.model, subject.image, subject.tokens, params))[1]
 
 
@@ -31,7 +31,7 @@ def finish_with_steps(
 
 
 @pytest.fixture(scope="module")
-def run(hardened_subject: CaptionedImage) -> tuple[list[Progress], AdversarialFindings]:
+def run(hardened_subject: LstmCaptionedImage) -> tuple[list[Progress], AdversarialFindings]:
     return finish_with_steps(
         analyse(hardened_subject.model, hardened_subject.image, hardened_subject.tokens, QUICK)
     )
@@ -52,7 +52,7 @@ def test_progress_increases_to_the_end(run: tuple[list[Progress], AdversarialFin
 
 
 def test_caption_is_attacked_in_both_norms(
-    hardened_subject: CaptionedImage, findings: AdversarialFindings
+    hardened_subject: LstmCaptionedImage, findings: AdversarialFindings
 ) -> None:
     attacks = [(each.attack, each.norm) for each in findings.smallest]
     assert attacks == [("pgd", "linf"), ("pgd", "l2"), ("fgsm", "linf"), ("fgsm", "l2")]
@@ -64,7 +64,7 @@ def test_caption_is_attacked_in_both_norms(
 
 
 def test_findings_describe_each_word(
-    hardened_subject: CaptionedImage, findings: AdversarialFindings
+    hardened_subject: LstmCaptionedImage, findings: AdversarialFindings
 ) -> None:
     vocabulary = hardened_subject.model.captioner.vocabulary
 
@@ -85,7 +85,7 @@ def test_findings_describe_each_word(
 
 
 def test_captions_and_their_diff_agree(
-    hardened_subject: CaptionedImage, findings: AdversarialFindings
+    hardened_subject: LstmCaptionedImage, findings: AdversarialFindings
 ) -> None:
     attacked = findings.attacked
 
@@ -101,7 +101,7 @@ def test_captions_and_their_diff_agree(
 
 
 def test_images_have_the_captioners_size(
-    hardened_subject: CaptionedImage, findings: AdversarialFindings
+    hardened_subject: LstmCaptionedImage, findings: AdversarialFindings
 ) -> None:
     shapes = {picture.shape for picture in findings.pictures.values()}
 
@@ -129,7 +129,7 @@ def test_curve_reaches_the_largest_epsilon(findings: AdversarialFindings) -> Non
 
 
 def test_likeliest_object_word_is_removed_by_default(
-    hardened_subject: CaptionedImage, findings: AdversarialFindings
+    hardened_subject: LstmCaptionedImage, findings: AdversarialFindings
 ) -> None:
     objects = [word for word in findings.words if word.is_object]
     likeliest = max(objects, key=lambda word: word.log_prob)
@@ -139,7 +139,7 @@ def test_likeliest_object_word_is_removed_by_default(
 
 
 def test_same_seed_gives_the_same_findings(
-    hardened_subject: CaptionedImage, findings: AdversarialFindings
+    hardened_subject: LstmCaptionedImage, findings: AdversarialFindings
 ) -> None:
     def values(of: AdversarialFindings) -> dict[str, Any]:
         return {**of.to_json(), "took_s": 0}
@@ -147,7 +147,7 @@ def test_same_seed_gives_the_same_findings(
     assert values(run_analysis(hardened_subject, QUICK)) == values(findings)
 
 
-def test_other_norm_and_a_word_to_add(hardened_subject: CaptionedImage) -> None:
+def test_other_norm_and_a_word_to_add(hardened_subject: LstmCaptionedImage) -> None:
     names = hardened_subject.model.captioner.vocabulary.words
     others = [
         names[word] for word in range(END + 2, len(names)) if word not in hardened_subject.words
@@ -165,7 +165,7 @@ def test_other_norm_and_a_word_to_add(hardened_subject: CaptionedImage) -> None:
         assert others[0] in say.smallest.caption.lower().split()
 
 
-def test_closing_an_analysis_frees_its_attacks(hardened_subject: CaptionedImage) -> None:
+def test_closing_an_analysis_frees_its_attacks(hardened_subject: LstmCaptionedImage) -> None:
     work = analyse(hardened_subject.model, hardened_subject.image, hardened_subject.tokens, QUICK)
     for _ in range(25):
         next(work)
@@ -193,7 +193,10 @@ def live_attacks() -> list[Any]:
     ],
 )
 def test_invalid_analyses_are_refused_at_once(
-    hardened_subject: CaptionedImage, tokens: tuple[int, ...], words: dict[str, str], message: str
+    hardened_subject: LstmCaptionedImage,
+    tokens: tuple[int, ...],
+    words: dict[str, str],
+    message: str,
 ) -> None:
     with pytest.raises(ValueError, match=message):
         next(

@@ -9,19 +9,19 @@ import tensorflow as tf
 
 from inference.adversarial.attack import AdversarialExample, Array, Attack
 from inference.adversarial.goals import AddWord, ChangeCaption, DropWord, FlipWord
-from inference.captioning.model import CaptionModel
-from inference.explanations.captioned_image import CaptionedImage
+from inference.captioners.lstm import LstmCaptionModel
 from inference.progress import finish
 from models.attacks import Norm, fgsm, norms
 from models.captioner.beam_search import forbidden_token_bias
 from models.language import END
+from tests.support.captioners.lstm import LstmCaptionedImage
 from tests.support.oracle.autodiff_captioner import WordLogits, pixels_to_words
 
 NORMS: tuple[Norm, ...] = ("linf", "l2")
 MAX_EPSILON = 64.0
 
 
-def caption_words(subject: CaptionedImage, perturbation: Array) -> list[int]:
+def caption_words(subject: LstmCaptionedImage, perturbation: Array) -> list[int]:
     """Return the words that beam search finds for the image with a perturbation."""
     grid = subject.model.encode_pixels(subject.pixels + perturbation)
     return [int(word) for word in subject.model.search(grid).tokens[0] if word > END]
@@ -34,14 +34,16 @@ def assert_within_limits(attack: Attack, found: AdversarialExample, norm: Norm) 
 
 
 @pytest.fixture(scope="module")
-def searched_subject(subject: CaptionedImage) -> CaptionedImage:
+def searched_subject(subject: LstmCaptionedImage) -> LstmCaptionedImage:
     """The subject with the caption that beam search finds."""
     found = subject.model.search(subject.grid[None]).tokens[0]
-    return CaptionedImage(subject.model, subject.image, tuple(int(word) for word in found if word))
+    return LstmCaptionedImage(
+        subject.model, subject.image, tuple(int(word) for word in found if word)
+    )
 
 
 @pytest.mark.parametrize("norm", NORMS)
-def test_steps_match_foolbox(subject: CaptionedImage, norm: Norm) -> None:
+def test_steps_match_foolbox(subject: LstmCaptionedImage, norm: Norm) -> None:
     place, epsilon = 1, {"linf": 3.0, "l2": 300.0}[norm]
     decoder = subject.model.captioner.decoder
     whole = pixels_to_words(subject, WordLogits(decoder, subject.words))
@@ -70,7 +72,7 @@ def test_steps_match_foolbox(subject: CaptionedImage, norm: Norm) -> None:
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_found_perturbations_change_the_caption_and_smaller_ones_do_not(
-    searched_subject: CaptionedImage, norm: Norm
+    searched_subject: LstmCaptionedImage, norm: Norm
 ) -> None:
     subject = searched_subject
     attack = Attack(subject, ChangeCaption(subject), MAX_EPSILON)
@@ -89,7 +91,7 @@ def test_found_perturbations_change_the_caption_and_smaller_ones_do_not(
     assert caption_words(subject, less) == list(subject.words)
 
 
-def test_searched_caption_counts_as_unchanged(subjects: list[CaptionedImage]) -> None:
+def test_searched_caption_counts_as_unchanged(subjects: list[LstmCaptionedImage]) -> None:
     # The subject's caption is a prefix of the searched one.
     subject = min(subjects, key=lambda subject: len(subject.words))
     goal = ChangeCaption(subject)
@@ -98,7 +100,7 @@ def test_searched_caption_counts_as_unchanged(subjects: list[CaptionedImage]) ->
     assert not goal.evaluate(subject.grid).reached
 
 
-def test_word_is_flipped(subject: CaptionedImage) -> None:
+def test_word_is_flipped(subject: LstmCaptionedImage) -> None:
     likeliest = subject.rescored.alternative_tokens[:, 0]
     place = int(max(np.flatnonzero(likeliest[: len(subject.words)] == subject.words)))
     attack = Attack(subject, FlipWord(subject, place), MAX_EPSILON)
@@ -112,10 +114,10 @@ def test_word_is_flipped(subject: CaptionedImage) -> None:
     assert_within_limits(attack, found, "linf")
 
 
-def test_word_that_is_not_the_likeliest_needs_no_attack(subject: CaptionedImage) -> None:
+def test_word_that_is_not_the_likeliest_needs_no_attack(subject: LstmCaptionedImage) -> None:
     alternatives = subject.rescored.alternative_tokens[0]
     likeliest, other = int(alternatives[0]), int(alternatives[1])
-    swapped = CaptionedImage(subject.model, subject.image, (other, *subject.tokens[1:]))
+    swapped = LstmCaptionedImage(subject.model, subject.image, (other, *subject.tokens[1:]))
 
     found = finish(Attack(swapped, FlipWord(swapped, 0), MAX_EPSILON).fgsm("l2"))
 
@@ -124,7 +126,7 @@ def test_word_that_is_not_the_likeliest_needs_no_attack(subject: CaptionedImage)
     assert not found.perturbation.any()
 
 
-def test_word_is_dropped(searched_subject: CaptionedImage) -> None:
+def test_word_is_dropped(searched_subject: LstmCaptionedImage) -> None:
     subject = searched_subject
     words = subject.model.captioner.vocabulary.words
     dropped = subject.words[-1]
@@ -137,7 +139,7 @@ def test_word_is_dropped(searched_subject: CaptionedImage) -> None:
     assert_within_limits(attack, found, "linf")
 
 
-def test_word_is_added(searched_subject: CaptionedImage) -> None:
+def test_word_is_added(searched_subject: LstmCaptionedImage) -> None:
     subject = searched_subject
     words = subject.model.captioner.vocabulary.words
     alternatives = subject.rescored.alternative_tokens[0]
@@ -151,7 +153,7 @@ def test_word_is_added(searched_subject: CaptionedImage) -> None:
     assert_within_limits(attack, found, "linf")
 
 
-def test_unsuitable_words_are_refused(model: CaptionModel, subject: CaptionedImage) -> None:
+def test_unsuitable_words_are_refused(model: LstmCaptionModel, subject: LstmCaptionedImage) -> None:
     words = model.captioner.vocabulary.words
     present = words[subject.words[0]]
     absent = next(word for token, word in enumerate(words[4:], 4) if token not in subject.words)
@@ -166,7 +168,7 @@ def test_unsuitable_words_are_refused(model: CaptionModel, subject: CaptionedIma
         DropWord(subject, absent)
 
 
-def test_failed_attacks_return_none(searched_subject: CaptionedImage) -> None:
+def test_failed_attacks_return_none(searched_subject: LstmCaptionedImage) -> None:
     class Never(ChangeCaption):
         def evaluate(self, grid: Array) -> Any:
             return super().evaluate(grid)._replace(reached=False)

@@ -4,14 +4,14 @@ import pytest
 from inference.adversarial.comparison import compare_decoders
 from inference.adversarial.findings import diff_words, kept_places
 from inference.adversarial.goals import ChangeCaption
-from inference.explanations.captioned_image import CaptionedImage
 from inference.progress import finish
 from models.attacks import noise
 from models.language import sentence
+from tests.support.captioners.lstm import LstmCaptionedImage
 
 
 def test_words_lost_by_the_plain_decoder_only_are_fragile(
-    hardened_subject: CaptionedImage,
+    hardened_subject: LstmCaptionedImage,
 ) -> None:
     model = hardened_subject.model
     goal = ChangeCaption(hardened_subject)
@@ -43,7 +43,7 @@ def test_words_lost_by_the_plain_decoder_only_are_fragile(
     assert fragile
 
 
-def test_no_word_is_fragile_without_a_hardened_decoder(subject: CaptionedImage) -> None:
+def test_no_word_is_fragile_without_a_hardened_decoder(subject: LstmCaptionedImage) -> None:
     pixels = subject.pixels[None].astype(np.float32)
     perturbation = noise(np.random.default_rng(0), pixels, 60.0, "linf")
 

@@ -4,14 +4,14 @@ from numpy.typing import NDArray
 
 from inference.adversarial.curve import PerturbedCaptioner, PerturbedCaptions, caption_noise
 from inference.adversarial.goals import ChangeCaption
-from inference.explanations.captioned_image import CaptionedImage
 from inference.progress import finish
 from models.attacks import Norm, norms
+from tests.support.captioners.lstm import LstmCaptionedImage
 
 
 @pytest.mark.parametrize(("norm", "epsilon"), [("linf", 3.0), ("l2", 900.0)])
 def test_noise_has_the_norm_of_the_attack(
-    subject: CaptionedImage, norm: Norm, epsilon: float
+    subject: LstmCaptionedImage, norm: Norm, epsilon: float
 ) -> None:
     seen: list[NDArray[np.float32]] = []
 

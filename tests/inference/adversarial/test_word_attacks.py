@@ -4,14 +4,14 @@ from numpy.typing import NDArray
 from inference.adversarial.attack import Attack
 from inference.adversarial.goals import FlipWord
 from inference.adversarial.word_attacks import flipping_segments
-from inference.explanations.captioned_image import CaptionedImage
 from inference.progress import finish
+from tests.support.captioners.lstm import LstmCaptionedImage
 
 EPSILON = 8.0
 
 
 def test_segments_flip_a_word_if_changing_them_alone_does(
-    subjects: list[CaptionedImage], labels: NDArray[np.int32]
+    subjects: list[LstmCaptionedImage], labels: NDArray[np.int32]
 ) -> None:
     flips = []
     for subject in subjects[:2]:

@@ -3,12 +3,13 @@ import pytest
 
 from inference.captioning.caption import Caption, Fallback, Timing
 from inference.captioning.decoding import CaptionBuilder
+from inference.captioning.wording import Wording
 from models.calibration.confidence import CONFIDENCE_FEATURES, ConfidenceCalibration
 from models.captioner.beam_search import BeamCaption
-from models.language import END, PAD, SPECIAL_WORDS, Vocabulary
+from models.language import END, PAD, SPECIAL_WORDS
 from tests.support.captions import confident_caption, shorter_fallback
 
-VOCABULARY = Vocabulary([*SPECIAL_WORDS, "a", "dog", "runs"])
+WORDING = Wording([*SPECIAL_WORDS, "a", "dog", "runs"], END, range(len(SPECIAL_WORDS)))
 GRID = np.ones((2, 2, 3), np.float32)
 WHOLE, FALLBACK = confident_caption("A dog runs"), shorter_fallback("A dog", "A dog runs")
 CONFIDENCE = 0.5
@@ -27,7 +28,7 @@ def build(calibration: ConfidenceCalibration | None, previous: Caption | None = 
         scores=log_probs[:1],
         hidden=log_probs[:, None],
     )
-    return CaptionBuilder(VOCABULARY, calibration).build(
+    return CaptionBuilder(WORDING, calibration).build(
         found, GRID, (), Timing(0.0, 0.0), previous
     )
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from inference.captioners.lstm import LstmCaptionModel
 from inference.captioning.caption import Caption, Tag
-from inference.captioning.model import CaptionModel, GridCache
+from inference.captioning.grid_cache import GridCache
 from models.calibration.tags import TagCalibration, Tagger
 from models.captioner.captioner import Captioner
 from models.checkpoint import load, save
@@ -20,8 +21,8 @@ TAGS = TagCalibration(slope=1.0, offset=0.0, penalties={}, threshold=0.001)
 
 
 @pytest.fixture(scope="module")
-def model(saved: Path) -> CaptionModel:
-    return CaptionModel(saved)
+def model(saved: Path) -> LstmCaptionModel:
+    return LstmCaptionModel(saved)
 
 
 def texts(captions: Sequence[Caption]) -> list[str]:
@@ -33,7 +34,7 @@ def probabilities(caption: Caption) -> list[float]:
 
 
 def test_a_caption_is_what_a_plain_beam_search_finds_in_tensorflows_grid(
-    captioner: Captioner, model: CaptionModel
+    captioner: Captioner, model: LstmCaptionModel
 ) -> None:
     for image in photographs(SIDE)[:3]:
         grid = np.asarray(model.captioner.encoder(image[None].astype(np.float32)))[0]
@@ -51,7 +52,7 @@ def test_a_caption_is_what_a_plain_beam_search_finds_in_tensorflows_grid(
 @pytest.mark.parametrize("number", [1, 2, 3, 4])
 @pytest.mark.parametrize("beam_width", [None, 2])
 def test_images_captioned_together_get_the_same_captions_as_alone(
-    model: CaptionModel, number: int, beam_width: int | None
+    model: LstmCaptionModel, number: int, beam_width: int | None
 ) -> None:
     images = photographs(SIDE)[:number]
     alone = [model.caption(image, beam_width) for image in images]
@@ -63,17 +64,17 @@ def test_images_captioned_together_get_the_same_captions_as_alone(
         np.testing.assert_allclose(probabilities(one), probabilities(other), atol=2e-4)
 
 
-def test_the_images_of_this_test_have_different_captions(model: CaptionModel) -> None:
+def test_the_images_of_this_test_have_different_captions(model: LstmCaptionModel) -> None:
     assert len(set(texts(model.captions(list(photographs(SIDE)[:4]))))) > 1
 
 
-def test_images_may_be_of_any_size(model: CaptionModel) -> None:
+def test_images_may_be_of_any_size(model: LstmCaptionModel) -> None:
     tall, wide = np.zeros((200, 30, 3), np.uint8), np.full((7, 90, 3), 200, np.uint8)
 
     assert len(model.captions([tall, wide])) == 2
 
 
-def test_encoding_and_search_can_be_called_separately(model: CaptionModel) -> None:
+def test_encoding_and_search_can_be_called_separately(model: LstmCaptionModel) -> None:
     images = list(photographs(SIDE)[:2])
 
     grids = model.encode(images)
@@ -98,7 +99,7 @@ def test_encoding_and_search_can_be_called_separately(model: CaptionModel) -> No
     ],
 )
 def test_an_invalid_image_or_beam_width_is_refused(
-    model: CaptionModel,
+    model: LstmCaptionModel,
     image: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]",
     beam_width: int | None,
     message: str,
@@ -110,7 +111,7 @@ def test_an_invalid_image_or_beam_width_is_refused(
 
 
 def test_a_hardened_decoder_in_the_checkpoint_is_loaded_too(
-    folder: Path, model: CaptionModel
+    folder: Path, model: LstmCaptionModel
 ) -> None:
     captioner = load(folder)[0]
     hardened = copy_decoder(captioner)
@@ -118,7 +119,7 @@ def test_a_hardened_decoder_in_the_checkpoint_is_loaded_too(
     save_hardened(folder, captioner, hardened, HardenedCard("none", 0, 1, 0.0, 0.0, 0.0, ()))
     images = photographs(SIDE)[:2]
 
-    both = CaptionModel(folder)
+    both = LstmCaptionModel(folder)
 
     assert model.hardened is None and both.hardened
     grids = both.encode(list(images))
@@ -144,7 +145,7 @@ def folder_with_tags(captioner: Captioner, tmp_path_factory: pytest.TempPathFact
 
 
 def test_captions_have_the_tags_of_their_own_images(folder_with_tags: Path) -> None:
-    model = CaptionModel(folder_with_tags)
+    model = LstmCaptionModel(folder_with_tags)
     tagger = Tagger(model.captioner.classifier, TAGS)
     images = photographs(SIDE)[:2]
     grids = np.asarray(model.captioner.encoder(images.astype(np.float32)))
@@ -163,7 +164,7 @@ def test_captions_have_the_tags_of_their_own_images(folder_with_tags: Path) -> N
 
 
 def test_a_captioner_without_a_classifier_has_no_tags(saved: Path) -> None:
-    model = CaptionModel(saved)
+    model = LstmCaptionModel(saved)
 
     assert not model.has_tags
     assert model.caption(photographs(SIDE)[0]).tags == ()
@@ -175,7 +176,7 @@ def test_a_captioner_without_calibrated_tags_has_no_tags(
     made = Captioner(replace(captioner.config, classes=1000), captioner.vocabulary)
     save(tmp_path, made, CARD)
 
-    model = CaptionModel(tmp_path)
+    model = LstmCaptionModel(tmp_path)
 
     assert not model.has_tags
     assert model.caption(photographs(SIDE)[0]).tags == ()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from inference.captioning.model import CaptionModel
+from inference.captioners.lstm import LstmCaptionModel
 from inference.captioning.stream_captions import caption_frames
 from inference.captioning.stream_state import (
     NEW_CONTENT_GAIN,
@@ -15,7 +15,6 @@ from inference.captioning.stream_state import (
     FrameResult,
     StreamState,
 )
-from inference.explanations.captioned_image import CaptionedImage
 from inference.explanations.methods import METHODS
 from inference.explanations.target import Target
 from inference.progress import finish
@@ -25,6 +24,7 @@ from models.catalogue import SHIPPED_FOLDER
 from models.checkpoint import read_card, write_card
 from models.language import END, content_words
 from tests.inference.conftest import photographs
+from tests.support.captioners.lstm import LstmCaptionedImage
 from tests.support.simulated_camera import PHOTOGRAPHS, photograph
 
 Frame = NDArray[np.uint8]
@@ -32,21 +32,21 @@ FRAMES = [photograph(file) for file in PHOTOGRAPHS]
 
 
 @pytest.fixture(scope="module")
-def model() -> CaptionModel:
+def model() -> LstmCaptionModel:
     """The shipped captioner, as an untrained one captions all images alike."""
-    return CaptionModel(SHIPPED_FOLDER)
+    return LstmCaptionModel(SHIPPED_FOLDER)
 
 
-def caption(model: CaptionModel, image: Frame, state: StreamState | None = None) -> FrameResult:
+def caption(model: LstmCaptionModel, image: Frame, state: StreamState | None = None) -> FrameResult:
     return caption_frames(model, [FrameRequest(image, state)])[0]
 
 
-def refresh(model: CaptionModel, image: Frame, state: StreamState) -> FrameResult:
+def refresh(model: LstmCaptionModel, image: Frame, state: StreamState) -> FrameResult:
     return caption_frames(model, [FrameRequest(image, state, refresh=True)])[0]
 
 
 @pytest.fixture(scope="module")
-def rival(model: CaptionModel) -> tuple[Frame, StreamState]:
+def rival(model: LstmCaptionModel) -> tuple[Frame, StreamState]:
     """A frame, and a state whose caption is slightly less probable than the one that is found."""
     rivals = [each for image in FRAMES for each in _rivals(model, image)]
     # The largest gain below the margin, as noise would break a tie; and without a fallback.
@@ -59,7 +59,7 @@ def rival(model: CaptionModel) -> tuple[Frame, StreamState]:
     return image, state
 
 
-def _rivals(model: CaptionModel, image: Frame) -> Iterator[tuple[float, Frame, StreamState]]:
+def _rivals(model: LstmCaptionModel, image: Frame) -> Iterator[tuple[float, Frame, StreamState]]:
     """Yield captions of other content, and the gain per word of the one that is found over them."""
     found = caption(model, image).state
     grid = model.encode([image])
@@ -87,7 +87,7 @@ def noisy(image: Frame, by: float) -> Frame:
     return np.clip(image + noise, 0, 255).astype(np.uint8)
 
 
-def test_a_first_frame_is_captioned_like_a_single_image(model: CaptionModel) -> None:
+def test_a_first_frame_is_captioned_like_a_single_image(model: LstmCaptionModel) -> None:
     for image in FRAMES:
         result = caption(model, image)
         alone = model.caption(image)
@@ -96,10 +96,10 @@ def test_a_first_frame_is_captioned_like_a_single_image(model: CaptionModel) -> 
 
 
 def test_on_a_still_scene_the_caption_is_kept_without_a_search(
-    model: CaptionModel, monkeypatch: pytest.MonkeyPatch
+    model: LstmCaptionModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = caption(model, FRAMES[0])
-    monkeypatch.delattr(CaptionModel, "search")
+    monkeypatch.delattr(LstmCaptionModel, "search")
     second = caption(model, noisy(FRAMES[0], 3), first.state)
 
     assert second.caption.kept
@@ -107,7 +107,7 @@ def test_on_a_still_scene_the_caption_is_kept_without_a_search(
     assert second.caption == replace(first.caption, kept=True, timing_ms=second.caption.timing_ms)
 
 
-def test_a_refresh_searches_on_a_still_scene(model: CaptionModel) -> None:
+def test_a_refresh_searches_on_a_still_scene(model: LstmCaptionModel) -> None:
     first = caption(model, FRAMES[0])
     second = refresh(model, FRAMES[0], first.state)
 
@@ -115,7 +115,7 @@ def test_a_refresh_searches_on_a_still_scene(model: CaptionModel) -> None:
     assert second.caption.text == first.caption.text
 
 
-def test_another_scene_is_captioned_like_a_single_image(model: CaptionModel) -> None:
+def test_another_scene_is_captioned_like_a_single_image(model: LstmCaptionModel) -> None:
     for before, now in pairwise(FRAMES):
         result = caption(model, now, caption(model, before).state)
         assert result.caption.text == model.caption(now).text
@@ -123,7 +123,7 @@ def test_another_scene_is_captioned_like_a_single_image(model: CaptionModel) -> 
 
 
 def test_a_caption_that_is_hardly_more_probable_does_not_replace(
-    model: CaptionModel, rival: tuple[Frame, StreamState]
+    model: LstmCaptionModel, rival: tuple[Frame, StreamState]
 ) -> None:
     image, state = rival
     result = refresh(model, image, state)
@@ -134,7 +134,7 @@ def test_a_caption_that_is_hardly_more_probable_does_not_replace(
 
 
 def test_a_caption_that_stays_has_the_probabilities_of_the_new_frame(
-    model: CaptionModel, rival: tuple[Frame, StreamState]
+    model: LstmCaptionModel, rival: tuple[Frame, StreamState]
 ) -> None:
     image, state = rival
     same = refresh(model, image, state).caption
@@ -146,7 +146,7 @@ def test_a_caption_that_stays_has_the_probabilities_of_the_new_frame(
     assert probs[2] != pytest.approx(probs[0], abs=2e-3)
 
 
-def test_a_wrong_caption_is_replaced_even_on_a_still_scene(model: CaptionModel) -> None:
+def test_a_wrong_caption_is_replaced_even_on_a_still_scene(model: LstmCaptionModel) -> None:
     fitting, wrong = (caption(model, image).state for image in FRAMES[:2])
     state = replace(fitting, caption=wrong.caption, tokens=wrong.tokens)
     result = refresh(model, FRAMES[0], state)
@@ -155,7 +155,7 @@ def test_a_wrong_caption_is_replaced_even_on_a_still_scene(model: CaptionModel) 
 
 
 def test_slow_changes_add_up_from_the_frame_of_the_first_caption(
-    model: CaptionModel, rival: tuple[Frame, StreamState]
+    model: LstmCaptionModel, rival: tuple[Frame, StreamState]
 ) -> None:
     image, state = rival
     far = caption(model, image[::-1, ::-1] // 2).state
@@ -167,7 +167,7 @@ def test_slow_changes_add_up_from_the_frame_of_the_first_caption(
 
 
 def test_only_a_search_that_finds_the_same_content_moves_the_origin(
-    model: CaptionModel, rival: tuple[Frame, StreamState]
+    model: LstmCaptionModel, rival: tuple[Frame, StreamState]
 ) -> None:
     image, stays = rival
     found = caption(model, image).state
@@ -182,7 +182,7 @@ def test_only_a_search_that_finds_the_same_content_moves_the_origin(
 
 
 def test_streams_that_are_captioned_together_are_independent(
-    model: CaptionModel, rival: tuple[Frame, StreamState]
+    model: LstmCaptionModel, rival: tuple[Frame, StreamState]
 ) -> None:
     first, second, third, _, other = FRAMES
     wrong = replace(caption(model, first).state, tokens=caption(model, other).state.tokens)
@@ -204,7 +204,7 @@ def test_streams_that_are_captioned_together_are_independent(
     assert [result.caption.kept for result in together] == [True, False, False, False, False]
 
 
-def test_maps_are_of_the_words_found_in_the_frame(model: CaptionModel) -> None:
+def test_maps_are_of_the_words_found_in_the_frame(model: LstmCaptionModel) -> None:
     for image in FRAMES[:2]:
         result = caption(model, image)
         assert result.state.caption.maps is result.caption.maps
@@ -212,7 +212,7 @@ def test_maps_are_of_the_words_found_in_the_frame(model: CaptionModel) -> None:
         assert_own_maps(model, image, result)
 
 
-def test_no_maps_are_computed_unless_requested(model: CaptionModel) -> None:
+def test_no_maps_are_computed_unless_requested(model: LstmCaptionModel) -> None:
     result = caption_frames(model, [FrameRequest(FRAMES[0], maps=False)])[0]
 
     assert result.caption.maps is None
@@ -220,7 +220,7 @@ def test_no_maps_are_computed_unless_requested(model: CaptionModel) -> None:
 
 
 @pytest.mark.parametrize("wanted", [True, False])
-def test_a_kept_caption_keeps_its_maps(model: CaptionModel, wanted: bool) -> None:
+def test_a_kept_caption_keeps_its_maps(model: LstmCaptionModel, wanted: bool) -> None:
     first = caption(model, FRAMES[0])
     request = FrameRequest(noisy(FRAMES[0], 3), first.state, maps=wanted)
     second = caption_frames(model, [request])[0]
@@ -231,16 +231,16 @@ def test_a_kept_caption_keeps_its_maps(model: CaptionModel, wanted: bool) -> Non
 
 
 def test_an_explanation_of_the_frame_does_not_encode_it_again(
-    model: CaptionModel, monkeypatch: pytest.MonkeyPatch
+    model: LstmCaptionModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state = caption(model, FRAMES[3]).state
     grid = model.encode([FRAMES[3]])[0]
-    monkeypatch.delattr(CaptionModel, "encode_pixels")
+    monkeypatch.delattr(LstmCaptionModel, "encode_pixels")
 
-    np.testing.assert_array_equal(CaptionedImage(model, FRAMES[3], state.tokens).grid, grid)
+    np.testing.assert_array_equal(LstmCaptionedImage(model, FRAMES[3], state.tokens).grid, grid)
 
 
-def test_a_kept_caption_without_maps_gets_them_on_request(model: CaptionModel) -> None:
+def test_a_kept_caption_without_maps_gets_them_on_request(model: LstmCaptionModel) -> None:
     first = caption_frames(model, [FrameRequest(FRAMES[0], maps=False)])[0]
     second = caption(model, FRAMES[0], first.state)
 
@@ -251,7 +251,7 @@ def test_a_kept_caption_without_maps_gets_them_on_request(model: CaptionModel) -
 
 
 def test_a_caption_that_stays_is_explained_on_the_new_frame(
-    model: CaptionModel, rival: tuple[Frame, StreamState]
+    model: LstmCaptionModel, rival: tuple[Frame, StreamState]
 ) -> None:
     image, state = rival
     result = refresh(model, image, state)
@@ -262,7 +262,7 @@ def test_a_caption_that_stays_is_explained_on_the_new_frame(
 
 
 def test_each_stream_gets_its_own_maps(
-    model: CaptionModel, rival: tuple[Frame, StreamState]
+    model: LstmCaptionModel, rival: tuple[Frame, StreamState]
 ) -> None:
     unexplained = caption_frames(model, [FrameRequest(FRAMES[0], maps=False)])[0].state
     requests = [
@@ -283,7 +283,7 @@ def test_a_fallback_has_the_maps_of_its_own_words(folder: Path) -> None:
         1.0, (0.0,) * len(CONFIDENCE_FEATURES), offset=-9.0, threshold=0.5, prefix_threshold=1e-9
     )
     write_card(folder, replace(read_card(folder), confidence=confidence))
-    unsure = CaptionModel(folder)
+    unsure = LstmCaptionModel(folder)
     result = [caption(unsure, image) for image in photographs(unsure.image_size)]
 
     assert all(each.caption.fallback for each in result)
@@ -296,10 +296,10 @@ def test_a_fallback_has_the_maps_of_its_own_words(folder: Path) -> None:
         assert_own_maps(unsure, image, each)
 
 
-def assert_own_maps(model: CaptionModel, image: Frame, result: FrameResult) -> None:
+def assert_own_maps(model: LstmCaptionModel, image: Frame, result: FrameResult) -> None:
     """Assert that the maps are those of the caption's words in this image, computed one by one."""
     words, maps = result.caption.words, result.caption.maps
-    subject = CaptionedImage(model, image, result.state.tokens)
+    subject = LstmCaptionedImage(model, image, result.state.tokens)
     assert maps
     assert len(maps.words) == len(words)
     for index, given in enumerate([*maps.words, maps.caption]):
@@ -308,7 +308,7 @@ def assert_own_maps(model: CaptionModel, image: Frame, result: FrameResult) -> N
         np.testing.assert_allclose(given.values, alone, atol=1e-3 * alone.max())
 
 
-def test_an_invalid_frame_or_beam_width_is_refused(model: CaptionModel) -> None:
+def test_an_invalid_frame_or_beam_width_is_refused(model: LstmCaptionModel) -> None:
     with pytest.raises(ValueError, match="uint8"):
         caption_frames(model, [FrameRequest(FRAMES[0][..., 0])])
     with pytest.raises(ValueError, match="beam width 9"):

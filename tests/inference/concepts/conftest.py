@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from inference.captioning.model import CaptionModel
+from inference.captioners.lstm import LstmCaptionModel
 from inference.concepts.discovery import caption_images
 from inference.progress import finish
 from tests.inference.conftest import photographs
@@ -22,7 +22,7 @@ def images() -> list[NDArray[np.uint8]]:
 
 
 @pytest.fixture(scope="session")
-def frequent_word(model: CaptionModel, images: list[NDArray[np.uint8]]) -> str:
+def frequent_word(model: LstmCaptionModel, images: list[NDArray[np.uint8]]) -> str:
     """The word in most captions of the photographs."""
     counts = Counter(
         token for each in finish(caption_images(model, images)) for token in set(each.tokens)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from inference.captioning.model import CaptionModel
+from inference.captioners.lstm import LstmCaptionModel
 from inference.concepts.analysis import analyse
 from inference.concepts.bank import (
     Bank,
@@ -17,17 +17,17 @@ from inference.concepts.bank import (
     write_bank,
 )
 from inference.concepts.findings import ConceptFindings, ConceptParams
-from inference.explanations.captioned_image import CaptionedImage
 from inference.progress import Progress
 from inference.word_kinds import word_kind
 from models.digests import weights_sha256
 from tests.inference.conftest import photographs
 from tests.inference.explanations.conftest import SIDE
+from tests.support.captioners.lstm import LstmCaptionedImage
 
 
 def run(
-    model: CaptionModel,
-    subject: CaptionedImage,
+    model: LstmCaptionModel,
+    subject: LstmCaptionedImage,
     params: ConceptParams,
     frames: tuple[np.ndarray, ...] = (),
 ) -> tuple[list[Progress], ConceptFindings]:
@@ -41,13 +41,13 @@ def run(
 
 
 @pytest.fixture
-def words(subject: CaptionedImage) -> list[str]:
+def words(subject: LstmCaptionedImage) -> list[str]:
     return [subject.model.captioner.vocabulary.words[token] for token in subject.words]
 
 
 @pytest.fixture
 def bank_folder(
-    tagged: Path, tmp_path: Path, model: CaptionModel, monkeypatch: pytest.MonkeyPatch
+    tagged: Path, tmp_path: Path, model: LstmCaptionModel, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
     """A copy of the captioner's folder, to write a bank into."""
     folder = Path(shutil.copytree(tagged, tmp_path / "captioner"))
@@ -84,7 +84,7 @@ def make_bank(folder: Path, word: str, grid: np.ndarray) -> Bank:
 
 
 def test_words_are_scored_with_the_bank(
-    bank_folder: Path, model: CaptionModel, subject: CaptionedImage, words: list[str]
+    bank_folder: Path, model: LstmCaptionModel, subject: LstmCaptionedImage, words: list[str]
 ) -> None:
     index = next(place for place, word in enumerate(words) if word in ("dog", "ball", "grass"))
     write_bank(bank_folder, make_bank(bank_folder, words[index], subject.grid))
@@ -119,7 +119,7 @@ def test_words_are_scored_with_the_bank(
 
 
 def test_without_a_bank_the_grid_is_still_factorised(
-    bank_folder: Path, model: CaptionModel, subject: CaptionedImage
+    bank_folder: Path, model: LstmCaptionModel, subject: LstmCaptionedImage
 ) -> None:
     _, findings = run(model, subject, ConceptParams())
 
@@ -130,13 +130,13 @@ def test_without_a_bank_the_grid_is_still_factorised(
 
 
 def test_word_that_is_not_in_the_caption_is_refused(
-    model: CaptionModel, subject: CaptionedImage
+    model: LstmCaptionModel, subject: LstmCaptionedImage
 ) -> None:
     with pytest.raises(ValueError, match="does not contain 'zebra'"):
         run(model, subject, ConceptParams(word="zebra"))
 
 
-def test_analysis_can_be_closed_early(model: CaptionModel, subject: CaptionedImage) -> None:
+def test_analysis_can_be_closed_early(model: LstmCaptionModel, subject: LstmCaptionedImage) -> None:
     work = analyse(model, subject.image, subject.tokens, ConceptParams(rank=2))
     next(work)
 
@@ -156,7 +156,7 @@ def test_invalid_params_are_refused(values: dict[str, object]) -> None:
 
 
 def test_concepts_are_discovered_in_frames(
-    model: CaptionModel, subject: CaptionedImage, words: list[str]
+    model: LstmCaptionModel, subject: LstmCaptionedImage, words: list[str]
 ) -> None:
     objects = [word for word in words if word_kind(word) == "object"]
     chosen = objects[0] if objects else words[0]

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from inference.captioning.model import CaptionModel
+from inference.captioners.lstm import LstmCaptionModel
+from inference.captioning.objective import LogitTerms
 from inference.concepts.discovery import Discovery, DiscoveryParams, caption_images, discover
 from inference.concepts.tcav import logit_gradient
-from inference.explanations.objective import LogitTerms
 from inference.progress import Progress, finish
 from models.language import PAD
 from tests.inference.explanations.conftest import SIDE
@@ -15,7 +15,7 @@ FEW = DiscoveryParams(clusters=6, random_patches=120, random_concepts=99)
 
 @pytest.fixture(scope="module")
 def discovered(
-    model: CaptionModel, images: list[NDArray[np.uint8]], frequent_word: str
+    model: LstmCaptionModel, images: list[NDArray[np.uint8]], frequent_word: str
 ) -> tuple[list[Progress], Discovery]:
     steps = []
     work = discover(model, images, frequent_word, FEW)
@@ -27,7 +27,7 @@ def discovered(
 
 
 def test_concepts_are_clusters_of_segments(
-    model: CaptionModel, images: list[NDArray[np.uint8]], discovered: tuple[object, Discovery]
+    model: LstmCaptionModel, images: list[NDArray[np.uint8]], discovered: tuple[object, Discovery]
 ) -> None:
     discovery = discovered[1]
 
@@ -65,7 +65,7 @@ def test_progress_increases_to_the_end(
 
 
 def test_frames_of_one_scene_count_once(
-    model: CaptionModel, images: list[NDArray[np.uint8]], frequent_word: str
+    model: LstmCaptionModel, images: list[NDArray[np.uint8]], frequent_word: str
 ) -> None:
     frames = [images[0]] * 3
     used = finish(caption_images(model, frames))[0].tokens[0]
@@ -76,7 +76,7 @@ def test_frames_of_one_scene_count_once(
 
 
 def test_word_in_no_caption_has_no_concepts(
-    model: CaptionModel, images: list[NDArray[np.uint8]]
+    model: LstmCaptionModel, images: list[NDArray[np.uint8]]
 ) -> None:
     used = {token for each in finish(caption_images(model, images)) for token in each.tokens}
     vocabulary = model.captioner.vocabulary
@@ -89,7 +89,7 @@ def test_word_in_no_caption_has_no_concepts(
 
 
 def test_invalid_input_is_refused(
-    model: CaptionModel, images: list[NDArray[np.uint8]], frequent_word: str
+    model: LstmCaptionModel, images: list[NDArray[np.uint8]], frequent_word: str
 ) -> None:
     for unknown in ("zzz", "<end>"):
         with pytest.raises(ValueError, match="not in the captioner's vocabulary"):
@@ -99,7 +99,7 @@ def test_invalid_input_is_refused(
 
 
 def test_logit_gradient_is_the_response_to_a_change_of_all_cells(
-    model: CaptionModel, images: list[NDArray[np.uint8]]
+    model: LstmCaptionModel, images: list[NDArray[np.uint8]]
 ) -> None:
     (captioned,) = finish(caption_images(model, images[:1]))
     tokens, index = captioned.tokens, 1

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from inference.captioning.model import CaptionModel
+from inference.captioners.lstm import LstmCaptionModel
 from inference.concepts.patches import (
     ENCODE_BATCH,
     CachedImage,
@@ -29,12 +29,12 @@ def image() -> NDArray[np.uint8]:
 
 
 @pytest.fixture(scope="module")
-def patches(model: CaptionModel, image: NDArray[np.uint8]) -> Patches:
+def patches(model: LstmCaptionModel, image: NDArray[np.uint8]) -> Patches:
     return finish(extract_patches(model, image, 3, MemoryCache(), "encoder"))
 
 
 def test_patches_are_encoded_segments_of_all_resolutions(
-    model: CaptionModel, image: NDArray[np.uint8], patches: Patches
+    model: LstmCaptionModel, image: NDArray[np.uint8], patches: Patches
 ) -> None:
     masks = distinct([segment(image, count) for count in RESOLUTIONS])
     assert len(patches.segments) == len(patches.activations) == len(masks)
@@ -48,7 +48,7 @@ def test_patches_are_encoded_segments_of_all_resolutions(
 
 
 def test_few_patches_are_encoded_per_slice(
-    model: CaptionModel, image: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+    model: LstmCaptionModel, image: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batches: list[int] = []
     encode = model.encode_pixels
@@ -69,7 +69,7 @@ def test_few_patches_are_encoded_per_slice(
 
 @pytest.mark.parametrize("kind", ["memory", "folder"])
 def test_cached_images_are_not_encoded_again(
-    model: CaptionModel,
+    model: LstmCaptionModel,
     image: NDArray[np.uint8],
     patches: Patches,
     tmp_path: Path,
@@ -120,7 +120,7 @@ def test_damaged_cache_files_are_ignored(tmp_path: Path) -> None:
 
 
 def test_fingerprint_identifies_the_encoder(
-    model: CaptionModel, monkeypatch: pytest.MonkeyPatch
+    model: LstmCaptionModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = encoder_fingerprint(model)
     assert encoder_fingerprint(model) == own
@@ -129,7 +129,7 @@ def test_fingerprint_identifies_the_encoder(
     assert encoder_fingerprint(model) != own
 
 
-def test_random_patches_come_from_all_images(model: CaptionModel, patches: Patches) -> None:
+def test_random_patches_come_from_all_images(model: LstmCaptionModel, patches: Patches) -> None:
     images = list(photographs(SIDE)[:3])
 
     drawn = finish(random_patches(model, images, 20, np.random.default_rng(0)))

@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inference.captioning.model import CaptionModel
+from inference.captioners.lstm import LstmCaptionModel
 from inference.captioning.stream_captions import caption_frames
 from inference.captioning.stream_state import FrameRequest
-from inference.explanations.captioned_image import CaptionedImage
 from models.calibration.tags import TagCalibration
 from models.captioner.captioner import Captioner
 from models.checkpoint import save
 from models.language import END
 from tests.inference.conftest import CARD, photographs
+from tests.support.captioners.lstm import LstmCaptionedImage
 
 SIDE = 128
 """In pixels; the grid has 4 by 4 cells."""
@@ -34,24 +34,24 @@ def tagged(captioner: Captioner, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 @pytest.fixture(scope="session")
-def model(tagged: Path) -> CaptionModel:
+def model(tagged: Path) -> LstmCaptionModel:
     """That captioner, loaded; read-only."""
-    return CaptionModel(tagged)
+    return LstmCaptionModel(tagged)
 
 
 @pytest.fixture(scope="session")
-def subjects(model: CaptionModel) -> list[CaptionedImage]:
+def subjects(model: LstmCaptionModel) -> list[LstmCaptionedImage]:
     """Images with the beginnings of the captions found for them, of 3 to 7 words."""
     requests = [FrameRequest(image, maps=False) for image in photographs(SIDE)]
     found = [result.state.tokens for result in caption_frames(model, requests)]
     shorter = [(*tokens[: 3 + place], END)[:7] for place, tokens in enumerate(found)]
     return [
-        CaptionedImage(model, request.image, tokens)
+        LstmCaptionedImage(model, request.image, tokens)
         for request, tokens in zip(requests, shorter, strict=True)
     ]
 
 
 @pytest.fixture(scope="session")
-def subject(subjects: list[CaptionedImage]) -> CaptionedImage:
+def subject(subjects: list[LstmCaptionedImage]) -> LstmCaptionedImage:
     """The one with the longest caption."""
     return max(subjects, key=lambda subject: len(subject.words))

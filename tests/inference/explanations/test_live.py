@@ -1,21 +1,20 @@
 import numpy as np
 import pytest
 
-from inference.explanations.captioned_image import CaptionedImage
-from inference.explanations.live import LIVE_METHOD, live_maps
 from inference.explanations.map import CaptionMaps
 from inference.explanations.methods import METHODS
 from inference.explanations.target import Target
 from inference.progress import finish
 from models.captioner.beam_search import BeamCaption
 from models.language import END, PAD
+from tests.support.captioners.lstm import LstmCaptionedImage
 
 
 def test_maps_computed_together_equal_those_computed_word_by_word(
-    subjects: list[CaptionedImage],
+    subjects: list[LstmCaptionedImage],
 ) -> None:
     model, grids = subjects[0].model, np.stack([subject.grid for subject in subjects])
-    together = live_maps(model.graphs, grids, [subject.rescored for subject in subjects])
+    together = model.live_maps(grids, [subject.rescored for subject in subjects])
 
     assert len({len(maps.words) for maps in together}) > 1
     for subject, maps in zip(subjects, together, strict=True):
@@ -23,7 +22,7 @@ def test_maps_computed_together_equal_those_computed_word_by_word(
 
 
 def test_maps_of_a_searched_and_a_rescored_caption_are_equal(
-    subjects: list[CaptionedImage],
+    subjects: list[LstmCaptionedImage],
 ) -> None:
     model = subjects[0].model
     for subject in subjects[:3]:
@@ -31,33 +30,33 @@ def test_maps_of_a_searched_and_a_rescored_caption_are_equal(
         found = BeamCaption(*(part[0] for part in model.search(grid)))
         tokens = tuple(found.tokens[found.tokens != PAD].tolist())
         assert_own_maps(
-            CaptionedImage(model, subject.image, tokens), live_maps(model.graphs, grid, [found])[0]
+            LstmCaptionedImage(model, subject.image, tokens), model.live_maps(grid, [found])[0]
         )
 
 
-def assert_own_maps(subject: CaptionedImage, maps: CaptionMaps) -> None:
+def assert_own_maps(subject: LstmCaptionedImage, maps: CaptionMaps) -> None:
     """Assert that the maps equal those of each word computed alone."""
-    assert maps.method == LIVE_METHOD
+    assert maps.method == "readcam"
     assert len(maps.words) == len(subject.words)
     targets = [*(Target("word", index) for index in range(len(maps.words))), Target("caption")]
     for target, given in zip(targets, [*maps.words, maps.caption], strict=True):
-        alone = finish(METHODS[LIVE_METHOD].explain(subject, target)).values
+        alone = finish(METHODS["readcam"].explain(subject, target)).values
         np.testing.assert_allclose(given.values, alone, atol=1e-3 * alone.max())
 
 
-def test_maps_of_different_words_differ(subject: CaptionedImage) -> None:
-    maps = live_maps(subject.model.graphs, subject.grid[None], [subject.rescored])[0]
+def test_maps_of_different_words_differ(subject: LstmCaptionedImage) -> None:
+    maps = subject.model.live_maps(subject.grid[None], [subject.rescored])[0]
 
     # The same word may have the same map in several places.
     assert len({each.values.tobytes() for each in maps.words}) >= len(set(subject.words)) > 1
     assert all(each.values.min() >= 0 for each in maps.words)
 
 
-def test_a_caption_without_words_has_no_maps_of_words(subject: CaptionedImage) -> None:
+def test_a_caption_without_words_has_no_maps_of_words(subject: LstmCaptionedImage) -> None:
     model = subject.model
     rescored = model.rescore(subject.grid[None], [(END,)])
     row = BeamCaption(*(part[0] for part in rescored))
-    (maps,) = live_maps(model.graphs, subject.grid[None], [row])
+    (maps,) = model.live_maps(subject.grid[None], [row])
 
     assert maps.words == ()
     assert maps.caption.values.shape == subject.grid.shape[:2]

@@ -1,15 +1,15 @@
 import numpy as np
 import pytest
 
-from inference.explanations.captioned_image import CaptionedImage
 from inference.explanations.map import Map
 from inference.explanations.masking import check_map, top_cells
 from inference.explanations.score import target_score
 from inference.explanations.target import Target
 from inference.progress import finish
+from tests.support.captioners.lstm import LstmCaptionedImage
 
 
-def test_the_top_of_the_map_is_blanked(subject: CaptionedImage) -> None:
+def test_the_top_of_the_map_is_blanked(subject: LstmCaptionedImage) -> None:
     values = np.zeros((4, 4), np.float32)
     values[1, 2], values[1, 3], values[2, 2] = 3, 2, 1
     check = finish(check_map(subject, Map(values), 1))
@@ -27,7 +27,7 @@ def test_the_top_of_the_map_is_blanked(subject: CaptionedImage) -> None:
     assert lowest < highest
 
 
-def test_a_check_is_deterministic_and_reports_progress(subject: CaptionedImage) -> None:
+def test_a_check_is_deterministic_and_reports_progress(subject: LstmCaptionedImage) -> None:
     values = np.random.default_rng(0).random((64, 64)).astype(np.float32)
     works = [check_map(subject, Map(values), 0) for _ in range(2)]
 
@@ -37,7 +37,7 @@ def test_a_check_is_deterministic_and_reports_progress(subject: CaptionedImage) 
     assert finish(works[1]) == finish(check_map(subject, Map(values), 0))
 
 
-def test_a_missing_word_cannot_be_checked(subject: CaptionedImage) -> None:
+def test_a_missing_word_cannot_be_checked(subject: LstmCaptionedImage) -> None:
     with pytest.raises(ValueError, match="none at index 30"):
         check_map(subject, Map(np.zeros((4, 4), np.float32)), 30)
 

@@ -5,21 +5,21 @@ import pytest
 import tensorflow as tf
 
 from inference.adversarial.goals import lowering_objective
-from inference.explanations.captioned_image import CaptionedImage
-from inference.explanations.objective import AttackObjective
+from inference.captioning.objective import AttackObjective
 from models.captioner.beam_search import forbidden_token_bias
 from models.language import PAD
+from tests.support.captioners.lstm import LstmCaptionedImage
 from tests.support.oracle.autodiff_captioner import gradient_at_grid
 
 
-def log_probs(subject: CaptionedImage, grid: tf.Tensor) -> tf.Tensor:
+def log_probs(subject: LstmCaptionedImage, grid: tf.Tensor) -> tf.Tensor:
     """Return the log-probabilities of all words in all places, [T, V], by teacher forcing."""
     decoder = subject.model.captioner.decoder
     logits = decoder((grid, tf.constant([[subject.tokens]])))[0, 0]
     return tf.nn.log_softmax(logits + forbidden_token_bias(decoder.config.vocabulary_size))
 
 
-def close(subject: CaptionedImage, objective: AttackObjective, z: object) -> None:
+def close(subject: LstmCaptionedImage, objective: AttackObjective, z: object) -> None:
     given = subject.model.graphs.attack_gradient(subject.grid, objective)
     expected = gradient_at_grid(subject, z)  # type: ignore[arg-type]
     assert np.abs(expected).max() > 0
@@ -27,7 +27,7 @@ def close(subject: CaptionedImage, objective: AttackObjective, z: object) -> Non
 
 
 def test_the_objective_of_a_caption_is_the_sum_over_its_words_and_the_end_token(
-    subject: CaptionedImage,
+    subject: LstmCaptionedImage,
 ) -> None:
     tokens = subject.tokens
 
@@ -40,7 +40,7 @@ def test_the_objective_of_a_caption_is_the_sum_over_its_words_and_the_end_token(
 
 @pytest.mark.parametrize("place", [0, 2])
 def test_the_objective_of_a_word_is_its_own_log_probability(
-    subject: CaptionedImage, place: int
+    subject: LstmCaptionedImage, place: int
 ) -> None:
     word = subject.words[place]
 
@@ -52,7 +52,7 @@ def test_the_objective_of_a_word_is_its_own_log_probability(
 
 
 def test_the_objective_of_a_raised_word_is_its_closeness_in_its_best_place(
-    subject: CaptionedImage,
+    subject: LstmCaptionedImage,
 ) -> None:
     tokens = np.array(subject.tokens, np.int32)
     raised = next(word for word in range(4, 30) if word not in subject.words)

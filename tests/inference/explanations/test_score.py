@@ -4,14 +4,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from inference.explanations.captioned_image import CaptionedImage
 from inference.explanations.score import target_score
 from inference.explanations.target import Target
 from models.calibration.tags import Tagger, tag_kinds
 from tests.inference.explanations.conftest import TAGS
+from tests.support.captioners.lstm import LstmCaptionedImage
 
 
-def test_z_equals_the_logits_of_the_decoder_and_the_tagger(subjects: list[CaptionedImage]) -> None:
+def test_z_equals_the_logits_of_the_decoder_and_the_tagger(
+    subjects: list[LstmCaptionedImage],
+) -> None:
     one, other = subjects[:2]
     grids = np.stack([one.grid, other.grid])
     decoder, vocabulary = one.model.captioner.decoder, one.model.captioner.vocabulary
@@ -31,7 +33,7 @@ def test_z_equals_the_logits_of_the_decoder_and_the_tagger(subjects: list[Captio
         np.testing.assert_allclose(target_score(one, target).logits(grids), z, rtol=1e-4, atol=1e-4)
 
 
-def test_probabilities_are_those_that_captions_state(subject: CaptionedImage) -> None:
+def test_probabilities_are_those_that_captions_state(subject: LstmCaptionedImage) -> None:
     caption = subject.model.caption(subject.image)
     stated = [word.prob for word in caption.words if word.prob is not None]
     assert len(stated) == len(caption.words)

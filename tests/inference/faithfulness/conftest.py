@@ -8,7 +8,7 @@ import pytest
 import skimage
 from numpy.typing import NDArray
 
-from inference.captioning.model import CaptionModel
+from inference.captioners.lstm import LstmCaptionModel
 from models.checkpoint import DEFAULT_CHECKPOINT
 
 CORNER = 5
@@ -16,12 +16,12 @@ CORNER = 5
 
 
 @pytest.fixture(scope="session")
-def shipped() -> CaptionModel:
-    return CaptionModel(DEFAULT_CHECKPOINT)
+def shipped() -> LstmCaptionModel:
+    return LstmCaptionModel(DEFAULT_CHECKPOINT)
 
 
 @pytest.fixture(scope="session")
-def cornered(shipped: CaptionModel) -> NDArray[np.uint8]:
+def cornered(shipped: LstmCaptionModel) -> NDArray[np.uint8]:
     """A cat in the lower right corner of a grey wall."""
     side = shipped.image_size
     cat = np.asarray(cv2.imread(str(Path(skimage.__file__).parent / "data" / "chelsea.png")))

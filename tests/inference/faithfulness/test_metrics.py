@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from inference.captioning.model import CaptionModel
+from inference.captioners.lstm import LstmCaptionModel
 from inference.faithfulness.measurement import caption_image, cell_grid
 from inference.faithfulness.metrics import (
     CellGrid,
@@ -32,7 +32,7 @@ def test_area_is_the_trapezoid_rule() -> None:
 
 
 def test_curves_match_a_loop_over_cells(saved: Path) -> None:
-    model = CaptionModel(saved)
+    model = LstmCaptionModel(saved)
     image = photographs(SIDE)[0]
     tokens = (4, 5, 8, END)
     cells = CellGrid(8, 8, SIDE)
@@ -58,7 +58,7 @@ def test_curves_match_a_loop_over_cells(saved: Path) -> None:
 
 
 def test_probabilities_do_not_depend_on_the_batch(saved: Path) -> None:
-    model = CaptionModel(saved)
+    model = LstmCaptionModel(saved)
     images = [*photographs(SIDE)] * 12
 
     together = word_probabilities(model, images, (4, 5, END))
@@ -68,7 +68,7 @@ def test_probabilities_do_not_depend_on_the_batch(saved: Path) -> None:
 
 
 def test_true_map_beats_random_and_inverted_map_does_not(
-    shipped: CaptionModel, cornered: NDArray[np.uint8]
+    shipped: LstmCaptionModel, cornered: NDArray[np.uint8]
 ) -> None:
     sample = caption_image(shipped, cornered)
     objects = [index for index, word in enumerate(sample.words) if word_kind(word) == "object"]

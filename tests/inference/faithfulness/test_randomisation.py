@@ -1,16 +1,15 @@
 import numpy as np
 import pytest
 
-from inference.captioning.model import CaptionModel
+from inference.captioners.lstm import LstmCaptionModel
+from inference.captioners.lstm.variable_weights import VariableLstmCaptionModel
 from inference.faithfulness.measurement import caption_image, object_maps
 from inference.faithfulness.randomisation import (
     TRAINED,
     UNRELATED,
-    KerasCaptionModel,
     map_correlation,
     randomise,
     shuffle_weights,
-    weight_stages,
 )
 from models.checkpoint import DEFAULT_CHECKPOINT
 from tests.inference.conftest import photographs
@@ -19,13 +18,13 @@ METHODS = ["gradcam", "hirescam"]
 
 
 @pytest.fixture(scope="module")
-def model() -> KerasCaptionModel:
+def model() -> VariableLstmCaptionModel:
     """The shipped captioner; the last test of this module randomises its weights."""
-    return KerasCaptionModel(DEFAULT_CHECKPOINT)
+    return VariableLstmCaptionModel(DEFAULT_CHECKPOINT)
 
 
-def test_every_weight_is_in_one_stage(model: KerasCaptionModel) -> None:
-    found = [id(weight) for _, weights in weight_stages(model) for weight in weights]
+def test_every_weight_is_in_one_stage(model: VariableLstmCaptionModel) -> None:
+    found = [id(weight) for _, weights in model.weight_stages() for weight in weights]
 
     captioner = model.captioner
     assert len(found) == len(set(found))
@@ -34,14 +33,14 @@ def test_every_weight_is_in_one_stage(model: KerasCaptionModel) -> None:
     }
 
 
-def test_stages_go_from_the_words_down_to_the_pixels(model: KerasCaptionModel) -> None:
-    names = [name for name, _ in weight_stages(model)]
+def test_stages_go_from_the_words_down_to_the_pixels(model: VariableLstmCaptionModel) -> None:
+    names = [name for name, _ in model.weight_stages()]
 
     assert names[:6] == ["output", "LSTM", "attention", "projection", "head", "block20"]
     assert names[-2:] == ["block0", "stem"]
 
 
-def test_shuffling_keeps_the_values_in_another_order(model: KerasCaptionModel) -> None:
+def test_shuffling_keeps_the_values_in_another_order(model: VariableLstmCaptionModel) -> None:
     weight = model.captioner.encoder.get_layer("stem").weights[0]
     before = weight.numpy()
 
@@ -63,14 +62,14 @@ def test_correlation_is_of_ranks() -> None:
 
 
 def test_keras_encoder_matches_the_converted_one(
-    model: KerasCaptionModel, shipped: CaptionModel
+    model: VariableLstmCaptionModel, shipped: LstmCaptionModel
 ) -> None:
     images = list(photographs(model.image_size)[:2])
 
     np.testing.assert_allclose(model.encode(images), shipped.encode(images), atol=2e-3)
 
 
-def test_maps_change_with_the_weights(model: KerasCaptionModel) -> None:
+def test_maps_change_with_the_weights(model: VariableLstmCaptionModel) -> None:
     samples = [caption_image(model, image) for image in photographs(model.image_size)[:3]]
     assert all(object_maps(model, each, "gradcam") for each in samples)
 

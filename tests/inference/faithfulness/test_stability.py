@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inference.captioning.model import CaptionModel
+from inference.captioners.lstm import LstmCaptionModel
 from inference.faithfulness.measurement import Sample, caption_image
 from inference.faithfulness.stability import (
     PAN_FRAMES,
@@ -55,7 +55,7 @@ def test_overlap_is_the_intersection_over_union_of_the_top_fifths() -> None:
 
 
 def test_still_scenes_are_stable_and_changed_captions_are_skipped(
-    shipped: CaptionModel,
+    shipped: LstmCaptionModel,
 ) -> None:
     one, other = (caption_image(shipped, each) for each in photographs(shipped.image_size)[:2])
     assert one.words != other.words
@@ -68,7 +68,7 @@ def test_still_scenes_are_stable_and_changed_captions_are_skipped(
     assert found.overlaps[0] > 0.7
 
 
-def test_maps_of_another_image_are_less_similar(shipped: CaptionModel) -> None:
+def test_maps_of_another_image_are_less_similar(shipped: LstmCaptionModel) -> None:
     image = photographs(shipped.image_size)[0]
     sample = caption_image(shipped, image)
     mirrored = Sample(np.ascontiguousarray(image[::-1, ::-1]), sample.tokens, sample.words)

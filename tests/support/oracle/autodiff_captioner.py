@@ -8,9 +8,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from inference.explanations.captioned_image import CaptionedImage
 from models.captioner.decoder import Decoder, State
 from models.language import START
+from tests.support.captioners.lstm import LstmCaptionedImage
 
 Logits = Callable[[tf.Tensor], tf.Tensor]
 
@@ -27,7 +27,7 @@ def direct_logits(decoder: Decoder, grid: tf.Tensor, words: tuple[int, ...]) -> 
     return found
 
 
-def gradient_at_grid(subject: CaptionedImage, z: Logits) -> NDArray[np.float32]:
+def gradient_at_grid(subject: LstmCaptionedImage, z: Logits) -> NDArray[np.float32]:
     """Return dz/dA at the encoder's output, [rows, columns, channels]."""
     grid = tf.constant(subject.grid[None])
     with tf.GradientTape() as tape:
@@ -50,7 +50,7 @@ class WordLogits(keras.layers.Layer):  # type: ignore[misc]  # Keras has no type
 class DirectWordLogits(keras.layers.Layer):  # type: ignore[misc]
     """The same, with the state that each step receives from the previous one held constant."""
 
-    def __init__(self, subject: CaptionedImage, **kwargs: Any) -> None:
+    def __init__(self, subject: LstmCaptionedImage, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.decoder = subject.model.captioner.decoder
         self.before = (START, *subject.words[:-1])
@@ -72,7 +72,7 @@ class DirectWordLogits(keras.layers.Layer):  # type: ignore[misc]
         return tf.stack(steps, axis=1)
 
 
-def pixels_to_words(subject: CaptionedImage, layer: keras.layers.Layer) -> keras.Model:
+def pixels_to_words(subject: LstmCaptionedImage, layer: keras.layers.Layer) -> keras.Model:
     """Return a model with one input and one output, as libraries for image classifiers need it."""
     encoder = subject.model.captioner.encoder
     return keras.Model(encoder.input, layer(encoder.output))

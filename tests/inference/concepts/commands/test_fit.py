@@ -4,10 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from inference.captioners.lstm.visualisation import SIDE
 from inference.concepts.__main__ import main
 from inference.concepts.bank import FILE, decode_webp, read_bank
 from inference.concepts.survey import CaptionSurvey
-from inference.concepts.visualisation import SIDE
 from models.preprocessing import resize_to_square
 from tests.models.conftest import MakeFlickr8k, named_image
 

@@ -1,15 +1,15 @@
 import numpy as np
 import tensorflow as tf
 
-from inference.explanations.captioned_image import CaptionedImage
 from inference.explanations.methods import METHODS
 from inference.explanations.target import Target
 from inference.progress import finish
+from tests.support.captioners.lstm import LstmCaptionedImage
 
 ATTENTION = METHODS["attention"]
 
 
-def test_weights_are_the_decoders_and_sum_to_1(subject: CaptionedImage) -> None:
+def test_weights_are_the_decoders_and_sum_to_1(subject: LstmCaptionedImage) -> None:
     decoder = subject.model.captioner.decoder
     recital = decoder.teacher_force(tf.constant(subject.grid[None]), tf.constant([[subject.words]]))
     of_words = np.asarray(recital.attention)[0, 0].mean(axis=1).reshape(-1, 4, 4)

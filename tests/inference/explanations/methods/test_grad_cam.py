@@ -6,13 +6,13 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tf_keras_vis.gradcam import Gradcam
 
-from inference.explanations.captioned_image import CaptionedImage
 from inference.explanations.methods import METHODS
 from inference.explanations.target import Target
 from inference.progress import finish
 from models.calibration.tags import Tagger, tag_kinds
 from models.captioner.decoder import Memory
 from tests.inference.explanations.conftest import TAGS
+from tests.support.captioners.lstm import LstmCaptionedImage
 from tests.support.oracle.autodiff_captioner import (
     DirectWordLogits,
     WordLogits,
@@ -24,7 +24,7 @@ from tests.support.oracle.autodiff_captioner import (
 Array = NDArray[np.float32]
 
 
-def map_of(method: str, subject: CaptionedImage, target: Target) -> Array:
+def map_of(method: str, subject: LstmCaptionedImage, target: Target) -> Array:
     return finish(METHODS[method].explain(subject, target)).values
 
 
@@ -36,7 +36,7 @@ def assert_close(given: Array, expected: Array) -> None:
 
 
 @pytest.mark.parametrize("method", ["gradcam", "gradcam-total"])
-def test_each_words_map_is_that_of_tf_keras_vis(subject: CaptionedImage, method: str) -> None:
+def test_each_words_map_is_that_of_tf_keras_vis(subject: LstmCaptionedImage, method: str) -> None:
     decoder = subject.model.captioner.decoder
     layer = DirectWordLogits(subject) if method == "gradcam" else WordLogits(decoder, subject.words)
     gradcam = Gradcam(pixels_to_words(subject, layer), clone=False)
@@ -53,7 +53,7 @@ def test_each_words_map_is_that_of_tf_keras_vis(subject: CaptionedImage, method:
         assert_close(map_of(method, subject, Target("word", index)), np.asarray(expected)[0])
 
 
-def test_direct_and_total_maps_differ(subject: CaptionedImage) -> None:
+def test_direct_and_total_maps_differ(subject: LstmCaptionedImage) -> None:
     pairs = [
         [map_of(method, subject, Target("word", index)) for method in ("gradcam", "gradcam-total")]
         for index in range(len(subject.words))
@@ -64,7 +64,7 @@ def test_direct_and_total_maps_differ(subject: CaptionedImage) -> None:
 
 @pytest.mark.parametrize("number", range(3))
 def test_direct_maps_equal_those_of_a_gradient_tape_for_each_word(
-    subjects: list[CaptionedImage], number: int
+    subjects: list[LstmCaptionedImage], number: int
 ) -> None:
     subject = subjects[number]
     decoder, grid = subject.model.captioner.decoder, subject.grid
@@ -82,7 +82,7 @@ def test_direct_maps_equal_those_of_a_gradient_tape_for_each_word(
         )
 
 
-def test_the_captions_map_is_of_the_sum_of_its_words_logits(subject: CaptionedImage) -> None:
+def test_the_captions_map_is_of_the_sum_of_its_words_logits(subject: LstmCaptionedImage) -> None:
     decoder, grid = subject.model.captioner.decoder, subject.grid
 
     def z(grid: tf.Tensor) -> tf.Tensor:
@@ -94,7 +94,9 @@ def test_the_captions_map_is_of_the_sum_of_its_words_logits(subject: CaptionedIm
 
 
 @pytest.mark.parametrize("method", ["gradcam", "gradcam-total", "hirescam"])
-def test_a_contrast_is_the_difference_of_two_words(subject: CaptionedImage, method: str) -> None:
+def test_a_contrast_is_the_difference_of_two_words(
+    subject: LstmCaptionedImage, method: str
+) -> None:
     decoder, grid = subject.model.captioner.decoder, subject.grid
     vocabulary = subject.model.captioner.vocabulary
     index = 1
@@ -118,7 +120,7 @@ def test_a_contrast_is_the_difference_of_two_words(subject: CaptionedImage, meth
     assert_close(map_of(method, subject, target), np.maximum(expected, 0))
 
 
-def test_a_tags_map_is_of_its_log_odds(subject: CaptionedImage) -> None:
+def test_a_tags_map_is_of_its_log_odds(subject: LstmCaptionedImage) -> None:
     tagger = Tagger(subject.model.captioner.classifier, TAGS)
     for index in (3, 40):
 
@@ -132,7 +134,7 @@ def test_a_tags_map_is_of_its_log_odds(subject: CaptionedImage) -> None:
 
 
 def readcam_by_tape(
-    subject: CaptionedImage, index: int, word: int, other: int | None = None
+    subject: LstmCaptionedImage, index: int, word: int, other: int | None = None
 ) -> NDArray[np.float32]:
     """Compute a signed Read-CAM, [rows, columns], with the previous steps held constant."""
     layer = DirectWordLogits(subject)
@@ -171,7 +173,7 @@ def blurred(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @pytest.mark.parametrize("number", range(3))
 def test_readcam_of_each_word_equals_that_of_a_gradient_tape(
-    subjects: list[CaptionedImage], number: int
+    subjects: list[LstmCaptionedImage], number: int
 ) -> None:
     subject = subjects[number]
     for index, word in enumerate(subject.words):
@@ -182,7 +184,7 @@ def test_readcam_of_each_word_equals_that_of_a_gradient_tape(
         )
 
 
-def test_readcam_of_a_contrast_is_the_difference_of_two_words(subject: CaptionedImage) -> None:
+def test_readcam_of_a_contrast_is_the_difference_of_two_words(subject: LstmCaptionedImage) -> None:
     vocabulary = subject.model.captioner.vocabulary
     word = subject.words[1]
     other = next(each for each in range(4, len(vocabulary)) if each != word)
@@ -193,7 +195,7 @@ def test_readcam_of_a_contrast_is_the_difference_of_two_words(subject: Captioned
     np.testing.assert_allclose(given, np.maximum(expected, 0), atol=2e-3 * np.abs(expected).max())
 
 
-def test_readcam_of_a_caption_is_of_the_sum_of_its_words(subject: CaptionedImage) -> None:
+def test_readcam_of_a_caption_is_of_the_sum_of_its_words(subject: LstmCaptionedImage) -> None:
     expected = sum(
         readcam_by_tape(subject, index, word) for index, word in enumerate(subject.words)
     )
@@ -202,7 +204,7 @@ def test_readcam_of_a_caption_is_of_the_sum_of_its_words(subject: CaptionedImage
     np.testing.assert_allclose(given, np.maximum(expected, 0), atol=2e-3 * np.abs(expected).max())
 
 
-def test_readcam_differs_from_gradcam(subject: CaptionedImage) -> None:
+def test_readcam_differs_from_gradcam(subject: LstmCaptionedImage) -> None:
     target = Target("word", 0)
     one, other = map_of("readcam", subject, target), map_of("gradcam", subject, target)
 

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from inference.captioning.model import CaptionModel
-from inference.explanations.captioned_image import CaptionedImage
+from inference.captioners.lstm import LstmCaptionModel
 from inference.explanations.method import Method
 from inference.explanations.methods.occlusion import Occlusion
 from inference.explanations.methods.rise import Rise
@@ -23,6 +22,7 @@ from models.checkpoint import save
 from models.language import END
 from tests.inference.conftest import CARD
 from tests.inference.explanations.conftest import SIDE, TAGS
+from tests.support.captioners.lstm import LstmCaptionedImage
 
 Image = NDArray[np.uint8]
 
@@ -48,7 +48,7 @@ def with_patch(place: tuple[int, int], visible: float | NDArray[np.float32] = 1)
 
 
 @pytest.fixture(scope="module")
-def detector(captioner: Captioner, tmp_path_factory: pytest.TempPathFactory) -> CaptionModel:
+def detector(captioner: Captioner, tmp_path_factory: pytest.TempPathFactory) -> LstmCaptionModel:
     """A captioner whose tag `KIND` measures how much of the patch is visible."""
     made = Captioner(replace(captioner.config, image_size=SIDE, classes=1000), captioner.vocabulary)
     made.set_weights([*captioner.get_weights(), np.zeros((1280, 1000)), np.zeros(1000)])
@@ -73,15 +73,15 @@ def detector(captioner: Captioner, tmp_path_factory: pytest.TempPathFactory) -> 
     made.set_weights([*captioner.get_weights(), kernel, bias])
     folder: Path = tmp_path_factory.mktemp("captioner") / "detector"
     save(folder, made, replace(CARD, tags=TAGS))
-    return CaptionModel(folder)
+    return LstmCaptionModel(folder)
 
 
 @pytest.mark.parametrize("method", [Occlusion(cells=8), Rise()], ids=lambda each: each.name)
 @pytest.mark.parametrize("place", PLACES)
 def test_the_map_highlights_the_patch(
-    detector: CaptionModel, method: Method, place: tuple[int, int]
+    detector: LstmCaptionModel, method: Method, place: tuple[int, int]
 ) -> None:
-    subject = CaptionedImage(detector, with_patch(place), (END,))
+    subject = LstmCaptionedImage(detector, with_patch(place), (END,))
     values = finish(method.explain(subject, Target("tag", text=KIND.name))).values
 
     cell = SIDE // len(values)
@@ -90,7 +90,7 @@ def test_the_map_highlights_the_patch(
     assert values[patch].mean() > values[~patch].mean() + 1.5 * values[~patch].std()
 
 
-def test_occlusion_is_the_drop_of_z_under_the_windows(subject: CaptionedImage) -> None:
+def test_occlusion_is_the_drop_of_z_under_the_windows(subject: LstmCaptionedImage) -> None:
     target = Target("word", 1)
     values = finish(Occlusion(cells=2, window=1).explain(subject, target)).values
 
@@ -105,7 +105,7 @@ def test_occlusion_is_the_drop_of_z_under_the_windows(subject: CaptionedImage) -
             assert values[row, column] == pytest.approx(max(whole - without, 0), abs=1e-4)
 
 
-def test_rise_is_deterministic(subject: CaptionedImage) -> None:
+def test_rise_is_deterministic(subject: LstmCaptionedImage) -> None:
     once, again = (finish(Rise(masks=6).explain(subject, Target("word", 0))).values for _ in "12")
 
     np.testing.assert_array_equal(once, again)

@@ -8,13 +8,13 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tf_keras_vis.saliency import Saliency as ReferenceSaliency
 
-from inference.explanations.captioned_image import CaptionedImage
 from inference.explanations.methods import METHODS
 from inference.explanations.methods.saliency import SmoothGrad
 from inference.explanations.target import Target
 from inference.progress import finish
 from models.calibration.tags import Tagger, tag_kinds
 from tests.inference.explanations.conftest import TAGS
+from tests.support.captioners.lstm import LstmCaptionedImage
 from tests.support.oracle.autodiff_captioner import WordLogits, pixels_to_words
 
 Array = NDArray[np.float32]
@@ -27,12 +27,12 @@ def assert_close(given: Array, expected: Any) -> None:
     np.testing.assert_allclose(given, expected, atol=5e-3 * expected.max())
 
 
-def saliency(subject: CaptionedImage, target: Target) -> Array:
+def saliency(subject: LstmCaptionedImage, target: Target) -> Array:
     return finish(METHODS["saliency"].explain(subject, target)).values
 
 
 @pytest.fixture(scope="module")
-def reference(subject: CaptionedImage) -> Any:
+def reference(subject: LstmCaptionedImage) -> Any:
     """The saliency of tf-keras-vis as a function of z."""
     layer = WordLogits(subject.model.captioner.decoder, subject.words)
     computed = ReferenceSaliency(pixels_to_words(subject, layer), clone=False)
@@ -41,7 +41,7 @@ def reference(subject: CaptionedImage) -> Any:
 
 
 def test_the_saliency_of_each_word_is_that_of_tf_keras_vis(
-    subject: CaptionedImage, reference: Any
+    subject: LstmCaptionedImage, reference: Any
 ) -> None:
     for index, word in enumerate(subject.words):
         expected = reference(lambda logits, index=index, word=word: logits[:, index, word])
@@ -49,7 +49,7 @@ def test_the_saliency_of_each_word_is_that_of_tf_keras_vis(
 
 
 def test_the_saliency_of_the_caption_and_of_a_contrast_is_that_of_tf_keras_vis(
-    subject: CaptionedImage, reference: Any
+    subject: LstmCaptionedImage, reference: Any
 ) -> None:
     words = list(enumerate(subject.words))
     index, word = words[-1]
@@ -66,7 +66,7 @@ def test_the_saliency_of_the_caption_and_of_a_contrast_is_that_of_tf_keras_vis(
     )
 
 
-def test_the_saliency_of_a_tag_is_that_of_its_log_odds(subject: CaptionedImage) -> None:
+def test_the_saliency_of_a_tag_is_that_of_its_log_odds(subject: LstmCaptionedImage) -> None:
     captioner = subject.model.captioner
     pixels = tf.constant(subject.pixels[None], tf.float32)
     with tf.GradientTape() as tape:
@@ -78,7 +78,7 @@ def test_the_saliency_of_a_tag_is_that_of_its_log_odds(subject: CaptionedImage) 
 
 
 def test_smoothgrad_without_noise_is_saliency_and_it_is_deterministic(
-    subject: CaptionedImage,
+    subject: LstmCaptionedImage,
 ) -> None:
     target = Target("word", 1)
     plain = saliency(subject, target)

@@ -3,6 +3,7 @@
 Each graph is compiled once per captioner, on first use.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -10,8 +11,13 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from inference.explanations.direct_cam import ClassActivationMaps, attention_weights, direct_cams
-from inference.explanations.objective import AttackObjective, LogitTerms, objective_gradient
+from inference.captioners.lstm.attack_objective import objective_gradient
+from inference.captioners.lstm.direct_cam import (
+    ClassActivationMaps,
+    attention_weights,
+    direct_cams,
+)
+from inference.captioning.objective import AttackObjective, LogitTerms
 from models.calibration import Tagger
 from models.captioner import Captioner, Decoder, State
 from models.graph import graph
@@ -119,12 +125,13 @@ class Graphs:
         )
         hidden = tf.TensorSpec((None, None, decoder.config.width), tf.float32)
         pixels = tf.TensorSpec((1, *encoder.input_shape[1:]), tf.float32)
+        number = tf.TensorSpec((), tf.int32)
 
-        self._cams = graph(
-            lambda *inputs: direct_cams(decoder, *inputs),
-            input_signature=[grids, hidden, rows_of_words, rows_of_words],
-        )
-        self._cam = {name: _single_field(self._cams, name) for name in ClassActivationMaps._fields}
+        cam_signature = [grids, hidden, rows_of_words, rows_of_words]
+        self._cam = {
+            name: graph(_cam(decoder, name), input_signature=cam_signature)
+            for name in ClassActivationMaps._fields
+        }
         self._attention = graph(
             lambda *inputs: attention_weights(decoder, *inputs), input_signature=[grids, hidden]
         )
@@ -141,14 +148,13 @@ class Graphs:
         )
         self._attack = graph(
             lambda *inputs: objective_gradient(decoder, *inputs),
-            input_signature=[one_grid, words, words, tf.TensorSpec((), tf.int32)],
+            input_signature=[one_grid, words, words, number, number],
         )
-        self._tag_logits = self._tag_gradient = None
         if tagger:
             self._tag_logits = graph(tagger.logits, input_signature=[grids])
             self._tag_gradient = graph(
                 lambda *inputs: tag_gradient(tagger, *inputs),
-                input_signature=[one_grid, tf.TensorSpec((), tf.int32)],
+                input_signature=[one_grid, number],
             )
         self._shapes = (1, *encoder.input_shape[1:]), (1, *grid)
 
@@ -160,12 +166,8 @@ class Graphs:
         self.attack_gradient(grid[0], AttackObjective(words, words))
         self.pixel_gradient(pixels[0], grid[0])
 
-    def direct_cams(self, grids: Array, hidden: Array, terms: LogitTerms) -> ClassActivationMaps:
-        """See `direct_cams`: terms [B, T] each; returns arrays [B, T, rows, columns]."""
-        return ClassActivationMaps(*map(np.asarray, self._cams(grids, hidden, *terms)))
-
     def direct_cam(self, name: str, grids: Array, hidden: Array, terms: LogitTerms) -> Array:
-        """Compute only one field of `direct_cams`, which costs less."""
+        """Compute one field of `direct_cams`: terms [B, T] each; [B, T, rows, columns]."""
         return np.asarray(self._cam[name](grids, hidden, *terms))
 
     def attention_weights(self, grids: Array, hidden: Array) -> Array:
@@ -182,31 +184,23 @@ class Graphs:
 
     def attack_gradient(self, grid: Array, objective: AttackObjective) -> Array:
         """See `objective_gradient`: of a single grid [rows, columns, channels]."""
-        tokens, lowered, raised = objective
-        return np.asarray(self._attack(grid[None], tokens, lowered, np.int32(raised))[0])
+        tokens, lowered, raised, first = objective
+        numbers = np.int32(raised), np.int32(first)
+        return np.asarray(self._attack(grid[None], tokens, lowered, *numbers)[0])
 
     def tag_logits(self, grids: Array) -> Array:
         """See `Tagger.logits`: grids [B, ...]; [B, len(tag_kinds())]."""
-        return np.asarray(_require_tags(self._tag_logits)(grids))
+        return np.asarray(self._tag_logits(grids))
 
     def tag_gradient(self, grid: Array, index: int) -> Array:
         """See `tag_gradient`: of a single grid [rows, columns, channels]."""
-        return np.asarray(_require_tags(self._tag_gradient)(grid[None], np.int32(index))[0])
+        return np.asarray(self._tag_gradient(grid[None], np.int32(index))[0])
 
     def pixel_gradient(self, pixels: Array, grid_gradient: Array) -> Array:
         """See `pixel_gradient`: pixels [S, S, 3], gradient [rows, columns, channels]."""
         return np.asarray(self._pixel_gradient(pixels[None], grid_gradient[None])[0])
 
 
-def _single_field(cams: Any, name: str) -> Any:
-    """Return the graph of one field, in which what only the others need is pruned."""
-    return graph(
-        lambda *inputs: getattr(cams.python_function(*inputs), name),
-        input_signature=cams.input_signature,
-    )
-
-
-def _require_tags(graph: Any) -> Any:
-    if graph is None:
-        raise ValueError("this captioner has no tags")
-    return graph
+def _cam(decoder: Decoder, name: str) -> Callable[..., tf.Tensor]:
+    """Return a function that computes one field; what only the others need is pruned."""
+    return lambda *inputs: getattr(direct_cams(decoder, *inputs), name)

@@ -1,0 +1,33 @@
+"""Open the captioner in a folder, whatever its architecture."""
+
+from pathlib import Path
+
+from inference.captioners.lstm import LstmCaptionModel
+from inference.captioning import Precision
+from inference.captioning.model import CaptionModel
+from models.catalogue import UnknownArchitecture, read_architecture
+from models.checkpoint import CheckpointError
+
+
+def open_captioner(folder: Path, precision: Precision = "float32") -> CaptionModel:
+    """Load the captioner in a folder, and compile what every caption needs.
+
+    Args:
+        folder: Folder of its files.
+        precision: Numeric precision of the encoder.
+
+    Raises:
+        models.checkpoint.CheckpointError: If the folder has no usable captioner, or one of an
+            architecture that is not known.
+        inference.captioning.QuantizedError: If it has no encoder of that precision.
+    """
+    try:
+        architecture = read_architecture(folder)
+    except UnknownArchitecture as problem:
+        raise CheckpointError(str(problem)) from problem
+    except OSError:
+        # The loader of our own captioners says which file is missing.
+        architecture = "sightline"
+    if architecture == "sightline":
+        return LstmCaptionModel(folder, precision)
+    raise CheckpointError(f"{folder} holds a captioner of {architecture}, which cannot be run yet")

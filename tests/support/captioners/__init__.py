@@ -1,0 +1,1 @@
+"""Captioners for tests, behind the interface `inference.captioning.model.CaptionModel`."""
