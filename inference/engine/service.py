@@ -67,17 +67,19 @@ class EngineInfo:
     concepts: bool
     """Whether there is a concept bank."""
     methods: tuple[MethodCard, ...]
-    """The explanation methods; the method of the maps that come with each caption is the first."""
+    """The explanation methods, that of `live_method` first."""
     captioner: str = "shipped"
-    """The setting that chose it."""
+    """The setting that chooses it, without a revision."""
     revision: str | None = None
-    """Of the repository that it was fetched from."""
+    """The commit of the repository that it was fetched from."""
     calibrated: bool = False
     """Whether its confidence was calibrated; if not, its probabilities only rank words."""
     verified: tuple[str, ...] = ()
     """Names of the methods whose faithfulness was measured for it, the most faithful first."""
     analyses: tuple[AnalysisKind, ...] = ()
     """The analyses that it can do."""
+    live_method: str | None = None
+    """Name of the method of the maps that come with each caption; None if none come with it."""
     max_batch: int = 1
     """Frames that are captioned together."""
     caption_s: float = 0.0

@@ -1,6 +1,4 @@
-"""The worker process: `python -m inference.engine.worker FOLDER PRECISION SETTING [captions-only]`.
-
-SETTING is the text of the setting that chose the captioner in the folder.
+"""The worker process: `python -m inference.engine.worker CAPTIONER PRECISION [captions-only]`.
 
 Requests arrive on standard input, results are written to what was standard output; the process
 exits when its input ends, so it never outlives the server. Captions have priority over explanations
@@ -15,6 +13,7 @@ import os
 import select
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 _NICENESS = 5
 
 
-def main(folder: Path, precision: Precision, setting: str, *, explains: bool) -> int:
+def main(folder: Path, precision: Precision, *, explains: bool) -> int:
     """Load the captioner, report that it is ready, and answer requests until the input ends."""
     # Standard output becomes standard error: a library's prints must not corrupt the messages.
     output = os.fdopen(os.dup(1), "wb", buffering=0)
@@ -63,19 +62,20 @@ def main(folder: Path, precision: Precision, setting: str, *, explains: bool) ->
             return 1
         if explains:
             _warm_up(model)
-    _send(output, {"type": "ready", **_info(model, setting)})
+    _send(output, {"type": "ready", **_info(model)})
     # Unbuffered: `select` does not see what is already in a buffer.
     with os.fdopen(os.dup(0), "rb", buffering=0) as requests:
         _serve(requests, output, model, Explainer(model))
     return 0
 
 
-def _info(model: "CaptionModel", setting: str) -> dict[str, Any]:
+def _info(model: "CaptionModel") -> dict[str, Any]:
     """Return the fields of `EngineInfo`."""
     from inference.concepts import has_bank
     from inference.explanations.methods import available_methods
+    from models.catalogue import reference_of
 
-    card = model.card
+    card, reference = model.card, reference_of(model.folder)
     return {
         "name": card.name,
         "figures": card.figures,
@@ -90,11 +90,12 @@ def _info(model: "CaptionModel", setting: str) -> dict[str, Any]:
         "methods": [
             method.card_for(model).to_json() for method in available_methods(model).values()
         ],
-        "captioner": setting,
-        "revision": None,
+        "captioner": str(replace(reference, revision=None)),
+        "revision": reference.revision,
         "calibrated": model.calibrated,
         "verified": card.verified,
         "analyses": model.analyses,
+        "live_method": model.live_method,
         "max_batch": model.max_batch,
         "caption_s": _time_caption(model),
     }
@@ -226,5 +227,5 @@ def _send(output: BinaryIO, message: dict[str, Any], payload: bytes = b"") -> No
 
 
 if __name__ == "__main__":
-    folder, precision, setting, *rest = sys.argv[1:]
-    sys.exit(main(Path(folder), cast(Precision, precision), setting, explains=not rest))
+    folder, precision, *rest = sys.argv[1:]
+    sys.exit(main(Path(folder), cast(Precision, precision), explains=not rest))

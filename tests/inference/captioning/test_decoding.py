@@ -28,9 +28,7 @@ def build(calibration: ConfidenceCalibration | None, previous: Caption | None = 
         scores=log_probs[:1],
         hidden=log_probs[:, None],
     )
-    return CaptionBuilder(WORDING, calibration).build(
-        found, GRID, (), Timing(0.0, 0.0), previous
-    )
+    return CaptionBuilder(WORDING, calibration).build(found, GRID, (), Timing(0.0, 0.0), previous)
 
 
 def fallback(threshold: float, previous: Caption | None) -> Fallback | None:
