@@ -20,14 +20,8 @@ _SLICE_CHARACTERS = 2**20
 
 _DATA_URL = re.compile(r"data:(?P<type>[^;,]*)(?P<parameters>(?:;[^;,]*)*),", re.IGNORECASE)
 
-_UNSUPPORTED = {
-    "audio": "spoken responses",
-    "functions": "tools",
-    "logit_bias": "logit_bias",
-    "tools": "tools",
-    "web_search_options": "web search",
-}
-"""Parameters that would change the response, and what they ask for."""
+_UNSUPPORTED = ("audio", "functions", "logit_bias", "tools", "web_search_options")
+"""Parameters without which the response would be another one."""
 
 
 class RequestError(ValueError):
@@ -178,9 +172,9 @@ class CompletionRequest(BaseModel):
             )
         if any(kind != "text" for kind in self.modalities or ()):
             raise RequestError("the response is text; leave out modalities", "modalities")
-        for name, what in _UNSUPPORTED.items():
+        for name in _UNSUPPORTED:
             if getattr(self, name):
-                raise RequestError(f"{what} are not supported; leave out {name}", name)
+                raise RequestError(f"the parameter {name} is not supported; leave it out", name)
 
 
 def request_schemas() -> dict[str, Any]:

@@ -100,8 +100,13 @@ class Limits:
         # Whatever the rate, one image may have the maximum size.
         return RateLimit(per_s, burst=max(_BURST_S * per_s, 2 * self.image_body_bytes))
 
-    def count_request(self, address: str) -> None:
+    def count_request(self, address: str, *, image: bool = False) -> None:
         """Count a request.
+
+        Args:
+            address: The client's address.
+            image: Whether it may be a caption request. The first bytes of its body, which have
+                been counted as any other's, are checked only once it is known whose it is.
 
         Raises:
             LimitExceeded: If it exceeds a limit, or the address has sent too many bytes.
@@ -109,7 +114,7 @@ class Limits:
         per_client = self._per_client[address]
         if not per_client.requests.take():
             raise self._reject("too many requests from this address", per_client.requests.wait_s())
-        if self.sent_too_much(address):
+        if not image and self.sent_too_much(address):
             raise self._reject(
                 "too many bytes from this address", per_client.bytes_of(image=False).wait_s()
             )
@@ -176,7 +181,7 @@ async def limits_middleware(request: web.Request, handler: Handler) -> web.Strea
     if connection:
         connection.begin_request(address)
     try:
-        limits.count_request(address)
+        limits.count_request(address, image=_reads_image_body(request))
         return await handler(request)
     except LimitExceeded as error:
         return _close_after(limit_exceeded_response(error))
@@ -202,12 +207,16 @@ async def body_middleware(request: web.Request, handler: Handler) -> web.StreamR
         if (
             request.can_read_body
             and request.match_info.http_exception is None
-            and request.match_info.handler not in _image_handlers
+            and not _reads_image_body(request)
         ):
             await _read_body(request, image=False)
         return await handler(request)
     except BodyRejected as rejected:
         return rejected.response
+
+
+def _reads_image_body(request: web.Request) -> bool:
+    return request.match_info.handler in _image_handlers
 
 
 async def read_image_body(request: web.Request) -> bytes:

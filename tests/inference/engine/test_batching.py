@@ -6,11 +6,14 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inference.captioning.caption import Caption
+from inference.captioning.stream_state import FrameRequest
+from inference.engine.batching import CaptionBatcher
 from inference.engine.engine import Engine
 from tests.inference.conftest import photographs
 
@@ -102,3 +105,38 @@ async def test_a_request_cancelled_while_it_is_computed_does_not_affect_its_batc
 
     assert (await tasks[2]).text == alone[2]
     assert (await engine.caption(images[1])).text == alone[1]
+
+
+async def test_a_request_in_the_background_waits_for_live_frames_within_limits() -> None:
+    batches: list[list[int]] = []
+    batcher: CaptionBatcher
+    tasks = []
+
+    def request(number: int, *, background: bool = False) -> None:
+        image = np.full((1, 1, 3), number, np.uint8)
+        frame = FrameRequest(image, background=background)
+        tasks.append(asyncio.create_task(batcher.caption(frame, None)))
+
+    async def send(message: dict[str, Any], pixels: bytes) -> list[dict[str, Any]]:
+        batches.append(list(pixels[::3]))
+        if len(batches) < 9:
+            for live in range(4):
+                request(10 * len(batches) + live)
+        await asyncio.sleep(0)
+        return [{} for _ in message["frames"]]
+
+    batcher = CaptionBatcher(send, RuntimeError)
+    request(200, background=True)
+    for live in range(4):
+        request(live)
+    await asyncio.sleep(0)
+    request(201, background=True)
+    async with asyncio.timeout(30):
+        while not all(task.done() for task in tasks):
+            await asyncio.sleep(0)
+
+    place = next(index for index, batch in enumerate(batches) if 200 in batch)
+    assert place == 4, "after four full batches of live frames"
+    assert batches[0] == [0, 1, 2, 3]
+    assert batches[place][0] == 200 and 201 not in batches[place]
+    assert all(200 not in batch[1:] for batch in batches)

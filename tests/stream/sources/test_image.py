@@ -1,7 +1,9 @@
 """Image files."""
 
+import struct
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageDraw
 
-from stream.sources.image import ImageSource, is_image, read_image
+from stream.sources.image import ImageSource, decode_image, is_image, read_image
 from stream.sources.source import SourceError
 from tests.support.clips import CORNERS, corners, pixels
 from tests.support.heic import write_heic
@@ -307,3 +309,23 @@ def test_a_closed_image_yields_no_frame(tmp_path: Path) -> None:
     source.close()
     source.close()
     assert list(source.frames()) == []
+
+
+def test_the_first_frame_of_a_long_animation_is_decoded_without_reading_the_others() -> None:
+    pixel = b"\x2c" + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\x02\x02\x44\x01\x00"
+    head = b"GIF89a" + struct.pack("<HHBBB", 1, 1, 0x80, 0, 0) + bytes([200, 0, 0, 0, 0, 200])
+    used_s = time.thread_time()
+    image = decode_image(head + pixel * 1_300_000 + b"\x3b", "clip.gif")
+
+    assert image.tolist() == [[[200, 0, 0]]]
+    assert time.thread_time() - used_s < 1, "to count the frames takes ten times as long"
+
+
+@pytest.mark.parametrize("name", ["image.jpg", "image.tiff"])
+def test_an_image_in_memory_is_decoded_as_from_a_file(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    Image.linear_gradient("L").resize((64, 48)).convert("RGB").save(path)
+
+    assert (decode_image(path.read_bytes(), "x") == read_image(path)).all()
+    with pytest.raises(SourceError, match="the image is not an image"):
+        decode_image(b"hello", "the image")
