@@ -144,6 +144,9 @@ class RecentSpans:
         _, span = self._open.add(event)
         stream = self._streams.setdefault(event.stream, _StreamSpans(event))
         if span.captions == 1:
+            oldest = boottime() - _RECENT_SPANS_S
+            while stream.spans and stream.spans[0].ended < oldest:
+                stream.spans.popleft()
             stream.spans.append(RecentSpan(span, event.captured_boottime))
 
     def _remove_unpublished(self, _: None) -> None:
