@@ -167,6 +167,7 @@ class LiveMaps:
         return self._budget.intervals(
             self._interval_s(),
             word_maps=level < LoadLevel.NO_WORD_MAPS
+            and self._offers_word_maps()
             and (self.explanations != "none" or self.overlay == "words"),
             saliency=level < LoadLevel.NO_SALIENCY
             and self._offers_saliency()
@@ -221,6 +222,10 @@ class LiveMaps:
         self._saliency = _DatedMap.of(result.map, kept)
         if self.explanations == "all":
             self._publish(LiveExplanation(kept.seq, _SALIENCY, _CAPTION_TARGET, result))
+
+    def _offers_word_maps(self) -> bool:
+        info = self._caption_service.info
+        return info is None or info.live_method is not None
 
     def _offers_saliency(self) -> bool:
         info = self._caption_service.info

@@ -7,7 +7,7 @@ from typing import Any
 
 from aiortc import RTCDataChannel
 
-from inference.engine import EngineState
+from inference.engine import EngineInfo, EngineState
 from stream.captioned_stream import CaptionedStream
 from stream.captioning import (
     CaptionEvent,
@@ -130,7 +130,7 @@ class Client:
         if "explanations" in settings:
             self._explanations = settings["explanations"]
         if self._owns:
-            self._configure_stream(settings)
+            self._configure_stream(settings, channel)
         elif settings.keys() - {"type", "explanations"}:
             channel.send_error(
                 "not-allowed",
@@ -138,8 +138,11 @@ class Client:
             )
         self._send_stats()
 
-    def _configure_stream(self, settings: dict[str, Any]) -> None:
+    def _configure_stream(self, settings: dict[str, Any], channel: CaptionChannel) -> None:
         stream = self._stream
+        if lacking := _lacking(self._context.caption_service.info, settings):
+            channel.send_error("not-allowed", lacking)
+            return
         if "interval_s" in settings:
             stream.sampler.interval_s = float(settings["interval_s"])
         if "beam_width" in settings:
@@ -157,10 +160,14 @@ class Client:
             )
         elif message["type"] != "analyze":
             self._explanation_requests.start(message, channel)
-        elif self._may_analyse:
-            self._analysis_requests.start(message, channel)
-        else:
+        elif not self._may_analyse:
             channel.send_error("not-allowed", "only an admin can start an analysis", request_id)
+        elif (info := self._context.caption_service.info) and message["kind"] not in info.analyses:
+            channel.send_error(
+                "cannot-analyse", f"this captioner has no analysis {message['kind']}", request_id
+            )
+        else:
+            self._analysis_requests.start(message, channel)
 
     def _freeze(self, seq: int, channel: CaptionChannel) -> None:
         try:
@@ -245,10 +252,24 @@ class Client:
 
     def _settings_json(self) -> dict[str, Any]:
         stream, info = self._stream, self._context.caption_service.info
-        default_width = info.beam_width if info else messages.DEFAULT_BEAM_WIDTH
+        beam_width = info.beam_width if info else messages.DEFAULT_BEAM_WIDTH
         return {
             "interval_s": stream.sampler.interval_s,
-            "beam_width": stream.sampler.beam_width or default_width,
+            "beam_width": beam_width and (stream.sampler.beam_width or beam_width),
             "overlay": stream.maps.overlay,
             "explanations": self._explanations,
         }
+
+
+def _lacking(info: EngineInfo | None, settings: dict[str, Any]) -> str:
+    """Return which of the settings a captioner cannot follow, for people; empty for none."""
+    if info is None:
+        return ""
+    overlay = settings.get("overlay", "none")
+    if overlay == "words" and info.live_method is None:
+        return "overlay: the captions of this captioner have no word maps; use none"
+    if overlay == "saliency" and all(method.name != overlay for method in info.methods):
+        return "overlay: this captioner has no saliency maps; use another one"
+    if "beam_width" in settings and info.beam_width is None:
+        return "beam_width: this captioner has no beam search; leave it out"
+    return ""

@@ -11,6 +11,7 @@ from inference.engine import EngineInfo, ExplanationResult
 from inference.explanations import Check, Target
 from inference.progress import estimate_left_s
 from stream.captioning import MAX_RECENT_FRAMES, CaptionEvent, caption_json
+from stream.data_channel.model_json import model_json
 from stream.settings import StreamSettings
 
 SCHEMA_PATH = Path(__file__).parent / "schema.json"
@@ -84,23 +85,11 @@ def hello(
     watching: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """Return a `hello`, the first message on a channel."""
-    model = info and {
-        "name": info.name,
-        "encoder": info.encoder,
-        "image_size": info.image_size,
-        "vocabulary_size": info.vocabulary_size,
-        "dev": info.figures,
-        "licence": info.licence,
-        "tags": info.tags,
-        "hardened": info.hardened,
-        "concepts": info.concepts,
-        "methods": [method.to_json() for method in info.methods],
-    }
     return {
         "type": "hello",
         "protocol": PROTOCOL,
         "stream": stream,
-        "model": model,
+        "model": info and model_json(info),
         "settings": settings,
         "limits": limits,
         "captioner": captioner,

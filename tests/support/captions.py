@@ -106,7 +106,9 @@ class ScriptedCaptions:
             MethodCard("gradcam", "Grad-CAM", "none", "none", "none", ("word", "caption")),
             MethodCard("saliency", "Saliency", "none", "none", "none", ("word", "caption")),
         ),
+        live_method="gradcam",
         calibrated=True,
+        verified=("gradcam",),
         analyses=("adversarial", "ace"),
         max_batch=4,
     )

@@ -29,13 +29,17 @@ _ID = {
 }
 
 
+_SHARED = ("kind", "left_s", "summary", "analysis", "method", "source", "model")
+"""Schemas of the data channel that the document uses as they are."""
+
+
 def schemas() -> dict[str, Json]:
     """Return all schemas of the document by name."""
     messages = json.loads(SCHEMA_PATH.read_text(encoding="utf-8"))["$defs"]
     shared = {name: messages[name] for name in ("probability", "count", "milliseconds")}
     return {
         **shared,
-        **{name: _rebase(messages[name]) for name in ("kind", "left_s", "summary", "analysis")},
+        **{name: _rebase(messages[name]) for name in _SHARED},
         "Error": object_schema({"error": object_schema({"code": _TEXT, "message": _TEXT})}),
         "Signal": object_schema(
             {

@@ -106,7 +106,25 @@ def _operation_paths() -> dict[str, Json]:
     )
     ready = object_schema({"status": {"const": "ready"}})
     metrics = ("text/plain", "application/openmetrics-text")
+    captioner = object_schema(
+        {
+            "state": {"enum": ["starting", "ready", "paused"]},
+            "message": {"type": "string", "description": "For people; empty when ready."},
+            "source": ref("source"),
+            "model": {
+                "oneOf": [{"type": "null"}, ref("model")],
+                "description": "Null until it has been loaded.",
+            },
+        }
+    )
     return {
+        "/api/captioner": {
+            "get": operation(
+                _OPERATION,
+                "Get the captioner",
+                {"200": json_response("Where it comes from and what it can do.", captioner)},
+            )
+        },
         "/healthz": {
             "get": operation(
                 _OPERATION,

@@ -5,6 +5,7 @@ from aiohttp import web
 from web.routes import (
     analyses,
     api,
+    captioner,
     captions,
     completions,
     feeds,
@@ -20,5 +21,16 @@ __all__ = ["api_routes", "install_metrics"]
 
 def api_routes() -> list[web.AbstractRouteDef]:
     """Return all routes of the package."""
-    modules = (login, webrtc, analyses, feeds, captions, completions, history, metrics, api)
+    modules = (
+        login,
+        webrtc,
+        captioner,
+        analyses,
+        feeds,
+        captions,
+        completions,
+        history,
+        metrics,
+        api,
+    )
     return [route for module in modules for route in module.routes()]

@@ -155,6 +155,14 @@ async def test_without_a_share_nothing_is_explained() -> None:
         assert stream.captions.explained_methods == []
 
 
+async def test_a_captioner_without_maps_is_never_asked_for_them(stream: Stream) -> None:
+    stream.captions.info = replace(stream.captions.info, live_method=None, methods=())
+    stream.maps.overlay = "words"
+
+    assert stream.maps.intervals == MapIntervals(0, 0)
+    assert not stream.maps.word_maps_due()
+
+
 async def test_the_chosen_overlay_is_drawn(stream: Stream) -> None:
     stream.maps.explanations = "all"
     stream.publish(explained())

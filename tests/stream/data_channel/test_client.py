@@ -19,7 +19,7 @@ from stream.sources.ingest import ingest_source
 from stream.webrtc.offer import InputKind, Offer
 from stream.webrtc.sessions import ServerFull, Sessions
 from tests.stream.data_channel.test_explanation_requests import check_all
-from tests.support.captions import ScriptedCaptions, confident_caption
+from tests.support.captions import ScriptedCaptions, confident_caption, uncalibrated_caption
 from tests.support.live_sessions import live_sessions, stream_context
 from tests.support.peer import Peer
 
@@ -96,6 +96,49 @@ async def test_a_viewer_can_change_only_what_it_is_sent(hall: Hall) -> None:
         assert hall.stream.sampler.interval_s == 0.25
         assert hall.stream.maps.explanations == "all"
         check_all(one)
+
+
+async def test_what_a_captioner_lacks_is_refused() -> None:
+    captions = ScriptedCaptions(uncalibrated_caption("A hall", scores=False))
+    captions.info = replace(
+        captions.info,
+        captioner="endpoint:kitchen",
+        encoder=None,
+        vocabulary_size=None,
+        beam_width=None,
+        calibrated=False,
+        live_method=None,
+        methods=(),
+        analyses=("ace",),
+    )
+    async with live_sessions(captions, interval_s=0.25) as sessions, Peer(None) as peer:
+        offer = Offer.from_sdp((await peer.offer()).sdp, InputKind.DEMO, 65_536)
+        _, answer = await sessions.accept(offer)
+        await peer.accept(answer)
+        await peer.until(lambda: peer.received("caption"))
+        peer.send({"type": "configure", "overlay": "words", "interval_s": 5})
+        peer.send({"type": "configure", "overlay": "saliency"})
+        peer.send({"type": "configure", "beam_width": 2})
+        peer.send({"type": "analyze", "id": 1, "seq": 0, "kind": "adversarial", "params": {}})
+        await peer.until(lambda: len(peer.received("error")) == 4)
+
+        assert [(error["code"], error["message"]) for error in peer.received("error")] == [
+            ("not-allowed", "overlay: the captions of this captioner have no word maps; use none"),
+            ("not-allowed", "overlay: this captioner has no saliency maps; use another one"),
+            ("not-allowed", "beam_width: this captioner has no beam search; leave it out"),
+            ("cannot-analyse", "this captioner has no analysis adversarial"),
+        ]
+        settings = peer.received("stats")[-1]["settings"]
+        assert (settings["overlay"], settings["interval_s"]) == ("none", 0.25)
+        assert settings["beam_width"] is None
+        assert peer.received("hello")[0]["model"]["source"] == {
+            "kind": "endpoint",
+            "name": "kitchen",
+            "revision": None,
+        }
+        assert peer.received("caption")[0]["confidence"] is None
+        assert [word["prob"] for word in peer.received("caption")[0]["words"]] == [None, None]
+        check_all(peer)
 
 
 async def test_a_change_of_the_signal_is_sent_at_once(hall: Hall) -> None:

@@ -75,6 +75,7 @@ async def test_responses_match_their_schemas(tmp_path: Path) -> None:
         "/api/history/timeline?buckets=3",
         f"/api/history/search?limit={MAX_SPANS + 1}",
         "/api/me",
+        "/api/captioner",
         "/api/ice",
         "/healthz",
         "/readyz",
