@@ -425,8 +425,8 @@ async def test_what_a_captioner_lacks_is_told(page: Page) -> None:
     async with freezing(page, captions):
         await expect(page.locator("#attack-lack")).to_contain_text("no hardened model")
         await expect(page.locator("#concepts-lack")).to_contain_text("no built-in concepts")
-        await expect(page.get_by_role("radio", name="built-in concepts")).to_be_disabled()
-        await expect(page.get_by_role("radio", name="recent frames")).to_be_checked()
+        await expect(page.locator("#concept-scope-field")).to_be_hidden()
+        await expect(page.get_by_label("Learn concepts for")).to_be_visible()
         await page.click("#attack-form button")
         await ended(page, attack(page), "done")
         await expect(attack(page).locator(".caption-card").nth(2)).to_contain_text(

@@ -7,7 +7,7 @@ import { ConceptOptions, conceptResults } from './concept_analysis.js';
 
 /** @typedef {import('../captions/caption.js').Caption} Caption */
 /** @typedef {import('../session/explanation_messages.js').AnalysisKind} AnalysisKind */
-/** @typedef {import('../session/messages.js').Model} Model */
+/** @typedef {import('../session/model.js').Model} Model */
 /** @typedef {import('./analysis_job.js').AnalysisJob} AnalysisJob */
 /** @typedef {import('./analysis_job.js').Subject} Subject */
 /** @typedef {import('./analysis_section.js').SectionElements} SectionElements */
@@ -71,7 +71,9 @@ export class AnalysisPanel {
     this.#subject = subject;
     this.#isConnected = true;
     for (const section of Object.values(this.#sections)) {
-      section.open(caption, this.model, this.#store.find(section.kind, subject));
+      const isOffered = this.model?.analyses.includes(section.kind) ?? false;
+      const analysed = isOffered ? caption : null;
+      section.open(analysed, this.model, this.#store.find(section.kind, subject));
     }
   }
 

@@ -6,7 +6,7 @@ import { detailedProgressText, TITLES } from './analysis_text.js';
 
 /** @typedef {import('../captions/caption.js').Caption} Caption */
 /** @typedef {import('../session/explanation_messages.js').AnalysisKind} AnalysisKind */
-/** @typedef {import('../session/messages.js').Model} Model */
+/** @typedef {import('../session/model.js').Model} Model */
 /** @typedef {import('./analysis_job.js').AnalysisJob} AnalysisJob */
 /** @typedef {'form' | AnalysisJob['state']} SectionState  `form` before an analysis is started. */
 /**

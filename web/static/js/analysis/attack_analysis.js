@@ -6,7 +6,7 @@ import { createElement, screenReaderText } from '../common/dom.js';
 import { asArray, asNumber, asObject, asString, numberOrNull, oneOf } from '../common/json.js';
 
 /** @typedef {import('../captions/caption.js').Caption} Caption */
-/** @typedef {import('../session/messages.js').Model} Model */
+/** @typedef {import('../session/model.js').Model} Model */
 /** @typedef {'linf' | 'l2'} Norm */
 /**
  * One word of the alignment of two captions.

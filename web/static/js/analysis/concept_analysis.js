@@ -20,7 +20,7 @@ import { locationText } from '../heatmaps/map_location.js';
 /** @typedef {import('../captions/caption.js').Caption} Caption */
 /** @typedef {import('../heatmaps/heat_map.js').HeatMap} HeatMap */
 /** @typedef {import('../heatmaps/map_canvas.js').Size} Size */
-/** @typedef {import('../session/messages.js').Model} Model */
+/** @typedef {import('../session/model.js').Model} Model */
 /** @typedef {typeof VERDICTS[number]} Verdict  Of the test over scenes. */
 /**
  * @typedef {object} Concept
@@ -65,6 +65,7 @@ export class ConceptOptions {
 
   /**
    * @param {object} elements
+   * @param {HTMLElement} elements.scopeField  For the radio buttons.
    * @param {HTMLElement} elements.scopes  Radio buttons.
    * @param {HTMLElement} elements.frames  For the number of frames.
    * @param {HTMLElement} elements.wordField
@@ -82,7 +83,7 @@ export class ConceptOptions {
    * @returns {string}  What the model cannot do; empty for nothing.
    */
   prepare(caption, model) {
-    const { word, scopes } = this.#elements;
+    const { word, scopes, scopeField } = this.#elements;
     const hasBank = model?.concepts !== false;
     word.replaceChildren(
       new Option('all content words', ''),
@@ -90,8 +91,8 @@ export class ConceptOptions {
     );
     for (const radio of scopes.querySelectorAll('input')) {
       radio.checked = radio.value === (hasBank ? 'bank' : 'frames');
-      if (radio.value === 'bank') radio.disabled = !hasBank;
     }
+    scopeField.hidden = !hasBank;
     this.#updateWordField();
     return hasBank ? '' : NO_BANK;
   }

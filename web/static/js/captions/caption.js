@@ -14,8 +14,16 @@ import {
 
 /** @typedef {import('../common/json.js').JsonObject} JsonObject */
 /** @typedef {import('../heatmaps/heat_map.js').HeatMap} HeatMap */
-/** @typedef {{text: string, prob: number}} Alternative */
-/** @typedef {{text: string, prob: number, alternatives: Alternative[]}} Word */
+/** @typedef {{text: string, prob: number | null}} Alternative */
+/** @typedef {{place: number, count: number}} Rank  Place 1 is the most probable of the words. */
+/**
+ * @typedef {object} Word
+ * @property {string} text
+ * @property {number | null} prob  Null if it is unknown, or the captioner is not calibrated.
+ * @property {Rank | null} rank    Among the words, if the captioner is not calibrated; null if it is
+ *   unknown.
+ * @property {Alternative[]} alternatives  The most probable first.
+ */
 /** @typedef {{text: string, prob: number}} Tag  An object in the frame, with its probability. */
 /**
  * @typedef {object} CaptionMaps
@@ -28,7 +36,8 @@ import {
  * @property {'caption'} type
  * @property {number} seq
  * @property {string} text        The caption, or the likely part of it if there is a fallback.
- * @property {number} confidence  Probability that the caption, or the guess, is mostly right.
+ * @property {number | null} confidence  Probability that the caption, or the guess, is mostly
+ *   right; null if the captioner is not calibrated. Then the words are only ranked.
  * @property {Word[]} words       Of the text; empty if it only names the tags.
  * @property {Tag[]} tags         By descending probability.
  * @property {null | 'shorter' | 'tags'} fallback  What the text is if the confidence is too low.
@@ -55,13 +64,15 @@ const CONFIDENCE_LABELS = [
 /** @param {JsonObject} message @returns {Caption | null}  Null if it is malformed. */
 export function readCaption(message) {
   if (typeof message.text !== 'string') return null;
-  const words = asArray(message.words).flatMap(readWord);
+  const confidence = probabilityOrNull(message.confidence);
+  const scored = asArray(message.words).flatMap(readWord);
+  const words = confidence === null ? rankWords(scored) : scored;
   const { width, height } = asObject(message.frame);
   return {
     type: 'caption',
     seq: asNumber(message.seq, 0),
     text: message.text,
-    confidence: asProbability(message.confidence),
+    confidence,
     words,
     tags: asArray(message.tags).flatMap(readScored),
     fallback:
@@ -92,11 +103,37 @@ function readMaps(value, count) {
 
 /** @param {unknown} value @returns {Word[]}  One, or none if it is malformed. */
 function readWord(value) {
-  const { alternatives } = asObject(value);
-  return readScored(value).map((word) => ({
-    ...word,
-    alternatives: asArray(alternatives).flatMap(readScored),
+  const { text, prob, alternatives } = asObject(value);
+  if (typeof text !== 'string') return [];
+  return [
+    {
+      text,
+      prob: probabilityOrNull(prob),
+      rank: null,
+      alternatives: asArray(alternatives).flatMap(readScored),
+    },
+  ];
+}
+
+/**
+ * Replaces the probabilities of words, which are not calibrated, by ranks.
+ *
+ * @param {Word[]} words
+ * @returns {Word[]}  Equally probable words share the better place.
+ */
+function rankWords(words) {
+  const probs = words.flatMap(({ prob }) => prob ?? []).sort((one, other) => other - one);
+  return words.map(({ text, prob, alternatives }) => ({
+    text,
+    prob: null,
+    rank: prob === null ? null : { place: probs.indexOf(prob) + 1, count: words.length },
+    alternatives: alternatives.map((other) => ({ text: other.text, prob: null })),
   }));
+}
+
+/** @param {unknown} value */
+function probabilityOrNull(value) {
+  return numberOrNull(value) === null ? null : asProbability(value);
 }
 
 /**
@@ -143,16 +180,65 @@ export function captionWords({ guess, words }) {
  * @returns {string}  Such as "Fairly sure, 72%".
  */
 export function confidenceText({ confidence, fallback }) {
+  if (confidence === null) return 'Not calibrated';
   const label = CONFIDENCE_LABELS.find(([lowest]) => confidence >= lowest)?.[1];
   return `${fallback === null ? label : 'Not sure'}, ${percent(confidence)}`;
 }
 
 /**
- * Returns how a word with this probability is underlined.
+ * Returns a tag as a word, for a caption that only lists its tags.
  *
- * @param {number} prob
+ * @param {Tag} tag
+ * @returns {Word}
  */
-export function confidenceBand(prob) {
+export function wordOfTag(tag) {
+  return { ...tag, rank: null, alternatives: [] };
+}
+
+/**
+ * Returns what the page says about a word's probability.
+ *
+ * @param {Pick<Word, 'prob' | 'rank'>} word
+ * @returns {string}  Such as "67%" or "ranked 3 of 8"; empty if it is unknown.
+ */
+export function wordStanding({ prob, rank }) {
+  if (prob !== null) return percent(prob);
+  return rank === null ? '' : `ranked ${rank.place} of ${rank.count}`;
+}
+
+/**
+ * Names a word with its probability or rank, for screen readers.
+ *
+ * @param {Word} word
+ */
+export function wordLabel(word) {
+  const standing = wordStanding(word);
+  if (word.prob !== null) return `${word.text}, ${standing} sure`;
+  return standing === '' ? word.text : `${word.text}, ${standing}`;
+}
+
+/**
+ * Underlines a word by its probability or rank.
+ *
+ * @param {HTMLElement} element
+ * @param {Word} word
+ */
+export function underline(element, { prob, rank }) {
+  delete element.dataset.certainty;
+  delete element.dataset.ranked;
+  if (prob !== null) {
+    element.dataset.certainty = confidenceBand(prob);
+  } else if (rank === null) {
+    element.dataset.ranked = 'no';
+  } else {
+    element.dataset.ranked = 'yes';
+    const height = 1 - (rank.place - 1) / Math.max(1, rank.count - 1);
+    element.style.setProperty('--rank', height.toFixed(2));
+  }
+}
+
+/** @param {number} prob */
+function confidenceBand(prob) {
   if (prob >= 0.6) return 'sure';
   return prob >= 0.3 ? 'fair' : 'guess';
 }

@@ -1,9 +1,16 @@
 // @ts-check
-/** The newest caption: its words underlined by probability, its confidence, and its age. */
+/** The newest caption: its words underlined by probability or rank, its confidence, and its age. */
 
-import { captionText, confidenceBand, confidenceText, splitCaption } from '../captions/caption.js';
+import {
+  captionText,
+  confidenceText,
+  splitCaption,
+  underline,
+  wordOfTag,
+  wordLabel,
+} from '../captions/caption.js';
 import { createButton, getElement, indexAfterKey, setTabStop } from '../common/dom.js';
-import { ageText, durationText, percent, staleAfter } from '../common/format.js';
+import { ageText, durationText, staleAfter } from '../common/format.js';
 import { locationText } from '../heatmaps/map_location.js';
 
 /** @typedef {import('../captions/caption.js').Caption} Caption */
@@ -101,6 +108,7 @@ export class CaptionView {
     words.dataset.seq = String(caption.seq);
     words.dataset.length = lengthClass(caption.text);
     panel.toggleAttribute('data-unsure', caption.fallback !== null);
+    panel.dataset.words = wordsKind(caption);
     delete panel.dataset.empty;
     this.#guess.show(caption.guess);
     this.#tags.show(caption.fallback === 'tags' ? [] : caption.tags);
@@ -289,7 +297,7 @@ class GuessDisclosure {
  * @returns {Word[]}
  */
 function shownWords(caption) {
-  if (caption.fallback === 'tags') return caption.tags.map((tag) => ({ ...tag, alternatives: [] }));
+  if (caption.fallback === 'tags') return caption.tags.map(wordOfTag);
   const { text } = splitCaption(caption);
   return caption.words.map((word, index) =>
     index === 0 ? { ...word, text: text.slice(0, word.text.length) } : word,
@@ -302,9 +310,19 @@ function shownWords(caption) {
  */
 function setWord(button, word) {
   button.textContent = word.text;
-  button.dataset.certainty = confidenceBand(word.prob);
-  button.style.setProperty('--sure', word.prob.toFixed(2));
-  button.setAttribute('aria-label', `${word.text}, ${percent(word.prob)} sure`);
+  underline(button, word);
+  button.style.setProperty('--sure', String(word.prob ?? 1));
+  button.setAttribute('aria-label', wordLabel(word));
+}
+
+/**
+ * Returns what the underlines of the words stand for: probabilities, ranks or nothing.
+ *
+ * @param {Caption} caption
+ */
+function wordsKind({ confidence, words }) {
+  if (confidence !== null) return 'calibrated';
+  return words.some(({ rank }) => rank !== null) ? 'ranked' : 'plain';
 }
 
 /**

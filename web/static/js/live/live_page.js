@@ -12,6 +12,7 @@ import { DemoInput, FeedInput } from '../session/inputs.js';
 import { isWebRtcSupported } from '../session/peer_connection.js';
 import { Problem } from '../session/problems.js';
 import { Session } from '../session/session.js';
+import { CaptionerCard } from './captioner_card.js';
 import { PageState } from './page_state.js';
 import { SessionView } from './session_view.js';
 import { ShareForm, shareFormElements } from './share_form.js';
@@ -44,6 +45,12 @@ const view = new SessionView(
 );
 const stage = new VideoStage(videoStageElements(video), act, () => session?.retryNow());
 const status = new StreamStatus(stage);
+const captionerCard = new CaptionerCard({
+  facts: getElement('captioner-facts'),
+  details: getElement('captioner-details'),
+  more: getElement('captioner-more'),
+  status: getElement('captioner-status'),
+});
 const feedList = new FeedList(
   { section: getElement('feeds'), list: getElement('feed-list') },
   ({ name, title }) => start(new FeedInput(name, title)),
@@ -197,6 +204,7 @@ function receive(message) {
   if (watched && message.type === 'hello' && message.watching) {
     watched.label = message.watching.title;
   }
+  if (message.type === 'hello' && message.model) captionerCard.show(message.model);
   view.receive(message);
   if (message.type === 'stats') {
     shareForm.viewers = message.viewers;
@@ -294,6 +302,7 @@ if (!isWebRtcSupported()) {
   fail(new Problem('no-webrtc'));
 }
 applyRole();
+captionerCard.load();
 addListeners();
 if (isWebRtcSupported()) {
   feeds.start();

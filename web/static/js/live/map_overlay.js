@@ -4,10 +4,12 @@
  * its description below the caption.
  */
 
+import { wordOfTag, wordStanding } from '../captions/caption.js';
 import { percent } from '../common/format.js';
 import { setText } from '../common/dom.js';
 import { relativeStrength } from '../heatmaps/heat_map.js';
 import { locationText } from '../heatmaps/map_location.js';
+import { hasSaliency } from '../session/model.js';
 import { RequestError } from '../session/requests.js';
 
 /** @typedef {import('../captions/caption.js').Caption} Caption */
@@ -15,7 +17,7 @@ import { RequestError } from '../session/requests.js';
 /** @typedef {import('../heatmaps/heat_map.js').HeatMap} HeatMap */
 /** @typedef {import('../session/explanation_messages.js').Explanation} Explanation */
 /** @typedef {import('../session/messages.js').MapRates} MapRates */
-/** @typedef {import('../session/messages.js').Method} Method */
+/** @typedef {import('../session/model.js').Model} Model */
 /** @typedef {import('../session/messages.js').Settings} Settings */
 /** @typedef {{kind: 'word', index: number} | {kind: 'caption'}} Inspected */
 /**
@@ -49,8 +51,8 @@ export class MapOverlay {
   #pending = null;
   /** The newest saliency map of the caption. @type {Explanation | null} */
   #saliency = null;
-  /** @type {Method[]} */
-  #methods = [];
+  /** Null until it has been loaded. @type {Model | null} */
+  model = null;
   /** @type {Settings['explanations']} */
   #explanations = 'none';
   #isFeed = false;
@@ -67,11 +69,6 @@ export class MapOverlay {
   constructor(elements, requests) {
     this.#elements = elements;
     this.#requests = requests;
-  }
-
-  /** @param {Method[]} methods */
-  set methods(methods) {
-    this.#methods = methods;
   }
 
   /**
@@ -132,7 +129,7 @@ export class MapOverlay {
   /** @param {string} name */
   async #requestTagMap(name) {
     if (this.#pending || !this.#caption) return;
-    const method = this.#methods.find(({ kinds }) => kinds.includes('tag'));
+    const method = this.model?.methods.find(({ kinds }) => kinds.includes('tag'));
     if (!method) {
       this.#tagRemark = 'This model cannot locate objects.';
       return;
@@ -158,7 +155,7 @@ export class MapOverlay {
   #update() {
     const { canvas, legend, description } = this.#elements;
     const shown = this.#shownMap();
-    const method = this.#methods.find(({ name }) => name === shown?.method);
+    const method = this.model?.methods.find(({ name }) => name === shown?.method);
     canvas.map = shown?.map ?? null;
     if (shown) {
       legend.show(method ?? { title: shown.method, unit: '' }, shown.map, shown.strength);
@@ -195,9 +192,8 @@ export class MapOverlay {
     const [caption, inspected] = [this.#caption, this.#inspected];
     if (caption === null) return '';
     const where = shown && `Based on: ${locationText(shown.map)}.`;
-    const whereOrWhyNot = () =>
-      where ?? missingMapText(this.#explanations, this.#rates, this.#isFeed);
-    if (inspected?.kind === 'caption') return `Whole caption. ${whereOrWhyNot()}`;
+    const whereOrWhyNot = () => where ?? this.#missingMapText();
+    if (inspected?.kind === 'caption') return `Whole caption. ${whereOrWhyNot()}`.trim();
     if (inspected === null) {
       if (this.#tag === null) return '';
       return `Object “${this.#tag}”. ${where ?? this.#tagRemark}`.trim();
@@ -205,43 +201,47 @@ export class MapOverlay {
     if (caption.fallback === 'tags') {
       const tag = caption.tags[inspected.index];
       const remark = tag?.text === this.#tag ? this.#tagRemark : 'Select it to see where.';
-      return tag ? `${wordText({ ...tag, alternatives: [] })}. ${where ?? remark}` : '';
+      return tag ? `${wordText(wordOfTag(tag))}. ${where ?? remark}` : '';
     }
     const word = caption.words[inspected.index];
-    return word ? `${wordText(word)}. ${whereOrWhyNot()}` : '';
+    return word ? `${wordText(word)}. ${whereOrWhyNot()}`.trim() : '';
+  }
+
+  /** Returns why a caption has no maps of its words. */
+  #missingMapText() {
+    const { model } = this;
+    if (model?.liveMethod === null) {
+      const canExplain = model.methods.some(({ kinds }) => kinds.includes('word'));
+      return canExplain ? 'Freeze the caption to compute its map.' : '';
+    }
+    if (this.#explanations === 'none') return 'No map: maps are turned off in the settings.';
+    const reduced = reducedMapsText(model, this.#explanations, this.#rates, this.#isFeed);
+    return reduced || 'No map for this caption.';
   }
 }
 
 /** @param {Word} word */
-function wordText({ text, prob, alternatives }) {
-  const others = alternatives.map((other) => `${other.text} ${percent(other.prob)}`);
+function wordText(word) {
+  const others = word.alternatives.map(({ text, prob }) =>
+    prob === null ? text : `${text} ${percent(prob)}`,
+  );
   const runnersUp = others.length > 0 ? `. Runners-up: ${others.join(', ')}` : '';
-  return `“${text}” ${percent(prob)}${runnersUp}`;
+  return `“${word.text}” ${wordStanding(word)}`.trim() + runnersUp;
 }
 
 /**
- * @param {Settings['explanations']} explanations
- * @param {MapRates} rates
- * @param {boolean} isFeed
- * @returns {string}  Why a caption has no maps of its words.
- */
-function missingMapText(explanations, rates, isFeed) {
-  if (explanations === 'none') return 'No map: maps are turned off in the settings.';
-  return reducedMapsText(explanations, rates, isFeed) || 'No map for this caption.';
-}
-
-/**
+ * @param {Model | null} model
  * @param {Settings['explanations']} explanations  As requested.
  * @param {MapRates} rates
  * @param {boolean} isFeed  Whether the stream is a feed, whose maps the server sets.
  * @returns {string}  Which maps come less often than requested; empty if none does.
  */
-export function reducedMapsText(explanations, { words_every, saliency_every }, isFeed) {
+export function reducedMapsText(model, explanations, { words_every, saliency_every }, isFeed) {
   const reduced = [];
-  if (explanations !== 'none' && words_every !== 1) {
+  if (model !== null && model.liveMethod !== null && explanations !== 'none' && words_every !== 1) {
     reduced.push(`Word maps: ${rateText(words_every)}.`);
   }
-  if (explanations === 'all' && saliency_every !== 1) {
+  if (hasSaliency(model) && explanations === 'all' && saliency_every !== 1) {
     reduced.push(`Pixel maps: ${rateText(saliency_every)}.`);
   }
   if (reduced.length === 0) return '';

@@ -19,7 +19,7 @@ import { TagList } from './tag_list.js';
 
 /** @typedef {import('../captions/caption.js').Caption} Caption */
 /** @typedef {import('../session/messages.js').Hello} Hello */
-/** @typedef {import('../session/messages.js').Method} Method */
+/** @typedef {import('../session/model.js').Model} Model */
 /** @typedef {import('../session/messages.js').ServerMessage} ServerMessage */
 /** @typedef {import('../session/messages.js').Stats} Stats */
 
@@ -55,8 +55,8 @@ export class SessionView {
   #settings = new SettingsForm(settingsFormElements(), (settings) =>
     this.#send({ type: 'configure', ...settings }),
   );
-  /** @type {Method[]} */
-  #methods = [];
+  /** @type {Model | null} */
+  #model = null;
   #isFeed = false;
   /** The stream's id. */
   #stream = '';
@@ -138,11 +138,9 @@ export class SessionView {
   /** @param {Hello} hello */
   #start(hello) {
     this.#settings.start(hello);
-    this.#stats.showModel(hello);
     this.#stream = hello.stream;
     this.#isFeed = hello.watching !== null;
-    this.#study.analyses.model = hello.model;
-    this.#mapOverlay.methods = this.#methods = hello.model.methods;
+    this.#model = this.#study.analyses.model = this.#mapOverlay.model = hello.model;
   }
 
   /** @param {Caption} caption */
@@ -161,14 +159,14 @@ export class SessionView {
     this.#stats.showStats(stats);
     this.#study.analyses.frameCount = stats.pictures;
     this.#mapOverlay.configure(explanations, stats.explanations, this.#isFeed);
-    const reduced = reducedMapsText(explanations, stats.explanations, this.#isFeed);
+    const reduced = reducedMapsText(this.#model, explanations, stats.explanations, this.#isFeed);
     setText(getElement('about-explanations'), reduced || explanationsHint);
     setText(getElement('load'), stats.load.message);
   }
 
   #freeze() {
     const { caption, capturedAt, lastInspected } = this.#captions;
-    if (caption === null || this.#methods.length === 0) return;
+    if (caption === null || this.#model === null) return;
     const isSent = this.#send({ type: 'freeze', seq: caption.seq });
     const subject = {
       stream: this.#stream,
@@ -176,7 +174,7 @@ export class SessionView {
       caption: captionText(caption),
       taken: capturedAt.getTime(),
     };
-    this.#study.open(caption, subject, this.#methods, lastInspected);
+    this.#study.open(caption, subject, this.#model, lastInspected);
     if (!isSent) this.#study.disconnect();
   }
 

@@ -17,6 +17,7 @@ export function settingsFormElements() {
     interval: getElement('interval', HTMLInputElement),
     intervalText: getElement('interval-text'),
     beamWidth: getElement('beam-width', HTMLSelectElement),
+    beamWidthField: getElement('beam-width-field'),
     overlay: getElement('picture-overlay', HTMLSelectElement),
     explanations: getElement('explanations', HTMLSelectElement),
     confirmation: getElement('confirmation'),
@@ -71,7 +72,9 @@ export class SettingsForm {
    * @param {Hello} hello
    */
   start({ settings, limits, watching }) {
-    const { interval, beamWidth } = this.#elements;
+    const { interval, beamWidth, beamWidthField } = this.#elements;
+    beamWidthField.hidden = settings.beam_width === null;
+    if (settings.beam_width === null) delete this.#changes.beam_width;
     this.#setReadOnly(watching !== null);
     const [shortest, longest] = limits.interval_s;
     interval.min = String(shortest);
@@ -169,7 +172,7 @@ export class SettingsForm {
     interval.value = String(shown.interval_s);
     intervalText.textContent = secondsText(shown.interval_s);
     interval.setAttribute('aria-valuetext', secondsText(shown.interval_s));
-    beamWidth.value = String(shown.beam_width);
+    beamWidth.value = String(shown.beam_width ?? '');
     overlay.value = shown.overlay;
     explanations.value = shown.explanations;
   }

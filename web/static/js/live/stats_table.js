@@ -1,10 +1,9 @@
 // @ts-check
-/** The table of the model's and the stream's figures: frame rates, latency, captions sent. */
+/** The table of the stream's figures: frame rates, latency, captions sent. */
 
 import { createElement } from '../common/dom.js';
 
 /** @typedef {import('../captions/caption.js').Caption} Caption */
-/** @typedef {import('../session/messages.js').Hello} Hello */
 /** @typedef {import('../session/messages.js').Stats} Stats */
 
 export class StatsTable {
@@ -15,14 +14,6 @@ export class StatsTable {
   /** @param {HTMLElement} list  A `<dl>`. */
   constructor(list) {
     this.#list = list;
-  }
-
-  /** @param {Hello} hello */
-  showModel({ model }) {
-    this.#set('Model', model.name);
-    this.#set('Encoder', model.encoder);
-    this.#set('CIDEr, dev split', model.cider === null ? '' : model.cider.toFixed(2));
-    this.#set('Licence', model.licence);
   }
 
   /** @param {Caption} caption */

@@ -9,7 +9,6 @@
 
 import { readCaption } from '../captions/caption.js';
 import {
-  asArray,
   asNumber,
   asObject,
   asRange,
@@ -27,8 +26,8 @@ import {
   readFrozen,
   readProgress,
   readResult,
-  TARGET_KINDS,
 } from './explanation_messages.js';
+import { readModel } from './model.js';
 
 /** @typedef {import('../captions/caption.js').Caption} Caption */
 /** @typedef {import('../common/json.js').JsonObject} JsonObject */
@@ -38,45 +37,24 @@ import {
 /** @typedef {import('./explanation_messages.js').Frozen} Frozen */
 /** @typedef {import('./explanation_messages.js').Progress} Progress */
 /** @typedef {import('./explanation_messages.js').Result} Result */
-/** @typedef {import('./explanation_messages.js').TargetKind} TargetKind */
+/** @typedef {import('./model.js').Model} Model */
 /** @typedef {typeof OVERLAYS[number]} Overlay  The heat map drawn into the returned video. */
 /** @typedef {typeof EXPLANATIONS[number]} Explanations  The heat maps that come with captions. */
 /**
  * @typedef {object} Settings
  * @property {number} interval_s
- * @property {number} beam_width
+ * @property {number | null} beam_width  Null if the captioner has no beam search.
  * @property {Overlay} overlay
  * @property {Explanations} explanations
  */
 /** @typedef {{state: 'starting' | 'ready' | 'paused', message: string}} Captioner */
 /** @typedef {{interval_s: [number, number], beam_width: [number, number]}} Limits */
-/**
- * An explanation method.
- *
- * @typedef {object} Method
- * @property {string} name
- * @property {string} title
- * @property {string} paper
- * @property {string} cost
- * @property {string} unit  Of the maps' values.
- * @property {TargetKind[]} kinds
- */
-/**
- * @typedef {object} Model
- * @property {string} name
- * @property {string} encoder
- * @property {string} licence
- * @property {number | null} cider  CIDEr on the development split.
- * @property {Method[]} methods     First the method of the maps that come with captions.
- * @property {boolean} hardened     Whether it has a decoder hardened against adversarial attacks.
- * @property {boolean} concepts     Whether it has built-in concepts.
- */
 /** @typedef {{feed: string, title: string}} WatchedFeed */
 /**
  * @typedef {object} Hello
  * @property {'hello'} type
  * @property {string} stream
- * @property {Model} model
+ * @property {Model | null} model  Null until the captioner has been loaded.
  * @property {Settings} settings
  * @property {Limits} limits
  * @property {Captioner} captioner
@@ -152,11 +130,11 @@ function readHello(message) {
   return {
     type: 'hello',
     stream: asString(message.stream),
-    model: readModel(asObject(message.model)),
+    model: readModel(message.model),
     settings,
     limits: {
       interval_s: asRange(limits.interval_s, [0.25, 10]),
-      beam_width: asRange(limits.beam_width, [settings.beam_width, settings.beam_width]),
+      beam_width: asRange(limits.beam_width, [1, 5]),
     },
     captioner: readCaptioner(message.captioner),
     watching: readWatchedFeed(message.watching),
@@ -216,45 +194,14 @@ function readWatchedFeed(value) {
   return { feed, title: asString(title) || feed };
 }
 
-/** @param {JsonObject} model @returns {Model} */
-function readModel(model) {
-  return {
-    name: asString(model.name),
-    encoder: asString(model.encoder),
-    licence: asString(model.licence),
-    cider: numberOrNull(asObject(model.dev).cider),
-    methods: asArray(model.methods).flatMap(readMethod),
-    hardened: model.hardened === true,
-    concepts: model.concepts === true,
-  };
-}
-
-/** @param {unknown} value @returns {Method[]}  One, or none if it is malformed. */
-function readMethod(value) {
-  const method = asObject(value);
-  const name = asString(method.name);
-  if (name === '') return [];
-  return [
-    {
-      name,
-      title: asString(method.title) || name,
-      paper: asString(method.paper),
-      cost: asString(method.cost),
-      unit: asString(method.unit),
-      kinds: TARGET_KINDS.filter((kind) => asArray(method.kinds).includes(kind)),
-    },
-  ];
-}
-
 /** @param {unknown} value @returns {Settings | null} */
 function readSettings(value) {
   const settings = asObject(value);
   const interval = asNumber(settings.interval_s, NaN);
-  const beamWidth = asNumber(settings.beam_width, NaN);
-  if (!(interval > 0 && beamWidth > 0)) return null;
+  if (!(interval > 0)) return null;
   return {
     interval_s: interval,
-    beam_width: beamWidth,
+    beam_width: numberOrNull(settings.beam_width),
     overlay: oneOf(settings.overlay, OVERLAYS, 'none'),
     explanations: oneOf(settings.explanations, EXPLANATIONS, 'none'),
   };

@@ -20,18 +20,22 @@ export class ExplanationCache {
   #maps = new Map();
   /** @type {Map<string, Checked>} */
   #checks = new Map();
+  #isFree;
   /** The shortest time of each method. @type {Map<string, number>} */
   #tookMs = new Map();
 
   /**
    * @param {Requests} requests
    * @param {Caption} caption
-   * @param {string} liveMethod  The method of the maps that come with captions, which is fast.
+   * @param {string | null} liveMethod  The method of the maps that come with captions, which is
+   *   fast.
+   * @param {boolean} isFree  Whether maps may be computed without the user's asking for them.
    */
-  constructor(requests, caption, liveMethod) {
+  constructor(requests, caption, liveMethod, isFree) {
     this.#requests = requests;
+    this.#isFree = isFree;
     this.caption = caption;
-    this.#tookMs.set(liveMethod, 0);
+    if (liveMethod !== null) this.#tookMs.set(liveMethod, 0);
     if (caption.maps === null) return;
     const { method, words, caption: whole } = caption.maps;
     words.forEach((map, index) => this.#maps.set(keyOf(method, { kind: 'word', index }), map));
@@ -48,9 +52,13 @@ export class ExplanationCache {
     return this.#maps.get(keyOf(method, target));
   }
 
+  get isFree() {
+    return this.#isFree;
+  }
+
   /** @param {string} method */
   isFast(method) {
-    return (this.#tookMs.get(method) ?? Infinity) <= FAST_MS;
+    return this.#isFree && (this.#tookMs.get(method) ?? Infinity) <= FAST_MS;
   }
 
   /** @param {string} method @returns {HeatMap[]}  One per word; empty unless all are cached. */

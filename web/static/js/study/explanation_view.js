@@ -4,6 +4,7 @@
  * method's, against an alternative word, and with a faithfulness check.
  */
 
+import { wordStanding } from '../captions/caption.js';
 import { createButton } from '../common/dom.js';
 import { percent } from '../common/format.js';
 import { relativeStrength } from '../heatmaps/heat_map.js';
@@ -15,7 +16,8 @@ import { MethodPicker } from './method_picker.js';
 
 /** @typedef {import('../heatmaps/map_canvas.js').Size} Size */
 /** @typedef {import('../session/explanation_messages.js').Target} Target */
-/** @typedef {import('../session/messages.js').Method} Method */
+/** @typedef {import('../session/model.js').Method} Method */
+/** @typedef {import('../session/model.js').Model} Model */
 /** @typedef {import('./explanation_cache.js').ExplanationCache} ExplanationCache */
 /** @typedef {import('./target_picker.js').TargetInfo} TargetInfo */
 /** @typedef {{selected: MapPanel, compared: MapPanel}} Panels */
@@ -61,13 +63,14 @@ export class ExplanationView {
 
   /**
    * @param {ExplanationCache} explanations
-   * @param {Method[]} methods
+   * @param {Model} model
    * @param {Size} size  Of the frame.
    */
-  open(explanations, methods, size) {
+  open(explanations, { methods, source }, size) {
     const panels = { selected: new MapPanel(size), compared: new MapPanel(size) };
     this.#shown = { explanations, panels, info: null, contrast: null };
     this.#methods.setMethods(methods);
+    this.#check.isOffered = source.kind !== 'endpoint';
     this.#elements.panels.replaceChildren(panels.selected.element, panels.compared.element);
   }
 
@@ -94,14 +97,18 @@ export class ExplanationView {
   }
 
   /** @param {TargetInfo} info */
-  #showAlternatives({ name, alternatives }) {
+  #showAlternatives({ target, name, word }) {
     const { rivalSet, rivalTitle, rivals } = this.#elements;
-    rivalSet.hidden = alternatives.length === 0;
+    const alternatives = target.kind === 'word' && word ? word.alternatives : [];
+    rivalSet.hidden = alternatives.length === 0 || !this.#methods.offers('contrast');
     rivalTitle.textContent = `Why “${name}”?`;
     const choices = [
       { button: createButton('overall', 'pick'), contrast: null },
       ...alternatives.map(({ text, prob }) => ({
-        button: createButton(`instead of “${text}” ${percent(prob)}`, 'pick'),
+        button: createButton(
+          `instead of “${text}” ${prob === null ? '' : percent(prob)}`.trim(),
+          'pick',
+        ),
         contrast: text,
       })),
     ];
@@ -124,7 +131,7 @@ export class ExplanationView {
   /**
    * Shows the maps of the current target.
    *
-   * @param {boolean} computeSlow  Whether to run methods that are slow.
+   * @param {boolean} computeSlow  Whether to run methods that are slow but free.
    */
   #update(computeSlow) {
     if (!this.#shown?.info) return;
@@ -134,12 +141,13 @@ export class ExplanationView {
     this.#requests = new AbortController();
     this.#methods.restrict(target.kind);
     const { selected, compared } = this.#methods;
+    const mayRun = computeSlow && this.#shown.explanations.isFree;
     panels.compared.element.hidden = compared === undefined;
     this.#elements.panels.toggleAttribute('data-beside', compared !== undefined);
     this.#check.showMessage(target.kind === 'word' ? 'The check follows the map.' : NO_CHECK);
-    if (selected) this.#showMap(panels.selected, selected, computeSlow);
+    if (selected) this.#showMap(panels.selected, selected, mayRun);
     else panels.selected.showOffer('This model has no method to explain it.', '', () => {});
-    if (compared) this.#showMap(panels.compared, compared, computeSlow);
+    if (compared) this.#showMap(panels.compared, compared, mayRun);
   }
 
   /**
@@ -175,7 +183,7 @@ export class ExplanationView {
       panel.showMap(method, name, map, relativeStrength(map, words));
       if (panel !== panels.selected) return;
       this.#announce(`${name}: ${locationText(map)}.`);
-      if (target.kind === 'word' && target.index !== undefined) {
+      if (target.kind === 'word' && target.index !== undefined && explanations.isFree) {
         this.#offerCheck(method, info.name, target.index);
       }
     } catch (error) {
@@ -211,8 +219,9 @@ export class ExplanationView {
     try {
       const checked = await this.#shown.explanations.check(method.name, index, signal);
       if (signal.aborted) return;
-      this.#check.showResult(word, checked);
-      this.#announce(checkText(word, checked));
+      const isCalibrated = this.#shown?.explanations.caption.confidence !== null;
+      this.#check.showResult(word, checked, isCalibrated);
+      this.#announce(checkText(word, checked, isCalibrated));
     } catch (error) {
       if (signal.aborted) return;
       const { text, canRetry } = requestErrorText(error);
@@ -242,7 +251,7 @@ function targetName({ name, target }, contrast) {
 }
 
 /** @param {TargetInfo} info */
-function targetText({ target, name, prob }) {
-  if (prob === null) return 'Whole caption';
-  return `${target.kind === 'tag' ? 'Object ' : ''}“${name}” ${percent(prob)}`;
+function targetText({ target, name, word }) {
+  if (word === null) return 'Whole caption';
+  return `${target.kind === 'tag' ? 'Object ' : ''}“${name}” ${wordStanding(word)}`.trim();
 }

@@ -16,6 +16,7 @@ export class FaithfulnessCheck {
 
   /**
    * @param {object} elements
+   * @param {HTMLElement} elements.section
    * @param {HTMLElement} elements.sentence
    * @param {HTMLElement} elements.bars
    * @param {HTMLButtonElement} elements.button
@@ -41,21 +42,48 @@ export class FaithfulnessCheck {
     this.#onClick = onClick;
   }
 
-  /** @param {string} word @param {Checked} checked */
-  showResult(word, checked) {
-    const { prob, blanked, random } = checked;
+  /**
+   * @param {string} word
+   * @param {Checked} checked
+   * @param {boolean} isCalibrated  Whether its probabilities are calibrated.
+   */
+  showResult(word, checked, isCalibrated) {
+    const { prob, blanked, random } = isCalibrated ? checked : relativeToOriginal(checked);
     const [lowest, median, highest] = random;
-    this.showMessage(checkText(word, checked));
+    const text = isCalibrated ? percent : ratioText;
+    const scale = isCalibrated ? 1 : Math.max(prob, blanked, highest);
+    const bar = (/** @type {string} */ label, /** @type {number} */ value) =>
+      createBar(label, value / scale, text(value));
+    const range = { lowest: lowest / scale, highest: highest / scale };
+    this.showMessage(checkText(word, checked, isCalibrated));
     this.#elements.bars.replaceChildren(
-      createBar('Original frame', prob),
-      createBar('Region blanked', blanked),
-      createBar('Random region', median, { lowest, highest }),
+      bar('Original frame', prob),
+      bar('Region blanked', blanked),
+      createBar('Random region', median / scale, text(median), range),
     );
+  }
+
+  /** @param {boolean} isOffered  Whether maps of this captioner can be checked. */
+  set isOffered(isOffered) {
+    this.#elements.section.hidden = !isOffered;
   }
 }
 
-/** @param {string} word @param {Checked} checked */
-export function checkText(word, { share, prob, blanked, random: [lowest, median, highest] }) {
+/**
+ * @param {string} word
+ * @param {Checked} checked
+ * @param {boolean} isCalibrated  Whether its probabilities are calibrated.
+ */
+export function checkText(word, checked, isCalibrated) {
+  const { share, prob, blanked, random } = isCalibrated ? checked : relativeToOriginal(checked);
+  const [lowest, median, highest] = random;
+  if (!isCalibrated) {
+    return (
+      `With the top ${percent(share)} of the map blanked, the score of “${word}” is multiplied by ` +
+      `${ratio(blanked)}. With a random region of the same size blanked, it is multiplied by ` +
+      `${ratio(median)} (${ratio(lowest)} to ${ratio(highest)}).`
+    );
+  }
   return (
     `With the top ${percent(share)} of the map blanked, “${word}” goes from ${percent(prob)} to ` +
     `${percent(blanked)}. With a random region of the same size blanked, it goes to ` +
@@ -64,11 +92,38 @@ export function checkText(word, { share, prob, blanked, random: [lowest, median,
 }
 
 /**
+ * Divides the probabilities by that of the original frame.
+ *
+ * @param {Checked} checked
+ * @returns {Pick<Checked, 'share' | 'prob' | 'blanked' | 'random'>}
+ */
+function relativeToOriginal({ share, prob, blanked, random: [lowest, median, highest] }) {
+  const relative = (/** @type {number} */ other) => (prob > 0 ? other / prob : 0);
+  return {
+    share,
+    prob: 1,
+    blanked: relative(blanked),
+    random: [relative(lowest), relative(median), relative(highest)],
+  };
+}
+
+/** @param {number} value  0 or more. */
+function ratio(value) {
+  return value.toFixed(value < 10 ? 2 : 0);
+}
+
+/** @param {number} value */
+function ratioText(value) {
+  return `× ${ratio(value)}`;
+}
+
+/**
  * @param {string} label
  * @param {number} share  0 to 1.
+ * @param {string} text
  * @param {{lowest: number, highest: number}} [range]
  */
-function createBar(label, share, range) {
+function createBar(label, share, text, range) {
   const track = createElement('span', 'bar-track');
   track.style.setProperty('--share', String(share));
   if (range) {
@@ -81,6 +136,6 @@ function createBar(label, share, range) {
     '',
     createElement('span', 'bar-label', label),
     track,
-    createElement('span', 'bar-value', percent(share)),
+    createElement('span', 'bar-value', text),
   );
 }

@@ -10,7 +10,7 @@ import { locationText } from '../heatmaps/map_location.js';
 /** @typedef {import('../heatmaps/heat_map.js').HeatMap} HeatMap */
 /** @typedef {import('../heatmaps/map_canvas.js').Size} Size */
 /** @typedef {import('../session/explanation_messages.js').Progress} Progress */
-/** @typedef {import('../session/messages.js').Method} Method */
+/** @typedef {import('../session/model.js').Method} Method */
 
 const MAX_SIDE = 1280;
 

@@ -4,7 +4,7 @@
 import { createElement } from '../common/dom.js';
 
 /** @typedef {import('../session/explanation_messages.js').TargetKind} TargetKind */
-/** @typedef {import('../session/messages.js').Method} Method */
+/** @typedef {import('../session/model.js').Method} Method */
 
 /** Attention is offered apart: it shows where the decoder looked, which explains nothing. */
 const ATTENTION = 'attention';
@@ -23,6 +23,7 @@ export class MethodPicker {
    * @param {HTMLElement} elements.readingSet
    * @param {HTMLElement} elements.about       For facts about the selected method.
    * @param {HTMLSelectElement} elements.beside
+   * @param {HTMLElement} elements.besideField
    * @param {() => void} onChange
    */
   constructor(elements, onChange) {
@@ -33,13 +34,14 @@ export class MethodPicker {
 
   /** @param {Method[]} methods  The first is selected. */
   setMethods(methods) {
-    const { explaining, reading, readingSet, beside } = this.#elements;
+    const { explaining, reading, readingSet, beside, besideField } = this.#elements;
     this.#methods = methods;
     const explains = methods.filter(({ name }) => name !== ATTENTION);
     const reads = methods.filter(({ name }) => name === ATTENTION);
     explaining.replaceChildren(...explains.map((method) => this.#createRadio(method)));
     reading.replaceChildren(...reads.map((method) => this.#createRadio(method)));
     readingSet.hidden = reads.length === 0;
+    besideField.hidden = methods.length < 2;
     beside.replaceChildren(
       new Option('None', ''),
       ...methods.map(({ name, title }) => new Option(title, name)),
@@ -58,6 +60,11 @@ export class MethodPicker {
     }
     if (beside.selectedOptions[0]?.disabled) beside.value = '';
     if (!isAble(this.#selectedName) && able[0]) this.#select(able[0].name);
+  }
+
+  /** @param {TargetKind} kind @returns {boolean}  Whether a method explains such targets. */
+  offers(kind) {
+    return this.#methods.some(({ kinds }) => kinds.includes(kind));
   }
 
   get selected() {

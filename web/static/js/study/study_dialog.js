@@ -15,7 +15,8 @@ import { TargetPicker, targetsOf } from './target_picker.js';
 /** @typedef {import('../analysis/analysis_store.js').AnalysisStore} AnalysisStore */
 /** @typedef {import('../captions/caption.js').Caption} Caption */
 /** @typedef {import('../session/explanation_messages.js').Frozen} Frozen */
-/** @typedef {import('../session/messages.js').Method} Method */
+/** @typedef {import('../session/model.js').Method} Method */
+/** @typedef {import('../session/model.js').Model} Model */
 /** @typedef {import('../session/requests.js').Requests} Requests */
 /** @typedef {import('./target_picker.js').TargetInfo} TargetInfo */
 
@@ -47,8 +48,10 @@ export function studyDialogElements() {
         readingSet: getElement('reading-set'),
         about: getElement('about-method'),
         beside: getElement('beside', HTMLSelectElement),
+        besideField: getElement('beside-field'),
       },
       check: {
+        section: getElement('check'),
         sentence: getElement('check-sentence'),
         bars: getElement('check-bars'),
         button: getElement('check-map', HTMLButtonElement),
@@ -73,6 +76,7 @@ export function studyDialogElements() {
         limitation: getElement('concepts-lack'),
       },
       conceptOptions: {
+        scopeField: getElement('concept-scope-field'),
         scopes: getElement('concept-scopes'),
         frames: getElement('concept-pictures'),
         wordField: getElement('concept-word-field'),
@@ -124,26 +128,33 @@ export class StudyDialog {
   /**
    * @param {Caption} caption
    * @param {Subject} subject
-   * @param {Method[]} methods
+   * @param {Model} model
    * @param {number} firstWord  The word to select; if negative, the one with the strongest map.
    */
-  open(caption, subject, methods, firstWord) {
+  open(caption, subject, model, firstWord) {
     const { dialog, facts } = this.#elements;
     const { width, height } = caption.frame;
     const size = width > 0 && height > 0 ? caption.frame : DEFAULT_SIZE;
-    const targets = targetsOf(caption);
-    const first = targets[firstWord] ?? targets[strongestWord(caption)];
-    this.#explanations = new ExplanationCache(this.#requests, caption, methods[0]?.name ?? '');
+    const { methods, liveMethod, source } = model;
+    const targets = targetsOf(caption).filter(({ target }) =>
+      methods.some(({ kinds }) => kinds.includes(target.kind)),
+    );
+    const first = targets[firstWord] ?? targets[strongestWord(caption)] ?? targets[0];
+    // Frames that are sent to another server may cost money there.
+    const isFree = source.kind !== 'endpoint';
+    this.#explanations = new ExplanationCache(this.#requests, caption, liveMethod, isFree);
     this.#closed = new AbortController();
     this.#showHead(subject, true);
     facts.textContent += ` ${confidenceText(caption)}.`;
     this.analyses.open(subject, caption);
-    this.#explanation.open(this.#explanations, methods, size);
+    this.#explanation.open(this.#explanations, model, size);
+    this.#elements.body.hidden = targets.length === 0;
     this.#targets.show(targets, size);
     dialog.showModal();
     if (first) this.#targets.select(first);
     this.#targets.focus();
-    this.#loadSmallMaps(this.#explanations, targets, methods[0]);
+    const live = methods.find(({ name }) => name === liveMethod);
+    if (live) this.#loadSmallMaps(this.#explanations, targets, live);
   }
 
   /** Opens the results of analyses whose frame is gone. @param {Subject} subject */
@@ -216,10 +227,9 @@ export class StudyDialog {
    *
    * @param {ExplanationCache} explanations
    * @param {TargetInfo[]} targets
-   * @param {Method | undefined} method
+   * @param {Method} method
    */
   async #loadSmallMaps(explanations, targets, method) {
-    if (!method) return;
     const { signal } = this.#closed;
     for (const [index, { target }] of targets.entries()) {
       if (!method.kinds.includes(target.kind)) continue;

@@ -4,14 +4,13 @@
  * button with a small heat map.
  */
 
-import { confidenceBand } from '../captions/caption.js';
+import { underline, wordLabel, wordOfTag, wordStanding } from '../captions/caption.js';
 import { createButton, createElement, indexAfterKey } from '../common/dom.js';
-import { percent } from '../common/format.js';
 import { MappedImage } from '../heatmaps/map_canvas.js';
 import { locationText } from '../heatmaps/map_location.js';
 
-/** @typedef {import('../captions/caption.js').Alternative} Alternative */
 /** @typedef {import('../captions/caption.js').Caption} Caption */
+/** @typedef {import('../captions/caption.js').Word} Word */
 /** @typedef {import('../heatmaps/heat_map.js').HeatMap} HeatMap */
 /** @typedef {import('../heatmaps/map_canvas.js').Size} Size */
 /** @typedef {import('../session/explanation_messages.js').Target} Target */
@@ -21,8 +20,7 @@ import { locationText } from '../heatmaps/map_location.js';
  * @typedef {object} TargetInfo
  * @property {Target} target
  * @property {string} name
- * @property {number | null} prob  Null for the caption as a whole.
- * @property {Alternative[]} alternatives  Of a word.
+ * @property {Word | null} word  A word, or a tag as a word; null for the caption as a whole.
  */
 /**
  * @typedef {object} Tile
@@ -40,23 +38,16 @@ const MAX_SIDE = 320;
  */
 export function targetsOf({ words, tags }) {
   return [
-    ...words.map(({ text, prob, alternatives }, index) => ({
+    ...words.map((word, index) => ({
       target: { kind: /** @type {const} */ ('word'), index },
-      name: text,
-      prob,
-      alternatives,
+      name: word.text,
+      word,
     })),
-    {
-      target: { kind: /** @type {const} */ ('caption') },
-      name: 'caption',
-      prob: null,
-      alternatives: [],
-    },
-    ...tags.map(({ text, prob }) => ({
-      target: { kind: /** @type {const} */ ('tag'), text },
-      name: text,
-      prob,
-      alternatives: [],
+    { target: { kind: /** @type {const} */ ('caption') }, name: 'caption', word: null },
+    ...tags.map((tag) => ({
+      target: { kind: /** @type {const} */ ('tag'), text: tag.text },
+      name: tag.text,
+      word: wordOfTag(tag),
     })),
   ];
 }
@@ -150,22 +141,21 @@ export class TargetPicker {
  * @returns {Tile}
  */
 function createTile(info, size) {
-  const { target, name, prob } = info;
+  const { target, name, word } = info;
   const image = new MappedImage(size, MAX_SIDE);
   const strength = createElement('span', 'strength');
   const label = createElement('span', 'tile-name', name);
   const share = createElement('span', 'tile-share');
-  if (prob !== null) {
+  if (word) {
     label.classList.add('sample');
-    label.dataset.certainty = confidenceBand(prob);
-    share.textContent = percent(prob);
+    underline(label, word);
+    share.textContent = word.rank ? `${word.rank.place}.` : wordStanding(word);
   }
   const button = createButton('', 'tile');
   button.append(image.element, strength, label, ' ', share);
   button.dataset.kind = target.kind;
   button.setAttribute('role', 'radio');
-  const probability = prob === null ? '' : `, ${percent(prob)} sure`;
   const kind = { word: '', contrast: '', caption: 'whole ', tag: 'object ' }[target.kind];
-  button.setAttribute('aria-label', `${kind}${name}${probability}`);
+  button.setAttribute('aria-label', `${kind}${word ? wordLabel(word) : name}`);
   return { info, button, image, strength };
 }

@@ -1,0 +1,222 @@
+"""What the page says about captioners, and what it offers with those that can do less."""
+
+import re
+from dataclasses import replace
+
+from playwright.async_api import Page, expect
+
+from inference.captioning.caption import Alternative, Caption
+from inference.engine.service import EngineState
+from inference.explanations.target import MethodCard, Target
+from tests.support.captions import ScriptedCaptions, uncalibrated_caption
+from tests.support.page.scripted_page import (
+    HOST,
+    SOON,
+    ExplainedCaptions,
+    announcements,
+    cell_map,
+    more_captions,
+    serve_page,
+    show_page,
+    with_maps,
+)
+
+PERCENTAGE = re.compile(r"\d+ ?(?:%|percent)")
+TEXT_AND_NAMES = """() => [document.body.innerText, ...[...document.querySelectorAll('*')].map(
+  (element) => element.getAttribute('aria-label') ?? '')].join('\\n')"""
+COST = "17 requests to the endpoint"
+REVISION = "82a37760796d32b1411fe092ab5d4e227313294b"
+
+
+def ranked_caption() -> Caption:
+    """Return a caption whose second word is ranked first, with maps."""
+    caption = uncalibrated_caption("A dog runs")
+    scores = (0.52, 0.9, 0.07)
+    words = tuple(
+        replace(word, prob=score, alternatives=(Alternative("cat", 0.04),))
+        for word, score in zip(caption.words, scores, strict=True)
+    )
+    maps = (cell_map(0, 0, 0.5), cell_map(4, 4, 2.0), cell_map(8, 8))
+    return with_maps(replace(caption, words=words), *maps)
+
+
+class Uncalibrated(ExplainedCaptions):
+    """A captioner whose confidence and maps nobody has measured."""
+
+    info = replace(
+        ExplainedCaptions.info,
+        name="blip-image-captioning-base",
+        captioner="hf:Salesforce/blip-image-captioning-base",
+        revision=REVISION,
+        licence="BSD-3-Clause",
+        calibrated=False,
+        verified=(),
+        tags=False,
+        hardened=False,
+        concepts=False,
+        analyses=("adversarial",),
+    )
+
+
+class Endpoint(ExplainedCaptions):
+    """Captions of another server: without probabilities, and with occlusion on request."""
+
+    info = replace(
+        ExplainedCaptions.info,
+        name="llava",
+        captioner="endpoint:kitchen",
+        encoder=None,
+        vocabulary_size=None,
+        beam_width=None,
+        licence="",
+        calibrated=False,
+        verified=(),
+        tags=False,
+        hardened=False,
+        concepts=False,
+        analyses=(),
+        live_method=None,
+        methods=(MethodCard("occlusion", "Occlusion", "a paper", COST, "share", ("word",)),),
+    )
+
+
+async def facts(page: Page) -> dict[str, str]:
+    """Return the main facts of the captioner's card."""
+    rows = await page.locator("#captioner-facts > div").all_inner_texts()
+    return dict(row.split("\n")[:2] for row in rows)
+
+
+async def test_an_uncalibrated_captioner_ranks_words_and_shows_no_percentage(page: Page) -> None:
+    async with show_page(page, Uncalibrated(ranked_caption())):
+        await expect(page.locator("#certainty")).to_have_text("Not calibrated")
+        words = page.locator("#caption .word")
+        assert [await word.get_attribute("aria-label") for word in await words.all()] == [
+            "A, ranked 2 of 3",
+            "dog, ranked 1 of 3",
+            "runs, ranked 3 of 3",
+        ]
+        thickness = "(word) => parseFloat(getComputedStyle(word).textDecorationThickness)"
+        second, first, third = [await word.evaluate(thickness) for word in await words.all()]
+        assert first > second > third
+        # The legend gives way to the word under the pointer.
+        await page.mouse.move(0, 0)
+        await expect(page.locator("[data-legend=ranked]")).to_be_visible()
+        await expect(page.locator("[data-legend=calibrated]")).to_be_hidden()
+        await words.nth(1).focus()
+        detail = page.locator("#word-detail")
+        await expect(detail).to_contain_text("“dog” ranked 1 of 3. Runners-up: cat. Based on:")
+        assert await announcements(page) == ["A dog runs"]
+        # How strong a map is beside the strongest one's is measured, and is no confidence.
+        await page.locator("#stop").focus()
+        assert not PERCENTAGE.search(await page.evaluate(TEXT_AND_NAMES))
+
+        await page.click("#freeze")
+        await expect(page.locator("#chosen")).to_have_text("“dog” ranked 1 of 3")
+        await expect(page.locator("#rivals")).to_contain_text("instead of “cat”")
+        await expect(page.locator("#check-bars")).to_contain_text("\N{MULTIPLICATION SIGN} 0.11")
+        await expect(page.locator("#check-sentence")).to_contain_text(
+            "the score of “dog” is multiplied by 0.11"
+        )
+        found = set(PERCENTAGE.findall(await page.locator("#frozen").inner_text()))
+        assert found <= {"20%"}, "only the share of the frame that the check blanks"
+        await expect(page.locator("#attack")).to_be_visible()
+        await expect(page.locator("#concepts")).to_be_hidden()
+        await page.keyboard.press("Escape")
+
+
+async def test_captions_of_an_endpoint_are_explained_on_request_and_told_the_cost(
+    page: Page,
+) -> None:
+    captions = Endpoint(uncalibrated_caption("A dog runs", scores=False))
+    async with show_page(page, captions):
+        words = page.locator("#caption .word")
+        assert await words.nth(1).get_attribute("aria-label") == "dog"
+        assert await words.nth(1).evaluate("(w) => getComputedStyle(w).textDecorationLine") == (
+            "none"
+        )
+        await words.nth(1).focus()
+        await expect(page.locator("#word-detail")).to_have_text(
+            "“dog”. Freeze the caption to compute its map."
+        )
+        for offered in ("#explanations", "#picture-overlay", "#objects", "#beam-width-field"):
+            await expect(page.locator(offered)).to_be_hidden()
+        await expect(page.get_by_text("Frames leave this server.")).to_be_visible()
+        await expect(page.get_by_text("Private by design")).to_be_hidden()
+
+        await page.click("#freeze")
+        await expect(page.locator(".tile")).to_have_count(3)
+        for lacking in ("#rival-set", "#check", "#beside-field", "#analyses", "#reading-set"):
+            await expect(page.locator(lacking)).to_be_hidden()
+        offer = page.locator(".map-panel").first
+        await expect(offer).to_contain_text(f"Occlusion: {COST}.")
+        await page.get_by_role("radio", name="runs").click()
+        await more_captions(page)
+        assert captions.targets == []
+        await offer.get_by_role("button", name="Compute for “runs”").click()
+        await expect(offer).to_have_attribute("data-state", "shown")
+        assert captions.targets == [("occlusion", Target("word", 2))]
+        # It was quick, but the next one is not free either.
+        await page.get_by_role("radio", name="dog").click()
+        await expect(offer).to_have_attribute("data-state", "offered")
+        assert not PERCENTAGE.search(await page.locator("#frozen").inner_text())
+        await page.keyboard.press("Escape")
+
+
+async def test_without_any_explanation_nothing_is_offered(page: Page) -> None:
+    captions = Endpoint(uncalibrated_caption("A dog runs", scores=False))
+    captions.info = replace(Endpoint.info, methods=())
+    async with show_page(page, captions):
+        await expect(page.locator("#freeze")).to_be_hidden()
+        await expect(page.locator("#caption")).to_have_text("A dog runs")
+        await page.locator("#caption .word").nth(1).focus()
+        await expect(page.locator("#word-detail")).to_have_text("“dog”.")
+
+
+async def test_the_start_page_has_a_card_of_the_captioner(page: Page) -> None:
+    await page.set_viewport_size({"width": 360, "height": 740})
+    captions = Uncalibrated(ranked_caption())
+    captions.state, captions.info = EngineState.STARTING, None  # type: ignore[assignment]
+    async with serve_page(captions) as url:
+        await page.goto(url)
+        card = page.get_by_role("region", name="Captioner")
+        await expect(card).to_contain_text("Loading the captioner…")
+        captions.state, captions.info = EngineState.READY, Uncalibrated.info
+
+        await expect(card).to_contain_text("blip-image-captioning-base", timeout=SOON)
+        await expect(card).not_to_contain_text("Loading")
+        facts = dict(
+            pair.split("\n")[:2]
+            for pair in await page.locator("#captioner-facts > div").all_inner_texts()
+        )
+        assert facts == {
+            "Name": "blip-image-captioning-base",
+            "Runs": "on this server",
+            "Licence": "BSD-3-Clause",
+            "Confidence": "not calibrated",
+            "Verified maps": "not measured",
+        }
+        await page.keyboard.press("Tab")
+        await card.locator("summary").focus()
+        await page.keyboard.press("Enter")
+        reference = f"hf:Salesforce/blip-image-captioning-base@{REVISION}"
+        await expect(card).to_contain_text(f"models.calibrate --captioner {reference}")
+        await expect(card).to_contain_text(f"inference.faithfulness --captioner {reference}")
+        wider = "() => document.documentElement.scrollWidth - innerWidth"
+        assert await page.evaluate(wider) <= 0
+        await expect(page.get_by_text("Private by design")).to_be_visible()
+        await expect(page.get_by_text("Every word is underlined by confidence")).to_be_hidden()
+
+
+async def test_the_card_names_verified_maps_and_no_address_of_an_endpoint(page: Page) -> None:
+    captions = ScriptedCaptions(uncalibrated_caption("A dog runs"))
+    async with serve_page(captions) as url:
+        await page.goto(url)
+        card = page.get_by_role("region", name="Captioner")
+        await expect(card).to_contain_text("scripted")
+        shown = await facts(page)
+        assert (shown["Confidence"], shown["Verified maps"]) == ("calibrated", "Grad-CAM")
+        captions.info = Endpoint.info
+        await page.reload()
+        await expect(card).to_contain_text("Frames are sent to the endpoint “kitchen”")
+        assert (await facts(page))["Licence"] == "unknown"
+        assert HOST not in await card.inner_text()

@@ -1,0 +1,186 @@
+// @ts-check
+/**
+ * The card of the captioner: which one runs and where, its licence, and what is known of its
+ * captions and maps. Parts of the page that need what it lacks are hidden.
+ */
+
+import { createElement } from '../common/dom.js';
+import { getJson, HttpError, retryDelay } from '../common/http.js';
+import { abilitiesOf, methodTitle, readModel, readSource } from '../session/model.js';
+
+/** @typedef {import('../session/model.js').Model} Model */
+/** @typedef {import('../session/model.js').Source} Source */
+/** @typedef {{term: string, value: string, note?: (Node | string)[]}} Fact */
+
+const LOADING_RETRY_S = 2;
+const ANALYSIS_NAMES = { adversarial: 'adversarial attacks', ace: 'concepts' };
+
+export class CaptionerCard {
+  #elements;
+  #isLoaded = false;
+
+  /**
+   * @param {object} elements
+   * @param {HTMLElement} elements.facts    A `<dl>` of what everyone should know.
+   * @param {HTMLElement} elements.details  A `<dl>` of the rest.
+   * @param {HTMLElement} elements.more     Contains the details.
+   * @param {HTMLElement} elements.status   Says that the captioner is being loaded.
+   */
+  constructor(elements) {
+    this.#elements = elements;
+  }
+
+  /** Asks the server for the captioner until it is loaded. */
+  async load() {
+    for (let failures = 0; !this.#isLoaded;) {
+      try {
+        const body = await getJson('api/captioner');
+        failures = 0;
+        const model = readModel(body.model);
+        if (this.#isLoaded) return;
+        if (model) this.show(model);
+        else this.#showLoading(readSource(body.source));
+      } catch (error) {
+        if (!(error instanceof HttpError)) throw error;
+        // Nobody is logged in: the page says so elsewhere.
+        if (error.status === 401) return;
+        failures += 1;
+      }
+      const waitS = failures === 0 ? LOADING_RETRY_S : retryDelay(failures);
+      await new Promise((resolve) => setTimeout(resolve, 1000 * waitS));
+    }
+  }
+
+  /** @param {Model} model */
+  show(model) {
+    const { facts, details, more, status } = this.#elements;
+    this.#isLoaded = true;
+    status.textContent = '';
+    facts.replaceChildren(...mainFacts(model).map(factElement));
+    details.replaceChildren(...otherFacts(model).map(factElement));
+    more.hidden = false;
+    showNeeded(abilitiesOf(model));
+    showDestination(model.source);
+    for (const element of document.querySelectorAll('[data-live-method]')) {
+      element.textContent = methodTitle(model, model.liveMethod);
+    }
+  }
+
+  /** @param {Source} source */
+  #showLoading(source) {
+    const { facts, status } = this.#elements;
+    status.textContent = 'Loading the captioner…';
+    facts.replaceChildren(factElement(placeFact(source)));
+    showDestination(source);
+  }
+}
+
+/** @param {Model} model @returns {Fact[]} */
+function mainFacts(model) {
+  const { name, licence, source } = model;
+  return [
+    { term: 'Name', value: name },
+    placeFact(source),
+    { term: 'Licence', value: licence || 'unknown' },
+    confidenceFact(model),
+    mapsFact(model),
+  ];
+}
+
+/** @param {Source} source @returns {Fact} */
+function placeFact({ kind, name }) {
+  if (kind !== 'endpoint') return { term: 'Runs', value: 'on this server' };
+  const note = `Frames are sent to the endpoint “${name}” in the server’s settings.`;
+  return { term: 'Runs', value: 'on another server', note: [note] };
+}
+
+/** @param {Model} model @returns {Fact} */
+function confidenceFact({ calibrated, source }) {
+  const term = 'Confidence';
+  if (calibrated) return { term, value: 'calibrated' };
+  const note =
+    source.kind === 'endpoint' ? 'So there are no percentages.' : 'So words are only ranked.';
+  return { term, value: 'not calibrated', note: [note] };
+}
+
+/** @param {Model} model @returns {Fact} */
+function mapsFact(model) {
+  if (model.methods.length === 0) return { term: 'Maps', value: 'none' };
+  const titles = model.verified.map((name) => methodTitle(model, name));
+  return { term: 'Verified maps', value: titles.join(', ') || 'not measured' };
+}
+
+/** @param {Model} model @returns {Fact[]} */
+function otherFacts(model) {
+  const { source, encoder, imageSize, vocabularySize, cider, methods, analyses } = model;
+  const facts = [
+    { term: 'Setting', value: setting({ ...source, revision: null }) },
+    { term: 'Revision', value: source.revision ?? '' },
+    { term: 'Encoder', value: encoder },
+    { term: 'Image size', value: imageSize === null ? '' : `${imageSize} × ${imageSize} pixels` },
+    { term: 'Vocabulary', value: vocabularySize === null ? '' : String(vocabularySize) },
+    { term: 'CIDEr, dev split', value: cider === null ? '' : cider.toFixed(2) },
+    { term: 'Objects', value: model.tags ? 'yes' : '' },
+    { term: 'Maps with captions', value: methodTitle(model, model.liveMethod) },
+    { term: 'Maps on request', value: methods.map(({ title }) => title).join(', ') },
+    { term: 'Analyses', value: analyses.map((kind) => ANALYSIS_NAMES[kind]).join(', ') },
+  ];
+  return [...facts.filter(({ value }) => value !== ''), ...commandFacts(model)];
+}
+
+/**
+ * Returns what to run on the server to find out what is not known of a captioner.
+ *
+ * @param {Model} model
+ * @returns {Fact[]}
+ */
+function commandFacts({ calibrated, methods, verified, source }) {
+  if (source.kind === 'endpoint') return [];
+  const command = (/** @type {string} */ module) =>
+    createElement('code', '', `python -m ${module} --captioner ${setting(source)}`);
+  const facts = [];
+  if (!calibrated) {
+    const calibrate = command('models.calibrate');
+    calibrate.append(' --data DIR');
+    facts.push({ term: 'To calibrate it', value: '', note: [calibrate] });
+  }
+  if (verified.length === 0 && methods.length > 0) {
+    const measure = command('inference.faithfulness');
+    facts.push({ term: 'To measure its maps', value: '', note: [measure] });
+  }
+  return facts;
+}
+
+/** @param {Source} source @returns {string}  As in the server's settings, without a path. */
+function setting({ kind, name, revision }) {
+  if (kind === 'shipped') return kind;
+  if (kind === 'folder') return `…/${name}`;
+  return `${kind}:${name}${revision === null ? '' : `@${revision}`}`;
+}
+
+/** @param {Fact} fact */
+function factElement({ term, value, note }) {
+  const shown = createElement('dd', '', value);
+  const row = createElement('div', '', createElement('dt', '', term), shown);
+  if (note) row.append(createElement('dd', 'about', ...note));
+  return row;
+}
+
+/** Hides what the captioner cannot do. @param {Set<string>} abilities */
+function showNeeded(abilities) {
+  for (const element of document.querySelectorAll('[data-needs]')) {
+    const needs = element.getAttribute('data-needs')?.split(' ') ?? [];
+    const isShown = needs.every((need) => abilities.has(need));
+    element.toggleAttribute('hidden', !isShown);
+    if (element instanceof HTMLOptionElement) element.disabled = !isShown;
+  }
+}
+
+/** Says where frames go. @param {Source} source */
+function showDestination({ kind }) {
+  const isLocal = kind !== 'endpoint';
+  for (const element of document.querySelectorAll('[data-destination]')) {
+    const isShown = (element.getAttribute('data-destination') === 'server') === isLocal;
+    element.toggleAttribute('hidden', !isShown);
+  }
+}
