@@ -26,10 +26,10 @@ from typing import Any
 from models.calibration.fit_confidence import fit_confidence
 from models.calibration.fit_tags import fit_tags
 from models.calibration.predictors import open_predictor
-from models.calibration.stored import write_calibration
 from models.catalogue import CaptionerReference, local_folder, read_architecture
 from models.checkpoint import CheckpointError, load, read_card, write_card
 from models.datasets import DatasetError, open_dataset
+from models.measured import write_calibration
 
 _SPLIT = "dev"
 _PRECISION = 0.8

@@ -58,8 +58,8 @@ class ModelCard:
     tags: TagCalibration | None = None
     """Calibration of its object tags; None for no tags."""
     verified: tuple[str, ...] = ()
-    """Names of the explanation methods whose faithfulness was measured for it, the most faithful
-    first; see `inference/faithfulness/README.md`."""
+    """Names of the explanation methods that were measured to be more faithful to it than chance,
+    the most faithful first; see `inference/faithfulness/README.md`."""
 
 
 @dataclass(frozen=True, slots=True)

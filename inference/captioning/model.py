@@ -26,6 +26,7 @@ from inference.explanations import CaptionMaps, Map
 from models.captioner import BeamCaption
 from models.checkpoint import ModelCard
 from models.language import PAD
+from models.measured import measured_card
 from models.preprocessing import resize_to_square
 
 Array = NDArray[np.float32]
@@ -95,13 +96,17 @@ class CaptionModel(ABC):
 
         Args:
             folder: Folder of its files.
-            card: Its card.
+            card: Its card; what the user measured takes its place.
             wording: Its tokens as words.
+
+        Raises:
+            models.catalogue.CaptionerError: If a measurement is damaged.
         """
-        self.folder, self.card, self.wording = folder, card, wording
+        self.folder, self.wording = folder, wording
+        self.card = measured_card(folder, card)
         self.grid_cache = GridCache()
         """Encodings of the latest frames of streams, which explanations reuse."""
-        self._builder = CaptionBuilder(wording, card.confidence)
+        self._builder = CaptionBuilder(wording, self.card.confidence)
         self._builder_without_fallback = CaptionBuilder(wording, None)
 
     @property
@@ -116,8 +121,9 @@ class CaptionModel(ABC):
 
     @property
     def live_method(self) -> str:
-        """Name of the method of the maps that come with each caption."""
-        return self.live_methods[0]
+        """Name of the method of the maps that come with each caption: the most faithful one."""
+        measured = (name for name in self.card.verified if name in self.live_methods)
+        return next(measured, self.live_methods[0])
 
     @property
     def has_tags(self) -> bool:

@@ -75,7 +75,8 @@ class EngineInfo:
     calibrated: bool = False
     """Whether its confidence was calibrated; if not, its probabilities only rank words."""
     verified: tuple[str, ...] = ()
-    """Names of the methods whose faithfulness was measured for it, the most faithful first."""
+    """Names of the methods that were measured to be more faithful to it than chance, the most
+    faithful first."""
     analyses: tuple[AnalysisKind, ...] = ()
     """The analyses that it can do."""
     live_method: str | None = None

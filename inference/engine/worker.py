@@ -25,6 +25,7 @@ from inference.engine.connection import pack, read_blocking, split
 from inference.engine.jobs import JobScheduler, JobWork
 from inference.explanations import Target
 from inference.startup import TensorFlowUnavailable, load_keras, quiet_stderr, use_one_thread
+from models.catalogue import CaptionerError, reference_of
 
 if TYPE_CHECKING:
     from inference.captioning.model import CaptionModel
@@ -54,7 +55,7 @@ def main(folder: Path, precision: Precision, *, explains: bool) -> int:
 
         try:
             model = open_captioner(folder, precision)
-        except (CheckpointError, QuantizedError) as problem:
+        except (CheckpointError, QuantizedError, CaptionerError) as problem:
             _send(output, {"type": "failed", "message": str(problem)})
             return 1
         except MemoryError:

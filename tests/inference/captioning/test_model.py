@@ -8,11 +8,14 @@ import pytest
 from inference.captioners.lstm import LstmCaptionModel
 from inference.captioning.caption import Caption, Tag
 from inference.captioning.grid_cache import GridCache
+from inference.explanations.methods import available_methods
 from models.calibration.tags import TagCalibration, Tagger
+from models.captioner.beam_search import BeamCaption
 from models.captioner.captioner import Captioner
 from models.checkpoint import load, save
 from models.hardening.hardened_decoder import HardenedCard, copy_decoder, save_hardened
 from models.language import END, sentence
+from models.measured import write_verified
 from tests.inference.conftest import CARD, SIDE, photographs
 from tests.support.oracle.numpy_decoder import NumpyDecoder
 from tests.support.oracle.plain_beam_search import plain_beam_search
@@ -47,6 +50,23 @@ def test_a_caption_is_what_a_plain_beam_search_finds_in_tensorflows_grid(
         np.testing.assert_allclose(
             probabilities(caption), np.exp(plain.log_probs)[: len(names)], atol=1e-3
         )
+
+
+def test_the_most_faithful_map_that_was_measured_is_the_live_one(
+    model: LstmCaptionModel, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert model.live_method == "readcam"
+    write_verified(folder, ["attention", "hirescam", "readcam"], {})
+
+    measured = LstmCaptionModel(folder)
+
+    assert measured.card.verified == ("attention", "hirescam", "readcam")
+    assert next(iter(available_methods(measured))) == measured.live_method == "hirescam"
+    grids = measured.encode([photographs(SIDE)[0]])
+    found = measured.search(grids)
+    (maps,) = measured.live_maps(grids, [BeamCaption(*(part[0] for part in found))])
+    assert maps.method == "hirescam"
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4])
