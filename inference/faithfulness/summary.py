@@ -27,6 +27,9 @@ BETTER: dict[str, int] = {"deletion": -1, "insertion": 1, "disappearance": 1}
 
 BASELINES = (RANDOM, CENTRE)
 
+MIN_VERIFYING_IMAGES = 20
+"""Bootstrap intervals of fewer images are too narrow to trust."""
+
 
 @dataclass(frozen=True, slots=True)
 class Interval:
@@ -50,10 +53,11 @@ class ScoreSummary:
     against: dict[str, Interval]
     """Paired difference to each of `BASELINES`, image by image: score minus baseline."""
 
-    def beats(self, score: str) -> bool:
-        """Return whether it is significantly better than every baseline."""
+    def beats(self, score: str, *baselines: str) -> bool:
+        """Return whether it is significantly better than some baselines; than all if none given."""
         sign = BETTER[score]
-        return all(each.excludes_zero and sign * each.mean > 0 for each in self.against.values())
+        against = [self.against[name] for name in baselines or self.against]
+        return all(each.excludes_zero and sign * each.mean > 0 for each in against)
 
 
 def mean_interval(values: NDArray[np.floating], seed: int = 0) -> Interval:
@@ -97,6 +101,31 @@ def summarise(
         for name, score in SCORES.items()
         if name != "disappearance" or kind == "object"
     }
+
+
+def verify(images: Sequence[MeasuredImage]) -> list[str]:
+    """Return the methods that are more faithful than chance, the most faithful first.
+
+    Those are the methods whose deletion and insertion areas of object words are both significantly
+    better than those of random orders, by deletion area.
+
+    Raises:
+        ValueError: If there are too few images with object words to tell.
+    """
+    measured = _words_by_image(images, "object")
+    if len(measured) < MIN_VERIFYING_IMAGES:
+        raise ValueError(
+            f"{len(measured)} images with object words are too few to verify maps; measure at "
+            f"least {MIN_VERIFYING_IMAGES}"
+        )
+    summaries = summarise(images, "object")
+    methods = [name for name in measured[0][0].deletion if name not in BASELINES]
+    verified = [
+        name
+        for name in methods
+        if all(summaries[score][name].beats(score, RANDOM) for score in ("deletion", "insertion"))
+    ]
+    return sorted(verified, key=lambda name: summaries["deletion"][name].value.mean)
 
 
 def mean_curves(

@@ -3,7 +3,7 @@ import pytest
 
 from inference.faithfulness.measurement import MeasuredImage, MeasuredWord
 from inference.faithfulness.metrics import STEPS
-from inference.faithfulness.summary import Interval, mean_curves, mean_interval, summarise
+from inference.faithfulness.summary import Interval, mean_curves, mean_interval, summarise, verify
 from inference.word_kinds import WordKind
 
 NAMES = ("gradcam", "random", "centre")
@@ -63,6 +63,28 @@ def test_method_has_to_beat_both_baselines(score: str, gradcam: float, beats: bo
     images = [image(word("object", gradcam, 0.5, 0.4))] * 5
 
     assert summarise(images, "object")[score]["gradcam"].beats(score) is beats
+
+
+def test_verified_methods_beat_chance_in_both_directions_best_first() -> None:
+    levels = {
+        "good": (0.2, 0.8),
+        "best": (0.1, 0.7),
+        "beaten by the centre": (0.35, 0.6),
+        "bad insertion": (0.05, 0.5),
+        "bad deletion": (0.6, 0.9),
+        "random": (0.5, 0.5),
+        "centre": (0.3, 0.65),
+    }
+    curves = [
+        {name: [pair[direction]] * (STEPS + 1) for name, pair in levels.items()}
+        for direction in (0, 1)
+    ]
+    measured = MeasuredWord("word", "object", 0.5, curves[0], curves[1], dict.fromkeys(levels, 0.5))
+    images = [image(measured)] * 20
+
+    assert verify(images) == ["best", "good", "beaten by the centre"]
+    with pytest.raises(ValueError, match="19 images with object words are too few"):
+        verify([*images[1:], image(word("function", 1, 1, 1))])
 
 
 def test_only_object_words_can_disappear() -> None:
