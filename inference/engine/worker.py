@@ -74,7 +74,6 @@ def _info(model: "CaptionModel") -> dict[str, Any]:
     """Return the fields of `EngineInfo`."""
     from inference.concepts import has_bank
     from inference.explanations.methods import available_methods
-    from models.catalogue import reference_of
 
     card, reference = model.card, reference_of(model.folder)
     return {
