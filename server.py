@@ -43,7 +43,7 @@ from typing import Any, TypeVar
 
 from inference.captioners import command as captioner_command
 from inference.captioning import QuantizedError, read_int8
-from inference.engine import Engine, EngineUnavailable
+from inference.engine import EngineUnavailable
 from inference.startup import TensorFlowUnavailable, load_keras, quiet_stderr
 from models.catalogue import CaptionerError, local_folder, read_architecture
 from stream.captioning import (
@@ -56,6 +56,7 @@ from stream.captioning import (
 )
 from stream.history import HistoryError
 from stream.sources import Source, SourceError, open_source, read_image
+from web.background import create_captioner
 from web.security import CertificateError, check_exposure, warn_if_world_readable
 from web.service import log_to_stderr, secrets_in
 from web.service.reload import describe_failure
@@ -85,11 +86,12 @@ def _run(options: argparse.Namespace) -> int:
         return _fail(describe_failure(error))
     try:
         if options.command == "captioner":
-            captioner_command.run(options, ())
+            captioner_command.run(options, settings.endpoints)
             return 0
-        folder = local_folder(settings.captioner)
-        if settings.precision == "int8" and read_architecture(folder) == "sightline":
-            read_int8(folder)
+        if not settings.endpoint:
+            folder = local_folder(settings.captioner)
+            if settings.precision == "int8" and read_architecture(folder) == "sightline":
+                read_int8(folder)
     except (CaptionerError, QuantizedError) as error:
         return _fail(str(error))
     except OSError as error:
@@ -253,15 +255,11 @@ async def _transcribe(
     source: Source, options: argparse.Namespace, settings: ServerSettings
 ) -> None:
     async with contextlib.AsyncExitStack() as stack:
-        engine = Engine(
-            local_folder(settings.captioner),
-            precision=settings.precision,
-            explains=False,
-            max_failures=_MAX_ENGINE_FAILURES,
-        )
+        engine = create_captioner(settings, explains=False, max_failures=_MAX_ENGINE_FAILURES)
         stack.push_async_callback(engine.stop)
         engine.start()
-        print("Loading the captioner...", file=sys.stderr)
+        if not settings.endpoint:
+            print("Loading the captioner...", file=sys.stderr)
         await engine.wait_loaded()
         # Only now, so that an existing file survives a captioner that cannot be loaded.
         vtt = options.vtt and stack.enter_context(WebVttWriter(options.vtt, options.every))

@@ -189,8 +189,9 @@ class CaptionedStream:
         self.latest_caption = event
         self._caption_count += 1
         self._context.counters.count_caption(event)
-        # Without the delay of the network and the peer, which is not this server's load.
-        self._context.load.count_caption(event.received_age_s(), self.sampler.interval_s)
+        # Without the delays of network, peer and endpoint, which are not the load of this server.
+        age_s = event.received_age_s() - event.caption.timing_ms.endpoint / 1e3
+        self._context.load.count_caption(age_s, self.sampler.interval_s)
         self.captions.publish(event)
         self.maps.on_caption(kept)
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from aiohttp import web
 
+from inference.endpoints import EndpointCaptioner
 from inference.engine import CaptionService, Engine
 from models.catalogue import local_folder
 from stream.context import StreamContext
@@ -20,6 +21,7 @@ from stream.publishing.sinks import MqttSink, WebhookSink
 from stream.webrtc import Sessions
 from web.keys import (
     CAPTIONS,
+    ENDPOINT,
     ENGINE,
     FEEDS,
     HISTORY,
@@ -40,17 +42,46 @@ _RESTART_DELAY_S = 10.0
 logger = logging.getLogger(__name__)
 
 
+def create_captioner(
+    settings: ServerSettings,
+    *,
+    explains: bool = True,
+    standby: bool = False,
+    max_failures: int | None = None,
+) -> Engine | EndpointCaptioner:
+    """Create the caption service that the settings choose: an engine, or an endpoint's client.
+
+    Args:
+        settings: The server's settings.
+        explains: As for `Engine`.
+        standby: As for `Engine`.
+        max_failures: As for both.
+
+    Raises:
+        CaptionerError: If the captioner is not on this machine.
+    """
+    if endpoint := settings.endpoint:
+        return EndpointCaptioner(endpoint, max_failures=max_failures)
+    return Engine(
+        local_folder(settings.captioner),
+        precision=settings.precision,
+        explains=explains,
+        standby=standby,
+        max_failures=max_failures,
+    )
+
+
 def install_services(
     app: web.Application, settings: ServerSettings, captions: CaptionService | None
 ) -> None:
     """Add the services to an application; an engine of its own if `captions` is None."""
     if captions is None:
-        captions = app[ENGINE] = Engine(
-            local_folder(settings.captioner),
-            precision=settings.precision,
-            standby=settings.keeps_standby,
-        )
-        app.cleanup_ctx.append(_run_engine)
+        captions = create_captioner(settings, standby=settings.keeps_standby)
+        if isinstance(captions, Engine):
+            app[ENGINE] = captions
+        else:
+            app[ENDPOINT] = captions
+        app.cleanup_ctx.append(_run_captioner)
     app[CAPTIONS] = captions
     context = StreamContext.create(settings.stream, captions, settings.host, settings.ice)
     publications = Publications()
@@ -74,10 +105,11 @@ def install_services(
     app.on_shutdown.extend((_close_subscribers, _close_sessions))
 
 
-async def _run_engine(app: web.Application) -> AsyncIterator[None]:
-    app[ENGINE].start()
+async def _run_captioner(app: web.Application) -> AsyncIterator[None]:
+    captioner = app.get(ENGINE) or app[ENDPOINT]
+    captioner.start()
     yield
-    await app[ENGINE].stop()
+    await captioner.stop()
 
 
 async def _run_stream_context(app: web.Application) -> AsyncIterator[None]:

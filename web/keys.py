@@ -3,6 +3,7 @@
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from inference.endpoints import EndpointCaptioner
 from inference.engine import CaptionService, Engine
 from stream.context import StreamContext
 from stream.feeds import Feeds
@@ -19,7 +20,9 @@ METRICS_REGISTRY = web.AppKey("metrics registry", CollectorRegistry)
 CAPTIONS = web.AppKey("captions", CaptionService)
 """The captioning service: the engine, unless a test passes its own."""
 ENGINE = web.AppKey("engine", Engine)
-"""The server's own engine; absent if a caption service was passed in."""
+"""The server's own engine; absent if a caption service was passed in, or an endpoint captions."""
+ENDPOINT = web.AppKey("endpoint", EndpointCaptioner)
+"""The endpoint that captions; absent unless configured."""
 STREAM_CONTEXT = web.AppKey("stream context", StreamContext)
 IMAGE_CAPTIONS = web.AppKey("image captions", ImageCaptions)
 PUBLICATIONS = web.AppKey("publications", Publications)

@@ -52,6 +52,8 @@ class Timing:
     encoder: float
     decoder: float
     maps: float = 0.0
+    endpoint: float = 0.0
+    """Of another server that captioned the frame."""
 
 
 @dataclass(frozen=True, slots=True)

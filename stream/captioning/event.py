@@ -80,6 +80,7 @@ def caption_json(event: CaptionEvent) -> dict[str, Any]:
         "encoder": caption.timing_ms.encoder,
         "decoder": caption.timing_ms.decoder,
         "maps": caption.timing_ms.maps,
+        "endpoint": caption.timing_ms.endpoint,
     }
     timing["total"] = sum(timing.values())
     return {

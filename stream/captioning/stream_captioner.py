@@ -110,7 +110,8 @@ class StreamCaptioner:
             self._last = replace(last, state=state)
         elapsed_ms = (time.perf_counter() - prepared) * 1e3
         timing = caption.timing_ms
-        wait_ms = max(0.0, elapsed_ms - timing.encoder - timing.decoder - timing.maps)
+        took_ms = timing.encoder + timing.decoder + timing.maps + timing.endpoint
+        wait_ms = max(0.0, elapsed_ms - took_ms)
         return CaptionedFrame(frame, caption, state.tokens, prepare_ms, wait_ms)
 
     def _prepare(

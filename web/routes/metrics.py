@@ -20,6 +20,7 @@ from web.errors import error_response
 from web.keys import (
     CAPTIONS,
     CONNECTIONS,
+    ENDPOINT,
     ENGINE,
     HISTORY,
     METRICS_REGISTRY,
@@ -131,6 +132,11 @@ class _ApplicationCollector(Collector):
             yield _gauge("engine_jobs", "Explanations and analyses in progress.", engine.jobs)
             about = "Whether a standby worker process is loaded."
             yield _gauge("engine_standby", about, engine.has_standby)
+
+        if endpoint := self._app.get(ENDPOINT):
+            outcomes = {"answered": endpoint.answered, "failed": endpoint.failed}
+            about = "Requests to the endpoint that captions."
+            yield _counters("endpoint_requests", about, "outcome", outcomes)
 
     def _load(self) -> Iterator[Metric]:
         load = self._app[STREAM_CONTEXT].load

@@ -37,15 +37,16 @@ def log_to_stderr(settings: LogSettings, secrets: Collection[str] = ()) -> None:
 def secrets_in(settings: BaseModel) -> set[str]:
     """Collect the secret values of settings.
 
-    Sources of feeds are left out: only the credentials in their URLs are secret, and the formatter
-    masks those by their form.
+    Sources of feeds and addresses of endpoints are left out: only the credentials in their URLs are
+    secret, and the formatter masks those by their form.
     """
     found: set[str] = set()
     for name, value in settings:
-        if isinstance(value, BaseModel):
-            found |= secrets_in(value)
-        elif isinstance(value, SecretStr) and name != "source":
-            found.add(value.get_secret_value())
+        for each in value.values() if isinstance(value, dict) else [value]:
+            if isinstance(each, BaseModel):
+                found |= secrets_in(each)
+            elif isinstance(each, SecretStr) and name not in ("source", "base_url"):
+                found.add(each.get_secret_value())
     return found - {""}
 
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 from aiohttp import web
 
 from stream.feeds.source_reader import run_in_daemon_thread
-from web.keys import FEEDS
+from web.keys import ENDPOINT, FEEDS
 from web.security import (
     ACCESS,
     ALLOWED_HOSTS,
@@ -31,7 +31,7 @@ from web.service.log import log_to_stderr, secrets_in
 from web.service.systemd import notify, notify_reloading
 from web.settings import ServerSettings, SettingsError
 
-_RELOADABLE = ("access", "feeds", "https", "limits", "log")
+_RELOADABLE = ("access", "endpoints", "feeds", "https", "limits", "log")
 """Settings that take effect on reload; the others need a restart."""
 
 _READ_TIMEOUT_S = 30.0
@@ -147,6 +147,10 @@ class SettingsReloader:
     def _is_reloadable(self, name: str, new: ServerSettings) -> bool:
         if name == "https":
             return new.https.enabled == self._settings.https.enabled
+        if name == "endpoints":
+            # The captioner itself needs a restart, so the endpoint that is in use cannot go.
+            running = self._settings.captioner
+            return running.kind != "endpoint" or running.value in new.endpoints
         return name in _RELOADABLE
 
     async def _apply(self, new: ServerSettings, changed: list[str]) -> None:
@@ -156,6 +160,9 @@ class SettingsReloader:
             self._app[ALLOWED_HOSTS].configure(new)
         if "limits" in changed:
             self._app[LIMITS].configure(new.limits)
+        captioner = self._app.get(ENDPOINT)
+        if "endpoints" in changed and captioner and new.endpoint:
+            await captioner.configure(new.endpoint)
         if "feeds" in changed:
             await self._app[FEEDS].reload(new.feeds)
 

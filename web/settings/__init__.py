@@ -1,5 +1,6 @@
 """The server's settings: sections, sources (command line, environment, file) and error messages."""
 
+from web.settings.endpoints import EndpointSettings
 from web.settings.sections import (
     AccessSettings,
     HttpsSettings,
@@ -11,6 +12,7 @@ from web.settings.server import ServerSettings, SettingsError, read_settings
 
 __all__ = [
     "AccessSettings",
+    "EndpointSettings",
     "HttpsSettings",
     "LimitsSettings",
     "LogSettings",

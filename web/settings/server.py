@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -16,12 +16,14 @@ from pydantic_settings import (
 from pydantic_settings import SettingsError as PydanticSettingsError
 
 from inference.captioning import Precision
+from inference.endpoints import Endpoint
 from models.catalogue import FORMS, CaptionerReference
 from stream.feeds import FeedName, FeedSettings
 from stream.history import HistorySettings
 from stream.ice import IceSettings
 from stream.publishing.sinks import MqttSettings, WebhookSettings
 from stream.settings import StreamSettings, UnreadableFile, UserPath, read_text_file
+from web.settings.endpoints import EndpointName, EndpointSettings
 from web.settings.errors import describe_errors
 from web.settings.sections import (
     AccessSettings,
@@ -71,6 +73,8 @@ class ServerSettings(BaseSettings):
     address_file: UserPath | None = None
     """A file into which the server writes its URL while it listens; the health check of a container
     reads it."""
+    endpoints: dict[EndpointName, EndpointSettings] = Field(default_factory=dict, max_length=100)
+    """Servers of the OpenAI API that caption images, by name."""
     captioner: Captioner = CaptionerReference()
     """The shipped captioner, a folder, a downloaded repository of the Hugging Face Hub, or an
     endpoint."""
@@ -98,11 +102,33 @@ class ServerSettings(BaseSettings):
         """Whether a standby worker stays loaded."""
         return bool(self.feeds) if self.standby is None else self.standby
 
+    @property
+    def endpoint(self) -> Endpoint | None:
+        """The endpoint that captions, if the captioner is one."""
+        name = self.captioner.value
+        return self.endpoints[name].endpoint(name) if self.captioner.kind == "endpoint" else None
+
     @field_validator("host")
     @classmethod
     def _check_host(cls, host: str) -> str:
         # Media is bound to the same address, so a host name is not enough.
         return host if host == "localhost" else str(ipaddress.ip_address(host))
+
+    @field_validator("captioner")
+    @classmethod
+    def _check_endpoint(
+        cls, captioner: CaptionerReference, info: ValidationInfo
+    ) -> CaptionerReference:
+        # Endpoints that are not valid have an error of their own.
+        endpoints = info.data.get("endpoints")
+        if captioner.kind == "endpoint" and endpoints is not None:
+            name = captioner.value
+            if name not in endpoints:
+                known = ", ".join(endpoints) or "none; pass the settings file with --config"
+                raise ValueError(
+                    f"there is no [endpoints.{name}] in the settings; endpoints: {known}"
+                )
+        return captioner
 
 
 def read_settings(config: Path | None, overrides: dict[str, Any]) -> ServerSettings:

@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from stream.feeds.settings import FeedSettings
+from web.settings.endpoints import EndpointSettings
 from web.settings.server import ServerSettings
 
 DOCUMENT = (Path(__file__).parents[3] / "web" / "SETTINGS.md").read_text(encoding="utf-8")
@@ -15,6 +16,7 @@ DOCUMENT = (Path(__file__).parents[3] / "web" / "SETTINGS.md").read_text(encodin
 def tables() -> Iterator[tuple[str, type[BaseModel]]]:
     yield "", ServerSettings
     yield "feeds.NAME", FeedSettings
+    yield "endpoints.NAME", EndpointSettings
     for name, field in ServerSettings.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield name, field.annotation
@@ -39,7 +41,7 @@ def test_every_setting_is_documented() -> None:
         name: {
             key
             for key in model.model_fields
-            if name or key not in {"feeds", *dict(tables()).keys()}
+            if name or key not in {"endpoints", "feeds", *dict(tables()).keys()}
         }
         for name, model in tables()
     }

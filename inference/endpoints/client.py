@@ -1,0 +1,293 @@
+"""A client of the OpenAI chat completions API: one image and a prompt in, an answer out."""
+
+import asyncio
+import errno
+import json
+import os
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import aiohttp
+
+from inference.endpoints.answer import Answer, UnusableAnswer, error_message, read_answer
+
+MAX_ANSWER_BYTES = 2**18
+"""Of an answer: the log-probabilities of a caption take some ten thousand bytes."""
+
+MAX_RETRY_AFTER_S = 300.0
+
+_MAX_MESSAGE_LENGTH = 200
+_ALTERNATIVES = 4
+_MAX_ATTEMPTS = 4
+"""Of one request, each with fewer parameters, until the server accepts them."""
+
+_BAD_PARAMETER = frozenset({400, 422, 501})
+_MASK = "***"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A server of the chat completions API, and how it is used."""
+
+    name: str
+    """In the settings."""
+    base_url: str = field(repr=False)
+    """Of the API, such as `http://127.0.0.1:11434/v1`; may contain a user and a password."""
+    model: str
+    prompt: str
+    key: str | None = field(repr=False)
+    """API key."""
+    timeout_s: float
+    """Of a request, in seconds."""
+    max_tokens: int
+    """Of an answer."""
+    requests: int
+    """At once."""
+    regions: int
+    """Regions on a side of the image that are hidden in turn to explain a caption."""
+
+    @property
+    def host(self) -> str:
+        """Host and port, for the log."""
+        parts = urlsplit(self.base_url)
+        return parts.netloc.rpartition("@")[2]
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be shown to anybody."""
+        password = urlsplit(self.base_url).password or ""
+        return tuple({self.key or "", password, unquote(password)} - {""})
+
+
+class EndpointError(Exception):
+    """A request failed; the message says why, for people, without URL and key."""
+
+    def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
+        """Fail; `retry_after_s` is for how long the server wants to be left alone."""
+        super().__init__(reason)
+        self.retry_after_s = retry_after_s
+
+
+class _BadParameter(EndpointError):
+    """The server rejects the request, perhaps because of a parameter that it does not know."""
+
+
+class EndpointClient:
+    """Sends requests to one endpoint and to no other address.
+
+    Proxies of the environment, cookies and redirects are ignored. What the server sends is bounded
+    in size and time.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        """Create a client; needs a running event loop."""
+        self._endpoint = endpoint
+        self._options: dict[str, Any] = {
+            "max_tokens": endpoint.max_tokens,
+            "temperature": 0,
+            "logprobs": True,
+            "top_logprobs": _ALTERNATIVES,
+        }
+        """Parameters that the server is not known to reject."""
+        self._session = aiohttp.ClientSession(
+            # One limit for a request with its repetitions, see `_errors`.
+            timeout=aiohttp.ClientTimeout(),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            # A small compressed answer could be a large one.
+            auto_decompress=False,
+            headers={"Accept-Encoding": "identity", "User-Agent": "Sightline"},
+        )
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._session.close()
+
+    async def reach(self) -> None:
+        """Check that the endpoint can be reached and accepts the key.
+
+        Raises:
+            EndpointError: If not. Any other answer will do: not every server lists its models.
+        """
+        url = f"{self._endpoint.base_url}/models"
+        async with self._errors(), self._session.get(url, **self._parameters) as response:
+            if response.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+                raise self._refusal(response, await _read(response))
+
+    async def ask(self, image_url: str) -> Answer:
+        """Send an image with the prompt.
+
+        Parameters that the server rejects are left out from then on: log-probabilities, for
+        example.
+
+        Args:
+            image_url: The image as a data URL (RFC 2397).
+
+        Raises:
+            EndpointError: If there is no answer, or no usable one.
+        """
+        async with self._errors():
+            options = self._options
+            for _ in range(_MAX_ATTEMPTS):
+                try:
+                    answer = await self._post({**self._request(image_url), **options})
+                except _BadParameter as problem:
+                    if (fewer := _without_rejected(options, str(problem))) is None:
+                        raise
+                    options = fewer
+                else:
+                    self._options = options
+                    return answer
+            raise EndpointError("the endpoint rejects one parameter after another")
+
+    def _request(self, image_url: str) -> dict[str, Any]:
+        content = [
+            {"type": "text", "text": self._endpoint.prompt},
+            {"type": "image_url", "image_url": {"url": image_url}},
+        ]
+        messages = [{"role": "user", "content": content}]
+        return {"model": self._endpoint.model, "messages": messages, "stream": False}
+
+    async def _post(self, request: Mapping[str, Any]) -> Answer:
+        try:
+            return await self._post_once(request)
+        except aiohttp.ServerDisconnectedError:
+            # It may have closed an idle connection at the same moment.
+            return await self._post_once(request)
+
+    async def _post_once(self, request: Mapping[str, Any]) -> Answer:
+        if self._session.closed:
+            raise EndpointError("the settings of the endpoint were changed")
+        url = f"{self._endpoint.base_url}/chat/completions"
+        async with self._session.post(url, json=request, **self._parameters) as response:
+            body = await _read(response)
+            if not 200 <= response.status < 300:
+                raise self._refusal(response, body)
+        return read_answer(body)
+
+    @asynccontextmanager
+    async def _errors(self) -> AsyncIterator[None]:
+        """Limit the time, and turn every failure into an EndpointError."""
+        try:
+            async with asyncio.timeout(self._endpoint.timeout_s):
+                yield
+        except UnusableAnswer as problem:
+            raise EndpointError(self._safe(str(problem))) from None
+        except TimeoutError:
+            limit = f"{self._endpoint.timeout_s:g} s"
+            raise EndpointError(f"the endpoint did not answer within {limit}") from None
+        except (aiohttp.ClientError, OSError, ValueError) as problem:
+            raise EndpointError(_describe(problem)) from None
+
+    @property
+    def _parameters(self) -> dict[str, Any]:
+        key = self._endpoint.key
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        return {"headers": headers, "allow_redirects": False}
+
+    def _refusal(self, response: aiohttp.ClientResponse, body: bytes) -> EndpointError:
+        status = response.status
+        reason = f"the endpoint answers {status}"
+        if 300 <= status < 400:
+            return EndpointError(
+                f"{reason}, a redirect, which is not followed; set base_url to the final address"
+            )
+        about = _error_text(response, body)
+        if about:
+            reason = f"{reason}: {self._safe(about)}"
+        elif status == HTTPStatus.NOT_FOUND:
+            reason = f"{reason}; base_url usually ends with /v1"
+        if status in _BAD_PARAMETER:
+            return _BadParameter(reason)
+        return EndpointError(reason, _retry_after_s(response.headers.get("Retry-After", "")))
+
+    def _safe(self, text: str) -> str:
+        """Return a server's message in one short line, without what is secret."""
+        for secret in self._endpoint.secrets:
+            text = text.replace(secret, _MASK)
+        line = " ".join("".join(each if each.isprintable() else " " for each in text).split())
+        if len(line) > _MAX_MESSAGE_LENGTH:
+            line = line[:_MAX_MESSAGE_LENGTH].rstrip() + "…"
+        return line
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise UnusableAnswer("the endpoint's answer is compressed, although that was not asked for")
+    body = bytearray()
+    async for part in response.content.iter_any():
+        body += part
+        if len(body) > MAX_ANSWER_BYTES:
+            # The rest is not read; leaving the context closes the connection.
+            raise UnusableAnswer(
+                f"the endpoint's answer is larger than {MAX_ANSWER_BYTES // 1024} KiB"
+            )
+    return bytes(body)
+
+
+def _error_text(response: aiohttp.ClientResponse, body: bytes) -> str:
+    """Return the server's own message, as far as it is meant for people."""
+    try:
+        return error_message(json.loads(body))
+    except (ValueError, RecursionError):
+        is_text = response.content_type == "text/plain"
+        return body.decode("utf-8", "replace") if is_text else ""
+
+
+def _without_rejected(options: Mapping[str, Any], message: str) -> dict[str, Any] | None:
+    """Return the parameters without the one that a server's message names.
+
+    If it names none, the least common ones are left out. None if there is none to leave out.
+    """
+    left = dict(options)
+    if "max_tokens" in left and "max_completion_tokens" in message:
+        # The newer name, which OpenAI's newer models demand.
+        return {"max_completion_tokens": left.pop("max_tokens"), **left}
+    if "temperature" in left and "temperature" in message:
+        del left["temperature"]
+        return left
+    if left.pop("logprobs", None):
+        left.pop("top_logprobs")
+        return left
+    return None
+
+
+def _retry_after_s(text: str) -> float | None:
+    """Read a Retry-After: seconds, or a date (RFC 9110, section 10.2.3)."""
+    if text.isascii() and text.isdigit():
+        seconds = float(text[:9])
+    else:
+        try:
+            date = parsedate_to_datetime(text)
+        except ValueError:
+            return None
+        seconds = date.replace(tzinfo=date.tzinfo or UTC).timestamp() - time.time()
+    return min(seconds, MAX_RETRY_AFTER_S) if seconds > 0 else None
+
+
+def _describe(problem: Exception) -> str:
+    """Return the reason of a failure, without the exception's text, which may repeat the URL."""
+    match problem:
+        case aiohttp.ClientConnectorDNSError():
+            return "the endpoint's host name cannot be resolved"
+        case aiohttp.ClientConnectorCertificateError():
+            return "the endpoint's TLS certificate is not valid or not trusted"
+        case aiohttp.ClientSSLError():
+            return "no TLS connection to the endpoint is possible; check http:// and https://"
+        case aiohttp.ClientConnectorError() if problem.os_error.errno == errno.ECONNREFUSED:
+            return "the endpoint refuses connections; is it running?"
+        case aiohttp.ClientConnectorError() if problem.os_error.errno:
+            return f"the endpoint cannot be reached: {os.strerror(problem.os_error.errno).lower()}"
+        case aiohttp.ServerConnectionError() | aiohttp.ClientOSError():
+            return "the endpoint closed the connection without an answer"
+        case aiohttp.ClientPayloadError():
+            return "the endpoint's answer broke off"
+        case aiohttp.ClientResponseError():
+            return "the endpoint's answer is not valid HTTP"
+    return f"the endpoint cannot be reached ({type(problem).__name__})"

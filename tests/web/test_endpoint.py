@@ -1,0 +1,219 @@
+"""A server whose captions come from an endpoint: another Sightline, over its real API."""
+
+import asyncio
+import base64
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from aiohttp.test_utils import TestClient, TestServer, unused_port
+
+import server
+from tests.support.captions import ScriptedCaptions, confident_caption
+from tests.support.servers.fake_endpoint import error, fake_endpoint
+from tests.support.servers.feed_app import YARD, Client, get_stream, serve_feeds, wait_for_caption
+from web.app import create_app
+from web.service.reload import SettingsReloader
+from web.settings import ServerSettings, read_settings
+
+KEY = "plugh-0123456789abcdef"
+CAPTION = confident_caption("A dog runs across the grass")
+
+
+@asynccontextmanager
+async def upstream(port: int, captions: ScriptedCaptions) -> AsyncIterator[Client]:
+    """The server that captions."""
+    settings = ServerSettings.model_validate({"access": {"caption_token": KEY}})
+    async with TestClient(TestServer(create_app(settings, captions), port=port)) as client:
+        yield client
+
+
+@asynccontextmanager
+async def downstream(port: int, folder: Path, **settings: Any) -> AsyncIterator[Client]:
+    """The server that asks it."""
+    key = folder / "key"
+    key.write_text(f"{KEY}\n")
+    key.chmod(0o600)
+    endpoint = {
+        "base_url": f"http://127.0.0.1:{port}/v1/",
+        "model": "sightline",
+        "key_file": str(key),
+    }
+    values = {"endpoints": {"other": endpoint}, "captioner": "endpoint:other", **settings}
+    app = create_app(ServerSettings.model_validate(values))
+    async with TestClient(TestServer(app)) as client:
+        yield client
+
+
+async def until_ready(client: Client, status: int) -> dict[str, Any]:
+    async with asyncio.timeout(30):
+        while True:
+            async with client.get("/readyz") as response:
+                if response.status == status:
+                    return dict(await response.json())
+            await asyncio.sleep(0.05)
+
+
+async def test_one_sightline_is_the_endpoint_of_another(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    port, captions = unused_port(), ScriptedCaptions(CAPTION)
+    async with downstream(port, tmp_path, feeds={"yard": YARD}) as client:
+        paused = await until_ready(client, 503)
+        assert paused["error"]["message"] == (
+            "Captions paused: the endpoint refuses connections; is it running?"
+        )
+        async with upstream(port, captions):
+            await wait_for_caption(client)
+            await until_ready(client, 200)
+            event = get_stream(client).latest_caption
+            assert event
+            assert event.caption.text == "A dog runs across the grass"
+            assert event.caption.confidence is None
+            # The other server states the probability of each word.
+            expected = [pytest.approx(word.prob, abs=1e-3) for word in CAPTION.words]
+            assert [word.prob for word in event.caption.words] == expected
+            listed = await (await client.get("/api/feeds/yard")).text()
+            image = np.zeros((8, 8, 3), np.uint8)
+            encoded = base64.b64encode(cv2.imencode(".png", image)[1].tobytes()).decode()
+            part = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{encoded}"}}
+            body = {"model": "sightline", "messages": [{"role": "user", "content": [part]}]}
+            chained = await (await client.post("/v1/chat/completions", json=body)).json()
+            assert chained["choices"][0]["message"]["content"] == "A dog runs across the grass"
+            metrics = await (await client.get("/metrics")).text()
+            assert 'sightline_endpoint_requests_total{outcome="failed"} 0.0' not in metrics
+            assert 'sightline_endpoint_requests_total{outcome="answered"} ' in metrics
+            assert "sightline_engine_ready 1.0" in metrics
+        paused = await until_ready(client, 503)
+    assert "password" not in listed
+    for text in (listed, metrics, str(paused), caplog.text):
+        assert KEY not in text
+        assert f"127.0.0.1:{port}/v1" not in text
+    lines = [each.getMessage() for each in caplog.records if "inference" in each.name]
+    assert lines[0] == (
+        f"captions paused: endpoint other at 127.0.0.1:{port}: the endpoint refuses connections; "
+        "is it running?"
+    )
+
+
+async def test_a_still_scene_costs_few_requests(tmp_path: Path) -> None:
+    """The sampler compares frames, and no word maps are due, which would force requests."""
+    still = tmp_path / "still.png"
+    cv2.imwrite(str(still), np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8))
+    port, captions = unused_port(), ScriptedCaptions(CAPTION)
+    yard = {**YARD, "source": str(still), "interval_s": 0.25}
+    async with upstream(port, captions), downstream(port, tmp_path, feeds={"yard": yard}) as client:
+        await wait_for_caption(client)
+        stream = get_stream(client)
+        async with asyncio.timeout(30):
+            while not stream.latest_caption or stream.latest_caption.seq < 3:
+                await asyncio.sleep(0.05)
+        metrics = await (await client.get("/metrics")).text()
+    assert 'sightline_endpoint_requests_total{outcome="answered"} 1.0' in metrics
+
+
+async def test_a_slow_endpoint_does_not_count_as_load() -> None:
+    slow = replace(CAPTION, timing_ms=replace(CAPTION.timing_ms, endpoint=1e6))
+    feeds = {"yard": {**YARD, "interval_s": 0.25}}
+    async with serve_feeds(ScriptedCaptions(slow), feeds=feeds) as client:
+        stream = get_stream(client)
+        async with asyncio.timeout(30):
+            while not stream.latest_caption or stream.latest_caption.seq < 5:
+                await asyncio.sleep(0.05)
+        metrics = await (await client.get("/metrics")).text()
+    # The time of the endpoint is taken off: here it is longer than the age of the frame.
+    assert "sightline_load_lateness_ratio -" in metrics
+
+
+async def test_a_reload_changes_the_endpoint_and_keeps_the_one_in_use(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    config = tmp_path / "sightline.toml"
+
+    def configure(name: str, key: str) -> None:
+        (tmp_path / "key").write_text(key)
+        (tmp_path / "key").chmod(0o600)
+        config.write_text(
+            f"captioner = 'endpoint:{name}'\n[endpoints.{name}]\nbase_url = '{fake.url}'\n"
+            f"model = 'llava'\nkey_file = '{tmp_path / 'key'}'\n[feeds.yard]\nsource = 'demo'\n"
+            "interval_s = 0.25\n"
+        )
+
+    def read() -> ServerSettings:
+        return read_settings(config, {})
+
+    async with fake_endpoint() as fake:
+        configure("gpu", "sk-first-0123456789")
+        app = create_app(read())
+        async with TestClient(TestServer(app)) as client:
+            reloader = SettingsReloader(app, read(), read, None, asyncio.Event())
+            await wait_for_caption(client)
+            configure("gpu", "sk-second-0123456789")
+            await reloader.reload()
+            await fake.until(lambda: "second" in fake.headers[-1]["Authorization"])
+            assert "settings reloaded; changed: endpoints" in caplog.text
+            configure("cpu", "sk-third-0123456789")
+            await reloader.reload()
+            sent = len(fake.requests)
+            await fake.until(lambda: len(fake.requests) > sent)
+    assert "these settings need a restart: endpoints, captioner" in caplog.text
+    assert "second" in fake.headers[-1]["Authorization"]
+    assert "sk-" not in caplog.text
+
+
+@pytest.fixture
+def photograph(tmp_path: Path) -> Path:
+    path = tmp_path / "photograph.png"
+    cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8))
+    return path
+
+
+async def run(config: Path, url: str, *arguments: str) -> int:
+    """Run server.py with an endpoint at a URL; return its exit status."""
+
+    def main() -> int:
+        config.write_text(f"[endpoints.gpu]\nbase_url = '{url}'\nmodel = 'llava'\n")
+        return server.main(["--config", str(config), "--captioner", "endpoint:gpu", *arguments])
+
+    return await asyncio.to_thread(main)
+
+
+async def test_the_command_line_captions_by_an_endpoint(
+    tmp_path: Path, photograph: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with fake_endpoint() as fake:
+        assert await run(tmp_path / "a.toml", fake.url, "caption", str(photograph)) == 0
+    assert capsys.readouterr().out == "  0:00.0  A dog runs  (not calibrated)\n"
+
+
+async def test_an_endpoint_that_is_down_ends_the_command_and_keeps_the_subtitles(
+    tmp_path: Path, photograph: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    subtitles, config = tmp_path / "kept.vtt", tmp_path / "a.toml"
+    subtitles.write_text("earlier subtitles")
+    arguments = ("caption", str(photograph), "--vtt", str(subtitles))
+    assert await run(config, f"http://127.0.0.1:{unused_port()}/v1", *arguments) == 2
+    error_text = "sightline: The endpoint refuses connections; is it running?\n"
+    assert capsys.readouterr().err == error_text
+    assert subtitles.read_text() == "earlier subtitles"
+    async with fake_endpoint() as fake:
+        fake.responses = [error(404, "model 'llava' not found")]
+        assert await run(config, fake.url, "caption", str(photograph)) == 2
+    message = "sightline: The endpoint answers 404: model 'llava' not found.\n"
+    assert capsys.readouterr().err == message
+
+
+async def test_check_looks_at_the_configuration_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = f"http://127.0.0.1:{unused_port()}/v1"
+    assert await run(tmp_path / "a.toml", url, "--check") == 0
+    assert capsys.readouterr().out == "sightline: configuration OK\n"
