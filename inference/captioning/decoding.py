@@ -40,6 +40,8 @@ class CaptionBuilder:
         tags: tuple[Tag, ...],
         timing: Timing,
         previous: Caption | None = None,
+        *,
+        fallback: bool = True,
     ) -> Caption:
         """Build the caption of one image.
 
@@ -50,6 +52,7 @@ class CaptionBuilder:
             timing: How long it took.
             previous: The stream's previous caption, if this one has the same words. Near the
                 threshold it keeps the previous fallback, or none if there was none.
+            fallback: Whether a caption of low confidence is replaced by its fallback.
         """
         length = len(self._wording.strip(found.tokens))
         words = tuple(self._word(found, span) for span in self._wording.words(found.tokens))
@@ -64,7 +67,7 @@ class CaptionBuilder:
             kept=False,
             timing_ms=timing,
         )
-        calibration = self._calibration
+        calibration = self._calibration if fallback else None
         if calibration is None or confidence is None:
             return whole
         if confidence >= calibration.threshold + _hysteresis(previous):

@@ -107,7 +107,6 @@ class CaptionModel(ABC):
         self.grid_cache = GridCache()
         """Encodings of the latest frames of streams, which explanations reuse."""
         self._builder = CaptionBuilder(wording, self.card.confidence)
-        self._builder_without_fallback = CaptionBuilder(wording, None)
 
     @property
     def vocabulary_size(self) -> int:
@@ -275,9 +274,9 @@ class CaptionModel(ABC):
 
         Without `fallback` the caption is whole, whatever its confidence.
         """
-        builder = self._builder if fallback else self._builder_without_fallback
         (cells,) = self.cells(encoding[None])
-        return builder.build(found, cells, self.tags(encoding), timing, previous)
+        tags = self.tags(encoding)
+        return self._builder.build(found, cells, tags, timing, previous, fallback=fallback)
 
     # Explanations and analyses
 

@@ -64,10 +64,12 @@ class Wording:
         return tuple(kept)
 
     def words(self, tokens: Iterable[int]) -> tuple[WordSpan, ...]:
-        """Return the words of a caption, in order; its end token and padding are left out."""
+        """Return the words of a caption, in order; tokens that are no words are left out."""
         spans: list[WordSpan] = []
         before = ""
         for place, token in enumerate(self.strip(tokens)):
+            if token in self.special:
+                continue
             piece = self.pieces[token]
             continues = piece.startswith(_CONTINUATION)
             if spans and (continues or piece in _JOINS_BOTH or before in _JOINS_NEXT):

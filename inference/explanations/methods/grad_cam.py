@@ -82,6 +82,9 @@ class HiResCam(Method):
     unit = "logit"
     kinds: ClassVar[frozenset[TargetKind]] = frozenset({"word", "contrast", "caption"})
 
+    def available(self, model: CaptionModel) -> bool:  # noqa: D102
+        return self.name in model.live_methods or model.can(Ability.GRADIENTS)
+
     def _work(self, subject: CaptionedImage, score: Score) -> Work:
         yield 0.0
         signed = score.token_map(self.name)
