@@ -84,10 +84,9 @@ def _run(options: argparse.Namespace) -> int:
         settings = read_settings(options.config, overrides)
     except Exception as error:
         return _fail(describe_failure(error))
+    if options.command == "captioner":
+        return _captioner(options, settings)
     try:
-        if options.command == "captioner":
-            captioner_command.run(options, settings.endpoints)
-            return 0
         if not settings.endpoint:
             folder = local_folder(settings.captioner)
             if settings.precision == "int8" and read_architecture(folder) == "sightline":
@@ -302,6 +301,17 @@ def _explain(options: argparse.Namespace, settings: ServerSettings) -> int:
     for path, description in written:
         print(f"{path}  {description}")
     return 0
+
+
+def _captioner(options: argparse.Namespace, settings: ServerSettings) -> int:
+    try:
+        return captioner_command.run(options, settings.captioner, settings.endpoints)
+    except (TensorFlowUnavailable, ValueError) as error:
+        return _fail(str(error))
+    except MemoryError:
+        return _fail("not enough memory; free some, or raise the limit")
+    except OSError as error:
+        return _fail(f"{error.filename} cannot be read: {error.strerror or error}")
 
 
 def _fail(message: str) -> int:

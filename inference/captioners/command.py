@@ -1,12 +1,15 @@
-"""`python server.py captioner`: download captioners, and list those on this machine."""
+"""`python server.py captioner`: download, list, show and test captioners."""
 
 import argparse
 from collections.abc import Iterable
 from typing import Any
 
-from models.catalogue import CaptionerReference
+from inference.startup import load_keras, quiet_stderr, use_one_thread
+from models.catalogue import CaptionerReference, local_folder, reference_of
 from models.catalogue.download import fetch
 from models.catalogue.installed import format_size, installed
+
+_RULER = "-" * 72
 
 
 def add_parser(commands: Any) -> None:
@@ -15,7 +18,7 @@ def add_parser(commands: Any) -> None:
     Args:
         commands: What `argparse.ArgumentParser.add_subparsers` returned.
     """
-    parser = commands.add_parser("captioner", help="download and list captioners")
+    parser = commands.add_parser("captioner", help="download, list and test captioners")
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     about = "download a captioner from the Hugging Face Hub"
     get = actions.add_parser(
@@ -27,22 +30,36 @@ def add_parser(commands: Any) -> None:
     get.add_argument("name", metavar="hf:OWNER/NAME[@REVISION]", help="the repository")
     about = "list the captioners that can be used"
     actions.add_parser("list", help=about, description=about.capitalize())
+    about = "show what a captioner can do, and test it"
+    show = actions.add_parser("show", help=about, description=about.capitalize())
+    show.add_argument(
+        "name",
+        nargs="?",
+        metavar="CAPTIONER",
+        help="shipped, a folder or hf:OWNER/NAME[@REVISION] (default: that of the settings)",
+    )
 
 
-def run(options: argparse.Namespace, endpoints: Iterable[str]) -> None:
-    """Run a subcommand, which prints to standard output.
+def run(options: argparse.Namespace, chosen: CaptionerReference, endpoints: Iterable[str]) -> int:
+    """Run a subcommand, which prints to standard output; return the exit status.
 
     Args:
         options: The parsed command line.
+        chosen: The captioner of the settings.
         endpoints: Names of the endpoints in the settings.
 
     Raises:
-        models.catalogue.CaptionerError: If a captioner does not exist or cannot be used.
+        ValueError: If a captioner does not exist or cannot be used.
+        inference.startup.TensorFlowUnavailable: If TensorFlow cannot be loaded.
+        OSError: If a captioner's files cannot be read.
     """
     if options.action == "fetch":
         _fetch(CaptionerReference.parse(options.name))
-    else:
+    elif options.action == "list":
         _list(endpoints)
+    else:
+        return _show(CaptionerReference.parse(options.name) if options.name else chosen)
+    return 0
 
 
 def _fetch(reference: CaptionerReference) -> None:
@@ -60,3 +77,25 @@ def _list(endpoints: Iterable[str]) -> None:
     width = max(len(licence) for _, licence, *_ in rows)
     for size, licence, reference, names in rows:
         print(f"{size:>8}  {licence:{width}}  {reference}" + (f"  ({names})" if names else ""))
+
+
+def _show(reference: CaptionerReference) -> int:
+    folder = local_folder(reference)
+    use_one_thread()
+    # Imported here, as they load TensorFlow.
+    with quiet_stderr():
+        load_keras()
+        from inference.captioners.opening import open_captioner
+        from inference.captioners.self_test import describe, report, self_test
+
+        model = open_captioner(folder)
+    found = reference_of(folder)
+    reference = found if found.kind == "hf" else reference
+    print("\n".join(describe(model, reference)), flush=True)
+    print("\nSelf-test. You can send what is between the lines to Sightline's maintainers: it")
+    print("contains nothing about you.\n")
+    print(_RULER, flush=True)
+    results = list(self_test(model))
+    print("\n".join(report(model, reference, results)))
+    print(_RULER)
+    return int(any(each.faults for each in results))

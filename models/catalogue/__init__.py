@@ -6,6 +6,7 @@ huggingface_hub.
 
 from models.catalogue.architecture import (
     PUBLISHED,
+    WEIGHTS,
     Architecture,
     CaptionerError,
     UnknownArchitecture,
@@ -25,6 +26,7 @@ __all__ = [
     "FORMS",
     "PUBLISHED",
     "SHIPPED_FOLDER",
+    "WEIGHTS",
     "Architecture",
     "CaptionerError",
     "CaptionerReference",
