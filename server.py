@@ -305,7 +305,8 @@ def _explain(options: argparse.Namespace, settings: ServerSettings) -> int:
 
 def _captioner(options: argparse.Namespace, settings: ServerSettings) -> int:
     try:
-        return captioner_command.run(options, settings.captioner, settings.endpoints)
+        models = {name: endpoint.model for name, endpoint in settings.endpoints.items()}
+        return captioner_command.run(options, settings.captioner, models)
     except (TensorFlowUnavailable, ValueError) as error:
         return _fail(str(error))
     except MemoryError:

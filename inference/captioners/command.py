@@ -1,11 +1,11 @@
 """`python server.py captioner`: download, list, show and test captioners."""
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from inference.startup import load_keras, quiet_stderr, use_one_thread
-from models.catalogue import CaptionerReference, local_folder, reference_of
+from models.catalogue import CaptionerError, CaptionerReference, local_folder, reference_of
 from models.catalogue.download import fetch
 from models.catalogue.installed import format_size, installed
 
@@ -36,17 +36,20 @@ def add_parser(commands: Any) -> None:
         "name",
         nargs="?",
         metavar="CAPTIONER",
-        help="shipped, a folder or hf:OWNER/NAME[@REVISION] (default: that of the settings)",
+        help="shipped, a folder, hf:OWNER/NAME[@REVISION] or endpoint:NAME "
+        "(default: that of the settings)",
     )
 
 
-def run(options: argparse.Namespace, chosen: CaptionerReference, endpoints: Iterable[str]) -> int:
+def run(
+    options: argparse.Namespace, chosen: CaptionerReference, endpoints: Mapping[str, str]
+) -> int:
     """Run a subcommand, which prints to standard output; return the exit status.
 
     Args:
         options: The parsed command line.
         chosen: The captioner of the settings.
-        endpoints: Names of the endpoints in the settings.
+        endpoints: The model of each endpoint in the settings, by the endpoint's name.
 
     Raises:
         ValueError: If a captioner does not exist or cannot be used.
@@ -58,7 +61,11 @@ def run(options: argparse.Namespace, chosen: CaptionerReference, endpoints: Iter
     elif options.action == "list":
         _list(endpoints)
     else:
-        return _show(CaptionerReference.parse(options.name) if options.name else chosen)
+        reference = CaptionerReference.parse(options.name) if options.name else chosen
+        if reference.kind == "endpoint":
+            _show_endpoint(reference, endpoints)
+        else:
+            return _show(reference)
     return 0
 
 
@@ -77,6 +84,19 @@ def _list(endpoints: Iterable[str]) -> None:
     width = max(len(licence) for _, licence, *_ in rows)
     for size, licence, reference, names in rows:
         print(f"{size:>8}  {licence:{width}}  {reference}" + (f"  ({names})" if names else ""))
+
+
+def _show_endpoint(reference: CaptionerReference, endpoints: Mapping[str, str]) -> None:
+    if reference.value not in endpoints:
+        known = ", ".join(endpoints) or "none; pass the settings file with --config"
+        raise CaptionerError(
+            f"there is no [endpoints.{reference.value}] in the settings; endpoints: {known}"
+        )
+    print(f"captioner     {reference}")
+    print(f"model         {endpoints[reference.value]}, on another server")
+    print("confidence    not calibrated")
+    print("explanations  occlusion, by captioning again")
+    print("analyses      none")
 
 
 def _show(reference: CaptionerReference) -> int:

@@ -44,6 +44,9 @@ _OPTIONAL = (
 
 _INDEX, _PICKLED = "model.safetensors.index.json", "pytorch_model.bin"
 _DEFAULT_BRANCH = "main"
+_CONVERTER = "SFconvertbot"
+"""The user of the Hub that offers conversions to safetensors as pull requests."""
+
 _TIMEOUT_S = 10.0
 _SPARE_BYTES = 64 * 2**20
 
@@ -194,12 +197,48 @@ def _check_files(
                 f"{reference} has its weights in several files; Sightline reads a single {WEIGHTS}"
             )
         if _PICKLED in remote:
+            conversion = _find_conversion(reference)
+            remedy = (
+                f"fetch Hugging Face's conversion of them, {conversion}"
+                if conversion
+                else f"use a repository or a revision that has {WEIGHTS}"
+            )
             raise CaptionerError(
                 f"{reference} has its weights only as {_PICKLED}, a format that can run code when "
-                f"it is loaded; use a repository or a revision that has {WEIGHTS}"
+                f"it is loaded; {remedy}"
             )
     if missing := [name for name in needed if name not in remote]:
         raise CaptionerError(f"{reference} lacks {', '.join(missing)}; use another repository")
+
+
+def _find_conversion(reference: CaptionerReference) -> CaptionerReference | None:
+    """Return the pull request in which Hugging Face converted the weights to safetensors."""
+    import httpx2
+    from huggingface_hub import constants
+    from huggingface_hub.utils import (  # type: ignore[attr-defined]
+        build_hf_headers,
+        get_session,
+    )
+
+    try:
+        response = get_session().get(
+            f"{constants.ENDPOINT}/api/models/{reference.value}/discussions",
+            params={"type": "pull_request", "author": _CONVERTER},
+            headers=build_hf_headers(),
+            timeout=_TIMEOUT_S,
+        )
+        for each in response.json()["discussions"]:
+            if each["isPullRequest"] and each["author"]["name"] == _CONVERTER:
+                revision = f"refs/pr/{int(each['num'])}"
+                found = CaptionerReference("hf", reference.value, revision)
+                if any(
+                    file.rfilename == WEIGHTS for file in _read_information(found).siblings or ()
+                ):
+                    return found
+    except (httpx2.HTTPError, ValueError, LookupError, TypeError):
+        # It is only advice.
+        pass
+    return None
 
 
 def _licence(info: "ModelInfo") -> str:

@@ -52,6 +52,20 @@ def test_list_without_a_cache_shows_the_shipped_captioner(
     assert capsys.readouterr().out.endswith("shipped\n")
 
 
+def test_endpoints_are_listed_and_shown(
+    cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "sightline.toml"
+    config.write_text('[endpoints.gpu]\nbase_url = "http://127.0.0.1:9/v1"\nmodel = "llava"\n')
+
+    assert server.main(["--config", str(config), "captioner", "list"]) == 0
+    assert capsys.readouterr().out.endswith(" endpoint:gpu\n")
+    assert server.main(["--config", str(config), "captioner", "show", "endpoint:gpu"]) == 0
+    assert "model         llava, on another server" in capsys.readouterr().out
+    assert server.main(["--config", str(config), "captioner", "show", "endpoint:cpu"]) == 2
+    assert "no [endpoints.cpu] in the settings; endpoints: gpu" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["owner/captioner", "hf:captioner", "endpoint:x", "shipped"])
 def test_fetch_refuses_what_is_no_repository(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("fetch", name) == 2

@@ -8,7 +8,7 @@ import pytest
 from models.catalogue import CaptionerError, CaptionerReference, local_folder
 from models.catalogue.download import fetch
 from tests.models.catalogue.conftest import FILES
-from tests.support.servers.hub import COMMIT, Hub
+from tests.support.servers.hub import COMMIT, Hub, Repository
 
 NAME = "hf:owner/captioner"
 PINNED = f"{NAME}@{COMMIT}"
@@ -123,6 +123,19 @@ def test_an_interrupted_update_leaves_the_previous_version(hub: Hub) -> None:
     download()
     assert folder_of(NAME).name == COMMIT[::-1]
     assert folder_of(PINNED) == previous
+
+
+def test_pickled_weights_are_refused_with_hugging_faces_conversion(hub: Hub) -> None:
+    """As Salesforce/blip-image-captioning-base has it."""
+    repository = hub.repositories["owner/captioner"]
+    converted = Repository(dict(FILES), commit=COMMIT[::-1])
+    empty = Repository({"config.json": b"{}"}, commit="f" * 40)
+    repository.conversions = {7: empty, 38: converted}
+    del repository.files["model.safetensors"]
+
+    assert refusal().endswith(f"fetch Hugging Face's conversion of them, {NAME}@refs/pr/38")
+    assert download(f"{NAME}@refs/pr/38") == f"{NAME}@{COMMIT[::-1]}"
+    assert folder_of(f"{NAME}@refs/pr/38") == folder_of(f"{NAME}@{COMMIT[::-1]}")
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,17 @@ class Repository:
     licence: str | None = "bsd-3-clause"
     branches: tuple[str, ...] = ("main",)
     gated: bool = False
+    conversions: dict[int, "Repository"] = field(default_factory=dict)
+    """Hugging Face's pull requests with safetensors, by number."""
+
+    def find(self, revision: str) -> "Repository | None":
+        """Return the contents at a branch, a commit or a pull request."""
+        if revision in (*self.branches, self.commit):
+            return self
+        for number, conversion in self.conversions.items():
+            if revision in (f"refs/pr/{number}", conversion.commit):
+                return conversion
+        return None
 
 
 @dataclass
@@ -99,10 +110,12 @@ def running_hub(repositories: dict[str, Repository]) -> Iterator[Hub]:
                 self._send(hub.faults.status or 200, hub.faults.body or b"{}")
                 return
             parts = [unquote(part) for part in self.path.partition("?")[0].split("/")[1:]]
-            if parts[0] == "api":
+            if parts[0] == "api" and parts[4:5] == ["discussions"]:
+                self._send_discussions("/".join(parts[2:4]))
+            elif parts[0] == "api":
                 self._send_information("/".join(parts[2:4]), "".join(parts[5:6]) or "main")
             elif parts[0] == "cdn":
-                self._send_large("/".join(parts[1:3]), parts[3])
+                self._send_large("/".join(parts[1:3]), parts[3], parts[4])
             else:
                 self._send_file("/".join(parts[:2]), parts[3], "/".join(parts[4:]))
 
@@ -113,13 +126,19 @@ def running_hub(repositories: dict[str, Repository]) -> Iterator[Hub]:
 
         def _find(self, name: str, revision: str) -> Repository | None:
             repository = hub.repositories.get(name)
+            found = repository.find(revision) if repository else None
             if not repository:
                 self._send(401, b"{}", {"X-Error-Code": "RepoNotFound"})
-            elif revision not in (*repository.branches, repository.commit):
+            elif not found:
                 self._send(404, b"{}", {"X-Error-Code": "RevisionNotFound"})
-            else:
-                return repository
-            return None
+            return found
+
+        def _send_discussions(self, name: str) -> None:
+            discussions = [
+                {"num": number, "isPullRequest": True, "author": {"name": "SFconvertbot"}}
+                for number in hub.repositories[name].conversions
+            ]
+            self._send(200, json.dumps({"discussions": discussions}).encode())
 
         def _send_information(self, name: str, revision: str) -> None:
             repository = self._find(name, revision)
@@ -154,7 +173,9 @@ def running_hub(repositories: dict[str, Repository]) -> Iterator[Hub]:
                 data = repository.files[file]
                 linked = {
                     # Another host, as huggingface_hub follows redirects within a host by itself.
-                    "Location": f"{hub.url}/cdn/{name}/{file}".replace("127.0.0.1", "localhost"),
+                    "Location": f"{hub.url}/cdn/{name}/{revision}/{file}".replace(
+                        "127.0.0.1", "localhost"
+                    ),
                     "X-Linked-Size": str(len(data)),
                     "X-Linked-Etag": f'"{_sha256(data)}"',
                 }
@@ -164,8 +185,11 @@ def running_hub(repositories: dict[str, Repository]) -> Iterator[Hub]:
                 etag = hashlib.sha1(data, usedforsecurity=False).hexdigest()
                 self._send(200, data, commit | {"ETag": f'"{etag}"'})
 
-        def _send_large(self, name: str, file: str) -> None:
-            data = hub.repositories[name].files[file]
+        def _send_large(self, name: str, revision: str, file: str) -> None:
+            repository = self._find(name, revision)
+            if not repository:
+                return
+            data = repository.files[file]
             if hub.faults.flip:
                 data = bytes([data[0] ^ 1]) + data[1:]
             first = int((self.headers["Range"] or "bytes=0-")[6:].split("-")[0])
