@@ -1,0 +1,28 @@
+"""BLIP, a published captioner: vision transformer, text decoder, word pieces and beam search.
+
+Li et al., "BLIP: Bootstrapping Language-Image Pre-training for Unified Vision-Language
+Understanding and Generation" (ICML 2022).
+"""
+
+from models.blip.beam_search import SearchConfig, beam_search, teacher_forced_captions
+from models.blip.config import BlipConfig, TextConfig, VisionConfig
+from models.blip.decoder import Decoder, KeysValues, Memory, Read, TeacherForced
+from models.blip.reading import Blip, load_blip
+from models.blip.word_pieces import WordPieces
+
+__all__ = [
+    "Blip",
+    "BlipConfig",
+    "Decoder",
+    "KeysValues",
+    "Memory",
+    "Read",
+    "SearchConfig",
+    "TeacherForced",
+    "TextConfig",
+    "VisionConfig",
+    "WordPieces",
+    "beam_search",
+    "load_blip",
+    "teacher_forced_captions",
+]
