@@ -30,4 +30,7 @@ def open_captioner(folder: Path, precision: Precision = "float32") -> CaptionMod
         architecture = "sightline"
     if architecture == "sightline":
         return LstmCaptionModel(folder, precision)
-    raise CheckpointError(f"{folder} holds a captioner of {architecture}, which cannot be run yet")
+    # Imported here: what it needs would only delay the shipped captioner's start.
+    from inference.captioners.blip import BlipCaptionModel
+
+    return BlipCaptionModel(folder, precision)

@@ -45,7 +45,8 @@ class Wording:
         """Describe the tokens of a captioner.
 
         Args:
-            pieces: The text of each token, in the order of their ids. The id `PAD` is padding.
+            pieces: The text of each token, in the order of their ids; empty for a token that is in
+                no word. The id `PAD` is padding.
             end: The token that ends a caption.
             special: Tokens that are no words, with the end token and the padding.
             split: Splits a word into tokens; by default each word is a token.
@@ -71,6 +72,8 @@ class Wording:
             if token in self.special:
                 continue
             piece = self.pieces[token]
+            if not piece:
+                continue
             continues = piece.startswith(_CONTINUATION)
             if spans and (continues or piece in _JOINS_BOTH or before in _JOINS_NEXT):
                 last = spans[-1]

@@ -6,6 +6,7 @@ Importing this package loads TensorFlow.
 from inference.captioning.model import CaptionModel
 from inference.explanations.method import Method
 from inference.explanations.methods.attention import Attention
+from inference.explanations.methods.cross_attention import CrossAttentionGradient
 from inference.explanations.methods.grad_cam import GradCam, GradCamTotal, HiResCam, ReadCam
 from inference.explanations.methods.integrated_gradients import IntegratedGradients
 from inference.explanations.methods.occlusion import Occlusion
@@ -16,6 +17,7 @@ __all__ = ["METHODS", "available_methods"]
 
 _METHODS: tuple[Method, ...] = (
     ReadCam(),
+    CrossAttentionGradient(),
     GradCam(),
     HiResCam(),
     GradCamTotal(),

@@ -13,6 +13,15 @@ from numpy.typing import NDArray
 CHECKPOINTS = ("plain", "untied", "wide", "deep", "brain")
 """The names of the checkpoints, which differ in all sizes; `make_checkpoints.py` states them."""
 
+MAPPED = ("deep", "untied")
+"""Those with maps, in `maps.npz`, which `make_maps.py` made."""
+
+PLACE = 5
+"""Index of the token whose saliency is stored."""
+
+RAISED, FIRST = 50, 2
+"""Of the attack whose gradient is stored; see `AttackObjective`."""
+
 IMAGES = 20
 """Images that each checkpoint captioned."""
 
@@ -42,3 +51,9 @@ def make_photo() -> NDArray[np.uint8]:
     y, x = np.mgrid[0:75, 0:110]
     waves = [np.sin(x / 9 + phase) + np.cos(y / (5 + phase)) for phase in (0, 1, 2)]
     return np.round(np.stack(waves, axis=-1) * 60 + 128).astype(np.uint8)
+
+
+def stored_maps(name: str) -> dict[str, NDArray[Any]]:
+    """Read the maps that PyTorch computed; see `make_maps.py`."""
+    with np.load(folder(name) / "maps.npz") as arrays:
+        return dict(arrays)
