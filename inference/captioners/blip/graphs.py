@@ -12,7 +12,6 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from inference.captioners.blip.token_maps import (
-    TokenMaps,
     attention_weights,
     term_logits,
     token_maps,
@@ -128,10 +127,6 @@ class Graphs:
             config = replace(search, width=width)
             return lambda memory: beam_search(decoder, memory, config)
 
-        def maps(name: str) -> Callable[..., tf.Tensor]:
-            # What only the other fields need is pruned.
-            return lambda *inputs: getattr(token_maps(decoder, layer, *inputs), name)
-
         def logits(*inputs: tf.Tensor) -> tf.Tensor:
             return caption_logits(decoder, *inputs)
 
@@ -144,10 +139,14 @@ class Graphs:
             lambda memory, tokens: teacher_forced_captions(decoder, memory, tokens, search),
             input_signature=[memory, rows],
         )
-        self._maps = {
-            name: graph(maps(name), input_signature=[memory, encodings, rows, rows, rows])
-            for name in TokenMaps._fields
-        }
+        maps = [memory, encodings, rows, rows, rows]
+        # Alone, it needs the gradients at the layers above its own only: the rest is pruned.
+        self._crossattention = graph(
+            lambda *inputs: token_maps(decoder, layer, *inputs).crossattention, input_signature=maps
+        )
+        self._maps = graph(
+            lambda *inputs: token_maps(decoder, layer, *inputs), input_signature=maps
+        )
         self._attention = graph(
             lambda *inputs: attention_weights(decoder, layer, *inputs),
             input_signature=[memory, rows],
@@ -188,7 +187,10 @@ class Graphs:
         self, name: str, memory: Memory, encodings: Array, tokens: Tokens, terms: LogitTerms
     ) -> Array:
         """Compute one field of `token_maps`: tokens and terms [B, T] each; [B, T, N]."""
-        return np.asarray(self._maps[name](memory, encodings, tokens, *terms))
+        inputs = memory, encodings, tokens, *terms
+        if name == "crossattention":
+            return np.asarray(self._crossattention(*inputs))
+        return np.asarray(getattr(self._maps(*inputs), name))
 
     def attention_weights(self, memory: Memory, tokens: Tokens) -> Array:
         """See `attention_weights`: tokens [B, T]; [B, T, N]."""

@@ -1,0 +1,161 @@
+"""A tiny BLIP captioner in the real worker: captions, live maps, explanations and analyses."""
+
+import json
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pytest_asyncio
+
+from inference.captioning import FrameRequest
+from inference.engine.engine import Engine
+from inference.engine.service import EngineUnavailable
+from inference.explanations import Target
+from tests.support.blip import folder, make_images, make_photo
+
+NAME = "plain"
+IMAGES = make_images(32)
+CAPTION = "the dog play ##ing with skate ##board"
+
+
+@pytest_asyncio.fixture(scope="module")
+async def blip() -> AsyncIterator[Engine]:
+    """An engine with the captioner, loaded."""
+    engine = Engine(folder(NAME), explains=False)
+    engine.start()
+    await engine.wait_loaded()
+    yield engine
+    await engine.stop()
+
+
+@pytest.fixture(scope="module")
+def tokens() -> tuple[int, ...]:
+    """The tokens of a caption of five words, with its end token."""
+    pieces = (folder(NAME) / "vocab.txt").read_text().split("\n")
+    return tuple(map(pieces.index, [*CAPTION.split(), "[SEP]"]))
+
+
+async def test_the_captioner_says_what_it_can_do(blip: Engine) -> None:
+    info = blip.info
+    assert info
+    assert info.name == NAME
+    assert not info.calibrated
+    assert not info.tags
+    assert info.max_batch == 1
+    assert info.image_size == 32
+    assert info.live_method == "crossattention"
+    assert info.analyses == ("adversarial", "ace")
+    assert [method.name for method in info.methods] == [
+        "crossattention",
+        "gradcam",
+        "hirescam",
+        "gradcam-total",
+        "saliency",
+        "smoothgrad",
+        "integrated-gradients",
+        "occlusion",
+        "rise",
+        "attention",
+    ]
+
+
+async def test_each_frame_of_a_stream_is_captioned_with_a_map_of_every_word(blip: Engine) -> None:
+    state, texts, maps = None, [], 0
+    for image in (*IMAGES[:4], make_photo()):
+        caption, state = await blip.caption_frame(FrameRequest(image, state, refresh=True))
+        texts.append(caption.text)
+        assert caption.confidence is None
+        assert caption.fallback is None
+        assert caption.maps
+        assert caption.maps.method == "crossattention"
+        assert len(caption.maps.words) == len(caption.words)
+        assert all(each.values.shape == (4, 4) for each in caption.maps.words)
+        maps += sum(each.values.max() > 0 for each in caption.maps.words)
+    assert maps > 4
+    assert len(set(texts)) > 1
+
+
+async def test_every_method_explains_a_word_of_several_tokens(
+    blip: Engine, tokens: tuple[int, ...]
+) -> None:
+    assert blip.info
+    shapes = {}
+    for method in blip.info.methods:
+        assert "tag" not in method.kinds
+        found = await blip.explain(IMAGES[0], tokens, method.name, Target("word", 2))
+        shapes[method.name] = found.map.values.shape
+        assert found.map.values.max() > 0, method.name
+    grid, pixels = (4, 4), (32, 32)
+    assert {name for name, shape in shapes.items() if shape == grid} == {
+        "crossattention",
+        "gradcam",
+        "hirescam",
+        "gradcam-total",
+        "attention",
+    }
+    assert [shapes[name] for name in ("saliency", "smoothgrad", "rise")] == [pixels] * 3
+
+
+async def test_a_word_of_several_tokens_is_compared_with_another(
+    blip: Engine, tokens: tuple[int, ...]
+) -> None:
+    maps = {}
+    for other in ("player", "skating", "dog"):
+        target = Target("contrast", 2, other)
+        found = await blip.explain(IMAGES[0], tokens, "crossattention", target)
+        maps[other] = found.map.values
+        assert maps[other].max() > 0
+    # One differs in its second token, the others in their first.
+    assert not np.allclose(maps["player"], maps["skating"])
+    assert not np.allclose(maps["dog"], maps["skating"])
+
+    with pytest.raises(ValueError, match="choose another word"):
+        await blip.explain(IMAGES[0], tokens, "saliency", Target("contrast", 2, "playing"))
+    with pytest.raises(ValueError, match="not in the captioner's vocabulary"):
+        await blip.explain(IMAGES[0], tokens, "saliency", Target("contrast", 2, "play\u2603"))
+
+
+async def test_a_map_can_be_checked(blip: Engine) -> None:
+    caption, state = await blip.caption_frame(FrameRequest(IMAGES[3]))
+    check = await blip.check(IMAGES[3], state.tokens, "crossattention", 0)
+    assert check.share == pytest.approx(3 / 16, abs=1e-3)
+    assert check.prob == pytest.approx(caption.words[0].prob, abs=2e-4)
+    assert check.blanked != check.prob
+
+
+async def test_the_caption_is_attacked_and_taken_apart(
+    blip: Engine, tokens: tuple[int, ...]
+) -> None:
+    params = {"steps": 1, "draws": 1, "segments": 2, "say": "surfboard"}
+    found = await blip.analyse("adversarial", IMAGES[0], tokens, params)
+    report = json.loads(found.files["report.json"])
+    assert report["caption"]["text"] == "The dog playing with skateboard"
+    words = [word["text"] for word in report["adversarial"]["words"]]
+    assert words == ["the", "dog", "playing", "with", "skateboard"]
+
+    found = await blip.analyse("ace", IMAGES[0], tokens, {"rank": 3})
+    report = json.loads(found.files["report.json"])
+    assert len(report["ace"]["factors"]["components"]) == 3
+
+    frames = [*IMAGES[:12]]
+    found = await blip.analyse("ace", IMAGES[0], tokens, {"scope": "frames"}, frames)
+    assert json.loads(found.files["report.json"])["ace"]
+
+
+async def test_a_damaged_captioner_is_one_sentence_that_names_the_file(tmp_path: Path) -> None:
+    damaged = Path(shutil.copytree(folder(NAME), tmp_path / NAME))
+    weights = (damaged / "model.safetensors").read_bytes()
+    (damaged / "model.safetensors").write_bytes(weights[:-100])
+    engine = Engine(damaged, max_failures=1)
+    engine.start()
+    try:
+        with pytest.raises(EngineUnavailable) as caught:
+            await engine.wait_loaded()
+    finally:
+        await engine.stop()
+    message = str(caught.value)
+    assert message.startswith(f"The captioner cannot be loaded: {damaged} cannot be loaded: ")
+    assert "model.safetensors is truncated or not a safetensors file" in message
+    assert "\n" not in message
