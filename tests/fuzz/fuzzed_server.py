@@ -48,6 +48,8 @@ def _settings(folder: str) -> ServerSettings:
                 all_requests_per_s=_UNLIMITED,
                 bytes_per_s=_UNLIMITED,
                 all_bytes_per_s=_UNLIMITED,
+                image_bytes_per_s=_UNLIMITED,
+                all_image_bytes_per_s=_UNLIMITED,
                 sessions=_UNLIMITED,
                 headers_s=1,
                 body_s=1,

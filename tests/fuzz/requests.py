@@ -1,15 +1,22 @@
 """Mutated HTTP requests, as bytes."""
 
+import base64
 import gzip
+import io
 import json
 import random
 import zlib
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 from urllib.parse import quote
+
+import numpy as np
+from PIL import Image
 
 from tests.fuzz.mutation import STRANGE_TEXTS, mutate_json, mutate_json_text, mutate_text
 from tests.fuzz.sdps import mutated_sdp
+from tests.support.heic import write_heic
 
 _METHODS = ("GET", "POST", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "GE T")
 _HEADERS = (
@@ -69,6 +76,24 @@ _CODINGS = (
     *("deflate", "gzip", "br", "zstd", "identity", "compress", "x-unknown", "GZIP", ""),
     *("gzip, deflate", "gzip, gzip", "é"),
 )
+_IMAGE_URLS = (
+    *("data:image/png;base64,", "data:image/png;base64,", "data:;base64,", "data:,"),
+    *("http://127.0.0.1:1/", "https://example.invalid/", "file:///", "data:image/png;base64"),
+)
+_CHAT_PARAMETERS: dict[str, tuple[Any, ...]] = {
+    "logprobs": (True, False),
+    "top_logprobs": (0, 2, 20, 21),
+    "stream": (True, False, None),
+    "stream_options": ({"include_usage": True}, {}, None),
+    "max_tokens": (1, 2, 0, 10**20),
+    "max_completion_tokens": (1, 5, -1),
+    "stop": ("o", ["A", " "], [], ""),
+    "n": (1, 2, None),
+    "temperature": (0, 0.5, 2, 1e9),
+    "response_format": ({"type": "text"}, {"type": "json_object"}, {}),
+    "tools": ([], [{}]),
+    "logit_bias": ({}, {"5": 100}),
+}
 _CHUNK_SIZES = ("0", "-1", "g", "", "ffffffff", "ffffffffffffffffff", "+5", "0x5")
 
 
@@ -148,12 +173,13 @@ def _body(path: str, rng: random.Random, offers: list[str]) -> bytes:
         return rng.randbytes(rng.choice((0, 1, 1000, _MAX_BODY_BYTES)))
     if path.startswith(("/whip", "/whep")):
         return mutated_sdp(rng, offers).encode(errors="surrogatepass")
-    body = (
-        {"token": "x"}
-        if path == "/login"
-        else {"sdp": mutated_sdp(rng, offers), "type": "offer", "source": "peer"}
-    )
-    if "sdp" in body:
+    body: dict[str, Any]
+    if path == "/login":
+        body = {"token": "x"}
+    elif path.startswith("/v1/"):
+        body = _chat(rng)
+    else:
+        body = {"sdp": mutated_sdp(rng, offers), "type": "offer", "source": "peer"}
         body["source"] = rng.choice(("peer", "peer", "demo", "feed", "x"))
         if rng.random() < 0.2:
             body[rng.choice(("feed", "publish"))] = rng.choice(_NAMES)
@@ -162,6 +188,54 @@ def _body(path: str, rng: random.Random, offers: list[str]) -> bytes:
     if rng.random() < 0.1:
         text = mutate_json_text(text, rng)
     return text.encode(errors="surrogatepass")[:_MAX_BODY_BYTES]
+
+
+def _chat(rng: random.Random) -> dict[str, Any]:
+    """Generate the body of a chat completion, often valid, with a few parameters."""
+    image = bytearray(rng.choice(_images()))
+    if rng.random() < 0.4:
+        for _ in range(rng.choice((1, 5, 50))):
+            image[rng.randrange(len(image))] = rng.randrange(256)
+        del image[rng.choice((len(image), rng.randrange(len(image) + 1))) :]
+    text = {"type": "text", "text": rng.choice(STRANGE_TEXTS)}
+    parts = [
+        rng.choice(
+            (text, {"type": "image_url", "image_url": {"url": _image_url(bytes(image), rng)}})
+        )
+        for _ in range(rng.choice((1, 1, 1, 2, 3)))
+    ]
+    messages: list[dict[str, Any]] = [{"role": "user", "content": parts}]
+    if rng.random() < 0.3:
+        role = rng.choice(("system", "developer", "assistant", "tool", "user", "x"))
+        messages.insert(
+            rng.randint(0, 1), {"role": role, "content": rng.choice(("", None, [text]))}
+        )
+    chosen = rng.sample(sorted(_CHAT_PARAMETERS), rng.choice((0, 0, 1, 3, 8)))
+    parameters = {name: rng.choice(_CHAT_PARAMETERS[name]) for name in chosen}
+    return {
+        "model": rng.choice(("sightline", "sightline", "x")),
+        "messages": messages,
+        **parameters,
+    }
+
+
+def _image_url(image: bytes, rng: random.Random) -> str:
+    encoded = base64.b64encode(image).decode()
+    if rng.random() < 0.1:
+        encoded = mutate_text(encoded, rng)
+    return rng.choice(_IMAGE_URLS) + encoded
+
+
+@cache
+def _images() -> tuple[bytes, ...]:
+    """Return a small image in each of several formats."""
+    pixels = np.random.default_rng(1).integers(0, 256, (30, 40, 3), np.uint8)
+    files = [write_heic(pixels)]
+    for kind in ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "AVIF"):
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, kind)
+        files.append(file.getvalue())
+    return tuple(files)
 
 
 def _transfer(body: bytes, rng: random.Random) -> tuple[bytes, list[tuple[str, str]]]:
