@@ -23,6 +23,7 @@ from web.keys import (
     ENDPOINT,
     ENGINE,
     HISTORY,
+    IMAGE_CAPTIONS,
     METRICS_REGISTRY,
     MQTT,
     PUBLICATIONS,
@@ -124,6 +125,8 @@ class _ApplicationCollector(Collector):
         yield _histogram("caption_age_seconds", about, counters.caption_ages_s)
         about = "Time that frames wait for the captioner."
         yield _histogram("engine_wait_seconds", about, counters.engine_waits_s)
+        about = "Requests for captions of images that are being received, wait or are captioned."
+        yield _gauge("image_requests", about, len(self._app[IMAGE_CAPTIONS]))
         ready = self._app[CAPTIONS].state is EngineState.READY
         yield _gauge("engine_ready", "Whether the captioner is ready.", ready)
         if engine := self._app.get(ENGINE):

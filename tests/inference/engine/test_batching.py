@@ -126,6 +126,7 @@ async def test_a_request_in_the_background_waits_for_live_frames_within_limits()
         return [{} for _ in message["frames"]]
 
     batcher = CaptionBatcher(send, RuntimeError)
+    batcher.max_batch = 4
     request(200, background=True)
     for live in range(4):
         request(live)

@@ -279,6 +279,8 @@ async def test_images_wait_in_turn_and_no_more_than_fit() -> None:
             for image in (png(np.full((2, 2, 3), value, np.uint8)) for value in range(0, 160, 10))
         ]
         await until(lambda: len(client.app[IMAGE_CAPTIONS]) == 16 and captions.waiting)
+        async with client.get("/metrics") as response:
+            assert "sightline_image_requests 16.0" in await response.text()
         with pytest.raises(openai.RateLimitError, match="limit of 16 caption requests") as full:
             await api.chat.completions.create(model="sightline", messages=asking())
         assert int(full.value.response.headers["Retry-After"]) > 0
