@@ -3,8 +3,6 @@
 import asyncio
 import socket
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Protocol
 
 from aiohttp import web
@@ -163,19 +161,15 @@ class Connection(asyncio.Protocol):
             self._connections.limits.count_bytes(client, self._unassigned_bytes)
             self._unassigned_bytes = 0
 
+    def receive_image(self) -> None:
+        """Count the bytes that arrive as an image's, until the end of the request."""
+        self._receives_image = True
+
     def end_request(self) -> None:
         """Wait for the next request, which a proxy may send for another client."""
         proxies = self._connections.limits.settings.proxies
         self._client = None if is_within(self._peer, proxies) else self._peer
-
-    @contextmanager
-    def receiving_image(self) -> Iterator[None]:
-        """Count the bytes that arrive as those of an image while the context lasts."""
-        self._receives_image = True
-        try:
-            yield
-        finally:
-            self._receives_image = False
+        self._receives_image = False
 
 
 def connection_of(request: web.Request) -> Connection | None:

@@ -7,7 +7,6 @@ the middlewares here reject requests by them.
 import asyncio
 import math
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
 from typing import TypeVar
 
 from aiohttp import HttpVersion11, web
@@ -204,11 +203,9 @@ async def body_middleware(request: web.Request, handler: Handler) -> web.StreamR
     thousand times its size, and one that its Content-Length declares to be too large.
     """
     try:
-        if (
-            request.can_read_body
-            and request.match_info.http_exception is None
-            and not _reads_image_body(request)
-        ):
+        if _reads_image_body(request):
+            _count_as_image(request)
+        elif request.can_read_body and request.match_info.http_exception is None:
             await _read_body(request, image=False)
         return await handler(request)
     except BodyRejected as rejected:
@@ -219,19 +216,22 @@ def _reads_image_body(request: web.Request) -> bool:
     return request.match_info.handler in _image_handlers
 
 
+def _count_as_image(request: web.Request) -> None:
+    """Count the whole body as an image's: also the rest of one that will be rejected."""
+    request.app[LIMITS].count_as_image(request[ADDRESS], request.content.total_bytes)
+    if connection := connection_of(request):
+        connection.receive_image()
+
+
 async def read_image_body(request: web.Request) -> bytes:
     """Read the body of a caption request, which may be larger than other bodies.
 
-    Its bytes count against limits of their own.
-
     Raises:
         BodyRejected: If it is too large, too slow or compressed.
-        LimitExceeded: If the address, or all together, have sent too many images.
+        LimitExceeded: If the address, or all together, have sent too many bytes of images.
     """
-    limits, connection = request.app[LIMITS], connection_of(request)
-    limits.count_as_image(request[ADDRESS], request.content.total_bytes)
-    with connection.receiving_image() if connection else nullcontext():
-        return await _read_body(request.clone(client_max_size=limits.image_body_bytes), image=True)
+    limit = request.app[LIMITS].image_body_bytes
+    return await _read_body(request.clone(client_max_size=limit), image=True)
 
 
 async def _read_body(request: web.Request, *, image: bool) -> bytes:

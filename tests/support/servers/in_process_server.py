@@ -36,7 +36,12 @@ class InProcessServer:
 
 @asynccontextmanager
 async def in_process_server(
-    folder: Path, text: str = "", *, tls: bool = False, host: str = "127.0.0.1"
+    folder: Path,
+    text: str = "",
+    *,
+    tls: bool = False,
+    host: str = "127.0.0.1",
+    captions: ScriptedCaptions | None = None,
 ) -> AsyncIterator[InProcessServer]:
     """Run a server on a free port until the context ends.
 
@@ -45,15 +50,16 @@ async def in_process_server(
         text: The configuration, as TOML, without the port.
         tls: Whether the configuration enables HTTPS.
         host: An address at which it listens, in brackets if it is an IPv6 one.
+        captions: The caption service; captions every frame with "A cup" by default.
     """
     server = InProcessServer(folder / "sightline.toml", unused_port())
     server.configure(text)
-    captions = ScriptedCaptions(confident_caption("A cup"))
+    service = captions or ScriptedCaptions(confident_caption("A cup"))
 
     def read() -> ServerSettings:
         return read_settings(server.config, {})
 
-    server.task = asyncio.create_task(serve(read(), read, captions))
+    server.task = asyncio.create_task(serve(read(), read, service))
     try:
         scheme = "https" if tls else "http"
         await _wait_until_listening(server, f"{scheme}://{host}:{server.port}/healthz")

@@ -16,6 +16,7 @@ import numpy as np
 import openai
 import pytest
 import skimage
+from aiohttp import ClientSession, TCPConnector
 from aiohttp.test_utils import TestClient
 from numpy.typing import NDArray
 from PIL import Image
@@ -296,24 +297,22 @@ async def test_images_wait_in_turn_and_no_more_than_fit() -> None:
         await until(lambda: not len(client.app[IMAGE_CAPTIONS]))
 
 
-async def test_a_client_that_leaves_gives_its_place_away() -> None:
+async def test_a_client_that_leaves_gives_its_place_away(tmp_path: Path) -> None:
     captions = HeldCaptions()
-    async with scripted(captions) as (client, api):
-        assert client.app
-        leaving = asyncio.create_task(
-            api.chat.completions.create(model="sightline", messages=asking())
-        )
+    async with (
+        # As in production: the server of `scripted` cancels handlers itself.
+        in_process_server(tmp_path, captions=captions) as server,
+        package(f"http://127.0.0.1:{server.port}") as api,
+    ):
+        create = api.chat.completions.create
+        leaving = asyncio.create_task(create(model="sightline", messages=asking()))
         await until(lambda: captions.waiting == 1)
-        staying = asyncio.create_task(
-            api.chat.completions.create(model="sightline", messages=asking())
-        )
-        await until(lambda: len(client.app[IMAGE_CAPTIONS]) == 2)
+        staying = asyncio.create_task(create(model="sightline", messages=asking()))
         leaving.cancel()
         await until(lambda: len(captions.requests) == 2)
         assert captions.waiting == 1
         captions.release.release()
         assert (await staying).choices[0].message.content == "A cup"
-        await until(lambda: not len(client.app[IMAGE_CAPTIONS]))
 
 
 class PausedCaptions(ScriptedCaptions):
@@ -376,8 +375,8 @@ async def test_errors_of_the_server_have_the_apis_form() -> None:
 
 
 def large_image() -> str:
-    """Return the URL of an image of 300 kB."""
-    return data_url(png(np.random.default_rng(1).integers(0, 256, (320, 320, 3), np.uint8)))
+    """Return the URL of an image of 1.6 MB."""
+    return data_url(png(np.random.default_rng(1).integers(0, 256, (720, 720, 3), np.uint8)))
 
 
 _IMAGES = """
@@ -385,8 +384,8 @@ _IMAGES = """
 admin_token = "aaaaaaaaaaaaaaaaaaaa"
 caption_token = "cccccccccccccccccccc"
 [limits]
-bytes_per_s = 20000
-image_bytes = 400000
+bytes_per_s = 10000
+image_bytes = 2000000
 image_bytes_per_s = 1000
 body_s = 1
 """
@@ -407,9 +406,28 @@ async def test_images_have_limits_of_their_own(tmp_path: Path) -> None:
         await api.models.list()
 
 
+async def test_what_follows_an_image_on_its_connection_counts_as_before(tmp_path: Path) -> None:
+    body = json.dumps({"model": "sightline", "messages": asking(large_image())}).encode()
+    headers = {"Authorization": f"Bearer {PROGRAM}"}
+    async with (
+        in_process_server(tmp_path, _IMAGES) as server,
+        ClientSession(
+            f"http://127.0.0.1:{server.port}", connector=TCPConnector(limit=1), headers=headers
+        ) as http,
+    ):
+        async with http.post("/v1/chat/completions", data=io.BytesIO(body)) as response:
+            assert response.status == 200
+        statuses = []
+        for _ in range(2):
+            async with http.post("/login", data=b" " * 60_000) as response:
+                statuses.append(response.status)
+    # The first is no JSON; the second has more bytes than the address may send.
+    assert statuses == [400, 429]
+
+
 async def test_a_body_that_will_be_rejected_is_not_awaited(tmp_path: Path) -> None:
     short, large = "Content-Length: 1000", "Content-Length: 67108864"
-    chunk = b"f0000\r\n" + b" " * 0xF0000 + b"\r\n"
+    chunk = b"300000\r\n" + b" " * 0x300000 + b"\r\n"
     cases = [
         (PROGRAM, large, b"{", 413),
         (PROGRAM, "Transfer-Encoding: chunked", chunk, 413),
