@@ -125,8 +125,12 @@ async def test_the_page_shows_every_path_without_scripts_or_other_sites() -> Non
 
 
 async def test_documented_roles_are_enforced() -> None:
-    tokens = {"admin": "admin-admin-admin", "viewer": "viewer-viewer-viewer"}
-    access = {f"{role}_token": token for role, token in tokens.items()}
+    tokens = {"viewer": "viewer-viewer-viewer", "captions": "caption-caption-caption"}
+    access = {
+        "admin_token": "admin-admin-admin",
+        "viewer_token": tokens["viewer"],
+        "caption_token": tokens["captions"],
+    }
     async with serve_feeds(feeds={}, access=access) as client:
         for path, item in document()["paths"].items():
             for method in METHODS & set(item):
@@ -135,7 +139,7 @@ async def test_documented_roles_are_enforced() -> None:
                     r"{seq}", "1", path.replace("{name}", "report.json", "analyses" in path)
                 )
                 url = re.sub(r"{\w+}", "x", url)
-                for role in (None, "viewer"):
+                for role in (None, "viewer", "captions"):
                     headers = {"Authorization": f"Bearer {tokens[role]}"} if role else {}
                     allowed = needed is None or (role is not None and needed == role)
                     if allowed and method == "get" and "events" in path:

@@ -199,6 +199,8 @@ def test_a_token_is_read_from_a_file(tmp_path: Path) -> None:
         ({"admin_token_file": "/nowhere/token"}, "there is no such file; write the path"),
         ({"admin_token_file": 5}, "path"),
         ({"admin_token": ADMIN, "viewer_token": ADMIN}, "must differ"),
+        ({"viewer_token": ADMIN, "caption_token": ADMIN}, "must differ"),
+        ({"caption_token": "short"}, "openssl rand"),
         ({"hosts": ["https://camera.example"]}, "without port"),
         ({"embedders": ["https://home.example/path"]}, "scheme, host and port"),
         ({"embedders": ["home.example"]}, "scheme, host and port"),

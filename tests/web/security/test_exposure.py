@@ -1,11 +1,12 @@
 """A server that other machines can reach does not start without a token, unless open."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from web.security import exposure
-from web.security.exposure import check_exposure, listen_addresses
+from web.security.exposure import check_exposure, listen_addresses, warn_if_world_readable
 from web.settings.server import ServerSettings, SettingsError
 
 TOKEN = "a" * 20
@@ -19,6 +20,7 @@ TOKEN = "a" * 20
         {"host": "::1"},
         {"host": "0.0.0.0", "access": {"admin_token": TOKEN}},
         {"host": "192.0.2.1", "access": {"viewer_token": TOKEN}},
+        {"host": "192.0.2.1", "access": {"caption_token": TOKEN}},
         {"host": "::", "access": {"open": True}},
         {"access": {"hosts": ["camera.example"], "admin_token": TOKEN}},
     ],
@@ -64,3 +66,16 @@ def test_only_addresses_that_the_server_listens_on_are_announced(
     monkeypatch.setattr("socket.has_dualstack_ipv6", lambda: both)
 
     assert listen_addresses(ServerSettings(host=host)) == addresses
+
+
+@pytest.mark.parametrize("role", ["admin", "viewer", "caption"])
+def test_a_token_that_every_user_can_read_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, role: str
+) -> None:
+    config = tmp_path / "sightline.toml"
+    config.touch()
+    settings = ServerSettings.model_validate({"access": {f"{role}_token": "t" * 20}})
+    for mode, warnings in ((0o600, 0), (0o644, 1)):
+        config.chmod(mode)
+        warn_if_world_readable(config, settings)
+        assert caplog.text.count(f"run chmod 600 {config}") == warnings
