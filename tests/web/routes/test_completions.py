@@ -366,12 +366,14 @@ async def test_errors_of_the_server_have_the_apis_form() -> None:
                 error = (await response.json())["error"]
                 assert (response.status, error["code"]) == (status, code)
                 assert set(error) == {"message", "type", "param", "code"}
-        for _ in range(15):
-            response = await client.get("/v1/models")
+        async with client.get("/api/nothing") as response:
+            # Other routes keep their own form.
+            assert set((await response.json())["error"]) == {"code", "message"}
+        async with asyncio.timeout(30):
+            while (response := await client.get("/v1/models")).status == 200:
+                pass
         assert response.status == 429 and int(response.headers["Retry-After"]) > 0
         assert (await response.json())["error"]["type"] == "rate_limit_error"
-        # The other routes keep their own form.
-        assert set((await (await client.get("/api/me")).json())["error"]) == {"code", "message"}
 
 
 def large_image() -> str:
@@ -387,7 +389,6 @@ caption_token = "cccccccccccccccccccc"
 bytes_per_s = 10000
 image_bytes = 2000000
 image_bytes_per_s = 1000
-body_s = 1
 """
 
 
@@ -419,7 +420,7 @@ async def test_what_follows_an_image_on_its_connection_counts_as_before(tmp_path
             assert response.status == 200
         statuses = []
         for _ in range(2):
-            async with http.post("/login", data=b" " * 60_000) as response:
+            async with http.post("/login", data=b" " * 90_000) as response:
                 statuses.append(response.status)
     # The first is no JSON; the second has more bytes than the address may send.
     assert statuses == [400, 429]
@@ -427,7 +428,8 @@ async def test_what_follows_an_image_on_its_connection_counts_as_before(tmp_path
 
 async def test_a_body_that_will_be_rejected_is_not_awaited(tmp_path: Path) -> None:
     short, large = "Content-Length: 1000", "Content-Length: 67108864"
-    chunk = b"300000\r\n" + b" " * 0x300000 + b"\r\n"
+    chunk = b"40000\r\n" + b" " * 0x40000 + b"\r\n"
+    config = _IMAGES.replace("image_bytes = 2000000", "image_bytes = 100000\nbody_s = 2")
     cases = [
         (PROGRAM, large, b"{", 413),
         (PROGRAM, "Transfer-Encoding: chunked", chunk, 413),
@@ -435,7 +437,7 @@ async def test_a_body_that_will_be_rejected_is_not_awaited(tmp_path: Path) -> No
         (VIEWER, large, b"{", 401),
         (VIEWER, short, b"{", 401),
     ]
-    async with in_process_server(tmp_path, _IMAGES) as server:
+    async with in_process_server(tmp_path, config) as server:
 
         async def post(token: str, headers: str, body: bytes) -> int:
             reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
