@@ -41,6 +41,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from inference.captioners import command as captioner_command
 from inference.captioning import QuantizedError, read_int8
 from inference.engine import EngineUnavailable
@@ -279,20 +282,8 @@ async def _transcribe(
 def _explain(options: argparse.Namespace, settings: ServerSettings) -> int:
     try:
         image = read_image(options.image, settings.stream.frame_pixels)
-        # Imported here, so that the server and the errors above do not load TensorFlow.
-        with quiet_stderr():
-            load_keras()
-            from inference.report.writing import write_report
-        written = write_report(
-            image,
-            options.image.name,
-            options.out,
-            options.only,
-            local_folder(settings.captioner),
-            settings.precision,
-            lambda step: print(step, file=sys.stderr),
-        )
-    except (SourceError, TensorFlowUnavailable, ValueError) as error:
+        written = _write_report(image, options, settings)
+    except (SourceError, TensorFlowUnavailable, EngineUnavailable, ValueError) as error:
         return _fail(str(error))
     except MemoryError:
         return _fail("not enough memory; free some, or raise the limit")
@@ -313,6 +304,25 @@ def _captioner(options: argparse.Namespace, settings: ServerSettings) -> int:
         return _fail("not enough memory; free some, or raise the limit")
     except OSError as error:
         return _fail(f"{error.filename} cannot be read: {error.strerror or error}")
+
+
+def _write_report(
+    image: NDArray[np.uint8], options: argparse.Namespace, settings: ServerSettings
+) -> list[tuple[Path, str]]:
+    def report(step: str) -> None:
+        print(step, file=sys.stderr)
+
+    name, folder, only = options.image.name, options.out, options.only
+    # Imported here, so that the server and earlier errors do not load these modules.
+    if endpoint := settings.endpoint:
+        from inference.endpoints.report import write_endpoint_report
+
+        return asyncio.run(write_endpoint_report(endpoint, image, name, folder, only, report))
+    with quiet_stderr():
+        load_keras()
+        from inference.report.writing import write_report
+    captioner = local_folder(settings.captioner)
+    return write_report(image, name, folder, only, captioner, settings.precision, report)
 
 
 def _fail(message: str) -> int:

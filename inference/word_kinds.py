@@ -3,8 +3,8 @@
 from functools import cache
 from typing import Literal
 
-from models.calibration import tag_kinds
 from models.language import content_words, tokenize
+from models.tag_kinds import tag_kinds
 
 WordKind = Literal["object", "other", "function"]
 """`other` words are content words that name no object: verbs, attributes, numerals, sounds."""

@@ -23,7 +23,14 @@ from inference.captioning.stream_state import feature_distance
 from inference.endpoints.answer import UnusableAnswer, read_caption
 from inference.endpoints.availability import Availability, Pauses, as_sentence
 from inference.endpoints.client import Endpoint, EndpointClient, EndpointError
-from inference.endpoints.images import IMAGE_SIDE, check_image, data_url, digest, frame_thumbnail
+from inference.endpoints.images import (
+    IMAGE_SIDE,
+    check_image,
+    data_url,
+    digest,
+    frame_thumbnail,
+    scale_down,
+)
 from inference.endpoints.occlusion import (
     METHOD,
     HiddenRegions,
@@ -265,6 +272,7 @@ class EndpointCaptioner:
         self, image: NDArray[np.uint8], progress: ProgressCallback | None
     ) -> HiddenRegions:
         """Caption an image with each of its regions hidden, as far as that was not yet done."""
+        image = await self._compute(scale_down, image)
         hidden = self._remember(await self._compute(digest, image))
         # Captions of streams go on meanwhile, if more than one request at once is allowed.
         at_once = asyncio.Semaphore(max(1, self._endpoint.requests - 1))

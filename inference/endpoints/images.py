@@ -22,13 +22,19 @@ def check_image(image: NDArray[np.uint8]) -> None:
         raise ValueError("an image is an array uint8 [H, W, 3] with at least one pixel")
 
 
-def data_url(image: NDArray[np.uint8]) -> str:
-    """Return an image as a JPEG in a data URL (RFC 2397), scaled down to `IMAGE_SIDE`."""
+def scale_down(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return an image [H, W, 3] with sides of at most `IMAGE_SIDE`, in the same aspect ratio."""
     height, width = image.shape[:2]
     scale = IMAGE_SIDE / max(height, width)
-    if scale < 1:
-        size = max(1, round(scale * width)), max(1, round(scale * height))
-        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    if scale >= 1:
+        return image
+    size = max(1, round(scale * width)), max(1, round(scale * height))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def data_url(image: NDArray[np.uint8]) -> str:
+    """Return an image as a JPEG in a data URL (RFC 2397), scaled down."""
+    image = scale_down(image)
     parameters = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
     _, encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), parameters)
     return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode()

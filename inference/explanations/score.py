@@ -11,8 +11,9 @@ from inference.captioning.objective import LogitTerms
 from inference.captioning.wording import WordSpan
 from inference.explanations.captioned_image import CaptionedImage
 from inference.explanations.target import Target
-from models.calibration import logistic, tag_kinds
+from models.calibration import logistic
 from models.language import PAD
+from models.tag_kinds import tag_kinds
 
 Array = NDArray[np.float32]
 

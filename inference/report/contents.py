@@ -1,121 +1,29 @@
-"""What a report contains: the caption of an image, its explanations and analyses."""
+"""The contents of a report: captions an image, explains the caption and analyses it."""
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inference.adversarial import AdversarialFindings
-from inference.captioning import Caption, Tag, Timing, Word
+from inference.captioning import Tag, Timing, Word
 from inference.captioning.model import CaptionModel
 from inference.concepts import ConceptFindings
-from inference.explanations import Check, Map, Target
+from inference.explanations import Check, Target
 from inference.explanations.captioned_image import CaptionedImage
 from inference.explanations.masking import check_map
 from inference.explanations.method import Method
 from inference.explanations.methods import METHODS
 from inference.progress import ProgressPrinter, run_with_progress
+from inference.report.document import Analyses, Contents, Explanation, MethodMaps
 from inference.word_kinds import word_kind
 from models.captioner import BeamCaption
-from models.checkpoint import ModelCard
 from models.language import PAD
 
 ANALYSES: Final = ("adversarial", "ace")
 """Names of the analyses: how easily the captioner is fooled, and which concepts it uses."""
-
-
-def method_file(name: str) -> str:
-    """Return the file name of a method's sheet of maps."""
-    return f"{name}.png"
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """One map."""
-
-    target: Target
-    title: str
-    """The word or the tag, or "whole caption"."""
-    map: Map
-
-
-@dataclass(frozen=True, slots=True)
-class MethodMaps:
-    """The maps of one method."""
-
-    method: Method
-    explanations: tuple[Explanation, ...]
-    took_ms: float
-
-
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """The caption of an image and its explanations."""
-
-    image: NDArray[np.uint8]
-    """RGB, uint8 [H, W, 3]."""
-    card: ModelCard
-    caption: Caption
-    """As shown: with low confidence, only the likely part."""
-    words: tuple[Word, ...]
-    """Of the whole caption, whatever its confidence."""
-    tokens: tuple[int, ...]
-    """Of these words and the end token."""
-    methods: tuple[MethodMaps, ...]
-    checks: dict[int, Check]
-    """For object words by index: whether their maps hold up, see `check_map`."""
-    checked_by: str | None
-    """Name of the method whose maps are checked; None if none of them explains words."""
-    checks_ms: float
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what the JSON file has beyond `Document.to_json`, as JSON values.
-
-        Returns:
-            - `words` of the whole caption: `text`, `prob`, `kind` (object, function or other),
-              `alternatives` (`text`, `prob`) and `check`, null except for objects: `share` of the
-              image that was blanked, p(word) before (`prob`), after (`blanked`), and after an
-              equal area elsewhere was blanked (`random`: lowest, median, highest).
-            - `tags`: `text`, `prob`.
-            - `checked_by`: the method whose maps chose what to blank.
-            - `methods`: `name`, `title`, `paper`, `cost`, `unit`, the `file` with its maps,
-              `took_ms`, and `maps`: `of` (`kind` word, caption or tag, `index`, `text`), `shape`,
-              `data` (base64 of one byte per cell, row by row, 255 at the peak), `peak` (in the
-              method's unit) and `peak_at` (`x` and `y` of that cell's centre, 0..1 from the top
-              left).
-            - `timing_ms`: `encoder`, `decoder`, `explanations`, `checks`.
-        """
-        caption = self.caption
-        return {
-            "words": [
-                {
-                    **asdict(word),
-                    "kind": word_kind(word.text),
-                    "check": self.checks[index].to_json() if index in self.checks else None,
-                }
-                for index, word in enumerate(self.words)
-            ],
-            "tags": [asdict(tag) for tag in caption.tags],
-            "checked_by": self.checked_by,
-            "methods": [_method_json(each) for each in self.methods],
-            "timing_ms": {
-                "encoder": round(caption.timing_ms.encoder, 1),
-                "decoder": round(caption.timing_ms.decoder, 1),
-                "explanations": round(sum(each.took_ms for each in self.methods), 1),
-                "checks": round(self.checks_ms, 1),
-            },
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Analyses:
-    """Findings of the long analyses; None for those that were not run."""
-
-    adversarial: AdversarialFindings | None = None
-    concepts: ConceptFindings | None = None
 
 
 def explain_image(
@@ -220,7 +128,8 @@ def _explain(
         shares = index / len(targets), (index + 1) / len(targets)
         found = run_with_progress(method.explain(subject, target), progress, *shares)
         explanations.append(Explanation(target, title, found))
-    return MethodMaps(method, tuple(explanations), (time.perf_counter() - started) * 1e3)
+    card = method.card_for(subject.model)
+    return MethodMaps(card, tuple(explanations), (time.perf_counter() - started) * 1e3)
 
 
 def _targets(
@@ -245,7 +154,7 @@ def _check(
     progress: ProgressPrinter,
 ) -> dict[int, Check]:
     progress.begin("check of the maps")
-    (explanations,) = (each.explanations for each in explained if each.method is checked)
+    (explanations,) = (each.explanations for each in explained if each.method.name == checked.name)
     objects = {
         each.target.index: each.map
         for each in explanations
@@ -258,26 +167,3 @@ def _check(
         shares = number / len(objects), (number + 1) / len(objects)
         checks[index] = run_with_progress(check_map(subject, found, index), progress, *shares)
     return checks
-
-
-def _method_json(maps: MethodMaps) -> dict[str, Any]:
-    method = maps.method
-    return {
-        "name": method.name,
-        "title": method.title,
-        "paper": method.paper,
-        "cost": method.cost,
-        "unit": method.unit,
-        "file": method_file(method.name),
-        "took_ms": round(maps.took_ms, 1),
-        "maps": [
-            {"of": each.target.to_json(), **each.map.to_json(), "peak_at": _peak_at(each.map)}
-            for each in maps.explanations
-        ],
-    }
-
-
-def _peak_at(explanation: Map) -> dict[str, float]:
-    rows, columns = explanation.values.shape
-    row, column = divmod(int(explanation.values.argmax()), columns)
-    return {"x": round((column + 0.5) / columns, 4), "y": round((row + 0.5) / rows, 4)}

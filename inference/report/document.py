@@ -1,15 +1,16 @@
-"""The data that a report is made from."""
+"""The data that a report is made from: a caption, its explanations and findings. Needs no Keras."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inference.adversarial import AdversarialFindings
-from inference.captioning import Caption
+from inference.captioning import Caption, Word
 from inference.concepts import ConceptFindings
-from inference.explanations import Tile
+from inference.explanations import Check, Map, MethodCard, Target, Tile
+from inference.word_kinds import word_kind
 
 
 class Captioner(Protocol):
@@ -81,3 +82,117 @@ class Document:
             "adversarial": self.adversarial and self.adversarial.to_json(),
             "ace": self.concepts and self.concepts.to_json(),
         }
+
+
+def method_file(name: str) -> str:
+    """Return the file name of a method's sheet of maps."""
+    return f"{name}.png"
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """One map."""
+
+    target: Target
+    title: str
+    """The word or the tag, or "whole caption"."""
+    map: Map
+
+
+@dataclass(frozen=True, slots=True)
+class MethodMaps:
+    """The maps of one method."""
+
+    method: MethodCard
+    explanations: tuple[Explanation, ...]
+    took_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """The caption of an image and its explanations."""
+
+    image: NDArray[np.uint8]
+    """RGB, uint8 [H, W, 3]."""
+    card: Captioner
+    caption: Caption
+    """As shown: with low confidence, only the likely part."""
+    words: tuple[Word, ...]
+    """Of the whole caption, whatever its confidence."""
+    tokens: tuple[int, ...]
+    """Of these words and the end token."""
+    methods: tuple[MethodMaps, ...]
+    checks: dict[int, Check]
+    """For object words by index: whether their maps hold up, see `check_map`."""
+    checked_by: str | None
+    """Name of the method whose maps are checked; None if none of them explains words."""
+    checks_ms: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the JSON file has beyond `Document.to_json`, as JSON values.
+
+        Returns:
+            - `words` of the whole caption: `text`, `prob`, `kind` (object, function or other),
+              `alternatives` (`text`, `prob`) and `check`, null except for objects: `share` of the
+              image that was blanked, p(word) before (`prob`), after (`blanked`), and after an
+              equal area elsewhere was blanked (`random`: lowest, median, highest).
+            - `tags`: `text`, `prob`.
+            - `checked_by`: the method whose maps chose what to blank.
+            - `methods`: `name`, `title`, `paper`, `cost`, `unit`, the `file` with its maps,
+              `took_ms`, and `maps`: `of` (`kind` word, caption or tag, `index`, `text`), `shape`,
+              `data` (base64 of one byte per cell, row by row, 255 at the peak), `peak` (in the
+              method's unit) and `peak_at` (`x` and `y` of that cell's centre, 0..1 from the top
+              left).
+            - `timing_ms`: `encoder`, `decoder`, `explanations`, `checks`.
+        """
+        caption = self.caption
+        return {
+            "words": [
+                {
+                    **asdict(word),
+                    "kind": word_kind(word.text),
+                    "check": self.checks[index].to_json() if index in self.checks else None,
+                }
+                for index, word in enumerate(self.words)
+            ],
+            "tags": [asdict(tag) for tag in caption.tags],
+            "checked_by": self.checked_by,
+            "methods": [_method_json(each) for each in self.methods],
+            "timing_ms": {
+                "encoder": round(caption.timing_ms.encoder, 1),
+                "decoder": round(caption.timing_ms.decoder, 1),
+                "explanations": round(sum(each.took_ms for each in self.methods), 1),
+                "checks": round(self.checks_ms, 1),
+            },
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Analyses:
+    """Findings of the long analyses; None for those that were not run."""
+
+    adversarial: AdversarialFindings | None = None
+    concepts: ConceptFindings | None = None
+
+
+def _method_json(maps: MethodMaps) -> dict[str, Any]:
+    method = maps.method
+    return {
+        "name": method.name,
+        "title": method.title,
+        "paper": method.paper,
+        "cost": method.cost,
+        "unit": method.unit,
+        "file": method_file(method.name),
+        "took_ms": round(maps.took_ms, 1),
+        "maps": [
+            {"of": each.target.to_json(), **each.map.to_json(), "peak_at": _peak_at(each.map)}
+            for each in maps.explanations
+        ],
+    }
+
+
+def _peak_at(explanation: Map) -> dict[str, float]:
+    rows, columns = explanation.values.shape
+    row, column = divmod(int(explanation.values.argmax()), columns)
+    return {"x": round((column + 0.5) / columns, 4), "y": round((row + 0.5) / rows, 4)}

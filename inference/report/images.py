@@ -4,7 +4,6 @@ import base64
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -13,12 +12,8 @@ from PIL import Image
 
 from inference.captioning import Caption, Word, word_ranks
 from inference.explanations import Check, Tile, draw_contact_sheet, paint
-from inference.report.document import PaintedMaps
+from inference.report.document import Contents, Explanation, MethodMaps, PaintedMaps
 from inference.report.formatting import confidence_text, number, percent
-
-if TYPE_CHECKING:
-    # It loads TensorFlow, which the report of an analysis does without.
-    from inference.report.contents import Contents, Explanation, MethodMaps
 
 MAX_SIDE = 640
 """Pixels of the longer side of an image in the page, and of those that maps are painted on."""
@@ -105,7 +100,7 @@ def highlight_regions(
     return np.asarray(drawn, np.uint8)
 
 
-def painted_maps(contents: "Contents") -> tuple[PaintedMaps, ...]:
+def painted_maps(contents: Contents) -> tuple[PaintedMaps, ...]:
     """Paint all maps of each method, with the check results of the method that was checked."""
     return tuple(
         _paint(contents, each, each.explanations, checked=each.method.name == contents.checked_by)
@@ -114,7 +109,7 @@ def painted_maps(contents: "Contents") -> tuple[PaintedMaps, ...]:
     )
 
 
-def word_sheet(contents: "Contents") -> Image.Image | None:
+def word_sheet(contents: Contents) -> Image.Image | None:
     """Draw the maps of all words by the method that was checked; None without such maps."""
     for each in contents.methods:
         words = [found for found in each.explanations if found.target.kind == "word"]
@@ -123,7 +118,7 @@ def word_sheet(contents: "Contents") -> Image.Image | None:
     return None
 
 
-def method_sheets(contents: "Contents") -> Iterator[tuple["MethodMaps", Image.Image]]:
+def method_sheets(contents: Contents) -> Iterator[tuple[MethodMaps, Image.Image]]:
     """Draw a sheet of all maps of each method that has some."""
     for each in contents.methods:
         if each.explanations:
@@ -131,7 +126,7 @@ def method_sheets(contents: "Contents") -> Iterator[tuple["MethodMaps", Image.Im
             yield each, _draw_sheet(contents, maps)
 
 
-def _draw_sheet(contents: "Contents", maps: PaintedMaps) -> Image.Image:
+def _draw_sheet(contents: Contents, maps: PaintedMaps) -> Image.Image:
     tiles = [Tile(shrink(contents.image, MAX_SIDE), "Image", ""), *maps.tiles]
     notes = [f"{maps.title}: {maps.notes[0]}", *maps.notes[1:]]
     return draw_contact_sheet(_sheet_heading(contents.caption), notes, tiles, maps.unit)
@@ -145,9 +140,9 @@ def _sheet_heading(caption: Caption) -> str:
 
 
 def _paint(
-    contents: "Contents",
-    maps: "MethodMaps",
-    explanations: Sequence["Explanation"],
+    contents: Contents,
+    maps: MethodMaps,
+    explanations: Sequence[Explanation],
     *,
     checked: bool,
 ) -> PaintedMaps:
@@ -164,7 +159,7 @@ def _paint(
     return PaintedMaps(maps.method.title, tuple(notes), maps.method.unit, tiles)
 
 
-def _note(contents: "Contents", explanation: "Explanation", *, checked: bool) -> str:
+def _note(contents: Contents, explanation: Explanation, *, checked: bool) -> str:
     target = explanation.target
     if target.kind == "tag":
         (tag,) = (tag for tag in contents.caption.tags if tag.text == target.text)

@@ -23,10 +23,16 @@ from inference.progress import Progress
 from inference.report import formatting
 from inference.report.adversarial_section import AdversarialSection
 from inference.report.concepts_section import ConceptsSection
-from inference.report.document import Captioner, Document
-from inference.report.images import MEDIUM_SIDE, ReportImage
+from inference.report.document import Analyses, Captioner, Contents, Document, method_file
+from inference.report.images import (
+    MEDIUM_SIDE,
+    ReportImage,
+    method_sheets,
+    painted_maps,
+    word_sheet,
+)
 
-HTML_FILE, JSON_FILE = "report.html", "report.json"
+HTML_FILE, JSON_FILE, SHEET_FILE = "report.html", "report.json", "sheet.png"
 
 _FOLDER = Path(__file__).parent
 _FILTERS = (
@@ -150,3 +156,41 @@ def analysis_files(
         yield writing
     values = json.dumps(document.to_json(), indent=1) + "\n"
     return {HTML_FILE: "".join(slices).encode(), JSON_FILE: values.encode()}
+
+
+def write_files(
+    contents: Contents, found: Analyses, name: str, place: Path
+) -> Iterator[tuple[str, str]]:
+    """Write the report on a captioned and explained image. Needs no TensorFlow.
+
+    Args:
+        contents: The caption and its explanations.
+        found: The analyses.
+        name: File name of the image.
+        place: An existing folder.
+
+    Yields:
+        The name of each file that was written, and its description.
+    """
+    document = Document(
+        name,
+        contents.image,
+        contents.card,
+        contents.caption,
+        found.adversarial,
+        found.concepts,
+        painted_maps(contents),
+    )
+    (place / HTML_FILE).write_text("".join(render_page(document)), encoding="utf-8")
+    yield HTML_FILE, "the report"
+    sheet = word_sheet(contents)
+    if sheet:
+        sheet.save(place / SHEET_FILE)
+        yield SHEET_FILE, "maps of every word"
+    for maps, image in method_sheets(contents):
+        file = method_file(maps.method.name)
+        image.save(place / file)
+        yield file, maps.method.title
+    values = json.dumps({**document.to_json(), **contents.to_json()}, indent=1)
+    (place / JSON_FILE).write_text(values + "\n", encoding="utf-8")
+    yield JSON_FILE, "the report as data"

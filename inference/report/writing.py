@@ -1,7 +1,6 @@
 """`python server.py explain`: caption and explain an image, and write a folder about it."""
 
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,20 +11,9 @@ from inference.captioning import Precision
 from inference.explanations.methods import METHODS
 from inference.output_folder import output_folder
 from inference.progress import ProgressPrinter
-from inference.report.contents import (
-    ANALYSES,
-    Analyses,
-    Contents,
-    analyse_image,
-    explain_image,
-    method_file,
-)
-from inference.report.document import Document
-from inference.report.images import method_sheets, painted_maps, word_sheet
-from inference.report.page import HTML_FILE, JSON_FILE, render_page
+from inference.report import Analyses, write_files
+from inference.report.contents import ANALYSES, analyse_image, explain_image
 from inference.startup import quiet_stderr, use_one_thread
-
-SHEET_FILE = "sheet.png"
 
 
 def write_report(
@@ -75,7 +63,7 @@ def write_report(
         elif analyses:
             report("Skipping the analyses: the caption has no words.")
         report("Writing the report ...")
-        written = list(_write(contents, found, name, place))
+        written = list(write_files(contents, found, name, place))
     return [(folder / file, description) for file, description in written]
 
 
@@ -91,30 +79,3 @@ def check_names(names: Sequence[str] | None) -> list[str]:
         if name not in known:
             raise ValueError(f"no method or analysis {name!r}; choose from: {', '.join(known)}")
     return chosen
-
-
-def _write(
-    contents: Contents, found: Analyses, name: str, place: Path
-) -> Iterator[tuple[str, str]]:
-    document = Document(
-        name,
-        contents.image,
-        contents.card,
-        contents.caption,
-        found.adversarial,
-        found.concepts,
-        painted_maps(contents),
-    )
-    (place / HTML_FILE).write_text("".join(render_page(document)), encoding="utf-8")
-    yield HTML_FILE, "the report"
-    sheet = word_sheet(contents)
-    if sheet:
-        sheet.save(place / SHEET_FILE)
-        yield SHEET_FILE, "maps of every word"
-    for maps, image in method_sheets(contents):
-        file = method_file(maps.method.name)
-        image.save(place / file)
-        yield file, maps.method.title
-    values = json.dumps({**document.to_json(), **contents.to_json()}, indent=1)
-    (place / JSON_FILE).write_text(values + "\n", encoding="utf-8")
-    yield JSON_FILE, "the report as data"

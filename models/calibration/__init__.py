@@ -10,7 +10,7 @@ from models.calibration.confidence import (
     logistic,
     rank_correlation,
 )
-from models.calibration.tags import TagCalibration, Tagger, tag_kinds
+from models.calibration.tags import TagCalibration, Tagger
 
 __all__ = [
     "ConfidenceCalibration",
@@ -19,5 +19,4 @@ __all__ = [
     "confidence_features",
     "logistic",
     "rank_correlation",
-    "tag_kinds",
 ]

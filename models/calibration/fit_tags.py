@@ -18,12 +18,12 @@ from models.calibration.tags import (
     choose_tags,
     mentioned_kinds,
     raw_log_odds,
-    tag_kinds,
 )
 from models.captioner import Captioner
 from models.datasets import Dataset, Example, open_dataset
 from models.encoders import CLASSES, load_pretrained, make_encoder
 from models.preprocessing import resize_to_square
+from models.tag_kinds import tag_kinds
 
 _BATCH = 32
 _SPLIT = "dev"

@@ -11,7 +11,6 @@ so a tag's probability is too low rather than too high.
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -21,27 +20,12 @@ from numpy.typing import NDArray
 from models.calibration.confidence import logistic
 from models.encoders import CLASSES
 from models.language import tokenize
+from models.tag_kinds import tag_kinds
 
 MAX_TAGS = 5
 """Maximum number of tags of an image."""
 
-_TABLE = Path(__file__).with_name("imagenet_tags.txt")
-
-_NO_TAG = "-"
-
 _TINY = 1e-30
-
-
-@dataclass(frozen=True, slots=True)
-class TagKind:
-    """A kind of object that has a tag."""
-
-    name: str
-    """The tag: an everyday name, lower case."""
-    classes: tuple[int, ...]
-    """Its ImageNet classes, ascending."""
-    words: frozenset[str]
-    """The words and phrases that mention it in captions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,28 +155,6 @@ def mentioned_kinds(captions: Collection[str]) -> NDArray[np.bool_]:
     """Return whether at least one caption mentions each kind, bool [len(tag_kinds())]."""
     phrases = {phrase for caption in captions for phrase in _phrases(tokenize(caption))}
     return np.array([not kind.words.isdisjoint(phrases) for kind in tag_kinds()])
-
-
-@cache
-def tag_kinds() -> tuple[TagKind, ...]:
-    """Return every kind of object that has a tag, in the order of the table."""
-    return tuple(_read_kinds(_TABLE.read_text(encoding="utf-8")))
-
-
-def _read_kinds(table: str) -> Iterator[TagKind]:
-    for line in table.splitlines():
-        if line and not line.startswith("#"):
-            name, classes, words = line.split(" | ")
-            if name != _NO_TAG:
-                yield TagKind(name, _read_classes(classes), frozenset(words.split(", ")))
-
-
-def _read_classes(text: str) -> tuple[int, ...]:
-    """Parse "3, 5-7" as 3, 5, 6, 7."""
-    bounds = (part.partition("-") for part in text.split(", "))
-    return tuple(
-        number for first, _, last in bounds for number in range(int(first), int(last or first) + 1)
-    )
 
 
 @cache

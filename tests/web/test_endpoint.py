@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 from aiohttp.test_utils import TestClient, TestServer, unused_port
+from aiohttp.web import Response
 
 import server
 from tests.support.captions import ScriptedCaptions, confident_caption
@@ -217,3 +219,58 @@ async def test_check_looks_at_the_configuration_only(
     url = f"http://127.0.0.1:{unused_port()}/v1"
     assert await run(tmp_path / "a.toml", url, "--check") == 0
     assert capsys.readouterr().out == "sightline: configuration OK\n"
+
+
+async def test_explain_writes_a_report_and_tells_the_number_of_requests_first(
+    tmp_path: Path, photograph: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "report"
+    arguments = ("explain", str(photograph), "--out", str(out))
+    async with fake_endpoint() as fake:
+        # Hiding any region leaves the answer as it is.
+        assert await run(tmp_path / "a.toml", fake.url, *arguments) == 0
+        assert len(fake.requests) == 1 + 17
+    said = capsys.readouterr()
+    assert said.err.startswith("Explaining takes 17 requests to the endpoint.\n")
+    files = {path.name: path for path in out.iterdir()}
+    assert files.keys() == {"report.html", "report.json", "occlusion-answers.png"}
+    report = json.loads(files["report.json"].read_text())
+    assert report["captioner"]["name"] == "llava"
+    assert report["caption"] == {
+        "text": "A dog runs",
+        "confidence": None,
+        "fallback": None,
+        "guess": "",
+    }
+    (method,) = report["methods"]
+    assert method["cost"].startswith("17 requests to the endpoint")
+    assert [each["of"] for each in method["maps"]] == [
+        {"kind": "caption"},
+        {"kind": "word", "index": 1},
+        {"kind": "word", "index": 2},
+    ]
+    assert {each["peak"] for each in method["maps"]} == {0}
+
+
+@pytest.mark.parametrize(
+    ("only", "response", "message"),
+    [
+        ("gradcam", None, "an endpoint allows no method or analysis 'gradcam'; use occlusion"),
+        ("occlusion-answers", error(500), "The endpoint answers 500."),
+    ],
+)
+async def test_explain_fails_without_leaving_files(
+    tmp_path: Path,
+    photograph: Path,
+    capsys: pytest.CaptureFixture[str],
+    only: str,
+    response: Response | None,
+    message: str,
+) -> None:
+    out = tmp_path / "report"
+    arguments = ("explain", str(photograph), "--out", str(out), "--only", only)
+    async with fake_endpoint() as fake:
+        fake.responses = [response] if response else []
+        assert await run(tmp_path / "a.toml", fake.url, *arguments) == 2
+    assert capsys.readouterr().err.startswith(f"sightline: {message}")
+    assert not await asyncio.to_thread(out.exists)

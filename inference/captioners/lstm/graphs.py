@@ -86,7 +86,7 @@ def caption_gradient(
 def tag_gradient(tagger: Tagger, grid: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
     """Differentiate a tag's log-odds with respect to the grid.
 
-    `index` is the tag's index in `models.calibration.tag_kinds()`. The grid is float32
+    `index` is the tag's index in `models.tag_kinds.tag_kinds()`. The grid is float32
     [1, rows, columns, channels], and so is dz/dA.
     """
     with tf.GradientTape() as tape:

@@ -6,7 +6,8 @@ import tensorflow as tf
 
 from inference.explanations.score import target_score
 from inference.explanations.target import Target
-from models.calibration.tags import Tagger, tag_kinds
+from models.calibration.tags import Tagger
+from models.tag_kinds import tag_kinds
 from tests.inference.explanations.conftest import TAGS
 from tests.support.captioners.lstm import LstmCaptionedImage
 

@@ -9,7 +9,7 @@ from PIL import Image
 from inference.captioning.caption import Word
 from inference.explanations import Check, Map, Target
 from inference.explanations.methods import METHODS
-from inference.report.contents import Contents, Explanation, MethodMaps
+from inference.report import Contents, Explanation, MethodMaps
 from inference.report.images import ReportImage, highlight_regions, painted_maps
 from models.captioner import BeamConfig
 from models.checkpoint import ModelCard
@@ -64,7 +64,7 @@ def test_words_have_probabilities_only_if_the_captioner_is_calibrated(
         caption=replace(caption("A dog"), confidence=confidence),
         words=words,
         tokens=(4, 5, 3),
-        methods=(MethodMaps(METHODS["gradcam"], explanations, 1.0),),
+        methods=(MethodMaps(METHODS["gradcam"].card(), explanations, 1.0),),
         checks={1: Check(0.2, 0.5, 0.1, (0.3, 0.4, 0.45))},
         checked_by="gradcam",
         checks_ms=1.0,

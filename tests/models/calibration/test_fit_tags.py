@@ -16,7 +16,8 @@ from models.calibration.fit_tags import (
     shown_tags,
     suppress_on_blank,
 )
-from models.calibration.tags import TagCalibration, tag_kinds
+from models.calibration.tags import TagCalibration
+from models.tag_kinds import tag_kinds
 
 TAGS = TagCalibration(0.75, -0.5, {"cup": 0.125}, 0.25)
 NAMES = [kind.name for kind in tag_kinds()]

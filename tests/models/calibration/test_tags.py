@@ -16,11 +16,11 @@ from models.calibration.tags import (
     choose_tags,
     mentioned_kinds,
     raw_log_odds,
-    tag_kinds,
 )
 from models.checkpoint import DEFAULT_CHECKPOINT, load
 from models.language import tokenize
 from models.preprocessing import resize_to_square
+from models.tag_kinds import tag_kinds
 
 CHANNELS = 6
 NAMES = [kind.name for kind in tag_kinds()]

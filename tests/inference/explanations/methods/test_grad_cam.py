@@ -9,8 +9,9 @@ from tf_keras_vis.gradcam import Gradcam
 from inference.explanations.methods import METHODS
 from inference.explanations.target import Target
 from inference.progress import finish
-from models.calibration.tags import Tagger, tag_kinds
+from models.calibration.tags import Tagger
 from models.captioner.decoder import Memory
+from models.tag_kinds import tag_kinds
 from tests.inference.explanations.conftest import TAGS
 from tests.support.captioners.lstm import LstmCaptionedImage
 from tests.support.oracle.autodiff_captioner import (

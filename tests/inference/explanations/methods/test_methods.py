@@ -10,8 +10,8 @@ from inference.explanations.methods.integrated_gradients import IntegratedGradie
 from inference.explanations.methods.rise import Rise
 from inference.explanations.methods.saliency import SmoothGrad
 from inference.explanations.target import Target
-from models.calibration.tags import tag_kinds
 from models.language import END, PAD, START
+from models.tag_kinds import tag_kinds
 from tests.support.captioners.lstm import LstmCaptionedImage
 
 CHEAP: dict[str, Method] = {

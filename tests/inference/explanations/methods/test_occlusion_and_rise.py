@@ -16,10 +16,10 @@ from inference.explanations.methods.rise import Rise
 from inference.explanations.score import target_score
 from inference.explanations.target import Target
 from inference.progress import finish
-from models.calibration.tags import tag_kinds
 from models.captioner.captioner import Captioner
 from models.checkpoint import save
 from models.language import END
+from models.tag_kinds import tag_kinds
 from tests.inference.conftest import CARD
 from tests.inference.explanations.conftest import SIDE, TAGS
 from tests.support.captioners.lstm import LstmCaptionedImage
