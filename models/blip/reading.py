@@ -37,7 +37,7 @@ _CONSTANTS = {
     f"{_OUTPUT}.bias",
     f"{_OUTPUT}.decoder.bias",
 }
-_FLOATS = ("float32", "float16", "bfloat16", "float64")
+_FLOATS = ("F16", "BF16", "F32", "F64")
 
 
 @dataclass(frozen=True)
@@ -143,19 +143,39 @@ def _is_uncased(path: Path) -> bool:
 
 
 def _read_encoder(path: Path, config: BlipConfig, image: ImageConfig) -> keras.Model:
+    vision = config.vision_config
+    width, patch, last = vision.hidden_size, vision.patch_size, vision.num_hidden_layers - 1
     scale = [image.rescale_factor / deviation for deviation in image.image_std]
     offset = [-m / d for m, d in zip(image.image_mean, image.image_std, strict=True)]
-    encoder = vision_transformer(config.vision_config, scale, offset)
     with _open(path) as file:
-        _Tensors(file, path.name, _VISION).load(_vision_weights(encoder))
+        tensors = _Tensors(file, path.name, _VISION)
+        # Before memory is allocated by sizes that may be wrong.
+        tensors.require(f"{_VISION}embeddings.patch_embedding.weight", (width, 3, patch, patch))
+        tensors.require(f"{_VISION}embeddings.position_embedding", (1, 1 + vision.side**2, width))
+        tensors.require(
+            f"{_VISION}encoder.layers.{last}.mlp.fc1.weight", (vision.intermediate_size, width)
+        )
+        encoder = vision_transformer(vision, scale, offset)
+        tensors.load(_vision_weights(encoder))
     return encoder
 
 
 def _read_decoder(path: Path, config: BlipConfig) -> Decoder:
+    text = config.text_config
+    width, last = text.hidden_size, text.num_hidden_layers - 1
     with _open(path) as file:
         tensors = _Tensors(file, path.name, _TEXT)
-        tied = _is_tied(tensors, config)
-        decoder = Decoder(config.text_config, config.vision_config.hidden_size, tied=tied)
+        words = _WORDS if _WORDS in tensors else f"{_OUTPUT}.decoder.weight"
+        tensors.require(words, (text.vocab_size, width))
+        tensors.require(
+            f"{_TEXT}bert.embeddings.position_embeddings.weight",
+            (text.max_position_embeddings, width),
+        )
+        tensors.require(
+            f"{_TEXT}bert.encoder.layer.{last}.intermediate.dense.weight",
+            (text.intermediate_size, width),
+        )
+        decoder = Decoder(text, config.vision_config.hidden_size, tied=_is_tied(tensors, config))
         tensors.load(_text_weights(decoder, tensors))
     return decoder
 
@@ -189,20 +209,26 @@ class _Tensors:
     def __contains__(self, name: str) -> bool:
         return name in self._names
 
+    def require(self, name: str, shape: tuple[int, ...]) -> None:
+        """Raise ValueError unless there is a tensor of this name and shape."""
+        self._check_stored(name)
+        found = tuple(self._file.get_slice(name).get_shape())
+        if found != shape:
+            raise ValueError(
+                f"{name} has shape {found} in {self._name}, but config.json requires {shape}; "
+                f"{DOWNLOAD_AGAIN}"
+            )
+
     def read(self, name: str) -> NDArray[np.float32]:
         """Read a tensor in single precision."""
-        if name not in self._names:
-            raise ValueError(
-                f"{self._name} has no {name}, which config.json requires; {DOWNLOAD_AGAIN}"
-            )
+        self._check_stored(name)
         self._unread.discard(name)
-        array = self._file.get_tensor(name)
-        if array.dtype.name not in _FLOATS:
+        if (kind := self._file.get_slice(name).get_dtype()) not in _FLOATS:
             raise ValueError(
-                f"{name} in {self._name} is stored as {array.dtype.name}; use a model whose "
-                "weights are not quantized"
+                f"{name} in {self._name} is stored as {kind}; use a model whose weights are not "
+                "quantized"
             )
-        return np.asarray(array, np.float32)
+        return np.asarray(self._file.get_tensor(name), np.float32)
 
     def load(self, weights: Iterator[_Weight]) -> None:
         """Read the values of variables, one by one, so that the file is never in memory twice.
@@ -219,21 +245,22 @@ class _Tensors:
             )
 
     def _load(self, weight: _Weight) -> None:
-        array = self.read(weight.name)
-        if weight.axes and array.ndim == len(weight.axes):
-            array = array.transpose(weight.axes)
         shape = tuple(weight.variable.shape)
-        if array.shape != shape:
-            raise ValueError(
-                f"{weight.name} has shape {array.shape} in {self._name}, but config.json requires "
-                f"{shape}; {DOWNLOAD_AGAIN}"
-            )
+        axes = weight.axes or tuple(range(len(shape)))
+        self.require(weight.name, tuple(shape[axes.index(axis)] for axis in range(len(shape))))
+        array = self.read(weight.name).transpose(axes)
         if not np.isfinite(array).all():
             raise ValueError(
                 f"{weight.name} in {self._name} has values that are not finite numbers; use "
                 "another revision of the model"
             )
         weight.variable.assign(array)
+
+    def _check_stored(self, name: str) -> None:
+        if name not in self._names:
+            raise ValueError(
+                f"{self._name} has no {name}, which config.json requires; {DOWNLOAD_AGAIN}"
+            )
 
 
 def _vision_weights(encoder: keras.Model) -> Iterator[_Weight]:

@@ -66,7 +66,8 @@ class WordPieces:
     def encode(self, text: str) -> tuple[int, ...]:
         """Return the token ids of a text, without start and end token.
 
-        A word that the vocabulary cannot spell is one unknown token.
+        A word that the vocabulary cannot spell is one unknown token. Special tokens are not
+        recognized in a text.
         """
         return tuple(token for word in self._split(text) for token in self._encode_word(word))
 

@@ -25,6 +25,9 @@ RAISED, FIRST = 50, 2
 IMAGES = 20
 """Images that each checkpoint captioned."""
 
+WORD_PIECES = Path(__file__).parent / "word_pieces.json"
+"""How `transformers` splits texts."""
+
 
 def folder(name: str) -> Path:
     """Return the folder of a checkpoint."""

@@ -21,7 +21,7 @@ import transformers  # type: ignore[import-not-found]
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from tests.support.blip import folder, make_images, make_photo, stored
+from tests.support.blip import WORD_PIECES, folder, make_images, make_photo, stored
 
 VOCABULARY = [
     "[PAD]", "[unused0]", "[UNK]", "[CLS]", "[SEP]", "[MASK]",
@@ -33,6 +33,15 @@ VOCABULARY = [
     "##ing", "##s", "##board", "##er", "##ed", "##ball", "\u4e2d", "\u00e9",
 ]  # fmt: skip
 """Some words, their endings and all letters. [DEC] and [ENC] follow without a line of their own."""
+
+
+TEXTS = (
+    "the man", "A Man, sitting on the SNOWBOARD!", "skateboarding", "surfboards and baseballs",
+    "the dog's ball", "don't", "t-shirt", "caf\u00e9 caf\u0065\u0301", "  two\tcats\n", "",
+    "x" * 100, "x" * 101, "\u4e2d\u4e2d\u56fd", "\u0130stanbul", "stra\u00dfe", "caf\u00c9",
+    "man\u200b\u00a0cat\u0000dog", "10.5%", "a_b", "a+b", "\u2014dog\u2019s", "\U0001f600 cat",
+    "##s", "\ufffdman",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -90,6 +99,19 @@ def main() -> None:
         write_checkpoint(folder(name), case)
         np.savez_compressed(folder(name) / "expected.npz", **compute(folder(name)))
         describe(name)
+    write_word_pieces()
+
+
+def write_word_pieces() -> None:
+    """Write how texts are split, by whether the vocabulary is uncased."""
+    vocabulary = {piece: token for token, piece in enumerate(VOCABULARY)}
+    split: dict[str, dict[str, list[int]]] = {}
+    for lower_case in (True, False):
+        tokenizer = transformers.BertTokenizer(vocabulary, do_lower_case=lower_case)
+        split[json.dumps(lower_case)] = {
+            text: tokenizer(text, add_special_tokens=False)["input_ids"] for text in TEXTS
+        }
+    WORD_PIECES.write_text(json.dumps(split, indent=1) + "\n")
 
 
 def write_checkpoint(path: Path, case: Case) -> None:
