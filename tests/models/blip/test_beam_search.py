@@ -85,6 +85,14 @@ def test_options_mean_what_they_mean_in_transformers(name: str) -> None:
     assert found.tokens.shape != usual.shape or (found.tokens != usual).any()
 
 
+def test_greedy_search_ends_with_its_first_caption() -> None:
+    config = SearchConfig(width=1, max_length=LENGTH, length_penalty=2.0, early_stopping="never")
+
+    found = search("plain", config)
+
+    np.testing.assert_array_equal(found.tokens, stored("plain")["beam1/tokens"])
+
+
 def test_search_returns_the_probabilities_of_teacher_forcing() -> None:
     config = SearchConfig(width=3, max_length=LENGTH, alternatives=3, temperature=1.7)
     blip, image_tokens = load("wide")

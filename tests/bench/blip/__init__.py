@@ -1,0 +1,1 @@
+"""Benchmark of BLIP at its full size with random weights, beside `transformers`."""
