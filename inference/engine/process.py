@@ -21,7 +21,7 @@ a batch it may have to finish a slice of a job, such as a gradient at the pixels
 _CRASHED = "which means that a library crashed; too little memory can be the cause"
 _SIGNALS: dict[int, str] = {
     signal.SIGKILL: "most likely because the machine or its container ran out of memory; the "
-    "captioner needs about 1.1 GB, so free some memory or raise the limit",
+    "shipped captioner needs about 1.1 GB, so free some memory or raise the limit",
     signal.SIGILL: "because this CPU lacks instructions that TensorFlow uses, such as AVX; use "
     "another machine, or install a build of TensorFlow for this CPU",
     signal.SIGABRT: _CRASHED,

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from inference.captioners.opening import open_captioner
 from inference.captioning import Precision
-from inference.explanations.methods import METHODS
+from inference.captioning.model import CaptionModel
+from inference.explanations.methods import METHODS, available_methods
 from inference.output_folder import output_folder
 from inference.progress import ProgressPrinter
 from inference.report import Analyses, write_files
@@ -33,7 +34,7 @@ def write_report(
         image: RGB, uint8 [H, W, 3].
         name: File name of the image, for the report.
         folder: Where to write; created if missing.
-        only: Names of `METHODS` and `ANALYSES`; None for all of both.
+        only: Names of `METHODS` and `ANALYSES`; None for all that the captioner allows.
         captioner: Folder of its checkpoint.
         precision: Of its encoder.
         report: Called with lines about the progress and the time left.
@@ -43,18 +44,21 @@ def write_report(
 
     Raises:
         OSError: If the folder cannot be written to.
-        ValueError: If no method and no analysis has one of the names.
+        ValueError: If no method and no analysis has one of the names, or the captioner does not
+            allow it.
         models.checkpoint.CheckpointError: If the captioner cannot be loaded.
     """
-    chosen = check_names(only)
-    methods = [each for each in chosen if each in METHODS]
-    analyses = tuple(each for each in chosen if each in ANALYSES)
-    checks = any("word" in METHODS[each].kinds for each in methods)
+    # Before the captioner is loaded, which takes seconds.
+    check_names(only)
     with output_folder(folder) as place:
         report("Loading the captioner ...")
         use_one_thread()
         with quiet_stderr():
             model = open_captioner(captioner, precision)
+        chosen = choose(model, only)
+        methods = [each for each in chosen if each in METHODS]
+        analyses = tuple(each for each in chosen if each in ANALYSES)
+        checks = any("word" in METHODS[each].kinds for each in methods)
         progress = ProgressPrinter(report, len(chosen) + checks)
         contents = explain_image(model, image, methods, progress)
         found = Analyses()
@@ -67,15 +71,29 @@ def write_report(
     return [(folder / file, description) for file, description in written]
 
 
-def check_names(names: Sequence[str] | None) -> list[str]:
-    """Return names of methods and analyses without repetitions; all of them for None.
+def check_names(names: Sequence[str] | None) -> None:
+    """Check names of methods and analyses, whatever the captioner.
 
     Raises:
         ValueError: If there is no method or analysis of a name.
     """
     known = [*METHODS, *ANALYSES]
-    chosen = list(dict.fromkeys(names if names is not None else known))
-    for name in chosen:
+    for name in names or ():
         if name not in known:
             raise ValueError(f"no method or analysis {name!r}; choose from: {', '.join(known)}")
+
+
+def choose(model: CaptionModel, names: Sequence[str] | None) -> list[str]:
+    """Return names of methods and analyses without repetitions; for None, all that are possible.
+
+    Raises:
+        ValueError: If the captioner does not allow one of them.
+    """
+    possible = [*available_methods(model), *model.analyses]
+    chosen = list(dict.fromkeys(names if names is not None else possible))
+    for name in chosen:
+        if name not in possible:
+            raise ValueError(
+                f"this captioner does not allow {name!r}; choose from: {', '.join(possible)}"
+            )
     return chosen

@@ -152,6 +152,17 @@ class SubwordCaptionModel(CaptionModel):
         read = tf.tanh(tf.einsum("btn,bnc->btc", weights, encodings))
         return tf.einsum("btc,cv->btv", read, self.output) + self.transition[before]
 
+    def _log_probs(self, encoding: Array, tokens: Sequence[int]) -> Array:
+        """Return the log-probabilities at each place, [T, tokens]; in NumPy, which is faster."""
+        before = [START, *tokens[:-1]]
+        scores = self.embedding[before] @ self.query @ encoding.T
+        weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+        read = np.tanh(weights @ encoding / weights.sum(axis=1, keepdims=True))
+        logits = read @ self.output + self.transition[before]
+        largest = logits.max(axis=1, keepdims=True)
+        sums = np.exp(logits - largest).sum(axis=1, keepdims=True)
+        return np.asarray(logits - largest - np.log(sums), np.float32)
+
     def _encode(self, pixels: tf.Tensor) -> tf.Tensor:
         down, right = SIDE // ROWS, SIDE // COLUMNS
         patches = tf.reshape(pixels / 127.5 - 1, (-1, ROWS, down, COLUMNS, right, 3))
@@ -199,8 +210,7 @@ class SubwordCaptionModel(CaptionModel):
                 if tokens and tokens[-1] == END:
                     longer.append((score, tokens))
                     continue
-                logits = self.next_logits(tf.constant(encoding[None]), [*tokens, 0])[0, -1]
-                log_probs = np.asarray(tf.nn.log_softmax(logits))
+                log_probs = self._log_probs(encoding, [*tokens, 0])[-1]
                 best = np.argsort(-log_probs)[:width]
                 longer += [(score + float(log_probs[each]), [*tokens, int(each)]) for each in best]
             beam = sorted(longer, key=lambda pair: -pair[0])[:width]
@@ -208,8 +218,7 @@ class SubwordCaptionModel(CaptionModel):
 
     def _scored(self, encoding: Array, caption: list[int]) -> BeamCaption:
         """Score one caption: arrays [MAX_LENGTH, ...]."""
-        logits = self.next_logits(tf.constant(encoding[None]), caption)[0]
-        log_probs = np.asarray(tf.nn.log_softmax(logits))
+        log_probs = self._log_probs(encoding, caption)
         order = np.argsort(-log_probs, axis=1)[:, :ALTERNATIVES]
         pad = MAX_LENGTH - len(caption)
         own = np.pad(log_probs[np.arange(len(caption)), caption], (0, pad))
