@@ -18,6 +18,9 @@ from inference.captioning.caption import Alternative
 MAX_LENGTH = 300
 """Characters of a caption; a longer one is cut off after a word."""
 
+MAX_WORDS = 60
+"""Words of a caption, likewise."""
+
 _MAX_ALTERNATIVES = 3
 _MIN_LOG_PROB = -100.0
 """Servers report -9999 or minus infinity for what they consider impossible."""
@@ -206,9 +209,11 @@ def _first_sentence(text: str) -> tuple[int, int]:
         if not (is_prelude and _WORD.search(text, rest)):
             break
         start = rest
-    if words and end - words[0].start() > MAX_LENGTH:
-        fitting = [each.end() for each in words if each.end() - words[0].start() <= MAX_LENGTH]
-        end = fitting[-1] if fitting else words[0].start() + MAX_LENGTH
+    if words:
+        last = words[0].start() + MAX_LENGTH
+        fitting = [each.end() for each in words[:MAX_WORDS] if each.end() <= last]
+        if len(fitting) < len(words):
+            end = fitting[-1] if fitting else last
     return start, end
 
 

@@ -17,7 +17,12 @@ from aiohttp.test_utils import TestClient, TestServer, unused_port
 from aiohttp.web import Response
 
 import server
+from inference.endpoints import EndpointCaptioner
+from stream.webrtc.offer import InputKind, Offer
+from tests.stream.data_channel.test_explanation_requests import check_all
 from tests.support.captions import ScriptedCaptions, confident_caption
+from tests.support.live_sessions import live_sessions
+from tests.support.peer import Peer
 from tests.support.servers.fake_endpoint import error, fake_endpoint
 from tests.support.servers.feed_app import YARD, Client, get_stream, serve_feeds, wait_for_caption
 from web.app import create_app
@@ -132,6 +137,35 @@ async def test_a_slow_endpoint_does_not_count_as_load() -> None:
         metrics = await (await client.get("/metrics")).text()
     # The time of the endpoint is taken off: here it is longer than the age of the frame.
     assert "sightline_load_lateness_ratio -" in metrics
+
+
+async def test_a_client_explains_a_word_and_is_told_what_cannot_be_done() -> None:
+    async with fake_endpoint() as fake:
+        captioner = EndpointCaptioner(fake.endpoint(regions=3))
+        captioner.start()
+        try:
+            async with live_sessions(captioner, interval_s=0.25) as sessions, Peer(None) as peer:
+                offer = Offer.from_sdp((await peer.offer()).sdp, InputKind.DEMO, 65_536)
+                _, answer = await sessions.accept(offer)
+                await peer.accept(answer)
+                await peer.until(lambda: peer.received("caption"))
+                (method,) = peer.received("hello")[-1]["model"]["methods"]
+                assert method["cost"].startswith("10 requests to the endpoint")
+                seq = peer.received("caption")[-1]["seq"]
+                peer.send({"type": "freeze", "seq": seq})
+                request = {"seq": seq, "method": method["name"]}
+                of = {"kind": "word", "index": 1}
+                peer.send({"type": "explain", "id": 1, "of": of, **request})
+                peer.send({"type": "check", "id": 2, "index": 1, **request})
+                await peer.until(lambda: peer.received("explanation") and peer.received("error"))
+                check_all(peer)
+        finally:
+            await captioner.stop()
+    (explanation,) = peer.received("explanation")
+    assert (explanation["id"], explanation["map"]["shape"]) == (1, [3, 3])
+    (refusal,) = peer.received("error")
+    assert (refusal["id"], refusal["code"]) == (2, "cannot-explain")
+    assert "no probability" in refusal["message"]
 
 
 async def test_a_reload_changes_the_endpoint_and_keeps_the_one_in_use(

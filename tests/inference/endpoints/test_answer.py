@@ -9,6 +9,7 @@ import pytest
 from inference.captioning.caption import Alternative
 from inference.endpoints.answer import (
     MAX_LENGTH,
+    MAX_WORDS,
     Answer,
     UnusableAnswer,
     read_answer,
@@ -61,11 +62,12 @@ def test_a_caption_is_the_first_sentence_without_decoration(answer: str, expecte
 
 
 def test_a_long_caption_is_cut_after_a_word() -> None:
-    text, words = read_caption(Answer("dogs " * 1000, ()))
+    text, words = read_caption(Answer("puppies " * 1000, ()))
 
-    assert MAX_LENGTH - 5 <= len(text) <= MAX_LENGTH
-    assert text == "Dogs " + " ".join(["dogs"] * (len(words) - 1))
+    assert MAX_LENGTH - 8 <= len(text) <= MAX_LENGTH
+    assert text == "Puppies" + " puppies" * (len(words) - 1)
     assert len(caption("d" * 5000)) <= MAX_LENGTH
+    assert caption("a " * 1000) == "A" + " a" * (MAX_WORDS - 1)
 
 
 def test_words_keep_their_case_and_possessives_are_words() -> None:
