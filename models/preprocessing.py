@@ -25,6 +25,19 @@ def resize_to_square(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(image, (side, side), interpolation=method), np.uint8)
 
 
+def resize_to_fit(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Reduce an image [H, W, 3] so that its longer side has at most `side` pixels.
+
+    The aspect ratio is kept; a smaller image is returned as it is.
+    """
+    height, width = image.shape[:2]
+    scale = side / max(height, width)
+    if scale >= 1:
+        return image
+    size = max(1, round(scale * width)), max(1, round(scale * height))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
 def is_mirrored(view: int) -> bool:
     """Return whether a view is flipped left to right: every second one is."""
     return view % 2 == 1

@@ -237,7 +237,7 @@ class Analyses:
                 info = self._caption_service.info
                 if info is None:
                     raise EngineUnavailable(self._caption_service.message)
-                image, tokens = await kept.image(info.image_size), kept.captioned.tokens
+                image, tokens = await kept.image(info), kept.captioned.tokens
                 analysis.finish(
                     await self._caption_service.analyse(
                         analysis.kind, image, tokens, params, frames, analysis.update

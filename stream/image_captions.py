@@ -8,7 +8,6 @@ from typing import TypeVar
 
 from inference.captioning import Caption, FrameRequest
 from inference.engine import EngineUnavailable
-from models.preprocessing import resize_to_square
 from stream.context import StreamContext
 from stream.load import LoadLevel
 from stream.quota import Owner, Quota, QuotaExceeded, Turns
@@ -64,11 +63,11 @@ class ImageCaptions:
             EngineUnavailable: If it cannot be captioned now.
         """
         settings, service = self._context.settings, self._context.caption_service
-        if service.info is None:
+        info = service.info
+        if info is None:
             raise EngineUnavailable(service.message)
-        side = service.info.image_size
         image = await self.run(
-            lambda: resize_to_square(decode_image(data, "the image", settings.frame_pixels), side)
+            lambda: info.resize(decode_image(data, "the image", settings.frame_pixels))
         )
         request = FrameRequest(image, maps=False, background=True)
         caption, _ = await service.caption_frame(request, settings.beam_width)

@@ -29,7 +29,6 @@ from inference.endpoints.images import (
     data_url,
     digest,
     frame_thumbnail,
-    scale_down,
 )
 from inference.endpoints.occlusion import (
     METHOD,
@@ -51,6 +50,7 @@ from inference.engine import (
 from inference.explanations import Check, Target
 from inference.progress import Progress, ProgressCallback
 from models.language import content_words
+from models.preprocessing import resize_to_fit
 
 _SAME_SCENE_DISTANCE = 0.5
 """Between thumbnails: 0 for the same image, about 1 for unrelated ones."""
@@ -108,6 +108,7 @@ class EndpointCaptioner:
             hardened=False,
             concepts=False,
             methods=(method_card(self._endpoint.regions),),
+            squeezes=False,
             captioner=f"endpoint:{self._endpoint.name}",
         )
 
@@ -272,7 +273,7 @@ class EndpointCaptioner:
         self, image: NDArray[np.uint8], progress: ProgressCallback | None
     ) -> HiddenRegions:
         """Caption an image with each of its regions hidden, as far as that was not yet done."""
-        image = await self._compute(scale_down, image)
+        image = await self._compute(resize_to_fit, image, IMAGE_SIDE)
         hidden = self._remember(await self._compute(digest, image))
         # Captions of streams go on meanwhile, if more than one request at once is allowed.
         at_once = asyncio.Semaphore(max(1, self._endpoint.requests - 1))

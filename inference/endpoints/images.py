@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.captioning import Features
+from models.preprocessing import resize_to_fit
 
 IMAGE_SIDE = 512
 """Longest side of the images that are sent, in pixels."""
@@ -22,19 +23,9 @@ def check_image(image: NDArray[np.uint8]) -> None:
         raise ValueError("an image is an array uint8 [H, W, 3] with at least one pixel")
 
 
-def scale_down(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return an image [H, W, 3] with sides of at most `IMAGE_SIDE`, in the same aspect ratio."""
-    height, width = image.shape[:2]
-    scale = IMAGE_SIDE / max(height, width)
-    if scale >= 1:
-        return image
-    size = max(1, round(scale * width)), max(1, round(scale * height))
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
 def data_url(image: NDArray[np.uint8]) -> str:
     """Return an image as a JPEG in a data URL (RFC 2397), scaled down."""
-    image = scale_down(image)
+    image = resize_to_fit(image, IMAGE_SIDE)
     parameters = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
     _, encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), parameters)
     return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode()

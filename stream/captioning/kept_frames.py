@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.engine import EngineInfo
 from stream.captioning.stream_captioner import CaptionedFrame, captioner_image
 from stream.video import convert_frame
 
@@ -34,9 +35,9 @@ class KeptFrame:
         self._image: _Lazy[NDArray[np.uint8]] = _Lazy(executor)
         self._jpeg: _Lazy[bytes] = _Lazy(executor)
 
-    async def image(self, side: int) -> NDArray[np.uint8]:
-        """Return the image that the captioner takes: RGB, uint8 [side, side, 3]."""
-        return await self._image.get(captioner_image, self.captioned.frame.image, side)
+    async def image(self, info: EngineInfo) -> NDArray[np.uint8]:
+        """Return the image that the captioner takes, see `EngineInfo.resize`."""
+        return await self._image.get(captioner_image, self.captioned.frame.image, info)
 
     async def jpeg(self) -> bytes:
         """Return the whole frame as a JPEG."""

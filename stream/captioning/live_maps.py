@@ -209,7 +209,7 @@ class LiveMaps:
         info, tokens = self._caption_service.info, kept.captioned.tokens
         assert info
         try:
-            image = await kept.image(info.image_size)
+            image = await kept.image(info)
             result = await self._caption_service.explain(
                 image, tokens, _SALIENCY, _CAPTION_TARGET, live=True
             )

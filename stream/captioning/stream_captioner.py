@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.captioning import Caption, FrameRequest, StreamState, Timing
-from inference.engine import CaptionService, EngineUnavailable
-from models.preprocessing import resize_to_square
+from inference.engine import CaptionService, EngineInfo, EngineUnavailable
 from stream.captioning.stillness import RecentFrames, Thumbnail, is_still, thumbnail
 from stream.video import Frame, convert_frame
 
@@ -92,7 +91,7 @@ class StreamCaptioner:
             self._executor,
             self._prepare,
             frame.image,
-            info.image_size,
+            info,
             None if last is None or must_refresh or lacks_maps else last.thumbnail,
             at_s,
         )
@@ -115,18 +114,19 @@ class StreamCaptioner:
         return CaptionedFrame(frame, caption, state.tokens, prepare_ms, wait_ms)
 
     def _prepare(
-        self, frame: av.VideoFrame, side: int, last: Thumbnail | None, at_s: float
+        self, frame: av.VideoFrame, info: EngineInfo, last: Thumbnail | None, at_s: float
     ) -> tuple[Thumbnail, NDArray[np.uint8] | None]:
         """Return a frame's thumbnail, and the captioner's image unless the frame is still."""
         small = thumbnail(frame)
         if last is not None and is_still(last, small):
             return small, None
-        image = captioner_image(frame, side)
-        if self._recent_frames is not None:
+        image = captioner_image(frame, info)
+        # Only this analysis uses them.
+        if self._recent_frames is not None and "ace" in info.analyses:
             self._recent_frames.offer(image, small, at_s)
         return small, image
 
 
-def captioner_image(frame: av.VideoFrame, side: int) -> NDArray[np.uint8]:
-    """Convert a frame to the image that the captioner takes: RGB, uint8 [side, side, 3]."""
-    return resize_to_square(np.asarray(convert_frame(frame, "rgb24").to_ndarray(), np.uint8), side)
+def captioner_image(frame: av.VideoFrame, info: EngineInfo) -> NDArray[np.uint8]:
+    """Convert a frame to the image that the captioner takes, see `EngineInfo.resize`."""
+    return info.resize(np.asarray(convert_frame(frame, "rgb24").to_ndarray(), np.uint8))

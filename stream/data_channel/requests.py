@@ -114,7 +114,7 @@ class ExplanationRequests:
         request_id, seq, method = message["id"], message["seq"], message["method"]
         if service.info is None:
             raise EngineUnavailable(service.message)
-        image = await kept.image(service.info.image_size)
+        image = await kept.image(service.info)
         if message["type"] == "check":
             index = message["index"]
             check = await service.check(image, tokens, method, index, on_progress)

@@ -23,7 +23,7 @@ from tests.stream.data_channel.test_explanation_requests import check_all
 from tests.support.captions import ScriptedCaptions, confident_caption
 from tests.support.live_sessions import live_sessions
 from tests.support.peer import Peer
-from tests.support.servers.fake_endpoint import error, fake_endpoint
+from tests.support.servers.fake_endpoint import error, fake_endpoint, sent_image
 from tests.support.servers.feed_app import YARD, Client, get_stream, serve_feeds, wait_for_caption
 from web.app import create_app
 from web.service.reload import SettingsReloader
@@ -84,6 +84,7 @@ async def test_one_sightline_is_the_endpoint_of_another(
             assert event
             assert event.caption.text == "A dog runs across the grass"
             assert event.caption.confidence is None
+            assert not len(get_stream(client).recent_frames), "no analysis would use them"
             # The other server states the probability of each word.
             expected = [pytest.approx(word.prob, abs=1e-3) for word in CAPTION.words]
             assert [word.prob for word in event.caption.words] == expected
@@ -149,6 +150,8 @@ async def test_a_client_explains_a_word_and_is_told_what_cannot_be_done() -> Non
                 _, answer = await sessions.accept(offer)
                 await peer.accept(answer)
                 await peer.until(lambda: peer.received("caption"))
+                # The demo video has 640 x 480 pixels.
+                assert sent_image(fake.requests[0]).shape == (384, 512, 3)
                 (method,) = peer.received("hello")[-1]["model"]["methods"]
                 assert method["cost"].startswith("10 requests to the endpoint")
                 seq = peer.received("caption")[-1]["seq"]

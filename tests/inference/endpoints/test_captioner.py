@@ -107,7 +107,9 @@ async def test_info_offers_what_an_endpoint_can() -> None:
 
         assert (info.name, info.captioner) == ("llava", "endpoint:gpu")
         assert (info.encoder, info.vocabulary_size, info.beam_width) == (None, None, None)
-        assert info.image_size == IMAGE_SIDE
+        frame = np.zeros((1080, 1920, 3), np.uint8)
+        assert info.resize(frame).shape == (IMAGE_SIDE * 9 // 16, IMAGE_SIDE, 3)
+        assert info.resize(frame[:90, :160]).shape == (90, 160, 3)
         assert (info.calibrated, info.verified, info.analyses, info.live_method) == (
             False,
             (),

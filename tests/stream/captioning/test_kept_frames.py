@@ -5,6 +5,7 @@ import gc
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import av
 import cv2
@@ -15,7 +16,7 @@ from models.preprocessing import resize_to_square
 from stream.captioning.kept_frames import MAX_KEPT_FRAMES, ClientFrames, FrameNotFound, KeptFrames
 from stream.captioning.stream_captioner import CaptionedFrame
 from stream.video.frame import Frame
-from tests.support.captions import confident_caption
+from tests.support.captions import ScriptedCaptions, confident_caption
 from tests.support.simulated_camera import photograph
 
 PIXELS = photograph("coffee.png")
@@ -75,7 +76,8 @@ async def test_the_image_is_the_captioners_and_the_jpeg_is_the_whole_frame(
     kept = frames.keep(0, captioned())
     whole = np.asarray(kept.captioned.frame.image.to_ndarray(format="rgb24"), np.uint8)
 
-    assert np.array_equal(await kept.image(260), resize_to_square(whole, 260))
+    info = replace(ScriptedCaptions.info, image_size=260)
+    assert np.array_equal(await kept.image(info), resize_to_square(whole, 260))
     jpeg = await kept.jpeg()
     assert jpeg[:2] == b"\xff\xd8"
     read = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
