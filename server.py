@@ -321,8 +321,8 @@ def _write_report(
     with quiet_stderr():
         load_keras()
         from inference.report.writing import write_report
-    captioner = local_folder(settings.captioner)
-    return write_report(image, name, folder, only, captioner, settings.precision, report)
+    captioner, layer = local_folder(settings.captioner), settings.cross_attention_layer
+    return write_report(image, name, folder, only, captioner, settings.precision, layer, report)
 
 
 def _fail(message: str) -> int:

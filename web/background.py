@@ -65,6 +65,7 @@ def create_captioner(
     return Engine(
         local_folder(settings.captioner),
         precision=settings.precision,
+        layer=settings.cross_attention_layer,
         explains=explains,
         standby=standby,
         max_failures=max_failures,

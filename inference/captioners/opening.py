@@ -9,12 +9,16 @@ from models.catalogue import UnknownArchitecture, read_architecture
 from models.checkpoint import CheckpointError
 
 
-def open_captioner(folder: Path, precision: Precision = "float32") -> CaptionModel:
+def open_captioner(
+    folder: Path, precision: Precision = "float32", layer: int | None = None
+) -> CaptionModel:
     """Load the captioner in a folder, and compile what every caption needs.
 
     Args:
         folder: Folder of its files.
         precision: Numeric precision of the encoder.
+        layer: Index of the cross-attention layer that is explained, for captioners that have
+            several; by default the captioner's own choice.
 
     Raises:
         models.checkpoint.CheckpointError: If the folder has no usable captioner, or one of an
@@ -33,4 +37,4 @@ def open_captioner(folder: Path, precision: Precision = "float32") -> CaptionMod
     # Imported here: what it needs would only delay the shipped captioner's start.
     from inference.captioners.blip import BlipCaptionModel
 
-    return BlipCaptionModel(folder, precision)
+    return BlipCaptionModel(folder, precision, layer)

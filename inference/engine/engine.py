@@ -54,6 +54,7 @@ class Engine:
         timing: EngineTiming | None = None,
         precision: Precision = "float32",
         *,
+        layer: int | None = None,
         explains: bool = True,
         standby: bool = False,
         max_failures: int | None = None,
@@ -64,6 +65,7 @@ class Engine:
             captioner: Its folder.
             timing: Time limits and pauses.
             precision: Numeric precision of its encoder.
+            layer: See `open_captioner`.
             explains: Whether to compile the explanations before the worker is ready, which takes
                 some seconds. If not, the first explanation waits instead.
             standby: Whether to keep a second worker loaded, which takes over at once when the
@@ -71,7 +73,8 @@ class Engine:
             max_failures: After so many workers in a row that failed soon, no other is started;
                 neither is one if the first cannot be loaded. Unlimited if None.
         """
-        self._arguments = [str(captioner), precision, *([] if explains else ["captions-only"])]
+        self._arguments = [str(captioner), precision, "" if layer is None else str(layer)]
+        self._arguments += [] if explains else ["captions-only"]
         self._timing = timing or EngineTiming()
         self._ready = asyncio.Event()
         self._state = EngineState.STARTING

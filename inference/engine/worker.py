@@ -1,4 +1,6 @@
-"""The worker process: `python -m inference.engine.worker CAPTIONER PRECISION [captions-only]`.
+"""The worker: `python -m inference.engine.worker CAPTIONER PRECISION LAYER [captions-only]`.
+
+The layer is empty for the captioner's own choice; see `open_captioner`.
 
 Requests arrive on standard input, results are written to what was standard output; the process
 exits when its input ends, so it never outlives the server. Captions have priority over explanations
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 _NICENESS = 5
 
 
-def main(folder: Path, precision: Precision, *, explains: bool) -> int:
+def main(folder: Path, precision: Precision, layer: int | None, *, explains: bool) -> int:
     """Load the captioner, report that it is ready, and answer requests until the input ends."""
     # Standard output becomes standard error: a library's prints must not corrupt the messages.
     output = os.fdopen(os.dup(1), "wb", buffering=0)
@@ -54,7 +56,7 @@ def main(folder: Path, precision: Precision, *, explains: bool) -> int:
         from models.checkpoint import CheckpointError
 
         try:
-            model = open_captioner(folder, precision)
+            model = open_captioner(folder, precision, layer)
         except (CheckpointError, QuantizedError, CaptionerError) as problem:
             _send(output, {"type": "failed", "message": str(problem)})
             return 1
@@ -227,5 +229,12 @@ def _send(output: BinaryIO, message: dict[str, Any], payload: bytes = b"") -> No
 
 
 if __name__ == "__main__":
-    folder, precision, *rest = sys.argv[1:]
-    sys.exit(main(Path(folder), cast(Precision, precision), explains=not rest))
+    folder, precision, layer, *rest = sys.argv[1:]
+    sys.exit(
+        main(
+            Path(folder),
+            cast(Precision, precision),
+            int(layer) if layer else None,
+            explains=not rest,
+        )
+    )

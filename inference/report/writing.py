@@ -24,6 +24,7 @@ def write_report(
     only: Sequence[str] | None,
     captioner: Path,
     precision: Precision,
+    layer: int | None,
     report: Callable[[str], None],
 ) -> list[tuple[Path, str]]:
     """Write `report.html`, `report.json`, `sheet.png` and an image per method to a folder.
@@ -34,9 +35,10 @@ def write_report(
         image: RGB, uint8 [H, W, 3].
         name: File name of the image, for the report.
         folder: Where to write; created if missing.
-        only: Names of `METHODS` and `ANALYSES`; None for all that the captioner allows.
+        only: Names of `METHODS` and `ANALYSES`; None for all that the captioner offers.
         captioner: Folder of its checkpoint.
         precision: Of its encoder.
+        layer: See `open_captioner`.
         report: Called with lines about the progress and the time left.
 
     Returns:
@@ -45,16 +47,15 @@ def write_report(
     Raises:
         OSError: If the folder cannot be written to.
         ValueError: If no method and no analysis has one of the names, or the captioner does not
-            allow it.
+            offer it.
         models.checkpoint.CheckpointError: If the captioner cannot be loaded.
     """
-    # Before the captioner is loaded, which takes seconds.
     check_names(only)
     with output_folder(folder) as place:
         report("Loading the captioner ...")
         use_one_thread()
         with quiet_stderr():
-            model = open_captioner(captioner, precision)
+            model = open_captioner(captioner, precision, layer)
         chosen = choose(model, only)
         methods = [each for each in chosen if each in METHODS]
         analyses = tuple(each for each in chosen if each in ANALYSES)
@@ -72,7 +73,7 @@ def write_report(
 
 
 def check_names(names: Sequence[str] | None) -> None:
-    """Check names of methods and analyses, whatever the captioner.
+    """Check names of methods and analyses before a captioner is loaded.
 
     Raises:
         ValueError: If there is no method or analysis of a name.
@@ -84,16 +85,17 @@ def check_names(names: Sequence[str] | None) -> None:
 
 
 def choose(model: CaptionModel, names: Sequence[str] | None) -> list[str]:
-    """Return names of methods and analyses without repetitions; for None, all that are possible.
+    """Return names of methods and analyses without repetitions; for None, all that are offered.
 
     Raises:
-        ValueError: If the captioner does not allow one of them.
+        ValueError: If one is not offered for this captioner.
     """
-    possible = [*available_methods(model), *model.analyses]
-    chosen = list(dict.fromkeys(names if names is not None else possible))
+    offered = [*available_methods(model), *model.analyses]
+    chosen = list(dict.fromkeys(names if names is not None else offered))
     for name in chosen:
-        if name not in possible:
+        if name not in offered:
             raise ValueError(
-                f"this captioner does not allow {name!r}; choose from: {', '.join(possible)}"
+                f"{name} is not possible with the captioner {model.card.name}; choose from: "
+                f"{', '.join(offered)}"
             )
     return chosen

@@ -81,6 +81,9 @@ class ServerSettings(BaseSettings):
     precision: Precision = "float32"
     """Precision of the encoder. "int8" is faster, and requires the files and has the cost in
     quality that `inference.quantize` reports."""
+    cross_attention_layer: int | None = Field(None, ge=0, le=99)
+    """Index of the text decoder's layer whose cross-attention is explained, from 0; only for
+    captioners that have several. By default that of LAVIS's example with BLIP, 7."""
     standby: bool | None = None
     """Whether a standby worker stays loaded, to take over at once if the first fails; it needs as
     much memory again. By default only if there are feeds."""

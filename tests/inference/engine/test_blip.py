@@ -144,6 +144,16 @@ async def test_the_caption_is_attacked_and_taken_apart(
     assert json.loads(found.files["report.json"])["ace"]
 
 
+async def test_the_layer_of_the_decoder_is_checked_when_the_captioner_is_loaded() -> None:
+    engine = Engine(folder(NAME), layer=2, max_failures=1)
+    engine.start()
+    try:
+        with pytest.raises(EngineUnavailable, match="layers 0 to 1, but 2 is to be explained"):
+            await engine.wait_loaded()
+    finally:
+        await engine.stop()
+
+
 async def test_a_damaged_captioner_is_one_sentence_that_names_the_file(tmp_path: Path) -> None:
     damaged = Path(shutil.copytree(folder(NAME), tmp_path / NAME))
     weights = (damaged / "model.safetensors").read_bytes()
