@@ -14,9 +14,6 @@ from inference.explanations.captioned_image import CaptionedImage
 from inference.word_kinds import word_kind
 from models.attacks import Norm, fgsm
 
-_SEGMENT_BATCH = 4
-"""Segments that are attacked between two yields."""
-
 
 @dataclass(frozen=True, slots=True)
 class WordAttacks:
@@ -115,9 +112,10 @@ def flipping_segments(
     pixels = subject.pixels[None].astype(np.float32)
     flipping: list[int] = []
     count = int(labels.max()) + 1
-    for first in range(0, count, _SEGMENT_BATCH):
+    batch = subject.model.max_batch
+    for first in range(0, count, batch):
         yield
-        segments = np.arange(first, min(first + _SEGMENT_BATCH, count))
+        segments = np.arange(first, min(first + batch, count))
         masks = (labels == segments[:, None, None])[..., None].astype(np.float32)
         repeated = np.repeat(pixels, len(masks), axis=0)
         perturbations = fgsm(gradient * masks, repeated, epsilon, "linf")

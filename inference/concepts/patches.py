@@ -20,9 +20,6 @@ from inference.captioning.model import CaptionModel
 from inference.progress import scale_progress
 from inference.segmentation import RESOLUTIONS, distinct, patch, segment
 
-ENCODE_BATCH = 4
-"""Patches that are encoded in one slice."""
-
 _MEMORY_BYTES = 64 * 2**20
 
 _RANDOM_IMAGES = 50
@@ -235,11 +232,11 @@ def encode_segments(
 ) -> Generator[float, None, NDArray[np.float32]]:
     """Encode segments of one image [S, S, 3], averaged over the cells: [P, C]; yields progress."""
     pooled = []
-    for start in range(0, len(segments), ENCODE_BATCH):
+    for start in range(0, len(segments), model.max_batch):
         yield start / len(segments)
         few = [
             patch(_box(pixels, each), each.mask, model.image_size)
-            for each in segments[start : start + ENCODE_BATCH]
+            for each in segments[start : start + model.max_batch]
         ]
         pooled.append(model.cells(model.encode_pixels(np.stack(few))).mean(axis=(1, 2)))
     return np.concatenate(pooled)

@@ -12,9 +12,6 @@ from inference.explanations.map import Check, Map
 from inference.explanations.score import Score, target_score
 from inference.explanations.target import Target
 
-ENCODE_BATCH = 4
-"""Images that are encoded between two yields of a method."""
-
 BLANKED_SHARE = 0.2
 """Share of the image that a check blanks."""
 
@@ -42,11 +39,13 @@ def encode_masked(
         visible: A mask [S, S] for each copy: 1 where the image is visible, 0 where it is painted.
 
     Yields:
-        Encodings [B, ...], with B at most `ENCODE_BATCH`.
+        Encodings [B, ...], with B at most `CaptionModel.max_batch`, so that captions can run in
+        between.
     """
     colour, pixels = subject.mean_colour, subject.pixels
-    for start in range(0, len(visible), ENCODE_BATCH):
-        masks = np.stack(visible[start : start + ENCODE_BATCH])[..., None]
+    batch = subject.model.max_batch
+    for start in range(0, len(visible), batch):
+        masks = np.stack(visible[start : start + batch])[..., None]
         yield subject.model.encode_pixels((colour + (pixels - colour) * masks).astype(np.float32))
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from inference.explanations import Map, TargetKind
 from inference.explanations.captioned_image import CaptionedImage
-from inference.explanations.masking import ENCODE_BATCH, encode_masked
+from inference.explanations.masking import encode_masked
 from inference.explanations.method import Method, Work
 from inference.explanations.score import Score
 
@@ -47,8 +47,9 @@ class Rise(Method):
         side = len(subject.pixels)
         masks = self._random_masks(side)
         total, visible = np.zeros((2, side, side), np.float32)
-        for start in range(0, self._masks, ENCODE_BATCH):
-            batch = [next(masks) for _ in range(min(ENCODE_BATCH, self._masks - start))]
+        size = subject.model.max_batch
+        for start in range(0, self._masks, size):
+            batch = [next(masks) for _ in range(min(size, self._masks - start))]
             visible += np.sum(batch, axis=0)
             for grids in encode_masked(subject, batch):
                 probabilities = score.probabilities(grids).astype(np.float32)

@@ -6,7 +6,6 @@ from numpy.typing import NDArray
 
 from inference.captioners.lstm import LstmCaptionModel
 from inference.concepts.patches import (
-    ENCODE_BATCH,
     CachedImage,
     FolderCache,
     MemoryCache,
@@ -62,7 +61,7 @@ def test_few_patches_are_encoded_per_slice(
     done = []
     for each in work:
         done.append(each)
-        assert sum(batches) <= ENCODE_BATCH
+        assert sum(batches) <= model.max_batch
         batches.clear()
     assert done == sorted(done)
 
