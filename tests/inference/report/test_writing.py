@@ -12,5 +12,8 @@ def test_a_report_has_what_the_captioner_allows() -> None:
     assert {"gradcam", "occlusion", "ace"} <= set(choose(model, None))
     for name in ("attention", "saliency", "adversarial"):
         assert name not in choose(model, None)
-        with pytest.raises(ValueError, match=f"{name} is not possible with the captioner .*; choose from: gradcam, "):
+        with pytest.raises(
+            ValueError,
+            match=f"{name} is not possible with the captioner .*; choose from: gradcam, ",
+        ):
             choose(model, ["rise", name])
