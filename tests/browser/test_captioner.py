@@ -76,7 +76,10 @@ class Endpoint(ExplainedCaptions):
         concepts=False,
         analyses=(),
         live_method=None,
-        methods=(MethodCard("occlusion", "Occlusion", "a paper", COST, "share", ("word",)),),
+        methods=(
+            MethodCard("occlusion", "Occlusion", "a paper", COST, "share", ("word",)),
+            MethodCard("occlusion-fine", "Fine occlusion", "a paper", COST, "share", ("word",)),
+        ),
     )
 
 
@@ -145,11 +148,14 @@ async def test_captions_of_an_endpoint_are_explained_on_request_and_told_the_cos
 
         await page.click("#freeze")
         await expect(page.locator(".tile")).to_have_count(3)
-        for lacking in ("#rival-set", "#check", "#beside-field", "#analyses", "#reading-set"):
+        for lacking in ("#rival-set", "#check", "#analyses", "#reading-set"):
             await expect(page.locator(lacking)).to_be_hidden()
         offer = page.locator(".map-panel").first
         await expect(offer).to_contain_text(f"Occlusion: {COST}.")
         await page.get_by_role("radio", name="runs").click()
+        await page.locator(".method", has_text="Fine occlusion").click()
+        await expect(offer).to_contain_text(f"Fine occlusion: {COST}.")
+        await page.locator(".method").first.click()
         await more_captions(page)
         assert captions.targets == []
         await offer.get_by_role("button", name="Compute for “runs”").click()
