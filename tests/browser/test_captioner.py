@@ -167,6 +167,13 @@ async def test_captions_of_an_endpoint_are_explained_on_request_and_told_the_cos
         assert not PERCENTAGE.search(await page.locator("#frozen").inner_text())
         await page.keyboard.press("Escape")
 
+        captions.state = EngineState.PAUSED
+        captions.message = "Captions paused: the endpoint answers 503."
+        await expect(page.locator("#note")).to_have_text(
+            "Captions paused: the endpoint answers 503. Captions resume automatically; the video "
+            "goes on."
+        )
+
 
 async def test_without_any_explanation_nothing_is_offered(page: Page) -> None:
     captions = Endpoint(uncalibrated_caption("A dog runs", scores=False))

@@ -88,7 +88,8 @@ export class StreamStatus {
     const noFrames = this.#signal && noFramesText(this.#signal);
     if (noFrames) return noFrames;
     if (this.#captioner.state === 'paused') {
-      return 'Captions are paused and will resume automatically. The video goes on.';
+      const reason = this.#captioner.message || 'Captions are paused.';
+      return `${reason} Captions resume automatically; the video goes on.`;
     }
     if (this.#captioner.state === 'starting') {
       return 'The captioner is starting. The video is already live.';
