@@ -117,7 +117,7 @@ function otherFacts(model) {
     { term: 'Setting', value: setting({ ...source, revision: null }) },
     { term: 'Revision', value: source.revision ?? '' },
     { term: 'Encoder', value: encoder },
-    { term: 'Image size', value: imageSize === null ? '' : `${imageSize} × ${imageSize} pixels` },
+    { term: 'Image size', value: sizeText(imageSize, source) },
     { term: 'Vocabulary', value: vocabularySize === null ? '' : String(vocabularySize) },
     { term: 'CIDEr, dev split', value: cider === null ? '' : cider.toFixed(2) },
     { term: 'Objects', value: model.tags ? 'yes' : '' },
@@ -149,6 +149,15 @@ function commandFacts({ calibrated, methods, verified, source }) {
     facts.push({ term: 'To measure its maps', value: '', note: [measure] });
   }
   return facts;
+}
+
+/**
+ * @param {number | null} size
+ * @param {Source} source
+ */
+function sizeText(size, { kind }) {
+  if (size === null) return '';
+  return kind === 'endpoint' ? `longer side ${size} pixels` : `${size} × ${size} pixels`;
 }
 
 /** @param {Source} source @returns {string}  As in the server's settings, without a path. */

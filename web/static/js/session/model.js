@@ -38,7 +38,7 @@ import { ANALYSIS_KINDS, TARGET_KINDS } from './explanation_messages.js';
  * @property {Source} source
  * @property {string} licence        Empty if it is unknown.
  * @property {string} encoder        Empty if it is unknown.
- * @property {number | null} imageSize       Side of the square frames that it gets, in pixels.
+ * @property {number | null} imageSize       Longer side of the frames that it gets, in pixels.
  * @property {number | null} vocabularySize
  * @property {number | null} cider   CIDEr on the development split.
  * @property {boolean} calibrated    Whether its captions have a confidence.
