@@ -20,7 +20,7 @@ _STEPS, _STEPS_PLANNED = 2, 4
 for. They are short because they continue from the previous point's perturbation."""
 
 _NOISE_BATCH = 2
-"""Noisy images between two yields."""
+"""Most noisy images between two yields; fewer if the captioner takes fewer together."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,6 +43,8 @@ class PerturbedCaptioner:
     def __init__(self, subject: CaptionedImage, goal: ChangeCaption) -> None:
         """Compare with the captions of the clean image, see `ChangeCaption.unchanged`."""
         self._subject, self._originals = subject, goal.unchanged
+        self.max_batch = subject.model.max_batch
+        """Images to caption together."""
 
     def caption(self, pixels: NDArray[np.float32]) -> PerturbedCaptions:
         """Caption images of the captioner's size, float32 [B, S, S, 3]."""
@@ -139,9 +141,10 @@ def caption_noise(
         Before every few images.
     """
     parts: list[PerturbedCaptions] = []
-    for first in range(0, draws, _NOISE_BATCH):
+    batch = min(_NOISE_BATCH, captioner.max_batch)
+    for first in range(0, draws, batch):
         yield
-        clean = np.repeat(pixels, min(_NOISE_BATCH, draws - first), axis=0)
+        clean = np.repeat(pixels, min(batch, draws - first), axis=0)
         parts.append(captioner.caption(clean + noise(random, clean, epsilon, norm)))
     return PerturbedCaptions(
         captions=[caption for part in parts for caption in part.captions],

@@ -73,7 +73,8 @@ class CaptionModel(ABC):
     steadiness: ClassVar[Steadiness] = Steadiness()
     """Thresholds of its features and log-probabilities for the captions of streams."""
     max_batch: ClassVar[int] = 4
-    """Frames that are captioned together; with more, the first of them would wait too long."""
+    """Frames that are captioned together, and images that an explanation or analysis encodes
+    between two yields; with more, the first of them, or the next caption, would wait too long."""
 
     image_size: int
     """S: side of the encoder's square input, in pixels."""

@@ -97,10 +97,8 @@ def centre_order(cells: CellGrid, random: np.random.Generator) -> CellOrder:
 
 STEPS = 9
 
-_SCORE_BATCH = 64
-"""Images that are scored together."""
-
-_CAPTION_BATCH = 16
+_SCORED, _CAPTIONED = 16, 4
+"""Images that are scored and captioned together, for each of `CaptionModel.max_batch`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -164,8 +162,9 @@ def word_probabilities(
         [images, words].
     """
     parts = []
-    for start in range(0, len(images), _SCORE_BATCH):
-        grids = model.encode(images[start : start + _SCORE_BATCH])
+    count = _SCORED * model.max_batch
+    for start in range(0, len(images), count):
+        grids = model.encode(images[start : start + count])
         rescored = model.rescore(grids, [tokens] * len(grids))
         log_probs = model.wording.word_sums(tokens, rescored.log_probs.astype(np.float64))
         parts.append(np.exp(log_probs))
@@ -197,8 +196,9 @@ def captions_when_blanked(
         The caption that beam search finds for each order, at any confidence.
     """
     captions = []
-    for start in range(0, len(orders), _CAPTION_BATCH):
-        batch = orders[start : start + _CAPTION_BATCH]
+    count = _CAPTIONED * model.max_batch
+    for start in range(0, len(orders), count):
+        batch = orders[start : start + count]
         masks = [cells.to_pixels(top_cells(order)) for order in batch]
         grids = model.encode([np.where(mask, blank(image), image) for mask in masks])
         captions += [model.text(tokens) for tokens in model.search(grids).tokens]

@@ -312,3 +312,26 @@ def test_the_end_token_is_the_captioners_own(model: SubwordCaptionModel) -> None
     for tokens in ((*CAPTION[:2], END, CAPTION[2]), (2, END), (0, END), (99, END), ()):
         with pytest.raises(ValueError, match="a caption has"):
             CaptionedImage(model, image, tokens)
+
+
+@pytest.mark.parametrize("method", [Occlusion(cells=2), Rise(masks=3)])
+def test_no_more_images_are_encoded_between_two_yields_than_the_captioner_takes(
+    model: SubwordCaptionModel,
+    subject: CaptionedImage,
+    method: Method,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    encoded: list[int] = []
+    encode = model.encode_pixels
+
+    def count(pixels: NDArray[np.uint8 | np.float32]) -> NDArray[np.float32]:
+        encoded.append(len(pixels))
+        return encode(pixels)
+
+    _ = subject.grid
+    monkeypatch.setattr(model, "encode_pixels", count)
+    slices = []
+    for _ in method.explain(subject, Target("word", 1)):
+        slices.append(sum(encoded))
+        encoded.clear()
+    assert set(slices) == {model.max_batch} == {1}
