@@ -121,10 +121,11 @@ class Measurements:
                 yield f"{_TITLES[score]} ({counts[kind]} {kind} words)"
                 yield ""
                 yield from _score_table(score, summaries)
-        yield ""
-        yield "Model randomisation: rank correlation with the maps of the trained weights"
-        yield ""
-        yield from _randomisation_table(self.randomised)
+        if self.randomised:
+            yield ""
+            yield "Model randomisation: rank correlation with the maps of the trained weights"
+            yield ""
+            yield from _randomisation_table(self.randomised)
         yield ""
         yield f"Stability between neighbouring frames with the same caption ({self.footage})"
         yield ""
