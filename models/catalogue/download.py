@@ -201,7 +201,7 @@ def _check_files(
             remedy = (
                 f"fetch Hugging Face's conversion of them, {conversion}"
                 if conversion
-                else f"use a repository or a revision that has {WEIGHTS}"
+                else f"use a repository that has {WEIGHTS}, or a revision such as refs/pr/N"
             )
             raise CaptionerError(
                 f"{reference} has its weights only as {_PICKLED}, a format that can run code when "

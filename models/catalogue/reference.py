@@ -12,7 +12,7 @@ SHIPPED_FOLDER = Path(__file__).parents[1] / "weights" / "lite2"
 
 FORMS = "shipped, a folder, hf:OWNER/NAME, hf:OWNER/NAME@REVISION or endpoint:NAME"
 
-_EXAMPLE = "hf:Salesforce/blip-image-captioning-base"
+_EXAMPLE = "hf:Salesforce/blip-image-captioning-large"
 _SHIPPED, _HF, _ENDPOINT = "shipped", "hf:", "endpoint:"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 # As the Hub validates repository names and git validates references, which also keeps both from

@@ -144,7 +144,7 @@ def test_pickled_weights_are_refused_with_hugging_faces_conversion(hub: Hub) -> 
         (
             {"model.safetensors": None},
             "has its weights only as pytorch_model.bin, a format that can run code when it is "
-            "loaded; use a repository or a revision that has model.safetensors",
+            "loaded; use a repository that has model.safetensors, or a revision such as refs/pr/N",
         ),
         ({"model.safetensors": None, "pytorch_model.bin": None}, "lacks model.safetensors"),
         (
