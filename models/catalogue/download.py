@@ -99,14 +99,14 @@ def fetch(reference: CaptionerReference, report: Report) -> CaptionerReference:
         CaptionerError: If the Hub cannot be reached or refuses, the repository has no captioner
             that Sightline can use, or the files cannot be written.
     """
+    # Read when huggingface_hub is imported: no usage data, and no look for newer versions of it.
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_UPDATE_CHECK", "1")
     if reference.kind != "hf":
         raise CaptionerError(f"{reference} cannot be downloaded; only hf:OWNER/NAME can")
     if reference.pinned and _is_complete(reference):
         report(f"{reference} is on this machine.")
         return reference
-    # Read when huggingface_hub is imported: no usage data, and no look for newer versions of it.
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    os.environ.setdefault("HF_HUB_DISABLE_UPDATE_CHECK", "1")
     import huggingface_hub
 
     # Its warnings repeat signed URLs, and errors are reported here.

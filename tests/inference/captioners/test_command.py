@@ -74,11 +74,15 @@ def test_fetch_refuses_what_is_no_repository(name: str, capsys: pytest.CaptureFi
     )
 
 
-def test_an_interrupted_fetch_leaves_nothing_broken(hub: Hub, tmp_path: Path) -> None:
+def test_an_interrupted_fetch_leaves_nothing_broken_and_sends_no_usage_data(
+    hub: Hub, tmp_path: Path
+) -> None:
     hub.faults.stall_files = True
-    environment = os.environ | {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path)}
+    folders = {"HF_HOME": str(tmp_path), "HF_ENDPOINT": hub.url}
+    # huggingface_hub would report it.
+    environment = os.environ | folders | {"AI_AGENT": "a program"}
     fetching = subprocess.Popen(
-        [sys.executable, "server.py", "captioner", "fetch", NAME],
+        [sys.executable, "server.py", "captioner", "fetch", f"{NAME}@{COMMIT}"],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,
@@ -94,6 +98,8 @@ def test_an_interrupted_fetch_leaves_nothing_broken(hub: Hub, tmp_path: Path) ->
     assert "model.safetensors" in output
     assert errors == ""
     assert [path.name for path in tmp_path.rglob("*.incomplete")] == []
+    assert hub.agents and not [each for each in hub.agents if "agent" in each]
+    assert all("/owner/captioner" in path for _, path, _ in hub.requests)
 
 
 def test_sizes_are_readable() -> None:

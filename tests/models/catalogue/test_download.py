@@ -68,12 +68,6 @@ def test_licence_size_and_revision_are_reported_before_the_download(hub: Hub) ->
     assert set(downloaded) == {"config.json"}
 
 
-def test_no_usage_data_is_sent(hub: Hub) -> None:
-    download()
-
-    assert all("tensorflow" not in agent and "session" not in agent for agent in hub.agents)
-
-
 def test_a_pinned_captioner_that_is_complete_needs_no_hub(hub: Hub) -> None:
     download()
     hub.requests.clear()
