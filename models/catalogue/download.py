@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from models.catalogue.architecture import (
     MAX_CONFIG_BYTES,
@@ -277,8 +277,17 @@ def _is_cached(reference: CaptionerReference, name: str) -> bool:
 
 def _download(reference: CaptionerReference, file: RemoteFile) -> None:
     from huggingface_hub import hf_hub_download
+    from huggingface_hub.utils.tqdm import tqdm
 
-    path = Path(hf_hub_download(reference.value, file.name, revision=reference.revision))
+    def progress_bar(**options: Any) -> Any:
+        """Show the file's name instead of the end of its URL, and nothing outside a terminal."""
+        make: Any = tqdm
+        return make(**options | {"desc": file.name, "disable": None})
+
+    bar: Any = progress_bar
+    path = Path(
+        hf_hub_download(reference.value, file.name, revision=reference.revision, tqdm_class=bar)
+    )
     # Downloads over HTTP check the size only.
     if file.sha256 and file_sha256(path) != file.sha256:
         path.resolve().unlink()
