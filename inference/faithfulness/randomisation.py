@@ -73,13 +73,6 @@ def shuffle_weights(weight: Any, random: np.random.Generator) -> None:
     weight.assign(random.permutation(values.reshape(-1)).reshape(values.shape))
 
 
-def map_correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """Return the rank correlation of two maps over the cells; 0 if one is constant."""
-    if np.ptp(a) == 0 or np.ptp(b) == 0:
-        return 0.0
-    return rank_correlation(a, b)
-
-
 def _maps(model: CaptionModel, samples: Sequence[Sample], method: str) -> _Maps:
     return [object_maps(model, each, method) for each in samples]
 
@@ -88,7 +81,7 @@ def _similarity(stage: str, originals: _Maps, maps: _Maps) -> Similarity:
     return Similarity(
         stage,
         tuple(
-            float(np.mean([map_correlation(a, b) for a, b in zip(before, after, strict=True)]))
+            float(np.mean([rank_correlation(a, b) for a, b in zip(before, after, strict=True)]))
             for before, after in zip(originals, maps, strict=True)
             if before
         ),
@@ -103,7 +96,7 @@ def _unrelated_similarity(maps: _Maps) -> Similarity:
     return Similarity(
         UNRELATED,
         tuple(
-            float(np.mean([map_correlation(a, b) for a in one for b in other]))
+            float(np.mean([rank_correlation(a, b) for a in one for b in other]))
             for one, other in pairs
         ),
     )

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from inference.captioning.model import CaptionModel
 from inference.faithfulness.measurement import Sample, object_maps
 from inference.faithfulness.metrics import order_by_importance, top_cells
-from inference.faithfulness.randomisation import map_correlation
+from models.calibration import rank_correlation
 from models.preprocessing import resize_to_square
 
 PAN_FRAMES = 4
@@ -106,7 +106,7 @@ def measure_stability(
         pairs=len(compared),
         changed=len(neighbours) - len(same),
         correlations=tuple(
-            float(np.mean([map_correlation(*pair) for pair in each])) for each in compared
+            float(np.mean([rank_correlation(*pair) for pair in each])) for each in compared
         ),
         overlaps=tuple(float(np.mean([top_overlap(*pair) for pair in each])) for each in compared),
     )

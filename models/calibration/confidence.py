@@ -136,7 +136,12 @@ def fit_logistic(
 
 
 def rank_correlation(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
-    """Spearman's rank correlation, in -1..1; equal values share their mean rank."""
+    """Spearman's rank correlation, in -1..1; equal values share their mean rank.
+
+    0 if either is constant, of which no order is known.
+    """
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        return 0.0
     return float(np.corrcoef(_ranks(a), _ranks(b))[0, 1])
 
 

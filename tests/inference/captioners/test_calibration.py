@@ -18,7 +18,7 @@ from tests.support.blip import folder
 __all__ = ["make_flickr8k"]
 
 TEXTS = ["two men on a red board", "a man with a surfboard"]
-COUNT = 16
+COUNT = 6
 
 
 def test_a_calibrated_captioner_has_the_confidence_that_was_fitted(
@@ -34,6 +34,9 @@ def test_a_calibrated_captioner_has_the_confidence_that_was_fitted(
     predictions = predictor.predict(list(images.values()), [TEXTS] * COUNT)
     predicted = dict(zip(images, predictions, strict=True))
     make_flickr8k(data, {"dev": dict.fromkeys(images, TEXTS)})
+
+    # The same one, so that it is not compiled again.
+    monkeypatch.setattr("models.calibrate.open_predictor", lambda _: predictor)
 
     assert main(["--captioner", str(captioner), "--data", str(data)]) == 0
 

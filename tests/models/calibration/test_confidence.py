@@ -105,3 +105,4 @@ def test_rank_correlation_is_spearmans_with_ties() -> None:
     expected = np.corrcoef(ranks(a), ranks(b))[0, 1]
     assert rank_correlation(a, b) == pytest.approx(expected)
     assert rank_correlation(a, -np.exp(a)) == pytest.approx(-1)
+    assert rank_correlation(a, np.zeros(200)) == 0
