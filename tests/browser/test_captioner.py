@@ -3,11 +3,15 @@
 import re
 from dataclasses import replace
 
+from aiohttp.test_utils import TestServer
 from playwright.async_api import Page, expect
 
 from inference.captioning.caption import Alternative, Caption
+from inference.endpoints import EndpointCaptioner
+from inference.endpoints.availability import Pauses
 from inference.engine.service import EngineState
 from inference.explanations.target import MethodCard, Target
+from stream.settings import StreamSettings
 from tests.support.captions import ScriptedCaptions, uncalibrated_caption
 from tests.support.page.scripted_page import (
     HOST,
@@ -20,6 +24,9 @@ from tests.support.page.scripted_page import (
     show_page,
     with_maps,
 )
+from tests.support.servers.fake_endpoint import error, fake_endpoint
+from web.app import create_app
+from web.settings.server import ServerSettings
 
 PERCENTAGE = re.compile(r"\d+ ?(?:%|percent)")
 TEXT_AND_NAMES = """() => [document.body.innerText, ...[...document.querySelectorAll('*')].map(
@@ -173,6 +180,30 @@ async def test_captions_of_an_endpoint_are_explained_on_request_and_told_the_cos
             "Captions paused: the endpoint answers 503. Captions resume automatically; the video "
             "goes on."
         )
+
+
+async def test_a_pause_of_an_endpoint_has_its_reason_and_ends(page: Page) -> None:
+    async with fake_endpoint() as fake:
+        captioner = EndpointCaptioner(fake.endpoint(), Pauses(0.5, 0.5, 60))
+        captioner.start()
+        app = create_app(ServerSettings(stream=StreamSettings(interval_s=0.25)), captioner)
+        try:
+            async with TestServer(app, host=HOST) as server:
+                await page.goto(str(server.make_url("/")))
+                await page.click("#start-camera")
+                await more_captions(page, 1)
+                fake.responses = [error(503, "out of memory") for _ in range(500)]
+                note = page.locator("#note")
+                await expect(note).to_have_text(
+                    "Captions paused: the endpoint answers 503: out of memory. "
+                    "Captions resume automatically; the video goes on.",
+                    timeout=SOON,
+                )
+                fake.responses.clear()
+                await expect(note).to_be_empty(timeout=SOON)
+                await more_captions(page, 1)
+        finally:
+            await captioner.stop()
 
 
 async def test_without_any_explanation_nothing_is_offered(page: Page) -> None:
