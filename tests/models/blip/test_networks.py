@@ -35,22 +35,22 @@ def test_image_tokens_equal_those_of_transformers(name: str) -> None:
     np.testing.assert_allclose(tokens, stored(name)["image_tokens"], atol=1e-5)
 
 
-@pytest.mark.parametrize("own_gradient", [False, True])
 @pytest.mark.parametrize("name", CHECKPOINTS)
-def test_logits_equal_those_of_transformers(name: str, own_gradient: bool) -> None:
+def test_logits_equal_those_of_transformers(name: str) -> None:
     decoder, expected = load(name).decoder, stored(name)
     memory = decoder.build_memory(expected["image_tokens"])
 
-    forced = decoder.teacher_force(expected["tokens"], memory, own_gradient=own_gradient)
-    logits = np.asarray(decoder.logits(forced.hidden))
+    for own_gradient in (True, False):
+        forced = decoder.teacher_force(expected["tokens"], memory, own_gradient=own_gradient)
+        logits = np.asarray(decoder.logits(forced.hidden))
+        np.testing.assert_allclose(logits, expected["logits"], atol=1e-4)
 
-    np.testing.assert_allclose(logits, expected["logits"], atol=1e-4)
     chosen = np.take_along_axis(expected["logits"], expected["tokens"][..., None], axis=-1)
     got = decoder.token_logits(forced.hidden, expected["tokens"])
     np.testing.assert_allclose(got, chosen[..., 0], atol=1e-4)
 
 
-@pytest.mark.parametrize("name", CHECKPOINTS)
+@pytest.mark.parametrize("name", ["plain", "untied"])
 def test_steps_with_a_cache_equal_teacher_forcing(name: str) -> None:
     decoder, expected = load(name).decoder, stored(name)
     memory = decoder.build_memory(expected["image_tokens"])
@@ -85,9 +85,8 @@ def test_prompt_is_read_before_the_caption() -> None:
         np.testing.assert_allclose(got.weights[:, :, 3:], read.weights[:, :, 3:], atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["plain", "deep"])
-def test_one_backward_pass_gives_the_gradient_of_every_token(name: str) -> None:
-    decoder, expected = load(name).decoder, stored(name)
+def test_one_backward_pass_gives_the_gradient_of_every_token() -> None:
+    decoder, expected = load("deep").decoder, stored("deep")
     image_tokens, tokens = tf.constant(expected["image_tokens"]), expected["tokens"]
 
     with tf.GradientTape() as tape:
