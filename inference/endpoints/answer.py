@@ -21,13 +21,17 @@ MAX_LENGTH = 300
 MAX_WORDS = 60
 """Words of a caption, likewise."""
 
+_MAX_TEXT = 4000
+"""Characters of an answer that are read, after the model's reasoning. The patterns below take time
+that grows with the square of the length for some texts, such as thousands of full stops."""
+
 _MAX_ALTERNATIVES = 3
 _MIN_LOG_PROB = -100.0
 """Servers report -9999 or minus infinity for what they consider impossible."""
 
+_REASONING = (r"<think>.*?(?:</think>|\Z)", r"^.*</think>")
+
 _NO_CAPTION = (
-    r"<think>.*?(?:</think>|\Z)",
-    r"^.*</think>",
     r"<\|[^|<>\n]{1,40}\|>|</?[a-zA-Z_]{1,40}>",
     r"\]\([^)\n]*\)",
     r"[*`#~|<>\[\]\"\u201c\u201d\u201e\u00ab\u00bb\ufffd]",
@@ -35,9 +39,11 @@ _NO_CAPTION = (
     r"^\s*(?:[-\u2022]|\d+[.)])\s",
     r"^\s*(?:caption|description|answer)\s*:",
 )
-"""Reasoning; special tokens; link targets; Markdown and quotation marks; list markers; labels."""
+"""Special tokens; link targets; Markdown and quotation marks; list markers; labels."""
 
-_SPACED = [re.compile(each, re.IGNORECASE | re.DOTALL) for each in _NO_CAPTION]
+_FLAGS = re.IGNORECASE | re.DOTALL
+_SPACED_FIRST = [re.compile(each, _FLAGS) for each in _REASONING]
+_SPACED = [re.compile(each, _FLAGS) for each in _NO_CAPTION]
 
 _SENTENCE_END = re.compile(
     r"(?<!\s[A-Za-z])(?<!\A[A-Za-z])(?<!\b(?:[Mm]r|[Mm]s|[Dd]r|[Ss]t|vs))(?<!\b[Mm]rs)(?<!\betc)"
@@ -126,9 +132,9 @@ def read_caption(answer: Answer) -> tuple[str, tuple[Word, ...]]:
     Raises:
         UnusableAnswer: If there is no word in it.
     """
-    text = answer.text
-    for pattern in _SPACED:
-        text = pattern.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), text)
+    text = _space(answer.text, _SPACED_FIRST)
+    begun = len(text) - len(text.lstrip())
+    text = _space(text[: begun + _MAX_TEXT], _SPACED)
     start, end = _first_sentence(text)
     places = [found.span() for found in _WORD.finditer(text, start, end)]
     if not places:
@@ -146,6 +152,13 @@ def read_caption(answer: Answer) -> tuple[str, tuple[Word, ...]]:
 def words_of(caption: str) -> list[str]:
     """Return the words of a caption that `read_caption` returned."""
     return _WORD.findall(caption)
+
+
+def _space(text: str, patterns: Sequence[re.Pattern[str]]) -> str:
+    """Replace what matches by spaces; line breaks are kept."""
+    for pattern in patterns:
+        text = pattern.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), text)
+    return text
 
 
 def _field(values: object, key: str | int) -> Any:
@@ -178,9 +191,12 @@ def _tokens(content: object) -> tuple[Token, ...]:
 
 
 def _token(values: dict[str, Any]) -> Token:
-    others = values.get("top_logprobs") or ()
+    others, content = values.get("top_logprobs") or (), values.get("bytes")
+    if not isinstance(content, list | None):
+        # Of a number, `bytes` would make so many.
+        raise TypeError("the bytes of a token are no array")
     return Token(
-        bytes(values["bytes"]) if values.get("bytes") else _clean(values["token"]).encode(),
+        bytes(content) if content else _clean(values["token"]).encode(),
         _log_prob(values),
         tuple((_clean(each["token"]), _log_prob(each)) for each in others),
     )

@@ -265,7 +265,7 @@ def _retry_after_s(text: str) -> float | None:
     else:
         try:
             date = parsedate_to_datetime(text)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         seconds = date.replace(tzinfo=date.tzinfo or UTC).timestamp() - time.time()
     return min(seconds, MAX_RETRY_AFTER_S) if seconds > 0 else None

@@ -1,7 +1,9 @@
 """Captions, words and probabilities read from chat completions."""
 
+import contextlib
 import json
 import math
+import time
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from inference.endpoints.answer import (
     read_caption,
     words_of,
 )
+from inference.endpoints.client import MAX_ANSWER_BYTES
 
 
 def completion(content: object, logprobs: object = None, **message: object) -> bytes:
@@ -84,6 +87,17 @@ def test_an_answer_without_words_is_unusable(answer: str) -> None:
         read_caption(Answer(answer, ()))
 
 
+@pytest.mark.parametrize("repeated", [".", "_", "](", ". ", "Sure! "])
+def test_the_time_to_read_an_answer_does_not_explode_with_its_length(repeated: str) -> None:
+    begun = time.process_time()
+
+    with contextlib.suppress(UnusableAnswer):
+        caption(f"a{repeated * (MAX_ANSWER_BYTES // len(repeated))}a dog")
+
+    # Unbounded, it takes an hour.
+    assert time.process_time() - begun < 10
+
+
 def test_probabilities_of_tokens_multiply_to_those_of_words() -> None:
     # "skateboarder" in two tokens, "é" in two tokens of one byte each.
     cafe = "café".encode()
@@ -143,6 +157,7 @@ def test_reasoning_in_front_of_the_caption_shifts_no_probability() -> None:
         {"content": [{"token": "A dog", "logprob": "x"}]},
         {"content": [{"token": "A dog", "logprob": math.nan}]},
         {"content": [{"token": "A dog", "logprob": -1, "bytes": [300]}]},
+        {"content": [{"token": "A dog", "logprob": -1, "bytes": 5}]},
         {"content": [{"token": "A cat", "logprob": -1}]},
         {"content": [7]},
     ],

@@ -185,7 +185,14 @@ async def test_a_server_that_says_nothing_ends_with_the_timeout() -> None:
 
 @pytest.mark.parametrize(
     ("header", "expected"),
-    [("7", 7), ("99999", 300), ("soon", None), ("-5", None), ("", None)],
+    [
+        ("7", 7),
+        ("99999", 300),
+        ("soon", None),
+        ("-5", None),
+        ("", None),
+        (f"Mon, 01 Jan {'9' * 20} 00:00:00 GMT", None),
+    ],
 )
 @pytest.mark.parametrize("status", [429, 503])
 async def test_retry_after_in_seconds_is_read_and_bounded(
