@@ -122,7 +122,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as problem:
+    except (ValueError, RecursionError) as problem:
         raise ValueError(
             f"{path.name} is truncated or not JSON ({problem}); {DOWNLOAD_AGAIN}"
         ) from problem

@@ -19,6 +19,9 @@ WEIGHTS = "model.safetensors"
 MAX_CONFIG_BYTES = 1_000_000
 """Largest `config.json` that is read."""
 
+_MAX_METADATA = 100_000
+"""Characters of a README.md in which its metadata is looked for."""
+
 _NO_LICENCE = "not stated"
 _CONFIG = "config.json"
 _NEEDED = {"blip": (_CONFIG, WEIGHTS, "vocab.txt", "preprocessor_config.json")}
@@ -97,10 +100,11 @@ def read_licence(folder: Path) -> str:
         if read_architecture(folder) == "sightline":
             values = json.loads((folder / _CONFIG).read_bytes())
             return str(values["card"]["licence"])
-        text = (folder / "README.md").read_text(encoding="utf-8", errors="replace")
+        with (folder / "README.md").open(encoding="utf-8", errors="replace") as file:
+            text = file.read(_MAX_METADATA)
     except (OSError, ValueError, TypeError, KeyError):
         return _NO_LICENCE
-    metadata = re.match(r"---\n(.*?)\n---", text.replace("\r\n", "\n"), re.DOTALL)
+    metadata = re.match(r"---\n(.*?)\n---", text, re.DOTALL)
     if not metadata:
         return _NO_LICENCE
     found: dict[str, str] = dict(

@@ -79,7 +79,9 @@ def test_truncated_weights_are_refused(copy: Path, size: int) -> None:
 
 
 @pytest.mark.parametrize("name", ["config.json", "preprocessor_config.json"])
-@pytest.mark.parametrize("content", [b"", b'{"model_type": "bl', b"\xff\xfe", b"[1]"])
+@pytest.mark.parametrize(
+    "content", [b"", b'{"model_type": "bl', b"\xff\xfe", b"[1]", b"[" * 100_000]
+)
 def test_truncated_json_is_refused(copy: Path, name: str, content: bytes) -> None:
     (copy / name).write_bytes(content)
 
