@@ -1,6 +1,6 @@
 # Sightline in a container. The root file system may be read-only; the server writes to two volumes:
-# the converted captioner and downloaded ones in /var/cache/sightline; certificate, history and the address for the
-# health check in /var/lib/sightline.
+# the converted captioner and downloaded ones in /var/cache/sightline; certificate, history,
+# measurements of captioners and the address for the health check in /var/lib/sightline.
 #
 #   openssl rand -hex 24 > admin.token
 #   docker build --tag sightline .

@@ -137,12 +137,10 @@ function otherFacts(model) {
 function commandFacts({ calibrated, methods, verified, source }) {
   if (source.kind === 'endpoint') return [];
   const command = (/** @type {string} */ module) =>
-    createElement('code', '', `python -m ${module} --captioner ${setting(source)}`);
+    createElement('code', '', `python -m ${module} --captioner ${setting(source)} --data DIR`);
   const facts = [];
   if (!calibrated) {
-    const calibrate = command('models.calibrate');
-    calibrate.append(' --data DIR');
-    facts.push({ term: 'To calibrate it', value: '', note: [calibrate] });
+    facts.push({ term: 'To calibrate it', value: '', note: [command('models.calibrate')] });
   }
   if (verified.length === 0 && methods.length > 0) {
     const measure = command('inference.faithfulness');
