@@ -21,7 +21,7 @@ from inference.explanations import Tile, draw_contact_sheet
 from inference.output_folder import output_folder
 from inference.progress import Progress
 from inference.startup import quiet_stderr, use_one_thread
-from models.checkpoint import DEFAULT_CHECKPOINT
+from models.catalogue import CaptionerReference, local_folder
 
 FILE = "concepts.json"
 
@@ -49,7 +49,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--cache", type=Path, metavar="DIR", help="folder to cache segments and activations in"
     )
     parser.add_argument(
-        "--captioner", type=Path, default=DEFAULT_CHECKPOINT, help="folder of the captioner"
+        "--captioner",
+        default="shipped",
+        metavar="CAPTIONER",
+        help="a folder, or hf:OWNER/NAME[@REVISION] (default: the shipped one)",
     )
 
 
@@ -58,17 +61,18 @@ def run(options: argparse.Namespace) -> None:
 
     Raises:
         OSError: If a folder cannot be written to.
-        ValueError: If the source, the word or an option is invalid.
+        ValueError: If the source, the word or an option is invalid, or there is no such captioner.
         models.checkpoint.CheckpointError: If the captioner cannot be loaded.
     """
     if not options.every > 0:
         raise ValueError(f"--every is {options.every:g}, but must be above 0 s")
     if options.limit < 1:
         raise ValueError(f"--limit is {options.limit}, but must be at least 1")
+    captioner = local_folder(CaptionerReference.parse(options.captioner))
     with output_folder(options.out) as folder:
         use_one_thread()
         with quiet_stderr():
-            model = open_captioner(options.captioner)
+            model = open_captioner(captioner)
         footage = read_footage(options.source, model.image_size, options.every, options.limit)
         cache = FolderCache(options.cache) if options.cache else MemoryCache()
         work = discover(model, footage.images, options.word, video=footage.video, cache=cache)

@@ -51,7 +51,8 @@ def test_discover_writes_json_and_a_sheet_for_each_concept(
         (["--word", "zzz"], "'zzz' is not in the captioner's vocabulary"),
         (["--word", "a", "--every", "0"], "--every is 0"),
         (["--word", "a", "--limit", "0"], "--limit is 0"),
-        (["--word", "a", "--captioner", "none"], "none"),
+        (["--word", "a", "--captioner", "none"], "'none' is no captioner and no folder"),
+        (["--word", "a", "--captioner", "hf:no/such"], "captioner fetch hf:no/such"),
     ],
 )
 def test_failed_command_writes_nothing(
