@@ -104,7 +104,7 @@ def read_config(path: Path) -> BlipConfig:
     kind = values.get("model_type")
     if kind != MODEL_TYPE:
         raise ValueError(f"{path.name} is of a model of type {kind}, not of type {MODEL_TYPE}")
-    architecture = ", ".join(values.get("architectures") or [ARCHITECTURE])
+    architecture = ", ".join(map(str, values.get("architectures") or [ARCHITECTURE]))
     if architecture != ARCHITECTURE:
         raise ValueError(
             f"{path.name} is of {architecture}, which does not caption images; use a model whose "

@@ -144,7 +144,7 @@ def _is_uncased(path: Path) -> bool:
 
 def _read_encoder(path: Path, config: BlipConfig, image: ImageConfig) -> keras.Model:
     vision = config.vision_config
-    width, patch, last = vision.hidden_size, vision.patch_size, vision.num_hidden_layers - 1
+    width, patch = vision.hidden_size, vision.patch_size
     scale = [image.rescale_factor / deviation for deviation in image.image_std]
     offset = [-m / d for m, d in zip(image.image_mean, image.image_std, strict=True)]
     with _open(path) as file:
@@ -152,9 +152,10 @@ def _read_encoder(path: Path, config: BlipConfig, image: ImageConfig) -> keras.M
         # Before memory is allocated by sizes that may be wrong.
         tensors.require(f"{_VISION}embeddings.patch_embedding.weight", (width, 3, patch, patch))
         tensors.require(f"{_VISION}embeddings.position_embedding", (1, 1 + vision.side**2, width))
-        tensors.require(
-            f"{_VISION}encoder.layers.{last}.mlp.fc1.weight", (vision.intermediate_size, width)
-        )
+        for index in range(vision.num_hidden_layers):
+            tensors.require(
+                f"{_VISION}encoder.layers.{index}.mlp.fc1.weight", (vision.intermediate_size, width)
+            )
         encoder = vision_transformer(vision, scale, offset)
         tensors.load(_vision_weights(encoder))
     return encoder
@@ -162,7 +163,7 @@ def _read_encoder(path: Path, config: BlipConfig, image: ImageConfig) -> keras.M
 
 def _read_decoder(path: Path, config: BlipConfig) -> Decoder:
     text = config.text_config
-    width, last = text.hidden_size, text.num_hidden_layers - 1
+    width = text.hidden_size
     with _open(path) as file:
         tensors = _Tensors(file, path.name, _TEXT)
         words = _WORDS if _WORDS in tensors else f"{_OUTPUT}.decoder.weight"
@@ -171,10 +172,11 @@ def _read_decoder(path: Path, config: BlipConfig) -> Decoder:
             f"{_TEXT}bert.embeddings.position_embeddings.weight",
             (text.max_position_embeddings, width),
         )
-        tensors.require(
-            f"{_TEXT}bert.encoder.layer.{last}.intermediate.dense.weight",
-            (text.intermediate_size, width),
-        )
+        for index in range(text.num_hidden_layers):
+            tensors.require(
+                f"{_TEXT}bert.encoder.layer.{index}.intermediate.dense.weight",
+                (text.intermediate_size, width),
+            )
         decoder = Decoder(text, config.vision_config.hidden_size, tied=_is_tied(tensors, config))
         tensors.load(_text_weights(decoder, tensors))
     return decoder

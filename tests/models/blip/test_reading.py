@@ -92,6 +92,9 @@ def test_other_architectures_are_refused(copy: Path) -> None:
     change_config(copy, architectures=["BlipForQuestionAnswering"])
     expect_refused(copy, "BlipForQuestionAnswering, which does not caption .*ConditionalGeneration")
 
+    change_config(copy, architectures=["BlipForConditionalGeneration", 5])
+    expect_refused(copy, "BlipForConditionalGeneration, 5, which does not caption")
+
     change_config(copy, model_type="vit")
     expect_refused(copy, r"config\.json is of a model of type vit, not of type blip")
 
@@ -228,3 +231,18 @@ def test_digest_of_the_encoder_depends_on_its_weights_and_images_alone(copy: Pat
     assert changed != digest
     (copy / "preprocessor_config.json").write_text('{"size": 32, "image_mean": [0, 0, 0]}')
     assert load_blip(copy).encoder_digest() not in (digest, changed)
+
+
+@pytest.mark.parametrize(
+    ("part", "stored"),
+    [
+        ("text_config", "text_decoder.bert.encoder.layer.{}.intermediate.dense.weight"),
+        ("vision_config", "vision_model.encoder.layers.{}.mlp.fc1.weight"),
+    ],
+)
+def test_layers_are_counted_before_they_are_built(copy: Path, part: str, stored: str) -> None:
+    weights = load_file(copy / WEIGHTS)
+    change_config(copy, part, num_hidden_layers=10**9)
+    change_weights(copy, **{stored.format(10**9 - 1): weights[stored.format(0)]})
+
+    expect_refused(copy, r"has no .*layers?\.\d\..*, which config.json requires")
