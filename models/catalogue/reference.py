@@ -123,14 +123,17 @@ def cached_snapshot(reference: CaptionerReference) -> Path:
 
 
 def reference_of(folder: Path) -> CaptionerReference:
-    """Return the reference of a captioner's folder, pinned if it is in Hugging Face's cache."""
+    """Return the reference of a captioner's folder, pinned if it is in Hugging Face's cache.
+
+    Other folders have their absolute path, which is read as a folder whatever it is called.
+    """
     if folder == SHIPPED_FOLDER:
         return CaptionerReference()
     snapshots, repository = folder.parent, folder.parent.parent.name
     kind, *parts = repository.split("--")
     if snapshots.name == "snapshots" and kind == "models" and _COMMIT.fullmatch(folder.name):
         return CaptionerReference("hf", "/".join(parts), folder.name)
-    return CaptionerReference("folder", str(folder))
+    return CaptionerReference("folder", str(folder.absolute()))
 
 
 def _split_repository(text: str) -> tuple[str, str | None]:

@@ -81,6 +81,9 @@ def test_the_folder_of_the_shipped_captioner_and_of_ones_own() -> None:
     assert local_folder(CaptionerReference.parse(own)) == Path(own)
     assert str(reference_of(SHIPPED_FOLDER)) == "shipped"
     assert str(reference_of(Path(own))) == own
+    # These names alone would be read as something else.
+    for name in ("shipped", "hf:a/b", "gone"):
+        assert CaptionerReference.parse(str(reference_of(Path(name)))).kind == "folder"
     assert read_architecture(SHIPPED_FOLDER) == "sightline"
 
 
