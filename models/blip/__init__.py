@@ -8,6 +8,7 @@ from models.blip.beam_search import SearchConfig, beam_search, teacher_forced_ca
 from models.blip.config import BlipConfig, TextConfig, VisionConfig
 from models.blip.decoder import Decoder, KeysValues, Memory, Read, TeacherForced
 from models.blip.reading import Blip, load_blip
+from models.blip.vision import VisionBlock
 from models.blip.word_pieces import WordPieces
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "SearchConfig",
     "TeacherForced",
     "TextConfig",
+    "VisionBlock",
     "VisionConfig",
     "WordPieces",
     "beam_search",

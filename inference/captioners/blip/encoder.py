@@ -1,7 +1,13 @@
 """BLIP's vision transformer: in LiteRT for captions, and in Keras where gradients are needed."""
 
+import contextlib
+import ctypes
+import gc
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
@@ -9,10 +15,15 @@ from numpy.typing import NDArray
 from inference.captioning import Precision
 from inference.captioning.encoder_cache import cached_conversion
 from inference.captioning.lite_encoder import LiteEncoder, make_converter
-from models.blip import Blip
+from models.blip import Blip, VisionBlock
 from models.graph import graph
 
 Array = NDArray[np.float32]
+
+_BLOCKS = 2
+"""Blocks of each part of the converted encoder."""
+_FORMAT = 1
+"""Of cached conversions: to be raised if the encoder's layers or the file's format change."""
 
 
 class BlipEncoder:
@@ -35,13 +46,19 @@ class BlipEncoder:
             models.checkpoint.CheckpointError: If its weights cannot be loaded.
         """
         self._blip = blip
-        name = f"blip-{blip.encoder_digest()[:32]}-{tf.__version__}.{precision}"
-        self._lite = LiteEncoder(cached_conversion(name, lambda: convert(blip, precision)), threads)
+        name = f"blip-{blip.encoder_digest()[:32]}-{_FORMAT}-{tf.__version__}.{precision}"
+        content = cached_conversion(name, lambda: _join(convert(blip, precision)))
+        self._parts = [LiteEncoder(model, threads) for model in _split(content)]
+        del content
+        _return_memory()
         self._gradient: Any = None
 
     def __call__(self, pixels: NDArray[np.uint8 | np.float32]) -> Array:
         """Encode RGB pixels in 0..255, [B, S, S, 3]: [B, 1 + N, C]."""
-        return self._lite(pixels)
+        x = pixels
+        for part in self._parts:
+            x = part(x)
+        return np.asarray(x, np.float32)
 
     def pixel_gradient(self, pixels: Array, encoding_gradient: Array) -> Array:
         """Backpropagate a gradient at an encoding, [1 + N, C], to its pixels, [S, S, 3]."""
@@ -57,12 +74,47 @@ class BlipEncoder:
         return np.asarray(self._gradient(pixels[None], encoding_gradient[None])[0])
 
 
-def convert(blip: Blip, precision: Precision) -> bytes:
-    """Convert the encoder to a TensorFlow Lite flatbuffer."""
-    converter = make_converter(blip.load_encoder())
-    if precision == "int8":
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    return bytes(converter.convert())
+def convert(blip: Blip, precision: Precision) -> list[bytes]:
+    """Convert the encoder to TensorFlow Lite flatbuffers, each of which reads the one before.
+
+    A conversion needs fifteen times the memory of its weights, so it is done in parts of a few
+    blocks, of which each interpreter then needs 26 MB more.
+    """
+    models = []
+    for part in _parts(blip.load_encoder()):
+        converter = make_converter(part)
+        if precision == "int8":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        models.append(bytes(converter.convert()))
+        _return_memory()
+    return models
+
+
+def _parts(encoder: keras.Model) -> Iterator[keras.Model]:
+    blocks = [layer for layer in encoder.layers if isinstance(layer, VisionBlock)]
+    ends = [block.output for block in blocks[_BLOCKS - 1 : -1 : _BLOCKS]]
+    for start, end in pairwise((encoder.input, *ends, encoder.output)):
+        yield keras.Model(start, end)
+
+
+def _return_memory() -> None:
+    """Return to the system what Python and the C library keep of a conversion."""
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):  # It is glibc that has it.
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def _join(models: Iterable[bytes]) -> bytes:
+    """Join models to one file, each after its length."""
+    return b"".join(len(model).to_bytes(8, "little") + model for model in models)
+
+
+def _split(content: bytes) -> Iterator[bytes]:
+    start = 0
+    while start < len(content):
+        size = int.from_bytes(content[start : start + 8], "little")
+        start += 8 + size
+        yield content[start - size : start]
 
 
 def _pixel_gradient(encoder: Any, pixels: tf.Tensor, encoding_gradient: tf.Tensor) -> tf.Tensor:

@@ -144,6 +144,16 @@ def test_a_layer_that_the_decoder_does_not_have_is_an_error() -> None:
         BlipCaptionModel(folder(NAME), layer=2)
 
 
+def test_encoder_of_several_parts_is_the_whole_one(empty_cache: Path) -> None:
+    blip = load_blip(folder("deep"))
+    images = make_images(blip.config.vision_config.image_size)[:2]
+
+    for cached in (False, True):
+        encoder = BlipEncoder(blip, "float32", threads=1)
+        expected = stored("deep")["image_tokens"]
+        np.testing.assert_allclose(encoder(images), expected, atol=1e-5, err_msg=f"{cached}")
+
+
 def test_int8_is_converted_at_the_first_start(empty_cache: Path) -> None:
     blip = load_blip(folder("wide"))
     encoder = BlipEncoder(blip, "int8", threads=1)
