@@ -234,9 +234,7 @@ def _caption(options: argparse.Namespace, settings: ServerSettings) -> int:
     except (SourceError, EngineUnavailable) as error:
         return _fail(str(error))
     except BrokenPipeError:
-        # The reader closed the pipe, as `head` does. Python must not fail again when it flushes
-        # standard output at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
     except OSError as error:
         return _fail(f"cannot write {options.vtt}: {error.strerror or error}")
     return 0
@@ -297,13 +295,23 @@ def _explain(options: argparse.Namespace, settings: ServerSettings) -> int:
 def _captioner(options: argparse.Namespace, settings: ServerSettings) -> int:
     try:
         models = {name: endpoint.model for name, endpoint in settings.endpoints.items()}
-        return captioner_command.run(options, settings.captioner, models)
+        status = captioner_command.run(options, settings.captioner, models)
+        sys.stdout.flush()
+        return status
     except (TensorFlowUnavailable, ValueError) as error:
         return _fail(str(error))
     except MemoryError:
         return _fail("not enough memory; free some, or raise the limit")
+    except BrokenPipeError:
+        _discard_output()
+        return 0
     except OSError as error:
         return _fail(f"{error.filename} cannot be read: {error.strerror or error}")
+
+
+def _discard_output() -> None:
+    """Let Python not fail when it flushes output whose reader closed the pipe, as `head` does."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _write_report(

@@ -282,7 +282,8 @@ def test_a_camera_that_is_lost_ends_it_with_an_error() -> None:
         assert process.stdout
         first = process.stdout.readline()
         lost.set()
-        _, errors = process.communicate(timeout=60)
+        process.stdout = None
+    _, errors = process.communicate(timeout=60)
     assert "% sure" in first
     assert process.returncode == 2
     assert f"sightline: {server.url} stopped sending (end of the stream); check" in errors
@@ -304,6 +305,22 @@ def test_a_closed_pipe_ends_it_without_an_error(footage: Path) -> None:
     assert process.returncode == 0
     assert "Traceback" not in process.stderr.read()
     process.stderr.close()
+
+
+def test_a_list_into_a_closed_pipe_ends_without_an_error() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "server.py", "captioner", "list"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    process.stdout.close()
+    process.stdout = None
+    _, errors = process.communicate(timeout=60)
+
+    assert (process.returncode, errors) == (0, "")
 
 
 def test_on_ctrl_c_the_subtitles_are_complete(tmp_path: Path) -> None:

@@ -100,13 +100,17 @@ class Availability:
         self._update()
 
     @asynccontextmanager
-    async def caption(self) -> AsyncIterator[None]:
+    async def caption(self, *, background: bool = False) -> AsyncIterator[None]:
         """Send a frame within the context; its outcome changes the state.
+
+        Args:
+            background: Whether it is no frame of a stream. Its failure then pauses no stream,
+                unless the endpoint asks for a pause: the model may refuse this very image.
 
         Raises:
             EngineUnavailable: If no frame is accepted now, or the context raised an EndpointError.
         """
-        if not self.accepts:
+        if not self.accepts or (background and self.state is EngineState.PAUSED):
             raise EngineUnavailable(self.message or "The endpoint is busy with other frames.")
         is_trial, sent_at = self._tries_next, time.monotonic()
         if is_trial:
@@ -115,7 +119,7 @@ class Availability:
             async with self.slot():
                 yield
         except EndpointError as problem:
-            if sent_at >= self._changed_at:
+            if sent_at >= self._changed_at and (problem.retry_after_s or not background):
                 self._pause(problem)
             raise EngineUnavailable(self.message or as_sentence(str(problem))) from problem
         except BaseException:

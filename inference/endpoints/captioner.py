@@ -175,7 +175,7 @@ class EndpointCaptioner:
             ValueError: If the array is not an image.
         """
         check_image(request.image)
-        async with self._availability.caption():
+        async with self._availability.caption(background=request.background):
             begun = time.perf_counter()
             thumbnail, (text, words) = await self._run(self._caption(request.image))
             took_ms = (time.perf_counter() - begun) * 1e3
@@ -273,6 +273,7 @@ class EndpointCaptioner:
         self, image: NDArray[np.uint8], progress: ProgressCallback | None
     ) -> HiddenRegions:
         """Caption an image with each of its regions hidden, as far as that was not yet done."""
+        endpoint = self._endpoint
         image = await self._compute(resize_to_fit, image, IMAGE_SIDE)
         hidden = self._remember(await self._compute(digest, image))
         # Captions of streams go on meanwhile, if more than one request at once is allowed.
@@ -295,6 +296,8 @@ class EndpointCaptioner:
             except* EndpointError as problems:
                 first = problems.exceptions[0]
                 raise EndpointError(str(first)) from first
+        if self._endpoint is not endpoint:
+            raise EndpointError("the endpoint's settings changed meanwhile; try again")
         return hidden
 
     def _remember(self, key: bytes) -> HiddenRegions:

@@ -155,6 +155,38 @@ async def test_no_frame_is_sent_while_captions_are_paused() -> None:
             await asyncio.wait_for(captioner.wait_ready(), 0.05)
 
 
+async def test_a_refused_image_of_a_program_pauses_no_stream() -> None:
+    async with captioning(LONG) as (captioner, fake):
+        program = FrameRequest(photograph(0), background=True)
+        refusal = "I cannot describe this"
+        # After a 400 the request is sent once more, without log-probabilities.
+        for responses in ([error(400, refusal), error(400, refusal)], [error(503)]):
+            fake.responses = responses
+            with pytest.raises(EngineUnavailable, match="endpoint answers"):
+                await captioner.caption_frame(program)
+            assert captioner.state is EngineState.READY
+        await caption(captioner)
+
+        fake.responses = [error(429, **{"Retry-After": "60"})]
+        with pytest.raises(EngineUnavailable):
+            await captioner.caption_frame(program)
+        assert captioner.state is EngineState.PAUSED
+
+
+async def test_a_program_takes_no_trial_from_the_streams() -> None:
+    async with captioning() as (captioner, fake):
+        fake.responses = [error(503)]
+        with pytest.raises(EngineUnavailable):
+            await caption(captioner)
+        await captioner.wait_ready()
+        with pytest.raises(EngineUnavailable, match="Captions paused"):
+            await captioner.caption_frame(FrameRequest(photograph(0), background=True))
+
+        assert captioner.state is EngineState.PAUSED
+        await caption(captioner)
+        assert captioner.state is EngineState.READY
+
+
 async def test_retry_after_lengthens_the_pause() -> None:
     async with captioning() as (captioner, fake):
         fake.responses = [error(429, "slow down", **{"Retry-After": "60"})]
