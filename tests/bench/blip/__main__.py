@@ -24,7 +24,7 @@ from skimage import data
 
 from inference.captioners.blip.encoder import BlipEncoder
 from inference.captioning import Precision
-from inference.startup import encoder_threads
+from inference.startup import encoder_threads, use_one_thread
 from models.blip import SearchConfig, beam_search, load_blip
 from models.graph import graph
 from tests.bench.blip.random_checkpoint import SIZES, write_random_checkpoint
@@ -75,6 +75,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--transformers", metavar="PYTHON")
     options = parser.parse_args()
+    use_one_thread()
     facts = machine_facts()
     print(f"{facts['cores']} cores of {facts['processor']}, load average {load_average()}")
     image = data.astronaut()  # type: ignore[no-untyped-call]
