@@ -13,7 +13,6 @@ from inference.explanations.captioned_image import CaptionedImage
 from inference.explanations.methods import available_methods
 from inference.explanations.target import Target
 from inference.progress import finish
-from inference.report import writing
 from models.blip import Blip, load_blip
 from models.captioner import BeamCaption
 from models.checkpoint import CheckpointError
@@ -165,26 +164,6 @@ def test_int8_is_converted_at_the_first_start(empty_cache: Path) -> None:
     size = file.stat().st_size
     BlipEncoder(blip, "float32", threads=1)
     assert max(each.stat().st_size for each in file.parent.iterdir()) > 1.3 * size
-
-
-def test_explain_computes_what_the_captioner_offers_and_names_it_otherwise(
-    model: BlipCaptionModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # The first image's caption has no words.
-    image = make_images(model.image_size)[1]
-    monkeypatch.setattr(writing, "open_captioner", lambda *_: model)
-
-    def write(*only: str) -> list[str]:
-        out = tmp_path / "out"
-        written = writing.write_report(
-            image, "image.png", out, only, model.folder, "float32", None, lambda _: None
-        )
-        return [path.name for path, _ in written]
-
-    with pytest.raises(ValueError, match="readcam is not possible with the captioner untied"):
-        write("attention", "readcam")
-    assert not list(tmp_path.iterdir())
-    assert "crossattention.png" in write("crossattention")
 
 
 def test_maps_follow_the_image_when_encodings_change(
