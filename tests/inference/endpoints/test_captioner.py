@@ -170,7 +170,7 @@ async def test_a_refused_image_of_a_program_pauses_no_stream() -> None:
         fake.responses = [error(429, **{"Retry-After": "60"})]
         with pytest.raises(EngineUnavailable):
             await captioner.caption_frame(program)
-        assert captioner.state is EngineState.PAUSED
+        assert captioner.message.startswith("Captions paused")
 
 
 async def test_a_program_takes_no_trial_from_the_streams() -> None:
@@ -184,7 +184,7 @@ async def test_a_program_takes_no_trial_from_the_streams() -> None:
 
         assert captioner.state is EngineState.PAUSED
         await caption(captioner)
-        assert captioner.state is EngineState.READY
+        assert captioner.message == ""
 
 
 async def test_retry_after_lengthens_the_pause() -> None:
