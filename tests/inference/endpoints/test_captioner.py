@@ -161,7 +161,7 @@ async def test_a_refused_image_of_a_program_pauses_no_stream() -> None:
         refusal = "I cannot describe this"
         # After a 400 the request is sent once more, without log-probabilities.
         for responses in ([error(400, refusal), error(400, refusal)], [error(503)]):
-            fake.responses = responses
+            fake.responses = [*responses]
             with pytest.raises(EngineUnavailable, match="endpoint answers"):
                 await captioner.caption_frame(program)
             assert captioner.state is EngineState.READY
