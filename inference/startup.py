@@ -64,7 +64,7 @@ def _describe(error: BaseException) -> str:
     reason = (str(error).splitlines() or [type(error).__name__])[-1]
     remedy = "repair the installation: make clean run"
     if "failed to map segment" in reason:
-        remedy = "free some memory or raise the limit; the captioner needs about 1.1 GB"
+        remedy = "free some memory or raise the limit; the shipped captioner needs about 1.1 GB"
     return f"TensorFlow cannot be loaded: {reason}; {remedy}"
 
 

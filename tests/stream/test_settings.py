@@ -52,7 +52,7 @@ def test_a_file_without_a_secret_is_an_error(
         _Settings.model_validate({"secret_file": str(path)})
 
 
-@pytest.mark.parametrize("path", ["/dev/zero", "/proc/kmsg", "/proc/self/mem"])
+@pytest.mark.parametrize("path", ["/dev/zero", "/proc/self/mem"])
 def test_a_file_without_an_end_is_an_error(path: str) -> None:
     with pytest.raises(ValidationError, match=r"cannot be read|is empty"):
         _Settings.model_validate({"secret_file": path})

@@ -1,6 +1,7 @@
 """HEIC files as phones write them: one image of several HEVC tiles (ISO/IEC 23008-12)."""
 
 import io
+from fractions import Fraction
 from itertools import count
 
 import av
@@ -74,7 +75,10 @@ def _encode(tile: NDArray[np.uint8]) -> tuple[bytes, bytes]:
         stream.width = stream.height = TILE
         stream.pix_fmt = "yuv420p"
         stream.options = {"x265-params": "log-level=none:pools=none:frame-threads=1", "crf": "4"}
-        output.mux(stream.encode(av.VideoFrame.from_ndarray(tile.copy(), format="rgb24")))
+        frame = av.VideoFrame.from_ndarray(tile.copy(), format="rgb24")
+        # Without a timestamp the muxer refuses the packet now and then.
+        frame.pts, frame.time_base = 0, Fraction(1)
+        output.mux(stream.encode(frame))
         output.mux(stream.encode())
     file.seek(0)
     with av.open(file, "r") as container:
