@@ -76,10 +76,11 @@ def _encode(tile: NDArray[np.uint8]) -> tuple[bytes, bytes]:
         stream.pix_fmt = "yuv420p"
         stream.options = {"x265-params": "log-level=none:pools=none:frame-threads=1", "crf": "4"}
         frame = av.VideoFrame.from_ndarray(tile.copy(), format="rgb24")
-        # Without a timestamp the muxer refuses the packet now and then.
         frame.pts, frame.time_base = 0, Fraction(1)
-        output.mux(stream.encode(frame))
-        output.mux(stream.encode())
+        for packet in (*stream.encode(frame), *stream.encode()):
+            # libx265 leaves it uninitialised for a single frame.
+            packet.dts = packet.pts
+            output.mux(packet)
     file.seek(0)
     with av.open(file, "r") as container:
         video = container.streams.video[0]
