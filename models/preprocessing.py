@@ -1,10 +1,12 @@
 """Resizing of images to the encoder's input, and the augmented views used in training."""
 
 import zlib
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 _CROP_AREA = (0.6, 1.0)
 _CROP_RATIO = (0.85, 1.18)
@@ -36,6 +38,29 @@ def resize_to_fit(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
         return image
     size = max(1, round(scale * width)), max(1, round(scale * height))
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class Resizing:
+    """How a captioner's images are resized: frames before they are sent to it, and all others."""
+
+    side: int
+    """Of the result: of the square, or its longer side, in pixels."""
+    is_square: bool = True
+    """Whether the result is a square, without the image's aspect ratio; otherwise the ratio is kept
+    and a small image stays as it is, see `resize_to_fit`."""
+    pillow_filter: int | None = None
+    """Filter of Pillow that resizes to the square, `PIL.Image.Resampling`; None for
+    `resize_to_square`, as in training."""
+
+    def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Resize an image, RGB, uint8 [H, W, 3]. One that was resized before stays the same."""
+        if not self.is_square:
+            return resize_to_fit(image, self.side)
+        if self.pillow_filter is None:
+            return resize_to_square(image, self.side)
+        filtered = Image.Resampling(self.pillow_filter)
+        return np.asarray(Image.fromarray(image).resize((self.side, self.side), filtered), np.uint8)
 
 
 def is_mirrored(view: int) -> bool:

@@ -67,7 +67,7 @@ class ImageCaptions:
         if info is None:
             raise EngineUnavailable(service.message)
         image = await self.run(
-            lambda: info.resize(decode_image(data, "the image", settings.frame_pixels))
+            lambda: info.resizing.apply(decode_image(data, "the image", settings.frame_pixels))
         )
         request = FrameRequest(image, maps=False, background=True)
         caption, _ = await service.caption_frame(request, settings.beam_width)

@@ -27,7 +27,7 @@ from models.captioner import BeamCaption
 from models.checkpoint import ModelCard
 from models.language import PAD
 from models.measured import measured_card
-from models.preprocessing import resize_to_square
+from models.preprocessing import Resizing
 
 Array = NDArray[np.float32]
 Image = NDArray[np.uint8]
@@ -76,8 +76,8 @@ class CaptionModel(ABC):
     """Frames that are captioned together, and images that an explanation or analysis encodes
     between two yields; with more, the first of them, or the next caption, would wait too long."""
 
-    image_size: int
-    """S: side of the encoder's square input, in pixels."""
+    resizing: Resizing
+    """How images are resized to the encoder's square input, and frames before they are sent."""
     grid_size: tuple[int, int]
     """Rows and columns of the cells, which lie evenly over the image."""
     encoder_name: str
@@ -87,8 +87,7 @@ class CaptionModel(ABC):
     abilities: frozenset[Ability]
     live_methods: tuple[str, ...]
     """Names of the explanation methods that `token_maps` computes, at little cost for all tokens
-    of a caption at once; at least one. `available` of the methods in
-    `inference.explanations.methods` decides which others there are."""
+    of a caption at once; at least one. For others see `inference.explanations.methods`."""
     hardened: CaptionDecoder | None = None
     """The decoder hardened against attacks, if there is one."""
 
@@ -108,6 +107,11 @@ class CaptionModel(ABC):
         self.grid_cache = GridCache()
         """Encodings of the latest frames of streams, which explanations reuse."""
         self._builder = CaptionBuilder(wording, self.card.confidence)
+
+    @property
+    def image_size(self) -> int:
+        """S: side of the encoder's square input, in pixels."""
+        return self.resizing.side
 
     @property
     def vocabulary_size(self) -> int:
@@ -182,7 +186,7 @@ class CaptionModel(ABC):
 
     def preprocess(self, image: Image) -> Image:
         """Resize an image, uint8 [H, W, 3], to the encoder's input size, uint8 [S, S, 3]."""
-        return resize_to_square(image, self.image_size)
+        return self.resizing.apply(image)
 
     def encode(self, images: Sequence[Image]) -> Array:
         """Encode images, RGB, uint8 [H, W, 3] of any size: [B, ...]."""
@@ -271,10 +275,7 @@ class CaptionModel(ABC):
         *,
         fallback: bool = True,
     ) -> Caption:
-        """Build the caption of one image, with its tags; see `CaptionBuilder.build`.
-
-        Without `fallback` the caption is whole, whatever its confidence.
-        """
+        """Build the caption of one image, with its tags; without `fallback`, it is always whole."""
         (cells,) = self.cells(encoding[None])
         tags = self.tags(encoding)
         return self._builder.build(found, cells, tags, timing, previous, fallback=fallback)

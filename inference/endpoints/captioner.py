@@ -24,7 +24,7 @@ from inference.endpoints.answer import UnusableAnswer, read_caption
 from inference.endpoints.availability import Availability, Pauses, as_sentence
 from inference.endpoints.client import Endpoint, EndpointClient, EndpointError
 from inference.endpoints.images import (
-    IMAGE_SIDE,
+    RESIZING,
     check_image,
     data_url,
     digest,
@@ -50,7 +50,6 @@ from inference.engine import (
 from inference.explanations import Check, Target
 from inference.progress import Progress, ProgressCallback
 from models.language import content_words
-from models.preprocessing import resize_to_fit
 
 _SAME_SCENE_DISTANCE = 0.5
 """Between thumbnails: 0 for the same image, about 1 for unrelated ones."""
@@ -99,7 +98,7 @@ class EndpointCaptioner:
         return EngineInfo(
             name=self._endpoint.model,
             encoder=None,
-            image_size=IMAGE_SIDE,
+            resizing=RESIZING,
             vocabulary_size=None,
             beam_width=None,
             licence="as the endpoint's model",
@@ -108,7 +107,6 @@ class EndpointCaptioner:
             hardened=False,
             concepts=False,
             methods=(method_card(self._endpoint.regions),),
-            squeezes=False,
             captioner=f"endpoint:{self._endpoint.name}",
         )
 
@@ -274,7 +272,7 @@ class EndpointCaptioner:
     ) -> HiddenRegions:
         """Caption an image with each of its regions hidden, as far as that was not yet done."""
         endpoint = self._endpoint
-        image = await self._compute(resize_to_fit, image, IMAGE_SIDE)
+        image = await self._compute(RESIZING.apply, image)
         hidden = self._remember(await self._compute(digest, image))
         # Captions of streams go on meanwhile, if more than one request at once is allowed.
         at_once = asyncio.Semaphore(max(1, self._endpoint.requests - 1))

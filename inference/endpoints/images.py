@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.captioning import Features
-from models.preprocessing import resize_to_fit
+from models.preprocessing import Resizing
 
-IMAGE_SIDE = 512
-"""Longest side of the images that are sent, in pixels."""
+RESIZING = Resizing(512, is_square=False)
+"""Of the images that are sent."""
 
 _JPEG_QUALITY = 85
 _THUMBNAIL_SIDE = 16
@@ -25,7 +25,7 @@ def check_image(image: NDArray[np.uint8]) -> None:
 
 def data_url(image: NDArray[np.uint8]) -> str:
     """Return an image as a JPEG in a data URL (RFC 2397), scaled down."""
-    image = resize_to_fit(image, IMAGE_SIDE)
+    image = RESIZING.apply(image)
     parameters = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
     _, encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), parameters)
     return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode()

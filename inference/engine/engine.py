@@ -164,8 +164,8 @@ class Engine:
         """Caption the next frame of a stream.
 
         Args:
-            request: The frame, and the state that came with the stream's last caption; a frame of
-                `info.image_size` costs least.
+            request: The frame, and the state that came with the stream's last caption; a frame
+                that `info.resizing` has resized costs least.
             beam_width: The captioner's own when None.
 
         Raises:
@@ -192,7 +192,7 @@ class Engine:
         """Explain a caption; cancelling this cancels the explanation.
 
         Args:
-            image: RGB, uint8 [H, W, 3] of any size; one of `info.image_size` costs least.
+            image: RGB, uint8 [H, W, 3] of any size; see `caption_frame`.
             tokens: The caption's, see `StreamState.tokens`.
             method: Name of one of `info.methods`.
             target: What to explain.
@@ -253,8 +253,8 @@ class Engine:
             image: As in `explain`.
             tokens: As in `explain`.
             params: As `read_params` takes them.
-            frames: Frames of the same stream, RGB, uint8 [S, S, 3] with S = `info.image_size`,
-                for the analyses that use them.
+            frames: Frames of the same stream, RGB, uint8 [S, S, 3] as `info.resizing`
+                returns them, for the analyses that use them.
             progress: Called now and then with the progress.
 
         Raises:

@@ -17,7 +17,7 @@ from inference.captioning import FrameRequest, FrameResult
 from inference.concepts import ConceptParams
 from inference.explanations import Check, Map, MethodCard, Target
 from inference.progress import ProgressCallback
-from models.preprocessing import resize_to_fit, resize_to_square
+from models.preprocessing import Resizing
 
 AnalysisKind = Literal["adversarial", "ace"]
 """How easily the captioner is fooled, or which concepts it uses."""
@@ -55,8 +55,8 @@ class EngineInfo:
     name: str
     encoder: str | None
     """None if it is unknown, as may be the size of the vocabulary and the beam width."""
-    image_size: int
-    """Longer side of the frames to send, in pixels; see `resize`."""
+    resizing: Resizing
+    """How frames are resized before they are sent."""
     vocabulary_size: int | None
     beam_width: int | None
     licence: str
@@ -86,19 +86,12 @@ class EngineInfo:
     """Frames that are captioned together."""
     caption_s: float = 0.0
     """Seconds that one caption took when it was loaded; 0 if it was not measured."""
-    squeezes: bool = True
-    """Whether it takes frames squeezed into a square, as in its training; otherwise they keep their
-    aspect ratio."""
-
-    def resize(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Resize an image, RGB, uint8 [H, W, 3], to one that the captioner takes."""
-        resize = resize_to_square if self.squeezes else resize_to_fit
-        return resize(image, self.image_size)
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "EngineInfo":
         """Read the worker's `ready` message."""
         parts = {
+            "resizing": Resizing(**values["resizing"]),
             "methods": tuple(map(MethodCard.from_json, values["methods"])),
             "verified": tuple(values["verified"]),
             "analyses": tuple(values["analyses"]),

@@ -15,7 +15,7 @@ import os
 import select
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -84,7 +84,7 @@ def _info(model: "CaptionModel") -> dict[str, Any]:
         "licence": card.licence,
         "beam_width": model.default_beam_width,
         "encoder": model.encoder_name,
-        "image_size": model.image_size,
+        "resizing": asdict(model.resizing),
         "vocabulary_size": model.vocabulary_size,
         "tags": model.has_tags,
         "hardened": model.hardened is not None,

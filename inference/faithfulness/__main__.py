@@ -159,11 +159,10 @@ def _measure(
     _check_available(model, methods)
     with quiet_stderr():
         variable = model.with_variable_weights() if model.can(Ability.VARIABLE_WEIGHTS) else None
-    side = model.image_size
     scenes = (
-        [read_video(options.video, side)]
+        [read_video(options.video, model.resizing)]
         if options.video
-        else [pan(each, side) for each in photographs[:_SCENES]]
+        else [pan(each, model.resizing) for each in photographs[:_SCENES]]
     )
     samples = [caption_image(model, model.preprocess(each)) for each in photographs]
     run = {

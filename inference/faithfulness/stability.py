@@ -17,7 +17,7 @@ from inference.captioning.model import CaptionModel
 from inference.faithfulness.measurement import Sample, object_maps
 from inference.faithfulness.metrics import order_by_importance, top_cells
 from models.calibration import rank_correlation
-from models.preprocessing import resize_to_square
+from models.preprocessing import Resizing
 
 PAN_FRAMES = 4
 """Frames of a pan over one photograph."""
@@ -48,12 +48,12 @@ class VideoError(ValueError):
     """The file cannot be read as a video."""
 
 
-def pan(photograph: NDArray[np.uint8], side: int) -> Frames:
+def pan(photograph: NDArray[np.uint8], resizing: Resizing) -> Frames:
     """Move a window over a photograph, from the upper left to the lower right.
 
     Args:
         photograph: RGB, uint8 [H, W, 3].
-        side: Of the frames, in pixels.
+        resizing: The captioner's.
     """
     height, width = photograph.shape[:2]
     room = 1 - PAN_WINDOW
@@ -63,16 +63,16 @@ def pan(photograph: NDArray[np.uint8], side: int) -> Frames:
         window = photograph[
             row : row + round(PAN_WINDOW * height), column : column + round(PAN_WINDOW * width)
         ]
-        frames.append(resize_to_square(np.ascontiguousarray(window), side))
+        frames.append(resizing.apply(np.ascontiguousarray(window)))
     return frames
 
 
-def read_video(path: Path, side: int) -> Frames:
+def read_video(path: Path, resizing: Resizing) -> Frames:
     """Read a frame of a video every `INTERVAL_S` seconds.
 
     Args:
         path: The file.
-        side: Of the frames, in pixels.
+        resizing: The captioner's.
 
     Raises:
         VideoError: If the file cannot be read as a video.
@@ -80,7 +80,7 @@ def read_video(path: Path, side: int) -> Frames:
     video = cv2.VideoCapture(str(path))
     try:
         step = max(1, round(INTERVAL_S * (video.get(cv2.CAP_PROP_FPS) or 25)))
-        frames = [resize_to_square(frame, side) for frame in _every_nth_frame(video, step)]
+        frames = [resizing.apply(frame) for frame in _every_nth_frame(video, step)]
     finally:
         video.release()
     if len(frames) < 2:

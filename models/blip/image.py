@@ -4,12 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 from pydantic import Field
 
 from models.blip.config import DOWNLOAD_AGAIN, parse, read_json
+from models.preprocessing import Resizing
 
 _Positive = Annotated[float, Field(gt=0)]
 
@@ -39,18 +37,10 @@ class ImageConfig:
     do_center_crop: Literal[False] | None = False
     do_pad: Literal[False] | None = False
 
-    def preprocess(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Resize an image to the encoder's square, without keeping the aspect ratio.
-
-        Args:
-            image: RGB, uint8 [H, W, 3].
-
-        Returns:
-            uint8 [S, S, 3]. The encoder normalizes.
-        """
-        size = (self.size.width, self.size.height)
-        resized = Image.fromarray(image).resize(size, Image.Resampling(self.resample))
-        return np.asarray(resized, np.uint8)
+    @property
+    def resizing(self) -> Resizing:
+        """How images are resized, without keeping the aspect ratio; the encoder normalizes."""
+        return Resizing(self.size.width, pillow_filter=self.resample)
 
 
 def read_image_config(path: Path, image_size: int) -> ImageConfig:

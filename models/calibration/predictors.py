@@ -115,7 +115,7 @@ class BlipPredictor:
         """Caption images, and predict each next token; see `Predictor`."""
         side = self._blip.config.vision_config.side
         for image, texts in zip(images, references, strict=True):
-            pixels = self._blip.image.preprocess(image)[None].astype(np.float32)
+            pixels = self._blip.image.resizing.apply(image)[None].astype(np.float32)
             encoding = self._encode(pixels)
             ids, log_probs = (np.asarray(each)[0] for each in self._search(encoding))
             # Without the class token.

@@ -36,7 +36,7 @@ class KeptFrame:
         self._jpeg: _Lazy[bytes] = _Lazy(executor)
 
     async def image(self, info: EngineInfo) -> NDArray[np.uint8]:
-        """Return the image that the captioner takes, see `EngineInfo.resize`."""
+        """Return the image that the captioner takes, see `EngineInfo.resizing`."""
         return await self._image.get(captioner_image, self.captioned.frame.image, info)
 
     async def jpeg(self) -> bytes:

@@ -128,5 +128,5 @@ class StreamCaptioner:
 
 
 def captioner_image(frame: av.VideoFrame, info: EngineInfo) -> NDArray[np.uint8]:
-    """Convert a frame to the image that the captioner takes, see `EngineInfo.resize`."""
-    return info.resize(np.asarray(convert_frame(frame, "rgb24").to_ndarray(), np.uint8))
+    """Convert a frame to the image that the captioner takes, see `EngineInfo.resizing`."""
+    return info.resizing.apply(np.asarray(convert_frame(frame, "rgb24").to_ndarray(), np.uint8))

@@ -14,7 +14,7 @@ def model_json(info: EngineInfo) -> dict[str, Any]:
         "source": source_json(CaptionerReference.parse(info.captioner), info.revision),
         "licence": info.licence,
         "encoder": info.encoder,
-        "image_size": info.image_size,
+        "image_size": info.resizing.side,
         "vocabulary_size": info.vocabulary_size,
         "dev": info.figures,
         "calibrated": info.calibrated,

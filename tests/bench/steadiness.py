@@ -20,7 +20,6 @@ from inference.captioning.caption import Caption
 from inference.engine.engine import Engine
 from inference.engine.service import EngineUnavailable
 from models.language import content_words
-from models.preprocessing import resize_to_square
 from stream.captioning.stream_captioner import StreamCaptioner
 from stream.video import Frame
 from tests.bench.figures import Figure, Target
@@ -148,7 +147,7 @@ async def _caption(
     for second, frame in enumerate(frames):
         tracked = await captioner.caption(Frame(frame, 0.0), float(second), None)
         image = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
-        independent = await engine.caption(resize_to_square(image, engine.info.image_size))
+        independent = await engine.caption(engine.info.resizing.apply(image))
         seconds.append(_Second(tracked.caption, independent.text))
     return seconds
 

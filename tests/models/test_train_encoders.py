@@ -153,7 +153,7 @@ async def test_engine_runs_the_captioner(trained: Trained, data: Path) -> None:
     try:
         await engine.wait_loaded()
         assert engine.info
-        assert (engine.info.encoder, engine.info.image_size) == (trained.encoder, 64)
+        assert (engine.info.encoder, engine.info.resizing.side) == (trained.encoder, 64)
         caption = await engine.caption(named_image("d0.png"))
     finally:
         await engine.stop()

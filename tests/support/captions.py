@@ -20,6 +20,7 @@ from inference.engine.service import (
 from inference.explanations.map import Check, Map
 from inference.explanations.target import MethodCard, Target
 from inference.progress import Progress, ProgressCallback
+from models.preprocessing import Resizing
 from stream.captioning.event import CaptionEvent
 
 BASE_TIME = 1_700_000_000.0
@@ -94,7 +95,7 @@ class ScriptedCaptions:
     info = EngineInfo(
         name="scripted",
         encoder="none",
-        image_size=32,
+        resizing=Resizing(32),
         vocabulary_size=0,
         beam_width=3,
         licence="none",

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from inference.captioners.blip.encoder import BlipEncoder
 from inference.captioners.blip.graphs import Graphs
 from inference.captioning import Precision, Steadiness
-from inference.captioning.model import Ability, Array, CaptionModel, Image, Tokens
+from inference.captioning.model import Ability, Array, CaptionModel, Tokens
 from inference.captioning.objective import AttackObjective, LogitTerms
 from inference.captioning.wording import Wording
 from inference.startup import encoder_threads
@@ -68,7 +68,7 @@ class BlipCaptionModel(CaptionModel):
         super().__init__(folder, _card(folder, search), _wording(self._blip))
         if self.card.confidence:
             search = replace(search, temperature=self.card.confidence.temperature)
-        self.image_size = config.vision_config.image_size
+        self.resizing = self._blip.image.resizing
         self.grid_size = (config.vision_config.side,) * 2
         self.encoder_name = _encoder_name(self._blip)
         self.max_length, self.default_beam_width = search.max_length, search.width
@@ -78,10 +78,6 @@ class BlipCaptionModel(CaptionModel):
         self._encoder = BlipEncoder(self._blip, precision, encoder_threads())
         self._last: tuple[Array, Memory] | None = None
         self._compile()
-
-    def preprocess(self, image: Image) -> Image:
-        """Resize an image as published; see `models.blip.image`."""
-        return self._blip.image.preprocess(image)
 
     def encode_pixels(self, pixels: NDArray[np.uint8 | np.float32]) -> Array:  # noqa: D102
         return self._encoder(pixels)

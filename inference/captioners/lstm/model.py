@@ -20,6 +20,7 @@ from models.captioner import BeamCaption, Decoder
 from models.checkpoint import load
 from models.hardening import load_hardened
 from models.language import END, SPECIAL_WORDS
+from models.preprocessing import Resizing
 
 _TAG_ABILITIES = frozenset({Ability.TAGS})
 _ABILITIES = frozenset(Ability) - _TAG_ABILITIES
@@ -52,7 +53,7 @@ class LstmCaptionModel(CaptionModel):
         self.captioner, card = load(folder)
         words = self.captioner.vocabulary.words
         super().__init__(folder, card, Wording(words, END, range(len(SPECIAL_WORDS))))
-        self.image_size = self.captioner.config.image_size
+        self.resizing = Resizing(self.captioner.config.image_size)
         self.encoder_name = self.captioner.config.encoder
         self.grid_size = self.captioner.encoder.output_shape[1:3]
         self.max_length, self.default_beam_width = card.beam.max_length, card.beam.width

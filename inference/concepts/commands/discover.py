@@ -73,7 +73,7 @@ def run(options: argparse.Namespace) -> None:
         use_one_thread()
         with quiet_stderr():
             model = open_captioner(captioner)
-        footage = read_footage(options.source, model.image_size, options.every, options.limit)
+        footage = read_footage(options.source, model.resizing, options.every, options.limit)
         cache = FolderCache(options.cache) if options.cache else MemoryCache()
         work = discover(model, footage.images, options.word, video=footage.video, cache=cache)
         discovery = _run_with_bar(work)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.datasets import DatasetError, decode_image
-from models.preprocessing import resize_to_square
+from models.preprocessing import Resizing
 
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 
@@ -23,17 +23,17 @@ class Footage:
     """Images of a folder or a video."""
 
     images: tuple[NDArray[np.uint8], ...]
-    """RGB, uint8 [S, S, 3] each, S the captioner's image size; at least one."""
+    """RGB, uint8 [S, S, 3] each, as the captioner takes them; at least one."""
     video: bool
     """Whether they are frames of one video, in order: neighbours may show the same scene."""
 
 
-def read_footage(source: Path, side: int, interval_s: float, limit: int) -> Footage:
+def read_footage(source: Path, resizing: Resizing, interval_s: float, limit: int) -> Footage:
     """Read images.
 
     Args:
         source: A folder of images (its subfolders are ignored), or a video file.
-        side: The captioner's image size, in pixels.
+        resizing: The captioner's.
         interval_s: Time between the frames that are taken from a video, above 0.
         limit: Maximum number of images, from the first on.
 
@@ -41,14 +41,14 @@ def read_footage(source: Path, side: int, interval_s: float, limit: int) -> Foot
         FootageError: If the source does not exist, has no image, or one cannot be read.
     """
     if source.is_dir():
-        images = tuple(_read_images(source, side, limit))
+        images = tuple(_read_images(source, resizing, limit))
         if not images:
             raise FootageError(f"{source} has no images (JPEG, PNG, WebP, BMP or TIFF)")
         return Footage(images, video=False)
     if not source.is_file():
         raise FootageError(f"{source} does not exist: specify a folder of images or a video file")
     try:
-        frames = tuple(_read_frames(source, side, interval_s, limit))
+        frames = tuple(_read_frames(source, resizing, interval_s, limit))
     except (av.FFmpegError, OSError, IndexError) as problem:
         reason = getattr(problem, "strerror", problem)
         raise FootageError(f"{source} cannot be read as a video ({reason})") from problem
@@ -57,11 +57,11 @@ def read_footage(source: Path, side: int, interval_s: float, limit: int) -> Foot
     return Footage(frames, video=True)
 
 
-def _read_images(folder: Path, side: int, limit: int) -> Iterator[NDArray[np.uint8]]:
+def _read_images(folder: Path, resizing: Resizing, limit: int) -> Iterator[NDArray[np.uint8]]:
     try:
         files = sorted(each for each in folder.iterdir() if each.suffix.lower() in _SUFFIXES)
         for file in files[:limit]:
-            yield resize_to_square(decode_image(file.read_bytes(), str(file)), side)
+            yield resizing.apply(decode_image(file.read_bytes(), str(file)))
     except DatasetError as problem:
         raise FootageError(str(problem)) from problem
     except OSError as problem:
@@ -69,7 +69,7 @@ def _read_images(folder: Path, side: int, limit: int) -> Iterator[NDArray[np.uin
 
 
 def _read_frames(
-    file: Path, side: int, interval_s: float, limit: int
+    file: Path, resizing: Resizing, interval_s: float, limit: int
 ) -> Iterator[NDArray[np.uint8]]:
     # With an explicit scheme, a colon in the file name is not taken for a protocol.
     options = {"protocol_whitelist": "file,crypto,data"}
@@ -81,7 +81,7 @@ def _read_frames(
             if frame.time is None or frame.time < due_s:
                 continue
             pixels = frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
-            yield resize_to_square(pixels, side)
+            yield resizing.apply(pixels)
             due_s, count = frame.time + interval_s, count + 1
             if count == limit:
                 return

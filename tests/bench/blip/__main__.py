@@ -52,7 +52,7 @@ class Captioner:
     def caption(self, image: Any, precision: Precision) -> tuple[dict[str, float], Any, list[int]]:
         """Return the seconds of each part, the image's tokens and the caption's."""
         started = time.perf_counter()
-        pixels = self._blip.image.preprocess(image)
+        pixels = self._blip.image.resizing.apply(image)
         image_tokens = self.encoders[precision](pixels[None])
         encoded = time.perf_counter()
         memory = self._memory(tf.constant(image_tokens))

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from inference.captioning import FrameRequest, StreamState
 from inference.endpoints.availability import Pauses
 from inference.endpoints.captioner import EndpointCaptioner
-from inference.endpoints.images import IMAGE_SIDE
 from inference.engine import EngineState, EngineUnavailable
 from tests.support.servers.fake_endpoint import KEY, FakeEndpoint, error, fake_endpoint, sent_image
 
@@ -71,7 +70,7 @@ async def test_large_images_are_scaled_down() -> None:
     async with captioning() as (captioner, fake):
         await captioner.caption_frame(FrameRequest(np.zeros((900, 1600, 3), np.uint8)))
 
-        assert sent_image(fake.requests[0]).shape == (IMAGE_SIDE * 9 // 16, IMAGE_SIDE, 3)
+        assert sent_image(fake.requests[0]).shape == (288, 512, 3)
 
 
 async def test_what_is_no_image_is_refused() -> None:
@@ -108,8 +107,8 @@ async def test_info_offers_what_an_endpoint_can() -> None:
         assert (info.name, info.captioner) == ("llava", "endpoint:gpu")
         assert (info.encoder, info.vocabulary_size, info.beam_width) == (None, None, None)
         frame = np.zeros((1080, 1920, 3), np.uint8)
-        assert info.resize(frame).shape == (IMAGE_SIDE * 9 // 16, IMAGE_SIDE, 3)
-        assert info.resize(frame[:90, :160]).shape == (90, 160, 3)
+        assert info.resizing.apply(frame).shape == (288, 512, 3)
+        assert info.resizing.apply(frame[:90, :160]).shape == (90, 160, 3)
         assert (info.calibrated, info.verified, info.analyses, info.live_method) == (
             False,
             (),

@@ -3,8 +3,10 @@
 import json
 import shutil
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import pytest_asyncio
@@ -13,7 +15,10 @@ from inference.captioning import FrameRequest
 from inference.engine.engine import Engine
 from inference.engine.service import EngineUnavailable
 from inference.explanations import Target
-from tests.support.blip import folder, make_images, make_photo
+from models.preprocessing import resize_to_square
+from stream.captioning.stream_captioner import StreamCaptioner, captioner_image
+from stream.video import Frame
+from tests.support.blip import folder, make_images, make_photo, stored
 
 NAME = "plain"
 IMAGES = make_images(32)
@@ -44,7 +49,7 @@ async def test_the_captioner_says_what_it_can_do(blip: Engine) -> None:
     assert not info.calibrated
     assert not info.tags
     assert info.max_batch == 1
-    assert info.image_size == 32
+    assert info.resizing.side == 32
     assert info.live_method == "crossattention"
     assert info.analyses == ("adversarial", "ace")
     assert [method.name for method in info.methods] == [
@@ -75,6 +80,32 @@ async def test_each_frame_of_a_stream_is_captioned_with_a_map_of_every_word(blip
         maps += sum(each.values.max() > 0 for each in caption.maps.words)
     assert maps > 4
     assert len(set(texts)) > 1
+
+
+async def test_a_live_frame_is_prepared_as_published_and_captioned_as_the_same_image_of_a_file(
+    blip: Engine,
+) -> None:
+    assert blip.info
+    frame = av.VideoFrame.from_ndarray(make_photo(), format="rgb24")
+    preparation = json.loads((folder(NAME) / "preprocessor_config.json").read_text())
+
+    pixels = captioner_image(frame, blip.info)
+
+    normalized = (pixels / 255 - preparation["image_mean"]) / preparation["image_std"]
+    np.testing.assert_allclose(normalized, stored(NAME)["photo"], atol=1e-6)
+    # Of its caption, the words can be seen to depend on how it is resized.
+    image = np.ascontiguousarray(make_images(75)[4, :, :60])
+    frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+    with ThreadPoolExecutor(1) as executor:
+        live = await StreamCaptioner(blip, executor).caption(Frame(frame), 0.0, None, maps=True)
+    of_file, otherwise_resized = [
+        (await blip.caption_frame(FrameRequest(each, maps=True))).caption
+        for each in (image, resize_to_square(image, 32))
+    ]
+    assert live.caption.words == of_file.words != otherwise_resized.words
+    assert live.caption.maps and of_file.maps
+    for one, other in zip(live.caption.maps.words, of_file.maps.words, strict=True):
+        np.testing.assert_array_equal(one.values, other.values)
 
 
 async def test_every_method_explains_a_word_of_several_tokens(

@@ -20,6 +20,7 @@ from inference.engine.service import EngineInfo, EngineState, EngineUnavailable
 from inference.explanations.target import Target
 from models.catalogue import SHIPPED_FOLDER
 from models.language import END
+from models.preprocessing import Resizing
 from tests.inference.conftest import photographs
 from tests.inference.engine.test_batching import request_captions
 
@@ -167,7 +168,7 @@ async def test_a_worker_that_dies_while_loading_is_reported_and_not_retried_for_
 async def test_a_worker_that_keeps_dying_is_given_up_with_the_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    info = EngineInfo("dies", "none", 64, 4, 1, "none", {}, False, False, False, ())
+    info = EngineInfo("dies", "none", Resizing(64), 4, 1, "none", {}, False, False, False, ())
     program = tmp_path / "python"
     program.write_text(
         f"#!{sys.executable}\n"

@@ -12,10 +12,11 @@ from inference.engine.engine import Engine
 from inference.engine.process import EngineTiming
 from inference.engine.service import EngineInfo
 from models.catalogue import SHIPPED_FOLDER
+from models.preprocessing import Resizing
 from tests.inference.conftest import photographs
 
 INFO = EngineInfo(
-    *("slow", None, 64, None, None, "none", {}, False, False, False, ()),
+    *("slow", None, Resizing(64), None, None, "none", {}, False, False, False, ()),
     caption_s=1.0,
     max_batch=2,
 )

@@ -13,6 +13,7 @@ from inference.faithfulness.stability import (
     read_video,
     top_overlap,
 )
+from models.preprocessing import Resizing
 from tests.inference.conftest import photographs
 
 
@@ -21,7 +22,7 @@ def test_pan_moves_from_the_upper_left_to_the_lower_right() -> None:
     photograph[..., 0] = np.linspace(0, 255, 200)[:, None]
     photograph[..., 1] = np.linspace(0, 255, 300)[None, :]
 
-    frames = pan(photograph, 60)
+    frames = pan(photograph, Resizing(60))
 
     assert [frame.shape for frame in frames] == [(60, 60, 3)] * PAN_FRAMES
     corners = np.array([frame[0, 0, :2] for frame in frames], int)
@@ -31,7 +32,7 @@ def test_pan_moves_from_the_upper_left_to_the_lower_right() -> None:
 
 
 def test_video_frames_are_half_a_second_apart(footage: Path) -> None:
-    frames = read_video(footage, 64)
+    frames = read_video(footage, Resizing(64))
 
     assert len(frames) == 21
     assert all(frame.shape == (64, 64, 3) for frame in frames)
@@ -43,7 +44,7 @@ def test_unreadable_videos_are_refused(tmp_path: Path) -> None:
     path.write_text("no video")
 
     with pytest.raises(VideoError, match=r"no\.mp4 cannot be read as a video"):
-        read_video(path, 64)
+        read_video(path, Resizing(64))
 
 
 def test_overlap_is_the_intersection_over_union_of_the_top_fifths() -> None:

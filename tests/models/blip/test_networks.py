@@ -116,7 +116,7 @@ def test_one_backward_pass_gives_the_gradient_of_every_token() -> None:
 def test_images_are_prepared_as_by_transformers(name: str) -> None:
     blip = load(name)
 
-    image = blip.image.preprocess(make_photo())
+    image = blip.image.resizing.apply(make_photo())
 
     side = blip.config.vision_config.image_size
     assert image.shape == (side, side, 3)

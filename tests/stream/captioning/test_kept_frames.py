@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from models.preprocessing import resize_to_square
+from models.preprocessing import Resizing, resize_to_square
 from stream.captioning.kept_frames import MAX_KEPT_FRAMES, ClientFrames, FrameNotFound, KeptFrames
 from stream.captioning.stream_captioner import CaptionedFrame
 from stream.video.frame import Frame
@@ -76,7 +76,7 @@ async def test_the_image_is_the_captioners_and_the_jpeg_is_the_whole_frame(
     kept = frames.keep(0, captioned())
     whole = np.asarray(kept.captioned.frame.image.to_ndarray(format="rgb24"), np.uint8)
 
-    info = replace(ScriptedCaptions.info, image_size=260)
+    info = replace(ScriptedCaptions.info, resizing=Resizing(260))
     assert np.array_equal(await kept.image(info), resize_to_square(whole, 260))
     jpeg = await kept.jpeg()
     assert jpeg[:2] == b"\xff\xd8"

@@ -19,7 +19,7 @@ from inference.captioning.stream_state import StreamState
 from inference.engine.engine import Engine
 from models.language import content_words
 from models.preprocessing import resize_to_square
-from stream.captioning.stream_captioner import REFRESH_S, StreamCaptioner
+from stream.captioning.stream_captioner import REFRESH_S, StreamCaptioner, captioner_image
 from stream.video.frame import Frame
 from tests.support.simulated_camera import PHOTOGRAPHS, Image, SimulatedCamera, photograph
 
@@ -53,12 +53,32 @@ async def caption_all(
 
 async def caption_of(engine: Engine, scene: Image) -> str:
     assert engine.info
-    return (await engine.caption(resize_to_square(scene, engine.info.image_size))).text
+    return (await engine.caption(engine.info.resizing.apply(scene))).text
 
 
 def changes(captions: list[Caption]) -> int:
     texts = [caption.text for caption in captions]
     return sum(one != other for one, other in pairwise(texts))
+
+
+async def test_a_frame_is_captioned_as_the_same_image_of_a_file(
+    engine: Engine, captioner: StreamCaptioner
+) -> None:
+    assert engine.info
+    pixels = photograph("coffee.png")
+    frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+
+    live = (await captioner.caption(Frame(frame), 0.0, None)).caption
+
+    np.testing.assert_array_equal(
+        captioner_image(frame, engine.info), resize_to_square(pixels, 260)
+    )
+    of_file = await engine.caption(pixels)
+    assert (live.text, live.confidence, live.words) == (
+        of_file.text,
+        of_file.confidence,
+        of_file.words,
+    )
 
 
 @pytest.mark.parametrize("file", PHOTOGRAPHS)

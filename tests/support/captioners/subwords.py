@@ -21,6 +21,7 @@ from inference.captioning.wording import Wording
 from models.captioner import BeamCaption, BeamConfig
 from models.checkpoint import ModelCard
 from models.language import PAD
+from models.preprocessing import Resizing
 
 PIECES = (
     *("[PAD]", "[START]", "[UNK]", "a", "dog", "snow", "##board", "##er", "[END]", "on", "'", "s"),
@@ -65,7 +66,7 @@ class SubwordCaptionModel(CaptionModel):
         """Draw the weights; the same each time."""
         card = ModelCard("sub-words", "nothing", "none", {}, BeamConfig(3, MAX_LENGTH))
         super().__init__(Path("/nowhere"), card, Wording(PIECES, END, SPECIAL, split))
-        self.image_size, self.grid_size = SIDE, (ROWS, COLUMNS)
+        self.resizing, self.grid_size = Resizing(SIDE), (ROWS, COLUMNS)
         self.encoder_name, self.max_length, self.default_beam_width = "patches", MAX_LENGTH, 3
         self.abilities = abilities
         random = np.random.default_rng(0)

@@ -24,7 +24,6 @@ from PIL import Image
 from inference.captioning.caption import Caption
 from inference.captioning.stream_state import FrameRequest, FrameResult
 from inference.engine.service import EngineState, EngineUnavailable
-from models.preprocessing import resize_to_square
 from tests.support.captions import ScriptedCaptions, confident_caption
 from tests.support.heic import write_heic
 from tests.support.servers.feed_app import Client, serve_feeds
@@ -109,7 +108,7 @@ async def expected_caption(client: TestClient[Any, Any], pixels: NDArray[np.uint
     engine = client.app[ENGINE]
     await engine.wait_ready()
     assert engine.info
-    caption: Caption = await engine.caption(resize_to_square(pixels, engine.info.image_size))
+    caption: Caption = await engine.caption(engine.info.resizing.apply(pixels))
     return caption
 
 

