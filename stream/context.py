@@ -10,7 +10,7 @@ from stream.analyses import Analyses
 from stream.counters import Counters
 from stream.ice import IceSettings, MediaAddresses
 from stream.load import LoadMonitor
-from stream.quota import Quota
+from stream.quota import HourlyLimit, Quota
 from stream.settings import StreamSettings
 from stream.video import install_vp8_encoder
 
@@ -41,6 +41,8 @@ class StreamContext:
     """Analyses that clients have started, also those whose client has disconnected."""
     explanations: Quota
     """Explanations and checks that clients have requested."""
+    endpoint_requests: HourlyLimit
+    """Requests that viewers' explanations send to an endpoint."""
     addresses: MediaAddresses
     ice: IceSettings
     counters: Counters
@@ -76,6 +78,7 @@ class StreamContext:
             caption_service=caption_service,
             analyses=Analyses(caption_service, settings),
             explanations=Quota(_MAX_EXPLANATIONS, "explanations"),
+            endpoint_requests=HourlyLimit("requests to the endpoint"),
             addresses=MediaAddresses(host, ice.port_range),
             ice=ice,
             counters=Counters(),

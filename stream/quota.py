@@ -4,12 +4,18 @@ No viewer can take everything: an address gets a share, and a part is kept for a
 """
 
 import asyncio
+import math
+import time
 from collections import Counter, OrderedDict, deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
+from stream.rate_limit import RateLimit
+
 _KEPT_FOR_ADMINS = 1 / 8
+_HOUR_S = 3600.0
+_MAX_NETWORKS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +101,82 @@ class Quota:
             yield
         finally:
             self.release(owner)
+
+
+class HourlyLimit:
+    """A limit of what viewers use in an hour, on average; an hour's worth may be used at once.
+
+    Within it an address has its share. Admins are not limited, and their use does not count.
+    """
+
+    def __init__(self, name: str, clock: Callable[[], float] = time.monotonic) -> None:
+        """Start without a limit; `configure` sets one.
+
+        Args:
+            name: Of what is used, such as "requests", for the error messages.
+            clock: Returns the time in seconds.
+        """
+        self._name, self._clock = name, clock
+        self._limits: tuple[int, int] | None = None
+        self._total: RateLimit | None = None
+        self._by_network: OrderedDict[str, RateLimit] = OrderedDict()
+
+    def __len__(self) -> int:
+        """Return the number of addresses whose use is remembered."""
+        return len(self._by_network)
+
+    def configure(self, per_hour: int, most_at_once: int) -> None:
+        """Set the limit; a new one starts with nothing used.
+
+        Args:
+            per_hour: What all viewers together may use; 0 for nothing.
+            most_at_once: The largest use that `take` counts. However small its share, an address
+                may use so much if it has waited long enough.
+        """
+        if self._limits != (per_hour, most_at_once):
+            self._limits = per_hour, most_at_once
+            self._total = self._limit(1.0) if per_hour else None
+            self._by_network.clear()
+
+    def take(self, owner: Owner, count: int) -> None:
+        """Count a use.
+
+        Raises:
+            ShareExceeded: If the owner's address has used up its share.
+            QuotaExceeded: If all viewers together have reached the limit.
+        """
+        if owner.is_admin or self._limits is None:
+            return
+        if not self._limits[0]:
+            raise QuotaExceeded(f"only an admin may cause {self._name}")
+        assert self._total
+        own = self._by_network.setdefault(owner.network, self._limit(owner.share))
+        self._by_network.move_to_end(owner.network)
+        if len(self._by_network) > _MAX_NETWORKS:
+            self._by_network.popitem(last=False)
+        about = f"{self._name} ({self._limits[0]} an hour)"
+        if wait_s := own.wait_s(count):
+            raise ShareExceeded(
+                f"this address has used its share of the viewers' {about}; "
+                f"try again in {_minutes(wait_s)}"
+            )
+        if wait_s := self._total.wait_s(count):
+            raise QuotaExceeded(
+                f"viewers have used all of their {about}; try again in {_minutes(wait_s)}"
+            )
+        own.take(count)
+        self._total.take(count)
+
+    def _limit(self, share: float) -> RateLimit:
+        assert self._limits
+        per_hour, most_at_once = self._limits
+        own = share * per_hour
+        return RateLimit(own / _HOUR_S, self._clock, burst=max(own, most_at_once))
+
+
+def _minutes(seconds: float) -> str:
+    minutes = math.ceil(seconds / 60)
+    return "1 minute" if minutes == 1 else f"{minutes} minutes"
 
 
 class Turns:

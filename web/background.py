@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from aiohttp import web
 
-from inference.endpoints import EndpointCaptioner
+from inference.endpoints import Endpoint, EndpointCaptioner, request_count
 from inference.engine import CaptionService, Engine
 from models.catalogue import local_folder
 from stream.context import StreamContext
@@ -85,6 +85,8 @@ def install_services(
         app.cleanup_ctx.append(_run_captioner)
     app[CAPTIONS] = captions
     context = StreamContext.create(settings.stream, captions, settings.host, settings.ice)
+    if settings.endpoint:
+        limit_viewer_requests(context, settings.endpoint)
     publications = Publications()
     app[STREAM_CONTEXT], app[PUBLICATIONS] = context, publications
     app[IMAGE_CAPTIONS] = ImageCaptions(context)
@@ -104,6 +106,13 @@ def install_services(
     # Feeds start last, so that history and sinks get their first captions.
     app.cleanup_ctx.append(_run_feeds)
     app.on_shutdown.extend((_close_subscribers, _close_sessions))
+
+
+def limit_viewer_requests(context: StreamContext, endpoint: Endpoint) -> None:
+    """Limit the requests that viewers' explanations send to an endpoint, as it is configured."""
+    context.endpoint_requests.configure(
+        endpoint.viewer_requests_per_hour, request_count(endpoint.regions)
+    )
 
 
 async def _run_captioner(app: web.Application) -> AsyncIterator[None]:

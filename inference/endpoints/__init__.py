@@ -2,5 +2,6 @@
 
 from inference.endpoints.captioner import EndpointCaptioner
 from inference.endpoints.client import Endpoint
+from inference.endpoints.occlusion import request_count
 
-__all__ = ["Endpoint", "EndpointCaptioner"]
+__all__ = ["Endpoint", "EndpointCaptioner", "request_count"]

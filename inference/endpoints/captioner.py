@@ -188,6 +188,7 @@ class EndpointCaptioner:
         progress: ProgressCallback | None = None,
         *,
         live: bool = False,
+        before_requests: Callable[[int], None] | None = None,
     ) -> ExplanationResult:
         """Explain a caption; cancelling this cancels its requests.
 
@@ -201,6 +202,8 @@ class EndpointCaptioner:
             target: What to explain.
             progress: Called with the progress after each request.
             live: Whether nobody asked for it; such explanations are refused.
+            before_requests: Called with the number of requests before they are sent; what it raises
+                is raised, and none is sent.
 
         Raises:
             EngineUnavailable: If captions are paused, or a request fails.
@@ -218,7 +221,7 @@ class EndpointCaptioner:
         begun = time.perf_counter()
         self._explaining += 1
         try:
-            hidden = await self._run(self._hide_regions(image, progress))
+            hidden = await self._run(self._hide_regions(image, progress, before_requests))
         except EndpointError as problem:
             raise EngineUnavailable(as_sentence(f"no explanation: {problem}")) from problem
         finally:
@@ -268,7 +271,10 @@ class EndpointCaptioner:
         return thumbnail, await self._ask(await self._compute(data_url, image))
 
     async def _hide_regions(
-        self, image: NDArray[np.uint8], progress: ProgressCallback | None
+        self,
+        image: NDArray[np.uint8],
+        progress: ProgressCallback | None,
+        before_requests: Callable[[int], None] | None,
     ) -> HiddenRegions:
         """Caption an image with each of its regions hidden, as far as that was not yet done."""
         endpoint = self._endpoint
@@ -287,6 +293,8 @@ class EndpointCaptioner:
                 progress(Progress(done, "Captioning with regions hidden"))
 
         async with hidden.collecting:
+            if before_requests and hidden.missing:
+                before_requests(len(hidden.missing))
             try:
                 async with asyncio.TaskGroup() as group:
                     for region in hidden.missing:

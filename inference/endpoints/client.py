@@ -52,6 +52,8 @@ class Endpoint:
     """At once."""
     regions: int
     """Regions on a side of the image that are hidden in turn to explain a caption."""
+    viewer_requests_per_hour: int
+    """For explanations that viewers request, of all viewers together."""
 
     @property
     def host(self) -> str:

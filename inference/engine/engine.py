@@ -188,6 +188,7 @@ class Engine:
         progress: ProgressCallback | None = None,
         *,
         live: bool = False,
+        before_requests: Callable[[int], None] | None = None,
     ) -> ExplanationResult:
         """Explain a caption; cancelling this cancels the explanation.
 
@@ -197,8 +198,8 @@ class Engine:
             method: Name of one of `info.methods`.
             target: What to explain.
             progress: Called now and then with the progress.
-            live: Whether the explanation was started without a user's request; it then leaves room
-                for those that users request.
+            live: Whether no user requested it; it then leaves room for those that users request.
+            before_requests: Not called: the worker sends no requests to other servers.
 
         Raises:
             EngineUnavailable: If there is no worker, or it exits or hangs before it answers.

@@ -150,6 +150,7 @@ class CaptionService(Protocol):
         progress: ProgressCallback | None = None,
         *,
         live: bool = False,
+        before_requests: Callable[[int], None] | None = None,
     ) -> ExplanationResult:
         """Explain a caption; raises EngineUnavailable, EngineBusy or ValueError."""
 

@@ -44,6 +44,7 @@ class ExplanationRequests:
         """
         self._caption_service, self._frames = context.caption_service, frames
         self._quota, self._owner = context.explanations, owner
+        self._endpoint_requests = context.endpoint_requests
         self._timeout_s, self._spawn = context.settings.explanation_s, spawn
         self._tasks: dict[int, asyncio.Task[object]] = {}
 
@@ -92,6 +93,12 @@ class ExplanationRequests:
         except QuotaExceeded as error:
             raise RequestError("busy", f"{error}; try again in a few seconds") from error
 
+    def _take_requests(self, count: int) -> None:
+        try:
+            self._endpoint_requests.take(self._owner, count)
+        except QuotaExceeded as error:
+            raise RequestError("limit-reached", f"Not explained: {error}.") from error
+
     async def _answer(
         self, message: dict[str, Any], kept: KeptFrame, channel: CaptionChannel
     ) -> None:
@@ -120,7 +127,9 @@ class ExplanationRequests:
             check = await service.check(image, tokens, method, index, on_progress)
             return messages.checked(request_id, seq, method, index, check)
         target = Target.from_json(message["of"])
-        result = await service.explain(image, tokens, method, target, on_progress)
+        result = await service.explain(
+            image, tokens, method, target, on_progress, before_requests=self._take_requests
+        )
         return messages.explanation(request_id, seq, method, target, result)
 
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from stream.quota import Owner, Quota, QuotaExceeded, ShareExceeded, Turns
+from stream.quota import HourlyLimit, Owner, Quota, QuotaExceeded, ShareExceeded, Turns
 
 ADMIN = Owner("192.0.2.99", is_admin=True, share=0.5)
 
@@ -106,3 +106,66 @@ async def test_whoever_stops_waiting_loses_the_turn() -> None:
             used.append("5")
 
     assert used == ["3", "5"]
+
+
+def limit_per_hour(per_hour: int, most_at_once: int = 17) -> tuple[HourlyLimit, list[float]]:
+    """Return a limit, and a list whose only item is its clock's time in seconds."""
+    now = [0.0]
+    limit = HourlyLimit("requests", lambda: now[0])
+    limit.configure(per_hour, most_at_once)
+    return limit, now
+
+
+def test_an_address_uses_its_share_of_an_hour_at_once_and_then_the_average() -> None:
+    limit, now = limit_per_hour(100)
+    for count in (17, 17, 16):
+        limit.take(viewer(1), count)
+    with pytest.raises(
+        ShareExceeded,
+        match=r"its share of the viewers' requests \(100 an hour\); try again in 21 minutes",
+    ):
+        limit.take(viewer(1), 17)
+    now[0] = 20.4 * 60 - 1
+    with pytest.raises(ShareExceeded, match=r"try again in 1 minute$"):
+        limit.take(viewer(1), 17)
+    now[0] = 20.4 * 60
+    limit.take(viewer(1), 17)
+
+
+def test_all_viewers_have_one_limit_and_admins_none() -> None:
+    limit, now = limit_per_hour(100)
+    limit.take(viewer(1), 50)
+    limit.take(viewer(2), 50)
+    with pytest.raises(
+        QuotaExceeded, match=r"viewers have used all of their requests \(100 an hour\); "
+    ):
+        limit.take(viewer(3), 17)
+    for _ in range(20):
+        limit.take(ADMIN, 17)
+    # What was refused is not counted.
+    now[0] = 17 * 36
+    limit.take(viewer(3), 17)
+
+
+def test_a_small_share_allows_one_use_and_a_limit_of_0_none() -> None:
+    limit, _ = limit_per_hour(20)
+    limit.take(viewer(1), 17)
+    with pytest.raises(ShareExceeded, match="102 minutes"):
+        limit.take(viewer(1), 17)
+    limit.configure(0, 17)
+    with pytest.raises(QuotaExceeded, match="only an admin"):
+        limit.take(viewer(1), 1)
+    limit.take(ADMIN, 17)
+    limit.configure(20, 17)
+    limit.take(viewer(1), 17)
+    # The same settings, read again, give nothing back.
+    limit.configure(20, 17)
+    with pytest.raises(ShareExceeded):
+        limit.take(viewer(1), 17)
+
+
+def test_many_addresses_do_not_grow_the_memory() -> None:
+    limit, _ = limit_per_hour(1_000_000)
+    for number in range(5000):
+        limit.take(Owner(str(number), is_admin=False, share=0.5), 1)
+    assert len(limit) == 1000

@@ -146,6 +146,7 @@ class ScriptedCaptions:
         progress: ProgressCallback | None = None,
         *,
         live: bool = False,
+        before_requests: Callable[[int], None] | None = None,
     ) -> ExplanationResult:
         """Return the current heat map."""
         self.explained_methods.append(method)

@@ -4,8 +4,8 @@ import asyncio
 import base64
 import json
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,19 @@ from aiohttp.web import Response
 
 import server
 from inference.endpoints import EndpointCaptioner
+from stream.publishing import Publications
+from stream.quota import Owner, QuotaExceeded
+from stream.webrtc import Sessions
 from stream.webrtc.offer import InputKind, Offer
 from tests.stream.data_channel.test_explanation_requests import check_all
 from tests.support.captions import ScriptedCaptions, confident_caption
-from tests.support.live_sessions import live_sessions
+from tests.support.live_sessions import live_sessions, stream_context
 from tests.support.peer import Peer
 from tests.support.servers.fake_endpoint import error, fake_endpoint, sent_image
 from tests.support.servers.feed_app import YARD, Client, get_stream, serve_feeds, wait_for_caption
 from web.app import create_app
+from web.background import limit_viewer_requests
+from web.keys import STREAM_CONTEXT
 from web.service.reload import SettingsReloader
 from web.settings import ServerSettings, read_settings
 
@@ -171,20 +176,82 @@ async def test_a_client_explains_a_word_and_is_told_what_cannot_be_done() -> Non
     assert "no probability" in refusal["message"]
 
 
+async def explain_three_words(sessions: Sessions, owner: Owner) -> list[str]:
+    """Request the maps of two words of a frame and of one of another; return each error or ''."""
+    async with Peer(None) as peer:
+        offer = Offer.from_sdp((await peer.offer()).sdp, InputKind.DEMO, 65_536)
+        _, answer = await sessions.accept(offer, owner=owner)
+        await peer.accept(answer)
+
+        def captions() -> list[dict[str, Any]]:
+            return peer.received("caption")
+
+        def responses() -> list[dict[str, Any]]:
+            return [*peer.received("explanation"), *peer.received("error")]
+
+        async def more_than(count: int, messages: Callable[[], list[dict[str, Any]]]) -> None:
+            await peer.until(lambda: len(messages()) > count)
+
+        seq = -1
+        for number, index in enumerate((1, 2, 1)):
+            if index == 1:
+                await more_than(len(captions()), captions)
+                seq = captions()[-1]["seq"]
+                peer.send({"type": "freeze", "seq": seq})
+            of = {"kind": "word", "index": index}
+            request = {"method": "occlusion-answers", "of": of, "seq": seq}
+            peer.send({"type": "explain", "id": number, **request})
+            await more_than(number, responses)
+        check_all(peer)
+        found = sorted(responses(), key=lambda each: each["id"])
+    return [each.get("code", "") and f"{each['code']}: {each['message']}" for each in found]
+
+
+async def test_viewers_have_a_limit_of_requests_for_explanations_and_admins_none() -> None:
+    async with AsyncExitStack() as opened:
+        fake = await opened.enter_async_context(fake_endpoint())
+        endpoint = fake.endpoint(regions=3, viewer_requests_per_hour=10)
+        captioner = EndpointCaptioner(endpoint)
+        captioner.start()
+        opened.push_async_callback(captioner.stop)
+        context = await opened.enter_async_context(stream_context(captioner, interval_s=0.25))
+        limit_viewer_requests(context, endpoint)
+        sessions = await opened.enter_async_context(Sessions(context, Publications()))
+
+        viewer = Owner("192.0.2.1", is_admin=False, share=0.5)
+        *explained, refused = await explain_three_words(sessions, viewer)
+        # The second word of a frame needs no further requests.
+        assert explained == ["", ""]
+        assert refused == (
+            "limit-reached: Not explained: this address has used its share of the viewers' "
+            "requests to the endpoint (10 an hour); try again in 120 minutes."
+        )
+        admin = replace(viewer, is_admin=True)
+        assert await explain_three_words(sessions, admin) == ["", "", ""]
+
+
 async def test_a_reload_changes_the_endpoint_and_keeps_the_one_in_use(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     config = tmp_path / "sightline.toml"
 
-    def configure(name: str, key: str) -> None:
+    def configure(name: str, key: str, per_hour: int = 600) -> None:
         (tmp_path / "key").write_text(key)
         (tmp_path / "key").chmod(0o600)
         config.write_text(
             f"captioner = 'endpoint:{name}'\n[endpoints.{name}]\nbase_url = '{fake.url}'\n"
-            f"model = 'llava'\nkey_file = '{tmp_path / 'key'}'\n[feeds.yard]\nsource = 'demo'\n"
+            f"model = 'llava'\nkey_file = '{tmp_path / 'key'}'\n"
+            f"viewer_requests_per_hour = {per_hour}\n[feeds.yard]\nsource = 'demo'\n"
             "interval_s = 0.25\n"
         )
+
+    def refusal() -> str:
+        """Return the reason why a viewer cannot have a million requests."""
+        viewer = Owner("192.0.2.1", is_admin=False, share=0.5)
+        with pytest.raises(QuotaExceeded) as caught:
+            app[STREAM_CONTEXT].endpoint_requests.take(viewer, 10**6)
+        return str(caught.value)
 
     def read() -> ServerSettings:
         return read_settings(config, {})
@@ -195,10 +262,12 @@ async def test_a_reload_changes_the_endpoint_and_keeps_the_one_in_use(
         async with TestClient(TestServer(app)) as client:
             reloader = SettingsReloader(app, read(), read, None, asyncio.Event())
             await wait_for_caption(client)
-            configure("gpu", "sk-second-0123456789")
+            assert "(600 an hour)" in refusal()
+            configure("gpu", "sk-second-0123456789", per_hour=50)
             await reloader.reload()
             await fake.until(lambda: "second" in fake.headers[-1]["Authorization"])
             assert "settings reloaded; changed: endpoints" in caplog.text
+            assert "(50 an hour)" in refusal()
             configure("cpu", "sk-third-0123456789")
             await reloader.reload()
             sent = len(fake.requests)

@@ -14,7 +14,8 @@ from typing import TypeVar
 from aiohttp import web
 
 from stream.feeds.source_reader import run_in_daemon_thread
-from web.keys import ENDPOINT, FEEDS
+from web.background import limit_viewer_requests
+from web.keys import ENDPOINT, FEEDS, STREAM_CONTEXT
 from web.security import (
     ACCESS,
     ALLOWED_HOSTS,
@@ -163,6 +164,7 @@ class SettingsReloader:
         captioner = self._app.get(ENDPOINT)
         if "endpoints" in changed and captioner and new.endpoint:
             await captioner.configure(new.endpoint)
+            limit_viewer_requests(self._app[STREAM_CONTEXT], new.endpoint)
         if "feeds" in changed:
             await self._app[FEEDS].reload(new.feeds)
 

@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from inference.endpoints import Endpoint
+from inference.endpoints import Endpoint, request_count
 from stream.settings import is_loopback, read_secret, validate_stream_name
 
 DEFAULT_PROMPT = (
@@ -88,6 +88,8 @@ class EndpointSettings(BaseModel):
     """Requests at once, for all streams and explanations together."""
     regions: int = Field(4, ge=2, le=8)
     """Regions on a side of the image that are hidden in turn to explain a caption."""
+    viewer_requests_per_hour: int = Field(600, ge=0, le=1_000_000)
+    """Requests per hour for explanations that viewers request, on average; 0 for none."""
     insecure: bool = False
     """Whether to allow unencrypted http to another machine."""
 
@@ -99,6 +101,12 @@ class EndpointSettings(BaseModel):
         if parts.scheme == "http" and not self.insecure and not is_loopback(parts.hostname or ""):
             raise ValueError(
                 "base_url would send images unencrypted; use https, or set insecure = true"
+            )
+        least = request_count(self.regions)
+        if 0 < self.viewer_requests_per_hour < least:
+            raise ValueError(
+                f"viewer_requests_per_hour allows no explanation, which takes {least} requests; "
+                "raise it, or set 0 for none"
             )
         return self
 
@@ -114,4 +122,5 @@ class EndpointSettings(BaseModel):
             max_tokens=self.max_tokens,
             requests=self.requests,
             regions=self.regions,
+            viewer_requests_per_hour=self.viewer_requests_per_hour,
         )

@@ -93,6 +93,7 @@ class FakeEndpoint:
             "max_tokens": 50,
             "requests": 2,
             "regions": 2,
+            "viewer_requests_per_hour": 600,
         }
         return Endpoint(**{**values, **changes})
 

@@ -90,6 +90,11 @@ def test_a_mistake_is_named_with_its_place(tmp_path: Path, text: str, message: s
         ({"model": ""}, "at least 1 character"),
         ({"timeout_s": 0}, "greater than 0"),
         ({"regions": 9}, "less than or equal to 8"),
+        ({"viewer_requests_per_hour": -1}, "greater than or equal to 0"),
+        (
+            {"viewer_requests_per_hour": 64, "regions": 8},
+            "allows no explanation, which takes 65 requests; raise it, or set 0",
+        ),
     ],
 )
 def test_invalid_settings_are_refused_without_their_secrets(
