@@ -4,6 +4,7 @@ import asyncio
 import errno
 import json
 import os
+import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -31,6 +32,12 @@ _MAX_ATTEMPTS = 4
 _BAD_PARAMETER = frozenset({400, 422, 501})
 _MASK = "***"
 
+_UNKNOWN_ISSUER = frozenset({2, 18, 19, 20, 21, 27})
+_OTHER_NAME = frozenset({62, 64})
+_EXPIRED = 10
+"""Of OpenSSL's results of the verification of a certificate, `X509_V_ERR_`...; the first are those
+of an unknown issuer, a self-signed or an untrusted certificate."""
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
@@ -44,6 +51,8 @@ class Endpoint:
     prompt: str
     key: str | None = field(repr=False)
     """API key."""
+    tls_ca: str | None = field(repr=False)
+    """Certificates (PEM) that are trusted instead of the system's."""
     timeout_s: float
     """Of a request, in seconds."""
     max_tokens: int
@@ -98,7 +107,9 @@ class EndpointClient:
             "top_logprobs": _ALTERNATIVES,
         }
         """Parameters that the server is not known to reject."""
+        tls = _trusting(endpoint.tls_ca) if endpoint.tls_ca else True
         self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=tls),
             # One limit for a request with its repetitions, see `_errors`.
             timeout=aiohttp.ClientTimeout(),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -219,6 +230,13 @@ class EndpointClient:
         return line
 
 
+def _trusting(certificates: str) -> ssl.SSLContext:
+    context = ssl.create_default_context(cadata=certificates)
+    # A server's own certificate may be trusted, whoever signed it; the default as of Python 3.13.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context
+
+
 async def _read(response: aiohttp.ClientResponse) -> bytes:
     if response.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnusableAnswer("the endpoint's answer is compressed, although that was not asked for")
@@ -279,7 +297,7 @@ def _describe(problem: Exception) -> str:
         case aiohttp.ClientConnectorDNSError():
             return "the endpoint's host name cannot be resolved"
         case aiohttp.ClientConnectorCertificateError():
-            return "the endpoint's TLS certificate is not valid or not trusted"
+            return _describe_certificate(problem.certificate_error)
         case aiohttp.ClientSSLError():
             return "no TLS connection to the endpoint is possible; check http:// and https://"
         case aiohttp.ClientConnectorError() if problem.os_error.errno == errno.ECONNREFUSED:
@@ -293,3 +311,14 @@ def _describe(problem: Exception) -> str:
         case aiohttp.ClientResponseError():
             return "the endpoint's answer is not valid HTTP"
     return f"the endpoint cannot be reached ({type(problem).__name__})"
+
+
+def _describe_certificate(problem: Exception) -> str:
+    code, about = getattr(problem, "verify_code", None), "the endpoint's TLS certificate"
+    if code in _UNKNOWN_ISSUER:
+        return f"{about} is not trusted; set tls_ca to a file that contains it"
+    if code == _EXPIRED:
+        return f"{about} has expired"
+    if code in _OTHER_NAME:
+        return f"{about} is for another host name than that of base_url"
+    return f"{about} is not valid"

@@ -1,6 +1,8 @@
 """Settings of an endpoint: a table `[endpoints.NAME]` of the configuration."""
 
 import logging
+import re
+import ssl
 import stat
 from pathlib import Path
 from typing import Annotated, Self
@@ -17,7 +19,13 @@ from pydantic import (
 )
 
 from inference.endpoints import Endpoint, request_count
-from stream.settings import is_loopback, read_secret, validate_stream_name
+from stream.settings import (
+    UnreadableFile,
+    is_loopback,
+    read_secret,
+    read_text_file,
+    validate_stream_name,
+)
 
 DEFAULT_PROMPT = (
     "Describe what this image shows in one short sentence, as a caption. Answer with the caption "
@@ -25,6 +33,7 @@ DEFAULT_PROMPT = (
 )
 
 _MAX_SECRET_LENGTH = 4096
+_PEM_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +51,25 @@ def _read_key(value: object) -> SecretStr:
             "every user of this machine can read the key in %s; run chmod 600 %s", path, path
         )
     return secret
+
+
+def _read_certificates(value: object) -> str:
+    """Return the certificates in a file, as PEM."""
+    if not isinstance(value, str | Path) or "\n" in str(value):
+        raise ValueError("must be the path of a file of certificates")
+    try:
+        text = read_text_file(Path(value).expanduser())
+    except (UnreadableFile, RuntimeError) as error:
+        raise ValueError(f"{value} cannot be read: {error}") from None
+    # The file may also contain a private key, which is nobody's business here.
+    pem = "\n".join(_PEM_CERTIFICATE.findall(text))
+    if not pem:
+        raise ValueError(f"{value} contains no certificate in PEM format")
+    try:
+        ssl.create_default_context(cadata=pem)
+    except (ssl.SSLError, ValueError):
+        raise ValueError(f"{value} contains a certificate that is damaged") from None
+    return pem
 
 
 def _check_url(secret: SecretStr) -> SecretStr:
@@ -90,6 +118,9 @@ class EndpointSettings(BaseModel):
     """Regions on a side of the image that are hidden in turn to explain a caption."""
     viewer_requests_per_hour: int = Field(600, ge=0, le=1_000_000)
     """Requests per hour for explanations that viewers request, on average; 0 for none."""
+    tls_ca: Annotated[str, BeforeValidator(_read_certificates)] | None = Field(None, repr=False)
+    """A file of certificates (PEM) that are trusted instead of the system's: the endpoint's own, or
+    of the authority that signed it."""
     insecure: bool = False
     """Whether to allow unencrypted http to another machine."""
 
@@ -102,6 +133,8 @@ class EndpointSettings(BaseModel):
             raise ValueError(
                 "base_url would send images unencrypted; use https, or set insecure = true"
             )
+        if self.tls_ca and parts.scheme != "https":
+            raise ValueError("tls_ca is for a base_url that begins with https://")
         least = request_count(self.regions)
         if 0 < self.viewer_requests_per_hour < least:
             raise ValueError(
@@ -118,6 +151,7 @@ class EndpointSettings(BaseModel):
             model=self.model,
             prompt=self.prompt,
             key=self.key_file.get_secret_value() if self.key_file else None,
+            tls_ca=self.tls_ca,
             timeout_s=self.timeout_s,
             max_tokens=self.max_tokens,
             requests=self.requests,

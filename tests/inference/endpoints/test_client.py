@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from email.utils import formatdate
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from tests.support.servers.fake_endpoint import (
     error,
     fake_endpoint,
 )
-from web.security import create_server_context, obtain_certificate
+from web.security import certificate, create_server_context, obtain_certificate
 from web.settings import HttpsSettings
 
 IMAGE = data_url(np.zeros((8, 8, 3), np.uint8))
@@ -235,13 +236,42 @@ async def test_a_name_that_does_not_resolve_has_a_plain_reason(
     assert str(await failure(endpoint)) == "the endpoint's host name cannot be resolved"
 
 
-async def test_a_certificate_is_verified(tmp_path: Path) -> None:
-    certificate = obtain_certificate(HttpsSettings(on=True, folder=tmp_path), {"127.0.0.1"})
-    async with fake_endpoint(create_server_context(certificate)) as fake:
-        problem = await failure(fake.endpoint())
+@pytest.mark.parametrize(
+    ("name", "trusted", "reason"),
+    [
+        ("127.0.0.1", "own", ""),
+        ("127.0.0.1", "none", "is not trusted; set tls_ca to a file that contains it"),
+        ("127.0.0.1", "other", "is not trusted; set tls_ca to a file that contains it"),
+        ("gpu.example", "own", "is for another host name than that of base_url"),
+    ],
+)
+async def test_a_certificate_is_verified_by_the_trusted_ones(
+    tmp_path: Path, name: str, trusted: str, reason: str
+) -> None:
+    own, other = (
+        obtain_certificate(HttpsSettings(on=True, folder=tmp_path / folder), {name})
+        for folder in ("own", "other")
+    )
+    pem = {"own": own.certificate.read_text(), "other": other.certificate.read_text(), "none": None}
+    async with fake_endpoint(create_server_context(own)) as fake:
+        endpoint = fake.endpoint(tls_ca=pem[trusted])
+        if reason:
+            assert str(await failure(endpoint)) == f"the endpoint's TLS certificate {reason}"
+            assert fake.requests == []
+        else:
+            async with client_of(endpoint) as client:
+                assert (await client.ask(IMAGE)).text == "A dog runs."
 
-        assert str(problem) == "the endpoint's TLS certificate is not valid or not trusted"
-        assert fake.requests == []
+
+async def test_a_certificate_that_has_expired_has_a_plain_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(certificate, "VALIDITY", timedelta(hours=1))
+    old = obtain_certificate(HttpsSettings(on=True, folder=tmp_path), {"127.0.0.1"})
+    async with fake_endpoint(create_server_context(old)) as fake:
+        problem = await failure(fake.endpoint(tls_ca=old.certificate.read_text()))
+
+        assert str(problem) == "the endpoint's TLS certificate has expired"
 
 
 async def test_https_to_an_http_server_has_a_plain_reason() -> None:

@@ -89,6 +89,7 @@ class FakeEndpoint:
             "model": "llava",
             "prompt": "Describe it.",
             "key": KEY,
+            "tls_ca": None,
             "timeout_s": 20.0,
             "max_tokens": 50,
             "requests": 2,

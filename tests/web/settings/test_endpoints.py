@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from web.security import obtain_certificate
 from web.service.log import secrets_in
 from web.settings.endpoints import EndpointSettings
+from web.settings.sections import HttpsSettings
 from web.settings.server import ServerSettings, SettingsError, read_settings
 
 KEY = "sk-plugh-0123456789"
@@ -109,6 +111,46 @@ def test_invalid_settings_are_refused_without_their_secrets(
     with pytest.raises(ValidationError, match=message) as caught:
         EndpointSettings.model_validate({**LOCAL, **values})
     assert "swordfish" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "ca.pem cannot be read: no such file or directory"),
+        ("", "ca.pem contains no certificate in PEM format"),
+        ("a note in Gr\u00fcn", "ca.pem contains no certificate in PEM format"),
+        (
+            "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
+            "certificate that is damaged",
+        ),
+        ("\0", "ca.pem cannot be read: it is UTF-16 or binary"),
+    ],
+)
+def test_a_file_without_certificates_is_refused(
+    tmp_path: Path, content: str | None, message: str
+) -> None:
+    file = tmp_path / "ca.pem"
+    if content is not None:
+        file.write_text(content)
+
+    with pytest.raises(ValidationError, match=message):
+        EndpointSettings.model_validate(
+            {"base_url": "https://gpu.example/v1", "model": "llava", "tls_ca": str(file)}
+        )
+
+
+def test_the_certificates_of_a_file_are_read_and_need_https(tmp_path: Path) -> None:
+    made = obtain_certificate(HttpsSettings(on=True, folder=tmp_path), {"gpu.example"})
+    file = tmp_path / "ca.pem"
+    file.write_text(f"# Gr\u00fcn\n{made.certificate.read_text()}")
+    remote = {**LOCAL, "base_url": "https://gpu.example/v1", "tls_ca": str(file)}
+
+    read = EndpointSettings.model_validate(remote).endpoint("x").tls_ca
+    assert read and read in made.certificate.read_text()
+    # The file has both.
+    assert "PRIVATE KEY" not in read
+    with pytest.raises(ValidationError, match="tls_ca is for a base_url that begins with https"):
+        EndpointSettings.model_validate({**remote, "base_url": LOCAL["base_url"]})
 
 
 @pytest.mark.parametrize(
