@@ -122,6 +122,19 @@ def error_message(values: object) -> str:
     return _clean(found) if isinstance(found, str) else ""
 
 
+def error_details(values: object) -> str:
+    """Return what an error states besides its message, if it does: codes and the rejected field.
+
+    OpenAI's `type`, `code` and `param`, Azure's code of an inner error, FastAPI's `loc`.
+    """
+    found = _field(values, "error")
+    inner = _field(_field(found, "innererror"), "code")
+    place = _field(_field(_field(values, "detail"), 0), "loc")
+    parts = [_field(found, "type"), _field(found, "code"), _field(found, "param"), inner]
+    parts += place if isinstance(place, list) else []
+    return " ".join(part for part in parts if isinstance(part, str))
+
+
 def read_caption(answer: Answer) -> tuple[str, tuple[Word, ...]]:
     """Return the first sentence of an answer as a caption, and its words.
 

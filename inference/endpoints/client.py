@@ -17,7 +17,13 @@ from urllib.parse import unquote, urlsplit
 
 import aiohttp
 
-from inference.endpoints.answer import Answer, UnusableAnswer, error_message, read_answer
+from inference.endpoints.answer import (
+    Answer,
+    UnusableAnswer,
+    error_details,
+    error_message,
+    read_answer,
+)
 
 MAX_ANSWER_BYTES = 2**18
 """Of an answer: the log-probabilities of a caption take some ten thousand bytes."""
@@ -30,6 +36,15 @@ _MAX_ATTEMPTS = 4
 """Of one request, each with fewer parameters, until the server accepts them."""
 
 _BAD_PARAMETER = frozenset({400, 422, 501})
+_CONTENT_REJECTED = (
+    *("content_policy", "content policy", "content_filter", "content filter"),
+    *("content management", "responsibleai", "moderation", "safety"),
+)
+"""What an error states that is about the image rather than about a parameter."""
+
+_CERTAIN_AFTER = 2
+"""Requests in a row that were answered only without a parameter which no error named."""
+
 _MASK = "***"
 
 _UNKNOWN_ISSUER = frozenset({2, 18, 19, 20, 21, 27})
@@ -89,6 +104,11 @@ class EndpointError(Exception):
 class _BadParameter(EndpointError):
     """The server rejects the request, perhaps because of a parameter that it does not know."""
 
+    def __init__(self, reason: str, about: str) -> None:
+        """Fail; `about` is all that the server states about it, in lower case."""
+        super().__init__(reason)
+        self.about = about
+
 
 class EndpointClient:
     """Sends requests to one endpoint and to no other address.
@@ -107,6 +127,8 @@ class EndpointClient:
             "top_logprobs": _ALTERNATIVES,
         }
         """Parameters that the server is not known to reject."""
+        self._guesses = 0
+        """Requests in a row that were answered without a parameter that no error named."""
         tls = _trusting(endpoint.tls_ca) if endpoint.tls_ca else True
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=tls),
@@ -137,7 +159,7 @@ class EndpointClient:
         """Send an image with the prompt.
 
         Parameters that the server rejects are left out from then on: log-probabilities, for
-        example.
+        example. If its error names none, it may be about the image, so this takes two requests.
 
         Args:
             image_url: The image as a data URL (RFC 2397).
@@ -146,16 +168,19 @@ class EndpointClient:
             EndpointError: If there is no answer, or no usable one.
         """
         async with self._errors():
-            options = self._options
+            options, guesses = self._options, False
             for _ in range(_MAX_ATTEMPTS):
                 try:
                     answer = await self._post({**self._request(image_url), **options})
                 except _BadParameter as problem:
-                    if (fewer := _without_rejected(options, str(problem))) is None:
+                    if (fewer := _without_rejected(options, problem.about)) is None:
                         raise
+                    guesses |= not any(name in problem.about for name in options)
                     options = fewer
                 else:
-                    self._options = options
+                    self._guesses = self._guesses + 1 if guesses else 0
+                    if not guesses or self._guesses >= _CERTAIN_AFTER:
+                        self._options = options
                     return answer
             raise EndpointError("the endpoint rejects one parameter after another")
 
@@ -211,13 +236,17 @@ class EndpointClient:
             return EndpointError(
                 f"{reason}, a redirect, which is not followed; set base_url to the final address"
             )
-        about = _error_text(response, body)
-        if about:
-            reason = f"{reason}: {self._safe(about)}"
+        message, details = _error_texts(response, body)
+        if message:
+            reason = f"{reason}: {self._safe(message)}"
         elif status == HTTPStatus.NOT_FOUND:
             reason = f"{reason}; base_url usually ends with /v1"
-        if status in _BAD_PARAMETER:
-            return _BadParameter(reason)
+        about = f"{message} {details}".lower()
+        names_parameter = any(name in about for name in self._options)
+        if status in _BAD_PARAMETER and (
+            names_parameter or not any(mark in about for mark in _CONTENT_REJECTED)
+        ):
+            return _BadParameter(reason, about)
         return EndpointError(reason, _retry_after_s(response.headers.get("Retry-After", "")))
 
     def _safe(self, text: str) -> str:
@@ -251,25 +280,26 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     return bytes(body)
 
 
-def _error_text(response: aiohttp.ClientResponse, body: bytes) -> str:
-    """Return the server's own message, as far as it is meant for people."""
+def _error_texts(response: aiohttp.ClientResponse, body: bytes) -> tuple[str, str]:
+    """Return the server's own message, as far as it is meant for people, and other details."""
     try:
-        return error_message(json.loads(body))
+        values = json.loads(body)
+        return error_message(values), error_details(values)
     except (ValueError, RecursionError):
         is_text = response.content_type == "text/plain"
-        return body.decode("utf-8", "replace") if is_text else ""
+        return body.decode("utf-8", "replace") if is_text else "", ""
 
 
-def _without_rejected(options: Mapping[str, Any], message: str) -> dict[str, Any] | None:
-    """Return the parameters without the one that a server's message names.
+def _without_rejected(options: Mapping[str, Any], about: str) -> dict[str, Any] | None:
+    """Return the parameters without the one that a server's error names.
 
     If it names none, the least common ones are left out. None if there is none to leave out.
     """
     left = dict(options)
-    if "max_tokens" in left and "max_completion_tokens" in message:
+    if "max_tokens" in left and "max_completion_tokens" in about:
         # The newer name, which OpenAI's newer models demand.
         return {"max_completion_tokens": left.pop("max_tokens"), **left}
-    if "temperature" in left and "temperature" in message:
+    if "temperature" in left and "temperature" in about:
         del left["temperature"]
         return left
     if left.pop("logprobs", None):

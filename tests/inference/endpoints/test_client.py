@@ -324,6 +324,69 @@ async def test_the_newer_name_of_max_tokens_is_used_if_the_server_wants_it() -> 
         assert fake.requests[-1]["max_completion_tokens"] == 50
 
 
+@pytest.mark.parametrize(
+    "rejection",
+    [
+        {"error": {"message": "Rejected.", "code": "content_policy_violation"}},
+        {"error": {"message": "Your request was rejected by our safety system.", "code": None}},
+        {
+            "error": {
+                "message": "The response was filtered.",
+                "code": "content_filter",
+                "innererror": {"code": "ResponsibleAIPolicyViolation"},
+            }
+        },
+    ],
+)
+async def test_a_content_policy_costs_neither_the_log_probabilities_nor_another_request(
+    rejection: object,
+) -> None:
+    async with fake_endpoint() as fake, client_of(fake.endpoint()) as client:
+        fake.responses = [web.json_response(rejection, status=400) for _ in range(3)]
+        for _ in range(3):
+            with pytest.raises(EndpointError, match="the endpoint answers 400: "):
+                await client.ask(IMAGE)
+        assert len(fake.requests) == 3
+
+        await client.ask(IMAGE)
+        assert fake.requests[-1]["logprobs"] is True
+
+
+async def test_log_probabilities_are_left_out_only_if_they_are_rejected_again() -> None:
+    """An error that names nothing may be about the image, and another attempt succeed."""
+    async with fake_endpoint() as fake, client_of(fake.endpoint()) as client:
+        for responses in (
+            ["bad request", "A dog."],
+            ["A dog."],
+            ["no", "A dog."],
+            ["no", "A dog."],
+        ):
+            *rejections, answer = responses
+            fake.responses = [*(error(400, each) for each in rejections), answer]
+            await client.ask(IMAGE)
+        await client.ask(IMAGE)
+
+        asked = ["logprobs" in request for request in fake.requests]
+        assert asked == [True, False, True, True, False, True, False, False]
+
+
+@pytest.mark.parametrize(
+    "rejection",
+    [
+        {"detail": [{"loc": ["body", "logprobs"], "msg": "Extra inputs are not permitted"}]},
+        {"error": {"message": "Unknown parameter.", "param": "logprobs"}},
+        {"error": {"message": "top_logprobs is not allowed by our content policy"}},
+    ],
+)
+async def test_a_rejected_parameter_is_found_wherever_it_is_named(rejection: object) -> None:
+    async with fake_endpoint() as fake, client_of(fake.endpoint()) as client:
+        fake.responses = [web.json_response(rejection, status=422)]
+        for _ in range(2):
+            await client.ask(IMAGE)
+
+        assert ["logprobs" in request for request in fake.requests] == [True, False, False]
+
+
 async def test_a_rejected_image_does_not_cost_the_log_probabilities() -> None:
     async with fake_endpoint() as fake, client_of(fake.endpoint()) as client:
         fake.responses = [error(400, "bad image"), error(400, "bad image")]
