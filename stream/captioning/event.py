@@ -9,6 +9,7 @@ from stream.clock import boottime
 
 _UNSURE = "Not sure. Possibly:"
 _UNSURE_OF_ALL = "Not sure."
+_NO_CAPTION = "No caption for this frame."
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +113,11 @@ def feed_caption_json(event: CaptionEvent) -> dict[str, Any]:
 
 
 def display_parts(caption: Caption) -> tuple[str, str]:
-    """Return a notice of low confidence, empty if there is none, and the text to display."""
+    """Return a notice, of low confidence or a missing caption, if any, and the text to display."""
+    if not caption.text:
+        return _NO_CAPTION if caption.fallback is None else _UNSURE_OF_ALL, ""
     if caption.fallback is None:
         return "", caption.text
-    if not caption.text:
-        return _UNSURE_OF_ALL, ""
     return _UNSURE, caption.text[0].lower() + caption.text[1:]
 
 

@@ -6,7 +6,12 @@ from dataclasses import replace
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.support.captions import confident_caption, shorter_fallback, tags_fallback
+from tests.support.captions import (
+    confident_caption,
+    shorter_fallback,
+    tags_fallback,
+    uncalibrated_caption,
+)
 from tests.support.page.scripted_page import announcements, more_captions, show_caption, show_page
 
 GUESS = "A man in a blue shirt is sitting at a table"
@@ -90,6 +95,19 @@ async def test_a_doubt_with_nothing_left_to_say_is_owned_up_to(page: Page) -> No
     async with show_page(page, replace(tags_fallback(GUESS), text="")):
         await expect(page.locator("#lead")).to_have_text("Not sure.")
         assert await announcements(page) == ["Not sure."]
+
+
+async def test_a_caption_without_words_is_no_blank_line(page: Page) -> None:
+    empty = replace(uncalibrated_caption("A"), text="", words=())
+    async with show_page(page, empty) as captions:
+        await expect(page.locator("#lead")).to_have_text("No caption for this frame.")
+        await expect(page.locator("#lead")).to_be_visible()
+        assert await announcements(page) == ["No caption for this frame."]
+
+        await show_caption(page, captions, DOG)
+        await expect(page.locator("#lead")).to_be_hidden()
+        rows = page.locator("#earlier > li .words")
+        assert await rows.all_inner_texts() == ["A dog runs", "No caption for this frame."]
 
 
 async def test_the_guess_is_opened_by_keyboard_and_the_focus_never_lost(page: Page) -> None:

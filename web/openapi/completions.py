@@ -18,12 +18,13 @@ _NULL = {"type": "null"}
 _ABOUT = (
     "Captions the image of the newest turn: of the messages after the last one of the assistant. "
     "There must be one, in a part of the type `image_url`, as a `data:` URL in base64 (JPEG, PNG, "
-    "WebP, AVIF, HEIC, GIF, ...); no address is fetched. Text is accepted and ignored. A word is a "
-    "token, with the space before it. The content is what is likely to be right: of a caption of "
-    "low confidence only the likely beginning or the tags, or `Not sure.`; `sightline.guess` is "
-    "then the whole caption. `logprobs` is null if the captioner gives no probabilities. "
-    "`temperature`, `seed` and the like have no effect. `tools`, `functions`, `logit_bias`, "
-    "`audio`, web search, other response formats than text and `n` above 1 are rejected."
+    "WebP, AVIF, HEIC, GIF, ...); no address is fetched. Text is accepted and ignored. A word is "
+    "a token, with the space before it. The content is what is likely to be right: of a caption "
+    "of low confidence only the likely beginning or the tags, or `Not sure.`; `sightline.guess` "
+    "is then the whole caption. Without words it is `No caption for this frame.` `logprobs` is "
+    "null if the captioner gives no probabilities. `temperature`, `seed` and the like have no "
+    "effect. `tools`, `functions`, `logit_bias`, `audio`, web search, other response formats than "
+    "text and `n` above 1 are rejected."
 )
 
 

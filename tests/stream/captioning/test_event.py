@@ -6,7 +6,12 @@ import pytest
 
 from inference.captioning.caption import Caption
 from stream.captioning.event import display_parts, display_text
-from tests.support.captions import confident_caption, shorter_fallback, tags_fallback
+from tests.support.captions import (
+    confident_caption,
+    shorter_fallback,
+    tags_fallback,
+    uncalibrated_caption,
+)
 
 GUESS = "A man in a blue shirt is sitting at a table"
 
@@ -26,9 +31,14 @@ GUESS = "A man in a blue shirt is sitting at a table"
             "Not sure. Possibly: a man in a blue shirt",
         ),
         (replace(tags_fallback(GUESS), text=""), ("Not sure.", ""), "Not sure."),
+        (
+            replace(uncalibrated_caption("A"), text="", words=()),
+            ("No caption for this frame.", ""),
+            "No caption for this frame.",
+        ),
     ],
 )
-def test_low_confidence_is_stated_before_the_text(
+def test_low_confidence_or_a_missing_caption_is_stated_before_the_text(
     caption: Caption, parts: tuple[str, str], line: str
 ) -> None:
     assert display_parts(caption) == parts

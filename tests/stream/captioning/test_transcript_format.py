@@ -49,6 +49,14 @@ def test_text_of_an_uncalibrated_caption_has_no_percentage() -> None:
     assert format_line(line(3, caption)) == "  0:03.0  A dog runs  (not calibrated)"
 
 
+def test_text_says_that_a_caption_is_empty() -> None:
+    caption = replace(uncalibrated_caption("A"), text="", words=())
+
+    assert format_line(line(3, caption)) == (
+        "  0:03.0  No caption for this frame.  (not calibrated)"
+    )
+
+
 def test_text_of_a_low_confidence_caption_has_the_guess() -> None:
     assert format_line(line(0, tags_fallback(GUESS, laptop=0.93))) == (
         f"  0:00.0  Not sure. Possibly: laptop  (31% sure of “{GUESS}”; laptop 93%)"

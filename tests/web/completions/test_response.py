@@ -93,6 +93,7 @@ def test_the_text_is_cut_as_requested(parameters: dict[str, Any], text: str, rea
         (shorter_fallback("A dog", "A dog flies a kite"), "A dog", True),
         (tags_fallback("A dog flies", dog=0.9, tennis_ball=0.8), "Dog, tennis_ball", True),
         (replace(tags_fallback("A dog flies"), text=""), "Not sure.", False),
+        (replace(DOG, text="", words=()), "No caption for this frame.", False),
         (replace(DOG, confidence=None, words=()), "A dog runs", False),
         (
             replace(DOG, words=tuple(replace(word, prob=None) for word in DOG.words)),

@@ -146,14 +146,16 @@ function readScored(value) {
 }
 
 /**
- * Splits a caption's text into a prefix that admits low confidence and the rest.
+ * Splits a caption into a prefix that states low confidence or a missing caption, and the rest.
  *
  * @param {Pick<Caption, 'fallback' | 'text'>} caption
  * @returns {{prefix: string, text: string}}
  */
 export function splitCaption({ fallback, text }) {
+  if (text === '') {
+    return { prefix: fallback === null ? 'No caption for this frame.' : 'Not sure.', text };
+  }
   if (fallback === null) return { prefix: '', text };
-  if (text === '') return { prefix: 'Not sure.', text };
   return { prefix: 'Not sure. Possibly:', text: text.charAt(0).toLowerCase() + text.slice(1) };
 }
 
