@@ -26,6 +26,7 @@ from models.blip.word_pieces import WordPieces
 from models.checkpoint import CheckpointError
 
 WEIGHTS = "model.safetensors"
+_INDEX = "model.safetensors.index.json"
 
 _VISION, _TEXT = "vision_model.", "text_decoder."
 _WORDS = "text_decoder.bert.embeddings.word_embeddings.weight"
@@ -133,7 +134,9 @@ def _require(path: Path) -> Path:
     if path.is_file():
         return path
     advice = DOWNLOAD_AGAIN
-    if path.name == WEIGHTS and (path.parent / "pytorch_model.bin").is_file():
+    if path.name == WEIGHTS and (path.parent / _INDEX).is_file():
+        advice = "weights in several files are not read, so join them into this one"
+    elif path.name == WEIGHTS and (path.parent / "pytorch_model.bin").is_file():
         advice = "weights in other formats can hold code, so choose a revision with safetensors"
     raise ValueError(f"{path.name} is missing; {advice}")
 

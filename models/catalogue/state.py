@@ -125,6 +125,8 @@ def write_measurement(folder: Path, name: str, values: Mapping[str, Any]) -> Pat
         try:
             file.write(f"{text}\n")
             file.close()
+            # Unlike other temporary files: a service may read what root has measured for it.
+            temporary.chmod(0o644)
             temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)

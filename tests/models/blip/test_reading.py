@@ -69,6 +69,13 @@ def test_weights_that_can_hold_code_are_not_read(copy: Path) -> None:
     expect_refused(copy, rf"{WEIGHTS} is missing; .* choose a revision with safetensors")
 
 
+def test_weights_in_several_files_are_refused_with_advice(copy: Path) -> None:
+    (copy / WEIGHTS).rename(copy / "model-00001-of-00002.safetensors")
+    (copy / f"{WEIGHTS}.index.json").write_text("{}")
+
+    expect_refused(copy, rf"{WEIGHTS} is missing; weights in several files .* join them into this")
+
+
 @pytest.mark.parametrize("size", [0, 4, 1000, 40_000])
 def test_truncated_weights_are_refused(copy: Path, size: int) -> None:
     content = (copy / WEIGHTS).read_bytes()

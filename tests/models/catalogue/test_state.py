@@ -1,5 +1,6 @@
 import hashlib
 import json
+import stat
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,12 @@ def test_what_was_measured_is_read_again(tmp_path: Path, state: Path) -> None:
     assert read_measurement(folder, "calibration") == VALUES
     assert read_measurement(folder, "faithfulness") is None
     assert [each.name for each in path.parent.iterdir()] == ["calibration.json"]
+
+
+def test_a_service_can_read_what_root_has_measured_for_it(tmp_path: Path) -> None:
+    path = write_measurement(published(tmp_path / "captioner"), "calibration", VALUES)
+
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
 
 
 def test_it_is_not_used_for_other_weights(tmp_path: Path) -> None:
