@@ -70,7 +70,10 @@ def _describe(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Hold back standard error, which TensorFlow and LiteRT write to, unless the block fails."""
+    """Hold back standard error, which TensorFlow and LiteRT write to, unless the block fails.
+
+    Errors whose message says why, such as that of a damaged captioner, need no such output.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     original = os.dup(2)
     # In memory, since no folder may be writable.
@@ -78,8 +81,7 @@ def quiet_stderr() -> Iterator[None]:
         os.dup2(held.fileno(), 2)
         try:
             yield
-        except TensorFlowUnavailable:
-            # Its message says what the libraries' output would.
+        except (TensorFlowUnavailable, ValueError):
             raise
         except BaseException:
             held.seek(0)

@@ -110,12 +110,13 @@ def fetch(reference: CaptionerReference, report: Report) -> CaptionerReference:
     import huggingface_hub
 
     # Its warnings repeat signed URLs, and errors are reported here.
-    logging.getLogger(huggingface_hub.__name__).setLevel(logging.ERROR)
+    huggingface_hub.logging.set_verbosity(logging.ERROR)
     with _readable_errors(reference):
         captioner = find(reference)
         cache = Path(huggingface_hub.constants.HF_HUB_CACHE)
         _announce(captioner, report)
-        _check_space(captioner, cache)
+        if not _check_space(captioner, cache):
+            report("All of it is on this machine.")
         for file in captioner.files:
             _download(captioner.reference, file)
         _write_revision(reference, captioner.reference, cache)
@@ -255,7 +256,8 @@ def _announce(captioner: RemoteCaptioner, report: Report) -> None:
         report(f"    {format_size(file.size):>8}  {file.name}")
 
 
-def _check_space(captioner: RemoteCaptioner, cache: Path) -> None:
+def _check_space(captioner: RemoteCaptioner, cache: Path) -> int:
+    """Return how many bytes will be downloaded, which the disk has room for."""
     existing = next(folder for folder in (cache, *cache.parents) if folder.exists())
     free = shutil.disk_usage(existing).free
     missing = sum(
@@ -263,9 +265,11 @@ def _check_space(captioner: RemoteCaptioner, cache: Path) -> None:
     )
     if missing and free < missing + _SPARE_BYTES:
         raise CaptionerError(
-            f"{captioner.reference} needs {format_size(missing)}, but only {format_size(free)} are "
-            f"free in {cache}; free some, or set HF_HOME to a folder on another disk"
+            f"{captioner.reference} needs {format_size(missing)} and {format_size(_SPARE_BYTES)} "
+            f"to spare, but only {format_size(free)} are free in {cache}; free some, or set "
+            "HF_HOME to a folder on another disk"
         )
+    return missing
 
 
 def _is_cached(reference: CaptionerReference, name: str) -> bool:
@@ -307,6 +311,9 @@ def _write_revision(reference: CaptionerReference, pinned: CaptionerReference, c
     if revision == pinned.revision or not pinned.revision:
         return
     path = cache / f"models--{reference.value.replace('/', '--')}" / "refs" / revision
+    if path.is_file() and path.read_text(encoding="ascii", errors="replace") == pinned.revision:
+        # The cache may be read-only.
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text(pinned.revision, encoding="ascii")

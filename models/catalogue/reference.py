@@ -86,13 +86,18 @@ def local_folder(reference: CaptionerReference) -> Path:
             return cached_snapshot(reference)
         case "endpoint":
             raise CaptionerError(f"{reference} runs on another server and has no folder here")
-    folder = Path(reference.value).expanduser()
+    # Absolute, as the worker process has another working directory.
+    folder = Path(reference.value).expanduser().absolute()
     try:
         found = (folder / "config.json").is_file()
     except OSError as error:
         raise CaptionerError(f"{reference} cannot be read: {error.strerror}") from None
+    if not found and not folder.is_dir():
+        raise CaptionerError(f"there is no folder {reference}; check the path")
     if not found:
-        raise CaptionerError(f"{reference} contains no captioner; use a folder that does")
+        raise CaptionerError(
+            f"{reference} contains no captioner, as it has no config.json; use a folder that does"
+        )
     return folder
 
 
@@ -119,7 +124,7 @@ def cached_snapshot(reference: CaptionerReference) -> Path:
             f"{reference} is not complete on this machine, it lacks {', '.join(missing)}; "
             f"download the rest with: {command}"
         )
-    return Path(found).parent
+    return Path(found).parent.absolute()
 
 
 def reference_of(folder: Path) -> CaptionerReference:

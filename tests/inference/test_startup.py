@@ -1,5 +1,7 @@
 """Tests of loading Keras without its optional dependencies, each in a process of its own."""
 
+import builtins
+import os
 import platform
 import subprocess
 import sys
@@ -8,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from inference import startup
-from inference.startup import TensorFlowUnavailable, load_keras
+from inference.startup import TensorFlowUnavailable, load_keras, quiet_stderr
 
 LOAD = """
 import sys
@@ -86,3 +88,16 @@ def test_a_tensorflow_that_cannot_be_loaded_is_an_error_with_advice(
     (line,) = done.stdout.splitlines()
     assert reason in line and advice in line
     assert "noise" not in done.stderr
+
+
+@pytest.mark.parametrize(("error", "shown"), [("ValueError", ""), ("KeyError", "noise\n")])
+def test_the_output_of_libraries_is_shown_for_unforeseen_errors_only(
+    capfd: pytest.CaptureFixture[str], error: str, shown: str
+) -> None:
+    kind = getattr(builtins, error)
+
+    with pytest.raises(kind), quiet_stderr():
+        os.write(2, b"noise\n")
+        raise kind
+
+    assert capfd.readouterr().err == shown

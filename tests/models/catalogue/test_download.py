@@ -76,6 +76,18 @@ def test_a_pinned_captioner_that_is_complete_needs_no_hub(hub: Hub) -> None:
     assert hub.requests == []
 
 
+def test_what_is_on_this_machine_is_not_written_again(hub: Hub, cache: Path) -> None:
+    download()
+    branch = cache / "models--owner--captioner" / "refs" / "main"
+    written = branch.stat()
+    lines: list[str] = []
+
+    fetch(CaptionerReference.parse(NAME), lines.append)
+
+    assert lines[-1] == "All of it is on this machine."
+    assert branch.stat() == written
+
+
 def test_a_cut_download_continues_where_it_broke_off(
     hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -254,7 +266,7 @@ def test_a_disk_without_space_is_noticed_before_the_download(
 
     message = refusal()
 
-    assert f"needs 256 kB, but only 2 kB are free in {cache}; free some, or set HF_HOME" in message
+    assert f"needs 256 kB and 67 MB to spare, but only 2 kB are free in {cache}; free" in message
     assert set(hub.downloads()) == {"config.json"}
 
 

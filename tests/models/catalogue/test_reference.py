@@ -87,9 +87,25 @@ def test_the_folder_of_the_shipped_captioner_and_of_ones_own() -> None:
     assert read_architecture(SHIPPED_FOLDER) == "sightline"
 
 
+def test_a_relative_folder_is_found_from_other_working_directories(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "config.json").write_text("{}")
+    cached(tmp_path, "config.json", "model.safetensors", "vocab.txt", "preprocessor_config.json")
+    monkeypatch.chdir(tmp_path)
+    # As a relative HF_HOME sets it.
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", ".")
+
+    assert local_folder(CaptionerReference.parse("own")) == tmp_path / "own"
+    assert local_folder(CaptionerReference.parse("hf:a/b")).is_relative_to(tmp_path)
+
+
 def test_what_has_no_captioner_is_named(tmp_path: Path) -> None:
-    with pytest.raises(CaptionerError, match=f"{tmp_path} contains no captioner; use a folder"):
+    with pytest.raises(CaptionerError, match=f"{tmp_path} contains no captioner, .*no config.json"):
         local_folder(CaptionerReference.parse(str(tmp_path)))
+    with pytest.raises(CaptionerError, match=f"there is no folder {tmp_path}/gone; check the path"):
+        local_folder(CaptionerReference.parse(f"{tmp_path}/gone"))
     with pytest.raises(CaptionerError, match="endpoint:x runs on another server"):
         local_folder(CaptionerReference.parse("endpoint:x"))
 
