@@ -5,9 +5,8 @@
 
 CAPTIONER is a folder or hf:OWNER/NAME[@REVISION]. The result is written to the model card of a
 captioner that models.train trained; that of a published one is kept in the user's state folder and
-used from then on. All figures are measured on images that the fit
-did not see: for the confidence each half of the images with the fit on the other half, for tags by
-cross-validation.
+used from then on. All figures are measured on images that the fit did not see: for the confidence
+each half of the images with the fit on the other half, for tags by cross-validation.
 
 Tags use the split dev of a dataset if it has one, otherwise all of it. The threshold is the lowest
 at which the tags shown reach the precision. Tags that would still be shown for blank images are
@@ -23,8 +22,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from models.calibration.fit_confidence import fit_confidence
-from models.calibration.fit_tags import fit_tags
 from models.calibration.predictors import open_predictor
 from models.catalogue import CaptionerReference, local_folder, read_architecture
 from models.checkpoint import CheckpointError, load, read_card, write_card
@@ -33,6 +30,7 @@ from models.measured import write_calibration
 
 _SPLIT = "dev"
 _PRECISION = 0.8
+_INSTALL = f"{sys.executable} -m pip install --editable '.[evaluate]'"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,6 +42,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.out.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     except (DatasetError, CheckpointError, OSError, ValueError) as problem:
         print(f"calibrate: {problem}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as problem:
+        print(
+            f"calibrate: {problem.name} is not installed; install it with: {_INSTALL}",
+            file=sys.stderr,
+        )
         return 2
     return 0
 
@@ -91,6 +95,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _calibrate_confidence(options: argparse.Namespace) -> dict[str, Any]:
     reference = CaptionerReference.parse(options.captioner)
     folder, split = local_folder(reference), options.split or _SPLIT
+    # Imported here, as it needs the extra `evaluate`, which not everybody has installed.
+    from models.calibration.fit_confidence import fit_confidence
+
     dataset = open_dataset(options.data[0])
     examples = dataset.examples(split)
     own = read_architecture(folder) == "sightline"
@@ -112,6 +119,8 @@ def _calibrate_tags(options: argparse.Namespace) -> dict[str, Any]:
     folder = local_folder(CaptionerReference.parse(options.captioner))
     if read_architecture(folder) != "sightline":
         raise ValueError(f"{options.captioner} has no tags to calibrate")
+    from models.calibration.fit_tags import fit_tags
+
     captioner, card = load(folder)
     precision = _PRECISION if options.precision is None else options.precision
     calibration, report = fit_tags(captioner, options.data, precision)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -69,7 +70,7 @@ def test_confidence_is_written_into_the_card_and_nothing_else_changes(
     ("changed", "problem"),
     [
         (["--data", "{tmp}/nowhere"], "nowhere: no such folder"),
-        (["--captioner", "{tmp}/data"], "data contains no captioner; use a folder that does"),
+        (["--captioner", "{tmp}/data"], "data contains no captioner, as it has no"),
         (["--captioner", "hf:owner"], "'hf:owner' names no repository; write hf:OWNER/NAME"),
         (["--split", "val"], "no split 'val'"),
     ],
@@ -256,3 +257,20 @@ def test_invalid_tag_calibration_is_reported_in_one_line(
     with pytest.raises(CheckpointError, match=r"config\.json: card\.tags") as caught:
         read_card(tagged_folder)
     assert "\n" not in str(caught.value)
+
+
+def test_a_package_that_not_everybody_has_is_named_with_its_installation(
+    data: Path,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.delitem(sys.modules, "models.calibration.fit_confidence", raising=False)
+    monkeypatch.delitem(sys.modules, "models.metrics", raising=False)
+    monkeypatch.setitem(sys.modules, "pycocoevalcap.cider.cider", None)
+
+    assert main(["--data", str(data), "--captioner", str(folder)]) == 2
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("calibrate: pycocoevalcap.cider.cider is not installed; install it with")
+    assert line.endswith("-m pip install --editable '.[evaluate]'")
