@@ -32,6 +32,7 @@ _MIN_LOG_PROB = -100.0
 _REASONING = (r"<think>.*?(?:</think>|\Z)", r"^.*</think>")
 
 _NO_CAPTION = (
+    r"[\0-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]",
     r"<\|[^|<>\n]{1,40}\|>|</?[a-zA-Z_]{1,40}>",
     r"\]\([^)\n]*\)",
     r"[*`#~|<>\[\]\"\u201c\u201d\u201e\u00ab\u00bb\ufffd]",
@@ -39,7 +40,8 @@ _NO_CAPTION = (
     r"^\s*(?:[-\u2022]|\d+[.)])\s",
     r"^\s*(?:caption|description|answer)\s*:",
 )
-"""Special tokens; link targets; Markdown and quotation marks; list markers; labels."""
+"""Control characters, which a terminal would obey, and those that reverse the direction of the text
+after them; special tokens; link targets; Markdown and quotation marks; list markers; labels."""
 
 _FLAGS = re.IGNORECASE | re.DOTALL
 _SPACED_FIRST = [re.compile(each, _FLAGS) for each in _REASONING]

@@ -56,6 +56,7 @@ def caption(text: str) -> str:
         ("1. A dog\n\n2. A cat", "A dog"),
         ("[A dog](https://example.com/x) runs", "A dog runs"),
         ("Dog", "Dog"),
+        ("A dog\x1b\x07 \u202eruns\u202c\0\x9b", "A dog runs"),
         ("A dog \ud83d\ude00 runs", "A dog \ud83d\ude00 runs"),
     ],
 )
