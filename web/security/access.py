@@ -244,6 +244,8 @@ async def access_middleware(request: web.Request, handler: Handler) -> web.Strea
     if _accepts_html(request):
         raise web.HTTPSeeOther(_login_url(request))
     message = "a token is required; send Authorization: Bearer TOKEN"
+    if "Authorization" in request.headers:
+        message = "the token is wrong; send a token of this server as Authorization: Bearer TOKEN"
     return error_response(401, "no-token", message, CHALLENGE)
 
 

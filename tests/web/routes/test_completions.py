@@ -239,7 +239,7 @@ async def test_tokens_decide_who_may_request_captions() -> None:
                 completion = await api.chat.completions.create(model="sightline", messages=asking())
                 assert completion.choices[0].message.content == "A dog runs"
         async with package(client, "w" * 20) as api:
-            with pytest.raises(openai.AuthenticationError, match="a token is required") as rejected:
+            with pytest.raises(openai.AuthenticationError, match="the token is wrong") as rejected:
                 await api.chat.completions.create(model="sightline", messages=asking())
             assert rejected.value.code == "invalid_api_key"
         async with package(client, VIEWER) as api:
