@@ -120,7 +120,7 @@ class WorkerProcess:
             reason = await self.describe_exit()
             raise LoadFailed(f"The captioner stopped while it was loading: {reason}.") from None
         if message.pop("type") == "failed":
-            raise LoadFailed(f"The captioner cannot be loaded: {message['message']}")
+            raise LoadFailed(f"The captioner cannot be loaded: {message['message']}.")
         self.info = EngineInfo.from_json(message)
         limit_s = max(self._timing.answer_s, _CAPTIONS_PER_ANSWER * self.info.caption_s)
         self.connection = WorkerConnection(self._process, limit_s)

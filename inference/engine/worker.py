@@ -58,7 +58,7 @@ def main(folder: Path, precision: Precision, layer: int | None, *, explains: boo
         try:
             model = open_captioner(folder, precision, layer)
         except (CheckpointError, QuantizedError, CaptionerError) as problem:
-            _send(output, {"type": "failed", "message": str(problem)})
+            _send(output, {"type": "failed", "message": _reason(problem, folder)})
             return 1
         except MemoryError:
             _send(output, {"type": "failed", "message": "there is not enough memory"})
@@ -70,6 +70,12 @@ def main(folder: Path, precision: Precision, layer: int | None, *, explains: boo
     with os.fdopen(os.dup(0), "rb", buffering=0) as requests:
         _serve(requests, output, model, Explainer(model))
     return 0
+
+
+def _reason(problem: Exception, folder: Path) -> str:
+    """Return why a captioner cannot be loaded, without its path: viewers read it."""
+    text = str(problem).removeprefix(f"{folder} cannot be loaded: ")
+    return text.replace(str(folder), folder.name)
 
 
 def _info(model: "CaptionModel") -> dict[str, Any]:

@@ -11,6 +11,7 @@ from inference.endpoints import EndpointCaptioner
 from inference.endpoints.availability import Pauses
 from inference.engine.service import EngineState
 from inference.explanations.target import MethodCard, Target
+from models.catalogue import CaptionerReference
 from stream.settings import StreamSettings
 from tests.support.captions import ScriptedCaptions, uncalibrated_caption
 from tests.support.page.scripted_page import (
@@ -220,14 +221,20 @@ async def test_the_start_page_has_a_card_of_the_captioner(page: Page) -> None:
     await page.set_viewport_size({"width": 360, "height": 740})
     captions = Uncalibrated(ranked_caption())
     captions.state, captions.info = EngineState.STARTING, None  # type: ignore[assignment]
-    async with serve_page(captions) as url:
-        await page.goto(url)
+    reference = CaptionerReference.parse("hf:Salesforce/blip-image-captioning-base")
+    app = create_app(ServerSettings(captioner=reference), captions)
+    async with TestServer(app, host=HOST) as server:
+        await page.goto(str(server.make_url("/")))
         card = page.get_by_role("region", name="Captioner")
         await expect(card).to_contain_text("Loading the captioner…")
+        # Nothing is promised that this captioner may lack.
+        await expect(page.get_by_text("underlined by confidence")).to_be_hidden()
+        captions.state, captions.message = EngineState.PAUSED, "The captioner cannot be loaded."
+        await expect(card).to_contain_text(captions.message, timeout=SOON)
         captions.state, captions.info = EngineState.READY, Uncalibrated.info
 
         await expect(card).to_contain_text("blip-image-captioning-base", timeout=SOON)
-        await expect(card).not_to_contain_text("Loading")
+        await expect(card).not_to_contain_text("cannot be loaded")
         facts = dict(
             pair.split("\n")[:2]
             for pair in await page.locator("#captioner-facts > div").all_inner_texts()
@@ -242,9 +249,9 @@ async def test_the_start_page_has_a_card_of_the_captioner(page: Page) -> None:
         await page.keyboard.press("Tab")
         await card.locator("summary").focus()
         await page.keyboard.press("Enter")
-        reference = f"hf:Salesforce/blip-image-captioning-base@{REVISION}"
-        await expect(card).to_contain_text(f"models.calibrate --captioner {reference}")
-        await expect(card).to_contain_text(f"inference.faithfulness --captioner {reference}")
+        pinned = f"{reference}@{REVISION}"
+        await expect(card).to_contain_text(f"models.calibrate --captioner {pinned}")
+        await expect(card).to_contain_text(f"inference.faithfulness --captioner {pinned}")
         wider = "() => document.documentElement.scrollWidth - innerWidth"
         assert await page.evaluate(wider) <= 0
         await expect(page.get_by_text("Private by design")).to_be_visible()

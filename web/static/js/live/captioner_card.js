@@ -39,7 +39,7 @@ export class CaptionerCard {
         const model = readModel(body.model);
         if (this.#isLoaded) return;
         if (model) this.show(model);
-        else this.#showLoading(readSource(body.source));
+        else this.#showMissing(readSource(body.source), pauseReason(body));
       } catch (error) {
         if (!(error instanceof HttpError)) throw error;
         // Nobody is logged in: the page says so elsewhere.
@@ -66,13 +66,25 @@ export class CaptionerCard {
     }
   }
 
-  /** @param {Source} source */
-  #showLoading(source) {
+  /**
+   * @param {Source} source
+   * @param {string} reason  Why it is not loaded; empty while it is being loaded.
+   */
+  #showMissing(source, reason) {
     const { facts, status } = this.#elements;
-    status.textContent = 'Loading the captioner…';
+    const text = reason || 'Loading the captioner…';
+    // It is announced when it changes.
+    if (status.textContent !== text) status.textContent = text;
     facts.replaceChildren(factElement(placeFact(source)));
     showDestination(source);
+    // Of the shipped captioner it is known what it can do.
+    if (source.kind !== 'shipped') showNeeded(new Set());
   }
+}
+
+/** @param {Record<string, unknown>} body @returns {string}  Why captions are paused. */
+function pauseReason({ state, message }) {
+  return state === 'paused' && typeof message === 'string' ? message : '';
 }
 
 /** @param {Model} model @returns {Fact[]} */
