@@ -22,7 +22,7 @@ from models.checkpoint import DEFAULT_CHECKPOINT, CheckpointError, load
 from models.datasets import DatasetError, open_dataset
 from models.digests import weights_sha256
 from models.hardening import HardenedCard, copy_decoder, save_hardened
-from models.hardening.caption_attack import AttackStrength, RobustnessTest, attacked_grids
+from models.hardening.caption_attack import AttackStrength, GridAttacker, RobustnessTest
 from models.hardening.training import harden
 
 _DEV_IMAGES = 300
@@ -88,8 +88,9 @@ def _run(options: argparse.Namespace) -> tuple[Path, HardenedCard]:
     captioner, card = load(options.captioner)
     strength = AttackStrength(options.least, options.most, options.steps)
     _claim_folder(options.run, options)
+    attacker = GridAttacker(captioner, dataset, card.beam, strength)
     train, dev = (
-        attacked_grids(captioner, dataset, examples, card.beam, strength, options.run / split)
+        attacker.attacked_grids(examples, options.run / split)
         for split, examples in (
             ("train", dataset.examples("train")[: options.pictures]),
             ("dev", dataset.examples("dev")[:_DEV_IMAGES]),

@@ -126,58 +126,54 @@ class AttackedGrids(NamedTuple):
     """[N, T], the captioner's captions of the clean images, padded."""
 
 
-def attacked_grids(
-    captioner: Captioner,
-    dataset: Dataset,
-    examples: Sequence[Example],
-    beam: BeamConfig,
-    strength: AttackStrength,
-    folder: Path,
-) -> AttackedGrids:
-    """Attack the examples' images. Results that the folder already holds are reused.
-
-    Args:
-        captioner: The captioner under attack.
-        dataset: The dataset of the examples.
-        examples: The examples to attack.
-        beam: The search that makes the captions.
-        strength: The strength of the attacks.
-        folder: Holds the results, and must be used with the same arguments only.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    attacker = _GridAttacker(captioner, dataset, beam, strength)
-    parts = []
-    for start in tqdm(range(0, len(examples), _CHUNK), desc="attacked images", unit="part"):
-        path = folder / f"{start:06}.npz"
-        if not path.is_file():
-            part = attacker.attack(examples[start : start + _CHUNK], seed=start)
-            partial = path.with_suffix(".partial.npz")
-            np.savez(partial, **part._asdict())
-            partial.rename(path)
-        with np.load(path) as arrays:
-            parts.append(AttackedGrids(*(arrays[name] for name in AttackedGrids._fields)))
-    return AttackedGrids(*(np.concatenate(each) for each in zip(*parts, strict=True)))
-
-
-class _GridAttacker:
-    """What all chunks share, so that it is compiled once."""
+class GridAttacker:
+    """Attacks a captioner's images, and caches the grids of the results in files."""
 
     def __init__(
         self, captioner: Captioner, dataset: Dataset, beam: BeamConfig, strength: AttackStrength
     ) -> None:
+        """Prepare to attack images of a dataset.
+
+        Args:
+            captioner: The captioner under attack.
+            dataset: The dataset of the images.
+            beam: The search that makes the captions.
+            strength: The strength of the attacks.
+        """
         self._side, self._dataset, self._strength = captioner.config.image_size, dataset, strength
         self._encoder = captioner.encoder
         self._encoder.compile(jit_compile=False)
         self._search = BeamSearchModel(captioner.decoder, beam)
         self._attack = CaptionAttack(captioner)
 
-    def attack(self, examples: Sequence[Example], seed: int) -> AttackedGrids:
+    def attacked_grids(self, examples: Sequence[Example], folder: Path) -> AttackedGrids:
+        """Attack the examples' images. Results that the folder already holds are reused.
+
+        Args:
+            examples: The examples to attack.
+            folder: Holds the results, and must be used with the same arguments only.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        parts = []
+        for start in tqdm(range(0, len(examples), _CHUNK), desc="attacked images", unit="part"):
+            path = folder / f"{start:06}.npz"
+            if not path.is_file():
+                part = self._attack_chunk(examples[start : start + _CHUNK], seed=start)
+                partial = path.with_suffix(".partial.npz")
+                np.savez(partial, **part._asdict())
+                partial.rename(path)
+            with np.load(path) as arrays:
+                parts.append(AttackedGrids(*(arrays[name] for name in AttackedGrids._fields)))
+        return _join(parts)
+
+    def _attack_chunk(self, examples: Sequence[Example], seed: int) -> AttackedGrids:
         random = np.random.default_rng(seed)
-        batches = [
-            self._attack_batch(examples[start : start + _BATCH], random)
-            for start in range(0, len(examples), _BATCH)
-        ]
-        return AttackedGrids(*(np.concatenate(parts) for parts in zip(*batches, strict=True)))
+        return _join(
+            [
+                self._attack_batch(examples[start : start + _BATCH], random)
+                for start in range(0, len(examples), _BATCH)
+            ]
+        )
 
     def _attack_batch(
         self, examples: Sequence[Example], random: np.random.Generator
@@ -190,6 +186,10 @@ class _GridAttacker:
         perturbation = self._attack.perturb(pixels, captions, epsilons.astype(np.float32), steps)
         attacked = self._encoder.predict_on_batch(pixels + perturbation)
         return AttackedGrids(clean.astype(np.float16), attacked.astype(np.float16), captions)
+
+
+def _join(parts: Sequence[AttackedGrids]) -> AttackedGrids:
+    return AttackedGrids(*(np.concatenate(each) for each in zip(*parts, strict=True)))
 
 
 class RobustnessTest:
@@ -207,6 +207,7 @@ class RobustnessTest:
         self._captioner = captioner
         self._decoders = {"plain": captioner.decoder, "hardened": hardened}
         self._searches = {name: BeamSearchModel(d, beam) for name, d in self._decoders.items()}
+        self._attacks = {name: CaptionAttack(captioner, d) for name, d in self._decoders.items()}
         self._dataset, self._examples = dataset, examples
         self._references = {example.name: example.captions for example in examples}
         captioner.encoder.compile(jit_compile=False)
@@ -233,15 +234,14 @@ class RobustnessTest:
         )
 
     def _captions(self, against: str | None, epsilon: float, steps: int) -> dict[str, Captions]:
-        attack = CaptionAttack(self._captioner, self._decoders[against]) if against else None
         captions: dict[str, Captions] = {name: {} for name in self._decoders}
         title = f"epsilon {epsilon:g}, {against}" if against else "clean"
         for start in tqdm(range(0, len(self._examples), _BATCH), desc=title, unit="batch"):
             part = self._examples[start : start + _BATCH]
             pixels = load_pixels(self._dataset, part, self._captioner.config.image_size)
-            if against and attack:
+            if against:
                 tokens = self._search(against, self._encode(pixels))
-                pixels = pixels + attack.perturb(pixels, tokens, epsilon, steps)
+                pixels = pixels + self._attacks[against].perturb(pixels, tokens, epsilon, steps)
             grids = self._encode(pixels)
             for name in self._decoders:
                 for example, ids in zip(part, self._search(name, grids), strict=True):

@@ -46,6 +46,8 @@ def harden(
         loss=lambda _, nats: ops.mean(nats),
         jit_compile=False,
     )
+    # TensorFlow would trace a training step that creates the optimizer's variables twice.
+    model.optimizer.build(student.trainable_variables)
     history = model.fit(
         batches,
         validation_data=_Batches(dev, None),

@@ -56,6 +56,14 @@ class TrainingModel(keras.Model):  # type: ignore[misc]  # Keras has no types.
             classifier.trainable = False
         self._keep_classes = keep_classes
 
+    def create_variables(self, inputs: Inputs) -> None:
+        """Create the variables of the compiled model and of its optimizer.
+
+        TensorFlow would trace a training step that creates them twice.
+        """
+        self(inputs)
+        self.optimizer.build(self.trainable_variables)
+
     def grid(self, features: KerasTensor) -> KerasTensor:
         """Return the grid [B, rows, columns, channels] of the cached features."""
         # Batch statistics of small batches would destroy what the encoder has learnt.
@@ -211,7 +219,10 @@ class TrainingState:
         partial.rename(self._path)
 
     def restore(self, model: keras.Model, average: MovingAverage) -> list[dict[str, float]]:
-        """Restore the state if there is one; return the history, empty if there is none."""
+        """Restore the state if there is one; return the history, empty if there is none.
+
+        The model's variables and its optimizer's must have been created.
+        """
         if not self._path.exists():
             return []
         with np.load(self._path, allow_pickle=False) as arrays:
@@ -220,7 +231,6 @@ class TrainingState:
                 count = sum(name.startswith(f"{kind}/") for name in arrays.files)
                 return [arrays[f"{kind}/{index}"] for index in range(count)]
 
-            model.optimizer.build(model.trainable_variables)
             _assign(model.trainable_variables, group("weights"))
             _assign(model.optimizer.variables, group("optimizer"))
             average.weights = group("average")

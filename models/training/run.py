@@ -170,7 +170,7 @@ class Run:
         average = MovingAverage(self.config.average)
         batches = self._batches()
         state = TrainingState(self.folder / "training-state.npz")
-        self.model(batches.batch(0).inputs)  # Keras creates the weights in the first call.
+        self.model.create_variables(batches.batch(0).inputs)
         history = state.restore(self.model, average)
         if history:
             print(f"resuming after epoch {len(history)}")

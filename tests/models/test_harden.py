@@ -18,13 +18,13 @@ from models.datasets import open_dataset
 from models.hardening.caption_attack import (
     AttackStrength,
     CaptionAttack,
-    attacked_grids,
+    GridAttacker,
     load_pixels,
 )
 from models.hardening.hardened_decoder import load_hardened, read_hardened_card
 from tests.models.conftest import MakeFlickr8k
 
-BEAM = BeamConfig(width=2, max_length=6)
+BEAM = BeamConfig(width=2, max_length=4)
 EPSILON = 4.0
 
 
@@ -34,7 +34,7 @@ def data(tmp_path_factory: pytest.TempPathFactory, make_flickr8k: MakeFlickr8k) 
         return {f"{kind}{i}.png": ("a red dog runs", "a dog's ball") for i in range(count)}
 
     folder = tmp_path_factory.mktemp("data") / "flickr8k"
-    make_flickr8k(folder, {"train": examples("t", 24), "dev": examples("d", 6)})
+    make_flickr8k(folder, {"train": examples("t", 24), "dev": examples("d", 8)})
     return folder
 
 
@@ -82,11 +82,12 @@ def test_attack_lowers_the_captions_probability_and_noise_does_not(
 
 def test_attacked_grids_are_reused(data: Path, captioner: Captioner, tmp_path: Path) -> None:
     dataset = open_dataset(data)
-    examples, strength = dataset.examples("train")[:3], AttackStrength(1, 2, 1)
+    examples = dataset.examples("train")[:3]
+    attacker = GridAttacker(captioner, dataset, BEAM, AttackStrength(1, 2, 1))
 
-    first = attacked_grids(captioner, dataset, examples, BEAM, strength, tmp_path)
+    first = attacker.attacked_grids(examples, tmp_path)
     stamps = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    again = attacked_grids(captioner, dataset, examples, BEAM, strength, tmp_path)
+    again = attacker.attacked_grids(examples, tmp_path)
 
     assert stamps == {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     for one, other in zip(first, again, strict=True):

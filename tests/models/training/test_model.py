@@ -215,7 +215,7 @@ def compiled(decoder: Decoder) -> TrainingModel:
     model = TrainingModel(decoder)
     optimizer = TwoRateAdamW([], 1.0, learning_rate=0.02, weight_decay=0.004, global_clipnorm=5.0)
     model.compile(optimizer, CaptionLoss(0.0), jit_compile=False)
-    model(captioned_batches()[0][0])
+    model.create_variables(captioned_batches()[0][0])
     return model
 
 

@@ -27,11 +27,9 @@ def make_batches(model: TrainingModel, config: TrainingConfig = CONFIG) -> SelfC
     examples = [Example(f"{i}.jpg", "train", (text,)) for i, text in enumerate(CAPTIONS)]
     grids = random_grids(4).astype(np.float16)[:, None]
     texts = ("a red dog",) * 12
-    batches = SelfCriticalBatches(
+    return SelfCriticalBatches(
         TrainingSet(examples, grids, None, texts), Vocabulary(WORDS), config, model
     )
-    model(batches.batch(0).inputs)
-    return batches
 
 
 def test_sampled_captions_are_weighted_by_their_advantage(
@@ -72,6 +70,7 @@ def test_training_raises_the_reward(make_decoder: MakeDecoder) -> None:
     model = TrainingModel(make_decoder())
     model.compile(TwoRateAdamW([], 1.0, learning_rate=0.003), CaptionLoss(0.0), jit_compile=False)
     batches = make_batches(model, replace(CONFIG, captions=12))
+    model.create_variables(batches.batch(0).inputs)
     model.fit(batches, epochs=1, shuffle=False, verbose=0)
     before = batches.take_reward()
 
