@@ -18,6 +18,7 @@ from models.encoders.registry import make_encoder
 from models.language import tokenize
 from models.metrics import caption_images
 from models.training.config import TrainingConfig
+from tests.conftest import MakeOnce
 from tests.models.conftest import MakeFlickr8k, named_image
 from tests.support.oracle.encoder import make_state
 
@@ -49,18 +50,19 @@ def data(tmp_path_factory: pytest.TempPathFactory, make_flickr8k: MakeFlickr8k) 
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def weights(make_once: MakeOnce) -> dict[str, Path]:
     """Weights files written by Keras for some encoders; V2's includes its classifier."""
-    folder = tmp_path_factory.mktemp("weights")
-    lite = make_encoder("efficientnet-lite0", 64)
-    assign_torch_state(lite, make_state("efficientnet-lite0"))
-    lite.save_weights(folder / "lite0.weights.h5")
-    v2 = keras.applications.EfficientNetV2B0(weights=None)
-    v2.save(folder / "b0.h5")
-    return {
-        "efficientnet-lite0": folder / "lite0.weights.h5",
-        "efficientnetv2-b0": folder / "b0.h5",
-    }
+    names = {"efficientnet-lite0": "lite0.weights.h5", "efficientnetv2-b0": "b0.h5"}
+
+    def fill(folder: Path) -> None:
+        lite = make_encoder("efficientnet-lite0", 64)
+        assign_torch_state(lite, make_state("efficientnet-lite0"))
+        lite.save_weights(folder / names["efficientnet-lite0"])
+        v2 = keras.applications.EfficientNetV2B0(weights=None)
+        v2.save(folder / names["efficientnetv2-b0"])
+
+    folder = make_once("weights", fill)
+    return {encoder: folder / name for encoder, name in names.items()}
 
 
 @pytest.fixture(scope="module")
@@ -102,16 +104,17 @@ class Trained:
 
 @pytest.fixture(scope="module", params=["efficientnet-lite0", "efficientnetv2-b0"])
 def trained(
-    request: pytest.FixtureRequest,
-    data: Path,
-    weights: dict[str, Path],
-    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest, data: Path, weights: dict[str, Path], make_once: MakeOnce
 ) -> Trained:
     encoder = request.param
-    source, folder = str(weights[encoder]), tmp_path_factory.mktemp("trained")
+    source = str(weights[encoder])
     classes = {"classes": 1000} if encoder.startswith("efficientnetv2") else {}
-    captioner = fit(data, folder, encoder=encoder, image_size=64, pretrained=source, **classes)
-    return Trained(encoder, source, captioner, folder / "run.toml")
+
+    def fill(folder: Path) -> None:
+        fit(data, folder, encoder=encoder, image_size=64, pretrained=source, **classes)
+
+    folder = make_once(f"trained-{encoder}", fill)
+    return Trained(encoder, source, folder / "run" / "captioner", folder / "run.toml")
 
 
 def test_captioner_is_trained_saved_loaded_and_captions(trained: Trained, data: Path) -> None:
@@ -164,14 +167,14 @@ async def test_engine_runs_the_captioner(trained: Trained, data: Path) -> None:
     assert (caption.guess or caption.text) == found
 
 
-def test_embedding_is_initialised_from_glove(
+def test_another_lite_encoder_is_trained_from_random_weights_and_word_vectors(
     data: Path, glove: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    encoder = "efficientnet-lite1"
     folder = fit(
         data,
         tmp_path,
-        encoder="efficientnet-lite0",
-        image_size=64,
+        encoder=encoder,
         pretrained=False,
         glove=str(glove),
         epochs=1,
@@ -180,6 +183,12 @@ def test_embedding_is_initialised_from_glove(
     )
 
     captioner, _ = load(folder)
+    assert captioner.encoder.name == encoder
+    # This encoder's own image size, because none is configured.
+    assert captioner.config.image_size == 240
+    assert captioner.encoder.output_shape == (None, 8, 8, 1280)
+    assert len(captions(captioner, open_dataset(data), tmp_path / "run.toml")) == 2
+
     embedding = np.asarray(captioner.decoder.embedding.embeddings)
     rows = [captioner.vocabulary.words.index(word) for word in KNOWN]
     vectors = np.array(
@@ -189,19 +198,6 @@ def test_embedding_is_initialised_from_glove(
     assert correlation > 0.99
     found = f"{len(KNOWN)} of {len(captioner.vocabulary)} words initialised from {glove}"
     assert found in capsys.readouterr().out
-
-
-def test_another_lite_encoder_is_trained_from_random_weights_at_its_own_image_size(
-    data: Path, tmp_path: Path
-) -> None:
-    encoder = "efficientnet-lite1"
-    folder = fit(data, tmp_path, encoder=encoder, pretrained=False, epochs=1)
-
-    captioner, _ = load(folder)
-    assert captioner.encoder.name == encoder
-    assert captioner.config.image_size == 240
-    assert captioner.encoder.output_shape == (None, 8, 8, 1280)
-    assert len(captions(captioner, open_dataset(data), tmp_path / "run.toml")) == 2
 
 
 @pytest.mark.parametrize(
