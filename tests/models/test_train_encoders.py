@@ -11,7 +11,7 @@ import pytest
 from inference.engine.engine import Engine
 from models import train
 from models.captioner.captioner import Captioner
-from models.checkpoint import load
+from models.checkpoint import ModelCard, load
 from models.datasets import Dataset, open_dataset
 from models.encoders.pretrained import assign_torch_state, load_pretrained
 from models.encoders.registry import make_encoder
@@ -117,8 +117,16 @@ def trained(
     return Trained(encoder, source, folder / "run" / "captioner", folder / "run.toml")
 
 
-def test_captioner_is_trained_saved_loaded_and_captions(trained: Trained, data: Path) -> None:
-    captioner, card = load(trained.captioner)
+@pytest.fixture(scope="module")
+def loaded(trained: Trained) -> tuple[Captioner, ModelCard]:
+    """The captioner of the run, and its card. Tests must not change them."""
+    return load(trained.captioner)
+
+
+def test_captioner_is_trained_saved_loaded_and_captions(
+    trained: Trained, loaded: tuple[Captioner, ModelCard], data: Path
+) -> None:
+    captioner, card = loaded
 
     assert captioner.config.encoder == captioner.encoder.name == trained.encoder
     assert captioner.config.image_size == 64
@@ -128,8 +136,10 @@ def test_captioner_is_trained_saved_loaded_and_captions(trained: Trained, data: 
     assert {word for text in found.values() for word in tokenize(text)} & {"a", "dog", "the"}
 
 
-def test_encoder_has_the_weights_of_the_file(trained: Trained) -> None:
-    kept = load(trained.captioner)[0].encoder
+def test_encoder_has_the_weights_of_the_file(
+    trained: Trained, loaded: tuple[Captioner, ModelCard]
+) -> None:
+    kept = loaded[0].encoder
 
     expected = make_encoder(trained.encoder, 64)
     load_pretrained(expected, None, trained.weights)
@@ -137,8 +147,10 @@ def test_encoder_has_the_weights_of_the_file(trained: Trained) -> None:
         np.testing.assert_array_equal(got, original.astype(np.float16))
 
 
-def test_v2_keeps_its_classifier_from_the_file(trained: Trained) -> None:
-    kept = load(trained.captioner)[0].classifier
+def test_v2_keeps_its_classifier_from_the_file(
+    trained: Trained, loaded: tuple[Captioner, ModelCard]
+) -> None:
+    kept = loaded[0].classifier
 
     assert (kept is not None) == (trained.encoder == "efficientnetv2-b0")
     if kept:
@@ -150,7 +162,9 @@ def test_v2_keeps_its_classifier_from_the_file(trained: Trained) -> None:
 
 # The shipped captioner has an encoder of the other family.
 @pytest.mark.parametrize("trained", ["efficientnetv2-b0"], indirect=True)
-async def test_engine_runs_the_captioner(trained: Trained, data: Path) -> None:
+async def test_engine_runs_the_captioner(
+    trained: Trained, loaded: tuple[Captioner, ModelCard], data: Path
+) -> None:
     engine = Engine(trained.captioner, explains=False)
     engine.start()
     try:
@@ -162,7 +176,7 @@ async def test_engine_runs_the_captioner(trained: Trained, data: Path) -> None:
         await engine.stop()
 
     # If its confidence is low, the engine returns the caption as its guess.
-    found = captions(load(trained.captioner)[0], open_dataset(data), trained.config)["d0.png"]
+    found = captions(loaded[0], open_dataset(data), trained.config)["d0.png"]
     assert found
     assert (caption.guess or caption.text) == found
 
