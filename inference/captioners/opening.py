@@ -16,7 +16,7 @@ def open_captioner(
 
     Args:
         folder: Folder of its files.
-        precision: Numeric precision of the encoder.
+        precision: Numeric precision of the encoder, and of the search of BLIP.
         layer: Index of the cross-attention layer that is explained, for captioners that have
             several; by default the captioner's own choice.
 

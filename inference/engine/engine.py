@@ -64,7 +64,7 @@ class Engine:
         Args:
             captioner: Its folder.
             timing: Time limits and pauses.
-            precision: Numeric precision of its encoder.
+            precision: Numeric precision of its encoder, and of the search of BLIP.
             layer: See `open_captioner`.
             explains: Whether to compile the explanations before the worker is ready, which takes
                 some seconds. If not, the first explanation waits instead.

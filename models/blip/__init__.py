@@ -4,9 +4,14 @@ Li et al., "BLIP: Bootstrapping Language-Image Pre-training for Unified Vision-L
 Understanding and Generation" (ICML 2022).
 """
 
-from models.blip.beam_search import SearchConfig, beam_search, teacher_forced_captions
+from models.blip.beam_search import (
+    SearchConfig,
+    beam_search,
+    search_with,
+    teacher_forced_captions,
+)
 from models.blip.config import BlipConfig, TextConfig, VisionConfig
-from models.blip.decoder import Decoder, KeysValues, Memory, Read, TeacherForced
+from models.blip.decoder import Cache, Decoder, KeysValues, Memory, Read, TeacherForced
 from models.blip.reading import Blip, load_blip
 from models.blip.vision import VisionBlock
 from models.blip.word_pieces import WordPieces
@@ -14,6 +19,7 @@ from models.blip.word_pieces import WordPieces
 __all__ = [
     "Blip",
     "BlipConfig",
+    "Cache",
     "Decoder",
     "KeysValues",
     "Memory",
@@ -26,5 +32,6 @@ __all__ = [
     "WordPieces",
     "beam_search",
     "load_blip",
+    "search_with",
     "teacher_forced_captions",
 ]

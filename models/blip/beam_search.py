@@ -8,11 +8,13 @@ caption can outrank the worst finished one. Written in `keras.ops`, so that the 
 graph. Images of a batch do not affect each other.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from keras import KerasTensor, ops
 
+from models.blip.config import TextConfig
 from models.blip.decoder import Cache, Decoder, KeysValues, Memory
 from models.captioner import BeamCaption
 from models.language import PAD
@@ -46,6 +48,10 @@ class SearchConfig:
     """Tokens that every caption continues. They are not part of it."""
 
 
+Predict = Callable[[Any, Any, Cache], tuple[Any, Cache]]
+"""See `search_with`."""
+
+
 def beam_search(decoder: Decoder, memory: Memory, config: SearchConfig) -> BeamCaption:
     """Caption each image.
 
@@ -60,19 +66,43 @@ def beam_search(decoder: Decoder, memory: Memory, config: SearchConfig) -> BeamC
     Raises:
         ValueError: If the longest caption is longer than the decoder's texts can be.
     """
-    _check_length(decoder, config)
+    cache = decoder.empty_cache(memory, config.width, len(config.prompt) + config.max_length)
+
+    def predict(tokens: Any, position: Any, cache: Cache) -> tuple[Any, Cache]:
+        hidden, cache = decoder.step(tokens, position, cache, memory)
+        return decoder.logits(hidden), cache
+
+    return search_with(predict, cache, decoder.config, config)
+
+
+def search_with(
+    predict: Predict, cache: Cache, text: TextConfig, config: SearchConfig
+) -> BeamCaption:
+    """Caption each image as `beam_search` does, by whatever predicts the next token.
+
+    Args:
+        predict: Returns the logits [B, K, V] after the token [B, K] at a position, and the cache
+            with the token added.
+        cache: Empty.
+        text: The decoder's architecture.
+        config: The parameters of the search.
+
+    Raises:
+        ValueError: As `beam_search`.
+    """
+    _check_length(text, config)
     width, longest = config.width, config.max_length
-    batch = ops.shape(memory[0].keys)[0]
-    beam = _start(decoder, memory, config, batch)
+    batch = ops.shape(cache[0].keys)[0]
+    beam = _start(predict, cache, text, config, batch)
 
     def unfinished(step: Any, beam: _Beam, finished: _Finished) -> Any:
         return ops.logical_and(step < longest, ops.any(finished.open))
 
     def extend(step: Any, beam: _Beam, finished: _Finished) -> tuple[Any, _Beam, _Finished]:
-        hidden, cache = decoder.step(beam.tokens, len(config.prompt) + step, beam.cache, memory)
-        found = _candidates(decoder, hidden, beam, step, config)
+        logits, cache = predict(beam.tokens, len(config.prompt) + step, beam.cache)
+        found = _candidates(logits, beam, step, text.sep_token_id, config)
         is_last = step + 1 >= longest
-        ends = ops.logical_or(found.tokens == decoder.config.sep_token_id, is_last)  # [B, 2K]
+        ends = ops.logical_or(found.tokens == text.sep_token_id, is_last)  # [B, 2K]
         length = ops.cast(step + 1, "float32")
         finished = _finish(finished, found, ends, length, config)
         # At the end of the longest captions the beam has no meaning, and is not read.
@@ -180,14 +210,15 @@ class _Candidates(NamedTuple):
     log_probs: Any
 
 
-def _start(decoder: Decoder, memory: Memory, config: SearchConfig, batch: Any) -> _Beam:
+def _start(
+    predict: Predict, cache: Cache, text: TextConfig, config: SearchConfig, batch: Any
+) -> _Beam:
     """Return the beam before the first token: the prompt has been read but for its last token."""
     width, length, alternatives = config.width, config.max_length, config.alternatives
-    first = (decoder.config.bos_token_id, *config.prompt)
-    cache = decoder.empty_cache(memory, width, len(config.prompt) + length)
+    first = (text.bos_token_id, *config.prompt)
     for position, token in enumerate(first[:-1]):
         tokens = ops.full((batch, width), token, "int32")
-        _, cache = decoder.step(tokens, ops.convert_to_tensor(position), cache, memory)
+        _, cache = predict(tokens, ops.convert_to_tensor(position), cache)
     # All captions start alike: only the first may be extended, or all would be the same.
     first_only = ops.where(ops.arange(width) == 0, 0.0, _IMPOSSIBLE)[None]
     return _Beam(
@@ -199,14 +230,11 @@ def _start(decoder: Decoder, memory: Memory, config: SearchConfig, batch: Any) -
     )
 
 
-def _candidates(
-    decoder: Decoder, hidden: Any, beam: _Beam, step: Any, config: SearchConfig
-) -> _Candidates:
-    """Return the best continuations of each image's captions."""
+def _candidates(logits: Any, beam: _Beam, step: Any, end: int, config: SearchConfig) -> _Candidates:
+    """Return the best continuations of each image's captions: logits [B, K, V]."""
     count, shown = 2 * config.width, config.alternatives
-    logits = decoder.logits(hidden)  # [B, K, V]
     if config.min_length:
-        is_end = ops.arange(logits.shape[-1]) == decoder.config.sep_token_id
+        is_end = ops.arange(logits.shape[-1]) == end
         too_early = ops.logical_and(is_end, step < config.min_length)
     # The best of all captions are among the best of each.
     each = min(max(count, shown), logits.shape[-1])
@@ -276,8 +304,8 @@ def _close(finished: _Finished, best: Any, length: Any, config: SearchConfig) ->
     return finished._replace(open=ops.logical_and(finished.open, ops.logical_not(done)))
 
 
-def _check_length(decoder: Decoder, config: SearchConfig) -> None:
-    longest = decoder.config.max_position_embeddings
+def _check_length(text: TextConfig, config: SearchConfig) -> None:
+    longest = text.max_position_embeddings
     if len(config.prompt) + config.max_length > longest:
         raise ValueError(
             f"captions of {config.max_length} tokens after a prompt of {len(config.prompt)} are "

@@ -86,6 +86,11 @@ class Decoder(keras.Model):  # type: ignore[misc]  # Keras has no types.
         self.output_bias = self._weight("output_bias", config.vocab_size)
         self.built = True
 
+    def embed(self, tokens: KerasTensor, positions: KerasTensor) -> KerasTensor:
+        """Return what the first layer reads, [..., T, W]: tokens [..., T], positions [T] or []."""
+        words = ops.take(self.words, tokens, axis=0)
+        return self.embedding_norm(words + ops.take(self.positions, positions, axis=0))
+
     def build_memory(self, image_tokens: KerasTensor) -> Memory:
         """Project the image's tokens [B, N, C], once for all captions and steps."""
         return tuple(block.cross_attention.project(image_tokens) for block in self.blocks)
@@ -109,21 +114,10 @@ class Decoder(keras.Model):  # type: ignore[misc]  # Keras has no types.
             What the next token is predicted from [B, K, W], see `logits`; and the cache with the
             token added.
         """
-        x = self._embed(tokens, ops.take(self.positions, position, axis=0))  # [B, K, W]
-        places = ops.arange(cache[0].keys.shape[-1])
-        mask = ops.where(places > position, _MASKED, 0.0)
-        here = places == position
+        x = self.embed(tokens, position)  # [B, K, W]
         extended = []
         for block, past, image in zip(self.blocks, cache, memory, strict=True):
-            x = x[:, :, None]  # Each caption attends to itself: [B, K, 1, W].
-            new = block.attention.project(x)
-            past = KeysValues(
-                ops.where(here, new.keys, past.keys),
-                ops.where(here[:, None], new.values, past.values),
-            )
-            x = block.read_text(x, past, mask)[:, :, 0]
-            x, _ = block.read_image(x, image)
-            x = block.transform(x)
+            x, past = block.step(x, position, past, image)
             extended.append(past)
         return x, tuple(extended)
 
@@ -149,7 +143,7 @@ class Decoder(keras.Model):  # type: ignore[misc]  # Keras has no types.
         start = ops.convert_to_tensor([self.config.bos_token_id, *prompt], tokens.dtype)
         read = ops.concatenate([ops.zeros_like(tokens[:, :1]) + start, tokens[:, :-1]], axis=-1)
         places = ops.arange(ops.shape(read)[1])
-        x = self._embed(read, ops.take(self.positions, places, axis=0))
+        x = self.embed(read, places)
         mask = ops.where(places > places[:, None], _MASKED, 0.0)
         reads = []
         for block, image in zip(self.blocks, memory, strict=True):
@@ -173,9 +167,6 @@ class Decoder(keras.Model):  # type: ignore[misc]  # Keras has no types.
         """[..., W] to [..., W], whose product with a token's output weights is its logit."""
         return self.transform_norm(ops.gelu(self.transform(hidden), approximate=False))
 
-    def _embed(self, tokens: KerasTensor, positions: KerasTensor) -> KerasTensor:
-        return self.embedding_norm(ops.take(self.words, tokens, axis=0) + positions)
-
     def _weight(self, name: str, *shape: int) -> keras.Variable:
         return self.add_weight(shape=shape, initializer="zeros", name=name)
 
@@ -196,6 +187,22 @@ class Block(layers.Layer):  # type: ignore[misc]
         self.contract.build((None, hidden))
         self.norm = _norm(config, "norm")
         self.built = True
+
+    def step(
+        self, x: KerasTensor, position: KerasTensor, past: KeysValues, image: KeysValues
+    ) -> tuple[KerasTensor, KeysValues]:
+        """Read one token [B, K, W] of each caption; return [B, K, W] and its layer's cache."""
+        places = ops.arange(past.keys.shape[-1])
+        here = places == position
+        x = x[:, :, None]  # Each caption attends to itself: [B, K, 1, W].
+        new = self.attention.project(x)
+        text = KeysValues(
+            ops.where(here, new.keys, past.keys),
+            ops.where(here[:, None], new.values, past.values),
+        )
+        x = self.read_text(x, text, ops.where(places > position, _MASKED, 0.0))[:, :, 0]
+        x, _ = self.read_image(x, image)
+        return self.transform(x), text
 
     def read_text(
         self, x: KerasTensor, text: KeysValues, mask: KerasTensor, *, own_gradient: bool = False

@@ -75,10 +75,17 @@ class Blip:
         Raises:
             CheckpointError: If the weights cannot be read.
         """
-        digest = hashlib.sha256(f"{self.config.vision_config} {self.image}".encode())
+        return self._digest(f"{self.config.vision_config} {self.image}", _VISION)
+
+    def decoder_digest(self) -> str:
+        """Return the decoder's digest, as `encoder_digest`."""
+        return self._digest(f"{self.config}", _TEXT)
+
+    def _digest(self, settings: str, part: str) -> str:
+        digest = hashlib.sha256(settings.encode())
         with _as_checkpoint_error(self.folder), _open(self.folder / WEIGHTS) as file:
             for name in sorted(file.keys()):
-                if name.startswith(_VISION):
+                if name.startswith(part):
                     array = np.ascontiguousarray(file.get_tensor(name))
                     digest.update(f"{name} {array.dtype} {array.shape}".encode())
                     digest.update(array.view(np.uint8).data)

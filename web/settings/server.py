@@ -79,8 +79,8 @@ class ServerSettings(BaseSettings):
     """The shipped captioner, a folder, a downloaded repository of the Hugging Face Hub, or an
     endpoint."""
     precision: Precision = "float32"
-    """Precision of the encoder. "int8" is faster, and requires the files and has the cost in
-    quality that `inference.quantize` reports."""
+    """Precision of the encoder, and of the search of BLIP. "int8" is faster; the shipped captioner
+    then requires the files and has the cost in quality that `inference.quantize` reports."""
     cross_attention_layer: int | None = Field(None, ge=0, le=99)
     """Index of the text decoder's layer whose cross-attention is explained, from 0; only for
     captioners that have several. By default that of LAVIS's example with BLIP, 7."""

@@ -1,9 +1,6 @@
 """BLIP's vision transformer: in LiteRT for captions, and in Keras where gradients are needed."""
 
-import contextlib
-import ctypes
-import gc
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -12,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from inference.captioners.blip.conversion import cached_parts
 from inference.captioning import Precision
-from inference.captioning.encoder_cache import cached_conversion
 from inference.captioning.lite_encoder import LiteEncoder, make_converter
 from models.blip import Blip, VisionBlock
 from models.graph import graph
@@ -47,10 +44,8 @@ class BlipEncoder:
         """
         self._blip = blip
         name = f"blip-{blip.encoder_digest()[:32]}-{_FORMAT}-{tf.__version__}.{precision}"
-        content = cached_conversion(name, lambda: _join(convert(blip, precision)))
-        self._parts = [LiteEncoder(model, threads) for model in _split(content)]
-        del content
-        _return_memory()
+        models = cached_parts(name, lambda: convert(blip, precision))
+        self._parts = [LiteEncoder(model, threads) for model in models]
         self._gradient: Any = None
 
     def __call__(self, pixels: NDArray[np.uint8 | np.float32]) -> Array:
@@ -74,20 +69,16 @@ class BlipEncoder:
         return np.asarray(self._gradient(pixels[None], encoding_gradient[None])[0])
 
 
-def convert(blip: Blip, precision: Precision) -> list[bytes]:
+def convert(blip: Blip, precision: Precision) -> Iterator[bytes]:
     """Convert the encoder to TensorFlow Lite flatbuffers, each of which reads the one before.
 
-    A conversion needs fifteen times the memory of its weights, so it is done in parts of a few
-    blocks, of which each interpreter then needs 26 MB more.
+    Each interpreter needs 26 MB beside its weights.
     """
-    models = []
     for part in _parts(blip.load_encoder()):
         converter = make_converter(part)
         if precision == "int8":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        models.append(bytes(converter.convert()))
-        _return_memory()
-    return models
+        yield bytes(converter.convert())
 
 
 def _parts(encoder: keras.Model) -> Iterator[keras.Model]:
@@ -95,26 +86,6 @@ def _parts(encoder: keras.Model) -> Iterator[keras.Model]:
     ends = [block.output for block in blocks[_BLOCKS - 1 : -1 : _BLOCKS]]
     for start, end in pairwise((encoder.input, *ends, encoder.output)):
         yield keras.Model(start, end)
-
-
-def _return_memory() -> None:
-    """Return to the system what Python and the C library keep of a conversion."""
-    gc.collect()
-    with contextlib.suppress(OSError, AttributeError):  # It is glibc that has it.
-        ctypes.CDLL(None).malloc_trim(0)
-
-
-def _join(models: Iterable[bytes]) -> bytes:
-    """Join models to one file, each after its length."""
-    return b"".join(len(model).to_bytes(8, "little") + model for model in models)
-
-
-def _split(content: bytes) -> Iterator[bytes]:
-    start = 0
-    while start < len(content):
-        size = int.from_bytes(content[start : start + 8], "little")
-        start += 8 + size
-        yield content[start - size : start]
 
 
 def _pixel_gradient(encoder: Any, pixels: tf.Tensor, encoding_gradient: tf.Tensor) -> tf.Tensor:

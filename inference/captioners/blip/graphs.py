@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from inference.captioners.blip.int8_decoder import Int8Decoder
 from inference.captioners.blip.token_maps import (
     attention_weights,
     term_logits,
@@ -101,7 +102,12 @@ class Graphs:
     """The graphs of one captioner, called with arrays and returning arrays."""
 
     def __init__(
-        self, decoder: Decoder, shape: tuple[int, int], layer: int, search: SearchConfig
+        self,
+        decoder: Decoder,
+        shape: tuple[int, int],
+        layer: int,
+        search: SearchConfig,
+        int8: Int8Decoder | None = None,
     ) -> None:
         """Build the graphs without compiling them.
 
@@ -110,6 +116,7 @@ class Graphs:
             shape: Of an encoding: 1 + N tokens of C channels.
             layer: Index of the layer whose cross-attention is explained.
             search: The parameters of the search.
+            int8: What projects and searches instead of the decoder.
         """
         config, (count, _) = decoder.config, shape
         heads, depth = config.num_attention_heads, config.hidden_size // config.num_attention_heads
@@ -123,18 +130,22 @@ class Graphs:
             ),
         ) * config.num_hidden_layers
 
-        def search_with(width: int) -> Callable[..., BeamCaption]:
+        def search_with(width: int) -> Callable[[Memory], BeamCaption]:
             config = replace(search, width=width)
-            return lambda memory: beam_search(decoder, memory, config)
+            if int8:
+                return int8.searcher(config)
+            run: Callable[[Memory], BeamCaption] = graph(
+                lambda memory: beam_search(decoder, memory, config), input_signature=[memory]
+            )
+            return run
 
         def logits(*inputs: tf.Tensor) -> tf.Tensor:
             return caption_logits(decoder, *inputs)
 
-        self._memory = graph(decoder.build_memory, input_signature=[encodings])
-        self._search = {
-            width: graph(search_with(width), input_signature=[memory])
-            for width in CaptionModel.beam_widths
-        }
+        self._memory = (
+            int8.project if int8 else graph(decoder.build_memory, input_signature=[encodings])
+        )
+        self._search = {width: search_with(width) for width in CaptionModel.beam_widths}
         self._rescore = graph(
             lambda memory, tokens: teacher_forced_captions(decoder, memory, tokens, search),
             input_signature=[memory, rows],

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from inference.captioners.blip.encoder import BlipEncoder
 from inference.captioners.blip.graphs import Graphs
+from inference.captioners.blip.int8_decoder import Int8Decoder
 from inference.captioning import Precision, Steadiness
 from inference.captioning.model import Ability, Array, CaptionModel, Tokens
 from inference.captioning.objective import AttackObjective, LogitTerms
@@ -56,7 +57,8 @@ class BlipCaptionModel(CaptionModel):
 
         Args:
             folder: Folder of its files, as published.
-            precision: Numeric precision of the vision transformer.
+            precision: Numeric precision of the vision transformer and of the search. Explanations
+                are computed in float32.
             layer: Index of the decoder's layer whose cross-attention is explained;
                 `CROSS_ATTENTION_LAYER` when None.
 
@@ -78,8 +80,12 @@ class BlipCaptionModel(CaptionModel):
         self.max_length, self.default_beam_width = search.max_length, search.width
         shape = (1 + config.vision_config.side**2, config.vision_config.hidden_size)
         explained = _check_layer(folder, layer, config.text_config.num_hidden_layers)
-        self._graphs = Graphs(decoder, shape, explained, search)
         self._encoder = BlipEncoder(self._blip, precision, encoder_threads())
+        int8 = None
+        if precision == "int8":
+            length = len(search.prompt) + search.max_length
+            int8 = Int8Decoder(self._blip, max(self.beam_widths), length, encoder_threads())
+        self._graphs = Graphs(decoder, shape, explained, search, int8)
         self._last: tuple[Array, Memory] | None = None
         self._compile()
 

@@ -13,7 +13,7 @@ from inference.explanations.captioned_image import CaptionedImage
 from inference.explanations.methods import available_methods
 from inference.explanations.target import Target
 from inference.progress import finish
-from models.blip import Blip, load_blip
+from models.blip import Blip, SearchConfig, load_blip, teacher_forced_captions
 from models.captioner import BeamCaption
 from models.checkpoint import CheckpointError
 from tests.support.blip import PLACE, folder, make_images, make_photo, stored, stored_maps
@@ -164,6 +164,41 @@ def test_int8_is_converted_at_the_first_start(empty_cache: Path) -> None:
     size = file.stat().st_size
     BlipEncoder(blip, "float32", threads=1)
     assert max(each.stat().st_size for each in file.parent.iterdir()) > 1.3 * size
+
+
+@pytest.fixture(scope="module")
+def quantized() -> BlipCaptionModel:
+    """A captioner in int8, whose decoder is converted in two parts of unequal size; read-only."""
+    return BlipCaptionModel(folder("wide"), "int8")
+
+
+@pytest.mark.parametrize("width", [1, 3])
+def test_int8_search_has_nearly_the_probabilities_of_float32(
+    quantized: BlipCaptionModel, width: int
+) -> None:
+    encodings = stored("wide")["image_tokens"]
+
+    found = quantized.search(encodings, width)
+
+    decoder = load_blip(folder("wide")).decoder
+    config, memory = SearchConfig(max_length=20), decoder.build_memory(encodings)
+    expected = teacher_forced_captions(decoder, memory, found.tokens, config)
+    deviation = np.abs(found.search_log_probs - expected.search_log_probs)
+    assert 0 < deviation.mean() < 0.05
+    assert deviation.max() < 0.3
+    assert found.scores.shape == (len(encodings), width)
+
+
+def test_int8_search_finds_the_captions_of_float32(quantized: BlipCaptionModel) -> None:
+    images, expected = make_images(quantized.image_size), stored("wide")["beam3/tokens"]
+    strip = quantized.wording.strip
+    ended = [row for row in range(len(images)) if quantized.wording.end in expected[row]]
+
+    found = quantized.search(quantized.encode([images[row] for row in ended]), 3).tokens
+
+    same = [strip(a) == strip(b) for a, b in zip(found, expected[ended], strict=True)]
+    assert len(same) >= 5
+    assert np.mean(same) >= 0.8
 
 
 def test_maps_follow_the_image_when_encodings_change(
