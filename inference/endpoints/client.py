@@ -30,6 +30,13 @@ MAX_ANSWER_BYTES = 2**18
 
 MAX_RETRY_AFTER_S = 300.0
 
+_ADVICE: dict[int, str] = {
+    HTTPStatus.UNAUTHORIZED: "check key_file",
+    HTTPStatus.FORBIDDEN: "check key_file",
+    HTTPStatus.NOT_FOUND: "check model, and base_url, which usually ends with /v1",
+}
+"""What to do about a status, beside what the server says."""
+
 _MAX_MESSAGE_LENGTH = 200
 _ALTERNATIVES = 4
 _MAX_ATTEMPTS = 4
@@ -239,8 +246,8 @@ class EndpointClient:
         message, details = _error_texts(response, body)
         if message:
             reason = f"{reason}: {self._safe(message)}"
-        elif status == HTTPStatus.NOT_FOUND:
-            reason = f"{reason}; base_url usually ends with /v1"
+        if advice := _ADVICE.get(status):
+            reason = f"{reason}; {advice}"
         about = f"{message} {details}".lower()
         names_parameter = any(name in about for name in self._options)
         if status in _BAD_PARAMETER and (

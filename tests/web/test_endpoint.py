@@ -315,7 +315,10 @@ async def test_an_endpoint_that_is_down_ends_the_command_and_keeps_the_subtitles
     async with fake_endpoint() as fake:
         fake.responses = [error(404, "model 'llava' not found")]
         assert await run(config, fake.url, "caption", str(photograph)) == 2
-    message = "sightline: The endpoint answers 404: model 'llava' not found.\n"
+    message = (
+        "sightline: The endpoint answers 404: model 'llava' not found; check model, and base_url, "
+        "which usually ends with /v1.\n"
+    )
     assert capsys.readouterr().err == message
 
 

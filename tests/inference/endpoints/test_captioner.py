@@ -317,7 +317,9 @@ async def test_it_gives_up_at_once_if_the_first_request_fails() -> None:
         with pytest.raises(EngineUnavailable):
             await caption(captioner)
 
-        with pytest.raises(EngineUnavailable, match=r"^The endpoint answers 401: no\.$"):
+        with pytest.raises(
+            EngineUnavailable, match=r"^The endpoint answers 401: no; check key_file\.$"
+        ):
             await captioner.wait_ready()
 
 
@@ -369,7 +371,8 @@ async def test_the_log_has_the_host_but_no_secret(caplog: pytest.LogCaptureFixtu
 
     lines = [each.getMessage() for each in caplog.records if each.name.startswith("inference")]
     assert lines == [
-        f"captions paused: endpoint gpu at {host}: the endpoint answers 401: *** is wrong",
+        f"captions paused: endpoint gpu at {host}: the endpoint answers 401: "
+        "*** is wrong; check key_file",
         "endpoint gpu answers again",
     ]
     assert KEY not in caplog.text

@@ -104,7 +104,7 @@ async def test_a_password_in_the_url_is_basic_authentication() -> None:
 
         # RFC 7617: base64 of "guard:sword fish".
         assert fake.headers[0]["Authorization"] == "Basic Z3VhcmQ6c3dvcmQgZmlzaA=="
-        assert str(problem) == "the endpoint answers 403: *** is wrong"
+        assert str(problem) == "the endpoint answers 403: *** is wrong; check key_file"
         assert "sword" not in repr(fake.endpoint(base_url=url))
         assert "sword" not in fake.endpoint(base_url=url).host
 
@@ -114,9 +114,19 @@ async def test_a_password_in_the_url_is_basic_authentication() -> None:
     [
         (error(503), "the endpoint answers 503"),
         (error(500, "out of memory"), "the endpoint answers 500: out of memory"),
-        (error(401, f"Wrong key: {KEY}"), "the endpoint answers 401: Wrong key: ***"),
-        (error(404), "the endpoint answers 404; base_url usually ends with /v1"),
-        (error(404, "no model 'llava'"), "the endpoint answers 404: no model 'llava'"),
+        (
+            error(401, f"Wrong key: {KEY}"),
+            "the endpoint answers 401: Wrong key: ***; check key_file",
+        ),
+        (
+            error(404),
+            "the endpoint answers 404; check model, and base_url, which usually ends with /v1",
+        ),
+        (
+            error(404, "no model 'llava'"),
+            "the endpoint answers 404: no model 'llava'; "
+            "check model, and base_url, which usually ends with /v1",
+        ),
         (
             error(500, "a\x1b[31m\nb\u202e" + "c" * 999),
             f"the endpoint answers 500: a [31m b {'c' * 191}…",
