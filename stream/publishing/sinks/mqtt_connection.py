@@ -30,6 +30,9 @@ _REFUSALS = {
     5: "not authorized",
 }
 """The return codes of CONNACK (section 3.2.2.3)."""
+
+_CLOSED = "it closed the connection; check that no other server uses the same topic"
+
 _NOT_ALLOWED = "it sends packets that MQTT does not allow"
 
 _KEEPALIVE_S = 30
@@ -183,10 +186,8 @@ class MqttConnection:
                 raise MqttError(_NOT_ALLOWED)
             async with _in_time():
                 return kind, await self._reader.readexactly(await self._read_length())
-        except asyncio.IncompleteReadError:
-            raise MqttError(
-                "it closed the connection; check that no other server uses the same topic"
-            ) from None
+        except (asyncio.IncompleteReadError, ConnectionError):
+            raise MqttError(_CLOSED) from None
         except OSError as problem:
             raise MqttError(_describe(problem)) from problem
 
@@ -206,6 +207,8 @@ class MqttConnection:
         try:
             self._writer.write(data)
             await self._writer.drain()
+        except ConnectionError:
+            raise MqttError(_CLOSED) from None
         except OSError as problem:
             raise MqttError(_describe(problem)) from problem
 
