@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from inference.captioning import Int8Card, sha256, write_int8
-from inference.captioning.lite_encoder import LiteEncoder, lite_encoder, make_converter
+from inference.captioning.lite_encoder import lite_encoder
 from inference.startup import encoder_threads, quiet_stderr
 from models.captioner import BeamSearchModel, Captioner
 from models.checkpoint import DEFAULT_CHECKPOINT, CheckpointError, ModelCard, load
 from models.datasets import DatasetError, Example, open_dataset
 from models.digests import weights_sha256
+from models.lite import LiteNetwork, make_converter
 from models.metrics import caption_grids, score
 from models.preprocessing import resize_to_square
 
@@ -97,7 +98,7 @@ def quantize(folder: Path, data: Path, split: str, calibration: int) -> Int8Card
         model = to_int8(captioner.encoder, samples)
         encoders = {
             "float32": lite_encoder(captioner.encoder, encoder_threads()),
-            "int8": LiteEncoder(model, encoder_threads()),
+            "int8": LiteNetwork(model, encoder_threads()),
         }
     ciders = _ciders(captioner, card, encoders, examples, images)
     int8_card = Int8Card(
@@ -142,7 +143,7 @@ def _sample(examples: Sequence[Example], count: int) -> list[Example]:
 def _ciders(
     captioner: Captioner,
     card: ModelCard,
-    encoders: dict[str, LiteEncoder],
+    encoders: dict[str, LiteNetwork],
     examples: Sequence[Example],
     load_images: LoadImages,
 ) -> dict[str, float]:

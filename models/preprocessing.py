@@ -8,8 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-_CROP_AREA = (0.6, 1.0)
-_CROP_RATIO = (0.85, 1.18)
+_CROP_AREA = (0.4, 1.0)
+_CROP_RATIO = (0.75, 1.33)
+
+_CONTRAST = (0.7, 1.3)
+_SATURATION = (0.5, 1.3)
+_BRIGHTNESS = (-30.0, 30.0)
+"""Added to each pixel, in grey levels. Hues stay as they are, since captions name colours."""
 
 
 def resize_to_square(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
@@ -74,14 +79,16 @@ def augmented_view(image: NDArray[np.uint8], name: str, view: int) -> NDArray[np
     Args:
         image: RGB, uint8 [H, W, 3].
         name: The image's name, which seeds its crops.
-        view: 0 is the whole image and 1 its mirror image. From 2 on, crops of 60 to 100 % of its
-            area that hardly change its aspect ratio, every second one mirrored.
+        view: 0 is the whole image and 1 its mirror image. From 2 on, crops of 40 to 100 % of its
+            area with an aspect ratio changed by at most a third, in another light, every second
+            one mirrored.
 
     Returns:
         uint8 [h, w, 3], not resized.
     """
     if view > 1:
-        image = _crop(image, np.random.default_rng((zlib.crc32(name.encode()), view)))
+        random = np.random.default_rng((zlib.crc32(name.encode()), view))
+        image = _change_light(_crop(image, random), random)
     return image[:, ::-1] if is_mirrored(view) else image
 
 
@@ -93,3 +100,13 @@ def _crop(image: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.u
     top = random.integers(height - crop_height + 1)
     left = random.integers(width - crop_width + 1)
     return image[top : top + crop_height, left : left + crop_width]
+
+
+def _change_light(image: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
+    """Change the brightness, the contrast and the saturation."""
+    pixels = image.astype(np.float32)
+    grey = pixels @ np.array([0.299, 0.587, 0.114], np.float32)
+    pixels = grey[..., None] + random.uniform(*_SATURATION) * (pixels - grey[..., None])
+    mean = grey.mean()
+    pixels = mean + random.uniform(*_CONTRAST) * (pixels - mean) + random.uniform(*_BRIGHTNESS)
+    return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)

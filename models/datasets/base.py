@@ -72,6 +72,10 @@ class Dataset(ABC):
         """Captions without images."""
         return ()
 
+    def part(self, name: str) -> int:
+        """Return the position of the image's dataset among combined ones; 0 if there is one."""
+        return 0
+
     @abstractmethod
     def image(self, name: str) -> NDArray[np.uint8]:
         """Read one image.
@@ -153,11 +157,18 @@ class CombinedDataset(Dataset):
     def texts(self) -> tuple[str, ...]:  # noqa: D102 (inherited)
         return tuple(text for dataset in self._datasets for text in dataset.texts)
 
+    def part(self, name: str) -> int:  # noqa: D102 (inherited)
+        return self._split_name(name)[0]
+
     def image(self, name: str) -> NDArray[np.uint8]:  # noqa: D102 (inherited)
+        position, rest = self._split_name(name)
+        return self._datasets[position].image(rest)
+
+    def _split_name(self, name: str) -> tuple[int, str]:
         position, _, rest = name.partition("/")
         if not position.isdecimal() or int(position) >= len(self._datasets):
             raise DatasetError(f"no image {name!r}; give the name of an example")
-        return self._datasets[int(position)].image(rest)
+        return int(position), rest
 
 
 class ImageFolderDataset(Dataset):

@@ -53,6 +53,8 @@ class TrainingConfig:
     output_dropout: float = 0.5
     train_splits: Annotated[tuple[str, ...], Field(min_length=1)] = ("train",)
     dev_split: str = "dev"
+    minimum_captions: PositiveInt = 1
+    """Training images with fewer captions are left out. A reward from one caption says little."""
     minimum_count: PositiveInt = 4
     """Words that occur less often than this in the training captions are unknown."""
     length: PositiveInt = 20

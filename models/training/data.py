@@ -1,6 +1,7 @@
 """Training data: cached features of images, and batches of them with their captions."""
 
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,12 +14,13 @@ from tqdm import tqdm
 
 from models.datasets import Dataset, Example
 from models.language import PAD, Vocabulary, tokenize
+from models.lite import LiteNetwork, make_converter
 from models.preprocessing import augmented_view, is_mirrored, resize_to_square
 from models.training.config import TrainingConfig
 from models.training.model import Inputs
 
 _BATCH = 32
-"""Images of a batch when features are computed."""
+"""Views of images that are read ahead when features are computed."""
 
 Features = NDArray[np.float16]
 
@@ -80,11 +82,11 @@ def _cached(
     partial = path.with_suffix(".partial")
     features = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float16, shape=shape)
     progress = tqdm(total=len(items), desc=f"features {path.stem}", unit="image", mininterval=5)
+    run = LiteNetwork(bytes(make_converter(network).convert()), os.cpu_count() or 1)
     start = 0
     for batch in _read_ahead(items, max(1, _BATCH // views), read):
         count = len(batch) // views
-        output = network.predict_on_batch(batch.astype(np.float32))
-        features[start : start + count] = output.reshape(count, *shape[1:])
+        features[start : start + count] = run(batch).reshape(count, *shape[1:])
         start += count
         progress.update(count)
     progress.close()
@@ -195,9 +197,10 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no type
         return np.concatenate([features.astype(np.float32), blank])
 
     def _draw_captions(self, image: int, random: np.random.Generator) -> NDArray[np.int32]:
-        """Draw captions of an image, with repetition only if it has too few."""
+        """Draw captions of an image; if it has too few, the rest is padding, which has no loss."""
         tokens, count = self.tokens[image], self._config.captions
-        return tokens[random.choice(len(tokens), count, replace=len(tokens) < count)]
+        drawn = tokens[random.permutation(len(tokens))[:count]]
+        return np.pad(drawn, ((0, count - len(drawn)), (0, 0)), constant_values=PAD)
 
 
 def targets(tokens: NDArray[np.int32], weights: NDArray[np.float32]) -> NDArray[np.float32]:

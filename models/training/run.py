@@ -56,8 +56,14 @@ class Run:
         """
         keras.utils.set_random_seed(config.seed)
         self.config, self.folder = config, folder
-        self.train = [e for split in config.train_splits for e in dataset.examples(split)]
+        self.train = [
+            example
+            for split in config.train_splits
+            for example in dataset.examples(split)
+            if len(example.captions) >= config.minimum_captions
+        ]
         self.dev = dataset.examples(config.dev_split)
+        self._dev_parts = [dataset.part(example.name) for example in self.dev]
         self.texts = dataset.texts if config.texts else ()
         self.captioner = self._load_start() if config.start else self._build_captioner()
         stem, tail = split_encoder(self.captioner.encoder, config.cut)
@@ -210,19 +216,25 @@ class Run:
         return figures
 
     def _score(self) -> dict[str, float]:
-        """Score the current weights on the dev split."""
+        """Score the current weights on the dev split: the mean over the datasets that have one."""
         features = np.asarray(self._dev_features[:, 0], np.float32)
         tail = self.model.tail
         grids = features if tail is None else _predict(tail, features)
         captions = caption_grids(self.captioner, self._search, grids)
+        parts = [self._score_part(part, captions) for part in sorted(set(self._dev_parts))]
+        return {name: float(np.mean([part[name] for part in parts])) for name in parts[0]}
+
+    def _score_part(self, part: int, captions: Sequence[str]) -> dict[str, float]:
+        """Score the captions of the dev images of one dataset."""
+        chosen = [index for index, other in enumerate(self._dev_parts) if other == part]
         scores = score(
-            dict(zip((example.name for example in self.dev), captions, strict=True)),
-            {example.name: example.captions for example in self.dev},
+            {self.dev[index].name: captions[index] for index in chosen},
+            {self.dev[index].name: self.dev[index].captions for index in chosen},
         )
-        figures = asdict(scores) | asdict(language_statistics(captions))
-        print(
-            "dev", "  ".join(f"{name} {value:.3f}" for name, value in figures.items()), flush=True
-        )
+        language = language_statistics([captions[index] for index in chosen])
+        figures = asdict(scores) | asdict(language)
+        text = "  ".join(f"{name} {value:.3f}" for name, value in figures.items())
+        print(f"dev of dataset {part + 1}  {text}", flush=True)
         return figures
 
     def _save(self, figures: dict[str, float]) -> None:

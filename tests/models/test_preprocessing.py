@@ -56,17 +56,35 @@ def test_first_two_views_are_the_image_and_its_mirror_image(image: NDArray[np.ui
     np.testing.assert_array_equal(augmented_view(image, "a.jpg", 1), image[:, ::-1])
 
 
+def corners(view: NDArray[np.uint8]) -> tuple[float, float]:
+    """Return the bottom right minus the top left, per channel that numbers rows and columns."""
+    first, last = view[0, 0].astype(float), view[-1, -1].astype(float)
+    return last[0] - first[0], last[1] - first[1]
+
+
 @pytest.mark.parametrize("view", range(2, 10))
-def test_other_views_are_crops_of_similar_aspect_ratio(image: NDArray[np.uint8], view: int) -> None:
+def test_other_views_are_crops_in_another_light(image: NDArray[np.uint8], view: int) -> None:
+    sizes, lights = [], set()
     for name in map(str, range(50)):
         view_image = augmented_view(image, name, view)
         height, width = view_image.shape[:2]
-        assert 0.58 <= height * width / 6000 <= 1.0
-        assert 0.83 <= (width / height) / (100 / 60) <= 1.2
-        upright = view_image[:, ::-1] if is_mirrored(view) else view_image
-        top, left = upright[0, 0, :2].tolist()
-        part = image[top : top + height, left : left + width]
-        np.testing.assert_array_equal(upright, part)
+        assert 0.38 <= height * width / 6000 <= 1.0
+        assert 0.73 <= (width / height) / (100 / 60) <= 1.37
+        sizes.append(height * width / 6000)
+        assert (corners(view_image)[1] < 0) == is_mirrored(view)
+        lights.add(int(view_image.mean()))
+    assert min(sizes) < 0.5
+    assert max(sizes) > 0.9
+    assert len(lights) > 20
+
+
+def test_light_of_a_view_changes_no_hue() -> None:
+    red = np.zeros((40, 40, 3), np.uint8)
+    red[..., 0] = 160
+
+    for name in map(str, range(20)):
+        pixel = augmented_view(red, name, 2)[0, 0].astype(int)
+        assert pixel[0] > pixel[1] == pixel[2]
 
 
 def test_view_is_deterministic_and_depends_on_the_name(

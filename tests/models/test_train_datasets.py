@@ -2,12 +2,15 @@
 
 import io
 import json
+import re
 import tarfile
 from collections.abc import Iterable
 from itertools import count, islice
 from pathlib import Path
 
 import cv2
+import numpy as np
+import pytest
 
 from models import train
 from models.checkpoint import load
@@ -16,7 +19,7 @@ from models.language import SPECIAL_WORDS
 from tests.models.conftest import named_image
 
 CONFIG = """
-dev_split = "val"
+dev_split = "dev"
 encoder = "efficientnet-lite0"
 image_size = 64
 pretrained = false
@@ -97,8 +100,10 @@ def made_names() -> Names:
     }
 
 
-def test_captioner_is_trained_on_each_layout(tmp_path: Path) -> None:
-    """All other tests of training use Flickr8k's. COCO names its second split differently."""
+def test_captioner_is_trained_on_each_layout(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All other tests of training use Flickr8k's."""
     config, run = tmp_path / "small.toml", tmp_path / "run"
     config.write_text(CONFIG, encoding="utf-8")
     arguments = ["--config", str(config), "--run", str(run)]
@@ -111,3 +116,8 @@ def test_captioner_is_trained_on_each_layout(tmp_path: Path) -> None:
     captioner, card = load(run / "captioner")
     assert set(captioner.vocabulary.words) == {*SPECIAL_WORDS, *WORDS}
     assert card.data == "18 captioned images"
+    # COCO's second split is val, so two datasets have dev, and the card has the means of both.
+    lines = re.findall(r"dev of dataset (\d) .* words ([\d.]+)", capsys.readouterr().out)
+    assert {int(dataset) for dataset, _ in lines} == {1, 2}
+    epochs = np.array([float(words) for _, words in lines]).reshape(-1, 2).mean(axis=1)
+    assert np.abs(epochs - card.figures["words"]).min() < 1e-3

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from inference.captioners.blip.conversion import cached_parts
 from inference.captioning import Precision
-from inference.captioning.lite_encoder import LiteEncoder, make_converter
 from models.blip import Blip, VisionBlock
 from models.graph import graph
+from models.lite import LiteNetwork, make_converter
 
 Array = NDArray[np.float32]
 
@@ -45,7 +45,7 @@ class BlipEncoder:
         self._blip = blip
         name = f"blip-{blip.encoder_digest()[:32]}-{_FORMAT}-{tf.__version__}.{precision}"
         models = cached_parts(name, lambda: convert(blip, precision))
-        self._parts = [LiteEncoder(model, threads) for model in models]
+        self._parts = [LiteNetwork(model, threads) for model in models]
         self._gradient: Any = None
 
     def __call__(self, pixels: NDArray[np.uint8 | np.float32]) -> Array:

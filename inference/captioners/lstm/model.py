@@ -10,7 +10,7 @@ from inference.captioners.lstm.decoding import CompiledDecoder
 from inference.captioners.lstm.graphs import Graphs
 from inference.captioners.lstm.visualisation import ConceptVisualiser
 from inference.captioning import Precision, Tag, read_int8
-from inference.captioning.lite_encoder import LiteEncoder, lite_encoder
+from inference.captioning.lite_encoder import lite_encoder
 from inference.captioning.model import Ability, Array, CaptionModel, Image, Tokens
 from inference.captioning.objective import AttackObjective, LogitTerms
 from inference.captioning.wording import Wording
@@ -20,6 +20,7 @@ from models.captioner import BeamCaption, Decoder
 from models.checkpoint import load
 from models.hardening import load_hardened
 from models.language import END, SPECIAL_WORDS
+from models.lite import LiteNetwork
 from models.preprocessing import Resizing
 
 _TAG_ABILITIES = frozenset({Ability.TAGS})
@@ -144,10 +145,10 @@ class LstmCaptionModel(CaptionModel):
         rescored = self.rescore(grid, [(END,)])
         self.live_maps(grid, [BeamCaption(*(part[0] for part in rescored))])
 
-    def _load_encoder(self, folder: Path, precision: Precision) -> LiteEncoder:
+    def _load_encoder(self, folder: Path, precision: Precision) -> LiteNetwork:
         if precision == "int8":
             model, _ = read_int8(folder)
-            return LiteEncoder(model, encoder_threads())
+            return LiteNetwork(model, encoder_threads())
         return lite_encoder(self.captioner.encoder, encoder_threads())
 
     def _compiled(self, decoder: Decoder) -> CompiledDecoder:

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from inference.captioners.lstm import LstmCaptionModel
 from inference.captioning.int8 import QuantizedError, read_int8
-from inference.captioning.lite_encoder import LiteEncoder
 from inference.startup import encoder_threads, use_one_thread
+from models.lite import LiteNetwork
 from tests.bench.captioner.keras_captioner import KerasCaptioner
 from tests.bench.machine import cpu_seconds, load_average
 from tests.support.child_process import run_until_stopped, send
@@ -92,7 +92,7 @@ def _encoders(model: LstmCaptionModel, folder: Path) -> dict[str, Encode]:
         int8, _ = read_int8(folder)
     except QuantizedError:
         return encoders
-    quantized = LiteEncoder(int8, encoder_threads())
+    quantized = LiteNetwork(int8, encoder_threads())
     return {**encoders, "int8": lambda pixels: quantized(pixels[None])}
 
 

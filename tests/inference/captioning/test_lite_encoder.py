@@ -6,7 +6,6 @@ import pytest
 import tensorflow as tf
 
 from inference.captioning.lite_encoder import (
-    LiteEncoder,
     encoder_digest,
     lite_encoder,
 )
@@ -15,6 +14,7 @@ from models.captioner.captioner import Captioner
 from models.catalogue import SHIPPED_FOLDER
 from models.checkpoint import load
 from models.encoders.registry import make_encoder
+from models.lite import LiteNetwork
 from tests.inference.conftest import SIDE, photographs
 
 
@@ -121,7 +121,7 @@ def test_keras_own_encoders_are_converted_too(empty_cache: Path) -> None:
 def test_int8_grids_are_near_those_in_float32(shipped: Captioner) -> None:
     images = photographs(shipped.config.image_size)
 
-    grids = LiteEncoder(to_int8(shipped.encoder, images), threads=2)(images)
+    grids = LiteNetwork(to_int8(shipped.encoder, images), threads=2)(images)
 
     expected = np.asarray(shipped.encoder(images.astype(np.float32)))
     assert grids.shape == expected.shape

@@ -32,6 +32,7 @@ def test_splits_are_joined_and_images_with_the_same_name_are_distinct(folders: l
     assert [example.captions for example in examples] == [("A red field",), ("A blue field",)]
     for example, colour in zip(examples, (RED, BLUE), strict=True):
         np.testing.assert_array_equal(dataset.image(example.name)[0, 0], colour)
+    assert [dataset.part(example.name) for example in examples] == [0, 1]
     assert dataset.texts == ("a desk", "a lamp")
 
 
@@ -39,6 +40,7 @@ def test_single_dataset_is_not_changed(folders: list[Path]) -> None:
     dataset = open_combined(folders[:1])
 
     assert [example.name for example in dataset.examples("train")] == ["a.png"]
+    assert dataset.part("a.png") == 0
     assert dataset.texts == ()
 
 
