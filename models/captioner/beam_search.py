@@ -53,7 +53,10 @@ class BeamConfig:
 
 
 class BeamCaption(NamedTuple):
-    """The best caption of each grid: B grids, T steps, A alternatives."""
+    """A caption of each grid: B grids, T steps, A alternatives.
+
+    All captions of the beam together, best first, have another axis after B, except in `scores`.
+    """
 
     tokens: KerasTensor
     """int32 [B, T]: the words, the end token, then padding."""
@@ -86,6 +89,12 @@ def beam_search(decoder: Decoder, grid: KerasTensor, config: BeamConfig) -> Beam
         The caption of each grid that ranks first. Of the special tokens only the end token occurs
         in it.
     """
+    *captions, scores, hidden = beam_captions(decoder, grid, config)
+    return BeamCaption(*(part[:, 0] for part in captions), scores, hidden[:, 0])
+
+
+def beam_captions(decoder: Decoder, grid: KerasTensor, config: BeamConfig) -> BeamCaption:
+    """Return all captions of each grid's beam, best first; see `beam_search`."""
     width, length, alternatives = config.width, config.max_length, config.alternatives
     memory = decoder.build_memory(grid)
     batch = ops.shape(grid)[0]
@@ -143,7 +152,7 @@ def beam_search(decoder: Decoder, grid: KerasTensor, config: BeamConfig) -> Beam
     _, beam = ops.while_loop(unfinished, extend, (ops.convert_to_tensor(0), beam))
     lengths = ops.sum(ops.cast(beam.words[..., 0] != PAD, "float32"), axis=-1)
     scores, order = ops.top_k(beam.scores / lengths**config.length_power, width)
-    words, log_probs = (_pick(part, order[:, :1])[:, 0] for part in (beam.words, beam.log_probs))
+    words, log_probs = (_pick(part, order) for part in (beam.words, beam.log_probs))
     return BeamCaption(
         tokens=words[..., 0],
         log_probs=log_probs[..., 0],
@@ -253,9 +262,12 @@ def _flatten_beam(x: Any) -> Any:
 
 
 def _select_rows(histories: Any, rows: Any) -> Any:
-    """Select a row for each step: histories [B, K, T, F], rows int [B, T], to [B, T, F]."""
-    chosen = rows[:, None] == ops.arange(histories.shape[1])[:, None]
-    return ops.sum(ops.where(chosen[..., None], histories, 0.0), axis=1)
+    """Select a row for each step: histories [B, N, T, F], rows int [B, K, T], to [B, K, T, F]."""
+    # Summed row by row, without the product of all rows.
+    selected = ops.zeros_like(histories)
+    for row in range(histories.shape[1]):
+        selected += ops.where((rows == row)[..., None], histories[:, row, None], 0.0)
+    return selected
 
 
 def _write(history: Any, position: Any, parts: tuple[Any, ...]) -> Any:
