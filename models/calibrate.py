@@ -1,6 +1,6 @@
 """Calibrate a captioner's confidence or its tags.
 
-    python -m models.calibrate --captioner CAPTIONER --data DIR
+    python -m models.calibrate --captioner CAPTIONER --data DIR [--data DIR ...]
     python -m models.calibrate --tags --captioner DIR --data DIR [--data DIR ...]
 
 CAPTIONER is a folder or hf:OWNER/NAME[@REVISION]. The result is written to the model card of a
@@ -25,7 +25,7 @@ from typing import Any
 from models.calibration.predictors import open_predictor
 from models.catalogue import CaptionerReference, local_folder, read_architecture
 from models.checkpoint import CheckpointError, load, read_card, write_card
-from models.datasets import DatasetError, open_dataset
+from models.datasets import DatasetError, open_combined
 from models.measured import write_calibration
 
 _SPLIT = "dev"
@@ -64,7 +64,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         action="append",
         required=True,
         metavar="DIR",
-        help="folder of the dataset; repeatable with --tags",
+        help="folder of the dataset; repeatable, to calibrate on several datasets",
     )
     parser.add_argument("--split", help=f"split to use, without --tags (default: {_SPLIT})")
     parser.add_argument(
@@ -87,8 +87,6 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--split cannot be used with --tags")
     if not options.tags and options.precision is not None:
         parser.error("--precision needs --tags")
-    if not options.tags and len(options.data) > 1:
-        parser.error("--data can be repeated only with --tags")
     return options
 
 
@@ -98,21 +96,21 @@ def _calibrate_confidence(options: argparse.Namespace) -> dict[str, Any]:
     # Imported here, as it needs the extra `evaluate`, which not everybody has installed.
     from models.calibration.fit_confidence import fit_confidence
 
-    dataset = open_dataset(options.data[0])
+    dataset = open_combined(options.data)
     examples = dataset.examples(split)
     own = read_architecture(folder) == "sightline"
     predictor = open_predictor(folder)
     calibration, figures = fit_confidence(predictor, dataset, examples)
+    report = {str(options.data[part]): asdict(each) for part, each in figures.items()}
     if own:
         write_card(folder, replace(read_card(folder), confidence=calibration))
     else:
-        about = {"split": split, "images": len(examples), "figures": asdict(figures)}
+        about = {"split": split, "images": len(examples), "figures": report}
         path = write_calibration(folder, calibration, about)
-    for name, value in (asdict(calibration) | asdict(figures)).items():
-        print(f"{name:28}{value}")
+    _print({"calibration": asdict(calibration)} | report)
     if not own:
         print(f"\nWrote {path}, which Sightline uses from now on")
-    return asdict(figures)
+    return report
 
 
 def _calibrate_tags(options: argparse.Namespace) -> dict[str, Any]:
@@ -125,11 +123,15 @@ def _calibrate_tags(options: argparse.Namespace) -> dict[str, Any]:
     precision = _PRECISION if options.precision is None else options.precision
     calibration, report = fit_tags(captioner, options.data, precision)
     write_card(folder, replace(card, tags=calibration))
+    _print(report)
+    return report
+
+
+def _print(report: dict[str, dict[str, Any]]) -> None:
     for title, values in report.items():
         print(title)
         for name, value in values.items():
-            print(f"  {name:16}{value}")
-    return report
+            print(f"  {name:28}{value}")
 
 
 def _share(text: str) -> float:

@@ -52,20 +52,30 @@ class ConfidenceFigures:
 
 def fit_confidence(
     predictor: Predictor, dataset: Dataset, examples: Sequence[Example]
-) -> tuple[ConfidenceCalibration, ConfidenceFigures]:
-    """Fit a captioner's confidence on the examples, and measure such a fit by cross-validation."""
+) -> tuple[ConfidenceCalibration, dict[int, ConfidenceFigures]]:
+    """Fit a captioner's confidence on the examples, and measure such a fit by cross-validation.
+
+    Returns:
+        The fit on all examples; and the figures of each dataset among the combined ones, by its
+        position, see `Dataset.part`.
+    """
     predictions = _predict(predictor, dataset, examples)
-    names = [example.name for example in examples]
-    captions = dict(zip(names, predictions.captions, strict=True))
-    scores = cider_by_image(captions, {example.name: example.captions for example in examples})
-    cider = np.array([scores[name] for name in names])
+    parts = np.array([dataset.part(example.name) for example in examples])
+    captions = {e.name: text for e, text in zip(examples, predictions.captions, strict=True)}
+    scores: dict[str, float] = {}
+    for part in np.unique(parts):
+        # The document frequencies of CIDEr are those of one dataset.
+        names = [examples[index].name for index in np.flatnonzero(parts == part)]
+        references = {each.name: each.captions for each in examples}
+        scores |= cider_by_image({name: captions[name] for name in names}, references)
+    cider = np.array([scores[example.name] for example in examples])
     right = np.array(
         [is_mostly_right(captions[example.name], example.captions) for example in examples]
     )
     everything = np.ones(len(examples), bool)
     return (
         _fit(predictions, right, cider, everything),
-        _cross_validate(predictions, right, cider),
+        _cross_validate(predictions, right, cider, parts),
     )
 
 
@@ -153,8 +163,9 @@ def _cross_validate(
     predictions: _Predictions,
     right: NDArray[np.bool_],
     cider: NDArray[np.float64],
-) -> ConfidenceFigures:
-    """Measure each half of the images with the fit on the other half."""
+    parts: NDArray[np.int64],
+) -> dict[int, ConfidenceFigures]:
+    """Measure each half of the images with the fit on the other half; by dataset."""
     halves = np.arange(len(right)) % 2 == 0
     confidence = np.empty(len(right))
     threshold = np.empty(len(right))
@@ -168,13 +179,19 @@ def _cross_validate(
         tempered[in_half] = predictions.probabilities[index, in_half]
     untempered = predictions.probabilities[int(np.abs(_TEMPERATURES - 1).argmin())]
     low = confidence < threshold
-    return ConfidenceFigures(
-        words_ece_before=expected_calibration_error(untempered, predictions.correct),
-        words_ece=expected_calibration_error(tempered, predictions.correct),
-        confidence_ece=expected_calibration_error(confidence, right),
-        confidence_cider=rank_correlation(confidence, cider),
-        mean_log_prob_cider=rank_correlation(predictions.features[:, 0], cider),
-        mostly_right=float(right.mean()),
-        low_confidence=float(low.mean()),
-        low_confidence_mostly_right=float(right[low].mean()) if low.any() else 0.0,
-    )
+
+    def figures(part: NDArray[np.bool_]) -> ConfidenceFigures:
+        words = part[predictions.images]
+        correct, hidden = predictions.correct[words], part & low
+        return ConfidenceFigures(
+            words_ece_before=expected_calibration_error(untempered[words], correct),
+            words_ece=expected_calibration_error(tempered[words], correct),
+            confidence_ece=expected_calibration_error(confidence[part], right[part]),
+            confidence_cider=rank_correlation(confidence[part], cider[part]),
+            mean_log_prob_cider=rank_correlation(predictions.features[part, 0], cider[part]),
+            mostly_right=float(right[part].mean()),
+            low_confidence=float(low[part].mean()),
+            low_confidence_mostly_right=float(right[hidden].mean()) if hidden.any() else 0.0,
+        )
+
+    return {int(part): figures(parts == part) for part in np.unique(parts)}

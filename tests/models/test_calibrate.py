@@ -57,13 +57,30 @@ def test_confidence_is_written_into_the_card_and_nothing_else_changes(
     assert (calibrated.name, calibrated.figures) == (card.name, card.figures)
     for a, b in zip(before.get_weights(), after.get_weights(), strict=True):
         assert (a == b).all()
-    figures = json.loads(out.read_text(encoding="utf-8"))
+    (figures,) = json.loads(out.read_text(encoding="utf-8")).values()
     # A decoder with random weights is overconfident, so a higher temperature calibrates it better.
     assert calibrated.confidence.temperature > 1.2
     assert figures["words_ece"] < figures["words_ece_before"] - 0.02
     assert 0 <= figures["confidence_ece"] <= 1
     printed = capsys.readouterr().out
     assert all(name in printed for name in (*figures, "temperature", "threshold"))
+
+
+def test_each_of_several_datasets_has_its_figures(
+    data: Path, folder: Path, tmp_path: Path, make_flickr8k: MakeFlickr8k
+) -> None:
+    words = [word for word in load(folder)[0].vocabulary.words if word.isalpha()]
+    # Captions of all words: whatever is said of these images is mostly right.
+    make_flickr8k(tmp_path / "easy", {"dev": {f"e{i}.png": (" ".join(words),) for i in range(10)}})
+    out = tmp_path / "figures.json"
+
+    arguments = ["--data", str(data), "--data", str(tmp_path / "easy"), "--captioner", str(folder)]
+    assert main([*arguments, "--out", str(out)]) == 0
+
+    figures = json.loads(out.read_text(encoding="utf-8"))
+    assert list(figures) == [str(data), str(tmp_path / "easy")]
+    made_up, easy = figures.values()
+    assert easy["mostly_right"] == 1 > made_up["mostly_right"]
 
 
 @pytest.mark.parametrize(
@@ -98,7 +115,6 @@ def test_error_is_reported_in_one_line(
     ("options", "problem"),
     [
         (["--precision", "0.9"], "--precision needs --tags"),
-        (["--data", "more"], "--data can be repeated only with --tags"),
         (["--tags", "--split", "dev"], "--split cannot be used with --tags"),
     ],
 )
