@@ -330,7 +330,17 @@ def _write_report(
         load_keras()
         from inference.report.writing import write_report
     captioner, layer = local_folder(settings.captioner), settings.cross_attention_layer
-    return write_report(image, name, folder, only, captioner, settings.precision, layer, report)
+    return write_report(
+        image,
+        name,
+        folder,
+        only,
+        captioner,
+        settings.precision,
+        layer,
+        report,
+        consensus=settings.consensus,
+    )
 
 
 def _fail(message: str) -> int:

@@ -20,8 +20,10 @@ from tqdm import tqdm
 from inference.captioning import Int8Card, sha256, write_int8
 from inference.captioning.lite_encoder import lite_encoder
 from inference.startup import encoder_threads, quiet_stderr
-from models.captioner import BeamSearchModel, Captioner
-from models.checkpoint import DEFAULT_CHECKPOINT, CheckpointError, ModelCard, load
+from models.captioner import Captioner
+from models.checkpoint import DEFAULT_CHECKPOINT, CheckpointError, load
+from models.consensus import load_consensus
+from models.consensus.search import CaptionSearch
 from models.datasets import DatasetError, Example, open_dataset
 from models.digests import weights_sha256
 from models.lite import LiteNetwork, make_converter
@@ -84,6 +86,8 @@ def quantize(folder: Path, data: Path, split: str, calibration: int) -> Int8Card
     dataset = open_dataset(data)
     with quiet_stderr():
         captioner, card = load(folder)
+        consensus = load_consensus(folder, captioner)
+    search = CaptionSearch(captioner.decoder, card.beam, consensus)
     side = captioner.config.image_size
 
     def images(examples: Sequence[Example]) -> NDArray[np.uint8]:
@@ -100,7 +104,7 @@ def quantize(folder: Path, data: Path, split: str, calibration: int) -> Int8Card
             "float32": lite_encoder(captioner.encoder, encoder_threads()),
             "int8": LiteNetwork(model, encoder_threads()),
         }
-    ciders = _ciders(captioner, card, encoders, examples, images)
+    ciders = _ciders(captioner, search, encoders, examples, images)
     int8_card = Int8Card(
         weights_sha256=weights_sha256(folder),
         encoder_sha256=sha256(model),
@@ -142,12 +146,11 @@ def _sample(examples: Sequence[Example], count: int) -> list[Example]:
 
 def _ciders(
     captioner: Captioner,
-    card: ModelCard,
+    search: CaptionSearch,
     encoders: dict[str, LiteNetwork],
     examples: Sequence[Example],
     load_images: LoadImages,
 ) -> dict[str, float]:
-    search = BeamSearchModel(captioner.decoder, card.beam)
     captions: dict[str, dict[str, str]] = {name: {} for name in encoders}
     for start in tqdm(range(0, len(examples), _BATCH), desc="measure", unit="batch"):
         batch = examples[start : start + _BATCH]

@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from models.checkpoint import DEFAULT_CHECKPOINT, CheckpointError, load
+from models.consensus import load_consensus
 from models.datasets import DatasetError, open_dataset
 from models.language import LanguageStatistics, language_statistics
 from models.metrics import Scores, caption_images, score
@@ -31,6 +32,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--beam", type=int, metavar="WIDTH", help="beam width (default: the captioner's)"
     )
     parser.add_argument(
+        "--no-consensus",
+        action="store_true",
+        help="take the caption that the beam search ranks first, also if the captioner has a "
+        "consensus",
+    )
+    parser.add_argument(
         "--out", type=Path, metavar="FILE.json", help="write the figures and captions"
     )
     options = parser.parse_args(arguments)
@@ -41,7 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         examples = dataset.examples(options.split)
         captioner, card = load(options.captioner)
         beam = card.beam if options.beam is None else replace(card.beam, width=options.beam)
-        captions = caption_images(captioner, dataset, examples, beam)
+        consensus = None if options.no_consensus else load_consensus(options.captioner, captioner)
+        captions = caption_images(captioner, dataset, examples, beam, consensus)
     except (DatasetError, CheckpointError, OSError, ValueError) as problem:
         print(f"evaluate: {problem}", file=sys.stderr)
         return 2
@@ -54,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "split": options.split,
             "images": len(examples),
             "beam": beam.width,
+            "consensus": consensus is not None,
             "figures": asdict(scores) | asdict(language),
             "captions": captions,
         }

@@ -19,6 +19,7 @@ from pathlib import Path
 import keras
 
 from models.checkpoint import DEFAULT_CHECKPOINT, CheckpointError, load
+from models.consensus import load_consensus
 from models.datasets import DatasetError, open_dataset
 from models.digests import weights_sha256
 from models.hardening import HardenedCard, copy_decoder, save_hardened
@@ -86,6 +87,7 @@ def _run(options: argparse.Namespace) -> tuple[Path, HardenedCard]:
     keras.config.disable_interactive_logging()
     dataset = open_dataset(options.data)
     captioner, card = load(options.captioner)
+    consensus = load_consensus(options.captioner, captioner)
     strength = AttackStrength(options.least, options.most, options.steps)
     _claim_folder(options.run, options)
     attacker = GridAttacker(captioner, dataset, card.beam, strength)
@@ -102,7 +104,7 @@ def _run(options: argparse.Namespace) -> tuple[Path, HardenedCard]:
     )
     (options.run / "history.json").write_text(json.dumps(history, indent=2) + "\n")
     examples = dataset.examples("dev")[: options.dev_pictures]
-    test = RobustnessTest(captioner, hardened, card.beam, dataset, examples)
+    test = RobustnessTest(captioner, hardened, card.beam, dataset, examples, consensus)
     plain, other = test.clean["plain"], test.clean["hardened"]
     hardened_card = HardenedCard(
         data=card.data,

@@ -15,7 +15,9 @@ from pycocoevalcap.cider.cider import Cider
 from pycocoevalcap.rouge.rouge import Rouge
 from tqdm import tqdm
 
-from models.captioner import BeamConfig, BeamSearchModel, Captioner
+from models.captioner import BeamConfig, Captioner
+from models.consensus import Consensus
+from models.consensus.search import CaptionSearch
 from models.datasets import Dataset, Example
 from models.language import sentence
 from models.preprocessing import resize_to_square
@@ -75,10 +77,14 @@ def cider_by_image(
 
 
 def caption_images(
-    captioner: Captioner, dataset: Dataset, examples: Sequence[Example], beam: BeamConfig
+    captioner: Captioner,
+    dataset: Dataset,
+    examples: Sequence[Example],
+    beam: BeamConfig,
+    consensus: Consensus | None = None,
 ) -> dict[str, str]:
     """Caption the examples' images; return the captions by image name."""
-    search = BeamSearchModel(captioner.decoder, beam)
+    search = CaptionSearch(captioner.decoder, beam, consensus)
     captioner.encoder.compile(jit_compile=False)
     captions: dict[str, str] = {}
     for start in tqdm(range(0, len(examples), _BATCH), desc="evaluate", unit="batch"):
@@ -92,13 +98,12 @@ def caption_images(
 
 
 def caption_grids(
-    captioner: Captioner, search: BeamSearchModel, grids: NDArray[np.floating]
+    captioner: Captioner, search: CaptionSearch, grids: NDArray[np.floating]
 ) -> list[str]:
     """Caption every grid of [N, rows, columns, channels]."""
     captions = []
     for start in tqdm(range(0, len(grids), _BATCH), desc="captions", unit="batch", leave=False):
-        batch = np.asarray(grids[start : start + _BATCH], np.float32)
-        for ids in search.predict_on_batch(batch):
+        for ids in search(grids[start : start + _BATCH]).tokens:
             captions.append(sentence(captioner.vocabulary.decode(ids)))
     return captions
 

@@ -66,6 +66,7 @@ def create_captioner(
         local_folder(settings.captioner),
         precision=settings.precision,
         layer=settings.cross_attention_layer,
+        consensus=settings.consensus,
         explains=explains,
         standby=standby,
         max_failures=max_failures,

@@ -10,7 +10,11 @@ from models.checkpoint import CheckpointError
 
 
 def open_captioner(
-    folder: Path, precision: Precision = "float32", layer: int | None = None
+    folder: Path,
+    precision: Precision = "float32",
+    layer: int | None = None,
+    *,
+    consensus: bool = True,
 ) -> CaptionModel:
     """Load the captioner in a folder, and compile what every caption needs.
 
@@ -19,6 +23,7 @@ def open_captioner(
         precision: Numeric precision of the encoder, and of the search of BLIP.
         layer: Index of the cross-attention layer that is explained, for captioners that have
             several; by default the captioner's own choice.
+        consensus: Whether a captioner that has a consensus chooses by it.
 
     Raises:
         models.checkpoint.CheckpointError: If the folder has no usable captioner, or one of an
@@ -33,7 +38,7 @@ def open_captioner(
         # The loader of our own captioners says which file is missing.
         architecture = "sightline"
     if architecture == "sightline":
-        return LstmCaptionModel(folder, precision)
+        return LstmCaptionModel(folder, precision, consensus=consensus)
     # Imported here: what it needs would only delay the shipped captioner's start.
     from inference.captioners.blip import BlipCaptionModel
 

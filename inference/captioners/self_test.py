@@ -81,6 +81,7 @@ def describe(model: CaptionModel, reference: CaptionerReference) -> Iterator[str
     yield f"live map      {live}{'' if live in card.verified else ' (not verified)'}"
     yield f"explanations  {', '.join(methods)}"
     yield f"analyses      {', '.join(model.analyses) or 'none'}"
+    yield f"consensus     {'yes' if model.consensus else 'no'}"
     yield f"tags          {'yes' if model.has_tags else 'no'}"
     yield f"concept bank  {'yes' if has_bank(model.folder) else 'no'}"
 

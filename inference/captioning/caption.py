@@ -77,6 +77,11 @@ class Caption:
     kept: bool
     """Whether this is the stream's last caption, kept because the frame shows nothing new."""
     timing_ms: Timing
+    runner_up: str = ""
+    """The next best caption that was found; empty if none is known."""
+    instead_of: str = ""
+    """The caption that the search alone ranked first, if the captioner chose this one because it
+    agrees better with how similar images are described, see `models.consensus`; else empty."""
     maps: CaptionMaps | None = field(default=None, compare=False)
     """The heat maps of the words, if they were computed."""
 

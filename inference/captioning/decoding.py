@@ -57,6 +57,7 @@ class CaptionBuilder:
         length = len(self._wording.strip(found.tokens))
         words = tuple(self._word(found, span) for span in self._wording.words(found.tokens))
         confidence = self._confidence(found.search_log_probs[: length + 1], grid)
+        runner_up, instead_of = self._others(found)
         whole = Caption(
             text=join_words(word.text for word in words),
             confidence=None if confidence is None else round(confidence, 4),
@@ -66,6 +67,8 @@ class CaptionBuilder:
             guess="",
             kept=False,
             timing_ms=timing,
+            runner_up=runner_up,
+            instead_of=instead_of,
         )
         calibration = self._calibration if fallback else None
         if calibration is None or confidence is None:
@@ -73,6 +76,13 @@ class CaptionBuilder:
         if confidence >= calibration.threshold + _hysteresis(previous):
             return whole
         return low_confidence_fallback(whole, calibration.prefix_threshold)
+
+    def _others(self, found: BeamCaption) -> tuple[str, str]:
+        """Return `runner_up` and `instead_of` of a caption."""
+        texts = [self._wording.text(found.beam[index]) for index in found.ranking()]
+        runner_up = next((text for text in texts if text != texts[0]), "")
+        first = self._wording.text(found.beam[0])
+        return runner_up, "" if first == texts[0] else first
 
     def _confidence(
         self, log_probs: NDArray[np.float32], grid: NDArray[np.float32]

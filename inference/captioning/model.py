@@ -88,6 +88,8 @@ class CaptionModel(ABC):
     live_methods: tuple[str, ...]
     """Names of the explanation methods that `token_maps` computes, at little cost for all tokens
     of a caption at once; at least one. For others see `inference.explanations.methods`."""
+    consensus: bool = False
+    """Whether it chooses among the captions of the beam search by `models.consensus`."""
     hardened: CaptionDecoder | None = None
     """The decoder hardened against attacks, if there is one."""
 
@@ -138,8 +140,7 @@ class CaptionModel(ABC):
     def analyses(self) -> tuple[str, ...]:
         """Kinds of analyses that are possible for it: adversarial, and by concepts."""
         attacks = self.can(Ability.ATTACK_GRADIENTS, Ability.PIXEL_GRADIENTS)
-        concepts = self.can(Ability.GRADIENTS)
-        return ("adversarial",) * attacks + ("ace",) * concepts
+        return ("adversarial",) * attacks + ("ace",) * self.can(Ability.GRADIENTS)
 
     def can(self, *abilities: Ability) -> bool:
         """Return whether it has all of these abilities."""
@@ -228,8 +229,7 @@ class CaptionModel(ABC):
         encodings = self.encode(images)
         encoded = time.perf_counter()
         found = self.search(encodings, beam_width)
-        decoded = time.perf_counter()
-        timing = Timing(encoder=(encoded - begun) * 1e3, decoder=(decoded - encoded) * 1e3)
+        timing = Timing((encoded - begun) * 1e3, (time.perf_counter() - encoded) * 1e3)
         rows = (BeamCaption(*(part[row] for part in found)) for row in range(len(images)))
         return [
             self.build_caption(row, encoding, timing)

@@ -124,7 +124,8 @@ def _choose(model: CaptionModel, frame: _Frame, timing: Timing) -> FrameResult:
     chosen, origin = found, frame.features
     if state and rescored is not None:
         new, old = (model.text(each.tokens) for each in (found, rescored))
-        gain = _mean_log_prob(found) - _mean_log_prob(rescored)
+        power = model.card.beam.length_power
+        gain = _worth(found, power) - _worth(rescored, power)
         if should_replace_caption(new, old, gain, frame.distance, frame.thresholds):
             previous = None
         else:
@@ -132,6 +133,10 @@ def _choose(model: CaptionModel, frame: _Frame, timing: Timing) -> FrameResult:
             if content_words(new) != content_words(old):
                 origin = state.origin
     caption = model.build_caption(chosen, frame.grid, timing, previous)
+    if state and chosen is rescored:
+        # The reasons for which it was chosen.
+        kept = state.caption
+        caption = replace(caption, runner_up=kept.runner_up, instead_of=kept.instead_of)
     return FrameResult(caption, StreamState(caption, _tokens(chosen), frame.features, origin))
 
 
@@ -170,9 +175,18 @@ def _with_maps(result: FrameResult, maps: CaptionMaps, took_ms: float) -> FrameR
     )
 
 
-def _mean_log_prob(caption: BeamCaption) -> float:
-    """Mean log-probability of the words and the end token."""
-    return float(caption.search_log_probs[caption.tokens != PAD].mean())
+def _worth(caption: BeamCaption, length_power: float) -> float:
+    """Return what captions are compared by, in nats per word.
+
+    It is the mean log-probability of the words and the end token, and what the consensus adds to
+    the score, in the same unit: otherwise the consensus would choose a caption in one frame, and
+    the log-probability another one in the next.
+    """
+    is_word = caption.tokens != PAD
+    agreement = caption.agreement[caption.ranking()[0]]
+    return float(
+        caption.search_log_probs[is_word].mean() + agreement / is_word.sum() ** (1 - length_power)
+    )
 
 
 def _tokens(caption: BeamCaption) -> tuple[int, ...]:

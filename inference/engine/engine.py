@@ -55,6 +55,7 @@ class Engine:
         precision: Precision = "float32",
         *,
         layer: int | None = None,
+        consensus: bool = True,
         explains: bool = True,
         standby: bool = False,
         max_failures: int | None = None,
@@ -66,6 +67,7 @@ class Engine:
             timing: Time limits and pauses.
             precision: Numeric precision of its encoder, and of the search of BLIP.
             layer: See `open_captioner`.
+            consensus: See `open_captioner`.
             explains: Whether to compile the explanations before the worker is ready, which takes
                 some seconds. If not, the first explanation waits instead.
             standby: Whether to keep a second worker loaded, which takes over at once when the
@@ -74,7 +76,7 @@ class Engine:
                 neither is one if the first cannot be loaded. Unlimited if None.
         """
         self._arguments = [str(captioner), precision, "" if layer is None else str(layer)]
-        self._arguments += [] if explains else ["captions-only"]
+        self._arguments += ["captions-only"] * (not explains) + ["no-consensus"] * (not consensus)
         self._timing = timing or EngineTiming()
         self._ready = asyncio.Event()
         self._state = EngineState.STARTING
@@ -266,7 +268,7 @@ class Engine:
         request = {"type": "analyse", "kind": kind, "params": dict(params)}
         images = [image, *frames]
         # In a thread: joining many images would block the event loop for milliseconds.
-        pixels = await asyncio.to_thread(_join, images)
+        pixels = await asyncio.to_thread(lambda: b"".join(each.tobytes() for each in images))
         shapes = [each.shape for each in images]
         result, payload = await self._run_job(request, shapes, pixels, tokens, progress, _MAX_JOBS)
         files = zip(result["files"], split(payload, result["files"].values()), strict=True)
@@ -394,7 +396,3 @@ class Engine:
             self._ready.clear()
         for listener in list(self._listeners) if is_new else ():
             listener()
-
-
-def _join(images: Sequence[NDArray[np.uint8]]) -> bytes:
-    return b"".join(image.tobytes() for image in images)

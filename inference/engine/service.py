@@ -75,6 +75,9 @@ class EngineInfo:
     """The commit of the repository that it was fetched from."""
     calibrated: bool = False
     """Whether its confidence was calibrated; if not, its probabilities only rank words."""
+    consensus: bool = False
+    """Whether it chooses among the captions that its search finds by agreement with how similar
+    images are described; see `models.consensus`."""
     verified: tuple[str, ...] = ()
     """Names of the methods that were measured to be more faithful to it than chance, the most
     faithful first."""

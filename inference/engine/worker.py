@@ -1,6 +1,7 @@
-"""The worker: `python -m inference.engine.worker CAPTIONER PRECISION LAYER [captions-only]`.
+"""The worker: `python -m inference.engine.worker CAPTIONER PRECISION LAYER [OPTION ...]`.
 
-The layer is empty for the captioner's own choice; see `open_captioner`.
+The layer is empty for the captioner's own choice; see `open_captioner`. Options: `captions-only`,
+which compiles no explanations, and `no-consensus`.
 
 Requests arrive on standard input, results are written to what was standard output; the process
 exits when its input ends, so it never outlives the server. Captions have priority over explanations
@@ -36,7 +37,9 @@ if TYPE_CHECKING:
 _NICENESS = 5
 
 
-def main(folder: Path, precision: Precision, layer: int | None, *, explains: bool) -> int:
+def main(
+    folder: Path, precision: Precision, layer: int | None, *, explains: bool, consensus: bool
+) -> int:
     """Load the captioner, report that it is ready, and answer requests until the input ends."""
     # Standard output becomes standard error: a library's prints must not corrupt the messages.
     output = os.fdopen(os.dup(1), "wb", buffering=0)
@@ -56,7 +59,7 @@ def main(folder: Path, precision: Precision, layer: int | None, *, explains: boo
         from models.checkpoint import CheckpointError
 
         try:
-            model = open_captioner(folder, precision, layer)
+            model = open_captioner(folder, precision, layer, consensus=consensus)
         except (CheckpointError, QuantizedError, CaptionerError) as problem:
             _send(output, {"type": "failed", "message": _reason(problem, folder)})
             return 1
@@ -101,6 +104,7 @@ def _info(model: "CaptionModel") -> dict[str, Any]:
         "captioner": str(replace(reference, revision=None)),
         "revision": reference.revision,
         "calibrated": model.calibrated,
+        "consensus": model.consensus,
         "verified": card.verified,
         "analyses": model.analyses,
         "live_method": model.live_method,
@@ -235,12 +239,13 @@ def _send(output: BinaryIO, message: dict[str, Any], payload: bytes = b"") -> No
 
 
 if __name__ == "__main__":
-    folder, precision, layer, *rest = sys.argv[1:]
+    folder, precision, layer, *chosen = sys.argv[1:]
     sys.exit(
         main(
             Path(folder),
             cast(Precision, precision),
             int(layer) if layer else None,
-            explains=not rest,
+            explains="captions-only" not in chosen,
+            consensus="no-consensus" not in chosen,
         )
     )

@@ -61,7 +61,8 @@ class Document:
         Returns:
             - `image`: `file`, `width`, `height`.
             - `captioner`: `name`, `licence` and `data` of the model card.
-            - `caption`: `text`, `confidence`, `fallback` and `guess`, see `Caption`.
+            - `caption`: `text`, `confidence`, `fallback`, `guess`, `runner_up` and `instead_of`;
+              see `Caption`.
             - `adversarial`: see `AdversarialFindings.to_json`; null without.
             - `ace`: see `ConceptFindings.to_json`; null without.
         """
@@ -78,6 +79,8 @@ class Document:
                 "confidence": self.caption.confidence,
                 "fallback": self.caption.fallback,
                 "guess": self.caption.guess,
+                "runner_up": self.caption.runner_up,
+                "instead_of": self.caption.instead_of,
             },
             "adversarial": self.adversarial and self.adversarial.to_json(),
             "ace": self.concepts and self.concepts.to_json(),

@@ -26,6 +26,8 @@ def write_report(
     precision: Precision,
     layer: int | None,
     report: Callable[[str], None],
+    *,
+    consensus: bool = True,
 ) -> list[tuple[Path, str]]:
     """Write `report.html`, `report.json`, `sheet.png` and an image per method to a folder.
 
@@ -40,6 +42,7 @@ def write_report(
         precision: Of its encoder.
         layer: See `open_captioner`.
         report: Called with lines about the progress and the time left.
+        consensus: See `open_captioner`.
 
     Returns:
         The files, each with a description.
@@ -55,7 +58,7 @@ def write_report(
         report("Loading the captioner ...")
         use_one_thread()
         with quiet_stderr():
-            model = open_captioner(captioner, precision, layer)
+            model = open_captioner(captioner, precision, layer, consensus=consensus)
         chosen = choose(model, only)
         methods = [each for each in chosen if each in METHODS]
         analyses = tuple(each for each in chosen if each in ANALYSES)

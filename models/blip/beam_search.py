@@ -126,16 +126,19 @@ def search_with(
     )
     start = (ops.convert_to_tensor(0), beam, nothing)
     _, _, finished = ops.while_loop(unfinished, extend, start)
-    history, log_probs = finished.history[:, 0], finished.log_probs[:, 0]
-    return BeamCaption(
+    history, log_probs, scores = finished.history, finished.log_probs, finished.scores
+    captions = BeamCaption(
         tokens=history[..., 0],
         log_probs=log_probs[..., 0],
         alternative_tokens=history[..., 1:],
         alternative_log_probs=log_probs[..., 2:],
         search_log_probs=log_probs[..., 1],
-        scores=finished.scores,
-        hidden=ops.zeros((batch, longest, 0), "float32"),
+        hidden=ops.zeros((batch, width, longest, 0), "float32"),
+        beam=history[..., 0],
+        scores=scores,
+        agreement=ops.zeros_like(scores),
     )
+    return captions.pick(lambda part: part[:, 0])
 
 
 def teacher_forced_captions(
@@ -159,15 +162,17 @@ def teacher_forced_captions(
     log_probs = ops.log_softmax(logits / config.temperature)
     alternative_log_probs, alternatives = ops.top_k(log_probs, config.alternatives)
     lengths = ops.sum(ops.cast(is_token, "float32"), axis=-1)
-    scores = ops.sum(search_log_probs, axis=-1) / lengths**config.length_penalty
+    scores = (ops.sum(search_log_probs, axis=-1) / lengths**config.length_penalty)[:, None]
     return BeamCaption(
         tokens=tokens,
         log_probs=_select(log_probs, tokens, is_token),
         alternative_tokens=ops.cast(alternatives, "int32"),
         alternative_log_probs=alternative_log_probs,
         search_log_probs=search_log_probs,
-        scores=scores[:, None],
         hidden=hidden[..., :0],
+        beam=tokens[:, None],
+        scores=scores,
+        agreement=ops.zeros_like(scores),
     )
 
 

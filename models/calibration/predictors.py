@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from models.blip import Blip, SearchConfig, load_blip
 from models.blip import beam_search as search_captions
 from models.calibration.confidence import confidence_features
-from models.captioner import BeamConfig, BeamSearchModel, Captioner
-from models.captioner.beam_search import beam_search
+from models.captioner import BeamConfig, Captioner
 from models.catalogue import read_architecture
 from models.checkpoint import load
+from models.consensus import Consensus, load_consensus
+from models.consensus.search import CaptionSearch
 from models.graph import graph
 from models.language import PAD, UNKNOWN, sentence
 from models.preprocessing import resize_to_square
@@ -58,21 +59,25 @@ def open_predictor(folder: Path) -> Predictor:
     if read_architecture(folder) == "blip":
         return BlipPredictor(load_blip(folder))
     captioner, card = load(folder)
-    return LstmPredictor(captioner, card.beam)
+    consensus = load_consensus(folder, captioner)
+    return LstmPredictor(captioner, card.beam, consensus)
 
 
 class LstmPredictor:
     """Predictions of a captioner that `models.train` trained."""
 
-    def __init__(self, captioner: Captioner, beam: BeamConfig) -> None:
+    def __init__(
+        self, captioner: Captioner, beam: BeamConfig, consensus: Consensus | None = None
+    ) -> None:
         """Prepare the captioner.
 
         Args:
             captioner: The captioner.
             beam: The parameters of its search.
+            consensus: Chooses among the captions of the beam search, if there is one.
         """
         self._captioner = captioner
-        self._search = _SearchWithLogProbs(captioner.decoder, beam)
+        self._search = CaptionSearch(captioner.decoder, beam, consensus)
         captioner.encoder.compile(jit_compile=False)
         captioner.decoder.compile(jit_compile=False)
 
@@ -83,8 +88,9 @@ class LstmPredictor:
         vocabulary, side = self._captioner.vocabulary, self._captioner.config.image_size
         pixels = np.stack([resize_to_square(image, side) for image in images])
         grids = self._captioner.encoder.predict_on_batch(pixels.astype(np.float32))
-        found = self._search.predict_on_batch(grids)
-        for ids, log_probs, grid, texts in zip(*found, grids, references, strict=True):
+        found = self._search(grids)
+        parts = zip(found.tokens, found.search_log_probs, grids, references, strict=True)
+        for ids, log_probs, grid, texts in parts:
             tokens = np.array([vocabulary.encode(text, _LENGTH) for text in texts])
             known = (tokens != PAD) & (tokens != UNKNOWN)
             logits = self._captioner.decoder.predict_on_batch((grid[None], tokens[None]))[0]
@@ -149,9 +155,3 @@ class BlipPredictor:
     def _text(self, tokens: NDArray[np.int32]) -> str:
         pieces = (self._blip.word_pieces.text_of(int(token)) for token in tokens)
         return " ".join(filter(None, pieces)).replace(" ##", "")
-
-
-class _SearchWithLogProbs(BeamSearchModel):
-    def call(self, grid: KerasTensor) -> tuple[KerasTensor, ...]:
-        found = beam_search(self.decoder, grid, self.beam)
-        return found.tokens, found.search_log_probs

@@ -1,11 +1,6 @@
 """The captioner: image encoder, attention decoder, beam search and teacher forcing."""
 
-from models.captioner.beam_search import (
-    BeamCaption,
-    BeamConfig,
-    BeamSearchModel,
-    forbidden_token_bias,
-)
+from models.captioner.beam_search import BeamCaption, BeamConfig, forbidden_token_bias
 from models.captioner.captioner import Captioner, CaptionerConfig
 from models.captioner.decoder import Decoder, DecoderConfig, State
 from models.captioner.teacher_forcing import teacher_forced_captions
@@ -13,7 +8,6 @@ from models.captioner.teacher_forcing import teacher_forced_captions
 __all__ = [
     "BeamCaption",
     "BeamConfig",
-    "BeamSearchModel",
     "Captioner",
     "CaptionerConfig",
     "Decoder",

@@ -5,10 +5,10 @@ by log-probability divided by a power of the length, as in Wu et al., "Google's 
 Translation System" (2016). Written in `keras.ops`, so that the whole search is one graph.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 from keras import KerasTensor, ops
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ _FORBIDDEN_TOKENS = (PAD, START, UNKNOWN)
 
 _IMPOSSIBLE = -1e9
 """A log-probability that stands for zero probability."""
+
+_LEAST_SCORE = _IMPOSSIBLE / 1e3
+"""Captions with a score below it have zero probability."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +56,10 @@ class BeamConfig:
 
 
 class BeamCaption(NamedTuple):
-    """A caption of each grid: B grids, T steps, A alternatives.
+    """A caption of each grid: B grids, T steps, A alternatives; K captions in a beam.
 
-    All captions of the beam together, best first, have another axis after B, except in `scores`.
+    In all captions of a beam together, best first, every field but the last three has another axis
+    after B, [B, K, ...].
     """
 
     tokens: KerasTensor
@@ -69,12 +73,31 @@ class BeamCaption(NamedTuple):
     """float32 [B, T, A], at the temperature."""
     search_log_probs: KerasTensor
     """float32 [B, T]: as `log_probs`, at temperature 1, which the search uses."""
-    scores: KerasTensor
-    """float32 [B, width]: the ranking scores of the beam's captions, best first. The first is this
-    caption's."""
     hidden: KerasTensor
     """float32 [B, T, W]: the decoder's hidden state after the words before each word; undefined in
     the padding."""
+    beam: KerasTensor
+    """int32 [B, K, T]: the tokens of the beam's captions, as the search ranks them, best first. One
+    of them is this caption."""
+    scores: KerasTensor
+    """float32 [B, K]: their scores in the search."""
+    agreement: KerasTensor
+    """float32 [B, K]: what is added to each score for agreement with the captions of similar
+    images, see `models.consensus`; 0 without it. The caption has the highest sum."""
+
+    def pick(self, take: Callable[[Any], Any]) -> "BeamCaption":
+        """Return one caption of each beam: `take` takes it from an array [B, K, ...]."""
+        fields = len(self) - 3
+        return BeamCaption(*map(take, self[:fields]), *self[fields:])
+
+    def ranking(self) -> list[int]:
+        """Rank the captions of one image's beam: indices into `beam`, best first.
+
+        Places of the beam that the search could not fill are left out.
+        """
+        scores, sums = np.asarray(self.scores), np.asarray(self.scores + self.agreement)
+        order = np.argsort(-sums, kind="stable")
+        return [int(index) for index in order if scores[index] > _LEAST_SCORE] or [0]
 
 
 def beam_search(decoder: Decoder, grid: KerasTensor, config: BeamConfig) -> BeamCaption:
@@ -89,8 +112,7 @@ def beam_search(decoder: Decoder, grid: KerasTensor, config: BeamConfig) -> Beam
         The caption of each grid that ranks first. Of the special tokens only the end token occurs
         in it.
     """
-    *captions, scores, hidden = beam_captions(decoder, grid, config)
-    return BeamCaption(*(part[:, 0] for part in captions), scores, hidden[:, 0])
+    return beam_captions(decoder, grid, config).pick(lambda part: part[:, 0])
 
 
 def beam_captions(decoder: Decoder, grid: KerasTensor, config: BeamConfig) -> BeamCaption:
@@ -159,8 +181,10 @@ def beam_captions(decoder: Decoder, grid: KerasTensor, config: BeamConfig) -> Be
         alternative_tokens=words[..., 1:-1],
         alternative_log_probs=log_probs[..., 2:],
         search_log_probs=log_probs[..., 1],
-        scores=scores,
         hidden=_select_rows(beam.hidden, words[..., -1]),
+        beam=words[..., 0],
+        scores=scores,
+        agreement=ops.zeros_like(scores),
     )
 
 
@@ -169,21 +193,6 @@ def forbidden_token_bias(vocabulary: int) -> NDArray[np.float32]:
     bias = np.zeros(vocabulary, np.float32)
     bias[list(_FORBIDDEN_TOKENS)] = _IMPOSSIBLE
     return bias
-
-
-class BeamSearchModel(keras.Model):  # type: ignore[misc]  # Keras has no types.
-    """Beam search as a compiled Keras model from grids to tokens."""
-
-    def __init__(self, decoder: Decoder, beam: BeamConfig) -> None:
-        """Search with a decoder. Later changes of its weights take effect."""
-        super().__init__(name="beam_search")
-        self.decoder = decoder
-        self.beam = replace(beam, alternatives=0)
-        self.compile(jit_compile=False)
-
-    def call(self, grid: KerasTensor) -> KerasTensor:
-        """Return the tokens int32 [B, T] of grids [B, rows, columns, channels]."""
-        return beam_search(self.decoder, grid, self.beam).tokens
 
 
 class _Beam(NamedTuple):

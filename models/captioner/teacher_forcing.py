@@ -30,6 +30,7 @@ def teacher_forced_captions(
     is_word = tokens != PAD
     search_log_probs = _select_tokens(search_vocabulary_log_probs, tokens, is_word)
     lengths = ops.sum(ops.cast(is_word, "float32"), axis=-1)
+    scores = (ops.sum(search_log_probs, axis=-1) / lengths**config.length_power)[:, None]
     alternative_log_probs, alternatives = ops.top_k(vocabulary_log_probs, config.alternatives)
     return BeamCaption(
         tokens=tokens,
@@ -37,8 +38,10 @@ def teacher_forced_captions(
         alternative_tokens=ops.cast(alternatives, "int32"),
         alternative_log_probs=alternative_log_probs,
         search_log_probs=search_log_probs,
-        scores=(ops.sum(search_log_probs, axis=-1) / lengths**config.length_power)[:, None],
         hidden=readouts[..., : decoder.config.width],
+        beam=tokens[:, None],
+        scores=scores,
+        agreement=ops.zeros_like(scores),
     )
 
 

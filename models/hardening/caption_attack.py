@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from models.attacks import Norm, pgd
-from models.captioner import BeamConfig, BeamSearchModel, Captioner, Decoder, State
+from models.captioner import BeamConfig, Captioner, Decoder, State
+from models.consensus import Consensus
+from models.consensus.search import CaptionSearch
 from models.datasets import Dataset, Example
 from models.graph import graph
 from models.hardening.hardened_decoder import Robustness
@@ -143,7 +145,7 @@ class GridAttacker:
         self._side, self._dataset, self._strength = captioner.config.image_size, dataset, strength
         self._encoder = captioner.encoder
         self._encoder.compile(jit_compile=False)
-        self._search = BeamSearchModel(captioner.decoder, beam)
+        self._search = CaptionSearch(captioner.decoder, beam)
         self._attack = CaptionAttack(captioner)
 
     def attacked_grids(self, examples: Sequence[Example], folder: Path) -> AttackedGrids:
@@ -180,7 +182,7 @@ class GridAttacker:
     ) -> AttackedGrids:
         pixels = load_pixels(self._dataset, examples, self._side)
         clean = self._encoder.predict_on_batch(pixels)
-        captions = np.asarray(self._search.predict_on_batch(clean), np.int32)
+        captions = self._search(clean).tokens
         least, most, steps = self._strength
         epsilons = np.exp(random.uniform(np.log(least), np.log(most), len(pixels)))
         perturbation = self._attack.perturb(pixels, captions, epsilons.astype(np.float32), steps)
@@ -202,11 +204,15 @@ class RobustnessTest:
         beam: BeamConfig,
         dataset: Dataset,
         examples: Sequence[Example],
+        consensus: Consensus | None,
     ) -> None:
         """Caption the clean images with both decoders."""
         self._captioner = captioner
         self._decoders = {"plain": captioner.decoder, "hardened": hardened}
-        self._searches = {name: BeamSearchModel(d, beam) for name, d in self._decoders.items()}
+        self._searches = {
+            name: CaptionSearch(decoder, beam, consensus)
+            for name, decoder in self._decoders.items()
+        }
         self._attacks = {name: CaptionAttack(captioner, d) for name, d in self._decoders.items()}
         self._dataset, self._examples = dataset, examples
         self._references = {example.name: example.captions for example in examples}
@@ -253,7 +259,7 @@ class RobustnessTest:
         return np.asarray(self._captioner.encoder.predict_on_batch(pixels), np.float32)
 
     def _search(self, name: str, grids: NDArray[np.float32]) -> NDArray[np.int32]:
-        return np.asarray(self._searches[name].predict_on_batch(grids), np.int32)
+        return np.asarray(self._searches[name](grids).tokens)
 
 
 def changed_share(before: Captions, after: Captions) -> float:

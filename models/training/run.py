@@ -14,8 +14,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from models.captioner import BeamSearchModel, Captioner, CaptionerConfig, DecoderConfig
+from models.captioner import Captioner, CaptionerConfig, DecoderConfig
 from models.checkpoint import ModelCard, load, save
+from models.consensus.search import CaptionSearch
 from models.datasets import Dataset, Example
 from models.encoders import load_pretrained, make_encoder, own_image_size
 from models.language import Vocabulary, language_statistics
@@ -169,7 +170,7 @@ class Run:
             global_clipnorm=5.0,
         )
         model.compile(optimizer, CaptionLoss(config.label_smoothing), jit_compile=False)
-        self._search = BeamSearchModel(model.decoder, config.beam)
+        self._search = CaptionSearch(model.decoder, config.beam)
 
     def fit(self) -> None:
         """Train up to the last epoch and save the captioner that is best on the dev split."""

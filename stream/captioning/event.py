@@ -92,6 +92,8 @@ def caption_json(event: CaptionEvent) -> dict[str, Any]:
         "tags": body["tags"],
         "fallback": caption.fallback,
         "guess": caption.guess,
+        "runner_up": caption.runner_up,
+        "instead_of": caption.instead_of,
         "kept": caption.kept,
         "frame": {
             "pts": event.pts,

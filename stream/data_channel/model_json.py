@@ -18,6 +18,7 @@ def model_json(info: EngineInfo) -> dict[str, Any]:
         "vocabulary_size": info.vocabulary_size,
         "dev": info.figures,
         "calibrated": info.calibrated,
+        "consensus": info.consensus,
         "tags": info.tags,
         "hardened": info.hardened,
         "concepts": info.concepts,

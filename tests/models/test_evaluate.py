@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.captioner.beam_search import BeamConfig, BeamSearchModel, beam_search
+from models.captioner.beam_search import BeamConfig, beam_search
 from models.captioner.captioner import Captioner
 from models.checkpoint import ModelCard, save
+from models.consensus.search import CaptionSearch
 from models.datasets import open_dataset
 from models.evaluate import main
 from models.language import language_statistics, sentence
@@ -146,7 +147,7 @@ def test_damaged_image_is_reported(
 def test_search_uses_the_current_weights_of_the_decoder(captioner: Captioner) -> None:
     grids = np.random.default_rng(0).uniform(0, 6, (3, 2, 2, 1280)).astype(np.float16)
     decoder = captioner.decoder
-    search = BeamSearchModel(decoder, BEAM)
+    search = CaptionSearch(decoder, BEAM)
     before = caption_grids(captioner, search, grids)
     kept = decoder.get_weights()
 

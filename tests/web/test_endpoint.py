@@ -350,6 +350,8 @@ async def test_explain_writes_a_report_and_tells_the_number_of_requests_first(
         "confidence": None,
         "fallback": None,
         "guess": "",
+        "runner_up": "",
+        "instead_of": "",
     }
     (method,) = report["methods"]
     assert method["cost"].startswith("17 requests to the endpoint")

@@ -120,6 +120,8 @@ class Completion:
             "confidence": caption.confidence,
             "fallback": caption.fallback,
             "guess": caption.guess,
+            "runner_up": caption.runner_up,
+            "instead_of": caption.instead_of,
             "tags": [{"text": tag.text, "prob": tag.prob} for tag in caption.tags],
         }
         return {"sightline": details}

@@ -109,6 +109,8 @@ def completion_schemas() -> dict[str, Json]:
         },
         "fallback": {"enum": [None, "shorter", "tags"]},
         "guess": _TEXT,
+        "runner_up": _TEXT,
+        "instead_of": _TEXT,
         "tags": {"type": "array", "items": tag},
     }
     return {

@@ -84,6 +84,9 @@ class ServerSettings(BaseSettings):
     cross_attention_layer: int | None = Field(None, ge=0, le=99)
     """Index of the text decoder's layer whose cross-attention is explained, from 0; only for
     captioners that have several. By default that of LAVIS's example with BLIP, 7."""
+    consensus: bool = True
+    """Whether a captioner that has a consensus (see `models.consensus`) chooses by it among the
+    captions that its beam search finds."""
     standby: bool | None = None
     """Whether a standby worker stays loaded, to take over at once if the first fails; it needs as
     much memory again. By default only if there are feeds."""

@@ -18,6 +18,7 @@ from inference.startup import encoder_threads
 from models.calibration import Tagger
 from models.captioner import BeamCaption, Decoder
 from models.checkpoint import load
+from models.consensus import load_consensus
 from models.hardening import load_hardened
 from models.language import END, SPECIAL_WORDS
 from models.lite import LiteNetwork
@@ -39,12 +40,16 @@ class LstmCaptionModel(CaptionModel):
     """The graphs that explanations use."""
     hardened: CompiledDecoder | None
 
-    def __init__(self, folder: Path, precision: Precision = "float32") -> None:
+    def __init__(
+        self, folder: Path, precision: Precision = "float32", *, consensus: bool = True
+    ) -> None:
         """Load the captioner and compile it for its own beam width.
 
         Args:
             folder: Folder of its checkpoint.
             precision: Numeric precision of the encoder.
+            consensus: Whether to choose among the captions of the beam search by agreement with
+                the captions of similar training images, if the folder has an index of these.
 
         Raises:
             models.checkpoint.CheckpointError: If the folder has no usable captioner, or files that
@@ -59,6 +64,8 @@ class LstmCaptionModel(CaptionModel):
         self.grid_size = self.captioner.encoder.output_shape[1:3]
         self.max_length, self.default_beam_width = card.beam.max_length, card.beam.width
         self._encoder = self._load_encoder(folder, precision)
+        self._consensus = load_consensus(folder, self.captioner) if consensus else None
+        self.consensus = self._consensus is not None
         self._decoder = self._compiled(self.captioner.decoder)
         hardened = load_hardened(folder, self.captioner)
         self.hardened = self._compiled(hardened) if hardened else None
@@ -152,4 +159,5 @@ class LstmCaptionModel(CaptionModel):
         return lite_encoder(self.captioner.encoder, encoder_threads())
 
     def _compiled(self, decoder: Decoder) -> CompiledDecoder:
-        return CompiledDecoder(decoder, self.captioner.encoder.output_shape[1:], self.card)
+        shape = self.captioner.encoder.output_shape[1:]
+        return CompiledDecoder(decoder, shape, self.card, self._consensus)

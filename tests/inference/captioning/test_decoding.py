@@ -25,8 +25,10 @@ def build(calibration: ConfidenceCalibration | None, previous: Caption | None = 
         alternative_tokens=tokens[:, None],
         alternative_log_probs=log_probs[:, None],
         search_log_probs=log_probs,
-        scores=log_probs[:1],
         hidden=log_probs[:, None],
+        beam=tokens[None],
+        scores=log_probs[:1],
+        agreement=np.zeros(1, np.float32),
     )
     return CaptionBuilder(WORDING, calibration).build(found, GRID, (), Timing(0.0, 0.0), previous)
 

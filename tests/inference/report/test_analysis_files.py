@@ -27,7 +27,7 @@ def test_an_analysis_leaves_a_page_and_its_data() -> None:
     assert values["captioner"] == {"name": "Example", "licence": "CC0-1.0", "data": "nothing"}
     assert values["caption"] == {
         **{"text": "A dog on grass", "confidence": 0.61},
-        **{"fallback": None, "guess": ""},
+        **{"fallback": None, "guess": "", "runner_up": "", "instead_of": ""},
     }
     assert values["adversarial"] == json.loads(json.dumps(attacked.to_json()))
     assert values["ace"] is None

@@ -231,6 +231,8 @@ class SubwordCaptionModel(CaptionModel):
                 np.take_along_axis(log_probs, order, axis=1), ((0, pad), (0, 0))
             ),
             search_log_probs=own,
-            scores=own.sum()[None],
             hidden=np.zeros((MAX_LENGTH, 0), np.float32),
+            beam=np.pad(np.array(caption, np.int32), (0, pad))[None],
+            scores=own.sum()[None],
+            agreement=np.zeros(1, np.float32),
         )

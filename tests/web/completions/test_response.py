@@ -118,6 +118,8 @@ def test_the_content_is_what_is_likely_to_be_right(
         "confidence": caption.confidence,
         "fallback": caption.fallback,
         "guess": caption.guess,
+        "runner_up": caption.runner_up,
+        "instead_of": caption.instead_of,
         "tags": [{"text": tag.text, "prob": tag.prob} for tag in caption.tags],
     }
 

@@ -42,6 +42,9 @@ import {
  * @property {Tag[]} tags         By descending probability.
  * @property {null | 'shorter' | 'tags'} fallback  What the text is if the confidence is too low.
  * @property {string} guess       The caption with too low a confidence; empty without a fallback.
+ * @property {string} runner_up   The next best caption that was found; empty if none is known.
+ * @property {string} instead_of  The caption that the search ranked first, if this one was chosen
+ *   because it agrees better with how similar images are described; else empty.
  * @property {boolean} kept       Whether it repeats the last one because the scene has not changed.
  * @property {CaptionMaps | null} maps  Null if they were not computed.
  * @property {{width: number, height: number}} frame  In pixels.
@@ -78,6 +81,8 @@ export function readCaption(message) {
     fallback:
       message.fallback === 'shorter' || message.fallback === 'tags' ? message.fallback : null,
     guess: asString(message.guess),
+    runner_up: asString(message.runner_up),
+    instead_of: asString(message.instead_of),
     kept: message.kept === true,
     maps: readMaps(message.maps, words.length),
     frame: { width: Math.max(0, asNumber(width, 0)), height: Math.max(0, asNumber(height, 0)) },
@@ -166,6 +171,26 @@ export function splitCaption({ fallback, text }) {
 export function captionText(caption) {
   const { prefix, text } = splitCaption(caption);
   return `${prefix} ${text}`.trim();
+}
+
+/**
+ * Returns what a captioner with a consensus chose the caption over.
+ *
+ * @param {Pick<Caption, 'fallback' | 'instead_of'>} caption
+ * @returns {string}  Empty if it is the one that the search ranked first, or is not shown.
+ */
+export function choiceText({ fallback, instead_of: other }) {
+  if (other === '' || fallback !== null) return '';
+  return `Chosen over “${other}” because similar images are described this way.`;
+}
+
+/**
+ * @param {Pick<Caption, 'fallback' | 'instead_of' | 'runner_up'>} caption
+ * @returns {string}  The runner-up, and what the caption was chosen over; empty if neither is known.
+ */
+export function otherCaptionsText(caption) {
+  const runnerUp = caption.runner_up === '' ? '' : `Runner-up: “${caption.runner_up}”.`;
+  return `${runnerUp} ${choiceText(caption)}`.trim();
 }
 
 /**

@@ -3,6 +3,7 @@
 
 import {
   captionText,
+  choiceText,
   confidenceText,
   splitCaption,
   underline,
@@ -34,6 +35,7 @@ export function captionViewElements() {
     ageLine: getElement('sightline'),
     confidence: getElement('certainty'),
     panel: getElement('screen'),
+    choice: getElement('choice-note'),
     guess: {
       row: getElement('doubt'),
       toggle: getElement('show-guess'),
@@ -100,7 +102,8 @@ export class CaptionView {
     this.#staleAfterS = staleAfter(intervalS);
     this.#setWords(shownWords(caption), caption.fallback === 'tags' ? ', ' : ' ');
     this.#buttons.forEach((button, index) => describeMap(button, caption.maps?.words[index]));
-    const { panel, words, prefix, sentence, confidence } = this.#elements;
+    const { panel, words, prefix, sentence, confidence, choice } = this.#elements;
+    choice.textContent = choiceText(caption);
     sentence.textContent = this.text;
     prefix.textContent = splitCaption(caption).prefix;
     confidence.textContent = confidenceText(caption);
@@ -137,13 +140,13 @@ export class CaptionView {
   }
 
   clear() {
-    const { panel, prefix, sentence, confidence, words, age } = this.#elements;
+    const { panel, prefix, sentence, confidence, words, age, choice } = this.#elements;
     this.#caption = null;
     this.#inspected = -1;
     this.#setWords([], ' ');
     this.#guess.show('');
     this.#tags.show([]);
-    for (const element of [sentence, confidence, age, prefix]) element.textContent = '';
+    for (const element of [sentence, confidence, age, prefix, choice]) element.textContent = '';
     delete words.dataset.seq;
     delete panel.dataset.age;
     delete panel.dataset.unsure;

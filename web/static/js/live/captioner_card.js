@@ -13,6 +13,15 @@ import { abilitiesOf, methodTitle, readModel, readSource } from '../session/mode
 /** @typedef {{term: string, value: string, note?: (Node | string)[]}} Fact */
 
 const LOADING_RETRY_S = 2;
+/** @type {Fact} */
+const CHOICE_FACT = {
+  term: 'Choice of caption',
+  value: 'by similar images',
+  note: [
+    'Of the captions that the beam search finds, it shows the one that agrees best with how people ' +
+      'described similar training images.',
+  ],
+};
 const ANALYSIS_NAMES = { adversarial: 'adversarial attacks', ace: 'concepts' };
 
 export class CaptionerCard {
@@ -96,6 +105,7 @@ function mainFacts(model) {
     { term: 'Licence', value: licence || 'unknown' },
     confidenceFact(model),
     mapsFact(model),
+    ...(model.consensus ? [CHOICE_FACT] : []),
   ];
 }
 

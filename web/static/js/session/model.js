@@ -42,6 +42,7 @@ import { ANALYSIS_KINDS, TARGET_KINDS } from './explanation_messages.js';
  * @property {number | null} vocabularySize
  * @property {number | null} cider   CIDEr on the development split.
  * @property {boolean} calibrated    Whether its captions have a confidence.
+ * @property {boolean} consensus     Whether it chooses among the captions that its search finds.
  * @property {boolean} tags          Whether its captions come with objects.
  * @property {Method[]} methods
  * @property {string | null} liveMethod  The method of the maps that come with captions.
@@ -67,6 +68,7 @@ export function readModel(value) {
     vocabularySize: countOrNull(value.vocabulary_size),
     cider: numberOrNull(asObject(value.dev).cider),
     calibrated: value.calibrated === true,
+    consensus: value.consensus === true,
     tags: value.tags === true,
     methods: asArray(value.methods).flatMap(readMethod),
     liveMethod: liveMethod === '' ? null : liveMethod,
@@ -126,13 +128,14 @@ export function hasSaliency(model) {
  * @returns {Set<string>}
  */
 export function abilitiesOf(model) {
-  const { methods, analyses, calibrated, tags, liveMethod, source } = model;
+  const { methods, analyses, calibrated, consensus, tags, liveMethod, source } = model;
   const isEndpoint = source.kind === 'endpoint';
   /** @type {[string, boolean][]} */
   const abilities = [
     ['calibrated', calibrated],
     ['ranked', !calibrated && !isEndpoint],
     ['endpoint', isEndpoint],
+    ['consensus', consensus],
     ['tags', tags],
     ['maps', liveMethod !== null],
     ['no-maps', liveMethod === null && methods.length > 0],

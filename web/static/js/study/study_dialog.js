@@ -2,7 +2,7 @@
 /** The dialog of a frozen caption and its frame: explanations, and analyses of the frame. */
 
 import { AnalysisPanel } from '../analysis/analysis_panel.js';
-import { confidenceText } from '../captions/caption.js';
+import { confidenceText, otherCaptionsText } from '../captions/caption.js';
 import { getElement } from '../common/dom.js';
 import { timeWithSeconds } from '../common/format.js';
 import { relativeStrength } from '../heatmaps/heat_map.js';
@@ -31,6 +31,7 @@ export function studyDialogElements() {
     dialog: getElement('frozen', HTMLDialogElement),
     heading: getElement('frozen-heading'),
     facts: getElement('frozen-facts'),
+    others: getElement('frozen-others'),
     notice: getElement('frozen-notice'),
     status: getElement('frozen-status'),
     close: getElement('leave-frozen'),
@@ -132,7 +133,7 @@ export class StudyDialog {
    * @param {number} firstWord  The word to select; if negative, the one with the strongest map.
    */
   open(caption, subject, model, firstWord) {
-    const { dialog, facts } = this.#elements;
+    const { dialog, facts, others } = this.#elements;
     const { width, height } = caption.frame;
     const size = width > 0 && height > 0 ? caption.frame : DEFAULT_SIZE;
     const { methods, liveMethod, source } = model;
@@ -146,6 +147,7 @@ export class StudyDialog {
     this.#closed = new AbortController();
     this.#showHead(subject, true);
     facts.textContent += ` ${confidenceText(caption)}.`;
+    others.textContent = otherCaptionsText(caption);
     this.analyses.open(subject, caption);
     this.#explanation.open(this.#explanations, model, size);
     this.#elements.body.hidden = targets.length === 0;
@@ -205,10 +207,10 @@ export class StudyDialog {
    * @param {boolean} hasFrame
    */
   #showHead({ caption, taken }, hasFrame) {
-    const { heading, facts, notice, status, close, body } = this.#elements;
+    const { heading, facts, others, notice, status, close, body } = this.#elements;
     heading.textContent = caption;
     facts.textContent = `Frame from ${timeWithSeconds(taken)}.`;
-    notice.textContent = status.textContent = '';
+    others.textContent = notice.textContent = status.textContent = '';
     close.textContent = hasFrame ? 'Back to live' : 'Close';
     body.hidden = !hasFrame;
   }
