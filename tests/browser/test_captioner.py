@@ -13,7 +13,7 @@ from inference.engine.service import EngineState
 from inference.explanations.target import MethodCard, Target
 from models.catalogue import CaptionerReference
 from stream.settings import StreamSettings
-from tests.support.captions import ScriptedCaptions, uncalibrated_caption
+from tests.support.captions import ScriptedCaptions, confident_caption, uncalibrated_caption
 from tests.support.page.scripted_page import (
     HOST,
     SOON,
@@ -271,3 +271,58 @@ async def test_the_card_names_verified_maps_and_no_address_of_an_endpoint(page: 
         await expect(card).to_contain_text("Frames are sent to the endpoint “kitchen”")
         assert (await facts(page))["Licence"] == "unknown"
         assert HOST not in await card.inner_text()
+
+
+class Choosing(ExplainedCaptions):
+    """A captioner that chooses among the captions that its search finds."""
+
+    info = replace(ExplainedCaptions.info, consensus=True)
+
+
+async def test_a_choice_among_captions_is_stated_with_the_runner_up(page: Page) -> None:
+    maps = (cell_map(0, 0, 0.5), cell_map(4, 4, 2.0), cell_map(8, 8))
+    plain = with_maps(confident_caption("A dog runs"), *maps)
+    chosen = replace(plain, runner_up="A dog sits", instead_of="A cat runs")
+    captions = Choosing(chosen)
+    reason = "Chosen over “A cat runs” because similar images are described this way."
+    async with show_page(page, captions):
+        note = page.locator("#choice-note")
+        await expect(note).to_have_text(reason)
+        await expect(note).to_be_visible()
+        box, hint = await note.bounding_box(), await page.locator(".hint").bounding_box()
+        assert box and hint and box["y"] + box["height"] <= hint["y"] + hint["height"] + 1
+        await page.locator("#caption .word").nth(1).focus()
+        await expect(note).to_be_hidden()
+        await page.locator("#stop").focus()
+        assert await announcements(page) == ["A dog runs"]
+
+        await page.click("#freeze")
+        others = page.locator("#frozen-others")
+        await expect(others).to_have_text(f"Runner-up: “A dog sits”. {reason}")
+        await page.keyboard.press("Escape")
+
+        # It does not concern what is shown in place of an unlikely caption.
+        captions.caption = replace(chosen, fallback="shorter", text="A dog", guess="A dog runs")
+        await expect(page.locator("#lead")).to_have_text("Not sure. Possibly:", timeout=SOON)
+        await expect(note).to_be_empty()
+        captions.caption = replace(plain, runner_up="A dog sits")
+        await expect(page.locator("#lead")).to_be_empty(timeout=SOON)
+        await expect(note).to_be_empty()
+        await page.click("#freeze")
+        await expect(others).to_have_text("Runner-up: “A dog sits”.")
+        await page.keyboard.press("Escape")
+        assert (await facts(page))["Choice of caption"] == "by similar images"
+
+
+async def test_a_captioner_that_takes_the_first_caption_says_nothing_of_a_choice(
+    page: Page,
+) -> None:
+    maps = (cell_map(0, 0, 0.5), cell_map(4, 4, 2.0), cell_map(8, 8))
+    async with show_page(
+        page, ExplainedCaptions(with_maps(confident_caption("A dog runs"), *maps))
+    ):
+        await expect(page.locator("#choice-note")).to_be_hidden()
+        assert "Choice of caption" not in await facts(page)
+        await page.click("#freeze")
+        await expect(page.locator("#frozen-others")).to_be_empty()
+        await page.keyboard.press("Escape")

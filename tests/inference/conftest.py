@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from models.captioner.beam_search import BeamConfig
 from models.captioner.captioner import Captioner
 from models.checkpoint import ModelCard, save
+from models.consensus import Consensus, ConsensusCard, ConsensusConfig, save_consensus
+from models.language import END
 from models.preprocessing import resize_to_square
 from tests.models.conftest import captioner, make_flickr8k
 
@@ -26,6 +28,9 @@ CARD = ModelCard(
     figures={},
     beam=BeamConfig(width=3, max_length=7),
 )
+
+CHOICE = ConsensusConfig(neighbours=4, sharpness=0.0, weight=1000.0)
+"""Without sharpness, the features that are left out change no share."""
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +52,28 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache folder for the test."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache"
+
+
+TRAINING_CAPTIONS = [
+    [[*words, END], [*words[::-1], END]]
+    for words in np.random.default_rng(7).integers(END + 2, 12, (9, 5)).tolist()
+]
+
+
+def training_features() -> NDArray[np.float32]:
+    """Return made-up pooled grids of as many images."""
+    return np.random.default_rng(8).uniform(0, 2, (len(TRAINING_CAPTIONS), 1280)).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def choosing(saved: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the small captioner with a consensus of a strong weight; read-only."""
+    folder = Path(shutil.copytree(saved, tmp_path_factory.mktemp("captioner") / "choosing"))
+    consensus = Consensus.fit(
+        training_features(), TRAINING_CAPTIONS, CHOICE, dimensions=8, minimum_images=1
+    )
+    save_consensus(folder, consensus, ConsensusCard(consensus.images, CHOICE, (), 0.0))
+    return folder
 
 
 def photographs(side: int) -> NDArray[np.uint8]:

@@ -16,9 +16,17 @@ from models.checkpoint import load, save
 from models.hardening.hardened_decoder import HardenedCard, copy_decoder, save_hardened
 from models.language import END, sentence
 from models.measured import write_verified
-from tests.inference.conftest import CARD, SIDE, photographs
+from tests.inference.conftest import (
+    CARD,
+    CHOICE,
+    SIDE,
+    TRAINING_CAPTIONS,
+    photographs,
+    training_features,
+)
 from tests.support.oracle.numpy_decoder import NumpyDecoder
 from tests.support.oracle.plain_beam_search import plain_beam_search
+from tests.support.oracle.plain_consensus import plain_agreement
 
 TAGS = TagCalibration(slope=1.0, offset=0.0, penalties={}, threshold=0.001)
 
@@ -26,6 +34,11 @@ TAGS = TagCalibration(slope=1.0, offset=0.0, penalties={}, threshold=0.001)
 @pytest.fixture(scope="module")
 def model(saved: Path) -> LstmCaptionModel:
     return LstmCaptionModel(saved)
+
+
+@pytest.fixture(scope="module")
+def chooser(choosing: Path) -> LstmCaptionModel:
+    return LstmCaptionModel(choosing)
 
 
 def texts(captions: Sequence[Caption]) -> list[str]:
@@ -50,6 +63,56 @@ def test_a_caption_is_what_a_plain_beam_search_finds_in_tensorflows_grid(
         np.testing.assert_allclose(
             probabilities(caption), np.exp(plain.log_probs)[: len(names)], atol=1e-3
         )
+
+
+def test_a_consensus_chooses_among_the_captions_of_a_plain_beam_search(
+    model: LstmCaptionModel, chooser: LstmCaptionModel
+) -> None:
+    words, beam = model.captioner.vocabulary.words, model.card.beam
+    changed = 0
+    for image in photographs(SIDE):
+        grid = np.asarray(model.captioner.encoder(image[None].astype(np.float32)))[0]
+        found = plain_beam_search(NumpyDecoder(model.captioner.decoder, grid), beam)
+        sums = [
+            each.rank(beam.length_power)
+            + CHOICE.weight
+            * plain_agreement(
+                training_features(),
+                TRAINING_CAPTIONS,
+                grid.mean(axis=(0, 1)),
+                each.tokens,
+                CHOICE.neighbours,
+                CHOICE.sharpness,
+            )
+            for each in found
+        ]
+        texts = [sentence(words[token] for token in each.tokens if token != END) for each in found]
+        best, second, _ = sorted(range(3), key=lambda index: -sums[index])
+
+        caption, without = chooser.caption(image), model.caption(image)
+
+        assert (caption.text, caption.runner_up) == (texts[best], texts[second])
+        assert caption.instead_of == (texts[0] if best else "")
+        assert (without.text, without.runner_up, without.instead_of) == (texts[0], texts[1], "")
+        np.testing.assert_allclose(
+            probabilities(caption),
+            np.exp(found[best].log_probs)[: len(caption.words)],
+            atol=1e-3,
+        )
+        changed += best != 0
+    assert 0 < changed < 6
+
+
+def test_a_beam_of_one_caption_leaves_nothing_to_choose(
+    model: LstmCaptionModel, chooser: LstmCaptionModel
+) -> None:
+    images = list(photographs(SIDE))
+
+    captions = chooser.captions(images, 1)
+
+    assert (chooser.consensus, model.consensus) == (True, False)
+    assert texts(captions) == texts(model.captions(images, 1))
+    assert not any(each.runner_up or each.instead_of for each in captions)
 
 
 def test_the_most_faithful_map_that_was_measured_is_the_live_one(

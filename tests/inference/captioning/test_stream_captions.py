@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -22,7 +23,8 @@ from models.calibration.confidence import CONFIDENCE_FEATURES, ConfidenceCalibra
 from models.captioner.beam_search import BeamCaption
 from models.catalogue import SHIPPED_FOLDER
 from models.checkpoint import read_card, write_card
-from models.language import END, content_words
+from models.consensus import Consensus, ConsensusCard, ConsensusConfig, save_consensus
+from models.language import END, PAD, content_words
 from tests.inference.conftest import photographs
 from tests.support.captioners.lstm import LstmCaptionedImage
 from tests.support.simulated_camera import PHOTOGRAPHS, photograph
@@ -33,8 +35,11 @@ FRAMES = [photograph(file) for file in PHOTOGRAPHS]
 
 @pytest.fixture(scope="module")
 def model() -> LstmCaptionModel:
-    """The shipped captioner, as an untrained one captions all images alike."""
-    return LstmCaptionModel(SHIPPED_FOLDER)
+    """The shipped captioner, as an untrained one captions all images alike.
+
+    Captions are compared by log-probability alone.
+    """
+    return LstmCaptionModel(SHIPPED_FOLDER, consensus=False)
 
 
 def caption(model: LstmCaptionModel, image: Frame, state: StreamState | None = None) -> FrameResult:
@@ -313,3 +318,46 @@ def test_an_invalid_frame_or_beam_width_is_refused(model: LstmCaptionModel) -> N
         caption_frames(model, [FrameRequest(FRAMES[0][..., 0])])
     with pytest.raises(ValueError, match="beam width 9"):
         caption_frames(model, [FrameRequest(FRAMES[0])], beam_width=9)
+
+
+@pytest.fixture(scope="module")
+def chooser(model: LstmCaptionModel, tmp_path_factory: pytest.TempPathFactory) -> LstmCaptionModel:
+    """The shipped captioner with a consensus that prefers the second caption of each beam."""
+    folder = Path(shutil.copytree(SHIPPED_FOLDER, tmp_path_factory.mktemp("choosing") / "lite2"))
+    grids = model.encode(FRAMES)
+    found = model.search(grids)
+    captions = [[row[row != PAD].tolist()] for row in found.beam[:, 1]]
+    config = ConsensusConfig(neighbours=1, weight=100.0)
+    consensus = Consensus.fit(
+        grids.mean(axis=(1, 2)), captions, config, dimensions=len(FRAMES), minimum_images=1
+    )
+    save_consensus(folder, consensus, ConsensusCard(len(FRAMES), config, (), 0.0))
+    return LstmCaptionModel(folder)
+
+
+def test_the_choice_by_consensus_stays_in_a_stream(
+    model: LstmCaptionModel, chooser: LstmCaptionModel
+) -> None:
+    for image in FRAMES:
+        plain, first = caption(model, image), caption(chooser, image)
+        assert first.caption.instead_of == (plain.caption.guess or plain.caption.text)
+        # The caption that is more probable by itself does not replace it, ...
+        again = refresh(chooser, noisy(image, 3), first.state)
+        assert again.state.tokens == first.state.tokens
+        assert again.caption.runner_up
+        # ... and is replaced by it, although it is less probable.
+        changed = refresh(chooser, image, plain.state)
+        assert changed.state.tokens == first.state.tokens
+        assert changed.caption.instead_of == first.caption.instead_of
+
+
+def test_a_caption_that_stays_keeps_what_it_was_chosen_over(
+    model: LstmCaptionModel, rival: tuple[Frame, StreamState]
+) -> None:
+    image, state = rival
+    chosen = replace(state.caption, runner_up="A dog runs", instead_of="A dog sits")
+
+    result = refresh(model, image, replace(state, caption=chosen))
+
+    assert result.state.tokens == state.tokens
+    assert (result.caption.runner_up, result.caption.instead_of) == ("A dog runs", "A dog sits")

@@ -13,6 +13,7 @@ import numpy as np
 import psutil
 import pytest
 
+from inference.captioning import FrameRequest
 from inference.engine.connection import pack
 from inference.engine.engine import Engine
 from inference.engine.process import EngineTiming, LoadFailed, Standby, WorkerProcess
@@ -23,6 +24,8 @@ from models.language import END
 from models.preprocessing import Resizing
 from tests.inference.conftest import photographs
 from tests.inference.engine.test_batching import request_captions
+from web.background import create_captioner
+from web.settings import ServerSettings
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)
 SOON = EngineTiming(first_pause_s=0.05, longest_pause_s=0.1)
@@ -248,6 +251,32 @@ async def test_a_captioner_that_cannot_be_loaded_is_reported_with_a_reason(tmp_p
     with pytest.raises(EngineUnavailable, match="has 5 words, but the captioner was trained with"):
         await engine.wait_loaded()
     await engine.stop()
+
+
+async def test_the_setting_switches_the_consensus_off(choosing: Path, tmp_path: Path) -> None:
+    damaged = Path(shutil.copytree(choosing, tmp_path / "damaged"))
+    (damaged / "consensus.npz").write_bytes(b"")
+    images, found = photographs(64), {}
+    for consensus in (True, False):
+        captioner = create_captioner(
+            ServerSettings(captioner=choosing if consensus else damaged, consensus=consensus),
+            explains=False,
+            max_failures=1,
+        )
+        captioner.start()
+        await captioner.wait_loaded()
+        assert captioner.info
+        assert captioner.info.consensus == consensus
+        found[consensus] = [
+            (await captioner.caption_frame(FrameRequest(image))).caption for image in images
+        ]
+        await captioner.stop()
+
+    assert any(each.instead_of for each in found[True])
+    assert not any(each.instead_of for each in found[False])
+    for chosen, first in zip(found[True], found[False], strict=True):
+        assert first.text == (chosen.instead_of or chosen.text)
+        assert chosen.runner_up and first.runner_up
 
 
 async def test_a_worker_that_cannot_be_started_is_tried_again(
