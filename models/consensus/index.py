@@ -254,7 +254,8 @@ def _ngrams(caption: Sequence[int]) -> list[int]:
 
 def _order(ngrams: NDArray[np.uint64]) -> NDArray[np.int64]:
     """Return the index in `_ORDERS` of each n-gram's order."""
-    return np.asarray(np.searchsorted(_FIRST_OF_ORDER, ngrams, "right"))
+    order: NDArray[np.int64] = np.searchsorted(_FIRST_OF_ORDER, ngrams, "right")
+    return order
 
 
 def _has_unknown(ngram: int) -> bool:
