@@ -109,4 +109,5 @@ def _change_light(image: NDArray[np.uint8], random: np.random.Generator) -> NDAr
     pixels = grey[..., None] + random.uniform(*_SATURATION) * (pixels - grey[..., None])
     mean = grey.mean()
     pixels = mean + random.uniform(*_CONTRAST) * (pixels - mean) + random.uniform(*_BRIGHTNESS)
-    return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+    changed: NDArray[np.uint8] = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+    return changed
