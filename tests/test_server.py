@@ -257,9 +257,12 @@ def test_captions_a_feed_of_the_settings_as_json(photograph: Path, tmp_path: Pat
     assert caption["text"] or caption["guess"]
 
 
-def test_captions_the_demo_until_the_limit_on_a_terminal_without_unicode() -> None:
+def test_captions_until_the_limit_on_a_terminal_without_unicode(tmp_path: Path) -> None:
     """And with a closed standard error, as some supervisors leave it."""
-    command = [sys.executable, "server.py", "caption", "demo", "--every", "0.3", "--limit", "2"]
+    path = tmp_path / "flashes.gif"
+    white, black = (Image.new("L", (64, 48), grey) for grey in (255, 0))
+    white.save(path, save_all=True, append_images=[black, white, black], duration=300)
+    command = [sys.executable, "server.py", "caption", str(path), "--every", "0.3", "--limit", "2"]
     done = subprocess.run(
         ["/bin/sh", "-c", 'exec "$@" 2>&-', "sh", *command],
         cwd=ROOT,
@@ -273,7 +276,7 @@ def test_captions_the_demo_until_the_limit_on_a_terminal_without_unicode() -> No
     assert done.returncode == 0
     lines = done.stdout.splitlines()
     assert len(lines) == 2
-    assert r"\u201c" in done.stdout, "the demo starts with a guess, in quotation marks"
+    assert r"\u201c" in done.stdout, "nothing to see: guesses, in quotation marks"
 
 
 def test_a_camera_that_is_lost_ends_it_with_an_error() -> None:

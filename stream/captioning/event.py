@@ -37,6 +37,8 @@ class CaptionEvent:
     """See `CaptionedFrame`."""
     received_boottime: float
     """When the server received the frame, on the clock `boottime`."""
+    note: str = ""
+    """What the source states about the frame; empty for nothing."""
 
     @classmethod
     def of(cls, stream: str, seq: int, captioned: CaptionedFrame) -> "CaptionEvent":
@@ -55,6 +57,7 @@ class CaptionEvent:
             prepare_ms=captioned.prepare_ms,
             wait_ms=captioned.wait_ms,
             received_boottime=captioned.frame.received_boottime,
+            note=captioned.frame.note,
         )
 
     @property
@@ -95,6 +98,7 @@ def caption_json(event: CaptionEvent) -> dict[str, Any]:
         "runner_up": caption.runner_up,
         "instead_of": caption.instead_of,
         "kept": caption.kept,
+        "note": event.note,
         "frame": {
             "pts": event.pts,
             "time": event.captured,

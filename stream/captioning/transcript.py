@@ -16,7 +16,7 @@ from stream.captioning.event import CaptionEvent, caption_json, display_text
 from stream.captioning.sampler import Sampler
 from stream.captioning.stream_captioner import CaptionedFrame, StreamCaptioner
 from stream.sources import Ingest, IngestEnded, Source, SourceError, SourceFrame, ingest_source
-from stream.video import Frame, Slot
+from stream.video import Slot
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ async def _caption_with_retries(
     source_frame: SourceFrame, caption_service: CaptionService, captioner: StreamCaptioner
 ) -> CaptionedFrame:
     """Caption a frame of a recorded source, after as many engine restarts as it takes."""
-    frame = Frame(source_frame.image, source_frame.captured, source_frame.captured_boottime)
+    frame = source_frame.to_frame()
     while True:
         await caption_service.wait_ready()
         with contextlib.suppress(EngineUnavailable):
@@ -134,17 +134,19 @@ def is_repeat(previous: TranscriptLine | None, line: TranscriptLine) -> bool:
 def format_line(line: TranscriptLine) -> str:
     """Format position, caption, confidence and tags as text.
 
-    For example `0:03.0  A dog runs  (62% sure; dog 91%)`, or `(not calibrated)`.
+    For example `0:03.0  A dog runs  (62% sure; dog 91%)`, or `(not calibrated)`. What the source
+    states about the frame follows in brackets.
     """
     minutes, seconds = divmod(line.position_s, 60)
-    caption = line.captioned.caption
+    caption, note = line.captioned.caption, line.captioned.frame.note
     known = caption.confidence
     confidence = NOT_CALIBRATED if known is None else f"{known:.0%} sure"
     if caption.guess:
         confidence += f" of “{caption.guess}”"
     tags = ", ".join(f"{tag.text} {tag.prob:.0%}" for tag in caption.tags)
     details = "; ".join(filter(None, (confidence, tags)))
-    return f"{minutes:3.0f}:{seconds:04.1f}  {display_text(caption)}  ({details})"
+    text = f"{minutes:3.0f}:{seconds:04.1f}  {display_text(caption)}  ({details})"
+    return f"{text}  [{note}]" if note else text
 
 
 def format_json_line(seq: int, line: TranscriptLine) -> str:

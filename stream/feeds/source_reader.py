@@ -85,10 +85,7 @@ class SourceReader:
                 self._source = source
             try:
                 for frame in source.frames():
-                    received = Frame(
-                        frame.image, frame.captured, frame.captured_boottime, frame.held_back_s
-                    )
-                    if not self._hand_over(received):
+                    if not self._hand_over(frame.to_frame()):
                         return
             finally:
                 with self._lock:

@@ -1,21 +1,18 @@
-"""The built-in demo clip, which needs neither a camera nor the network.
+"""The built-in demo clip: photographs through which a virtual camera moves. It needs no network.
 
-Four photographs that scikit-image ships, each panned and zoomed for some seconds (the Ken Burns
-effect), with a hard cut to the next. Their licences, according to `skimage.data`:
-
-- `astronaut.png`: Eileen Collins, by NASA; no known copyright restrictions, public domain.
-- `chelsea.png`: Chelsea the cat, by Stefan van der Walt; CC0.
-- `coffee.png`: a cup of espresso, courtesy of Pikolo Espresso Bar, by Rachel Michetti; CC0.
-- `rocket.jpg`: DSCOVR on a Falcon 9, by SpaceX, released into the public domain.
+The scenes are chosen by their captions: mostly right and sure, and the last one wrong. To choose
+again for another captioner, run `python -m tests.bench.demo`, which prints the captions during each
+scene, or those of parts of any photograph. `demo_photographs/CREDITS.md` and the page
+(`web/static/index.html`) list the photographs; a photograph is at most 960 pixels wide and high.
 """
 
 import functools
+import math
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from importlib.util import find_spec
 from pathlib import Path
 
 import av
@@ -26,8 +23,11 @@ from stream.clock import boottime
 from stream.sources.source import Source, SourceError, SourceFrame
 from stream.video import Plane, blank_frame, yuv_planes
 
-SHOT_S = 6.0
-"""Duration of each shot, in seconds."""
+PHOTOGRAPHS = Path(__file__).parent / "demo_photographs"
+"""Folder of the photographs."""
+
+SCENE_S = 8.0
+"""Duration of each scene, in seconds: enough to point at a word and look at its map."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,24 +60,36 @@ class Crop:
 
 
 @dataclass(frozen=True, slots=True)
-class Shot:
+class Scene:
     """A photograph, and the crops between which the virtual camera moves."""
 
     file: str
+    """Name of the file in `PHOTOGRAPHS`."""
     first: Crop
     last: Crop
+    note: str = ""
+    """What viewers read with the captions of the scene, as a sentence without a full stop."""
 
 
-SHOTS = (
-    Shot("astronaut.png", Crop(1.0, 0.0, 0.1), Crop(1.3, 0.3, 0.05)),
-    Shot("chelsea.png", Crop(1.25, 0.1, 0.6), Crop(1.0, 0.9, 0.5)),
-    Shot("coffee.png", Crop(1.0, 0.0, 0.5), Crop(1.3, 0.55, 0.3)),
-    Shot("rocket.jpg", Crop(1.3, 0.6, 1.0), Crop(1.0, 0.4, 0.5)),
+SCENES = (
+    Scene("skateboarder.webp", Crop(1.0, 0.5, 0.3), Crop(1.0, 0.5, 0.55)),
+    Scene("surfer.webp", Crop(1.2, 0.25, 0.5), Crop(1.4, 0.5, 0.3)),
+    Scene("tennis.webp", Crop(1.2, 0.0, 0.4), Crop(1.0, 1.0, 0.5)),
+    Scene("cyclist.webp", Crop(1.0, 0.5, 0.4), Crop(1.0, 0.5, 0.55)),
+    Scene("beach.webp", Crop(1.4, 1.0, 0.45), Crop(1.3, 0.5, 0.5)),
+    Scene("cup.webp", Crop(1.45, 0.0, 0.1), Crop(1.2, 1.0, 0.4)),
+    Scene(
+        "horse.webp",
+        Crop(1.0, 0.5, 0.2),
+        Crop(1.2, 0.8, 0.5),
+        note="A mistake, shown on purpose: this is the outline of a horse",
+    ),
 )
+"""Mostly right and sure; the last is a mistake, and its note states so."""
 
 
 class DemoSource(Source):
-    """The demo clip: endless, and played in real time."""
+    """The demo clip: endless, played in real time, with a hard cut between two scenes."""
 
     live = True
     name = "demo"
@@ -91,7 +103,7 @@ class DemoSource(Source):
             rate: Frames per second.
 
         Raises:
-            SourceError: If scikit-image, which ships the photographs, is not installed.
+            SourceError: If a photograph is missing.
         """
         self._width = width
         self._height = height
@@ -103,19 +115,17 @@ class DemoSource(Source):
         """Draw the frame at a position of the clip; deterministic.
 
         Args:
-            position_s: Seconds since the start; the clip repeats after the last shot.
+            position_s: Seconds since the start; the clip repeats after the last scene.
 
         Returns:
             A yuv420p frame in ITU-R BT.601 video range, without timestamps.
         """
-        number, time_in_shot = divmod(position_s, SHOT_S)
-        index = int(number) % len(SHOTS)
-        shot, photograph = SHOTS[index], self._photographs[index]
+        scene, photograph = _scene_at(position_s), self._photographs[_index_at(position_s)]
         luma_height, luma_width = photograph[0].shape
         aspect = self._width / self._height
-        first = np.array(shot.first.to_pixels(luma_width, luma_height, aspect))
-        last = np.array(shot.last.to_pixels(luma_width, luma_height, aspect))
-        left, top, size = first + (last - first) * (time_in_shot / SHOT_S)
+        first = np.array(scene.first.to_pixels(luma_width, luma_height, aspect))
+        last = np.array(scene.last.to_pixels(luma_width, luma_height, aspect))
+        left, top, size = first + (last - first) * _progress(position_s % SCENE_S / SCENE_S)
         frame = blank_frame(self._width, self._height)
         for subsampling, source, target in zip(
             (1, 2, 2), photograph, yuv_planes(frame), strict=True
@@ -136,12 +146,26 @@ class DemoSource(Source):
             captured, captured_boottime = time.time(), boottime()
             image = self.frame_at(position_s)
             image.pts, image.time_base = index, Fraction(1, self._rate)
-            yield SourceFrame(image, position_s, captured, captured_boottime)
+            note = _scene_at(position_s).note
+            yield SourceFrame(image, position_s, captured, captured_boottime, note=note)
             index += 1
 
     def close(self) -> None:
         """End `frames`."""
         self._closed.set()
+
+
+def _index_at(position_s: float) -> int:
+    return int(position_s // SCENE_S) % len(SCENES)
+
+
+def _scene_at(position_s: float) -> Scene:
+    return SCENES[_index_at(position_s)]
+
+
+def _progress(time_in_scene: float) -> float:
+    """Map the time in a scene to the way covered, both in 0..1, with a gentle start and stop."""
+    return 0.5 - 0.5 * math.cos(math.pi * time_in_scene)
 
 
 def _resample(target: Plane, source: Plane, left: float, top: float, scale: float) -> None:
@@ -170,7 +194,7 @@ def _resample(target: Plane, source: Plane, left: float, top: float, scale: floa
 @functools.lru_cache(maxsize=2)
 def _load_photographs(width: int, height: int) -> tuple[tuple[Plane, Plane, Plane], ...]:
     """Load the photographs as yuv420p planes, for frames of the given size."""
-    return tuple(_load_photograph(shot.file, width, height) for shot in SHOTS)
+    return tuple(_load_photograph(scene.file, width, height) for scene in SCENES)
 
 
 def _load_photograph(file: str, width: int, height: int) -> tuple[Plane, Plane, Plane]:
@@ -178,9 +202,9 @@ def _load_photograph(file: str, width: int, height: int) -> tuple[Plane, Plane, 
 
     No crop is then ever scaled down, so that linear interpolation does not alias.
     """
-    pixels = cv2.imread(str(_photograph_folder() / file))
+    pixels = cv2.imread(str(PHOTOGRAPHS / file))
     if pixels is None:
-        raise SourceError(f"the demo's photograph {file} is missing; install scikit-image again")
+        raise SourceError(f"the demo's photograph {file} is missing; install Sightline again")
     scale = max(width / pixels.shape[1], height / pixels.shape[0])
     # Even sizes keep the subsampled chroma aligned.
     even_width, even_height = (2 * max(1, round(side * scale / 2)) for side in pixels.shape[1::-1])
@@ -189,13 +213,3 @@ def _load_photograph(file: str, width: int, height: int) -> tuple[Plane, Plane, 
     y, u, v = np.split(stacked, [even_width * even_height, even_width * even_height * 5 // 4])
     half = (even_height // 2, even_width // 2)
     return y.reshape(even_height, even_width), u.reshape(half), v.reshape(half)
-
-
-def _photograph_folder() -> Path:
-    # Not imported: loading the package takes a second.
-    spec = find_spec("skimage")
-    if spec is None or spec.origin is None:
-        raise SourceError(
-            "the demo needs scikit-image, which is not installed; run pip install scikit-image"
-        )
-    return Path(spec.origin).parent / "data"

@@ -80,10 +80,7 @@ async def ingest_source(source: Source, ingest: Ingest) -> None:
     def read() -> SourceError | None:
         try:
             for frame in source.frames():
-                received = Frame(
-                    frame.image, frame.captured, frame.captured_boottime, frame.held_back_s
-                )
-                loop.call_soon_threadsafe(ingest.put, received)
+                loop.call_soon_threadsafe(ingest.put, frame.to_frame())
         except SourceError as problem:
             return problem
         return None

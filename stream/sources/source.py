@@ -10,6 +10,7 @@ from typing import Self
 import av
 
 from stream.clock import boottime
+from stream.video import Frame
 
 
 class SourceError(RuntimeError):
@@ -35,6 +36,13 @@ class SourceFrame:
 
     held_back_s: float = 0.0
     """How long the network or the peer held it back before it arrived, in seconds."""
+
+    note: str = ""
+    """What viewers read with its caption, as a sentence without a full stop; empty for nothing."""
+
+    def to_frame(self) -> Frame:
+        """Return the frame without its position."""
+        return Frame(self.image, self.captured, self.captured_boottime, self.held_back_s, self.note)
 
 
 class Source(ABC):

@@ -31,6 +31,8 @@ class Frame:
     """The same time on the clock `boottime`, for its age."""
     held_back_s: float = 0.0
     """How long the network or the peer held it back before the server received it, in seconds."""
+    note: str = ""
+    """What its source states about it, for viewers; empty for nothing."""
 
     @property
     def received_boottime(self) -> float:

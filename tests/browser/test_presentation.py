@@ -6,13 +6,22 @@ from dataclasses import replace
 import pytest
 from playwright.async_api import Page, expect
 
+from stream.sources.demo import SCENES
 from tests.support.captions import (
+    ScriptedCaptions,
     confident_caption,
     shorter_fallback,
     tags_fallback,
     uncalibrated_caption,
 )
-from tests.support.page.scripted_page import announcements, more_captions, show_caption, show_page
+from tests.support.page.scripted_page import (
+    SOON,
+    announcements,
+    more_captions,
+    serve_page,
+    show_caption,
+    show_page,
+)
 
 GUESS = "A man in a blue shirt is sitting at a table"
 DOG = confident_caption("A dog runs", dog=0.92, ball=0.81)
@@ -48,6 +57,24 @@ async def test_objects_keep_their_places_while_their_probabilities_change(page: 
 
         chips = page.locator("#object-list > li")
         assert await chips.all_inner_texts() == ["dog 88%", "ball 94%", "tree 97%"]
+
+
+async def test_the_demo_has_credits_and_states_which_scene_is_a_mistake(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stream.sources.demo.SCENE_S", 0.5)
+    note, credits = page.locator("#caption-note"), page.locator("#demo-credits")
+    async with serve_page(ScriptedCaptions(DOG)) as url:
+        await page.goto(url)
+        await credits.get_by_text("Images in the demo").click()
+        await expect(credits.get_by_role("link", name="CC BY 2.0").first).to_be_visible()
+        await page.click("#start-demo")
+        await expect(note).to_have_text(SCENES[-1].note, timeout=SOON)
+        await expect(note).to_have_text("", timeout=SOON)
+        await expect(credits).to_be_visible()
+        await page.click("#start-camera")
+        await expect(credits).to_be_hidden(timeout=SOON)
+        await page.click("#stop")
 
 
 @pytest.mark.parametrize(

@@ -33,8 +33,8 @@ SCHEMA = json.loads(SCHEMA_PATH.read_text())
 SERVER_MESSAGE = Draft202012Validator({"$ref": "#/$defs/server", "$defs": SCHEMA["$defs"]})
 
 
-def line(position_s: float, caption: Caption) -> TranscriptLine:
-    frame = Frame(av.VideoFrame(64, 48, "yuv420p"), 1.7e9 + position_s)
+def line(position_s: float, caption: Caption, note: str = "") -> TranscriptLine:
+    frame = Frame(av.VideoFrame(64, 48, "yuv420p"), 1.7e9 + position_s, note=note)
     return TranscriptLine(position_s, CaptionedFrame(frame, caption, (), 1.0, 1.0))
 
 
@@ -64,6 +64,15 @@ def test_text_of_a_low_confidence_caption_has_the_guess() -> None:
     assert format_line(line(0, shorter_fallback("A man", GUESS))) == (
         f"  0:00.0  Not sure. Possibly: a man  (31% sure of “{GUESS}”)"
     )
+
+
+def test_text_and_json_have_what_the_source_states_about_the_frame() -> None:
+    noted = line(3, DOG, note="This is a horse")
+
+    assert format_line(noted) == (
+        "  0:03.0  A dog runs  (72% sure; dog 92%, ball 81%)  [This is a horse]"
+    )
+    assert json.loads(format_json_line(0, noted))["note"] == "This is a horse"
 
 
 def test_a_kept_caption_is_a_repeat_unless_another_was_printed_before() -> None:

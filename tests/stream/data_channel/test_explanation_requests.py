@@ -87,8 +87,11 @@ async def test_a_frozen_caption_is_explained_and_checked(engine: Engine) -> None
         assert len(live["words"]) == len(caption["words"])
         assert peer.received("frozen")[0]["picture"] == f"/streams/{stream}/pictures/{seq}"
 
-        requester.request("explain", 0, seq, method=live["method"], of={"kind": "word", "index": 0})
-        requester.request("check", 1, seq, method=live["method"], index=0)
+        # The strongest map: two encoders round differently, which matters to a weak one.
+        index = int(np.argmax([word["peak"] for word in live["words"]]))
+        target = {"kind": "word", "index": index}
+        requester.request("explain", 0, seq, method=live["method"], of=target)
+        requester.request("check", 1, seq, method=live["method"], index=index)
         requester.explain(2, seq)
         word, check = await requester.response(0), await requester.response(1)
         await peer.until(lambda: [p for p in peer.received("progress") if p["id"] == 2], 60)
@@ -96,10 +99,10 @@ async def test_a_frozen_caption_is_explained_and_checked(engine: Engine) -> None
         cancelled = await requester.response(2)
         check_all(peer)
 
-        expected, found = (Map.from_json(m).values for m in (live["words"][0], word["map"]))
+        expected, found = (Map.from_json(m).values for m in (live["words"][index], word["map"]))
         assert np.allclose(expected, found, atol=0.02 * float(expected.max()))
-        assert (word["seq"], word["of"]) == (seq, {"kind": "word", "index": 0})
-        assert abs(check["prob"] - caption["words"][0]["prob"]) < 0.05
+        assert (word["seq"], word["of"]) == (seq, target)
+        assert abs(check["prob"] - caption["words"][index]["prob"]) < 0.05
         assert cancelled["code"] == "cancelled"
         assert {progress["id"] for progress in peer.received("progress")} <= {0, 1, 2}
         # It is kept, however many captions follow.

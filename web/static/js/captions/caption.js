@@ -46,6 +46,7 @@ import {
  * @property {string} instead_of  The caption that the search ranked first, if this one was chosen
  *   because it agrees better with how similar images are described; else empty.
  * @property {boolean} kept       Whether it repeats the last one because the scene has not changed.
+ * @property {string} note        What the source states about the frame; usually empty.
  * @property {CaptionMaps | null} maps  Null if they were not computed.
  * @property {{width: number, height: number}} frame  In pixels.
  * @property {number} age_ms      Age of the frame when the caption was sent.
@@ -84,6 +85,7 @@ export function readCaption(message) {
     runner_up: asString(message.runner_up),
     instead_of: asString(message.instead_of),
     kept: message.kept === true,
+    note: asString(message.note),
     maps: readMaps(message.maps, words.length),
     frame: { width: Math.max(0, asNumber(width, 0)), height: Math.max(0, asNumber(height, 0)) },
     age_ms: Math.max(0, asNumber(message.age_ms, 0)),

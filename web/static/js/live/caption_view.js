@@ -10,7 +10,7 @@ import {
   wordOfTag,
   wordLabel,
 } from '../captions/caption.js';
-import { createButton, getElement, indexAfterKey, setTabStop } from '../common/dom.js';
+import { createButton, getElement, indexAfterKey, setTabStop, setText } from '../common/dom.js';
 import { ageText, durationText, staleAfter } from '../common/format.js';
 import { locationText } from '../heatmaps/map_location.js';
 
@@ -31,6 +31,7 @@ export function captionViewElements() {
     prefix: getElement('lead'),
     words: getElement('caption'),
     sentence: getElement('sentence'),
+    note: getElement('caption-note'),
     age: getElement('age'),
     ageLine: getElement('sightline'),
     confidence: getElement('certainty'),
@@ -102,7 +103,8 @@ export class CaptionView {
     this.#staleAfterS = staleAfter(intervalS);
     this.#setWords(shownWords(caption), caption.fallback === 'tags' ? ', ' : ' ');
     this.#buttons.forEach((button, index) => describeMap(button, caption.maps?.words[index]));
-    const { panel, words, prefix, sentence, confidence, choice } = this.#elements;
+    const { panel, words, prefix, sentence, note, confidence, choice } = this.#elements;
+    setText(note, caption.note);
     choice.textContent = choiceText(caption);
     sentence.textContent = this.text;
     prefix.textContent = splitCaption(caption).prefix;
@@ -140,13 +142,15 @@ export class CaptionView {
   }
 
   clear() {
-    const { panel, prefix, sentence, confidence, words, age, choice } = this.#elements;
+    const { panel, prefix, sentence, note, confidence, words, age, choice } = this.#elements;
     this.#caption = null;
     this.#inspected = -1;
     this.#setWords([], ' ');
     this.#guess.show('');
     this.#tags.show([]);
-    for (const element of [sentence, confidence, age, prefix, choice]) element.textContent = '';
+    for (const element of [sentence, note, confidence, age, prefix, choice]) {
+      element.textContent = '';
+    }
     delete words.dataset.seq;
     delete panel.dataset.age;
     delete panel.dataset.unsure;
