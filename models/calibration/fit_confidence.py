@@ -62,11 +62,11 @@ def fit_confidence(
     predictions = _predict(predictor, dataset, examples)
     parts = np.array([dataset.part(example.name) for example in examples])
     captions = {e.name: text for e, text in zip(examples, predictions.captions, strict=True)}
+    references = {each.name: each.captions for each in examples}
     scores: dict[str, float] = {}
     for part in np.unique(parts):
         # The document frequencies of CIDEr are those of one dataset.
-        names = [examples[index].name for index in np.flatnonzero(parts == part)]
-        references = {each.name: each.captions for each in examples}
+        names = [each.name for each, its in zip(examples, parts, strict=True) if its == part]
         scores |= cider_by_image({name: captions[name] for name in names}, references)
     cider = np.array([scores[example.name] for example in examples])
     right = np.array(

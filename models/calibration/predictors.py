@@ -79,7 +79,8 @@ class LstmPredictor:
         self._captioner = captioner
         self._search = CaptionSearch(captioner.decoder, beam, consensus)
         captioner.encoder.compile(jit_compile=False)
-        captioner.decoder.compile(jit_compile=False)
+        # Keras's own function would refuse images with another number of captions than the first.
+        self._teacher_force = graph(lambda grid, tokens: captioner.decoder((grid, tokens)))
 
     def predict(
         self, images: Sequence[NDArray[np.uint8]], references: Sequence[Sequence[str]]
@@ -91,14 +92,14 @@ class LstmPredictor:
         found = self._search(grids)
         parts = zip(found.tokens, found.search_log_probs, grids, references, strict=True)
         for ids, log_probs, grid, texts in parts:
-            tokens = np.array([vocabulary.encode(text, _LENGTH) for text in texts])
+            tokens = np.array([vocabulary.encode(text, _LENGTH) for text in texts], np.int32)
             known = (tokens != PAD) & (tokens != UNKNOWN)
-            logits = self._captioner.decoder.predict_on_batch((grid[None], tokens[None]))[0]
+            logits = np.asarray(self._teacher_force(grid[None], tokens[None]))[0]
             yield Prediction(
                 sentence(vocabulary.decode(ids)),
                 confidence_features(log_probs[ids != PAD], grid),
                 logits[known],
-                tokens[known].astype(np.int32),
+                tokens[known],
             )
 
 

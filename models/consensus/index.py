@@ -297,7 +297,9 @@ def _ranges(first: NDArray[np.int64], last: NDArray[np.int64]) -> NDArray[np.int
     """Return the numbers of several ranges, one after the other."""
     lengths = last - first
     ends = np.cumsum(lengths)
-    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(first - ends + lengths, lengths)
+    count = int(ends[-1]) if len(ends) else 0
+    shifts: NDArray[np.int64] = np.repeat(first - ends + lengths, lengths)
+    return np.arange(count) + shifts
 
 
 def _check(arrays: Mapping[str, NDArray[Any]]) -> None:
