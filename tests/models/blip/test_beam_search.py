@@ -124,8 +124,13 @@ def test_search_returns_the_probabilities_of_teacher_forcing() -> None:
         expected = np.take_along_axis(log_probs, order, axis=-1)
         np.testing.assert_allclose(got[is_token], expected[is_token], atol=1e-4)
         assert result.hidden.shape == (*found.tokens.shape, 0)
-    scores = np.asarray(rescored.scores)[:, 0]
-    np.testing.assert_allclose(scores, found.scores[:, 0], atol=1e-4)
+    # The runners-up are captions, too.
+    assert (np.diff(found.scores, axis=1) < 0).all()
+    np.testing.assert_array_equal(found.beam[:, 0], found.tokens)
+    for place in range(3):
+        rescored = teacher_forced_captions(decoder, memory, found.beam[:, place], config)
+        scores = np.asarray(rescored.scores)[:, 0]
+        np.testing.assert_allclose(scores, found.scores[:, place], atol=1e-4)
 
 
 def test_caption_longer_than_the_texts_of_the_decoder_is_refused() -> None:
