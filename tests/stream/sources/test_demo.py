@@ -145,13 +145,17 @@ def test_each_photograph_is_credited_beside_it_and_on_the_page() -> None:
 
 
 def test_only_the_last_scene_is_a_mistake_and_states_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stream.sources.demo.SCENE_S", 0.05)
-    with DemoSource(64, 48, rate=100) as source:
-        frames = itertools.takewhile(lambda frame: frame.position_s < 0.39, source.frames())
-        notes = [frame.to_frame().note for frame in frames]
-    shown = [note for note, _ in itertools.groupby(notes)]
-    assert shown == ["", SCENES[-1].note, ""]
+    assert not any(scene.note for scene in SCENES[:-1])
     assert "mistake" in SCENES[-1].note
+    scene_s = 0.05
+    monkeypatch.setattr("stream.sources.demo.SCENE_S", scene_s)
+    with DemoSource(64, 48, rate=100) as source:
+        # A slow machine may skip a scene, but not each time.
+        for frame in source.frames():
+            number = int(frame.position_s // scene_s) % len(SCENES)
+            assert frame.to_frame().note == SCENES[number].note
+            if number == len(SCENES) - 1:
+                break
 
 
 def test_frames_arrive_in_real_time() -> None:
