@@ -78,7 +78,7 @@ def glove(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fit(data: Path, folder: Path, **choices: object) -> Path:
     """Train by the command line; return the captioner's folder."""
     path = folder / "run.toml"
-    choices = {"epochs": 6, "learning_rate": 0.03, **choices}
+    choices = {"epochs": 8, "learning_rate": 0.05, **choices}
     chosen = "".join(f"{name} = {json.dumps(value)}\n" for name, value in choices.items())
     path.write_text(chosen + CONFIG, encoding="utf-8")
     run = folder / "run"
