@@ -83,10 +83,12 @@ def factorise(
     tokens = model.search(model.with_cells(subject.grid[None], reconstructed)).tokens[0]
     before, after = (model.text(each) for each in (subject.tokens, tokens))
     maps = [Map(np.asarray(each.reshape(cells.shape[:2]), np.float32)) for each in strengths.T]
-    order = np.argsort(-losses.mean(axis=1), kind="stable")
+    # Of a caption without words the mean is undefined; nothing can be lost.
+    importances = losses.sum(axis=1) / max(1, losses.shape[1])
+    order = np.argsort(-importances, kind="stable")
     return Factors(
         components=tuple(
-            Component(maps[k], float(losses[k].mean()), _words_with_loss(subject, losses[k]))
+            Component(maps[k], float(importances[k]), _words_with_loss(subject, losses[k]))
             for k in order
         ),
         explained=explained_variance(cells, reconstruction),

@@ -12,8 +12,9 @@ from inference.explanations import Map
 MIN_SCENES = 40
 """Scenes that a test needs; with fewer there is not enough evidence."""
 
-Verdict = Literal["supports", "opposes", "no effect", "not enough evidence"]
-"""Result of the test of a concept and a word, corrected for all tests of the run."""
+Verdict = Literal["supports", "opposes", "not shown", "not enough evidence"]
+"""Result of the test of a concept and a word, corrected for all tests of the run. `not shown`: no
+effect beyond chance was found, which does not show that there is none."""
 
 
 class ConceptParams(BaseModel):
@@ -87,7 +88,8 @@ class Component:
 
     map: Map
     importance: float
-    """Loss in the mean log-probability of the caption's words without it, in nats."""
+    """Loss in the mean log-probability of the caption's words without it, in nats; 0 for a caption
+    without words."""
     words: tuple[str, ...]
     """Words with the largest loss without it, the largest first."""
 

@@ -308,7 +308,7 @@ def _effects(responses: Array, offsets: Array) -> tuple[NDArray[np.float64], NDA
 
 
 def _evidence(result: TcavResult, p: float | None) -> Evidence:
-    verdict: Verdict = "no effect"
+    verdict: Verdict = "not shown"
     if p is None:
         verdict = "not enough evidence"
     elif p < SIGNIFICANCE_LEVEL:

@@ -151,8 +151,12 @@ def pack(message: dict[str, Any], payload: bytes = b"") -> bytes:
 
 
 def pack_head(message: dict[str, Any], payload_bytes: int) -> bytes:
-    """Serialise a message without its payload, which has to follow."""
-    text = json.dumps(message).encode()
+    """Serialise a message without its payload, which has to follow.
+
+    Raises:
+        ValueError: If it contains a number that is not finite, which is no JSON.
+    """
+    text = json.dumps(message, allow_nan=False).encode()
     return _LENGTHS.pack(len(text), payload_bytes) + text
 
 

@@ -29,7 +29,9 @@ JobWork = Generator[Progress, None, JobResult]
 """A job's work: yields its progress between slices."""
 
 Send = Callable[[dict[str, Any], bytes], None]
-"""Sends a message and its payload."""
+"""Sends a message and its payload; raises ValueError if the message has no JSON."""
+
+_FAILED = "something went wrong on the server; see its log"
 
 _PROGRESS_INTERVAL_S = 0.25
 """Between two progress messages of a job."""
@@ -92,7 +94,7 @@ class JobScheduler:
             self._fail(job, str(problem))
         except Exception:
             logger.exception("a job failed")
-            self._fail(job, "something went wrong on the server; see its log")
+            self._fail(job, _FAILED)
         else:
             job.spent_s += time.perf_counter() - begun
             queue.append(job)
@@ -100,7 +102,12 @@ class JobScheduler:
 
     def _finish(self, job: _Job, result: JobResult, last_slice_s: float) -> None:
         took_ms = 1e3 * (job.spent_s + last_slice_s)
-        self._send({**result.message, "job": job.number, "took_ms": took_ms}, result.payload)
+        message = {**result.message, "job": job.number, "took_ms": took_ms}
+        try:
+            self._send(message, result.payload)
+        except ValueError:
+            logger.exception("a job's result cannot be sent")
+            self._fail(job, _FAILED)
 
     def _fail(self, job: _Job, message: str) -> None:
         self._send({"type": "failed", "job": job.number, "message": message}, b"")

@@ -60,7 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     print("\n".join(measurements.markdown_lines()))
     report = measurements.to_json()
-    (options.out / "report.json").write_text(json.dumps(report) + "\n", encoding="utf-8")
+    (options.out / "report.json").write_text(
+        json.dumps(report, allow_nan=False) + "\n", encoding="utf-8"
+    )
     plot(options.out / "faithfulness.webp", report)
     (options.out / _JOURNAL).unlink()
     print(f"\nWrote {options.out / 'report.json'} and {options.out / 'faithfulness.webp'}")

@@ -14,7 +14,7 @@ from inference.report.summary import summarize
 VERDICTS: dict[Verdict, str] = {
     "supports": "supports the word",
     "opposes": "opposes the word",
-    "no effect": "no effect beyond chance",
+    "not shown": "not shown to matter",
     "not enough evidence": "not enough evidence",
 }
 

@@ -154,8 +154,7 @@ def analysis_files(
     for each in render_page(document):
         slices.append(each)
         yield writing
-    values = json.dumps(document.to_json(), indent=1) + "\n"
-    return {HTML_FILE: "".join(slices).encode(), JSON_FILE: values.encode()}
+    return {HTML_FILE: "".join(slices).encode(), JSON_FILE: _json(document.to_json()).encode()}
 
 
 def write_files(
@@ -191,6 +190,11 @@ def write_files(
         file = method_file(maps.method.name)
         image.save(place / file)
         yield file, maps.method.title
-    values = json.dumps({**document.to_json(), **contents.to_json()}, indent=1)
-    (place / JSON_FILE).write_text(values + "\n", encoding="utf-8")
+    values = {**document.to_json(), **contents.to_json()}
+    (place / JSON_FILE).write_text(_json(values), encoding="utf-8")
     yield JSON_FILE, "the report as data"
+
+
+def _json(values: dict[str, Any]) -> str:
+    """Encode values; numbers that are not finite are no JSON, and fail."""
+    return json.dumps(values, indent=1, allow_nan=False) + "\n"

@@ -194,11 +194,12 @@ def _evidence(known: list[WordConcepts]) -> str:
     if unknown == len(verdicts):
         return _UNTESTED
     matter = sum(verdict in ("supports", "opposes") for verdict in verdicts)
-    verb, word = ("matters", "its word") if matter == 1 else ("matter", "their words")
+    were, word = ("was", "its word") if matter == 1 else ("were", "their words")
     lacking = f"; for {unknown}, there is not enough evidence" if unknown else ""
     return (
         f"In tests over many scenes, {matter or 'none'} of "
-        f"{counted(len(verdicts), 'concept', 'concepts')} {verb} for {word} beyond chance{lacking}."
+        f"{counted(len(verdicts), 'concept', 'concepts')} {were} shown to matter for "
+        f"{word}{lacking}."
     )
 
 

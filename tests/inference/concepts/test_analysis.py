@@ -1,4 +1,6 @@
+import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from inference.concepts.findings import ConceptFindings, ConceptParams
 from inference.progress import Progress
 from inference.word_kinds import word_kind
 from models.digests import weights_sha256
+from models.language import END
 from tests.inference.conftest import photographs
 from tests.inference.explanations.conftest import SIDE
 from tests.support.captioners.lstm import LstmCaptionedImage
@@ -127,6 +130,17 @@ def test_without_a_bank_the_grid_is_still_factorised(
     assert all("has no concept bank" in each.why_none for each in findings.words)
     assert "has no concept bank" in findings.notes[0]
     assert findings.factors is not None
+
+
+def test_the_findings_of_a_caption_without_words_are_json(
+    model: LstmCaptionModel, subject: LstmCaptionedImage
+) -> None:
+    _, findings = run(model, replace(subject, tokens=(END,)), ConceptParams())
+
+    assert findings.words == ()
+    assert findings.factors is not None
+    assert {each.importance for each in findings.factors.components} == {0.0}
+    json.dumps(findings.to_json(), allow_nan=False)
 
 
 def test_word_that_is_not_in_the_caption_is_refused(

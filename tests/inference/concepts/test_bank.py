@@ -115,7 +115,7 @@ def test_evidence_is_corrected_for_all_tests(folder: Path) -> None:
 
     first, second = bank_evidence(bank)
 
-    assert (first.verdict, second.verdict) == ("supports", "no effect")
+    assert (first.verdict, second.verdict) == ("supports", "not shown")
     assert first.p == pytest.approx(1e-4 * 10)
     fitted = {"dog": FittedWord(images=20, scenes=60, rejected_p=[])}
     alone = Bank(bank.metadata.model_copy(update={"fitted": fitted}), bank.concepts)

@@ -10,7 +10,7 @@ from inference.concepts.factors import (
     silu_offset,
 )
 from inference.progress import finish
-from models.language import PAD
+from models.language import END, PAD
 from tests.support.captioners.lstm import LstmCaptionedImage
 
 
@@ -63,6 +63,15 @@ def test_components_are_sorted_by_importance(subjects: list[LstmCaptionedImage])
     assert importances == sorted(importances, reverse=True)
     assert steps == sorted(steps)
     assert 0 <= steps[0] <= steps[-1] <= 1
+
+
+def test_a_caption_without_words_has_nothing_to_lose(subject: LstmCaptionedImage) -> None:
+    wordless = LstmCaptionedImage(subject.model, subject.image, (END,))
+
+    factors = finish(factorise(wordless, [], 3, seed=0))
+
+    assert [(each.importance, each.words) for each in factors.components] == [(0.0, ())] * 3
+    assert 0 < factors.explained < 1
 
 
 def test_importance_is_the_loss_without_the_component(subject: LstmCaptionedImage) -> None:

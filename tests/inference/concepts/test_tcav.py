@@ -104,7 +104,7 @@ def test_verdicts_are_corrected_for_the_tests_of_the_run_only() -> None:
 
     assert [each.verdict for each in verdicts(tests)] == ["supports", "opposes"]
     assert [each.p for each in verdicts(tests)] == pytest.approx([0.04, 0.04])
-    assert {each.verdict for each in verdicts([*tests, result(0.9)])} == {"no effect"}
+    assert {each.verdict for each in verdicts([*tests, result(0.9)])} == {"not shown"}
     no_tests = [replace(result(0.0001), scenes=39)] * 20
     assert [each.p for each in verdicts([*no_tests, *tests])][20:] == pytest.approx([0.04, 0.04])
 

@@ -1,12 +1,14 @@
 """Scheduling of explanations and analyses in the worker."""
 
 import gc
+import io
 import weakref
 from typing import Any
 
 import numpy as np
 import pytest
 
+from inference.engine.connection import pack, read_blocking
 from inference.engine.jobs import JobResult, JobScheduler, JobWork
 from inference.progress import Progress
 
@@ -109,6 +111,27 @@ def test_a_job_that_fails_reports_why_and_does_not_affect_the_others(
     messages = [each["message"] for each in sent if each["type"] == "failed"]
     assert "none at index 7" in messages[0]
     assert "secret" not in messages[1]
+
+
+def test_a_result_that_is_no_json_fails_its_job_alone() -> None:
+    output = io.BytesIO()
+    jobs = JobScheduler(lambda message, payload: output.write(pack(message, payload)))
+
+    def not_a_number() -> JobWork:
+        yield Progress(0.5, "")
+        return JobResult({"type": "analysed", "importance": float("nan")})
+
+    jobs.add(1, not_a_number())
+    jobs.add(2, work("good", 3, []))
+    finish(jobs)
+
+    output.seek(0)
+    messages = []
+    while output.tell() < len(output.getvalue()):
+        messages.append(read_blocking(output)[0])
+    ends = [(each["type"], each["job"]) for each in messages if each["type"] != "progress"]
+    assert ends == [("failed", 1), ("explained", 2)]
+    assert "nan" not in output.getvalue().decode().lower()
 
 
 def test_a_cancelled_job_ends_at_once_and_is_reported(jobs: JobScheduler, sent: Sent) -> None:

@@ -16,6 +16,20 @@ def test_concepts_have_their_numbers_or_say_that_there_are_none() -> None:
     assert "it could not decide, as for “dog” and “grass”." in page.text
 
 
+def test_an_effect_that_was_not_found_is_not_called_none() -> None:
+    findings = concepts(("dog",), each=1)
+    (word,) = findings.words[:1]
+    evidence = replace(word.concepts[0].evidence, p=0.4, verdict="not shown")
+    word = replace(word, concepts=(replace(word.concepts[0], evidence=evidence),))
+    page = example_page(concept_findings=replace(findings, words=(word,)))
+
+    assert row(page, "Concepts of dog", "dog-1")[2:] == [
+        *("93%", "50%", "0.400", "140", "not shown to matter")
+    ]
+    assert "none of one concept were shown to matter for their words" in page.text
+    assert "no effect" not in page.text.replace("no effect beyond chance", "").lower()
+
+
 def test_words_without_concepts_have_a_reason() -> None:
     page = example_page()
 

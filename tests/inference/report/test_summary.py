@@ -99,7 +99,7 @@ def test_the_concept_with_the_most_support_comes_first() -> None:
         "concepts are clearly present in the image."
     )
     assert second == (
-        "In tests over many scenes, 2 of 4 concepts matter for their words beyond chance; for 2, "
+        "In tests over many scenes, 2 of 4 concepts were shown to matter for their words; for 2, "
         "there is not enough evidence."
     )
     assert third == "No concepts are known for “zebra”."

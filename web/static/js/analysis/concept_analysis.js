@@ -42,12 +42,12 @@ import { locationText } from '../heatmaps/map_location.js';
  * @property {Size} image
  */
 
-const VERDICTS = /** @type {const} */ (['supports', 'opposes', 'no effect', 'not enough evidence']);
+const VERDICTS = /** @type {const} */ (['supports', 'opposes', 'not shown', 'not enough evidence']);
 /** @type {Record<Verdict, {sign: string, text: string}>} */
 const VERDICT_TEXTS = {
   supports: { sign: '▲', text: 'supports it' },
   opposes: { sign: '▼', text: 'opposes it' },
-  'no effect': { sign: '–', text: 'no measurable effect' },
+  'not shown': { sign: '–', text: 'not shown to matter' },
   'not enough evidence': { sign: '?', text: 'not enough evidence' },
 };
 const MAX_SIDE = 320;
