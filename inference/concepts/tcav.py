@@ -35,14 +35,12 @@ from inference.captioning import SCENE_CUT_DISTANCE, Features
 from inference.captioning.model import CaptionModel
 from inference.concepts.findings import MIN_SCENES, Evidence, Verdict
 from inference.explanations.score import word_terms
+from inference.significance import SIGNIFICANCE_LEVEL, holm
 
 Array = NDArray[np.float32]
 
 SET_COUNT = 20
 """Random sets; each gives one vector."""
-
-SIGNIFICANCE_LEVEL = 0.05
-"""For all tests of a run together."""
 
 RANDOM_CONCEPTS = 4999
 """With 25 tests in a run, each can be significant: its p can be as small as 1/5000."""
@@ -277,15 +275,6 @@ def verdicts(results: Sequence[TcavResult]) -> list[Evidence]:
         _evidence(each, next(corrected) if is_test else None)
         for each, is_test in zip(results, enough, strict=True)
     ]
-
-
-def holm(p: Sequence[float]) -> list[float]:
-    """Correct p-values of several tests (Holm, A Simple Sequentially Rejective Procedure, 1979)."""
-    order = np.argsort(p, kind="stable")
-    corrected = np.empty(len(p))
-    factors = np.arange(len(p), 0, -1)
-    corrected[order] = np.minimum(np.maximum.accumulate(np.array(p)[order] * factors), 1)
-    return [float(each) for each in corrected]
 
 
 def _random_concept_size(concept: int, others: int) -> int:

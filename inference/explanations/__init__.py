@@ -3,9 +3,10 @@
 Only light modules are exported here: `methods` and what they compute with load TensorFlow.
 """
 
+from inference.explanations.check import Check, Verdict
 from inference.explanations.contact_sheet import Tile, draw_contact_sheet
 from inference.explanations.heatmap import COLORMAP, OPACITIES, paint, to_levels
-from inference.explanations.map import CaptionMaps, Check, Map
+from inference.explanations.map import CaptionMaps, Map
 from inference.explanations.target import MethodCard, Target, TargetKind
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Target",
     "TargetKind",
     "Tile",
+    "Verdict",
     "draw_contact_sheet",
     "paint",
     "to_levels",

@@ -55,7 +55,8 @@ def draw_contact_sheet(
         width, height = max(1, round(width * _MAX_IMAGE_HEIGHT / height)), _MAX_IMAGE_HEIGHT
     texts = [(line, _HEADING, _INK) for line in _wrapped(heading, _HEADING, room)]
     texts += [(line, _NOTE, _GREY) for note in notes for line in _wrapped(note, _NOTE, room)]
-    step = width + _GAP, height + _line(_TITLE) + _line(_NOTE) + _TEXT_GAP + _GAP
+    lines = max(len(_note_lines(tile, width)) for tile in tiles)
+    step = width + _GAP, height + _line(_TITLE) + lines * _line(_NOTE) + _TEXT_GAP + _GAP
     top = _MARGIN + sum(_line(size) for _, size, _ in texts) + _GAP
     legend = top + -(-len(tiles) // columns) * step[1]
     below = _BAR[1] + 2 * _line(_NOTE) if unit is not None else 0
@@ -88,8 +89,16 @@ def _draw_tile(
     draw = ImageDraw.Draw(sheet)
     top += size[1] + _TEXT_GAP
     draw.text((left, top), _truncated(tile.title, _TITLE, size[0]), _INK, _font(_TITLE))
-    note = _truncated(tile.note, _NOTE, size[0])
-    draw.text((left, top + _line(_TITLE)), note, _GREY, _font(_NOTE))
+    top += _line(_TITLE)
+    for line in _note_lines(tile, size[0]):
+        draw.text((left, top), line, _GREY, _font(_NOTE))
+        top += _line(_NOTE)
+
+
+def _note_lines(tile: Tile, width: int) -> list[str]:
+    """Wrap a note to two lines at most."""
+    first, *rest = _wrapped(tile.note, _NOTE, width)
+    return [_truncated(line, _NOTE, width) for line in (first, " ".join(rest)) if line] or [""]
 
 
 def _draw_legend(sheet: Image.Image, unit: str, top: int) -> None:

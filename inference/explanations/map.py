@@ -1,8 +1,8 @@
-"""Heat maps of an image, the maps of a caption, and the result of checking a map."""
+"""Heat maps of an image, and the maps of a caption."""
 
 import base64
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -80,27 +80,3 @@ class CaptionMaps:
             tuple(map(Map.from_json, values["words"])),
             Map.from_json(values["caption"]),
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """The result of checking a word's map: the word's probability with regions blanked."""
-
-    share: float
-    """Share of the image that was blanked, in 0..1."""
-    prob: float
-    """p(word | image, previous words) with nothing blanked, in 0..1."""
-    blanked: float
-    """The same with the top of the map blanked."""
-    random: tuple[float, float, float]
-    """The same with as much of other regions blanked: lowest, median and highest of the draws."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the check as JSON values."""
-        return {**asdict(self), "random": list(self.random)}
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> "Check":
-        """Read what `to_json` returned."""
-        lowest, median, highest = values["random"]
-        return cls(values["share"], values["prob"], values["blanked"], (lowest, median, highest))

@@ -1,26 +1,26 @@
 """Images with regions blanked, and the check of a map that blanks what it highlights."""
 
 from collections.abc import Generator, Iterator, Sequence
-from itertools import islice
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from inference.explanations.captioned_image import CaptionedImage
-from inference.explanations.map import Check, Map
+from inference.explanations.check import Check, compare_places
+from inference.explanations.map import Map
+from inference.explanations.placements import Cells, placements
 from inference.explanations.score import Score, target_score
 from inference.explanations.target import Target
 
 BLANKED_SHARE = 0.2
 """Share of the image that a check blanks."""
 
-RANDOM_DRAWS = 16
-"""Other regions that a check blanks for comparison."""
+PLACES = 80
+"""Most places that a check blanks, for each image that the captioner encodes at once; the shipped
+captioner's grid has fewer."""
 
 _SEED = 0
-
-Cells = NDArray[np.bool_]
 
 
 def cells_to_pixels(cells: NDArray[np.float32 | np.bool_], side: int) -> NDArray[np.float32]:
@@ -50,11 +50,10 @@ def encode_masked(
 
 
 def check_map(subject: CaptionedImage, map: Map, index: int) -> Generator[float, None, Check]:
-    """Check a word's map: blank its top cells, and as many other cells, and compare the effect.
+    """Check a word's map: blank its top cells, and the same region elsewhere, and compare.
 
-    Blanked cells are painted in the image's mean colour. The other cells are the same shape shifted
-    (wrapping around at the edges) and mirrored, so that they are as coherent; the draws are the
-    same each time.
+    Blanked cells are painted in the image's mean colour. See `inference.explanations.check` for the
+    test. The result for an image and a map is always the same.
 
     Args:
         subject: The captioned image.
@@ -65,7 +64,8 @@ def check_map(subject: CaptionedImage, map: Map, index: int) -> Generator[float,
         The share that is done, in 0..1, as methods do.
 
     Returns:
-        The probabilities of the word, given the previous words, as captions state them.
+        The verdict, and the probabilities of the word, given the previous words, as captions state
+        them.
 
     Raises:
         ValueError: If there is no such word.
@@ -75,16 +75,14 @@ def check_map(subject: CaptionedImage, map: Map, index: int) -> Generator[float,
 
 def _check(subject: CaptionedImage, map: Map, score: Score) -> Generator[float, None, Check]:
     top = top_cells(map, subject.model.grid_size)
-    blanked = [top, *islice(_other_cells(top), RANDOM_DRAWS)]
-    visible = [1 - cells_to_pixels(cells, len(subject.pixels)) for cells in blanked]
+    places = placements(top, PLACES * subject.model.max_batch)
+    visible = [1 - cells_to_pixels(cells, len(subject.pixels)) for cells in places]
     (whole,) = score.probabilities(subject.grid[None]).tolist()
     found: list[float] = []
     for grids in encode_masked(subject, visible):
         found += score.probabilities(grids).tolist()
-        yield len(found) / len(blanked)
-    without_top, *others = (round(prob, 4) for prob in found)
-    random = min(others), round(float(np.median(others)), 4), max(others)
-    return Check(round(float(top.mean()), 4), round(whole, 4), without_top, random)
+        yield len(found) / len(places)
+    return compare_places(places, np.array(found), whole)
 
 
 def top_cells(map: Map, shape: tuple[int, ...]) -> Cells:
@@ -102,19 +100,3 @@ def top_cells(map: Map, shape: tuple[int, ...]) -> Cells:
     top = np.zeros(values.size, bool)
     top[order[np.argsort(-values.ravel()[order], kind="stable")[:count]]] = True
     return top.reshape(shape)
-
-
-def _other_cells(top: Cells) -> Iterator[Cells]:
-    """Yield masks of as many other cells: the shape shifted and mirrored, then any cells."""
-    random = np.random.default_rng(_SEED)
-    rows, columns = top.shape
-    seen = {top.tobytes()}
-    for variant in random.permutation(4 * rows * columns).tolist():
-        mirrored, place = divmod(variant, rows * columns)
-        shape = top[:: 1 - 2 * (mirrored // 2), :: 1 - 2 * (mirrored % 2)]
-        shifted = np.roll(shape, divmod(place, columns), axis=(0, 1))
-        if shifted.tobytes() not in seen:
-            seen.add(shifted.tobytes())
-            yield shifted
-    while True:
-        yield random.permutation(top.ravel()).reshape(top.shape)

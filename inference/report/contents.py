@@ -13,6 +13,7 @@ from inference.captioning.model import CaptionModel
 from inference.concepts import ConceptFindings
 from inference.explanations import Check, Target
 from inference.explanations.captioned_image import CaptionedImage
+from inference.explanations.check import correct_checks
 from inference.explanations.masking import check_map
 from inference.explanations.method import Method
 from inference.explanations.methods import METHODS
@@ -166,4 +167,4 @@ def _check(
     for number, (index, found) in enumerate(objects.items()):
         shares = number / len(objects), (number + 1) / len(objects)
         checks[index] = run_with_progress(check_map(subject, found, index), progress, *shares)
-    return checks
+    return correct_checks(checks)

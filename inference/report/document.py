@@ -126,7 +126,8 @@ class Contents:
     """Of these words and the end token."""
     methods: tuple[MethodMaps, ...]
     checks: dict[int, Check]
-    """For object words by index: whether their maps hold up, see `check_map`."""
+    """For object words by index: whether their maps hold up, see `check_map`; corrected for their
+    number."""
     checked_by: str | None
     """Name of the method whose maps are checked; None if none of them explains words."""
     checks_ms: float
@@ -137,8 +138,10 @@ class Contents:
         Returns:
             - `words` of the whole caption: `text`, `prob`, `kind` (object, function or other),
               `alternatives` (`text`, `prob`) and `check`, null except for objects: `share` of the
-              image that was blanked, p(word) before (`prob`), after (`blanked`), and after an
-              equal area elsewhere was blanked (`random`: lowest, median, highest).
+              image that was blanked, p(word) before (`prob`), after (`blanked`), and after the
+              same region elsewhere was blanked (`elsewhere`: lowest, median, highest), the number
+              of these `regions` and of all `places`, the p-values of the test (`p`, `p_fails`),
+              corrected for the number of words, and its `verdict`, see `Check`.
             - `tags`: `text`, `prob`.
             - `checked_by`: the method whose maps chose what to blank.
             - `methods`: `name`, `title`, `paper`, `cost`, `unit`, the `file` with its maps,

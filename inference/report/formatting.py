@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 
 from inference.captioning import NOT_CALIBRATED
+from inference.explanations import Check
 from models.attacks import Norm
 
 NORM_NAMES: dict[Norm, str] = {"linf": "L∞", "l2": "L2"}
@@ -74,6 +75,13 @@ def confidence_text(confidence: float | None) -> str:
 def p_value(p: float) -> str:
     """Write a p-value with three digits after the decimal point."""
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def verdict_text(check: Check) -> str:
+    """Write the verdict of a check: "holds up (p = 0.02)"."""
+    if check.verdict == "holds up" and check.p is not None:
+        return f"holds up (p {'< 0.01' if check.p < 0.005 else f'= {check.p:.2f}'})"
+    return check.verdict.replace("cannot", "can't")
 
 
 def quoted(words: str) -> str:

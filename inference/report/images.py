@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -13,7 +13,7 @@ from PIL import Image
 from inference.captioning import Caption, Word, word_ranks
 from inference.explanations import Check, Tile, draw_contact_sheet, paint
 from inference.report.document import Contents, Explanation, MethodMaps, PaintedMaps
-from inference.report.formatting import confidence_text, number, percent
+from inference.report.formatting import confidence_text, number, percent, verdict_text
 
 MAX_SIDE = 640
 """Pixels of the longer side of an image in the page, and of those that maps are painted on."""
@@ -26,13 +26,18 @@ _QUALITY = 76
 _EFFORT = 1
 """Of WebP's 0 to 6: more takes visibly longer and saves hardly any bytes."""
 _CHECK_NOTE = (
-    "Below each word: its confidence. Below objects also: the confidence after the top {share} of "
-    "the map is blanked out, and after an equal area elsewhere is."
+    "Below each word: its confidence. Below objects also: whether the map holds up, the confidence "
+    "after the top {share} of it is blanked out, and the median after the same region elsewhere "
+    "is. "
 )
 _SCORE_NOTE = (
     "Below each word: its rank by score, since its confidence is not calibrated. Below objects "
-    "also: the factor by which the score changes after the top {share} of the map is blanked out, "
-    "and after an equal area elsewhere is."
+    "also: whether the map holds up, the factor by which the score changes after the top {share} "
+    "of it is blanked out, and the median after the same region elsewhere is. "
+)
+_TEST_NOTE = (
+    "p is the share of places in which the region stands out as much, corrected for the number of "
+    "words. A map fails if most places lower the word as much."
 )
 _TIMES = "\N{MULTIPLICATION SIGN}"
 _DIMMED = 0.3
@@ -155,7 +160,7 @@ def _paint(
     if checked and contents.checks:
         share = percent(next(iter(contents.checks.values())).share)
         note = _SCORE_NOTE if contents.caption.confidence is None else _CHECK_NOTE
-        notes.append(note.format(share=share))
+        notes.append(note.format(share=share) + _TEST_NOTE)
     return PaintedMaps(maps.method.title, tuple(notes), maps.method.unit, tiles)
 
 
@@ -172,8 +177,7 @@ def _note(contents: Contents, explanation: Explanation, *, checked: bool) -> str
         return _score_note(contents.words, target.index, check)
     if check is None:
         return percent(prob)
-    blanked, elsewhere = percent(check.blanked), percent(check.random[1])
-    return f"{percent(prob)}; blanked {blanked}, elsewhere {elsewhere}"
+    return f"{percent(prob)}; {_check_note(check, percent, 1.0)}"
 
 
 def _score_note(words: Sequence[Word], index: int, check: Check | None) -> str:
@@ -182,5 +186,16 @@ def _score_note(words: Sequence[Word], index: int, check: Check | None) -> str:
     place = "" if rank is None else f"{rank} of {len(words)}"
     if check is None or not check.prob:
         return place
-    blanked, elsewhere = (number(each / check.prob) for each in (check.blanked, check.random[1]))
-    return f"{place}; blanked {_TIMES}{blanked}, elsewhere {_TIMES}{elsewhere}"
+    return f"{place}; {_check_note(check, _factor, check.prob)}"
+
+
+def _check_note(check: Check, text: Callable[[float], str], scale: float) -> str:
+    """Describe a check, with probabilities divided by `scale`."""
+    effects = f"blanked {text(check.blanked / scale)}"
+    if check.elsewhere is not None:
+        effects += f", elsewhere {text(check.elsewhere[1] / scale)}"
+    return f"{verdict_text(check)}: {effects}"
+
+
+def _factor(value: float) -> str:
+    return f"{_TIMES}{number(value)}"

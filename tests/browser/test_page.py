@@ -335,7 +335,11 @@ async def test_a_caption_is_frozen_explained_contrasted_and_checked(
     panel = page.locator(".map-panel").first
     await expect(panel.locator(".map-location")).not_to_be_empty()
     await expect(page.locator("#check-sentence")).to_have_text(
-        re.compile(r"goes from .*%\. With a random region of the same size .*%\)"), timeout=SOON
+        re.compile(r"goes from .*%\. With the same region blanked elsewhere, in \d+ places, .*%\)"),
+        timeout=SOON,
+    )
+    await expect(page.locator("#check-verdict")).to_have_text(
+        re.compile("^(Holds up .p [=<] 0[.]0\\d.|Fails|Can\u2019t tell)$")
     )
 
     await page.locator("#rivals .pick").nth(1).click()

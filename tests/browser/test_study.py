@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+import numpy as np
 from playwright.async_api import Locator, Page, expect
 
 from inference.engine.service import EngineBusy
-from inference.explanations.target import Target
+from inference.explanations import Check, Target
 from tests.support.captions import confident_caption, tags_fallback
 from tests.support.page.scripted_page import (
     ExplainedCaptions,
@@ -84,14 +85,62 @@ async def test_every_word_has_a_tile_with_its_map_and_the_exact_picture(page: Pa
 
 async def test_a_map_is_checked_in_words_and_as_bars(page: Page) -> None:
     async with freezing(page, ExplainedCaptions(DOG)):
+        verdict = page.locator("#check-verdict")
+        await expect(verdict).to_have_text("Holds up (p = 0.02)")
         await expect(page.locator("#check-sentence")).to_have_text(
-            "With the top 20% of the map blanked, “dog” goes from 90% to 10%. "
-            "With a random region of the same size blanked, it goes to 80% (70% to 90%)."
+            "With the top 20% of the map blanked, “dog” goes from 90% to 10%. With the same region "
+            "blanked elsewhere, in 110 places, it goes to 80% (70% to 90%). The map\u2019s region "
+            "stands out, as only 2% of all places do."
         )
+        await expect(page.locator("#frozen-status")).to_contain_text("Holds up (p = 0.02). With")
         await expect(page.locator("#check-bars > div")).to_have_count(3)
+        # The verdict leads.
+        boxes = [await each.bounding_box() for each in (verdict, page.locator("#check-bars"))]
+        assert boxes[0] and boxes[1] and boxes[0]["y"] < boxes[1]["y"]
         await tile(page, "whole caption").click()
         await expect(page.locator("#check-sentence")).to_contain_text("Only words can be checked")
         await expect(page.locator("#check-bars > div")).to_have_count(0)
+        await expect(verdict).to_be_hidden()
+
+
+async def test_each_verdict_of_a_check_has_its_reason(page: Page) -> None:
+    captions = ExplainedCaptions(DOG)
+    held = await captions.check(np.zeros((1, 1, 3), np.uint8), (), "gradcam", 0)
+    checks = {
+        "a": replace(held, p=0.6, p_fails=0.01),
+        "dog": replace(held, p=0.12),
+        "runs": replace(held, p=None, p_fails=None, elsewhere=None, regions=3),
+    }
+
+    async def check(image: object, tokens: object, method: object, index: int, *_: object) -> Check:
+        return list(checks.values())[index]
+
+    captions.check = check  # type: ignore[assignment,method-assign]
+    async with freezing(page, captions):
+        for word, (text, reason) in {
+            "a": ("Fails", "Most places lower it as much"),
+            "dog": ("Can\u2019t tell", "too many places to call the map right"),
+            "runs": ("Can\u2019t be checked", "too few other places for a region of this size"),
+        }.items():
+            await tile(page, word).first.click()
+            await expect(page.locator("#check-verdict")).to_have_text(text)
+            await expect(page.locator("#check-sentence")).to_contain_text(reason)
+        await expect(page.locator("#check-bars > div")).to_have_count(2)
+
+
+async def test_a_check_offers_occlusion_by_one_button(page: Page) -> None:
+    captions = ExplainedCaptions(DOG)
+    async with freezing(page, captions):
+        button = page.get_by_role("button", name="Compare with occlusion")
+        await button.click()
+        panels = page.locator(".map-panel:visible")
+        await expect(panels).to_have_count(2)
+        await expect(panels.nth(1)).to_contain_text("Occlusion")
+        await expect(panels.nth(1)).to_have_attribute("data-state", "shown")
+        assert captions.targets[-1] == ("occlusion", Target("word", 1))
+        # The verdict stays; what is shown is not offered again.
+        await expect(page.locator("#check-verdict")).to_have_text("Holds up (p = 0.02)")
+        await expect(button).to_be_hidden()
 
 
 async def test_why_this_word_and_not_another_is_asked(page: Page) -> None:

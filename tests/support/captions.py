@@ -17,7 +17,8 @@ from inference.engine.service import (
     EngineState,
     ExplanationResult,
 )
-from inference.explanations.map import Check, Map
+from inference.explanations.check import Check
+from inference.explanations.map import Map
 from inference.explanations.target import MethodCard, Target
 from inference.progress import Progress, ProgressCallback
 from models.preprocessing import Resizing
@@ -161,7 +162,7 @@ class ScriptedCaptions:
         progress: ProgressCallback | None = None,
     ) -> Check:
         """Return a constant check."""
-        return Check(0.2, 0.9, 0.1, (0.7, 0.8, 0.9))
+        return Check(0.2, 0.9, 0.1, (0.7, 0.8, 0.9), 110, 144, 0.0208, 1.0)
 
     async def analyse(
         self,

@@ -6,17 +6,16 @@ from numpy.typing import NDArray
 from scipy.stats import binom
 
 from inference.concepts.tcav import (
-    SIGNIFICANCE_LEVEL,
     Cavs,
     TcavResult,
     group_scenes,
-    holm,
     make_random_sets,
     mean_per_scene,
     run_tcav,
     verdicts,
 )
 from inference.progress import finish
+from inference.significance import SIGNIFICANCE_LEVEL
 
 CHANNELS, SCENES = 32, 60
 
@@ -107,12 +106,6 @@ def test_verdicts_are_corrected_for_the_tests_of_the_run_only() -> None:
     assert {each.verdict for each in verdicts([*tests, result(0.9)])} == {"not shown"}
     no_tests = [replace(result(0.0001), scenes=39)] * 20
     assert [each.p for each in verdicts([*no_tests, *tests])][20:] == pytest.approx([0.04, 0.04])
-
-
-def test_holm_correction() -> None:
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.6, 0.9]) == [1, 1]
-    assert holm([]) == []
 
 
 def test_similar_frames_are_one_scene() -> None:

@@ -115,7 +115,11 @@ def test_a_job_that_fails_reports_why_and_does_not_affect_the_others(
 
 def test_a_result_that_is_no_json_fails_its_job_alone() -> None:
     output = io.BytesIO()
-    jobs = JobScheduler(lambda message, payload: output.write(pack(message, payload)))
+
+    def send(message: dict[str, Any], payload: bytes) -> None:
+        output.write(pack(message, payload))
+
+    jobs = JobScheduler(send)
 
     def not_a_number() -> JobWork:
         yield Progress(0.5, "")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from inference.captioning.caption import Caption, Timing
-from inference.explanations.map import CaptionMaps, Check, Map
+from inference.explanations.map import CaptionMaps, Map
 from tests.support.captions import confident_caption
 
 
@@ -44,9 +44,3 @@ def test_captions_carry_their_maps() -> None:
     assert [each.values.max() for each in received.maps.words] == [1, 2]
     assert received.maps.caption.values.tolist() == maps[2].values.tolist()
     assert Caption.from_json(confident_caption("A dog").to_json()).maps is None
-
-
-def test_checks_survive_their_json_form() -> None:
-    check = Check(0.2, 0.9, 0.3, (0.5, 0.6, 0.7))
-
-    assert Check.from_json(check.to_json()) == check

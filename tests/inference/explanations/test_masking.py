@@ -22,9 +22,17 @@ def test_the_top_of_the_map_is_blanked(subject: LstmCaptionedImage) -> None:
     assert check.share == pytest.approx(3 / 16, abs=1e-4)
     assert check.prob == pytest.approx(whole, abs=2e-4)
     assert check.blanked == pytest.approx(without, abs=2e-4)
-    lowest, median, highest = check.random
-    assert lowest <= median <= highest
-    assert lowest < highest
+
+    # All places of the region on the grid: 16 shifts, also mirrored.
+    mirrored = values[:, ::-1]
+    places = {
+        np.roll(each, (down, right), (0, 1)).tobytes()
+        for each in (values, mirrored)
+        for down in range(4)
+        for right in range(4)
+    }
+    assert check.places <= len(places) == 32
+    assert check.regions < check.places
 
 
 def test_a_check_is_deterministic_and_reports_progress(subject: LstmCaptionedImage) -> None:

@@ -40,12 +40,12 @@ def test_highlighted_regions_keep_their_colours_and_the_rest_is_dark_grey() -> N
 @pytest.mark.parametrize(
     ("confidence", "notes"),
     [
-        (0.61, ["90%", "50%; blanked 10%, elsewhere 40%"]),
+        (0.61, ["90%", "50%; holds up (p = 0.02): blanked 10%, elsewhere 40%"]),
         (
             None,
             [
                 "1 of 2",
-                f"2 of 2; blanked {TIMES}0.2, elsewhere {TIMES}0.8",
+                f"2 of 2; holds up (p = 0.02): blanked {TIMES}0.2, elsewhere {TIMES}0.8",
             ],
         ),
     ],
@@ -65,7 +65,7 @@ def test_words_have_probabilities_only_if_the_captioner_is_calibrated(
         words=words,
         tokens=(4, 5, 3),
         methods=(MethodMaps(METHODS["gradcam"].card(), explanations, 1.0),),
-        checks={1: Check(0.2, 0.5, 0.1, (0.3, 0.4, 0.45))},
+        checks={1: Check(0.2, 0.5, 0.1, (0.3, 0.4, 0.45), 110, 144, 0.0208, 1.0)},
         checked_by="gradcam",
         checks_ms=1.0,
     )

@@ -60,6 +60,7 @@ class ExplainedCaptions(ScriptedCaptions):
             MethodCard("gradcam", "Grad-CAM", "a paper", "little", "logit", _ALL),
             MethodCard("gradcam-total", "Grad-CAM, total", "a paper", "little", "logit", _ALL),
             MethodCard("attention", "Attention", "another paper", "nothing", "share", ("word",)),
+            MethodCard("occlusion", "Occlusion", "a paper", "101 passes", "logit", _ALL),
             MethodCard("rise", "RISE", "a third paper", "400 passes", "probability", _ALL),
         ),
     )

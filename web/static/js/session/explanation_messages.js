@@ -43,7 +43,7 @@ import { readHeatMap } from '../heatmaps/heat_map.js';
  * @property {number} took_ms
  */
 /**
- * The result of a deletion check.
+ * The check of a word's map.
  *
  * @typedef {object} Checked
  * @property {'checked'} type
@@ -51,8 +51,11 @@ import { readHeatMap } from '../heatmaps/heat_map.js';
  * @property {number} share    Of the frame that was blanked.
  * @property {number} prob     The word's probability in the frame as it is.
  * @property {number} blanked  The same with the top of the map blanked.
- * @property {[lowest: number, median: number, highest: number]} random  The same with random
- *   regions of equal size blanked.
+ * @property {[lowest: number, median: number, highest: number] | null} elsewhere  The same with the
+ *   region elsewhere; null if there are too few such regions.
+ * @property {number} regions  How many of them there are.
+ * @property {number | null} p
+ * @property {typeof VERDICTS[number]} verdict
  */
 /** @typedef {typeof ANALYSIS_KINDS[number]} AnalysisKind */
 /**
@@ -70,6 +73,7 @@ import { readHeatMap } from '../heatmaps/heat_map.js';
 
 export const TARGET_KINDS = /** @type {const} */ (['word', 'contrast', 'caption', 'tag']);
 export const ANALYSIS_KINDS = /** @type {const} */ (['adversarial', 'ace']);
+const VERDICTS = /** @type {const} */ (['holds up', 'fails', 'cannot tell', 'cannot be checked']);
 
 /** @param {JsonObject} message @returns {Frozen | null} */
 export function readFrozen(message) {
@@ -138,14 +142,18 @@ function readTarget(value) {
 /** @param {JsonObject} message @returns {Checked | null} */
 export function readChecked(message) {
   const id = countOrNull(message.id);
-  const { share, prob, blanked } = message;
-  const random = asArray(message.random);
-  const [lowest, median, highest] = random;
-  if (id === null || random.length !== 3) return null;
+  const { share, prob, blanked, p } = message;
+  const verdict = VERDICTS.find((candidate) => candidate === message.verdict);
+  const regions = countOrNull(message.regions);
+  if (id === null || verdict === undefined || regions === null) return null;
   if (!isProbability(share) || !isProbability(prob) || !isProbability(blanked)) return null;
+  if (p !== null && !isProbability(p)) return null;
+  const checked = { id, share, prob, blanked, regions, p, verdict };
+  if (message.elsewhere === null) return { type: 'checked', ...checked, elsewhere: null };
+  const [lowest, median, highest] = asArray(message.elsewhere);
   if (!isProbability(lowest) || !isProbability(median) || !isProbability(highest)) return null;
   if (!(lowest <= median && median <= highest)) return null;
-  return { type: 'checked', id, share, prob, blanked, random: [lowest, median, highest] };
+  return { type: 'checked', ...checked, elsewhere: [lowest, median, highest] };
 }
 
 /** @param {unknown} value @returns {value is number} */

@@ -85,10 +85,11 @@ export class Requests {
   /**
    * @param {{seq: number, method: string, index: number}} params
    * @param {AbortSignal} signal
+   * @param {(progress: Progress) => void} [onProgress]
    * @returns {Promise<Checked>}  Rejects with a RequestError.
    */
-  async check(params, signal) {
-    return expectType(await this.#request('check', params, signal), 'checked');
+  async check(params, signal, onProgress) {
+    return expectType(await this.#request('check', params, signal, onProgress), 'checked');
   }
 
   /**

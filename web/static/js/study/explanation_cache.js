@@ -90,14 +90,16 @@ export class ExplanationCache {
    * @param {string} method
    * @param {number} index  Of the word.
    * @param {AbortSignal} signal
+   * @param {(progress: Progress) => void} [onProgress]
    * @returns {Promise<Checked>}  Rejects with a RequestError.
    */
-  async check(method, index, signal) {
+  async check(method, index, signal, onProgress) {
     const key = keyOf(method, { kind: 'word', index });
     const cached = this.#checks.get(key);
     if (cached) return cached;
     if (!this.#isConnected) throw new RequestError('unconnected');
-    const checked = await this.#requests.check({ seq: this.caption.seq, method, index }, signal);
+    const params = { seq: this.caption.seq, method, index };
+    const checked = await this.#requests.check(params, signal, onProgress);
     this.#checks.set(key, checked);
     return checked;
   }

@@ -19,6 +19,7 @@ import { MethodPicker } from './method_picker.js';
 /** @typedef {import('../session/model.js').Method} Method */
 /** @typedef {import('../session/model.js').Model} Model */
 /** @typedef {import('./explanation_cache.js').ExplanationCache} ExplanationCache */
+/** @typedef {import('./faithfulness_check.js').Offer} Offer */
 /** @typedef {import('./target_picker.js').TargetInfo} TargetInfo */
 /** @typedef {{selected: MapPanel, compared: MapPanel}} Panels */
 /**
@@ -31,6 +32,8 @@ import { MethodPicker } from './method_picker.js';
  * @property {string | null} contrast  The alternative to contrast the word with, if any.
  */
 
+/** It blanks all places of a small region in turn, and shows the effect of each. */
+const THOROUGH_CHECK = 'occlusion';
 const NO_CHECK = 'Only words can be checked, not objects, comparisons or the whole caption.';
 
 export class ExplanationView {
@@ -204,7 +207,7 @@ export class ExplanationView {
   #offerCheck(method, word, index) {
     const check = () => this.#runCheck(method, word, index);
     if (this.#shown?.explanations.isFast(method.name)) check();
-    else this.#check.showMessage('The check computes the map again.', 'Check this map', check);
+    else this.#check.showMessage('The check computes the map again.', checkOffer(check));
   }
 
   /**
@@ -215,21 +218,41 @@ export class ExplanationView {
   async #runCheck(method, word, index) {
     if (!this.#shown) return;
     const { signal } = this.#requests;
-    this.#check.showMessage('Blanking the region, then random regions of the same size…');
+    const doing = 'Blanking the region, then the same region elsewhere';
+    this.#check.showMessage(`${doing}…`);
     try {
-      const checked = await this.#shown.explanations.check(method.name, index, signal);
+      const { explanations } = this.#shown;
+      const checked = await explanations.check(method.name, index, signal, ({ done }) => {
+        if (!signal.aborted) this.#check.showMessage(`${doing}: ${percent(done)}`);
+      });
       if (signal.aborted) return;
       const isCalibrated = this.#shown?.explanations.caption.confidence !== null;
-      this.#check.showResult(word, checked, isCalibrated);
+      this.#check.showResult(word, checked, isCalibrated, this.#occlusionOffer());
       this.#announce(checkText(word, checked, isCalibrated));
     } catch (error) {
       if (signal.aborted) return;
       const { text, canRetry } = requestErrorText(error);
-      this.#check.showMessage(text, canRetry ? 'Check this map' : '', () =>
-        this.#runCheck(method, word, index),
-      );
+      const retry = checkOffer(() => this.#runCheck(method, word, index));
+      this.#check.showMessage(text, canRetry ? retry : null);
     }
   }
+
+  /** @returns {Offer | null}  To blank every place instead, unless its map is shown already. */
+  #occlusionOffer() {
+    if (!this.#methods.canCompare(THOROUGH_CHECK)) return null;
+    return {
+      label: 'Compare with occlusion (more thorough)',
+      onClick: () => {
+        this.#methods.compare(THOROUGH_CHECK);
+        this.#update(true);
+      },
+    };
+  }
+}
+
+/** @param {() => void} onClick @returns {Offer} */
+function checkOffer(onClick) {
+  return { label: 'Check this map', onClick };
 }
 
 /**

@@ -1,13 +1,20 @@
 // @ts-check
 /**
- * The faithfulness check of a word's map: the word's probability after the top of the map is
- * blanked, and after random regions of equal size are.
+ * The faithfulness check of a word's map: a verdict, and the word's probability after the top of the
+ * map is blanked, and after the same region elsewhere is.
  */
 
 import { createElement } from '../common/dom.js';
 import { percent } from '../common/format.js';
 
 /** @typedef {import('../session/explanation_messages.js').Checked} Checked */
+/**
+ * A button below the check.
+ *
+ * @typedef {object} Offer
+ * @property {string} label
+ * @property {() => void} onClick
+ */
 
 export class FaithfulnessCheck {
   #elements;
@@ -17,6 +24,7 @@ export class FaithfulnessCheck {
   /**
    * @param {object} elements
    * @param {HTMLElement} elements.section
+   * @param {HTMLElement} elements.verdict
    * @param {HTMLElement} elements.sentence
    * @param {HTMLElement} elements.bars
    * @param {HTMLButtonElement} elements.button
@@ -30,37 +38,40 @@ export class FaithfulnessCheck {
    * Shows why there is no result, or not yet.
    *
    * @param {string} text
-   * @param {string} [label]  Of a button that requests one; empty for none.
-   * @param {() => void} [onClick]
+   * @param {Offer | null} [offer]
    */
-  showMessage(text, label = '', onClick = () => {}) {
-    const { bars, button, sentence } = this.#elements;
+  showMessage(text, offer = null) {
+    const { bars, button, sentence, verdict } = this.#elements;
+    verdict.hidden = true;
     sentence.textContent = text;
     bars.replaceChildren();
-    button.hidden = label === '';
-    button.textContent = label;
-    this.#onClick = onClick;
+    button.hidden = offer === null;
+    button.textContent = offer?.label ?? '';
+    this.#onClick = offer?.onClick ?? (() => {});
   }
 
   /**
    * @param {string} word
    * @param {Checked} checked
    * @param {boolean} isCalibrated  Whether its probabilities are calibrated.
+   * @param {Offer | null} offer
    */
-  showResult(word, checked, isCalibrated) {
-    const { prob, blanked, random } = isCalibrated ? checked : relativeToOriginal(checked);
-    const [lowest, median, highest] = random;
+  showResult(word, checked, isCalibrated, offer) {
+    const { bars, verdict } = this.#elements;
+    this.showMessage(effectText(word, checked, isCalibrated), offer);
+    verdict.hidden = false;
+    verdict.textContent = verdictText(checked);
+    verdict.dataset.verdict = checked.verdict;
+    const { prob, blanked, elsewhere } = isCalibrated ? checked : relativeToOriginal(checked);
     const text = isCalibrated ? percent : ratioText;
-    const scale = isCalibrated ? 1 : Math.max(prob, blanked, highest);
+    const scale = isCalibrated ? 1 : Math.max(prob, blanked, elsewhere?.[2] ?? 0);
     const bar = (/** @type {string} */ label, /** @type {number} */ value) =>
       createBar(label, value / scale, text(value));
+    bars.append(bar('Original frame', prob), bar('Region blanked', blanked));
+    if (elsewhere === null) return;
+    const [lowest, median, highest] = elsewhere;
     const range = { lowest: lowest / scale, highest: highest / scale };
-    this.showMessage(checkText(word, checked, isCalibrated));
-    this.#elements.bars.replaceChildren(
-      bar('Original frame', prob),
-      bar('Region blanked', blanked),
-      createBar('Random region', median / scale, text(median), range),
-    );
+    bars.append(createBar('Region elsewhere', median / scale, text(median), range));
   }
 
   /** @param {boolean} isOffered  Whether maps of this captioner can be checked. */
@@ -73,37 +84,74 @@ export class FaithfulnessCheck {
  * @param {string} word
  * @param {Checked} checked
  * @param {boolean} isCalibrated  Whether its probabilities are calibrated.
+ * @returns {string}  The verdict and what it rests on.
  */
 export function checkText(word, checked, isCalibrated) {
-  const { share, prob, blanked, random } = isCalibrated ? checked : relativeToOriginal(checked);
-  const [lowest, median, highest] = random;
-  if (!isCalibrated) {
-    return (
-      `With the top ${percent(share)} of the map blanked, the score of “${word}” is multiplied by ` +
-      `${ratio(blanked)}. With a random region of the same size blanked, it is multiplied by ` +
-      `${ratio(median)} (${ratio(lowest)} to ${ratio(highest)}).`
-    );
+  return `${verdictText(checked)}. ${effectText(word, checked, isCalibrated)}`;
+}
+
+/** @param {Checked} checked */
+function verdictText({ verdict, p }) {
+  switch (verdict) {
+    case 'holds up':
+      return p === null || p < 0.005 ? 'Holds up (p < 0.01)' : `Holds up (p = ${p.toFixed(2)})`;
+    case 'fails':
+      return 'Fails';
+    case 'cannot tell':
+      return 'Can’t tell';
+    case 'cannot be checked':
+      return 'Can’t be checked';
   }
+}
+
+/**
+ * @param {string} word
+ * @param {Checked} checked
+ * @param {boolean} isCalibrated  Whether its probabilities are calibrated.
+ */
+function effectText(word, checked, isCalibrated) {
+  const { share, prob, blanked, elsewhere } = isCalibrated ? checked : relativeToOriginal(checked);
+  const region = `With the top ${percent(share)} of the map blanked, `;
+  const own = isCalibrated
+    ? `${region}“${word}” goes from ${percent(prob)} to ${percent(blanked)}. `
+    : `${region}the score of “${word}” is multiplied by ${ratio(blanked)}. `;
+  if (elsewhere === null) return own + reasonText(checked);
+  const [lowest, median, highest] = elsewhere.map(isCalibrated ? percent : ratio);
+  const verb = isCalibrated ? 'goes to' : 'is multiplied by';
   return (
-    `With the top ${percent(share)} of the map blanked, “${word}” goes from ${percent(prob)} to ` +
-    `${percent(blanked)}. With a random region of the same size blanked, it goes to ` +
-    `${percent(median)} (${percent(lowest)} to ${percent(highest)}).`
+    `${own}With the same region blanked elsewhere, in ${checked.regions} places, it ${verb} ` +
+    `${median} (${lowest} to ${highest}). ${reasonText(checked)}`
   );
+}
+
+/** @param {Checked} checked  @returns {string}  Why it has its verdict. */
+function reasonText({ verdict, p }) {
+  switch (verdict) {
+    case 'holds up':
+      return `The map’s region stands out, as only ${percent(p ?? 0)} of all places do.`;
+    case 'fails':
+      return 'Most places lower it as much as the map’s region does.';
+    case 'cannot tell':
+      return 'It is lowered as much in too many places to call the map right, and in too few to call it wrong.';
+    case 'cannot be checked':
+      return 'The captioner’s grid has too few other places for a region of this size.';
+  }
 }
 
 /**
  * Divides the probabilities by that of the original frame.
  *
  * @param {Checked} checked
- * @returns {Pick<Checked, 'share' | 'prob' | 'blanked' | 'random'>}
+ * @returns {Pick<Checked, 'share' | 'prob' | 'blanked' | 'elsewhere'>}
  */
-function relativeToOriginal({ share, prob, blanked, random: [lowest, median, highest] }) {
+function relativeToOriginal({ share, prob, blanked, elsewhere }) {
   const relative = (/** @type {number} */ other) => (prob > 0 ? other / prob : 0);
+  const [lowest = 0, median = 0, highest = 0] = (elsewhere ?? []).map(relative);
   return {
     share,
     prob: 1,
     blanked: relative(blanked),
-    random: [relative(lowest), relative(median), relative(highest)],
+    elsewhere: elsewhere && [lowest, median, highest],
   };
 }
 

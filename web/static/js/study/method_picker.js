@@ -78,6 +78,21 @@ export class MethodPicker {
     return this.#methods.find(({ name }) => name === value);
   }
 
+  /** @param {string} name  @returns {boolean}  Whether the method is offered and not yet shown. */
+  canCompare(name) {
+    const option = [...this.#elements.beside.options].find(({ value }) => value === name);
+    return (
+      option !== undefined &&
+      !option.disabled &&
+      ![this.selected, this.compared].some((method) => method?.name === name)
+    );
+  }
+
+  /** Compares with a method. @param {string} name */
+  compare(name) {
+    this.#elements.beside.value = name;
+  }
+
   /** @param {string} name */
   #select(name) {
     this.#selectedName = name;

@@ -53,6 +53,7 @@ export function studyDialogElements() {
       },
       check: {
         section: getElement('check'),
+        verdict: getElement('check-verdict'),
         sentence: getElement('check-sentence'),
         bars: getElement('check-bars'),
         button: getElement('check-map', HTMLButtonElement),
