@@ -74,15 +74,30 @@ def check_map(subject: CaptionedImage, map: Map, index: int) -> Generator[float,
 
 
 def _check(subject: CaptionedImage, map: Map, score: Score) -> Generator[float, None, Check]:
+    places, probs = yield from blank_places(subject, map, score)
+    (whole,) = score.probabilities(subject.grid[None]).tolist()
+    return compare_places(places, probs, whole)
+
+
+def blank_places(
+    subject: CaptionedImage, map: Map, score: Score
+) -> Generator[float, None, tuple[list[Cells], NDArray[np.float64]]]:
+    """Blank the top of a word's map, and the same region in its other places.
+
+    Yields:
+        The share that is done, in 0..1.
+
+    Returns:
+        The places, the map's own first, and the target's probability with each blanked, [places].
+    """
     top = top_cells(map, subject.model.grid_size)
     places = placements(top, PLACES * subject.model.max_batch)
     visible = [1 - cells_to_pixels(cells, len(subject.pixels)) for cells in places]
-    (whole,) = score.probabilities(subject.grid[None]).tolist()
     found: list[float] = []
     for grids in encode_masked(subject, visible):
         found += score.probabilities(grids).tolist()
         yield len(found) / len(places)
-    return compare_places(places, np.array(found), whole)
+    return places, np.array(found, np.float64)
 
 
 def top_cells(map: Map, shape: tuple[int, ...]) -> Cells:

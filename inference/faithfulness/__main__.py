@@ -13,6 +13,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,10 @@ from tqdm import tqdm
 from inference.captioners.opening import open_captioner
 from inference.captioning.model import Ability, CaptionModel
 from inference.explanations.methods import METHODS, available_methods
-from inference.faithfulness.measurement import Journal, Sample, caption_image, measure
+from inference.faithfulness.checks import check_image, markdown_lines, summarise_checks
+from inference.faithfulness.checks import read_image as read_checked_image
+from inference.faithfulness.journal import Journal
+from inference.faithfulness.measurement import Sample, caption_image, measure, read_image
 from inference.faithfulness.randomisation import Similarity, randomise
 from inference.faithfulness.report import Measurements, plot
 from inference.faithfulness.stability import VideoError, measure_stability, pan, read_video
@@ -40,7 +44,7 @@ _METHODS = ("gradcam", "gradcam-total", "hirescam", "attention")
 _RANDOMISED_IMAGES = 12
 _SCENES = 20
 _SEED = 0
-_JOURNAL = "measured.jsonl"
+_JOURNAL, _CHECK_JOURNAL = "measured.jsonl", "checked.jsonl"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,6 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         use_one_thread()
         with quiet_stderr():
             model = open_captioner(folder)
+        if options.check:
+            _check(options, model, methods or _word_methods(model), photographs)
+            return 0
         measurements = _measure(options, model, methods or _default_methods(model), photographs)
     except (DatasetError, CheckpointError, VideoError, OSError, ValueError) as problem:
         print(f"faithfulness: {problem}", file=sys.stderr)
@@ -112,6 +119,12 @@ def _parser() -> argparse.ArgumentParser:
         f"{', '.join(_METHODS)})",
     )
     parser.add_argument(
+        "--check",
+        action="store_true",
+        help="check whether maps hold up, as on the page, for all methods, instead of measuring; "
+        "about 3 hours of CPU time for 100 images, writes checks.json",
+    )
+    parser.add_argument(
         "--video",
         type=Path,
         metavar="FILE",
@@ -141,6 +154,10 @@ def _parse_methods(names: str) -> list[str]:
 def _default_methods(model: CaptionModel) -> list[str]:
     names = {*model.live_methods, *_METHODS}
     return [name for name in available_methods(model) if name in names]
+
+
+def _word_methods(model: CaptionModel) -> list[str]:
+    return [name for name, each in available_methods(model).items() if "word" in each.kinds]
 
 
 def _read_photographs(data: Path, split: str, limit: int) -> list[NDArray[np.uint8]]:
@@ -173,7 +190,7 @@ def _measure(
         "limit": len(photographs),
         "methods": list(methods),
     }
-    journal = Journal(options.out / _JOURNAL, run)
+    journal = Journal(options.out / _JOURNAL, run, read_image)
     for index, each in enumerate(tqdm(samples, desc="words", unit="image")):
         if index >= len(journal.images):
             journal.add(measure(model, each, methods, np.random.default_rng((_SEED, index))))
@@ -192,8 +209,38 @@ def _measure(
     )
 
 
+def _check(
+    options: argparse.Namespace,
+    model: CaptionModel,
+    methods: Sequence[str],
+    photographs: list[NDArray[np.uint8]],
+) -> None:
+    """Check maps, print the shares of the verdicts, and write them."""
+    _check_available(model, methods)
+    run = {
+        "captioner": model.card.name,
+        "weights": captioner_sha256(model.folder),
+        "split": options.split,
+        "limit": len(photographs),
+        "methods": list(methods),
+    }
+    journal = Journal(options.out / _CHECK_JOURNAL, run, read_checked_image)
+    for index, each in enumerate(tqdm(photographs, desc="checks", unit="image")):
+        if index >= len(journal.images):
+            sample = caption_image(model, model.preprocess(each))
+            random = np.random.default_rng((_SEED, index))
+            journal.add(check_image(model, sample, methods, random))
+    images = journal.images
+    print("\n".join(markdown_lines(images)))
+    report = {**run, "shares": summarise_checks(images), "pictures": list(map(asdict, images))}
+    text = json.dumps(report, allow_nan=False)
+    (options.out / "checks.json").write_text(text + "\n", encoding="utf-8")
+    (options.out / _CHECK_JOURNAL).unlink()
+    print(f"\nWrote {options.out / 'checks.json'}")
+
+
 def _check_available(model: CaptionModel, methods: Sequence[str]) -> None:
-    available = [name for name, each in available_methods(model).items() if "word" in each.kinds]
+    available = _word_methods(model)
     for name in methods:
         if name not in available:
             raise ValueError(

@@ -1,12 +1,7 @@
-"""Measure an image: each metric for the words of its caption, by explanation method and baseline.
+"""Measure an image: each metric for the words of its caption, by method and baseline."""
 
-A journal keeps the measured images, so that an interrupted run can be resumed.
-"""
-
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -140,36 +135,6 @@ def measure(
     return MeasuredImage(" ".join(sample.words), tuple(words))
 
 
-class Journal:
-    """A file of measured images in order, one a line, under a line that identifies the run.
-
-    An incomplete last line is dropped, and its image is measured again.
-    """
-
-    def __init__(self, path: Path, run: dict[str, Any]) -> None:
-        """Continue the file if it belongs to the same run, and replace it otherwise.
-
-        Args:
-            path: The file.
-            run: Everything that determines the measurements, as JSON values.
-
-        Raises:
-            OSError: If the file cannot be read or written.
-        """
-        self._path = path
-        heading, self.images = _read_journal(path)
-        if heading != run:
-            self.images = []
-        lines = [run, *map(asdict, self.images)]
-        path.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
-
-    def add(self, image: MeasuredImage) -> None:
-        """Append the next image."""
-        self.images.append(image)
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(f"{json.dumps(asdict(image))}\n")
-
-
 class _OrderEffects:
     """Effects on a caption of removing or showing cells, averaged over some orders."""
 
@@ -222,12 +187,7 @@ def _round(value: float) -> float:
     return round(float(value), 5)
 
 
-def _read_journal(path: Path) -> tuple[Any, list[MeasuredImage]]:
-    if not path.is_file():
-        return None, []
-    heading, *lines = path.read_text(encoding="utf-8").splitlines(keepends=True) or ["null\n"]
-    complete = [json.loads(line) for line in lines if line.endswith("\n")]
-    return json.loads(heading), [
-        MeasuredImage(each["caption"], tuple(MeasuredWord(**word) for word in each["words"]))
-        for each in complete
-    ]
+def read_image(values: dict[str, Any]) -> MeasuredImage:
+    """Read an image from a journal."""
+    words = tuple(MeasuredWord(**word) for word in values["words"])
+    return MeasuredImage(values["caption"], words)

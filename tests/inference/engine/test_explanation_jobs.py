@@ -99,7 +99,7 @@ async def test_a_map_is_checked(engine: Engine) -> None:
     assert 0 < check.share < 0.5
     assert 0 < check.prob <= 1
     assert 0 <= check.blanked <= 1
-    assert check.regions < check.places <= 2 * 16
+    assert 40 < check.regions < check.places <= 2 * 81
     assert await engine.check(IMAGE, await tokens_of(engine), "gradcam", 1) == check
 
 

@@ -5,8 +5,17 @@ import cv2
 import numpy as np
 import pytest
 
-from inference.faithfulness.__main__ import main
+from inference.captioners.opening import open_captioner
+from inference.explanations import Target
+from inference.explanations.captioned_image import CaptionedImage
+from inference.explanations.masking import check_map
+from inference.explanations.methods import METHODS
+from inference.faithfulness.__main__ import _read_photographs, main
+from inference.faithfulness.checks import VERDICTS
+from inference.faithfulness.measurement import caption_image
 from inference.faithfulness.randomisation import TRAINED
+from inference.progress import finish
+from inference.word_kinds import word_kind
 from models.catalogue import read_measurement
 from tests.models.conftest import MakeFlickr8k
 
@@ -65,6 +74,49 @@ def test_run_writes_a_report_and_a_plot_and_keeps_the_faithful_methods(
     kept = read_measurement(saved, "faithfulness")
     assert kept and kept["verified"] == verified
     assert f"More faithful than chance, the best first: {', '.join(verified) or 'none'}" in output
+
+
+def test_shares_of_the_verdicts_are_printed_for_every_method(
+    arguments: list[str], saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    methods = "gradcam,occlusion"
+
+    assert main([*arguments, "--check", "--methods", methods]) == 0
+
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"checks.json"}
+    report = json.loads((tmp_path / "out" / "checks.json").read_text())
+    verdicts = [word["verdicts"] for each in report["pictures"] for word in each["words"]]
+    assert len(report["pictures"]) == 3
+    assert verdicts
+    output = capsys.readouterr().out
+    for name in ("gradcam", "occlusion"):
+        shares = report["shares"][name]
+        found = [each[name] for each in verdicts]
+        assert [shares[verdict] for verdict in VERDICTS] == pytest.approx(
+            [found.count(verdict) / len(found) for verdict in VERDICTS]
+        )
+        assert f"| `{name}` | {shares['holds up']:.0%} |" in output
+    assert f"{len(verdicts)} object words of 3 images" in output
+
+    # The verdicts are those of the page.
+    model = open_captioner(saved)
+    first = _photographs(arguments)[0]
+    sample = caption_image(model, model.preprocess(first))
+    subject = CaptionedImage(model, sample.image, sample.tokens)
+    objects = [index for index, word in enumerate(sample.words) if word_kind(word) == "object"]
+    expected = [
+        finish(check_map(subject, finish(METHODS["gradcam"].explain(subject, target)), index))
+        for index in objects
+        for target in (Target("word", index),)
+    ]
+    words = report["pictures"][0]["words"]
+    assert [word["verdicts"]["gradcam"] for word in words] == [each.verdict for each in expected]
+    assert [word["p"]["gradcam"] for word in words] == [each.p for each in expected]
+
+
+def _photographs(arguments: list[str]) -> list[np.ndarray]:
+    options = dict(zip(arguments[::2], arguments[1::2], strict=True))
+    return _read_photographs(Path(options["--data"]), "dev", 3)
 
 
 def test_interrupted_run_is_resumed(
