@@ -128,6 +128,10 @@ _DANGLING = frozenset(
 )
 
 
+_TWICE = frozenset(tokenize("side face hand back nose arm cheek head shoulder door one bed"))
+"""Content words that stand twice in a phrase: "hand in hand", "face to face"."""
+
+
 def content_words(caption: str) -> frozenset[str]:
     """Return the stems of a caption's content words.
 
@@ -136,6 +140,14 @@ def content_words(caption: str) -> frozenset[str]:
     same rule to decide what to announce (`web/static/js/captions/content_words.js`).
     """
     return frozenset(_stem(word) for word in tokenize(caption) if word not in _FUNCTION_WORDS)
+
+
+def is_distinct(word: str) -> bool:
+    """Return whether a caption should not have this word twice close together.
+
+    True of content words, unless they stand in phrases such as "side by side".
+    """
+    return word not in _TWICE and word not in SPECIAL_WORDS and bool(content_words(word))
 
 
 def is_dangling(word: str) -> bool:

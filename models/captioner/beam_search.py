@@ -38,6 +38,9 @@ class BeamConfig:
     blocked_ngram: int = 2
     """No caption contains the same n-gram of this length twice (Paulus et al., 2018); 0 allows
     repetition."""
+    blocked_window: int = 3
+    """No word of `Decoder.distinct_words` occurs twice in so many words in a row, as in "a white
+    and white dog"; 0 or 1 allows it."""
     alternatives: int = 4
     """How many of the most probable words to return for each step; 0 for none."""
     temperature: float = 1.0
@@ -45,11 +48,12 @@ class BeamConfig:
     Modern Neural Networks", ICML 2017). The search itself always uses 1."""
 
     def __post_init__(self) -> None:
-        if min(self.width, self.max_length) < 1 or min(self.blocked_ngram, self.alternatives) < 0:
+        counts = self.blocked_ngram, self.blocked_window, self.alternatives
+        if min(self.width, self.max_length) < 1 or min(counts) < 0:
             raise ValueError(
-                "beam search: width and max_length must be 1 or more, blocked_ngram and "
-                f"alternatives 0 or more, but they are {self.width}, {self.max_length}, "
-                f"{self.blocked_ngram} and {self.alternatives}"
+                "beam search: width and max_length must be 1 or more, blocked_ngram, "
+                "blocked_window and alternatives 0 or more, but they are "
+                f"{', '.join(map(str, (self.width, self.max_length, *counts)))}"
             )
         if not 0 < self.temperature < float("inf"):
             raise ValueError(f"beam search: temperature must be above 0 but is {self.temperature}")
@@ -121,6 +125,7 @@ def beam_captions(decoder: Decoder, grid: KerasTensor, config: BeamConfig) -> Be
     memory = decoder.build_memory(grid)
     batch = ops.shape(grid)[0]
     bias = forbidden_token_bias(decoder.config.vocabulary_size)
+    distinct = decoder.distinct_words
     # All captions start alike: only the first may be extended, or all would be the same.
     first_only = ops.where(ops.arange(width) == 0, 0.0, _IMPOSSIBLE)[None]
     beam = _Beam(
@@ -142,11 +147,11 @@ def beam_captions(decoder: Decoder, grid: KerasTensor, config: BeamConfig) -> Be
         # A finished caption is extended with padding alone, at no cost.
         ended = _ended(beam.tokens)[..., None]
         previous = beam.words[..., 0]
-        blocked = ops.where(
-            ended,
-            ops.arange(count) > 0,
+        repeated = ops.logical_or(
             _repeats(previous, candidates, position, config.blocked_ngram),
+            _recurs(previous, candidates, position, config.blocked_window, distinct),
         )
+        blocked = ops.where(ended, ops.arange(count) > 0, repeated)
         tokens = ops.where(ended, PAD, candidates)
         log_probs = ops.where(ended[..., None], 0.0, candidate_log_probs)
         scores = beam.scores[..., None] + log_probs[..., 1] + ops.where(blocked, _IMPOSSIBLE, 0.0)
@@ -226,6 +231,7 @@ def _most_probable(logits: Any, config: BeamConfig) -> tuple[Any, Any]:
     """
     # At most this many words are blocked for repetition; `width` of the rest can win.
     blocked = max(config.max_length - config.blocked_ngram, 0) if config.blocked_ngram else 0
+    blocked += max(config.blocked_window - 1, 0)
     count = min(max(config.width + blocked, config.alternatives), logits.shape[-1])
     values, tokens = ops.top_k(logits, count)
     search_log_probs = values - _log_sum_exp(logits, values[..., :1])
@@ -256,6 +262,21 @@ def _repeats(previous: Any, tokens: Any, position: Any, ngram: int) -> Any:
         same = ops.logical_and(same, previous[..., offset : offset + starts] == last)
     follows = ops.where(same, previous[..., ngram - 1 :], PAD)
     return ops.any(tokens[..., None] == follows[..., None, :], axis=-1)
+
+
+def _recurs(
+    previous: Any, tokens: Any, position: Any, window: int, distinct: NDArray[np.bool_]
+) -> Any:
+    """Mark the next words that are distinct words and among the last `window` - 1: bool [B, K, C].
+
+    `previous` is as in `_repeats`; `distinct` [V] marks the distinct words.
+    """
+    if window < 2 or not distinct.any():
+        return ops.zeros_like(tokens, "bool")
+    places = ops.arange(previous.shape[-1])
+    near = ops.logical_and(places < position, places > position - window)
+    near = ops.logical_and(near, ops.take(ops.convert_to_tensor(distinct), previous))
+    return ops.any(tokens[..., None] == ops.where(near, previous, PAD)[..., None, :], axis=-1)
 
 
 def _pick(x: Any, index: Any) -> Any:

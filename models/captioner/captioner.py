@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 
 from models.captioner.decoder import Decoder, DecoderConfig
 from models.encoders import check_image_size, make_encoder
-from models.language import Vocabulary
+from models.language import Vocabulary, is_distinct
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class Captioner:
         self.vocabulary = vocabulary
         self.encoder = make_encoder(config.encoder, config.image_size)
         self.decoder = Decoder(config.decoder, name="decoder")
+        self.decoder.distinct_words = np.array([is_distinct(word) for word in vocabulary.words])
         channels = self.encoder.output_shape[-1]
         self.decoder.build_for(channels)
         self.classifier = None

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 from keras import KerasTensor, layers, ops
+from numpy.typing import NDArray
 
 from models.language import START
 
@@ -78,10 +80,15 @@ class TeacherForcedSteps(NamedTuple):
 class Decoder(keras.Model):  # type: ignore[misc]  # Keras has no types.
     """From a grid [B, rows, columns, channels] and words to the next word's logits."""
 
+    distinct_words: NDArray[np.bool_]
+    """Which words a caption should not have twice close together, [V]; by default none. The search
+    uses it, see `BeamConfig.blocked_window`."""
+
     def __init__(self, config: DecoderConfig, **kwargs: Any) -> None:
         """Create the layers. Their weights are created by the first call or by `build_for`."""
         super().__init__(**kwargs)
         self.config = config
+        self.distinct_words = np.zeros(config.vocabulary_size, bool)
         width = config.width
         self.project = layers.Dense(width, name="project")
         self.project_norm = layers.LayerNormalization(name="project_norm")

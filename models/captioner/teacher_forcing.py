@@ -21,7 +21,7 @@ def teacher_forced_captions(
         config: The parameters of the search.
 
     Returns:
-        The captions in the form that `beam_search` returns. Repeated n-grams are not blocked.
+        The captions in the form that `beam_search` returns. Repetitions are not blocked.
     """
     readouts = _readouts(decoder, grid, tokens)
     logits = decoder.logits(readouts) + forbidden_token_bias(decoder.config.vocabulary_size)

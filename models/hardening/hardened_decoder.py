@@ -124,6 +124,7 @@ def copy_decoder(captioner: Captioner) -> Decoder:
     copy = Decoder(captioner.config.decoder, name="hardened")
     copy.build_for(captioner.encoder.output_shape[-1])
     copy.set_weights(captioner.decoder.get_weights())
+    copy.distinct_words = captioner.decoder.distinct_words
     return copy
 
 

@@ -18,7 +18,9 @@ from models.metrics import caption_grids, score
 from models.preprocessing import resize_to_square
 from tests.models.conftest import MakeFlickr8k
 
-BEAM = BeamConfig(width=2, max_length=6, length_power=0.7, alternatives=0, blocked_ngram=0)
+BEAM = BeamConfig(
+    width=2, max_length=6, length_power=0.7, alternatives=0, blocked_ngram=0, blocked_window=0
+)
 COUNT = 53  # More than a batch.
 
 

@@ -11,6 +11,7 @@ from models.language import (
     UNKNOWN,
     Vocabulary,
     content_words,
+    is_distinct,
     language_statistics,
     sentence,
     tokenize,
@@ -144,6 +145,12 @@ def test_other_object_action_colour_or_number_changes_the_content_words(
     one: str, other: str
 ) -> None:
     assert content_words(one) != content_words(other)
+
+
+def test_words_of_phrases_and_function_words_may_stand_twice() -> None:
+    assert all(map(is_distinct, ["white", "dog", "sunglasses", "two", "eating"]))
+    for phrase in ("side by side", "hand in hand", "face to face", "a man and a", "<end>"):
+        assert not is_distinct(phrase.split()[0])
 
 
 def test_empty_caption_has_no_content_words() -> None:

@@ -58,6 +58,36 @@ def test_caption_is_that_of_a_plain_search(
         )
 
 
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize(("width", "ngram", "window"), [(1, 0, 2), (3, 0, 3), (3, 2, 3), (2, 2, 5)])
+def test_distinct_words_do_not_recur_in_a_plain_search_either(
+    make_decoder: MakeDecoder, seed: int, width: int, ngram: int, window: int
+) -> None:
+    decoder, grids = make_decoder(seed), random_grids(3, seed)
+    config = BeamConfig(width, 7, blocked_ngram=ngram, blocked_window=window)
+    free = search(decoder, grids, config).tokens
+    decoder.distinct_words = np.random.default_rng(seed).random(SMALL.vocabulary_size) < 0.7
+
+    found = search(decoder, grids, config).tokens
+
+    for image, grid in enumerate(grids):
+        plain = plain_beam_search(NumpyDecoder(decoder, grid), config)[0]
+        assert words(found[image]) == plain.tokens
+    if ngram == 0:
+        assert (found != free).any()
+
+
+@pytest.mark.parametrize(("window", "balls"), [(0, 6), (1, 6), (2, 1), (3, 1)])
+def test_only_distinct_words_are_kept_from_recurring(window: int, balls: int) -> None:
+    config = BeamConfig(2, 6, length_power=1.0, blocked_ngram=0, blocked_window=window)
+    decoder = constant_decoder(0.9)
+    assert words(search(decoder, random_grids(1), config).tokens[0]).count(BALL) == 6
+
+    decoder.distinct_words[BALL] = True
+
+    assert words(search(decoder, random_grids(1), config).tokens[0]).count(BALL) == balls
+
+
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
 def test_temperature_changes_log_probs_but_not_the_caption(
     make_decoder: MakeDecoder, temperature: float
@@ -245,6 +275,7 @@ def test_alternatives_can_be_turned_off(make_decoder: MakeDecoder) -> None:
         {"width": 0},
         {"max_length": 0},
         {"blocked_ngram": -1},
+        {"blocked_window": -1},
         {"alternatives": -1},
         {"temperature": 0.0},
         {"temperature": math.nan},

@@ -3,9 +3,11 @@
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from models.captioner.captioner import Captioner, CaptionerConfig
+from models.hardening.hardened_decoder import copy_decoder
 from models.language import Vocabulary
 from tests.models.conftest import SMALL, WORDS
 
@@ -28,6 +30,16 @@ def test_invalid_configuration_is_refused(change: dict[str, Any], problem: str) 
 def test_vocabulary_of_another_size_is_refused() -> None:
     with pytest.raises(ValueError, match="the decoder has 12 words but the vocabulary has 11"):
         Captioner(CONFIG, Vocabulary(WORDS[:-1]))
+
+
+def test_content_words_of_any_vocabulary_are_distinct(captioner: Captioner) -> None:
+    words = captioner.vocabulary.words
+    distinct = {words[index] for index in np.flatnonzero(captioner.decoder.distinct_words)}
+
+    assert distinct == {"dog", "ball", "grass", "runs", "red"}
+    assert copy_decoder(captioner).distinct_words.tolist() == (
+        captioner.decoder.distinct_words.tolist()
+    )
 
 
 def test_decoder_is_built_for_the_encoders_channels(captioner: Captioner) -> None:

@@ -35,6 +35,7 @@ class NumpyDecoder:
         self.kernel, self.recurrent_kernel, self.bias = _weights(decoder.lstm)
         self.output, self.output_bias = _weights(decoder.output_projection)
         self.word_bias = np.asarray(decoder.word_bias, np.float64)
+        self.distinct = set(np.flatnonzero(decoder.distinct_words).tolist())
 
         cells = grid.reshape(-1, grid.shape[-1]) @ self.project + self.project_bias
         deviation = np.sqrt(cells.var(axis=-1, keepdims=True) + 1e-3)

@@ -63,6 +63,12 @@ def _repeats(words: list[int], ngram: int) -> bool:
     return ngram > 0 and len(set(ngrams)) < len(ngrams)
 
 
+def _recurs(words: list[int], window: int, distinct: set[int]) -> bool:
+    """Return whether the last word is a distinct one and among the words just before it."""
+    *before, last = words
+    return last in distinct and last in before[max(0, len(words) - window) :]
+
+
 def _extended(
     decoder: NumpyDecoder, hypothesis: Hypothesis, config: BeamConfig
 ) -> list[Hypothesis]:
@@ -81,6 +87,7 @@ def _extended(
         )
         for word, log_prob in log_probs.items()
         if not _repeats([*hypothesis.tokens, word], config.blocked_ngram)
+        and not _recurs([*hypothesis.tokens, word], config.blocked_window, decoder.distinct)
     ]
 
 
