@@ -93,7 +93,7 @@ def _weakest_word(words: tuple[WordFindings, ...]) -> str:
     if not attacked:
         return "The caption has no words to attack one by one."
     if not found:
-        return "No word could be changed."
+        return "No attack that was tried changed a word."
     smallest, weakest = min(found, key=lambda pair: (pair[0].norm != "linf", pair[0].epsilon))
     if not smallest.epsilon:
         other = quoted(weakest.becomes) if weakest.becomes else "the end of the caption"
@@ -107,7 +107,7 @@ def _weakest_word(words: tuple[WordFindings, ...]) -> str:
     if len(attacked) == 1:
         return f"The only {kind}, {quoted(weakest.text)}, {change}."
     firm = [word for word in attacked if _easiest(word) is None]
-    unchanged = f"; {_words(firm)} could not be changed" if 0 < len(firm) <= 3 else ""
+    unchanged = f"; no attack that was tried changed {_words(firm)}" if 0 < len(firm) <= 3 else ""
     return f"Of the {kind}s, {quoted(weakest.text)} changes first: it {change}{unchanged}."
 
 
@@ -125,7 +125,8 @@ def _keywords(keywords: tuple[KeywordAttack, ...]) -> str:
         effect = f"make it {'say' if each.aim == 'say' else 'drop'} {quoted(each.word)}"
         found = each.smallest
         if found.epsilon is None:
-            parts.append(f"nothing up to {epsilon_text(found.largest, found.norm)} could {effect}")
+            size = epsilon_text(found.largest, found.norm)
+            parts.append(f"no change of up to {size} was found to {effect}")
         else:
             parts.append(f"{epsilon_text(found.epsilon, found.norm)} are enough to {effect}")
     return f"{capitalized('; '.join(parts))}." if parts else ""
@@ -138,7 +139,7 @@ def _noise(curve: Curve) -> str:
         if changed > 0:
             return f"Random noise first changes the caption at {epsilon_text(epsilon, curve.norm)}."
     largest = epsilon_text(curve.epsilons[-1], curve.norm)
-    return f"Random noise of up to {largest} does not change the caption."
+    return f"Random noise of up to {largest} did not change the caption in any draw."
 
 
 def _words(words: list[WordFindings]) -> str:

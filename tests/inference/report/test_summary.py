@@ -43,8 +43,8 @@ def test_the_smallest_change_comes_first() -> None:
         "Of the objects, “dog” changes first: it becomes “cat” at 0.4 grey levels per pixel.",
         "“dog” depends on fragile features: under attack, the decoder loses it and the hardened "
         "decoder keeps it.",
-        "0.7 grey levels per pixel are enough to make it say “cat”; nothing up to 16 grey levels "
-        "per pixel could make it drop “dog”.",
+        "0.7 grey levels per pixel are enough to make it say “cat”; no change of up to 16 grey "
+        "levels per pixel was found to make it drop “dog”.",
     ]
 
 
@@ -88,6 +88,15 @@ def test_noise_is_mentioned_if_there_is_room() -> None:
 
     assert summarize(findings)[2] == (
         "Random noise first changes the caption at 4 grey levels per pixel."
+    )
+
+
+def test_noise_that_changed_nothing_is_reported_as_draws() -> None:
+    findings = replace(adversarial(hardened=False), keywords=())
+    curve = replace(findings.curve, noise_changed_most=(0.0,) * len(findings.curve.epsilons))
+
+    assert summarize(replace(findings, curve=curve))[2].endswith(
+        "grey levels per pixel did not change the caption in any draw."
     )
 
 

@@ -228,7 +228,7 @@ function conceptElement(concept, size, frame) {
 /** @param {number} support */
 function supportText(support) {
   const figure = Math.abs(support).toFixed(2);
-  if (figure === '0.00') return 'Does not change the word’s score here.';
+  if (figure === '0.00') return 'Changes the word’s score by less than 0.01 here.';
   return support > 0
     ? `Adds ${figure} to the word’s score here.`
     : `Subtracts ${figure} from the word’s score here.`;
