@@ -122,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
         "--check",
         action="store_true",
         help="check whether maps hold up, as on the page, for all methods, instead of measuring; "
-        "about 3 hours of CPU time for 100 images, writes checks.json",
+        "4 to 5 hours of CPU time for 100 images, writes checks.json",
     )
     parser.add_argument(
         "--video",
