@@ -7,7 +7,7 @@ and returns its result.
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 _From = TypeVar("_From")
 _To = TypeVar("_To")
@@ -25,6 +25,10 @@ class Progress:
     """Share of the work, in 0..1; grows with the time that the work takes, as far as is known."""
     doing: str
     """The next step in a few words, for people: "Searching for the smallest change"."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the progress as JSON values."""
+        return {"done": round(self.done, 4), "doing": self.doing}
 
 
 ProgressCallback = Callable[[Progress], None]

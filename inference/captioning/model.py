@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from inference.captioning.caption import Caption, Tag, Timing
 from inference.captioning.decoding import CaptionBuilder
 from inference.captioning.grid_cache import GridCache
-from inference.captioning.objective import AttackObjective, LogitTerms
+from inference.captioning.objective import AttackObjective, LogitTerms, TokenScores
 from inference.captioning.stream_state import Steadiness
 from inference.captioning.wording import Wording
 from inference.explanations import CaptionMaps, Map
@@ -283,16 +283,13 @@ class CaptionModel(ABC):
     # Explanations and analyses
 
     @abstractmethod
-    def logits(self, encodings: Array, tokens: Tokens, terms: LogitTerms) -> Array:
-        """Sum the logits of a caption's tokens.
+    def token_scores(self, encodings: Array, tokens: Tokens, candidates: Tokens) -> TokenScores:
+        """Score a caption's tokens given encodings, by teacher forcing in one batch.
 
         Args:
             encodings: The encodings, [B, ...].
-            tokens: [T]: the caption, up to the last token with a term.
-            terms: [T] each.
-
-        Returns:
-            float32 [B]: z of each encoding.
+            tokens: [T]: the caption, or its beginning; no padding.
+            candidates: [T, K]: tokens whose logits in each place are needed.
         """
 
     @abstractmethod
@@ -349,7 +346,7 @@ class CaptionModel(ABC):
         self._lacks(Ability.ATTENTION)
 
     def gradient(self, encoding: Array, tokens: Tokens, terms: LogitTerms) -> Array:
-        """Differentiate z of `logits` at one encoding [...], through all previous steps: [...]."""
+        """Differentiate the terms' sum z at one encoding [...], through all steps: [...]."""
         self._lacks(Ability.GRADIENTS)
 
     def attack_gradient(self, encoding: Array, objective: AttackObjective) -> Array:

@@ -1,4 +1,4 @@
-"""What is differentiated: a sum of logits for explanations, and the objective of an attack."""
+"""What is scored and differentiated: the logits of tokens, and the objective of an attack."""
 
 from typing import NamedTuple
 
@@ -18,6 +18,15 @@ class LogitTerms(NamedTuple):
     """[T], tokens whose logits are added."""
     minus: NDArray[np.int32]
     """[T], tokens whose logits are subtracted."""
+
+
+class TokenScores(NamedTuple):
+    """The scores of a caption's T tokens, and of K candidates in each place, given B encodings."""
+
+    log_probs: NDArray[np.float32]
+    """[B, T]: log p(token | previous tokens), as captions state it."""
+    logits: NDArray[np.float32]
+    """[B, T, K]: the logit of each candidate, given the caption's previous tokens."""
 
 
 class AttackObjective(NamedTuple):

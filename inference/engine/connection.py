@@ -14,7 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from inference.progress import Progress, ProgressCallback
+from inference.explanations import read_progress
+from inference.progress import ProgressCallback
 
 Message = tuple[dict[str, Any], bytes]
 """The JSON values of a message and its payload."""
@@ -128,7 +129,7 @@ class WorkerConnection:
         elif message["type"] == "progress":
             job = self._jobs[message["job"]]
             if job.progress and not job.result.done():
-                job.progress(Progress(message["done"], message["doing"]))
+                job.progress(read_progress(message))
         else:
             result = self._jobs.pop(message["job"]).result
             if not result.done():

@@ -12,17 +12,23 @@ from inference.explanations.method import Method
 from inference.explanations.methods import available_methods
 from inference.progress import Progress, map_progress
 
+_MAX_MASKED = 4
+"""Captioned images that are remembered for their masked copies' scores."""
+
 
 class Explainer:
     """Explains captions of a captioner.
 
-    Remembers the last captioned image, so that jobs on the same one share what they compute.
+    Remembers the last captioned image, so that jobs on the same one share what they compute, and
+    the last few of which masked copies were scored: live maps, which explain one frame after
+    another, do not displace those of frozen frames.
     """
 
     def __init__(self, model: CaptionModel) -> None:
         """Explain this captioner's captions."""
         self._model, self._methods = model, available_methods(model)
         self._last: CaptionedImage | None = None
+        self._masked: list[CaptionedImage] = []
 
     def explain(
         self, image: NDArray[np.uint8], tokens: tuple[int, ...], method: str, target: Target
@@ -60,18 +66,21 @@ class Explainer:
         chosen = self._method(method)
         subject = self._captioned_image(image, tokens)
         work = chosen.explain(subject, Target("word", index))
-        result = yield from map_progress(work, _progress)
-        check = yield from map_progress(check_map(subject, result, index), _progress)
+        result = yield from map_progress(work, _share)
+        check = yield from map_progress(check_map(subject, result, index), _share)
         return JobResult({"type": "checked", "check": check.to_json()})
 
     def _captioned_image(self, image: NDArray[np.uint8], tokens: tuple[int, ...]) -> CaptionedImage:
-        """Reuse the last job's captioned image if it is the same one."""
+        """Reuse a remembered captioned image if it is the same one."""
         self._model.check(image)
-        last = self._last
-        same = last and last.tokens == tokens and np.array_equal(last.image, image)
-        if last is None or not same:
-            last = self._last = CaptionedImage(self._model, image, tokens)
-        return last
+        if self._last and self._last.masked and self._last not in self._masked:
+            self._masked = [*self._masked, self._last][-_MAX_MASKED:]
+        for known in filter(None, (self._last, *self._masked)):
+            if known.tokens == tokens and np.array_equal(known.image, image):
+                self._last = known
+                return known
+        self._last = CaptionedImage(self._model, image, tokens)
+        return self._last
 
     def _method(self, name: str) -> Method:
         if name not in self._methods:
@@ -80,6 +89,11 @@ class Explainer:
         return self._methods[name]
 
 
-def _progress(done: float) -> Progress:
-    """Report the share alone: a method has no named steps."""
-    return Progress(done, "")
+def _progress(step: float | Progress) -> Progress:
+    """Return what a method yields as progress: a share has no named step."""
+    return step if isinstance(step, Progress) else Progress(step, "")
+
+
+def _share(step: float | Progress) -> Progress:
+    """Return the share alone: a check's progress has no maps."""
+    return Progress(_progress(step).done, "")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from inference.explanations import RoughMap
 from inference.progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -114,10 +115,10 @@ class JobScheduler:
 
     def _report(self, job: _Job, progress: Progress) -> None:
         now = time.monotonic()
-        if now - job.reported_at >= _PROGRESS_INTERVAL_S:
+        # A rough map is sent at once: methods yield only a few of them.
+        if isinstance(progress, RoughMap) or now - job.reported_at >= _PROGRESS_INTERVAL_S:
             job.reported_at = now
-            values = {"done": round(progress.done, 4), "doing": progress.doing}
-            self._send({"type": "progress", "job": job.number, **values}, b"")
+            self._send({"type": "progress", "job": job.number, **progress.to_json()}, b"")
 
 
 def _close(job: _Job) -> None:

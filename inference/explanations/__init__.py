@@ -6,7 +6,7 @@ Only light modules are exported here: `methods` and what they compute with load 
 from inference.explanations.check import Check, Verdict
 from inference.explanations.contact_sheet import Tile, draw_contact_sheet
 from inference.explanations.heatmap import COLORMAP, OPACITIES, paint, to_levels
-from inference.explanations.map import CaptionMaps, Map
+from inference.explanations.map import CaptionMaps, Map, RoughMap, read_progress
 from inference.explanations.target import MethodCard, Target, TargetKind
 
 __all__ = [
@@ -16,11 +16,13 @@ __all__ = [
     "Check",
     "Map",
     "MethodCard",
+    "RoughMap",
     "Target",
     "TargetKind",
     "Tile",
     "Verdict",
     "draw_contact_sheet",
     "paint",
+    "read_progress",
     "to_levels",
 ]

@@ -1,7 +1,9 @@
 """A captioned image, which explanations and attacks take as their subject."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +11,9 @@ from numpy.typing import NDArray
 from inference.captioning.model import CaptionModel
 from inference.captioning.wording import WordSpan
 from models.captioner import BeamCaption
+
+if TYPE_CHECKING:
+    from inference.explanations.masked_scores import MaskedScores
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +69,17 @@ class CaptionedImage:
         """The caption with its log-probabilities, see `CaptionModel.rescore`: arrays [T, ...]."""
         rescored = self.model.rescore(self.grid[None], [self.tokens])
         return BeamCaption(*(part[0] for part in rescored))
+
+    @cached_property
+    def candidates(self) -> NDArray[np.int32]:
+        """Each token of the caption with its most probable alternatives: [T, 1 + A]."""
+        alternatives = np.asarray(self.rescored.alternative_tokens)[: len(self.tokens)]
+        return np.column_stack([self.tokens, alternatives]).astype(np.int32)
+
+    @cached_property
+    def masked(self) -> "dict[Hashable, MaskedScores]":
+        """Scores of masked copies that were computed so far; see `masked_scores`."""
+        return {}
 
     def word_sums(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Sum values of the tokens, [..., at least T], over each word's tokens: [..., words].

@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.progress import Progress
+
 MAX_CELLS = 65
 """Cells on a side of a map in JSON."""
 
@@ -21,6 +23,8 @@ class Map:
 
     values: NDArray[np.float32]
     """[rows, columns], an even grid over the whole image, in the method's unit (`Method.unit`)."""
+    note: str = ""
+    """What is to be known about this map in particular, as a sentence for people."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the map as JSON values, quantized to 255 levels of its peak.
@@ -34,6 +38,7 @@ class Map:
             "shape": list(values.shape),
             "data": base64.b64encode(levels.astype(np.uint8).tobytes()).decode(),
             "peak": float(f"{peak:.4g}"),
+            **({"note": self.note} if self.note else {}),
         }
 
     @classmethod
@@ -41,7 +46,29 @@ class Map:
         """Read what `to_json` returned."""
         levels = np.frombuffer(base64.b64decode(values["data"]), np.uint8)
         scale = np.float32(values["peak"] / _LEVELS)
-        return cls(levels.reshape(values["shape"]).astype(np.float32) * scale)
+        cells = levels.reshape(values["shape"]).astype(np.float32) * scale
+        return cls(cells, values.get("note", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class RoughMap(Progress):
+    """The progress of a map that is already worth looking at, with the map so far."""
+
+    map: Map
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the progress and the map as JSON values."""
+        return {"done": round(self.done, 4), "doing": self.doing, "map": self.map.to_json()}
+
+
+def read_progress(values: dict[str, Any]) -> Progress:
+    """Read what `to_json` of a progress or a rough map returned."""
+    done, doing = values["done"], values["doing"]
+    return (
+        RoughMap(done, doing, Map.from_json(values["map"]))
+        if "map" in values
+        else Progress(done, doing)
+    )
 
 
 def downsample(values: NDArray[np.float32]) -> NDArray[np.float32]:

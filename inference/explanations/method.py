@@ -12,10 +12,12 @@ from inference.explanations.captioned_image import CaptionedImage
 from inference.explanations.map import Map
 from inference.explanations.score import Score, target_score
 from inference.explanations.target import MethodCard, Target, TargetKind
+from inference.progress import Progress
 
-Work = Generator[float, None, Map]
+Work = Generator[float | Progress, None, Map]
 """A method's work: yields the share that is done, in 0..1, about every 50 ms, so that captions can
-run in between (a pass through the encoder and back is not interrupted); returns the map."""
+run in between (a pass through the encoder and back is not interrupted); returns the map. Slow work
+yields a `RoughMap` now and then, the first within about 0.4 s."""
 
 
 class Method(ABC):

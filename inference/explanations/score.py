@@ -1,8 +1,9 @@
 """Scores of targets: the scalar z as a function of the encoding, and its gradient."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,20 @@ from models.language import PAD
 from models.tag_kinds import tag_kinds
 
 Array = NDArray[np.float32]
+Tokens = NDArray[np.int32]
+
+
+class CopyScores(NamedTuple):
+    """What every target of a captioned image scores on M changed copies of the image."""
+
+    candidates: Tokens
+    """[T, K]: tokens in each place of the caption, among them the caption's own."""
+    log_probs: Array
+    """[M, T]: of the caption's tokens, see `TokenScores`."""
+    logits: Array
+    """[M, T, K]: of the candidates."""
+    tag_logits: Array
+    """[M, kinds]: no kinds if the captioner has no tags."""
 
 
 def target_score(subject: CaptionedImage, target: Target) -> "Score":
@@ -48,6 +63,22 @@ class Score(ABC):
         """
 
     @abstractmethod
+    def logits_of(self, copies: CopyScores) -> Array:
+        """Return z of copies of the image, as `logits` of their grids: [M]."""
+
+    @abstractmethod
+    def probabilities_of(self, copies: CopyScores) -> NDArray[np.floating]:
+        """Return the probability of the target in copies, as `probabilities` of their grids."""
+
+    def can_read(self, candidates: Tokens) -> bool:
+        """Return whether copies that were scored with these candidates have all that z needs."""
+        return True
+
+    def own_candidates(self, places: int) -> Tokens:
+        """Return the tokens that z needs in each of a caption's places: [places, 2]."""
+        return np.full((places, 2), PAD, np.int32)
+
+    @abstractmethod
     def gradient(self, grid: Array) -> Array:
         """Differentiate z at a grid [...], through all previous steps: [...]."""
 
@@ -76,19 +107,45 @@ class CaptionScore(Score):
             self._words = len(subject.spans)
 
     @cached_property
-    def _tokens(self) -> NDArray[np.int32]:
+    def _tokens(self) -> Tokens:
         return np.array(self._subject.tokens[: len(self.terms.plus)], np.int32)
 
     def logits(self, grids: Array) -> Array:  # noqa: D102
-        return self._model.logits(grids, self._tokens, self.terms)
+        return self.logits_of(self._scored(grids))
 
     def probabilities(self, grids: Array) -> NDArray[np.floating]:  # noqa: D102
+        return self.probabilities_of(self._scored(grids))
+
+    def logits_of(self, copies: CopyScores) -> Array:  # noqa: D102
+        z = np.zeros(len(copies.logits), np.float32)
+        for place, token, sign in self._signed_terms():
+            column = int(np.argmax(copies.candidates[place] == token))
+            z += sign * copies.logits[:, place, column]
+        return z
+
+    def probabilities_of(self, copies: CopyScores) -> NDArray[np.floating]:  # noqa: D102
         if self._target.kind == "contrast":
-            return logistic(self.logits(grids))
-        rescored = self._model.rescore(grids, [self._subject.tokens] * len(grids))
-        places = np.flatnonzero(self.terms.plus)
-        log_probs: Array = np.asarray(rescored.log_probs)[:, places]
+            return logistic(self.logits_of(copies))
+        log_probs = copies.log_probs[:, np.flatnonzero(self.terms.plus)]
         return np.asarray(np.exp(log_probs.sum(axis=1) / self._words))
+
+    def can_read(self, candidates: Tokens) -> bool:  # noqa: D102
+        return all(token in candidates[place] for place, token, _ in self._signed_terms())
+
+    def own_candidates(self, places: int) -> Tokens:  # noqa: D102
+        rest = np.full((places - len(self._tokens), 2), PAD, np.int32)
+        return np.concatenate([np.stack(self.terms, axis=1), rest])
+
+    def _scored(self, grids: Array) -> CopyScores:
+        candidates = self.own_candidates(len(self._tokens))
+        scores = self._model.token_scores(grids, self._tokens, candidates)
+        return CopyScores(candidates, *scores, np.zeros((len(grids), 0), np.float32))
+
+    def _signed_terms(self) -> Iterator[tuple[int, int, int]]:
+        """Yield the place, the token and the sign of each term."""
+        for sign, tokens in ((1, self.terms.plus), (-1, self.terms.minus)):
+            for place in np.flatnonzero(tokens).tolist():
+                yield place, int(tokens[place]), sign
 
     def gradient(self, grid: Array) -> Array:  # noqa: D102
         return self._model.gradient(grid, self._tokens, self.terms)
@@ -121,6 +178,12 @@ class TagScore(Score):
 
     def probabilities(self, grids: Array) -> NDArray[np.floating]:  # noqa: D102
         return logistic(self.logits(grids))
+
+    def logits_of(self, copies: CopyScores) -> Array:  # noqa: D102
+        return copies.tag_logits[:, self._index]
+
+    def probabilities_of(self, copies: CopyScores) -> NDArray[np.floating]:  # noqa: D102
+        return logistic(self.logits_of(copies))
 
     def gradient(self, grid: Array) -> Array:  # noqa: D102
         return self._model.tag_gradient(grid, self._index)

@@ -3,7 +3,7 @@
 from models.captioner.beam_search import BeamCaption, BeamConfig, forbidden_token_bias
 from models.captioner.captioner import Captioner, CaptionerConfig
 from models.captioner.decoder import Decoder, DecoderConfig, State
-from models.captioner.teacher_forcing import teacher_forced_captions
+from models.captioner.teacher_forcing import teacher_forced_captions, teacher_forced_scores
 
 __all__ = [
     "BeamCaption",
@@ -15,4 +15,5 @@ __all__ = [
     "State",
     "forbidden_token_bias",
     "teacher_forced_captions",
+    "teacher_forced_scores",
 ]

@@ -45,6 +45,35 @@ def teacher_forced_captions(
     )
 
 
+def teacher_forced_scores(
+    decoder: Decoder,
+    grid: KerasTensor,
+    tokens: KerasTensor,
+    candidates: KerasTensor,
+    config: BeamConfig,
+) -> tuple[KerasTensor, KerasTensor]:
+    """Score one caption's words, and candidates in their places, given each grid.
+
+    Args:
+        decoder: The decoder; dropout is off.
+        grid: float32 [B, rows, columns, channels].
+        tokens: int32 [T]: the caption's words, without padding.
+        candidates: int32 [T, K].
+        config: The parameters of the search.
+
+    Returns:
+        log p(word | previous words) at the temperature, as `BeamCaption.log_probs`, [B, T]; and the
+        candidates' logits, [B, T, K].
+    """
+    batch = ops.shape(grid)[0]
+    rows = ops.tile(tokens[None], (batch, 1))
+    logits = decoder.logits(_readouts(decoder, grid, rows))
+    chosen = ops.take_along_axis(logits, ops.tile(candidates[None], (batch, 1, 1)), axis=-1)
+    allowed = logits + forbidden_token_bias(decoder.config.vocabulary_size)
+    log_probs = ops.log_softmax(allowed / config.temperature)
+    return _select_tokens(log_probs, rows, rows != PAD), chosen
+
+
 def _readouts(decoder: Decoder, grid: KerasTensor, tokens: KerasTensor) -> KerasTensor:
     """Return the readout at each word [B, T, 2W], up to the longest caption's end; 0 after it.
 
@@ -55,7 +84,7 @@ def _readouts(decoder: Decoder, grid: KerasTensor, tokens: KerasTensor) -> Keras
     before = ops.concatenate([ops.full_like(tokens[:, :1], START), tokens[:, :-1]], axis=-1)
     embedded = decoder.embedding(before)
     steps = ops.max(ops.sum(ops.cast(tokens != PAD, "int32"), axis=-1))
-    positions = ops.arange(tokens.shape[1])[None, :, None]
+    positions = ops.arange(ops.shape(tokens)[1])[None, :, None]
     zeros = ops.zeros((*ops.shape(tokens), 2 * decoder.config.width), embedded.dtype)
 
     def unfinished(position: Any, state: State, readouts: Any) -> Any:

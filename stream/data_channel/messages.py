@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from inference.engine import EngineInfo, ExplanationResult
 from inference.explanations import Check, Target
-from inference.progress import estimate_left_s
+from inference.progress import Progress, estimate_left_s
 from stream.captioning import MAX_RECENT_FRAMES, CaptionEvent, caption_json
 from stream.data_channel.model_json import model_json
 from stream.settings import StreamSettings
@@ -112,13 +112,13 @@ def frozen(stream: str, seq: int) -> dict[str, Any]:
     return {"type": "frozen", "seq": seq, "picture": f"/streams/{stream}/pictures/{seq}"}
 
 
-def progress(request_id: int, done: float, elapsed_s: float) -> dict[str, Any]:
+def progress(request_id: int, progress: Progress, elapsed_s: float) -> dict[str, Any]:
     """Return the `progress` of an explanation or a check, with an estimate of the time left."""
     return {
         "type": "progress",
         "id": request_id,
-        "done": done,
-        "left_s": estimate_left_s(done, elapsed_s),
+        **progress.to_json(),
+        "left_s": estimate_left_s(progress.done, elapsed_s),
     }
 
 

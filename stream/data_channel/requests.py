@@ -8,7 +8,7 @@ from typing import Any
 
 from inference.concepts import ConceptParams
 from inference.engine import AnalysisParams, EngineUnavailable, read_params
-from inference.explanations import Target
+from inference.explanations import RoughMap, Target
 from inference.progress import Progress, ProgressCallback
 from stream.analyses import Analyses, Analysis, AnalysisState, RequestError, request_errors
 from stream.captioning import ClientFrames, FrameNotFound, KeptFrame, RecentFrames
@@ -134,16 +134,19 @@ class ExplanationRequests:
 
 
 def _progress_sender(request_id: int, channel: CaptionChannel) -> ProgressCallback:
-    """Return a callback that sends the progress to the client, twice a second at most."""
+    """Return a callback that sends the progress to the client.
+
+    Twice a second at most, and each rough map, of which there are few.
+    """
     started_at = time.monotonic()
     sent_at = started_at
 
     def send(progress: Progress) -> None:
         nonlocal sent_at
         now = time.monotonic()
-        if now - sent_at >= _PROGRESS_INTERVAL_S:
+        if isinstance(progress, RoughMap) or now - sent_at >= _PROGRESS_INTERVAL_S:
             sent_at = now
-            channel.send(messages.progress(request_id, progress.done, now - started_at))
+            channel.send(messages.progress(request_id, progress, now - started_at))
 
     return send
 

@@ -9,7 +9,7 @@ import numpy as np
 from playwright.async_api import Locator, Page, expect
 
 from inference.engine.service import EngineBusy
-from inference.explanations import Check, Target
+from inference.explanations import Check, RoughMap, Target
 from tests.support.captions import confident_caption, tags_fallback
 from tests.support.page.scripted_page import (
     ExplainedCaptions,
@@ -192,6 +192,43 @@ async def test_a_long_method_tells_its_progress_and_can_be_cancelled(page: Page)
         await page.keyboard.press("Escape")
         await more_captions(page)
         assert captions.cancelled == 2
+
+
+async def test_a_rough_map_is_shown_and_refined_while_one_looks(page: Page) -> None:
+    captions = ExplainedCaptions(DOG)
+    captions.progress = RoughMap(0.1, "Rough map from 24 of 400 masks", cell_map(0, 0))
+    captions.heat_map = replace(cell_map(4, 4), note="It is exact.")
+    async with freezing(page, captions):
+        await page.click(".method:text('RISE')")
+        panel = page.locator(".map-panel").first
+        where, image = panel.locator(".map-location"), panel.get_by_role("img")
+        await expect(panel).to_contain_text(
+            re.compile(r"RISE: 10%, .* left\. Rough map from 24 of 400 masks\.")
+        )
+        await expect(where).to_have_text("So far mostly a small spot in the left third, top.")
+        await expect(image).to_have_attribute(
+            "aria-label",
+            re.compile("a rough map of “dog” by RISE: mostly a small spot in the left"),
+        )
+        assert 0 < await panel.locator("canvas").last.evaluate(DRAWN) <= 1
+        captions.progress = RoughMap(0.5, "Rough map from 192 of 400 masks", cell_map(8, 8))
+        await expect(where).to_have_text("So far mostly a small spot in the right third, bottom.")
+        await expect(panel).to_have_attribute("data-state", "working")
+        await expect(panel.get_by_role("button", name="Cancel")).to_be_visible()
+
+        captions.ends.set()
+        await expect(panel).to_have_attribute("data-state", "shown")
+        await expect(where).to_have_text("Mostly a small spot in the middle third, centre.")
+        await expect(panel).to_contain_text("It is exact.")
+        await expect(panel.get_by_role("button", name="Cancel")).to_be_hidden()
+        # Refinements are not announced, only that there is a map, and where it is in the end.
+        said = [
+            each for each in await announcements(page, study=True) if each.startswith("“dog”, ")
+        ]
+        assert said == [
+            "“dog”, rough map: mostly a small spot in the left third, top. Refining it.",
+            "“dog”, final map: mostly a small spot in the middle third, centre. It is exact.",
+        ]
 
 
 async def test_it_is_studied_by_keyboard_and_left_by_escape(page: Page) -> None:

@@ -18,7 +18,7 @@ from inference.captioners.blip.token_maps import (
     token_maps,
 )
 from inference.captioning.model import CaptionModel
-from inference.captioning.objective import AttackObjective, LogitTerms
+from inference.captioning.objective import AttackObjective, LogitTerms, TokenScores
 from models.blip import (
     Decoder,
     KeysValues,
@@ -57,6 +57,36 @@ def caption_logits(
     tokens, plus, minus = (tf.tile(each[None], (batch, 1)) for each in (tokens, plus, minus))
     hidden = decoder.teacher_force(tokens, decoder.build_memory(encodings)).hidden
     return tf.reduce_sum(term_logits(decoder, hidden, plus, minus), axis=-1)
+
+
+def token_scores(
+    decoder: Decoder,
+    memory: Memory,
+    tokens: tf.Tensor,
+    candidates: tf.Tensor,
+    config: SearchConfig,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Score a caption's tokens given images; see `CaptionModel.token_scores`.
+
+    Args:
+        decoder: The decoder.
+        memory: Of the images; see `Decoder.build_memory`.
+        tokens: int32 [T].
+        candidates: int32 [T, K].
+        config: The parameters of the search.
+
+    Returns:
+        The log-probabilities, [B, T], and the candidates' logits, [B, T, K].
+    """
+    batch = tf.shape(memory[0].keys)[0]
+    rows, others = tf.tile(tokens[None], (batch, 1)), tf.tile(candidates[None], (batch, 1, 1))
+    hidden = decoder.teacher_force(rows, memory, prompt=config.prompt).hidden
+    logits = decoder.logits(hidden)
+    log_probs = tf.nn.log_softmax(logits / config.temperature)
+    return (
+        tf.gather(log_probs, rows, batch_dims=2),
+        tf.gather(logits, others, batch_dims=2),
+    )
 
 
 def objective(
@@ -139,9 +169,6 @@ class Graphs:
             )
             return run
 
-        def logits(*inputs: tf.Tensor) -> tf.Tensor:
-            return caption_logits(decoder, *inputs)
-
         self._memory = (
             int8.project if int8 else graph(decoder.build_memory, input_signature=[encodings])
         )
@@ -162,9 +189,14 @@ class Graphs:
             lambda *inputs: attention_weights(decoder, layer, *inputs),
             input_signature=[memory, rows],
         )
-        self._logits = graph(logits, input_signature=[encodings, tokens, tokens, tokens])
+        self._token_scores = graph(
+            lambda memory, tokens, candidates: token_scores(
+                decoder, memory, tokens, candidates, search
+            ),
+            input_signature=[memory, tokens, rows],
+        )
         self._gradient = graph(
-            lambda *inputs: gradient(logits, *inputs),
+            lambda *inputs: gradient(lambda *x: caption_logits(decoder, *x), *inputs),
             input_signature=[one, tokens, tokens, tokens],
         )
         self._attack = graph(
@@ -207,9 +239,10 @@ class Graphs:
         """See `attention_weights`: tokens [B, T]; [B, T, N]."""
         return np.asarray(self._attention(memory, tokens))
 
-    def caption_logits(self, encodings: Array, tokens: Tokens, terms: LogitTerms) -> Array:
-        """See `caption_logits`: encodings [B, ...], tokens and terms [T]; z [B]."""
-        return np.asarray(self._logits(encodings, tokens, *terms))
+    def token_scores(self, memory: Memory, tokens: Tokens, candidates: Tokens) -> TokenScores:
+        """See `token_scores`: tokens [T], candidates [T, K]."""
+        found = self._token_scores(memory, tokens, candidates)
+        return TokenScores(*(np.asarray(part) for part in found))
 
     def caption_gradient(self, encoding: Array, tokens: Tokens, terms: LogitTerms) -> Array:
         """Differentiate `caption_logits` at a single encoding [1 + N, C]."""

@@ -12,7 +12,7 @@ from inference.captioners.blip.graphs import Graphs
 from inference.captioners.blip.int8_decoder import Int8Decoder
 from inference.captioning import Precision, Steadiness
 from inference.captioning.model import Ability, Array, CaptionModel, Tokens
-from inference.captioning.objective import AttackObjective, LogitTerms
+from inference.captioning.objective import AttackObjective, LogitTerms, TokenScores
 from inference.captioning.wording import Wording
 from inference.startup import encoder_threads
 from models.blip import Blip, Memory, SearchConfig, load_blip
@@ -110,8 +110,10 @@ class BlipCaptionModel(CaptionModel):
     ) -> BeamCaption:
         return self._graphs.rescore(self._memory(encodings), _rows(captions))
 
-    def logits(self, encodings: Array, tokens: Tokens, terms: LogitTerms) -> Array:  # noqa: D102
-        return self._graphs.caption_logits(encodings, tokens, terms)
+    def token_scores(  # noqa: D102
+        self, encodings: Array, tokens: Tokens, candidates: Tokens
+    ) -> TokenScores:
+        return self._graphs.token_scores(self._memory(encodings), tokens, candidates)
 
     def token_maps(
         self, method: str, encodings: Array, captions: Sequence[BeamCaption], terms: LogitTerms

@@ -8,7 +8,14 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from inference.captioning.decoding import ALTERNATIVES
-from models.captioner import BeamCaption, BeamConfig, Decoder, teacher_forced_captions
+from inference.captioning.objective import TokenScores
+from models.captioner import (
+    BeamCaption,
+    BeamConfig,
+    Decoder,
+    teacher_forced_captions,
+    teacher_forced_scores,
+)
 from models.checkpoint import ModelCard
 from models.consensus import Consensus
 from models.consensus.search import CaptionSearch, with_agreement
@@ -45,6 +52,16 @@ class CompiledDecoder:
                 tf.TensorSpec((None, config.max_length), tf.int32),
             ],
         )
+        self._token_scores = graph(
+            lambda grids, tokens, candidates: teacher_forced_scores(
+                decoder, grids, tokens, candidates, config
+            ),
+            input_signature=[
+                tf.TensorSpec((None, *shape), tf.float32),
+                tf.TensorSpec((None,), tf.int32),
+                tf.TensorSpec((None, None), tf.int32),
+            ],
+        )
 
     def warm_up(self) -> None:
         """Compile the search for several grids and the rescoring, which takes seconds."""
@@ -67,6 +84,13 @@ class CompiledDecoder:
             row[: len(caption)] = caption
         found = BeamCaption(*(np.asarray(part) for part in self._rescore(grids, tokens)))
         return with_agreement(found, grids, self._consensus) if self._consensus else found
+
+    def token_scores(
+        self, grids: NDArray[np.float32], tokens: NDArray[np.int32], candidates: NDArray[np.int32]
+    ) -> TokenScores:
+        """Score a caption's tokens given grids; see `CaptionModel.token_scores`."""
+        found = self._token_scores(grids, tokens, candidates)
+        return TokenScores(*(np.asarray(part) for part in found))
 
     def _beam_config(self, width: int) -> BeamConfig:
         calibration = self._card.confidence

@@ -135,10 +135,6 @@ class Graphs:
         self._attention = graph(
             lambda *inputs: attention_weights(decoder, *inputs), input_signature=[grids, hidden]
         )
-        self._logits = graph(
-            lambda *inputs: caption_logits(decoder, *inputs),
-            input_signature=[grids, words, words, words],
-        )
         self._gradient = graph(
             lambda *inputs: caption_gradient(decoder, *inputs),
             input_signature=[one_grid, words, words, words],
@@ -173,10 +169,6 @@ class Graphs:
     def attention_weights(self, grids: Array, hidden: Array) -> Array:
         """See `attention_weights`: grids [B, ...], hidden [B, T, W]; [B, T, rows, columns]."""
         return np.asarray(self._attention(grids, hidden))
-
-    def caption_logits(self, grids: Array, tokens: Tokens, terms: LogitTerms) -> Array:
-        """See `caption_logits`: grids [B, ...], tokens and terms [T]; z [B]."""
-        return np.asarray(self._logits(grids, tokens, *terms))
 
     def caption_gradient(self, grid: Array, tokens: Tokens, terms: LogitTerms) -> Array:
         """See `caption_gradient`: of a single grid [rows, columns, channels]."""

@@ -12,7 +12,7 @@ from inference.captioners.lstm.visualisation import ConceptVisualiser
 from inference.captioning import Precision, Tag, read_int8
 from inference.captioning.lite_encoder import lite_encoder
 from inference.captioning.model import Ability, Array, CaptionModel, Image, Tokens
-from inference.captioning.objective import AttackObjective, LogitTerms
+from inference.captioning.objective import AttackObjective, LogitTerms, TokenScores
 from inference.captioning.wording import Wording
 from inference.startup import encoder_threads
 from models.calibration import Tagger
@@ -87,8 +87,10 @@ class LstmCaptionModel(CaptionModel):
     ) -> BeamCaption:
         return self._decoder.rescore(encodings, captions)
 
-    def logits(self, encodings: Array, tokens: Tokens, terms: LogitTerms) -> Array:  # noqa: D102
-        return self.graphs.caption_logits(encodings, tokens, terms)
+    def token_scores(  # noqa: D102
+        self, encodings: Array, tokens: Tokens, candidates: Tokens
+    ) -> TokenScores:
+        return self._decoder.token_scores(encodings, tokens, candidates)
 
     def token_maps(
         self, method: str, encodings: Array, captions: Sequence[BeamCaption], terms: LogitTerms
@@ -140,6 +142,9 @@ class LstmCaptionModel(CaptionModel):
 
     def warm_up(self) -> None:  # noqa: D102
         self.graphs.warm_up()
+        grids = np.zeros((1, *self.captioner.encoder.output_shape[1:]), np.float32)
+        words = np.array([END], np.int32)
+        self.token_scores(grids, words, words[:, None])
         if self.hardened:
             self.hardened.warm_up()
 

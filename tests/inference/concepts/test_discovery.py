@@ -3,11 +3,9 @@ import pytest
 from numpy.typing import NDArray
 
 from inference.captioners.lstm import LstmCaptionModel
-from inference.captioning.objective import LogitTerms
 from inference.concepts.discovery import Discovery, DiscoveryParams, caption_images, discover
 from inference.concepts.tcav import logit_gradient
 from inference.progress import Progress, finish
-from models.language import PAD
 from tests.inference.explanations.conftest import SIDE
 
 FEW = DiscoveryParams(clusters=6, random_patches=120, random_concepts=99)
@@ -104,11 +102,10 @@ def test_logit_gradient_is_the_response_to_a_change_of_all_cells(
     (captioned,) = finish(caption_images(model, images[:1]))
     tokens, index = captioned.tokens, 1
     direction = np.random.default_rng(0).normal(size=(captioned.grid.shape[-1],)).astype(np.float32)
-    minus = np.full(2, PAD, np.int32)
-    terms = LogitTerms(np.array([PAD, tokens[1]], np.int32), minus)
     grids = np.stack([captioned.grid + step * direction for step in (-0.01, 0.01)])
 
-    z = model.graphs.caption_logits(grids, np.array(tokens[:2], np.int32), terms)
+    words = np.array(tokens[:2], np.int32)
+    z = model.token_scores(grids, words, words[:, None]).logits[:, index, 0]
 
     cells = captioned.grid.shape[0] * captioned.grid.shape[1]
     change = float(logit_gradient(model, captioned.grid, tokens, index) @ direction) * cells

@@ -9,6 +9,8 @@ import pytest
 from inference.captioners.lstm import LstmCaptionModel
 from inference.captioning.stream_captions import caption_frames
 from inference.captioning.stream_state import FrameRequest
+from inference.explanations.map import Map, RoughMap
+from inference.explanations.method import Work
 from models.calibration.tags import TagCalibration
 from models.captioner.captioner import Captioner
 from models.checkpoint import save
@@ -55,3 +57,15 @@ def subjects(model: LstmCaptionModel) -> list[LstmCaptionedImage]:
 def subject(subjects: list[LstmCaptionedImage]) -> LstmCaptionedImage:
     """The one with the longest caption."""
     return max(subjects, key=lambda subject: len(subject.words))
+
+
+def follow(work: Work) -> tuple[Map, list[RoughMap]]:
+    """Return the map that a method computes, and the rough ones before it."""
+    rough: list[RoughMap] = []
+    while True:
+        try:
+            step = next(work)
+        except StopIteration as end:
+            return end.value, rough
+        if isinstance(step, RoughMap):
+            rough.append(step)

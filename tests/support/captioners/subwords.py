@@ -16,7 +16,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from inference.captioning.model import Ability, Array, CaptionModel, Tokens
-from inference.captioning.objective import AttackObjective, LogitTerms
+from inference.captioning.objective import AttackObjective, LogitTerms, TokenScores
 from inference.captioning.wording import Wording
 from models.captioner import BeamCaption, BeamConfig
 from models.checkpoint import ModelCard
@@ -104,8 +104,13 @@ class SubwordCaptionModel(CaptionModel):
         rows = [self._scored(each, list(caption)) for each, caption in pairs]
         return BeamCaption(*(np.stack(parts) for parts in zip(*rows, strict=True)))
 
-    def logits(self, encodings: Array, tokens: Tokens, terms: LogitTerms) -> Array:  # noqa: D102
-        return np.asarray(self._z(tf.constant(encodings), tokens, terms))
+    def token_scores(  # noqa: D102
+        self, encodings: Array, tokens: Tokens, candidates: Tokens
+    ) -> TokenScores:
+        logits = np.asarray(self.next_logits(tf.constant(encodings), tokens.tolist()))
+        log_probs = np.stack([self._log_probs(each, tokens.tolist()) for each in encodings])
+        places = np.arange(len(tokens))
+        return TokenScores(log_probs[:, places, tokens], logits[:, places[:, None], candidates])
 
     def token_maps(  # noqa: D102
         self, method: str, encodings: Array, captions: Sequence[BeamCaption], terms: LogitTerms

@@ -26,9 +26,12 @@ SOON = 90_000
 
 RECORD_ANNOUNCEMENTS = """() => {
   window.told = [];
-  const region = document.querySelector('#announcement');
-  new MutationObserver(() => window.told.push(region.textContent)).observe(
-    region, { childList: true, characterData: true, subtree: true });
+  window.toldOfStudy = [];
+  for (const [id, told] of [['announcement', window.told], ['frozen-status', window.toldOfStudy]]) {
+    const region = document.getElementById(id);
+    new MutationObserver(() => told.push(region.textContent)).observe(
+      region, { childList: true, characterData: true, subtree: true });
+  }
 }"""
 
 
@@ -71,6 +74,9 @@ class ExplainedCaptions(ScriptedCaptions):
         """What was asked for, by which method, in order."""
         self.cancelled = 0
         """How many were cancelled."""
+        self.progress = Progress(0.4, "")
+        """RISE's progress, until it `ends`."""
+        self.ends = asyncio.Event()
 
     async def explain(
         self,
@@ -83,13 +89,13 @@ class ExplainedCaptions(ScriptedCaptions):
         live: bool = False,
         before_requests: Callable[[int], None] | None = None,
     ) -> ExplanationResult:
-        """Explain at once; but RISE makes progress and never ends."""
+        """Explain at once; but RISE makes progress until it `ends`."""
         self.targets.append((method, target))
         try:
-            while method == "rise":
+            while method == "rise" and not self.ends.is_set():
                 await asyncio.sleep(0.2)
                 if progress:
-                    progress(Progress(0.4, ""))
+                    progress(self.progress)
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
@@ -142,7 +148,7 @@ async def show_caption(page: Page, captions: ScriptedCaptions, caption: Caption)
     await more_captions(page)
 
 
-async def announcements(page: Page) -> list[str]:
-    """Return all announcements to screen readers, in order."""
-    texts: list[str] = await page.evaluate("() => window.told")
+async def announcements(page: Page, *, study: bool = False) -> list[str]:
+    """Return all announcements to screen readers, in order: of captions, or of the frozen view."""
+    texts: list[str] = await page.evaluate(f"() => window.{'toldOfStudy' if study else 'told'}")
     return texts

@@ -114,6 +114,23 @@ def test_methods_explain_a_word_as_pytorch_does(
     assert "readcam" not in methods
 
 
+def test_the_tokens_of_a_caption_are_scored_together(
+    model: BlipCaptionModel, subject: CaptionedImage
+) -> None:
+    encodings = np.concatenate([subject.grid[None], stored(NAME)["image_tokens"]])
+    tokens = np.array(subject.tokens, np.int32)
+    others = tokens[::-1]
+    found = model.token_scores(encodings, tokens, np.stack([others, tokens], axis=1))
+
+    rescored = model.rescore(encodings, [subject.tokens] * len(encodings))
+    expect_close(found.log_probs, np.asarray(rescored.log_probs)[:, : len(tokens)])
+    # Of the captions of another length, PyTorch's logits at the same places.
+    expected = stored_maps(NAME)["logits"][: len(tokens)]
+    expect_close(found.logits[0, : len(expected), 1], expected)
+    swapped = model.token_scores(encodings, tokens, np.stack([tokens, others], axis=1))
+    np.testing.assert_array_equal(swapped.logits[..., 0], found.logits[..., 1])
+
+
 def test_the_gradient_at_the_pixels_is_per_grey_level(
     model: BlipCaptionModel, subject: CaptionedImage
 ) -> None:

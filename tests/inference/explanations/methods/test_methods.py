@@ -10,6 +10,7 @@ from inference.explanations.methods.integrated_gradients import IntegratedGradie
 from inference.explanations.methods.rise import Rise
 from inference.explanations.methods.saliency import SmoothGrad
 from inference.explanations.target import Target
+from inference.progress import Progress
 from models.language import END, PAD, START
 from models.tag_kinds import tag_kinds
 from tests.support.captioners.lstm import LstmCaptionedImage
@@ -60,7 +61,8 @@ def test_each_explains_its_kinds_of_targets_and_no_others(
         work, done = method.explain(subject, target), []
         while True:
             try:
-                done.append(next(work))
+                step = next(work)
+                done.append(step.done if isinstance(step, Progress) else step)
             except StopIteration as end:
                 values = end.value.values
                 break

@@ -1,7 +1,7 @@
 // @ts-check
 /** A heat map: how much each cell of a grid over the frame contributed, with its value range. */
 
-import { asArray, asNumber, asObject } from '../common/json.js';
+import { asArray, asNumber, asObject, asString } from '../common/json.js';
 
 /**
  * @typedef {object} HeatMap
@@ -9,6 +9,7 @@ import { asArray, asNumber, asObject } from '../common/json.js';
  * @property {number} columns
  * @property {Uint8Array} levels  Row by row; 255 is the peak.
  * @property {number} peak        The largest value, in the method's unit.
+ * @property {string} note        What is to be known about this map, a sentence; may be empty.
  */
 
 const MAX_CELLS_PER_SIDE = 65;
@@ -21,13 +22,13 @@ const TOP_PERCENTILE = 0.99;
  * @returns {HeatMap | null}  Null if it is malformed.
  */
 export function readHeatMap(value) {
-  const { shape, data, peak } = asObject(value);
+  const { shape, data, peak, note } = asObject(value);
   if (asArray(shape).length !== 2) return null;
   const [rows = NaN, columns = NaN] = asArray(shape).map((side) => asNumber(side, NaN));
   if (!isSide(rows) || !isSide(columns)) return null;
   if (typeof peak !== 'number' || !(peak >= 0) || peak === Infinity) return null;
   const levels = readBytes(data, rows * columns);
-  return levels && { rows, columns, levels, peak };
+  return levels && { rows, columns, levels, peak, note: asString(note) };
 }
 
 /** @param {HeatMap} map @returns {boolean}  Whether it is of pixels rather than regions. */

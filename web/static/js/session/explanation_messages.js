@@ -28,9 +28,11 @@ import { readHeatMap } from '../heatmaps/heat_map.js';
  * @property {string} doing          The current step, for the user; may be empty.
  */
 /**
- * `analysis` is the path of an analysis on the server, once it has one.
+ * `analysis` is the path of an analysis on the server, once it has one; `map` is an explanation's
+ * rough map, if this is news of one.
  *
- * @typedef {{type: 'progress', id: number, analysis: string | null} & JobProgress} Progress
+ * @typedef {{type: 'progress', id: number, analysis: string | null, map: HeatMap | null}
+ *   & JobProgress} Progress
  */
 /**
  * @typedef {object} Explanation
@@ -90,6 +92,7 @@ export function readProgress(message) {
     id,
     ...readJobProgress(message),
     analysis: pathOrNull(message.analysis),
+    map: readHeatMap(message.map),
   };
 }
 

@@ -171,6 +171,7 @@ export class ExplanationView {
       return;
     }
     const cancel = new AbortController();
+    let isRough = false;
     try {
       if (!cached) panel.showComputing(method, () => cancel.abort());
       const map =
@@ -179,13 +180,23 @@ export class ExplanationView {
           method.name,
           target,
           AbortSignal.any([signal, cancel.signal]),
-          (progress) => panel.setProgress(method, progress),
+          (progress) => {
+            panel.setProgress(method, progress);
+            if (!progress.map) return;
+            panel.showRoughMap(method, name, progress.map);
+            // Only the first: a screen reader need not follow each refinement.
+            if (!isRough && panel === panels.selected) {
+              this.#announce(`${name}, rough map: ${locationText(progress.map)}. Refining it.`);
+            }
+            isRough = true;
+          },
         ));
       if (signal.aborted) return;
       const words = target.kind === 'word' ? explanations.mapsOfAllWords(method.name) : [];
       panel.showMap(method, name, map, relativeStrength(map, words));
       if (panel !== panels.selected) return;
-      this.#announce(`${name}: ${locationText(map)}.`);
+      const what = isRough ? `${name}, final map` : name;
+      this.#announce([`${what}: ${locationText(map)}.`, map.note].join(' ').trim());
       if (target.kind === 'word' && target.index !== undefined && explanations.isFree) {
         this.#offerCheck(method, info.name, target.index);
       }

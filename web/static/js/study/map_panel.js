@@ -18,10 +18,13 @@ export class MapPanel {
   #image;
   #legend;
   #location = createElement('p', 'map-location');
+  #note = createElement('p', 'map-note');
   #remark = createElement('p', '');
   #bar = createElement('progress', '');
   #button = createButton('', 'button');
   #work = createElement('div', 'work', this.#remark, this.#bar, this.#button);
+  /** The latest step with a name. */
+  #doing = '';
   /** @type {() => void} */
   #onClick = () => {};
   element;
@@ -33,7 +36,7 @@ export class MapPanel {
     const legend = createElement('div', 'legend-of-map');
     this.#legend = new MapLegend(legend);
     this.#button.addEventListener('click', () => this.#onClick());
-    const caption = createElement('figcaption', '', legend, this.#location, this.#work);
+    const caption = createElement('figcaption', '', legend, this.#location, this.#note, this.#work);
     this.element = createElement('figure', 'map-panel', this.#image.element, caption);
   }
 
@@ -49,15 +52,27 @@ export class MapPanel {
    * @param {number | null} strength  Relative to the strongest word, 0 to 1.
    */
   showMap(method, target, map, strength) {
-    this.#image.map = map;
-    this.#legend.show(method, map, strength);
-    const where = locationText(map);
+    const where = this.#draw(method, map, strength);
     this.#location.textContent = `${where.charAt(0).toUpperCase()}${where.slice(1)}.`;
     const share = strength === null ? '' : `; ${strengthText(strength)}`;
     this.#setLabel(`Frame with the map of ${target} by ${method.title}: ${where}${share}`);
+    this.#note.textContent = map.note;
+    this.#note.hidden = map.note === '';
     this.#work.hidden = true;
-    this.#location.hidden = false;
     this.element.dataset.state = 'shown';
+  }
+
+  /**
+   * Draws a rough map, while it is being refined.
+   *
+   * @param {Method} method
+   * @param {string} target  What the map explains.
+   * @param {HeatMap} map
+   */
+  showRoughMap(method, target, map) {
+    const where = this.#draw(method, map, null);
+    this.#location.textContent = `So far ${where}.`;
+    this.#setLabel(`Frame with a rough map of ${target} by ${method.title}: ${where}`);
   }
 
   /**
@@ -66,6 +81,7 @@ export class MapPanel {
    */
   showComputing(method, onCancel) {
     this.#clearMap(`Frame without a map`);
+    this.#doing = '';
     this.#bar.hidden = false;
     this.#bar.removeAttribute('value');
     this.#bar.setAttribute('aria-label', method.title);
@@ -74,10 +90,11 @@ export class MapPanel {
   }
 
   /** @param {Method} method @param {Progress} progress */
-  setProgress({ title }, { done, left_s }) {
+  setProgress({ title }, { done, left_s, doing }) {
     this.#bar.value = done;
     const left = left_s === null ? '' : `, ${timeLeftText(left_s)} left`;
-    this.#remark.textContent = `${title}: ${Math.round(done * 100)}%${left}.`;
+    if (doing !== '') this.#doing = ` ${doing}.`;
+    this.#remark.textContent = `${title}: ${Math.round(done * 100)}%${left}.${this.#doing}`;
   }
 
   /**
@@ -98,8 +115,21 @@ export class MapPanel {
   #clearMap(label) {
     this.#image.map = null;
     this.#legend.hide();
-    this.#location.hidden = true;
+    this.#location.hidden = this.#note.hidden = true;
     this.#setLabel(label);
+  }
+
+  /**
+   * @param {Method} method
+   * @param {HeatMap} map
+   * @param {number | null} strength  Relative to the strongest word, 0 to 1.
+   * @returns {string}  Where the map is.
+   */
+  #draw(method, map, strength) {
+    this.#image.map = map;
+    this.#legend.show(method, map, strength);
+    this.#location.hidden = false;
+    return locationText(map);
   }
 
   /** @param {string} label */
