@@ -3,6 +3,7 @@
 For the words of captions, measures the areas under deletion and insertion curves, whether words
 disappear when the most important regions are blanked, whether maps change when the captioner's
 weights are randomised, and whether maps are stable while the caption of a video stays the same.
+The images are drawn from the half of the split that takes part in no choice between methods.
 Takes about 15 minutes for 100 images on two cores with the shipped captioner, longer with larger
 ones; an interrupted run continues when it is started again. Writes report.json and
 faithfulness.webp. The methods that are more faithful than chance are kept in the user's state
@@ -12,9 +13,10 @@ folder: the best of those that can be computed live is the captioner's live map 
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +27,17 @@ from inference.captioning.model import Ability, CaptionModel
 from inference.explanations.methods import METHODS, available_methods
 from inference.faithfulness.checks import check_image, markdown_lines, summarise_checks
 from inference.faithfulness.checks import read_image as read_checked_image
+from inference.faithfulness.given_maps import GivenMaps
 from inference.faithfulness.journal import Journal
-from inference.faithfulness.measurement import Sample, caption_image, measure, read_image
+from inference.faithfulness.measurement import (
+    Part,
+    Sample,
+    WordMaps,
+    caption_image,
+    images_of_part,
+    measure,
+    read_image,
+)
 from inference.faithfulness.randomisation import Similarity, randomise
 from inference.faithfulness.report import Measurements, plot
 from inference.faithfulness.stability import VideoError, measure_stability, pan, read_video
@@ -41,6 +52,9 @@ from models.measured import write_verified
 _METHODS = ("gradcam", "gradcam-total", "hirescam", "attention")
 """Measured by default, with the captioner's live methods, if they can explain it."""
 
+_ALL = "all"
+"""In place of the names of methods: every one that explains the captioner's words."""
+
 _RANDOMISED_IMAGES = 12
 _SCENES = 20
 _SEED = 0
@@ -51,17 +65,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit status."""
     options = _parser().parse_args(arguments)
     try:
-        methods = _parse_methods(options.methods) if options.methods else None
+        methods = _parse_methods(options.methods) if options.methods not in (None, _ALL) else None
         folder = local_folder(CaptionerReference.parse(options.captioner))
         options.out.mkdir(parents=True, exist_ok=True)
-        photographs = _read_photographs(options.data, options.split, options.limit)
+        given = {each.rpartition(":")[2]: GivenMaps(each) for each in options.maps}
+        if taken := [name for name in given if name in METHODS]:
+            raise ValueError(f"--maps: {taken[0]!r} is the name of a method; rename the function")
+        photographs = _read_photographs(options.data, options.split, options.part, options.limit)
         use_one_thread()
         with quiet_stderr():
             model = open_captioner(folder)
         if options.check:
+            if given:
+                raise ValueError("--check takes no --maps: a frozen frame checks methods only")
             _check(options, model, methods or _word_methods(model), photographs)
             return 0
-        measurements = _measure(options, model, methods or _default_methods(model), photographs)
+        every = options.methods == _ALL
+        names = methods or (_word_methods(model) if every else _default_methods(model))
+        _check_available(model, names)
+        explaining: dict[str, WordMaps] = {name: METHODS[name] for name in names}
+        measurements = _measure(options, model, explaining, given, photographs)
     except (DatasetError, CheckpointError, VideoError, OSError, ValueError) as problem:
         print(f"faithfulness: {problem}", file=sys.stderr)
         return 2
@@ -86,10 +109,15 @@ def _store(model: CaptionModel, measurements: Measurements) -> str:
     if missing := [name for name in model.live_methods if name not in measurements.stability]:
         return f"Not stored, as methods that can be live were not measured: {', '.join(missing)}"
     try:
-        verified = verify(measurements.images)
+        # Maps that are given cannot be chosen by the server.
+        verified = [name for name in verify(measurements.images) if name in METHODS]
     except ValueError as problem:
         return f"Not stored: {problem}"
-    about = {"split": measurements.split, "counts": measurements.counts()}
+    about = {
+        "split": measurements.split,
+        "part": measurements.part,
+        "counts": measurements.counts(),
+    }
     path = write_verified(model.folder, verified, about)
     names = ", ".join(verified) or "none"
     return f"More faithful than chance, the best first: {names}\nStored in {path}"
@@ -104,6 +132,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, required=True, help="folder of the dataset")
     parser.add_argument("--split", default="dev", help="split of the dataset (default: dev)")
     parser.add_argument(
+        "--part",
+        choices=get_args(Part),
+        default="reporting",
+        help="half of the split, drawn by a fixed seed: choosing, to compare and tune methods, or "
+        "reporting (the default), on which nothing is chosen; or all",
+    )
+    parser.add_argument(
         "--limit", type=int, default=100, metavar="N", help="number of images (default: 100)"
     )
     parser.add_argument(
@@ -115,8 +150,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--methods",
         metavar="NAMES",
-        help="explanation methods, separated by commas (default: the captioner's live methods, "
-        f"{', '.join(_METHODS)})",
+        help="explanation methods, separated by commas, or all, which takes four times as long "
+        f"(default: the captioner's live methods, {', '.join(_METHODS)})",
+    )
+    parser.add_argument(
+        "--maps",
+        action="append",
+        default=[],
+        metavar="MODULE:FUNCTION",
+        help="a function of an image (RGB, uint8 [S, S, 3]), its caption and a word that returns a "
+        "map [rows, columns], to be measured as well; can be given several times",
     )
     parser.add_argument(
         "--check",
@@ -160,22 +203,23 @@ def _word_methods(model: CaptionModel) -> list[str]:
     return [name for name, each in available_methods(model).items() if "word" in each.kinds]
 
 
-def _read_photographs(data: Path, split: str, limit: int) -> list[NDArray[np.uint8]]:
+def _read_photographs(data: Path, split: str, part: Part, limit: int) -> list[NDArray[np.uint8]]:
     dataset = open_dataset(data)
     examples = dataset.examples(split)
     if limit < 1:
         raise ValueError(f"--limit is {limit}, but must be at least 1")
-    order = np.random.default_rng(_SEED).permutation(len(examples))[:limit]
+    order = images_of_part(len(examples), part)[:limit]
     return [dataset.image(examples[index].name) for index in order]
 
 
 def _measure(
     options: argparse.Namespace,
     model: CaptionModel,
-    methods: Sequence[str],
+    methods: Mapping[str, WordMaps],
+    given: Mapping[str, GivenMaps],
     photographs: list[NDArray[np.uint8]],
 ) -> Measurements:
-    _check_available(model, methods)
+    every = {**methods, **given}
     with quiet_stderr():
         variable = model.with_variable_weights() if model.can(Ability.VARIABLE_WEIGHTS) else None
     scenes = (
@@ -187,22 +231,27 @@ def _measure(
     run = {
         "weights": captioner_sha256(model.folder),
         "split": options.split,
+        "part": options.part,
         "limit": len(photographs),
         "methods": list(methods),
+        "maps": {each.source: each.digest for each in given.values()},
     }
     journal = Journal(options.out / _JOURNAL, run, read_image)
     for index, each in enumerate(tqdm(samples, desc="words", unit="image")):
         if index >= len(journal.images):
-            journal.add(measure(model, each, methods, np.random.default_rng((_SEED, index))))
+            journal.add(measure(model, each, every, np.random.default_rng((_SEED, index))))
     captioned = [[caption_image(model, frame) for frame in frames] for frames in scenes]
     stability = {
-        name: measure_stability(model, captioned, name) for name in tqdm(methods, desc="stability")
+        name: measure_stability(model, captioned, maps)
+        for name, maps in tqdm(every.items(), desc="stability")
     }
     return Measurements(
         captioner=model.card.name,
         weights_sha256=run["weights"],
         split=options.split,
+        part=options.part,
         images=journal.images,
+        # Maps that are given do not follow the captioner's weights.
         randomised=_randomise(variable, samples[:_RANDOMISED_IMAGES], methods) if variable else [],
         stability=stability,
         footage=options.video.name if options.video else f"{len(scenes)} slow pans",
@@ -221,6 +270,7 @@ def _check(
         "captioner": model.card.name,
         "weights": captioner_sha256(model.folder),
         "split": options.split,
+        "part": options.part,
         "limit": len(photographs),
         "methods": list(methods),
     }
@@ -249,7 +299,7 @@ def _check_available(model: CaptionModel, methods: Sequence[str]) -> None:
 
 
 def _randomise(
-    model: CaptionModel, samples: Sequence[Sample], methods: Sequence[str]
+    model: CaptionModel, samples: Sequence[Sample], methods: Mapping[str, WordMaps]
 ) -> list[dict[str, Similarity]]:
     return list(tqdm(randomise(model, samples, methods), desc="randomisation", unit="stage"))
 

@@ -1,8 +1,8 @@
 """Measure an image: each metric for the words of its caption, by method and baseline."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from inference.captioning.model import CaptionModel
 from inference.explanations import Target
 from inference.explanations.captioned_image import CaptionedImage
-from inference.explanations.methods import METHODS
+from inference.explanations.method import Work
 from inference.faithfulness.metrics import (
     CellGrid,
     CellOrder,
@@ -31,6 +31,20 @@ RANDOM, CENTRE = "random", "centre"
 
 RANDOM_ORDERS = 5
 """The random baseline is the mean over this many orders."""
+
+
+Part = Literal["choosing", "reporting", "all"]
+"""Of a split's images: those on which methods are chosen and tuned, those on which they are
+reported, or all."""
+
+_PART_SEED = 0
+
+
+class WordMaps(Protocol):
+    """What explains words: a `Method`, or `inference.faithfulness.given_maps.GivenMaps`."""
+
+    def explain(self, subject: CaptionedImage, target: Target) -> Work:
+        """Compute the map of a word, whose values are not negative."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,31 +102,45 @@ def caption_image(model: CaptionModel, image: NDArray[np.uint8]) -> Sample:
     return Sample(image, tokens, tuple(model.wording.texts(tokens)))
 
 
-def explain(subject: CaptionedImage, method: str, index: int) -> NDArray[np.float64]:
-    """Explain a word by a method of `METHODS`; return the map's value in each cell, [cells]."""
-    explanation = finish(METHODS[method].explain(subject, Target("word", index)))
+def images_of_part(count: int, part: Part) -> NDArray[np.intp]:
+    """Draw the images of a part of a split of `count` images: indices, in a random order.
+
+    The order is the same each time. The first half of it is for choosing between methods, and the
+    second for reporting, so that no reported image took part in a choice.
+    """
+    order = np.random.default_rng(_PART_SEED).permutation(count)
+    half = count // 2
+    return {"choosing": order[:half], "reporting": order[half:], "all": order}[part]
+
+
+def explain(subject: CaptionedImage, maps: WordMaps, index: int) -> NDArray[np.float64]:
+    """Explain a word; return the map's value in each cell, [cells]."""
+    explanation = finish(maps.explain(subject, Target("word", index)))
     return cell_grid(subject.model).resample(explanation)
 
 
-def object_maps(model: CaptionModel, sample: Sample, method: str) -> list[NDArray[np.float64]]:
+def object_maps(model: CaptionModel, sample: Sample, maps: WordMaps) -> list[NDArray[np.float64]]:
     """Explain every object word of a caption with the captioner's current weights."""
     subject = CaptionedImage(model, sample.image, sample.tokens)
     return [
-        explain(subject, method, index)
+        explain(subject, maps, index)
         for index, word in enumerate(sample.words)
         if word_kind(word) == "object"
     ]
 
 
 def measure(
-    model: CaptionModel, sample: Sample, methods: Sequence[str], random: np.random.Generator
+    model: CaptionModel,
+    sample: Sample,
+    methods: Mapping[str, WordMaps],
+    random: np.random.Generator,
 ) -> MeasuredImage:
     """Measure all object words, and one word of each other kind for comparison.
 
     Args:
         model: The captioner.
         sample: The image and its caption.
-        methods: Names of `METHODS`.
+        methods: What explains the words, by name.
         random: Draws the random baseline, breaks ties, and chooses the words of other kinds.
     """
     cells = cell_grid(model)
@@ -128,8 +156,8 @@ def measure(
     words = []
     for index in _words_to_measure(sample.words, random):
         effects = dict(baselines)
-        for name in methods:
-            order = order_by_importance(explain(subject, name, index), random)
+        for name, maps in methods.items():
+            order = order_by_importance(explain(subject, maps, index), random)
             effects[name] = _OrderEffects(model, sample, [order], cells)
         words.append(_measured_word(sample, index, effects))
     return MeasuredImage(" ".join(sample.words), tuple(words))

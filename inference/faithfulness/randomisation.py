@@ -5,7 +5,7 @@ top down, one part after another, cumulatively, and each map is compared with th
 model. The maps of an edge detector would not change.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.captioning.model import CaptionModel
-from inference.faithfulness.measurement import Sample, object_maps
+from inference.faithfulness.measurement import Sample, WordMaps, object_maps
 from models.calibration import rank_correlation
 
 TRAINED = "trained"
@@ -37,7 +37,7 @@ class Similarity:
 
 
 def randomise(
-    model: CaptionModel, samples: Sequence[Sample], methods: Sequence[str], seed: int = 0
+    model: CaptionModel, samples: Sequence[Sample], methods: Mapping[str, WordMaps], seed: int = 0
 ) -> Iterator[dict[str, Similarity]]:
     """Compare the maps of object words while more and more of a captioner is randomised.
 
@@ -47,7 +47,7 @@ def randomise(
         model: The captioner, from `CaptionModel.with_variable_weights`; all its weights will be
             randomised.
         samples: Images with their captions.
-        methods: Names of `inference.explanations.methods.METHODS`.
+        methods: What explains words by the captioner's weights, by name.
         seed: Of the random weights.
 
     Yields:
@@ -55,15 +55,15 @@ def randomise(
         part.
     """
     random = np.random.default_rng(seed)
-    originals = {method: _maps(model, samples, method) for method in methods}
+    originals = {name: _maps(model, samples, maps) for name, maps in methods.items()}
     yield {method: _similarity(TRAINED, maps, maps) for method, maps in originals.items()}
     yield {method: _unrelated_similarity(maps) for method, maps in originals.items()}
     for stage, weights in model.weight_stages():
         for weight in weights:
             shuffle_weights(weight, random)
         yield {
-            method: _similarity(stage, maps, _maps(model, samples, method))
-            for method, maps in originals.items()
+            name: _similarity(stage, maps, _maps(model, samples, methods[name]))
+            for name, maps in originals.items()
         }
 
 
@@ -73,8 +73,8 @@ def shuffle_weights(weight: Any, random: np.random.Generator) -> None:
     weight.assign(random.permutation(values.reshape(-1)).reshape(values.shape))
 
 
-def _maps(model: CaptionModel, samples: Sequence[Sample], method: str) -> _Maps:
-    return [object_maps(model, each, method) for each in samples]
+def _maps(model: CaptionModel, samples: Sequence[Sample], maps: WordMaps) -> _Maps:
+    return [object_maps(model, each, maps) for each in samples]
 
 
 def _similarity(stage: str, originals: _Maps, maps: _Maps) -> Similarity:

@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from inference.explanations.masking import BLANKED_SHARE
-from inference.faithfulness.measurement import CENTRE, RANDOM, RANDOM_ORDERS, MeasuredImage
+from inference.faithfulness.measurement import CENTRE, RANDOM, RANDOM_ORDERS, MeasuredImage, Part
 from inference.faithfulness.metrics import curve_shares
 from inference.faithfulness.randomisation import UNRELATED, Similarity
 from inference.faithfulness.stability import Stability
@@ -51,6 +51,8 @@ class Measurements:
     """Name in the model card."""
     weights_sha256: str
     split: str
+    part: Part
+    """Of the split."""
     images: Sequence[MeasuredImage]
     randomised: Sequence[Mapping[str, Similarity]]
     """By method, stage by stage."""
@@ -72,6 +74,7 @@ class Measurements:
             "captioner": self.captioner,
             "weights_sha256": self.weights_sha256,
             "split": self.split,
+            "part": self.part,
             "settings": {
                 "confidence": CONFIDENCE,
                 "resamples": RESAMPLES,
@@ -114,7 +117,13 @@ class Measurements:
     def markdown_lines(self) -> Iterator[str]:
         """Format the results as Markdown tables."""
         counts = self.counts()
-        yield f"{len(self.images)} images of the {self.split} split, captioned by {self.captioner}"
+        part = "" if self.part == "all" else f"'s half for {self.part}"
+        images = f"{len(self.images)} images of the {self.split} split{part}"
+        yield f"{images}, captioned by {self.captioner}"
+        yield ""
+        yield f"The {counts['object']} words that name objects"
+        yield ""
+        yield from _overview_table(summarise(self.images, "object"))
         for kind in KINDS:
             for score, summaries in summarise(self.images, kind).items():
                 yield ""
@@ -158,6 +167,22 @@ def plot(path: Path, report: Mapping[str, Any]) -> None:
         handles, labels, loc="outside lower center", ncols=max(1, len(labels)), frameon=False
     )
     figure.savefig(path, dpi=110)
+
+
+def _overview_table(scores: Mapping[str, Mapping[str, ScoreSummary]]) -> Iterator[str]:
+    """Put what matters of all scores in one table, the smallest deletion area first."""
+    yield from _header(
+        ["maps", "deletion area", "minus centre", "insertion area", "minus centre", "word gone"]
+    )
+    deletion = scores.get("deletion", {})
+    for name in sorted(deletion, key=lambda name: deletion[name].value.mean):
+        cells = []
+        for score in ("deletion", "insertion"):
+            each = scores[score][name]
+            cells.append(f"{each.value.mean:.3f}")
+            cells.append(_signed(each.against[CENTRE]) if each.against else "")
+        gone = scores["disappearance"][name].value.mean
+        yield _row([f"`{name}`", *cells, f"{100 * gone:.0f} %"])
 
 
 def _score_table(score: str, summaries: Mapping[str, ScoreSummary]) -> Iterator[str]:
@@ -248,7 +273,8 @@ def _line_style(name: str, names: Sequence[str]) -> tuple[str, str]:
     if name in _BASELINE_STYLES:
         return _BASELINE_STYLES[name]
     methods = [each for each in names if each not in _BASELINE_STYLES]
-    return _COLOURS[methods.index(name) % len(_COLOURS)], "-"
+    index = methods.index(name)
+    return _COLOURS[index % len(_COLOURS)], "-" if index < len(_COLOURS) else "-."
 
 
 def _hide_box(axes: Axes) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.captioning.model import CaptionModel
-from inference.faithfulness.measurement import Sample, object_maps
+from inference.faithfulness.measurement import Sample, WordMaps, object_maps
 from inference.faithfulness.metrics import order_by_importance, top_cells
 from models.calibration import rank_correlation
 from models.preprocessing import Resizing
@@ -89,19 +89,19 @@ def read_video(path: Path, resizing: Resizing) -> Frames:
 
 
 def measure_stability(
-    model: CaptionModel, scenes: Sequence[Sequence[Sample]], method: str
+    model: CaptionModel, scenes: Sequence[Sequence[Sample]], maps: WordMaps
 ) -> Stability:
     """Compare the maps of object words between neighbouring frames with the same caption.
 
     Args:
         model: The captioner.
         scenes: Captioned frames in order; frames of different scenes are not neighbours.
-        method: A name of `inference.explanations.methods.METHODS`.
+        maps: What explains the words.
     """
     neighbours = [pair for frames in scenes for pair in pairwise(frames)]
     same = [pair for pair in neighbours if pair[0].words == pair[1].words]
-    maps = [[object_maps(model, frame, method) for frame in pair] for pair in same]
-    compared = [list(zip(*pair, strict=True)) for pair in maps if pair[0]]
+    found = [[object_maps(model, frame, maps) for frame in pair] for pair in same]
+    compared = [list(zip(*pair, strict=True)) for pair in found if pair[0]]
     return Stability(
         pairs=len(compared),
         changed=len(neighbours) - len(same),

@@ -147,8 +147,8 @@ class Contents:
             - `methods`: `name`, `title`, `paper`, `cost`, `unit`, the `file` with its maps,
               `took_ms`, and `maps`: `of` (`kind` word, caption or tag, `index`, `text`), `shape`,
               `data` (base64 of one byte per cell, row by row, 255 at the peak), `peak` (in the
-              method's unit) and `peak_at` (`x` and `y` of that cell's centre, 0..1 from the top
-              left).
+              method's unit), `peak_at` (`x` and `y` of that cell's centre, 0..1 from the top
+              left) and, for some, `note`: what is to be known about this map.
             - `timing_ms`: `encoder`, `decoder`, `explanations`, `checks`.
         """
         caption = self.caption

@@ -161,6 +161,7 @@ def _paint(
         share = percent(next(iter(contents.checks.values())).share)
         note = _SCORE_NOTE if contents.caption.confidence is None else _CHECK_NOTE
         notes.append(note.format(share=share) + _TEST_NOTE)
+    notes += [f"{each.title}: {each.map.note}" for each in explanations if each.map.note]
     return PaintedMaps(maps.method.title, tuple(notes), maps.method.unit, tiles)
 
 

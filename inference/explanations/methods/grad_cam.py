@@ -94,7 +94,9 @@ class HiResCam(Method):
 
 
 class ReadCam(LiveMethod):
-    """ReLU of the smoothed sum over k of beta_k (c_k - its mean), beta_k the mean of dz/dc_k.
+    """A class activation map of the word (Zhou et al., CVPR 2016) at the cells attention reads.
+
+    ReLU of the smoothed sum over k of beta_k (c_k - its mean), beta_k the mean of dz/dc_k.
 
     c are the grid's cells after the decoder's projection and layer normalisation, which attention
     reads. The encoder's activations are non-negative, with 0 for a channel that detected nothing; a
@@ -104,16 +106,17 @@ class ReadCam(LiveMethod):
     2016). Otherwise as `GradCam`.
 
     What attention reads is a weighted mean of these cells, so beta does not depend on where the
-    step looked: this is a class activation map of the word. It shows where the image supports the
-    word, whatever its place in the caption.
+    step looked, as the weights of a classifier behind global average pooling do not: that makes it
+    a class activation map. It shows where the image supports the word, whatever its place in the
+    caption.
     """
 
     name = "readcam"
     title = "Word map (Read-CAM)"
     paper = (
-        "Selvaraju et al., Grad-CAM: Visual Explanations from Deep Networks via Gradient-based "
-        "Localization, ICCV 2017, at the decoder's normalised cells; Zhou et al., Learning Deep "
-        "Features for Discriminative Localization, CVPR 2016"
+        "A class activation map of the word: Zhou et al., Learning Deep Features for "
+        "Discriminative Localization, CVPR 2016; weighted as in Selvaraju et al., Grad-CAM, ICCV "
+        "2017, at the decoder's normalised cells"
     )
     cost = "one decoder step and its gradient"
     unit = "logit"

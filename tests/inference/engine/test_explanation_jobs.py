@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -9,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from inference.captioning.stream_state import FrameRequest
 from inference.engine.engine import Engine
 from inference.engine.process import EngineTiming
 from inference.engine.service import EngineBusy, EngineUnavailable, ExplanationResult
+from inference.explanations.map import RoughMap
 from inference.explanations.target import Target
 from inference.progress import Progress
 from models.catalogue import SHIPPED_FOLDER
@@ -23,6 +26,14 @@ IMAGE = photographs(260)[1]
 SLOW = "rise"
 """A method with many slices."""
 CAPTION = Target("caption")
+_images = itertools.count(1)
+
+
+def new_image() -> NDArray[np.uint8]:
+    """Return an image as IMAGE that was not explained yet: what was computed of one is kept."""
+    image = np.array(IMAGE, np.uint8)
+    image[0, 0, :2] = divmod(next(_images), 256)
+    return image
 
 
 async def tokens_of(engine: Engine) -> tuple[int, ...]:
@@ -30,9 +41,12 @@ async def tokens_of(engine: Engine) -> tuple[int, ...]:
 
 
 def begin(
-    engine: Engine, tokens: tuple[int, ...], method: str = SLOW
+    engine: Engine,
+    tokens: tuple[int, ...],
+    method: str = SLOW,
+    image: NDArray[np.uint8] = IMAGE,
 ) -> asyncio.Task[ExplanationResult]:
-    return asyncio.create_task(engine.explain(IMAGE, tokens, method, CAPTION))
+    return asyncio.create_task(engine.explain(image, tokens, method, CAPTION))
 
 
 @contextlib.asynccontextmanager
@@ -41,7 +55,7 @@ async def under_way(
 ) -> AsyncIterator[list[asyncio.Task[ExplanationResult]]]:
     """Run slow explanations, which are cancelled in the end."""
     tokens = await tokens_of(engine)
-    tasks = [begin(engine, tokens) for _ in range(count)]
+    tasks = [begin(engine, tokens, image=new_image()) for _ in range(count)]
     await asyncio.sleep(0)
     yield tasks
     for task in tasks:
@@ -127,7 +141,7 @@ async def test_captions_and_quick_explanations_do_not_wait_for_a_slow_one(
     progress: list[Progress] = []
     tokens = await tokens_of(engine)
     explaining = asyncio.create_task(
-        engine.explain(IMAGE, tokens, SLOW, CAPTION, progress=progress.append)
+        engine.explain(new_image(), tokens, SLOW, CAPTION, progress=progress.append)
     )
     for _ in range(3):
         await engine.caption(IMAGE)
@@ -144,11 +158,48 @@ async def test_captions_and_quick_explanations_do_not_wait_for_a_slow_one(
     assert done[-1] > done[0]
 
 
+async def test_rough_maps_precede_the_map_and_the_next_word_costs_next_to_nothing(
+    engine: Engine,
+) -> None:
+    image, tokens = new_image(), await tokens_of(engine)
+    progress: list[Progress] = []
+
+    async def explain(index: int) -> ExplanationResult:
+        progress.clear()
+        return await engine.explain(
+            image, tokens, "occlusion", Target("word", index), progress.append
+        )
+
+    cancelled = asyncio.create_task(explain(1))
+    async with asyncio.timeout(60):
+        while not any(isinstance(each, RoughMap) for each in progress):
+            await asyncio.sleep(0.005)
+    cancelled.cancel()
+    await asyncio.gather(cancelled, return_exceptions=True)
+    seen = len(progress)
+    await until_idle(engine)
+    assert len(progress) == seen
+    # It goes on from there.
+    first = await explain(1)
+    rough = [each for each in progress if isinstance(each, RoughMap)]
+    assert 1 <= len(rough) <= 3
+    assert rough[-1].doing == "Rough map from 75 of 100 windows"
+    assert rough[-1].map.values.shape == first.map.values.shape == (9, 9)
+    assert rough[-1].map.values.max() > 0
+    second = await explain(2)
+    assert not any(isinstance(each, RoughMap) for each in progress)
+    assert second.took_ms < 0.3 * first.took_ms
+    progress.clear()
+    await engine.check(new_image(), tokens, "occlusion", 1, progress.append)
+    assert progress
+    assert not any(isinstance(each, RoughMap) for each in progress)
+
+
 async def test_an_explanation_proceeds_under_a_constant_load_of_captions(engine: Engine) -> None:
     progress: list[Progress] = []
     tokens = await tokens_of(engine)
     explaining = asyncio.create_task(
-        engine.explain(IMAGE, tokens, SLOW, CAPTION, progress=progress.append)
+        engine.explain(new_image(), tokens, SLOW, CAPTION, progress=progress.append)
     )
     captioning = [asyncio.create_task(_caption_until_done(engine, explaining)) for _ in range(4)]
     async with asyncio.timeout(60):
@@ -172,7 +223,7 @@ async def test_the_number_of_jobs_is_limited_and_live_ones_leave_room(engine: En
         with pytest.raises(EngineBusy):
             await engine.explain(IMAGE, tokens, "gradcam", CAPTION, live=True)
         await engine.explain(IMAGE, tokens, "gradcam", CAPTION)
-        tasks += [begin(engine, tokens) for _ in range(24)]
+        tasks += [begin(engine, tokens, image=new_image()) for _ in range(24)]
         await asyncio.sleep(0)
         with pytest.raises(EngineBusy):
             await engine.explain(IMAGE, tokens, "gradcam", CAPTION)

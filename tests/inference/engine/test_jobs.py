@@ -10,6 +10,7 @@ import pytest
 
 from inference.engine.connection import pack, read_blocking
 from inference.engine.jobs import JobResult, JobScheduler, JobWork
+from inference.explanations import Map, RoughMap, read_progress
 from inference.progress import Progress
 
 
@@ -214,6 +215,23 @@ def test_progress_is_reported_but_not_for_each_slice(jobs: JobScheduler, sent: S
     assert 1 <= len(progress) < 100
     assert all(each["job"] == 1 and 0 <= each["done"] <= 1 for each in progress)
     assert progress[0]["doing"] == "slice 0"
+
+
+def test_every_rough_map_is_sent(jobs: JobScheduler, sent: Sent) -> None:
+    def refine() -> JobWork:
+        for number in range(3):
+            yield RoughMap(number / 3, f"from {number}", Map(np.full((2, 2), number, np.float32)))
+            yield Progress(number / 3, "")
+        return JobResult({"type": "explained"})
+
+    jobs.add(1, refine())
+    finish(jobs)
+
+    rough = [each for each in sent if "map" in each]
+    assert [each["doing"] for each in rough] == ["from 0", "from 1", "from 2"]
+    read = [read_progress(each) for each in rough]
+    assert [each.map.values.max() for each in read if isinstance(each, RoughMap)] == [0, 1, 2]
+    assert len(sent) == 4
 
 
 def test_without_jobs_nothing_is_run(jobs: JobScheduler, sent: Sent) -> None:

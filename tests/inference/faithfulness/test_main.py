@@ -1,10 +1,12 @@
 import json
+import re
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from inference import faithfulness
 from inference.captioners.opening import open_captioner
 from inference.explanations import Target
 from inference.explanations.captioned_image import CaptionedImage
@@ -12,7 +14,7 @@ from inference.explanations.masking import check_map
 from inference.explanations.methods import METHODS
 from inference.faithfulness.__main__ import _read_photographs, main
 from inference.faithfulness.checks import VERDICTS
-from inference.faithfulness.measurement import caption_image
+from inference.faithfulness.measurement import caption_image, images_of_part
 from inference.faithfulness.randomisation import TRAINED
 from inference.progress import finish
 from inference.word_kinds import word_kind
@@ -39,7 +41,7 @@ def test_run_writes_a_report_and_a_plot_and_keeps_the_faithful_methods(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setattr("inference.faithfulness.summary.MIN_VERIFYING_IMAGES", 3)
+    monkeypatch.setattr("inference.faithfulness.summary.MIN_VERIFYING_IMAGES", 1)
     methods = {"readcam", "gradcam", "hirescam"}
 
     assert main([*arguments, "--methods", ",".join(methods)]) == 0
@@ -61,6 +63,11 @@ def test_run_writes_a_report_and_a_plot_and_keeps_the_faithful_methods(
     assert set(report["stability"]) == methods
     assert np.asarray(cv2.imread(str(tmp_path / "out" / "faithfulness.webp"))).shape[1] > 800
     output = capsys.readouterr().out
+    gone = summary["disappearance"]["centre"]["value"]["mean"]
+    areas = {each: summary[each]["centre"]["value"]["mean"] for each in ("deletion", "insertion")}
+    row = f"| `centre` | {areas['deletion']:.3f} |  | {areas['insertion']:.3f} |  | {gone:.0%} |"
+    assert row.replace("%", " %") in output
+    assert "| `readcam` |" in output
     mean = summary["deletion"]["gradcam"]["value"]["mean"]
     assert f"| gradcam | {mean:.3f} (" in output
 
@@ -116,7 +123,7 @@ def test_shares_of_the_verdicts_are_printed_for_every_method(
 
 def _photographs(arguments: list[str]) -> list[np.ndarray]:
     options = dict(zip(arguments[::2], arguments[1::2], strict=True))
-    return _read_photographs(Path(options["--data"]), "dev", 3)
+    return _read_photographs(Path(options["--data"]), "dev", "reporting", 3)
 
 
 def test_interrupted_run_is_resumed(
@@ -143,6 +150,77 @@ def test_interrupted_run_is_resumed(
     # Which of its maps should be live is not known from one of them.
     reason = "Not stored, as methods that can be live were not measured: readcam, hirescam"
     assert reason in capsys.readouterr().out
+
+
+def test_half_of_a_split_is_reported_and_the_other_is_for_choosing() -> None:
+    chosen, reported, every = (
+        images_of_part(1000, part) for part in ("choosing", "reporting", "all")
+    )
+
+    assert len(chosen) == len(reported) == 500
+    assert sorted([*chosen, *reported]) == sorted(every) == list(range(1000))
+    # The first 100 of this order chose Read-CAM, so it must not change.
+    assert set(np.random.default_rng(0).permutation(1000)[:100]) < set(chosen)
+    np.testing.assert_array_equal(images_of_part(1000, "reporting"), reported)
+
+
+def test_the_maps_of_a_given_function_are_measured(
+    arguments: list[str],
+    saved: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    readme = Path(faithfulness.__file__).with_name("README.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", readme, re.S)
+    more = """
+calls = []
+
+def object_size(image, caption, word):
+    calls.append((image.shape, str(image.dtype), caption, word))
+    return [[len(word), 0.0], [-1.0, 0.0]]
+
+def nothing(image, caption, word):
+    return [[float("nan")]]
+
+def fails(image, caption, word):
+    raise KeyError("no such thing")
+"""
+    (tmp_path / "my_maps.py").write_text(example + more)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setattr("inference.faithfulness.summary.MIN_VERIFYING_IMAGES", 1)
+    arguments += ["--methods", "readcam,gradcam,hirescam"]
+
+    given = ["--maps", "my_maps:edges", "--maps", "my_maps:object_size"]
+    assert main([*arguments, *given]) == 0
+
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    names = {"readcam", "gradcam", "hirescam", "edges", "object_size", "random", "centre"}
+    assert set(report["summary"]["object"]["deletion"]) == names
+    assert set(report["stability"]) == names - {"random", "centre"}
+    assert set(report["randomisation"][0]["correlation"]) <= {"readcam", "gradcam", "hirescam"}
+    assert report["part"] == "reporting"
+    assert "3 images of the dev split's half for reporting" in capsys.readouterr().out
+    kept = read_measurement(saved, "faithfulness")
+    assert kept and not {"edges", "object_size"} & set(kept["verified"])
+    calls = __import__("my_maps").calls
+    captions = {picture["caption"] for picture in report["pictures"]}
+    assert {(shape, kind) for shape, kind, *_ in calls} == {((64, 64, 3), "uint8")}
+    assert all(word in caption.lower().split() for _, _, caption, word in calls)
+    assert captions <= {caption.lower() for _, _, caption, _ in calls}
+
+    for name, message in (
+        ("nothing", "my_maps:nothing returned no map of the word"),
+        ("fails", "my_maps:fails failed for the word"),
+        ("lacking", "the module my_maps has no 'lacking'"),
+        ("calls", "my_maps:calls is no function"),
+        ("fails me", "must be MODULE:FUNCTION"),
+    ):
+        assert main([*arguments, "--maps", f"my_maps:{name}"]) == 2
+        assert message in capsys.readouterr().err
+    assert main([*arguments, "--maps", "no_such:thing"]) == 2
+    assert "no_such cannot be imported (ModuleNotFoundError" in capsys.readouterr().err
 
 
 def _interrupted(*_: object) -> None:

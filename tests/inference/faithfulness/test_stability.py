@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from inference.captioners.lstm import LstmCaptionModel
+from inference.explanations.methods import METHODS
 from inference.faithfulness.measurement import Sample, caption_image
 from inference.faithfulness.stability import (
     PAN_FRAMES,
@@ -61,7 +62,7 @@ def test_still_scenes_are_stable_and_changed_captions_are_skipped(
     one, other = (caption_image(shipped, each) for each in photographs(shipped.image_size)[:2])
     assert one.words != other.words
 
-    found = measure_stability(shipped, [[one, one, other], [other, one]], "gradcam")
+    found = measure_stability(shipped, [[one, one, other], [other, one]], METHODS["gradcam"])
 
     assert (found.pairs, found.changed) == (1, 2)
     assert found.correlations == pytest.approx([1.0])
@@ -74,6 +75,8 @@ def test_maps_of_another_image_are_less_similar(shipped: LstmCaptionModel) -> No
     sample = caption_image(shipped, image)
     mirrored = Sample(np.ascontiguousarray(image[::-1, ::-1]), sample.tokens, sample.words)
 
-    (correlation,) = measure_stability(shipped, [[sample, mirrored]], "gradcam").correlations
+    (correlation,) = measure_stability(
+        shipped, [[sample, mirrored]], METHODS["gradcam"]
+    ).correlations
 
     assert correlation < 0.8

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from inference.explanations.methods import METHODS
 from inference.faithfulness.measurement import caption_image, cell_grid, measure
 from inference.faithfulness.metrics import word_probabilities
 from tests.inference.conftest import photographs
@@ -30,7 +31,7 @@ def test_a_measured_word_is_whole() -> None:
     model = SubwordCaptionModel()
     sample = caption_image(model, photographs(SIDE)[4])
 
-    found = measure(model, sample, ["gradcam"], np.random.default_rng(0))
+    found = measure(model, sample, {"gradcam": METHODS["gradcam"]}, np.random.default_rng(0))
 
     texts = {word.text for word in found.words}
     assert "dog" in texts

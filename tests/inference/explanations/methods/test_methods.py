@@ -21,7 +21,7 @@ OF_OTHERS = {"crossattention"}
 CHEAP: dict[str, Method] = {
     **METHODS,
     "smoothgrad": SmoothGrad(copies=2),
-    "integrated-gradients": IntegratedGradients(steps=2),
+    "integrated-gradients": IntegratedGradients(least=5, most=5),
     "rise": Rise(masks=8),
 }
 
