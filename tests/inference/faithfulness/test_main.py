@@ -14,12 +14,14 @@ from inference.explanations.masking import check_map
 from inference.explanations.methods import METHODS
 from inference.faithfulness.__main__ import _read_photographs, main
 from inference.faithfulness.checks import VERDICTS
+from inference.faithfulness.given_maps import GivenMaps
 from inference.faithfulness.measurement import caption_image, images_of_part
 from inference.faithfulness.randomisation import TRAINED
 from inference.progress import finish
 from inference.word_kinds import word_kind
 from models.catalogue import read_measurement
 from tests.models.conftest import MakeFlickr8k
+from tests.support.captioners.subwords import END, SubwordCaptionModel
 
 TEXTS = ["a dog runs", "a red dog on grass"]
 
@@ -210,17 +212,21 @@ def fails(image, caption, word):
     assert all(word in caption.lower().split() for _, _, caption, word in calls)
     assert captions <= {caption.lower() for _, _, caption, _ in calls}
 
+    subject = CaptionedImage(SubwordCaptionModel(), np.zeros((32, 32, 3), np.uint8), (3, 4, END))
     for name, message in (
-        ("nothing", "my_maps:nothing returned no map of the word"),
-        ("fails", "my_maps:fails failed for the word"),
-        ("lacking", "the module my_maps has no 'lacking'"),
-        ("calls", "my_maps:calls is no function"),
-        ("fails me", "must be MODULE:FUNCTION"),
+        ("nothing", "my_maps:nothing returned no map of the word 'dog'; it must return finite"),
+        ("fails", "my_maps:fails failed for the word 'dog' of 'A dog': KeyError: 'no such thing'"),
     ):
-        assert main([*arguments, "--maps", f"my_maps:{name}"]) == 2
+        with pytest.raises(ValueError, match=re.escape(message)):
+            finish(GivenMaps(f"my_maps:{name}").explain(subject, Target("word", 1)))
+    for source, message in (
+        ("my_maps:lacking", "the module my_maps has no 'lacking'"),
+        ("my_maps:calls", "my_maps:calls is no function"),
+        ("my_maps:a b", "must be MODULE:FUNCTION"),
+        ("no_such:thing", "no_such cannot be imported (ModuleNotFoundError"),
+    ):
+        assert main([*arguments, "--maps", source]) == 2
         assert message in capsys.readouterr().err
-    assert main([*arguments, "--maps", "no_such:thing"]) == 2
-    assert "no_such cannot be imported (ModuleNotFoundError" in capsys.readouterr().err
 
 
 def _interrupted(*_: object) -> None:
