@@ -22,10 +22,11 @@ from inference.captioning.grid_cache import GridCache
 from inference.captioning.objective import AttackObjective, LogitTerms, TokenScores
 from inference.captioning.stream_state import Steadiness
 from inference.captioning.wording import Wording
-from inference.explanations import CaptionMaps, Map
+from inference.explanations import CaptionMaps
+from inference.explanations.map_head import load_head
+from inference.explanations.token_maps import LEARNED, live_maps
 from models.captioner import BeamCaption
 from models.checkpoint import ModelCard
-from models.language import PAD
 from models.measured import measured_card
 from models.preprocessing import Resizing
 
@@ -87,7 +88,8 @@ class CaptionModel(ABC):
     abilities: frozenset[Ability]
     live_methods: tuple[str, ...]
     """Names of the explanation methods that `token_maps` computes, at little cost for all tokens
-    of a caption at once; at least one. For others see `inference.explanations.methods`."""
+    of a caption at once, at least one; then that of `head`, if there is one. For others see
+    `inference.explanations.methods`."""
     consensus: bool = False
     """Whether it chooses among the captions of the beam search by `models.consensus`."""
     hardened: CaptionDecoder | None = None
@@ -106,6 +108,10 @@ class CaptionModel(ABC):
         """
         self.folder, self.wording = folder, wording
         self.card = measured_card(folder, card)
+        self.head = load_head(folder)
+        """The network that predicts maps, if there is one; see `inference.explanations.learn`."""
+        if self.head:
+            self.live_methods = (*self.live_methods, LEARNED)
         self.grid_cache = GridCache()
         """Encodings of the latest frames of streams, which explanations reuse."""
         self._builder = CaptionBuilder(wording, self.card.confidence)
@@ -319,23 +325,7 @@ class CaptionModel(ABC):
             The maps of each caption, with a map for each of its words. A map is the sum of its
             tokens' maps, rectified; the caption's is that of all tokens.
         """
-        stripped = [self.wording.strip(caption.tokens) for caption in captions]
-        plus = np.full((len(captions), max(1, *map(len, stripped))), PAD, np.int32)
-        for row, tokens in zip(plus, stripped, strict=True):
-            row[: len(tokens)] = tokens
-        terms = LogitTerms(plus, np.full_like(plus, PAD))
-        maps = self.token_maps(self.live_method, encodings, captions, terms)
-        return [
-            CaptionMaps(
-                self.live_method,
-                tuple(
-                    Map(np.maximum(signed[word.start : word.stop].sum(axis=0), 0))
-                    for word in self.wording.words(tokens)
-                ),
-                Map(np.maximum(signed[: len(tokens)].sum(axis=0), 0)),
-            )
-            for signed, tokens in zip(maps, stripped, strict=True)
-        ]
+        return live_maps(self, encodings, captions)
 
     def attention(self, encodings: Array, captions: Sequence[BeamCaption]) -> Array:
         """Return the attention at each token of captions, as in `token_maps`.

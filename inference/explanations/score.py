@@ -12,6 +12,7 @@ from inference.captioning.objective import LogitTerms
 from inference.captioning.wording import WordSpan
 from inference.explanations.captioned_image import CaptionedImage
 from inference.explanations.target import Target
+from inference.explanations.token_maps import token_maps
 from models.calibration import logistic
 from models.language import PAD
 from models.tag_kinds import tag_kinds
@@ -154,9 +155,8 @@ class CaptionScore(Score):
         if method not in self._model.live_methods:
             return None
         rows = LogitTerms(*(part[None] for part in self.terms))
-        maps = self._model.token_maps(
-            method, self._subject.grid[None], [self._subject.rescored], rows
-        )
+        grids = self._subject.grid[None]
+        maps = token_maps(self._model, method, grids, [self._subject.rescored], rows)
         return np.asarray(maps[0].sum(axis=0), np.float32)
 
 

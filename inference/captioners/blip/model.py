@@ -40,7 +40,7 @@ class BlipCaptionModel(CaptionModel):
     max_batch = 1
     # A frame is never taken for still by its features: their scale differs between checkpoints.
     steadiness = Steadiness(still=0.0)
-    live_methods = ("crossattention", "gradcam", "hirescam")
+    live_methods: tuple[str, ...] = ("crossattention", "gradcam", "hirescam")
     abilities = frozenset(
         {
             Ability.GRADIENTS,

@@ -34,7 +34,7 @@ class LstmCaptionModel(CaptionModel):
     Encodings are grids, [rows, columns, C], and tokens are words.
     """
 
-    live_methods = ("readcam", "gradcam", "hirescam")
+    live_methods: tuple[str, ...] = ("readcam", "gradcam", "hirescam")
 
     graphs: Graphs
     """The graphs that explanations use."""

@@ -9,6 +9,7 @@ from inference.explanations.methods.attention import Attention
 from inference.explanations.methods.cross_attention import CrossAttentionGradient
 from inference.explanations.methods.grad_cam import GradCam, GradCamTotal, HiResCam, ReadCam
 from inference.explanations.methods.integrated_gradients import IntegratedGradients
+from inference.explanations.methods.learned import LearnedMap
 from inference.explanations.methods.occlusion import Occlusion
 from inference.explanations.methods.rise import Rise
 from inference.explanations.methods.saliency import Saliency, SmoothGrad
@@ -20,6 +21,7 @@ _METHODS: tuple[Method, ...] = (
     CrossAttentionGradient(),
     GradCam(),
     HiResCam(),
+    LearnedMap(),
     GradCamTotal(),
     Saliency(),
     SmoothGrad(),

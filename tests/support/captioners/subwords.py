@@ -55,7 +55,7 @@ class SubwordCaptionModel(CaptionModel):
     """The captioner; `abilities` restricts what it can do."""
 
     max_batch = 1
-    live_methods = ("gradcam",)
+    live_methods: tuple[str, ...] = ("gradcam",)
 
     def __init__(
         self,

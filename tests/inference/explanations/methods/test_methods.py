@@ -15,7 +15,7 @@ from models.language import END, PAD, START
 from models.tag_kinds import tag_kinds
 from tests.support.captioners.lstm import LstmCaptionedImage
 
-OF_OTHERS = {"crossattention"}
+OF_OTHERS = {"crossattention", "learned"}
 """Methods that explain other captioners only."""
 
 CHEAP: dict[str, Method] = {
