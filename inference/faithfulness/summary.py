@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.explanations.token_maps import LEARNED
 from inference.faithfulness.measurement import CENTRE, RANDOM, MeasuredImage, MeasuredWord
 from inference.word_kinds import WordKind
 
@@ -107,7 +108,9 @@ def verify(images: Sequence[MeasuredImage]) -> list[str]:
     """Return the methods that are more faithful than chance, the most faithful first.
 
     Those are the methods whose deletion and insertion areas of object words are both significantly
-    better than those of random orders, by deletion area.
+    better than those of random orders, by deletion area. Learned maps predict instead of computing,
+    so they come last unless both of their areas are significantly better than those of each other
+    method that is verified.
 
     Raises:
         ValueError: If there are too few images with object words to tell.
@@ -125,7 +128,11 @@ def verify(images: Sequence[MeasuredImage]) -> list[str]:
         for name in methods
         if all(summaries[score][name].beats(score, RANDOM) for score in ("deletion", "insertion"))
     ]
-    return sorted(verified, key=lambda name: summaries["deletion"][name].value.mean)
+    ranked = sorted(verified, key=lambda name: summaries["deletion"][name].value.mean)
+    if LEARNED in ranked and not _beats_all(measured, ranked):
+        ranked.remove(LEARNED)
+        ranked.append(LEARNED)
+    return ranked
 
 
 def mean_curves(
@@ -141,6 +148,24 @@ def mean_curves(
         }
         for direction in ("deletion", "insertion")
     }
+
+
+def _beats_all(measured: Sequence[Sequence[MeasuredWord]], names: Sequence[str]) -> bool:
+    """Return whether learned maps are significantly better than all others, on both curves."""
+    for score in ("deletion", "insertion"):
+        values = {name: _image_scores(measured, SCORES[score], name) for name in names}
+        against = {name: mean_interval(values[LEARNED] - values[name]) for name in names}
+        del against[LEARNED]
+        if not ScoreSummary(mean_interval(values[LEARNED]), against).beats(score):
+            return False
+    return True
+
+
+def _image_scores(
+    measured: Sequence[Sequence[MeasuredWord]], score: Score, name: str
+) -> NDArray[np.float64]:
+    """Return the mean of a score over the words of each image: [images]."""
+    return np.array([np.mean([score(word, name) for word in words]) for words in measured])
 
 
 def _words_by_image(images: Sequence[MeasuredImage], kind: WordKind) -> list[list[MeasuredWord]]:
@@ -160,10 +185,7 @@ def _mean_curve(
 def _summarise_score(
     measured: Sequence[Sequence[MeasuredWord]], score: Score, names: Sequence[str]
 ) -> dict[str, ScoreSummary]:
-    values = {
-        name: np.array([np.mean([score(word, name) for word in words]) for words in measured])
-        for name in names
-    }
+    values = {name: _image_scores(measured, score, name) for name in names}
     return {
         name: ScoreSummary(
             mean_interval(values[name]),

@@ -87,6 +87,41 @@ def test_verified_methods_beat_chance_in_both_directions_best_first() -> None:
         verify([*images[1:], image(word("function", 1, 1, 1))])
 
 
+@pytest.mark.parametrize(
+    ("deletion", "insertion", "first"),
+    [
+        (-0.02, 0.02, True),
+        # Better on average, but not surely so.
+        (-0.002, 0.02, False),
+        (-0.02, 0.002, False),
+        (-0.02, -0.02, False),
+    ],
+)
+def test_learned_maps_lead_only_if_they_surely_beat_all_others(
+    deletion: float, insertion: float, first: bool
+) -> None:
+    random = np.random.default_rng(0)
+    images = []
+    for _ in range(40):
+        noise = random.normal(0, 0.02, 2)
+        levels = {
+            "readcam": (0.2, 0.7),
+            "gradcam": (0.3, 0.6),
+            "learned": (0.2 + deletion + noise[0], 0.7 + insertion + noise[1]),
+            "random": (0.5, 0.5),
+            "centre": (0.4, 0.55),
+        }
+        curves = [
+            {name: [float(pair[direction])] * (STEPS + 1) for name, pair in levels.items()}
+            for direction in (0, 1)
+        ]
+        gone = dict.fromkeys(levels, 0.5)
+        images.append(image(MeasuredWord("word", "object", 0.5, curves[0], curves[1], gone)))
+
+    others = ["readcam", "gradcam"]
+    assert verify(images) == (["learned", *others] if first else [*others, "learned"])
+
+
 def test_only_object_words_can_disappear() -> None:
     images = [image(word("object", 0, 0, 0), word("function", 0, 0, 0))]
 
