@@ -132,7 +132,9 @@ class MapHead:
             mixed = tf.nn.dropout(mixed, dropout)
         refined = tf.reshape(tf.nn.conv2d(mixed, own["refine"], 1, "SAME"), shape)
         constant, of_standard, of_share = tf.unstack(own["scale"])
-        return constant + of_standard * standard + of_share * share + refined
+        # Of the order of 1, as all parameters are: they are learnt at the same rate.
+        phi = constant + of_standard * standard + of_share * share + refined
+        return phi / tf.cast(shape[2] * shape[3], tf.float32)
 
     def _maps(
         self, cells: tf.Tensor, hidden: tf.Tensor, tokens: tf.Tensor, base: tf.Tensor
@@ -170,7 +172,6 @@ def initial_parameters(
         return (random.standard_normal(shape) * deviation).astype(np.float32)
 
     planes = heads + 2
-    cells = grid_size[0] * grid_size[1]
     return {
         "cell": draw(channels**-0.5, channels, features),
         "offset": np.zeros(features, np.float32),
@@ -179,9 +180,9 @@ def initial_parameters(
         "word": draw(0.02, tokens, features),
         "mix": draw((2 / (9 * planes)) ** 0.5, 3, 3, planes, filters),
         "mix_bias": np.zeros(filters, np.float32),
-        "refine": draw(0.1 / cells * (9 * filters) ** -0.5, 3, 3, filters, 1),
-        # Of phi, whose sum over the cells is about 1: a constant, and the base's two features.
-        "scale": np.array([0.5, 0.2, 0.4], np.float32) / np.float32(cells),
+        "refine": draw(0.1 * (9 * filters) ** -0.5, 3, 3, filters, 1),
+        # Of a constant and the base's two features. The sum of phi over the cells is then 0.9.
+        "scale": np.array([0.5, 0.2, 0.4], np.float32),
     }
 
 
