@@ -5,20 +5,20 @@ Only the parameters, the findings and `has_bank` are exported here: `analysis` l
 
 from inference.concepts.bank import has_bank
 from inference.concepts.findings import (
+    VERDICT_TEXTS,
     ConceptFindings,
     ConceptInFrame,
     ConceptParams,
     Factors,
-    Verdict,
     WordConcepts,
 )
 
 __all__ = [
+    "VERDICT_TEXTS",
     "ConceptFindings",
     "ConceptInFrame",
     "ConceptParams",
     "Factors",
-    "Verdict",
     "WordConcepts",
     "has_bank",
 ]

@@ -83,6 +83,7 @@ def _analysis(
         words=results.words,
         factors=factors,
         took_s=0.0,
+        false_positives=results.false_positives,
         notes=results.notes,
         pictures=results.pictures,
     )

@@ -4,10 +4,10 @@ A concept is a direction v in the space of the grid's channels (Kim et al., Inte
 Feature Attribution: Quantitative Testing with Concept Activation Vectors, ICML 2018). A score is
 how present it is, where, and how much it adds to words. Shapes: K concepts, C channels, W words.
 
-The file `concepts.npz` in the captioner's folder holds, for each concept, its direction (half
-precision), its test statistics, its distribution over other images, and a generated image (WebP);
-no photograph, nor part of one. This module needs no TensorFlow, so the server can check early
-whether there is a bank.
+The file `concepts.npz` in the captioner's folder holds the concepts that were shown to matter for
+their word, and of each its direction (half precision), its test statistics, its distribution over
+other images, and a generated image (WebP); no photograph, nor part of one. This module needs no
+TensorFlow, so the server can check early whether there is a bank.
 """
 
 import io
@@ -23,13 +23,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from inference.concepts.findings import MIN_SCENES
+from inference.concepts.findings import MIN_SCENES, Evidence, FalsePositives, Verdict
+from inference.concepts.verdicts import add_false_positives
 from models.digests import weights_sha256
 
 Array = NDArray[np.float32]
 
 FILE = "concepts.npz"
-FORMAT = 1
+FORMAT = 2
 
 _FIT = "python -m inference.concepts fit --data DIR"
 _NUMBERS = {
@@ -37,9 +38,8 @@ _NUMBERS = {
     "mean": np.float32,
     "deviation": np.float32,
     "tcav": np.float32,
-    "tcav_random": np.float32,
+    "effect": np.float32,
     "p": np.float64,
-    "accuracy": np.float32,
     "scenes": np.int32,
 }
 """Arrays of numbers in the file, with one value for each concept."""
@@ -112,9 +112,10 @@ class FittedWord(BaseModel):
     """Images that were segmented to find them."""
     scenes: int
     """Scenes over which the word's logit was tested."""
-    rejected_p: list[float] = Field(alias="others")
-    """p, as `BankConcept.p`, of concepts that were tested and not kept: the correction for multiple
-    tests has to include them."""
+    tests: int
+    """Concepts that were tested, kept or not."""
+    false_positives: FalsePositives | None
+    """Of these tests; None if there were none."""
 
 
 class BankMetadata(BaseModel):
@@ -136,7 +137,7 @@ class BankMetadata(BaseModel):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BankConcept:
-    """A concept in the bank."""
+    """A concept in the bank: it was shown to matter for its word."""
 
     word: str
     number: int
@@ -148,12 +149,9 @@ class BankConcept:
     deviation: float
     """Standard deviation of the same."""
     tcav: float
-    """See `Evidence`."""
-    tcav_random: float
+    """This and the next three: see `Evidence`."""
+    effect: float
     p: float
-    """Two-sided, not corrected: the correction depends on the whole bank."""
-    accuracy: float
-    """Share of patches that the direction separates correctly from random ones, in 0..1."""
     scenes: int
     picture: bytes
     """WebP; empty if there is none."""
@@ -162,6 +160,12 @@ class BankConcept:
     def id(self) -> str:
         """`dog-2`."""
         return f"{self.word}-{self.number}"
+
+    @property
+    def evidence(self) -> Evidence:
+        """Result of its test."""
+        verdict: Verdict = "supports" if self.effect > 0 else "opposes"
+        return Evidence(self.tcav, self.effect, self.p, self.scenes, verdict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -184,11 +188,16 @@ class Bank:
             np.array([each.deviation for each in chosen], np.float32),
         )
 
+    def false_positives(self) -> FalsePositives | None:
+        """Return how often random concepts passed the tests; None if nothing was tested."""
+        return add_false_positives(each.false_positives for each in self.metadata.fitted.values())
+
     def missing_reason(self, word: str) -> str:
         """Explain why a word has no concepts here, as text for people."""
         fitted, count = self.metadata.fitted.get(word), self.metadata.word_counts.get(word, 0)
         if fitted:
-            return f"no concept was found for “{word}” in {fitted.scenes} scenes"
+            concepts = "1 concept" if fitted.tests == 1 else f"{fitted.tests} concepts"
+            return f"none of {concepts} was shown to matter for “{word}” in {fitted.scenes} scenes"
         missing = f"“{word}” is not in the concept bank"
         if count >= MIN_SCENES:
             return f"{missing}: the bank was fitted for other words"

@@ -19,7 +19,7 @@ MAX_SEGMENTS = 40
 """Segments of a concept: those nearest the centre of its cluster."""
 
 MIN_SEGMENTS = 12
-"""With fewer segments, a linear classifier separates single segments rather than a concept."""
+"""The mean of fewer segments shows single segments rather than what they have in common."""
 
 _MAX_ITERATIONS = 40
 """A few points may switch clusters for long without moving the centres."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from inference.captioning import frame_features
 from inference.captioning.model import Ability, CaptionModel
 from inference.concepts.clustering import CLUSTER_COUNT, Cluster, k_means, prune
-from inference.concepts.findings import MIN_SCENES, Evidence
+from inference.concepts.findings import MIN_SCENES, Evidence, FalsePositives
 from inference.concepts.patches import (
     MemoryCache,
     PatchCache,
@@ -23,44 +23,28 @@ from inference.concepts.patches import (
     concatenate,
     encoder_fingerprint,
     extract_patches,
-    random_patches,
 )
 from inference.concepts.tcav import (
     RANDOM_CONCEPTS,
-    RandomSets,
-    TcavResult,
+    RANDOM_RUNS,
+    concept_direction,
     group_scenes,
     logit_gradient,
-    make_random_sets,
     mean_per_scene,
     run_tcav,
-    verdicts,
 )
+from inference.concepts.verdicts import verdicts
 from inference.progress import Progress, Stage, StagedProgress, scale_progress
 
 Array = NDArray[np.float32]
 
 Images = Sequence[NDArray[np.uint8]]
 
-RandomPatches = tuple[RandomSets, Array]
-"""The random sets, and random patches that are in none."""
-
-MIN_OTHER_IMAGES = 10
-"""Images without the word that random patches need; with fewer, they are drawn from all
-segments."""
-
 _CROPS = 10
 """Segments of a concept that are cropped as examples."""
 
-_CAPTION_S, _GRADIENT_S, _SEGMENT_S, _PATCH_S, _CLUSTER_S, _TEST_S = (
-    0.03,
-    0.016,
-    1.1,
-    0.014,
-    0.1,
-    0.4,
-)
-"""Cost of each stage for one image; `_PATCH_S` for one patch, and `_TEST_S` for one cluster."""
+_CAPTION_S, _GRADIENT_S, _SEGMENT_S, _CLUSTER_S, _TEST_S = 0.03, 0.016, 0.3, 0.1, 0.1
+"""Cost of each stage for one image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +54,8 @@ class DiscoveryParams:
     images: int = 50
     """Maximum number of images to segment; the test uses all images with the word."""
     clusters: int = CLUSTER_COUNT
-    random_patches: int = 800
-    """Half for the random sets, half for random concepts."""
     random_concepts: int = RANDOM_CONCEPTS
+    """See `run_tcav`."""
     seed: int = 0
 
 
@@ -97,7 +80,6 @@ class Concept:
     cluster: Cluster
     crops: tuple[NDArray[np.uint8], ...]
     """The most typical segments, on grey: uint8 [S, S, 3] each."""
-    result: TcavResult
     evidence: Evidence
 
 
@@ -118,6 +100,8 @@ class Discovery:
     """Those that most images have first."""
     dropped: tuple[Cluster, ...]
     """Clusters that are not concepts."""
+    false_positives: FalsePositives | None
+    """Of the tests of the concepts; None if there was nothing to test or too few scenes."""
     notes: tuple[str, ...]
     """Warnings for readers."""
     captioned: tuple[CaptionedGrid, ...]
@@ -148,8 +132,8 @@ def discover(
         Progress, about every 60 ms.
 
     Raises:
-        ValueError: If the captioner has no gradients or cannot say the word, an image is invalid,
-            or all images together have too few segments.
+        ValueError: If the captioner has no gradients or cannot say the word, or an image is
+            invalid.
     """
     if not model.can(Ability.GRADIENTS):
         raise ValueError("concepts cannot be discovered: this captioner has no gradients")
@@ -159,7 +143,6 @@ def discover(
     for each in images:
         model.check(each)
     pixels = [model.preprocess(each) for each in images]
-    rng = np.random.default_rng(params.seed)
     progress = _staged_progress(word, len(pixels), params)
 
     captioned = yield from progress.run("caption", caption_images(model, pixels))
@@ -171,6 +154,7 @@ def discover(
     progress.lower_cost("gradients", _GRADIENT_S * len(matching))
     progress.lower_cost("segment", _SEGMENT_S * len(searched))
     progress.lower_cost("cluster", _CLUSTER_S * len(searched))
+    progress.lower_cost("test", _TEST_S * len(searched))
 
     differentiating = logit_gradients(model, captioned, matching, word)
     gradients = yield from progress.run("gradients", differentiating)
@@ -186,16 +170,19 @@ def discover(
 
     extracting = extract_all_patches(model, pixels, searched, cache or MemoryCache())
     patches = yield from progress.run("segment", extracting)
-    others = [pixels[index] for index in range(len(pixels)) if index not in matching]
-    drawing = draw_random_patches(model, others, patches, params.random_patches, rng)
-    random = yield from progress.run("draw", drawing)
-
     clustering = k_means(patches.activations, params.clusters, params.seed)
     clusters = yield from progress.run("cluster", clustering)
     pruned = prune(clusters, patches.images, len(searched))
     kept = [each for each in pruned if not each.drop_reason]
-    testing = run_all_tcav(scene_gradients, patches, kept, random, params.random_concepts, rng)
-    results = yield from progress.run("test", testing)
+    testing = run_tcav(
+        scene_gradients,
+        patches.activations,
+        [each.members for each in kept],
+        np.random.default_rng(params.seed),
+        params.random_concepts,
+        RANDOM_RUNS if len(scene_gradients) >= MIN_SCENES else 0,
+    )
+    tests = yield from progress.run("test", testing)
     return Discovery(
         word=word,
         matching=len(matching),
@@ -205,18 +192,18 @@ def discover(
         concepts=tuple(
             Concept(
                 id=f"{word}-{number}",
-                direction=result.cavs.direction,
+                direction=concept_direction(patches.activations, cluster.members),
                 cluster=cluster,
                 crops=_crops(pixels, patches, cluster, model.image_size),
-                result=result,
                 evidence=evidence,
             )
-            for number, (cluster, result, evidence) in enumerate(
-                zip(kept, results, verdicts(results), strict=True), 1
+            for number, (cluster, evidence) in enumerate(
+                zip(kept, verdicts(tests.results), strict=True), 1
             )
         ),
         dropped=tuple(each for each in pruned if each.drop_reason),
-        notes=_notes(word, len(scene_gradients), len(others)),
+        false_positives=tests.false_positives,
+        notes=_notes(word, len(scene_gradients)),
         captioned=tuple(captioned),
     )
 
@@ -274,37 +261,6 @@ def extract_all_patches(
     return concatenate(parts)
 
 
-def draw_random_patches(
-    model: CaptionModel, others: Images, own: Patches, count: int, rng: np.random.Generator
-) -> Generator[float, None, RandomPatches]:
-    """Draw random patches from other images, or from the word's own if there are too few."""
-    if len(others) < MIN_OTHER_IMAGES:
-        drawn = rng.permutation(own.activations)[:count]
-    else:
-        drawn = yield from random_patches(model, others, count, rng)
-    half = len(drawn) // 2
-    return make_random_sets(drawn[:half]), drawn[half:]
-
-
-def run_all_tcav(
-    gradients: Array,
-    patches: Patches,
-    clusters: Sequence[Cluster],
-    random: RandomPatches,
-    random_concepts: int,
-    rng: np.random.Generator,
-) -> Generator[float, None, list[TcavResult]]:
-    """Test the word's dependence on each cluster."""
-    sets, others = random
-    results = []
-    for number, cluster in enumerate(clusters):
-        concept = patches.activations[cluster.members]
-        work = run_tcav(gradients, concept, others, sets, rng, random_concepts)
-        scaled = scale_progress(number / len(clusters), 1 / len(clusters), work)
-        results.append((yield from scaled))
-    return results
-
-
 def _staged_progress(word: str, images: int, params: DiscoveryParams) -> StagedProgress:
     searched = min(params.images, images)
     return StagedProgress(
@@ -312,9 +268,8 @@ def _staged_progress(word: str, images: int, params: DiscoveryParams) -> StagedP
             "caption": Stage("Captioning", _CAPTION_S * images),
             "gradients": Stage(f"Computing gradients of “{word}”", _GRADIENT_S * images),
             "segment": Stage("Segmenting images", _SEGMENT_S * searched),
-            "draw": Stage("Encoding random segments", _PATCH_S * params.random_patches),
             "cluster": Stage("Clustering segments that look alike", _CLUSTER_S * searched),
-            "test": Stage("Testing the concepts", _TEST_S * params.clusters),
+            "test": Stage("Testing the concepts", _TEST_S * searched),
         }
     )
 
@@ -325,22 +280,15 @@ def _crops(
     return tuple(patches.segments[each].crop(pixels, side) for each in cluster.members[:_CROPS])
 
 
-def _notes(word: str, scenes: int, others: int) -> tuple[str, ...]:
-    notes = []
-    if scenes < MIN_SCENES:
-        count = "1 scene" if scenes == 1 else f"{scenes} scenes"
-        notes.append(
-            f"not enough evidence: “{word}” was tested over {count}, at least {MIN_SCENES} are "
-            "needed"
-        )
-    if others < MIN_OTHER_IMAGES:
-        notes.append(
-            f"almost every image has “{word}” in its caption, so the random segments for "
-            "comparison come from the same images"
-        )
-    return tuple(notes)
+def _notes(word: str, scenes: int) -> tuple[str, ...]:
+    if scenes >= MIN_SCENES:
+        return ()
+    count = "1 scene" if scenes == 1 else f"{scenes} scenes"
+    return (
+        f"not enough evidence: “{word}” was tested over {count}, at least {MIN_SCENES} are needed",
+    )
 
 
 def _no_concepts(word: str, captioned: Sequence[CaptionedGrid]) -> Discovery:
     note = f"“{word}” is in none of the {len(captioned)} captions"
-    return Discovery(word, 0, 0, 0, 0, (), (), (note,), tuple(captioned))
+    return Discovery(word, 0, 0, 0, 0, (), (), None, (note,), tuple(captioned))

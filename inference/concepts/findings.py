@@ -13,8 +13,16 @@ MIN_SCENES = 40
 """Scenes that a test needs; with fewer there is not enough evidence."""
 
 Verdict = Literal["supports", "opposes", "not shown", "not enough evidence"]
-"""Result of the test of a concept and a word, corrected for all tests of the run. `not shown`: no
-effect beyond chance was found, which does not show that there is none."""
+"""Result of the test of a concept and a word, corrected for all tests of the word. "Not shown"
+means that random concepts can have such an effect: the concept may still matter."""
+
+VERDICT_TEXTS: dict[Verdict, str] = {
+    "supports": "supports the word",
+    "opposes": "opposes the word",
+    "not shown": "not shown to matter",
+    "not enough evidence": "not enough evidence",
+}
+"""For people."""
 
 
 class ConceptParams(BaseModel):
@@ -42,13 +50,49 @@ class Evidence:
 
     tcav: float | None
     """Share of the scenes in which more of the concept would raise the word's logit, in 0..1."""
-    tcav_random: float | None
-    """The same for random directions: the mean."""
+    effect: float | None
+    """Change of the logit along the concept's direction, mean over the scenes: in multiples of what
+    is usual (root mean square) for concepts made of random patches; negative if it falls."""
     p: float | None
-    """Two-sided, corrected for all tests of the run; None without enough scenes."""
+    """Two-sided, corrected for all tests of the word; None without enough scenes."""
     scenes: int
     """Number of scenes; neighbouring frames of a video are one scene."""
     verdict: Verdict
+
+    @property
+    def matters(self) -> bool:
+        """Whether the word was shown to depend on the concept."""
+        return self.verdict in ("supports", "opposes")
+
+
+@dataclass(frozen=True, slots=True)
+class FalsePositives:
+    """How often random concepts were judged to matter, which none of them does.
+
+    A random concept is a set of random patches of the images in which a concept was found, as many
+    as it has. In each run, all concepts of a word are replaced by such, which are tested and
+    corrected as the concepts were.
+    """
+
+    level: float
+    """Share of runs that may have a false positive, in 0..1."""
+    runs: int
+    """Of all words together."""
+    concepts: int
+    """Random concepts in all runs."""
+    false_runs: int
+    """Runs in which a random concept was judged to support or oppose its word."""
+    false_concepts: int
+    """Random concepts that were, in all runs."""
+
+    def text(self) -> str:
+        """Return a sentence about the rate, for people."""
+        return (
+            f"Of {self.concepts:,} random concepts tested in the same way, "
+            f"{self.false_concepts / self.concepts:.1%} were judged to matter: at least one in "
+            f"{self.false_runs / self.runs:.1%} of {self.runs:,} tests of a word "
+            f"({self.level:.0%} allowed)"
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,6 +165,8 @@ class ConceptFindings:
     factors: Factors | None
     took_s: float
     """Computing time of the engine."""
+    false_positives: FalsePositives | None = None
+    """Of the tests behind the verdicts; None if nothing was tested."""
     notes: tuple[str, ...] = ()
     """Warnings for readers, such as too few scenes for a test."""
     pictures: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
@@ -161,6 +207,7 @@ class ConceptFindings:
                     for c in self.factors.components
                 ],
             },
+            "false_positives": self.false_positives and asdict(self.false_positives),
             "notes": list(self.notes),
             "took_s": round(self.took_s, 3),
         }

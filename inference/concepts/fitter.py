@@ -1,11 +1,11 @@
 """Find the concepts of words in training images, for the concept bank.
 
 The method is ACE (`inference.concepts.discovery`), made efficient for many words: an image with
-several of the words is segmented once, and all concepts share the same random patches.
+several of the words is segmented once.
 """
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -19,33 +19,21 @@ from inference.concepts.patches import (
     concatenate,
     encoder_fingerprint,
     extract_patches,
-    random_patches,
 )
 from inference.concepts.survey import CaptionSurvey
-from inference.concepts.tcav import (
-    MIN_ACCURACY,
-    Covariance,
-    RandomSets,
-    TcavResult,
-    logit_gradient,
-    make_random_sets,
-    run_tcav,
-)
-from inference.progress import finish
+from inference.concepts.tcav import concept_direction, logit_gradient, run_tcav
+from inference.concepts.verdicts import TcavFigures, is_significant
+from inference.progress import finish, scale_progress
+from inference.significance import holm
 from models.datasets import Dataset
 
 Array = NDArray[np.float32]
 
 _MAX_CONCEPTS = 6
-"""Concepts to keep for a word: those with the smallest p, corrected for all that were tested."""
-
-_RANDOM_CONCEPTS = 19_999
-"""Enough to correct for hundreds of tests."""
+"""Concepts to keep for a word: those with the smallest p."""
 
 _BACKGROUND_IMAGES = 100
 """Images that were chosen for no word: they define the usual activation of a concept."""
-
-_RANDOM_IMAGES, _RANDOM_PATCHES = 30, 600
 
 _SEED = 0
 
@@ -72,72 +60,83 @@ class BankFitter:
         sizes: FitSizes,
         cache: PatchCache,
     ) -> None:
-        """Prepare; `words` are all words that will be fitted.
+        """Choose the images of `words`, which are all words of the bank.
 
-        Among a word's images, those that are already segmented for another word come first, then
-        those whose captions contain more of the words.
+        Among a word's images, those that are segmented for an earlier word come first, then those
+        whose captions contain more of the words.
+
+        Raises:
+            ValueError: If a word is in no caption.
         """
         self._model, self._dataset, self._survey = model, dataset, survey
         self._sizes, self._cache = sizes, cache
         self._encoder = encoder_fingerprint(model)
         word_tokens = {survey.vocabulary.index(word) for word in words}
         counts = [len(word_tokens.intersection(tokens)) for tokens in survey.tokens]
-        self._order = sorted(range(len(counts)), key=lambda index: -counts[index])
-        self._segmented: set[int] = set()
+        order = sorted(range(len(counts)), key=lambda index: -counts[index])
+        segmented: set[int] = set()
+        self._images: dict[str, list[int]] = {}
+        for word in words:
+            matching = set(survey.indices_with(word))
+            if not matching:
+                raise ValueError(f"{word!r} is in no caption")
+            own = [index for index in order if index in matching]
+            own.sort(key=lambda index: index not in segmented)
+            segmented.update(own[: sizes.segmented])
+            self._images[word] = own
 
     def fit(self, word: str) -> Generator[float, None, tuple[FittedWord, list[BankConcept]]]:
-        """Find the concepts of a word.
+        """Find the concepts of a word, one of those given.
 
         Yields:
             The share that is done, in 0..1.
 
+        Returns:
+            How they were found, and those that were shown to matter.
+
         Raises:
-            ValueError: If no caption contains the word.
             models.datasets.DatasetError: If an image cannot be read.
         """
-        matching = set(self._survey.indices_with(word))
-        if not matching:
-            raise ValueError(f"{word!r} is in no caption")
-        own = [index for index in self._order if index in matching]
-        own.sort(key=lambda index: index not in self._segmented)
-        chosen = own[: self._sizes.segmented]
+        own = self._images[word]
+        chosen, tested = own[: self._sizes.segmented], own[: self._sizes.tested]
         parts = []
         for number, index in enumerate(chosen):
             yield 0.7 * number / len(chosen)
             pixels = self._pixels(index)
             work = extract_patches(self._model, pixels, number, self._cache, self._encoder)
             parts.append(finish(work))
-        self._segmented.update(chosen)
         patches = concatenate(parts)
         yield 0.7
-        tested = own[: self._sizes.tested]
         gradients = np.stack([self._logit_gradient(index, word) for index in tested])
         yield 0.8
         clusters = finish(k_means(patches.activations, CLUSTER_COUNT, _SEED))
-        yield 0.85
         members = [
-            patches.activations[each.members]
+            each.members
             for each in prune(clusters, patches.images, len(parts))
             if not each.drop_reason
         ]
-        results = [self._run_tcav(gradients, each) for each in members]
-        accurate = [each for each in results if each.cavs.accuracy >= MIN_ACCURACY]
-        accurate.sort(key=lambda each: each.p)
-        yield 0.95
+        yield 0.85
+        rng = np.random.default_rng(_SEED)
+        testing = run_tcav(gradients, patches.activations, members, rng)
+        tests = yield from scale_progress(0.85, 0.1, testing)
+        corrected = holm([each.p for each in tests.results])
+        order = sorted(range(len(members)), key=lambda index: tests.results[index].p)
+        kept = [index for index in order if is_significant(corrected[index])][:_MAX_CONCEPTS]
         fitted = FittedWord(
             images=len(parts),
             scenes=len(gradients),
-            rejected_p=[each.p for each in accurate[_MAX_CONCEPTS:]],
+            tests=len(members),
+            false_positives=tests.false_positives,
         )
-        return fitted, self._bank_concepts(word, accurate[:_MAX_CONCEPTS]) if accurate else []
+        if not kept:
+            return fitted, []
+        figures = [replace(tests.results[index], p=corrected[index]) for index in kept]
+        vectors = [concept_direction(patches.activations, members[index]) for index in kept]
+        return fitted, self._bank_concepts(word, np.stack(vectors), figures)
 
-    def _run_tcav(self, gradients: Array, concept: Array) -> TcavResult:
-        sets, others = self._random
-        rng = np.random.default_rng(_SEED)
-        return finish(run_tcav(gradients, concept, others, sets, rng, _RANDOM_CONCEPTS))
-
-    def _bank_concepts(self, word: str, results: Sequence[TcavResult]) -> list[BankConcept]:
-        vectors = np.stack([each.cavs.direction for each in results])
+    def _bank_concepts(
+        self, word: str, vectors: Array, figures: Sequence[TcavFigures]
+    ) -> list[BankConcept]:
         directions = measure_background(vectors, self._background_grids)
         images = self._model.visualise(directions.vectors, _SEED)
         return [
@@ -148,13 +147,12 @@ class BankFitter:
                 mean=float(directions.means[index]),
                 deviation=float(directions.deviations[index]),
                 tcav=each.tcav,
-                tcav_random=each.tcav_random,
+                effect=each.effect,
                 p=each.p,
-                accuracy=each.cavs.accuracy,
                 scenes=each.scenes,
                 picture=encode_webp(images[index]),
             )
-            for index, each in enumerate(results)
+            for index, each in enumerate(figures)
         ]
 
     def _logit_gradient(self, index: int, word: str) -> Array:
@@ -168,37 +166,12 @@ class BankFitter:
         return self._model.preprocess(image)
 
     @cached_property
-    def _background_images(self) -> list[NDArray[np.uint8]]:
-        """The survey's last images, whatever their captions: its order is random."""
-        last = range(len(self._survey.names))[-_BACKGROUND_IMAGES:]
-        return [self._pixels(index) for index in last]
-
-    @cached_property
     def _background_grids(self) -> Array:
+        """Of the survey's last images, whatever their captions: its order is random."""
+        last = range(len(self._survey.names))[-_BACKGROUND_IMAGES:]
         return np.concatenate(
             [
-                self._model.cells(self._model.encode_pixels(each[None]))
-                for each in self._background_images
+                self._model.cells(self._model.encode_pixels(self._pixels(index)[None]))
+                for index in last
             ]
         )
-
-    @cached_property
-    def _random(self) -> tuple[RandomSets, Array]:
-        """Random sets, and as many random patches that are in none."""
-        rng = np.random.default_rng(_SEED)
-        images = self._background_images[:_RANDOM_IMAGES]
-        drawn = finish(random_patches(self._model, images, _RANDOM_PATCHES, rng))
-        half = len(drawn) // 2
-        means = make_random_sets(drawn[:half]).means
-        return RandomSets(means, _unit_covariance(drawn.shape[1])), drawn[half:]
-
-
-def _unit_covariance(channels: int) -> Covariance:
-    """Return the covariance of independent channels of equal variance.
-
-    With it, directions are differences of means, which show where the concept is. Weights that undo
-    the correlations between channels separate the concept best, but point along channels that
-    hardly vary (Haufe et al., On the interpretation of weight vectors of linear models in
-    multivariate neuroimaging, NeuroImage 2014): along them, dogs' heads opposed "dog".
-    """
-    return Covariance(np.zeros((1, channels), np.float32), np.zeros((1, 1), np.float32), 1.0)

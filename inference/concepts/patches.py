@@ -1,8 +1,12 @@
-"""Image patches: segments, each encoded on its own, and caches of their activations.
+"""Image patches: the segments of images with their activations, and caches of them.
 
-As in Ghorbani et al., Towards Automatic Concept-based Explanations (ACE), NeurIPS 2019: every
-segment of every resolution is placed on grey, resized to a full image and encoded, and its cells
-are averaged. Shapes: P segments, C channels of the cells, S the captioner's image size.
+The segments are those of Ghorbani et al., Towards Automatic Concept-based Explanations (ACE),
+NeurIPS 2019, at every resolution. The activation of a segment is the mean of the cells of the whole
+image that it covers, as in Zhang et al., Invertible Concept-based Explanations for CNN Models with
+Non-negative Concept Activation Vectors, AAAI 2021. ACE encodes each segment on its own, on grey:
+directions between such images are hardly those between the cells of photographs, in which concepts
+are found and which the decoder reads. Shapes: P segments, C channels of the cells, S the
+captioner's image size.
 """
 
 import hashlib
@@ -13,17 +17,14 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from inference.captioning.model import CaptionModel
-from inference.progress import scale_progress
 from inference.segmentation import RESOLUTIONS, distinct, patch, segment
 
 _MEMORY_BYTES = 64 * 2**20
-
-_RANDOM_IMAGES = 50
-"""Maximum number of images that random patches come from."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -141,7 +142,7 @@ class Patches:
 
     segments: tuple[Segment, ...]
     activations: NDArray[np.float32]
-    """The mean over the grid's cells of each, [P, C]."""
+    """The mean over the cells that each covers, [P, C]."""
 
     @property
     def images(self) -> NDArray[np.intp]:
@@ -164,7 +165,7 @@ def extract_patches(
     cache: PatchCache,
     encoder: str,
 ) -> Generator[float, None, Patches]:
-    """Segment an image, and encode each segment.
+    """Segment and encode an image.
 
     Args:
         model: The captioner.
@@ -174,72 +175,33 @@ def extract_patches(
         encoder: The captioner's `encoder_fingerprint`.
 
     Yields:
-        The share that is done, in 0..1, after every few patches.
+        The share that is done, in 0..1, after every resolution.
     """
-    key = f"{encoder}-{hashlib.sha256(pixels.tobytes()).hexdigest()}"
+    key = f"{encoder}-cells-{hashlib.sha256(pixels.tobytes()).hexdigest()}"
     known = cache.get(key)
     if known:
         return Patches(_segments(distinct(known.segmentations), image), known.activations)
     segmentations = yield from _segment_all(pixels)
-    segments = _segments(distinct(segmentations), image)
-    activations = yield from encode_segments(model, pixels, segments)
+    masks = distinct(segmentations)
+    activations = mean_cells(model.cells(model.encode_pixels(pixels[None]))[0], masks)
     cache.put(key, CachedImage(segmentations, activations))
-    return Patches(segments, activations)
+    return Patches(_segments(masks, image), activations)
 
 
-def random_patches(
-    model: CaptionModel,
-    images: Sequence[NDArray[np.uint8]],
-    count: int,
-    rng: np.random.Generator,
-) -> Generator[float, None, NDArray[np.float32]]:
-    """Encode random patches, the same number from each image.
+def mean_cells(cells: NDArray[np.float32], masks: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Average the cells of an image, [rows, columns, C], over segments [P, S, S]: [P, C].
 
-    Args:
-        model: The captioner.
-        images: RGB, uint8 [S, S, 3] each, at least one.
-        count: Maximum number of patches.
-        rng: Draws images and segments.
-
-    Yields:
-        The share that is done, in 0..1.
-
-    Returns:
-        Their activations, [up to count, C], in random order.
+    A cell counts by the share of its area that the segment covers.
     """
-    drawn = rng.permutation(len(images))[:_RANDOM_IMAGES]
-    per_image = -(-count // len(drawn))
-    activations = []
-    for number, index in enumerate(drawn):
-        begun, share = number / len(drawn), 1 / len(drawn)
-        cutting = segment_image(images[index], int(index))
-        segments = yield from scale_progress(begun, 0.2 * share, cutting)
-        few = [segments[each] for each in rng.permutation(len(segments))[:per_image]]
-        encoding = encode_segments(model, images[index], few)
-        activations.append((yield from scale_progress(begun + 0.2 * share, 0.8 * share, encoding)))
-    return np.asarray(rng.permutation(np.concatenate(activations))[:count], np.float32)
-
-
-def segment_image(
-    pixels: NDArray[np.uint8], image: int
-) -> Generator[float, None, tuple[Segment, ...]]:
-    """Cut an image [S, S, 3] into its distinct segments, which get the index `image`."""
-    return _segments(distinct((yield from _segment_all(pixels))), image)
-
-
-def encode_segments(
-    model: CaptionModel, pixels: NDArray[np.uint8], segments: Sequence[Segment]
-) -> Generator[float, None, NDArray[np.float32]]:
-    """Encode segments of one image [S, S, 3], averaged over the cells: [P, C]; yields progress."""
-    pooled = []
-    for start in range(0, len(segments), model.max_batch):
-        yield start / len(segments)
-        few = [
-            patch(_box(pixels, each), each.mask, model.image_size)
-            for each in segments[start : start + model.max_batch]
+    rows, columns, channels = cells.shape
+    shares = np.stack(
+        [
+            cv2.resize(mask.astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA)
+            for mask in masks
         ]
-        pooled.append(model.cells(model.encode_pixels(np.stack(few))).mean(axis=(1, 2)))
-    return np.concatenate(pooled)
+    ).reshape(len(masks), -1)
+    weights = shares / shares.sum(axis=1, keepdims=True)
+    return np.asarray(weights @ cells.reshape(-1, channels), np.float32)
 
 
 def encoder_fingerprint(model: CaptionModel) -> str:
@@ -256,8 +218,8 @@ def _segment_all(
     pixels: NDArray[np.uint8],
 ) -> Generator[float, None, tuple[NDArray[np.int32], ...]]:
     segmentations = []
-    for count in RESOLUTIONS:
-        yield 0.0
+    for done, count in enumerate(RESOLUTIONS):
+        yield done / len(RESOLUTIONS)
         segmentations.append(segment(pixels, count))
     return tuple(segmentations)
 

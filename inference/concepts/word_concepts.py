@@ -1,7 +1,7 @@
 """Concepts of a caption's words in one image: from the bank, or discovered in a stream's frames."""
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from inference.captioning.model import Ability
 from inference.concepts.bank import (
     Array,
-    Bank,
+    BankConcept,
     BankError,
     ConceptScores,
     decode_webp,
@@ -19,9 +19,14 @@ from inference.concepts.bank import (
     score,
 )
 from inference.concepts.discovery import Discovery, DiscoveryParams, discover
-from inference.concepts.findings import ConceptInFrame, ConceptParams, Evidence, WordConcepts
+from inference.concepts.findings import (
+    ConceptInFrame,
+    ConceptParams,
+    Evidence,
+    FalsePositives,
+    WordConcepts,
+)
 from inference.concepts.patches import MemoryCache
-from inference.concepts.tcav import Cavs, TcavResult, verdicts
 from inference.explanations import Map, Target
 from inference.explanations.captioned_image import CaptionedImage
 from inference.explanations.score import CaptionScore
@@ -62,6 +67,7 @@ class ConceptResults:
     words: tuple[WordConcepts, ...]
     frames: int = 0
     scenes: int = 0
+    false_positives: FalsePositives | None = None
     notes: tuple[str, ...] = ()
     pictures: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
 
@@ -113,7 +119,6 @@ def concepts_from_bank(
             yield Progress(number / len(words), f"Scoring concepts of “{word.text}”")
             gradients.append(_logit_gradient(subject, word))
         scores = score(subject.cells, np.stack(gradients), bank.directions(indices))
-    evidence = bank_evidence(bank)
     found = []
     pictures: dict[str, NDArray[np.uint8]] = {}
     for number, word in enumerate(words):
@@ -121,7 +126,7 @@ def concepts_from_bank(
         if scores is None or not own:
             found.append(word.without_concepts(bank.missing_reason(word.text)))
             continue
-        known = [_known_concept(bank, index, evidence) for index in own]
+        known = [_known_concept(bank.concepts[index]) for index in own]
         columns = [indices.index(index) for index in own]
         part = ConceptScores(
             scores.cells[columns], scores.presence[columns], scores.support[:, columns]
@@ -136,24 +141,13 @@ def concepts_from_bank(
         }
     # Each training image is a scene of its own.
     images = bank.metadata.images
-    return ConceptResults(tuple(found), frames=images, scenes=images, pictures=pictures)
-
-
-def bank_evidence(bank: Bank) -> list[Evidence]:
-    """Judge all concepts of a bank, corrected for all tests that were made to fit it."""
-    kept = [
-        TcavResult(
-            cavs=Cavs(each.direction[None], each.accuracy),
-            tcav=each.tcav,
-            tcav_random=each.tcav_random,
-            p=each.p,
-            scenes=each.scenes,
-        )
-        for each in bank.concepts
-    ]
-    fitted = bank.metadata.fitted.values()
-    rejected = [replace(kept[0], p=p) for word in fitted for p in word.rejected_p] if kept else []
-    return verdicts([*kept, *rejected])[: len(kept)]
+    return ConceptResults(
+        words=tuple(found),
+        frames=images,
+        scenes=images,
+        false_positives=bank.false_positives(),
+        pictures=pictures,
+    )
 
 
 def concepts_from_frames(
@@ -192,6 +186,7 @@ def concepts_from_frames(
         ),
         frames=discovery.searched,
         scenes=discovery.scenes,
+        false_positives=discovery.false_positives,
         notes=discovery.notes,
         pictures={each.id: contact_sheet(each.crops) for each in discovery.concepts},
     )
@@ -241,9 +236,8 @@ def _logit_gradient(subject: CaptionedImage, word: CaptionWord) -> Array:
     return CaptionScore(subject, Target("word", word.index)).cell_gradient()
 
 
-def _known_concept(bank: Bank, index: int, evidence: Sequence[Evidence]) -> KnownConcept:
-    concept = bank.concepts[index]
-    return KnownConcept(concept.id, evidence[index], concept.id if concept.picture else "")
+def _known_concept(concept: BankConcept) -> KnownConcept:
+    return KnownConcept(concept.id, concept.evidence, concept.id if concept.picture else "")
 
 
 def _discovered_concepts(

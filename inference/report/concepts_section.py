@@ -5,18 +5,11 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.concepts import ConceptFindings, ConceptInFrame, Verdict, WordConcepts
+from inference.concepts import VERDICT_TEXTS, ConceptFindings, ConceptInFrame, WordConcepts
 from inference.explanations import paint
 from inference.report.formatting import number, quoted, signed
 from inference.report.images import SMALL_SIDE, ReportImage, shrink
 from inference.report.summary import summarize
-
-VERDICTS: dict[Verdict, str] = {
-    "supports": "supports the word",
-    "opposes": "opposes the word",
-    "not shown": "not shown to matter",
-    "not enough evidence": "not enough evidence",
-}
 
 
 class ConceptsSection:
@@ -32,7 +25,7 @@ class ConceptsSection:
         self.findings = findings
         self.headline, *self.lead = summarize(findings)
         self.known = [word for word in findings.words if word.concepts]
-        self.verdicts = VERDICTS
+        self.verdicts = VERDICT_TEXTS
         self._image = shrink(image, SMALL_SIDE)
 
     def unknown(self) -> dict[str, list[str]]:

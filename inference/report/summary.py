@@ -7,7 +7,7 @@ from inference.adversarial import (
     SmallestPerturbation,
     WordFindings,
 )
-from inference.concepts import ConceptFindings, ConceptInFrame, Factors, WordConcepts
+from inference.concepts import ConceptFindings, Factors, WordConcepts
 from inference.report.formatting import (
     attack_name,
     capitalized,
@@ -160,13 +160,15 @@ def _concepts(findings: ConceptFindings) -> list[str]:
 
 
 def _strongest(known: list[WordConcepts]) -> str:
-    def best(word: WordConcepts) -> ConceptInFrame:
-        return max(word.concepts, key=lambda each: each.support)
-
-    word = max(known, key=lambda each: best(each).support)
-    strongest = best(word)
-    if strongest.support <= 0:
-        return "None of the known concepts supports a word of the caption here."
+    supporting = [
+        (concept, word)
+        for word in known
+        for concept in word.concepts
+        if concept.evidence.verdict == "supports" and concept.support > 0
+    ]
+    if not supporting:
+        return "No concept was shown to support a word of the caption here."
+    strongest, word = max(supporting, key=lambda pair: pair[0].support)
     count, present = len(word.concepts), sum(each.presence >= _PRESENT for each in word.concepts)
     found = f"{present or 'none'} of its {count} known concepts {'is' if present < 2 else 'are'}"
     if count == 1:
@@ -194,13 +196,13 @@ def _evidence(known: list[WordConcepts]) -> str:
     unknown = verdicts.count("not enough evidence")
     if unknown == len(verdicts):
         return _UNTESTED
-    matter = sum(verdict in ("supports", "opposes") for verdict in verdicts)
-    were, word = ("was", "its word") if matter == 1 else ("were", "their words")
+    matter = sum(each.evidence.matters for word in known for each in word.concepts)
+    verb, word = ("were", "their words") if matter > 1 else ("was", "its word")
     lacking = f"; for {unknown}, there is not enough evidence" if unknown else ""
     return (
         f"In tests over many scenes, {matter or 'none'} of "
-        f"{counted(len(verdicts), 'concept', 'concepts')} {were} shown to matter for "
-        f"{word}{lacking}."
+        f"{counted(len(verdicts), 'concept', 'concepts')} {verb} shown to matter for {word}"
+        f"{lacking}."
     )
 
 

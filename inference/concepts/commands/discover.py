@@ -1,7 +1,7 @@
 """Discover the concepts of a word in a folder of images or a video file.
 
 Writes concepts.json, and for each concept an image with its most typical segments, which are
-cropped from the source. Takes about a minute for 50 images on two cores.
+cropped from the source.
 """
 
 import argparse
@@ -14,6 +14,7 @@ from typing import Any
 from tqdm import tqdm
 
 from inference.captioners.opening import open_captioner
+from inference.concepts import VERDICT_TEXTS
 from inference.concepts.commands.footage import read_footage
 from inference.concepts.discovery import Concept, Discovery, discover
 from inference.concepts.patches import FolderCache, MemoryCache
@@ -95,8 +96,9 @@ def to_json(discovery: Discovery, source: str) -> dict[str, Any]:
           `searched`: those searched for concepts; `scenes`: scenes of those with the word;
           `patches`: patches that were clustered.
         - `concepts`: `id`, `picture` (the file that shows it), `segments` and `pictures` of its
-          cluster, `accuracy` of its vectors, and the fields of `findings.Evidence`.
+          cluster, and the fields of `findings.Evidence`.
         - `dropped`: `segments` and `pictures` of clusters that are not concepts, and `why`.
+        - `false_positives`: the fields of `findings.FalsePositives`; null if nothing was tested.
     """
     return {
         "source": source,
@@ -112,7 +114,6 @@ def to_json(discovery: Discovery, source: str) -> dict[str, Any]:
                 "picture": _file_name(each),
                 "segments": each.cluster.size,
                 "pictures": each.cluster.images,
-                "accuracy": each.result.cavs.accuracy,
                 **asdict(each.evidence),
             }
             for each in discovery.concepts
@@ -121,6 +122,7 @@ def to_json(discovery: Discovery, source: str) -> dict[str, Any]:
             {"segments": each.size, "pictures": each.images, "why": each.drop_reason}
             for each in discovery.dropped
         ],
+        "false_positives": discovery.false_positives and asdict(discovery.false_positives),
         "notes": list(discovery.notes),
     }
 
@@ -132,6 +134,7 @@ def summary_lines(discovery: Discovery) -> list[str]:
         f"{discovery.scenes} scenes, {discovery.patches} segments, "
         f"{len(discovery.concepts)} concepts",
         *(f"{_heading(each)} {_description(each)}" for each in discovery.concepts),
+        *([f"{discovery.false_positives.text()}."] if discovery.false_positives else []),
         *(f"Note: {note}." for note in discovery.notes),
     ]
 
@@ -155,17 +158,18 @@ def _file_name(concept: Concept) -> str:
 
 
 def _heading(concept: Concept) -> str:
-    return f"{concept.id}: {concept.evidence.verdict}."
+    return f"{concept.id}: {VERDICT_TEXTS[concept.evidence.verdict]}."
 
 
 def _description(concept: Concept) -> str:
     evidence, cluster = concept.evidence, concept.cluster
     images = "1 image" if cluster.images == 1 else f"{cluster.images} images"
     size = f"{cluster.size} similar segments in {images}."
-    if evidence.tcav is None or evidence.tcav_random is None:
+    if evidence.tcav is None or evidence.effect is None:
         return size
     p = f" (p = {evidence.p:.2g})" if evidence.p is not None else ""
     return (
         f"{size} More of this concept would raise the word's logit in {evidence.tcav:.0%} of "
-        f"{evidence.scenes} scenes; random concepts, in {evidence.tcav_random:.0%}{p}."
+        f"{evidence.scenes} scenes; its mean effect is {abs(evidence.effect):.1f} times that of "
+        f"random concepts{p}."
     )

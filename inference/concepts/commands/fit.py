@@ -1,8 +1,8 @@
 """Fit the concept bank of a captioner.
 
-Captions training images, chooses words that enough captions contain, finds concepts of each, and
-writes concepts.npz into the captioner's folder after every word. The file contains no image of the
-dataset.
+Captions training images, chooses words that enough captions contain, finds concepts of each, keeps
+those that are shown to matter for the word, and writes concepts.npz into the captioner's folder
+after every word. The file contains no image of the dataset.
 """
 
 import argparse
@@ -115,10 +115,7 @@ def run(options: argparse.Namespace) -> None:
         progress.set_description(word)
         bank = _add_word(bank, fitter, word)
         write_bank(options.captioner, bank)
-    print(
-        f"{options.captioner / FILE}: {len(bank.concepts)} concepts of "
-        f"{len(bank.metadata.fitted)} words"
-    )
+    print(f"{options.captioner / FILE}: {'. '.join(_summary(bank))}.")
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -164,3 +161,15 @@ def _add_word(bank: Bank, fitter: BankFitter, word: str) -> Bank:
                 break
     metadata = bank.metadata.model_copy(update={"fitted": {**bank.metadata.fitted, word: fitted}})
     return Bank(metadata, (*bank.concepts, *concepts))
+
+
+def _summary(bank: Bank) -> list[str]:
+    fitted = bank.metadata.fitted.values()
+    supporting = sum(each.evidence.verdict == "supports" for each in bank.concepts)
+    opposing = len(bank.concepts) - supporting
+    false_positives = bank.false_positives()
+    return [
+        f"{supporting} concepts support and {opposing} oppose one of {len(fitted)} words, "
+        f"of {sum(word.tests for word in fitted)} that were tested",
+        *([false_positives.text()] if false_positives else []),
+    ]

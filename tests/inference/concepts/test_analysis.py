@@ -18,7 +18,7 @@ from inference.concepts.bank import (
     measure_background,
     write_bank,
 )
-from inference.concepts.findings import ConceptFindings, ConceptParams
+from inference.concepts.findings import ConceptFindings, ConceptParams, FalsePositives
 from inference.progress import Progress
 from inference.word_kinds import word_kind
 from models.digests import weights_sha256
@@ -26,6 +26,8 @@ from models.language import END
 from tests.inference.conftest import photographs
 from tests.inference.explanations.conftest import SIDE
 from tests.support.captioners.lstm import LstmCaptionedImage
+
+RATE = FalsePositives(level=0.05, runs=100, concepts=500, false_runs=4, false_concepts=5)
 
 
 def run(
@@ -71,15 +73,14 @@ def make_bank(folder: Path, word: str, grid: np.ndarray) -> Bank:
             mean=float(known.means[place]),
             deviation=float(known.deviations[place]),
             tcav=0.9,
-            tcav_random=0.5,
+            effect=3.0,
             p=1e-3,
-            accuracy=0.9,
             scenes=50,
             picture=picture,
         )
         for place in range(2)
     )
-    fitted = {word: FittedWord(images=9, scenes=50, rejected_p=[])}
+    fitted = {word: FittedWord(images=9, scenes=50, tests=5, false_positives=RATE)}
     metadata = BankMetadata(
         weights_sha256=weights_sha256(folder), images=99, word_counts={word: 50}, fitted=fitted
     )
@@ -95,6 +96,7 @@ def test_words_are_scored_with_the_bank(
     steps, findings = run(model, subject, ConceptParams(rank=2))
 
     assert (findings.scope, findings.frames) == ("bank", 99)
+    assert findings.false_positives == RATE
     (found,) = [each for each in findings.words if each.index == index]
     assert sorted(each.id for each in found.concepts) == [f"{words[index]}-1", f"{words[index]}-2"]
     planted = next(each for each in found.concepts if each.id.endswith("2"))

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +16,14 @@ from inference.concepts.bank import (
     read_bank,
     write_bank,
 )
-from inference.concepts.word_concepts import bank_evidence
+from inference.concepts.findings import FalsePositives
 from models.digests import weights_sha256
 
 CHANNELS = 1280
+RATE = FalsePositives(level=0.05, runs=100, concepts=800, false_runs=4, false_concepts=5)
 
 
-def concept(word: str, number: int, p: float, tcav: float = 0.9, scenes: int = 60) -> BankConcept:
+def concept(word: str, number: int, p: float, effect: float = 3.0) -> BankConcept:
     random = np.random.default_rng(number)
     direction = random.normal(size=CHANNELS).astype(np.float32)
     ramp = np.linspace(0, 255, 16, dtype=np.uint8)
@@ -33,11 +33,10 @@ def concept(word: str, number: int, p: float, tcav: float = 0.9, scenes: int = 6
         direction=direction / np.linalg.norm(direction),
         mean=-0.25,
         deviation=1.5,
-        tcav=tcav,
-        tcav_random=0.5,
+        tcav=0.9,
+        effect=effect,
         p=p,
-        accuracy=0.9,
-        scenes=scenes,
+        scenes=60,
         picture=encode_webp(np.stack([np.broadcast_to(ramp, (16, 16))] * 3, axis=-1)),
     )
 
@@ -48,11 +47,11 @@ def make_bank(folder: Path) -> Bank:
         images=100,
         word_counts={"dog": 60, "ball": 50, "grass": 41, "red": 3},
         fitted={
-            "dog": FittedWord(images=20, scenes=60, rejected_p=[0.5] * 8),
-            "ball": FittedWord(images=20, scenes=50, rejected_p=[]),
+            "dog": FittedWord(images=20, scenes=60, tests=8, false_positives=RATE),
+            "ball": FittedWord(images=20, scenes=50, tests=3, false_positives=RATE),
         },
     )
-    return Bank(metadata, (concept("dog", 1, 1e-4), concept("dog", 2, 0.02, tcav=0.2)))
+    return Bank(metadata, (concept("dog", 1, 1e-4), concept("dog", 2, 0.02, effect=-2.0)))
 
 
 def test_bank_round_trip(folder: Path) -> None:
@@ -103,22 +102,21 @@ def test_missing_and_damaged_banks_have_different_errors(folder: Path) -> None:
         ("red", "concept bank: 3 training captions contain the word, but at least 40 are needed"),
         ("zebra", "0 training captions contain the word"),
         ("grass", "fitted for other words"),
-        ("ball", "no concept was found for “ball” in 50 scenes"),
+        ("ball", "none of 3 concepts was shown to matter for “ball” in 50 scenes"),
     ],
 )
 def test_missing_reason_of_words_without_concepts(folder: Path, word: str, why: str) -> None:
     assert why in make_bank(folder).missing_reason(word)
 
 
-def test_evidence_is_corrected_for_all_tests(folder: Path) -> None:
-    bank = make_bank(folder)
+def test_concepts_support_or_oppose_by_their_effect(folder: Path) -> None:
+    first, second = make_bank(folder).concepts
 
-    first, second = bank_evidence(bank)
+    assert (first.evidence.verdict, first.evidence.p) == ("supports", 1e-4)
+    assert (second.evidence.verdict, second.evidence.effect) == ("opposes", -2)
 
-    assert (first.verdict, second.verdict) == ("supports", "not shown")
-    assert first.p == pytest.approx(1e-4 * 10)
-    fitted = {"dog": FittedWord(images=20, scenes=60, rejected_p=[])}
-    alone = Bank(bank.metadata.model_copy(update={"fitted": fitted}), bank.concepts)
-    assert [each.verdict for each in bank_evidence(alone)] == ["supports", "opposes"]
-    few = replace(bank.concepts[0], scenes=39)
-    assert bank_evidence(Bank(bank.metadata, (few,)))[0].verdict == "not enough evidence"
+
+def test_false_positives_are_those_of_all_words(folder: Path) -> None:
+    write_bank(folder, make_bank(folder))
+
+    assert read_bank(folder).false_positives() == FalsePositives(0.05, 200, 1600, 8, 10)

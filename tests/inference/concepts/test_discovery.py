@@ -8,7 +8,7 @@ from inference.concepts.tcav import logit_gradient
 from inference.progress import Progress, finish
 from tests.inference.explanations.conftest import SIDE
 
-FEW = DiscoveryParams(clusters=6, random_patches=120, random_concepts=99)
+FEW = DiscoveryParams(clusters=6, random_concepts=99)
 
 
 @pytest.fixture(scope="module")

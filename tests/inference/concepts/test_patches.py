@@ -14,7 +14,7 @@ from inference.concepts.patches import (
     concatenate,
     encoder_fingerprint,
     extract_patches,
-    random_patches,
+    mean_cells,
 )
 from inference.progress import finish
 from inference.segmentation import RESOLUTIONS, distinct, patch, segment
@@ -32,38 +32,40 @@ def patches(model: LstmCaptionModel, image: NDArray[np.uint8]) -> Patches:
     return finish(extract_patches(model, image, 3, MemoryCache(), "encoder"))
 
 
-def test_patches_are_encoded_segments_of_all_resolutions(
-    model: LstmCaptionModel, image: NDArray[np.uint8], patches: Patches
+def test_patches_are_segments_of_all_resolutions(
+    image: NDArray[np.uint8], patches: Patches
 ) -> None:
     masks = distinct([segment(image, count) for count in RESOLUTIONS])
     assert len(patches.segments) == len(patches.activations) == len(masks)
     assert set(patches.images) == {3}
     for place in (0, len(masks) - 1):
-        own = patch(image, masks[place], SIDE)
         crop = patches.segments[place].crop([image] * 4, SIDE)
-        np.testing.assert_array_equal(crop, own)
-        expected = model.encode_pixels(own[None])[0].mean(axis=(0, 1))
-        np.testing.assert_allclose(patches.activations[place], expected, rtol=1e-4, atol=1e-5)
+        np.testing.assert_array_equal(crop, patch(image, masks[place], SIDE))
 
 
-def test_few_patches_are_encoded_per_slice(
-    model: LstmCaptionModel, image: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+def test_activations_are_means_over_the_pixels_of_the_whole_encoded_image(
+    model: LstmCaptionModel, image: NDArray[np.uint8], patches: Patches
 ) -> None:
-    batches: list[int] = []
-    encode = model.encode_pixels
+    cells = model.encode_pixels(image[None])[0]
+    masks = distinct([segment(image, count) for count in RESOLUTIONS])
+    rows, columns = (np.arange(SIDE) * size // SIDE for size in cells.shape[:2])
 
-    def counted(pixels: NDArray[np.uint8 | np.float32]) -> NDArray[np.float32]:
-        batches.append(len(pixels))
-        return encode(pixels)
+    for place in (0, len(masks) // 2, len(masks) - 1):
+        pixels = cells[rows[:, None], columns][masks[place]]
+        # Pixels on the border of two cells belong to both.
+        similar = np.corrcoef(patches.activations[place], pixels.mean(axis=0))[0, 1]
+        assert similar > 0.98
 
-    monkeypatch.setattr(model, "encode_pixels", counted)
-    work = extract_patches(model, image, 0, MemoryCache(), "encoder")
-    done = []
-    for each in work:
-        done.append(each)
-        assert sum(batches) <= model.max_batch
-        batches.clear()
-    assert done == sorted(done)
+
+def test_cells_count_by_the_area_that_is_covered() -> None:
+    cells = np.arange(8, dtype=np.float32).reshape(2, 2, 2)
+    mask = np.zeros((2, 4, 4), bool)
+    mask[0, :2, :3] = True
+    mask[1, 3, 3] = True
+
+    found = mean_cells(cells, mask)
+
+    np.testing.assert_allclose(found, [(2 * cells[0, 0] + cells[0, 1]) / 3, cells[1, 1]])
 
 
 @pytest.mark.parametrize("kind", ["memory", "folder"])
@@ -126,16 +128,6 @@ def test_fingerprint_identifies_the_encoder(
     encode = model.encode_pixels
     monkeypatch.setattr(model, "encode_pixels", lambda pixels: encode(pixels) * 1.01)
     assert encoder_fingerprint(model) != own
-
-
-def test_random_patches_come_from_all_images(model: LstmCaptionModel, patches: Patches) -> None:
-    images = list(photographs(SIDE)[:3])
-
-    drawn = finish(random_patches(model, images, 20, np.random.default_rng(0)))
-
-    assert drawn.shape == (20, patches.activations.shape[1])
-    own = np.abs(drawn[:, None] - patches.activations).max(axis=2).min(axis=1) < 1e-4
-    assert 5 <= own.sum() <= 7
 
 
 def test_patches_are_concatenated(patches: Patches) -> None:

@@ -82,7 +82,7 @@ def test_the_gradient_of_a_word_is_that_of_its_tokens_at_the_cells(
 def test_concepts_of_a_word_of_several_tokens_are_discovered(model: SubwordCaptionModel) -> None:
     images = list(photographs(SIDE))
     captions = [model.caption(image).text for image in images]
-    params = DiscoveryParams(clusters=3, random_patches=80, random_concepts=19)
+    params = DiscoveryParams(clusters=3, random_concepts=19)
 
     found = finish(discover(model, images, "snowboarder", params, video=True))
 

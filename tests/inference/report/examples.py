@@ -22,6 +22,7 @@ from inference.concepts.findings import (
     ConceptInFrame,
     Evidence,
     Factors,
+    FalsePositives,
     WordConcepts,
 )
 from inference.explanations import Map, Tile
@@ -142,7 +143,7 @@ def concept(
     return ConceptInFrame(f"{word}-{number}", 2.3, support, Map(values), evidence, shown)
 
 
-SUPPORTS = Evidence(0.93, 0.5, 0.0004, 140, "supports")
+SUPPORTS = Evidence(0.93, 4.2, 0.0004, 140, "supports")
 TOO_FEW = Evidence(None, None, None, 9, "not enough evidence")
 
 
@@ -172,6 +173,7 @@ def concepts(
         words=(*known, none),
         factors=Factors(parts, 0.83, " ".join(words), 0.89),
         took_s=3.1,
+        false_positives=FalsePositives(0.05, 2000, 16000, 90, 96),
         notes=(f"{unknown} has too few scenes for a test.",),
         pictures=shown,
     )

@@ -8,12 +8,19 @@ def test_concepts_have_their_numbers_or_say_that_there_are_none() -> None:
     page = example_page()
 
     assert row(page, "Concepts of dog", "dog-1")[2:] == [
-        *("93%", "50%", "< 0.001", "140", "supports the word")
+        *("93%", "+4.2", "< 0.001", "140", "supports the word")
     ]
     assert row(page, "Concepts of dog", "dog-2")[2:] == [
         *("not tested", "not tested", "not tested", "9", "not enough evidence")
     ]
-    assert "it could not decide, as for “dog” and “grass”." in page.text
+    assert "there were too few scenes for a test, as for “dog” and “grass”." in page.text
+
+
+def test_the_rate_of_false_positives_is_reported() -> None:
+    assert (
+        "Of 16,000 random concepts tested in the same way, 0.6% were judged to matter: at least "
+        "one in 4.5% of 2,000 tests of a word (5% allowed)."
+    ) in example_page().text
 
 
 def test_an_effect_that_was_not_found_is_not_called_none() -> None:
@@ -24,9 +31,9 @@ def test_an_effect_that_was_not_found_is_not_called_none() -> None:
     page = example_page(concept_findings=replace(findings, words=(word,)))
 
     assert row(page, "Concepts of dog", "dog-1")[2:] == [
-        *("93%", "50%", "0.400", "140", "not shown to matter")
+        *("93%", "+4.2", "0.400", "140", "not shown to matter")
     ]
-    assert "none of one concept were shown to matter for their words" in page.text
+    assert "none of one concept was shown to matter for its word" in page.text
     assert "no effect" not in page.text.replace("no effect beyond chance", "").lower()
 
 

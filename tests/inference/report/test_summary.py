@@ -4,6 +4,7 @@ import pytest
 
 from inference.adversarial import AdversarialFindings, Curve, SmallestPerturbation
 from inference.concepts import ConceptFindings, WordConcepts
+from inference.concepts.findings import Evidence
 from inference.report import summarize
 from tests.inference.report.examples import TOO_FEW, adversarial, concept, concepts
 
@@ -113,6 +114,16 @@ def test_the_concept_with_the_most_support_comes_first() -> None:
     )
     assert third == "No concepts are known for “zebra”."
     assert fourth.startswith("3 components account for 83% of what the decoder sees")
+
+
+def test_only_concepts_that_were_shown_to_support_a_word_are_named() -> None:
+    not_shown = Evidence(0.9, 1.2, 0.4, 60, "not shown")
+    word = WordConcepts("dog", 1, (concept("dog", 1, not_shown),), "")
+
+    assert summarize(replace(concepts(), words=(word,)))[:2] == [
+        "No concept was shown to support a word of the caption here.",
+        "In tests over many scenes, none of one concept was shown to matter for its word.",
+    ]
 
 
 def test_a_single_concept_reads_as_one() -> None:

@@ -19,6 +19,7 @@ from inference.concepts.findings import (
     ConceptFindings,
     ConceptInFrame,
     Evidence,
+    FalsePositives,
     Verdict,
     WordConcepts,
 )
@@ -85,7 +86,7 @@ def _concept(number: int, verdict: Verdict, support: float) -> ConceptInFrame:
     if verdict == "not enough evidence":
         evidence = Evidence(None, None, None, 6, verdict)
     else:
-        evidence = Evidence(0.83, 0.5, 0.002, 54, verdict)
+        evidence = Evidence(0.83, 3.1, 0.002, 54, verdict)
     return ConceptInFrame(
         f"dog-{number}", 2.4, support, cell_map(number, number), evidence, f"dog-{number}"
     )
@@ -102,7 +103,16 @@ def concept_findings() -> ConceptFindings:
         WordConcepts("dog", 1, concepts, ""),
         WordConcepts("runs", 2, (), "The bank knows no “runs”."),
     )
-    return ConceptFindings("bank", 100, 54, words, None, 1.0, ("6 scenes are too few for a test.",))
+    return ConceptFindings(
+        scope="bank",
+        frames=100,
+        scenes=54,
+        words=words,
+        factors=None,
+        took_s=1.0,
+        false_positives=FalsePositives(0.05, 2000, 16000, 90, 96),
+        notes=("6 scenes are too few for a test.",),
+    )
 
 
 def analysis_result(

@@ -30,14 +30,22 @@ import { locationText } from '../heatmaps/map_location.js';
  * @property {HeatMap | null} map      Where it is.
  * @property {Verdict} verdict
  * @property {number | null} tcav      Share of scenes in which more of it raises the word.
- * @property {number | null} random    The same for random directions.
+ * @property {number | null} effect    On the word's score, in multiples of random concepts'.
  * @property {number | null} p         Corrected for multiple tests.
  * @property {number} scenes
  */
 /** @typedef {{text: string, concepts: Concept[], whyNone: string}} WordConcepts */
 /**
+ * @typedef {object} FalsePositives  How often random concepts were judged to matter.
+ * @property {number} concepts
+ * @property {number} falseConcepts
+ * @property {number} runs
+ * @property {number} falseRuns
+ */
+/**
  * @typedef {object} ConceptReport
  * @property {WordConcepts[]} words
+ * @property {FalsePositives | null} falsePositives
  * @property {string[]} notes
  * @property {Size} image
  */
@@ -129,6 +137,7 @@ export function conceptResults(json, frame) {
   const size = frame ? { width: frame.naturalWidth, height: frame.naturalHeight } : report.image;
   return [
     ...report.words.map((word) => wordElement(word, size, frame)),
+    ...falsePositiveTexts(report.falsePositives).map((text) => createElement('p', 'about', text)),
     ...report.notes.map((note) => createElement('p', 'about', note)),
   ];
 }
@@ -141,9 +150,20 @@ function readReport(json) {
   const { width, height } = asObject(image);
   return {
     words: report.words.map(readWord),
+    falsePositives: readFalsePositives(report.false_positives),
     notes: asStrings(report.notes),
     image: { width: Math.max(1, asNumber(width, 1)), height: Math.max(1, asNumber(height, 1)) },
   };
+}
+
+/** @param {unknown} value @returns {FalsePositives | null} */
+function readFalsePositives(value) {
+  const found = asObject(value);
+  const concepts = asNumber(found.concepts, 0);
+  const runs = asNumber(found.runs, 0);
+  if (concepts === 0 || runs === 0) return null;
+  const falseConcepts = asNumber(found.false_concepts, 0);
+  return { concepts, runs, falseConcepts, falseRuns: asNumber(found.false_runs, 0) };
 }
 
 /** @param {unknown} value @returns {WordConcepts} */
@@ -166,7 +186,7 @@ function readConcept(value) {
     map: readHeatMap(concept.map),
     verdict: oneOf(concept.verdict, VERDICTS, 'not enough evidence'),
     tcav: numberOrNull(concept.tcav),
-    random: numberOrNull(concept.tcav_random),
+    effect: numberOrNull(concept.effect),
     p: numberOrNull(concept.p),
     scenes: asNumber(concept.scenes, 0),
   };
@@ -241,10 +261,22 @@ function presenceText(presence) {
 }
 
 /** @param {Concept} concept */
-function evidenceText({ tcav, random, p, scenes }) {
-  if (tcav === null) return `Found in ${scenes} scenes.`;
-  const byChance = random === null ? '' : `, ${percent(random)} by chance`;
-  const pValue = p === null ? '' : `; p ${p < 0.001 ? '< 0.001' : `= ${p.toPrecision(1)}`}`;
-  const share = `${percent(tcav)} of ${scenes} scenes`;
-  return `More of it raises the word’s score in ${share}${byChance}${pValue}.`;
+function evidenceText({ tcav, effect, p, scenes }) {
+  if (tcav === null || effect === null) return `Found in ${scenes} scenes.`;
+  const pValue = p === null ? '' : ` (p ${p < 0.001 ? '< 0.001' : `= ${p.toPrecision(1)}`})`;
+  return (
+    `More of it raises the word’s score in ${percent(tcav)} of ${scenes} scenes; its mean effect ` +
+    `is ${Math.abs(effect).toFixed(1)} times that of random concepts${pValue}.`
+  );
+}
+
+/** @param {FalsePositives | null} found @returns {string[]} */
+function falsePositiveTexts(found) {
+  if (found === null) return [];
+  const { concepts, falseConcepts, runs, falseRuns } = found;
+  return [
+    `Checked with ${concepts.toLocaleString('en')} random concepts: ${falseConcepts.toLocaleString('en')} ` +
+      `of them were judged to matter, in ${((100 * falseRuns) / runs).toFixed(1)}% of ` +
+      `${runs.toLocaleString('en')} tests of a word.`,
+  ];
 }
