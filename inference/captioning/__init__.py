@@ -7,6 +7,7 @@ exported here: they load TensorFlow.
 from inference.captioning.caption import NOT_CALIBRATED, Caption, Tag, Timing, Word, word_ranks
 from inference.captioning.int8 import (
     Int8Card,
+    Int8Loss,
     Precision,
     QuantizedError,
     read_int8,
@@ -31,6 +32,7 @@ __all__ = [
     "FrameRequest",
     "FrameResult",
     "Int8Card",
+    "Int8Loss",
     "Precision",
     "QuantizedError",
     "Steadiness",

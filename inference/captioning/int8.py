@@ -23,6 +23,23 @@ class QuantizedError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Int8Loss:
+    """What an int8 encoder costs in accuracy on one dataset."""
+
+    data: str
+    """Name of the dataset's folder."""
+    images: int
+    """Number of images in the scored split."""
+    cider_float32: float
+    cider_int8: float
+
+    @property
+    def cider_loss(self) -> float:
+        """Loss of CIDEr, on its scale of 0 to 10."""
+        return self.cider_float32 - self.cider_int8
+
+
+@dataclass(frozen=True, slots=True)
 class Int8Card:
     """How an int8 encoder was made and what it costs in accuracy."""
 
@@ -33,22 +50,17 @@ class Int8Card:
     calibration_images: int
     """Number of training images that set the ranges of the activations."""
     split: str
-    """The split of the dataset on which both encoders were scored."""
-    images: int
-    """Number of images in that split."""
-    cider_float32: float
-    cider_int8: float
-
-    @property
-    def cider_loss(self) -> float:
-        """Loss of CIDEr, on its scale of 0 to 10."""
-        return self.cider_float32 - self.cider_int8
+    """The split of the datasets on which both encoders were scored."""
+    losses: tuple[Int8Loss, ...]
+    """One of each dataset that has the split."""
 
 
 def write_int8(folder: Path, model: bytes, card: Int8Card) -> None:
     """Write the encoder and its card to the checkpoint's folder."""
     (folder / _MODEL).write_bytes(model)
-    values = {**asdict(card), "cider_loss": round(card.cider_loss, 4)}
+    values = asdict(card)
+    for written, loss in zip(values["losses"], card.losses, strict=True):
+        written["cider_loss"] = round(loss.cider_loss, 4)
     (folder / _CARD).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 
@@ -62,8 +74,10 @@ def read_int8(folder: Path) -> tuple[bytes, Int8Card]:
     try:
         model = (folder / _MODEL).read_bytes()
         values = json.loads((folder / _CARD).read_text(encoding="utf-8"))
-        values.pop("cider_loss")
-        card = Int8Card(**values)
+        for loss in values["losses"]:
+            loss.pop("cider_loss")
+        losses = tuple(Int8Loss(**loss) for loss in values.pop("losses"))
+        card = Int8Card(**values, losses=losses)
     except FileNotFoundError as missing:
         raise QuantizedError(
             f"{folder} has no int8 encoder. To make one, run: {command}"

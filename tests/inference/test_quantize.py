@@ -29,12 +29,13 @@ def test_writes_an_int8_encoder_and_its_loss_to_the_captioners_folder(
     assert main(["--data", str(data), "--captioner", str(folder), "--calibration", "4"]) == 0
 
     card = json.loads((folder / "encoder-int8.json").read_text())
-    assert (card["calibration_images"], card["split"], card["images"]) == (4, "dev", 6)
-    loss = card["cider_float32"] - card["cider_int8"]
-    assert card["cider_loss"] == pytest.approx(loss, abs=1e-4)
-    assert f"{loss:.4f}" in capsys.readouterr().out
+    assert (card["calibration_images"], card["split"]) == (4, "dev")
+    (loss,) = card["losses"]
+    assert (loss["data"], loss["images"]) == ("flickr8k", 6)
+    assert loss["cider_loss"] == pytest.approx(loss["cider_float32"] - loss["cider_int8"], abs=1e-4)
+    assert f"loss {loss['cider_loss']:.4f}" in capsys.readouterr().out
     _, int8_card = read_int8(folder)
-    assert int8_card.cider_loss == pytest.approx(loss, abs=1e-4)
+    assert int8_card.losses[0].cider_loss == pytest.approx(loss["cider_loss"], abs=1e-4)
 
     exact, int8 = LstmCaptionModel(folder), LstmCaptionModel(folder, "int8")
     images = list(photographs(SIDE))
@@ -53,6 +54,22 @@ def test_writes_an_int8_encoder_and_its_loss_to_the_captioners_folder(
         LstmCaptionModel(folder, "int8")
 
 
+@pytest.mark.filterwarnings("ignore:Statistics for quantized inputs")
+def test_ranges_come_from_all_datasets_and_losses_from_those_with_the_split(
+    data: Path, folder: Path, tmp_path: Path, make_flickr8k: MakeFlickr8k
+) -> None:
+    rooms, more = tmp_path / "rooms", tmp_path / "more"
+    make_flickr8k(rooms, {"train": {"a.png": TEXTS}, "dev": {"b.png": TEXTS, "c.png": TEXTS}})
+    make_flickr8k(more, {"train": {"d.png": TEXTS}})
+    folders = [argument for each in (data, rooms, more) for argument in ("--data", str(each))]
+
+    assert main([*folders, "--captioner", str(folder), "--calibration", "8"]) == 0
+
+    _, card = read_int8(folder)
+    assert card.calibration_images == 8
+    assert [(each.data, each.images) for each in card.losses] == [("flickr8k", 6), ("rooms", 2)]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -60,7 +77,7 @@ def test_writes_an_int8_encoder_and_its_loss_to_the_captioners_folder(
         (["--captioner", "none"], "none is not a captioner checkpoint"),
         (["--calibration", "0"], "--calibration must be between 1 and 6"),
         (["--calibration", "7"], "the number of training images, not 7"),
-        (["--split", "none"], "none"),
+        (["--split", "none"], "no dataset has a split 'none' to measure on; choose another"),
     ],
 )
 def test_an_invalid_argument_is_reported_and_nothing_is_written(
