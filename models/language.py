@@ -139,7 +139,13 @@ def content_words(caption: str) -> frozenset[str]:
     grass" and "The dog is running in grass", but not "Two dogs run in the snow". The page uses the
     same rule to decide what to announce (`web/static/js/captions/content_words.js`).
     """
-    return frozenset(_stem(word) for word in tokenize(caption) if word not in _FUNCTION_WORDS)
+    return frozenset(stem(word) for word in tokenize(caption) if word not in _FUNCTION_WORDS)
+
+
+def stem(word: str) -> str:
+    """Return a crude stem: "rides", "riding" and "ride" become one; so do "carries", "carrying"."""
+    root = _without_verb_ending(_without_plural(_IRREGULAR.get(word, word)))
+    return re.sub(r"(?<=..)y$", "i", re.sub(r"(?<=..)e$", "", root))
 
 
 def is_distinct(word: str) -> bool:
@@ -181,12 +187,6 @@ def language_statistics(captions: Collection[str]) -> LanguageStatistics:
         words=sum(map(len, words)) / len(captions),
         bad_endings=sum(not each or is_dangling(each[-1]) for each in words) / len(captions),
     )
-
-
-def _stem(word: str) -> str:
-    """A crude stem: "rides", "riding" and "ride" become one; so do "carries" and "carrying"."""
-    root = _without_verb_ending(_without_plural(_IRREGULAR.get(word, word)))
-    return re.sub(r"(?<=..)y$", "i", re.sub(r"(?<=..)e$", "", root))
 
 
 def _without_plural(word: str) -> str:

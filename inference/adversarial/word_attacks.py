@@ -11,8 +11,8 @@ from inference.adversarial.attack import AdversarialExample, Array, Attack
 from inference.adversarial.findings import AdversarialParams, KeywordAttack, SmallestPerturbation
 from inference.adversarial.goals import AddWord, DropWord, FlipWord, Goal
 from inference.explanations.captioned_image import CaptionedImage
-from inference.word_kinds import word_kind
 from models.attacks import Norm, fgsm
+from models.word_kinds import word_kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,12 @@
-"""A caption with its confidence, words and tags, and the fallback for one of low confidence."""
+"""A caption with its confidence, words and tags."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from inference.explanations import CaptionMaps
-from models.language import is_dangling, sentence
 
-Fallback = Literal["shorter", "tags"]
+Fallback = Literal["shorter", "words", "tags", "blank"]
 
 NOT_CALIBRATED = "not calibrated"
 """What is shown in place of the confidence of a caption that has none."""
@@ -33,6 +32,10 @@ class Word:
     it is a score: it ranks the words, and is not shown as a percentage."""
     alternatives: tuple[Alternative, ...]
     """The most probable other words in this place, the most probable first."""
+    confidence: float | None = None
+    """Probability that people say the word, or a synonym, of the image, in 0..1; see
+    `models.calibration.word_confidence`. None if the captioner is not calibrated, and for words
+    such as "a" and "on"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +69,13 @@ class Caption:
     """Probability that the whole caption is good, in 0..1; see `models.calibration.confidence`.
     None if the captioner is not calibrated: then no percentage is shown for the caption."""
     words: tuple[Word, ...]
-    """The words of `text`; none if it only names the tags."""
+    """The words of `text`; none if it only names tags or objects."""
     tags: tuple[Tag, ...]
     """Objects that are probably in the image, the most probable first; none when unsure."""
     fallback: Fallback | None
-    """What `text` is when the confidence is too low: the likely beginning of the caption, or the
-    tags."""
+    """What `text` is when the confidence is too low: the likely beginning of the caption, objects
+    from anywhere in it ("dog, grass"), or the tags. `blank` if the image shows nothing: then there
+    is no text."""
     guess: str
     """The whole caption of low confidence; empty if `text` is the whole caption."""
     kept: bool
@@ -106,28 +110,6 @@ class Caption:
         return cls(**{**values, **parts})
 
 
-def low_confidence_fallback(caption: Caption, threshold: float) -> Caption:
-    """Reduce a caption of low confidence to the part that is likely to be right.
-
-    Args:
-        caption: The whole caption of a calibrated captioner, with its tags.
-        threshold: A beginning of the caption is kept if the product of its words' probabilities is
-            at least this.
-
-    Returns:
-        The caption with `fallback` and `guess`: the tags if there are any, otherwise the longest
-        likely beginning that can stand alone; `text` is empty if there is neither.
-    """
-    fallback = replace(caption, fallback="tags", guess=caption.text, words=())
-    if caption.tags:
-        return replace(fallback, text=", ".join(tag.text for tag in caption.tags))
-    words = _likely_beginning(caption.words, threshold)
-    if not words:
-        return replace(fallback, text="")
-    text = sentence(word.text for word in words)
-    return replace(fallback, fallback="shorter", text=text, words=words)
-
-
 def word_ranks(words: Sequence[Word]) -> tuple[int | None, ...]:
     """Rank the words of a caption by probability.
 
@@ -137,20 +119,3 @@ def word_ranks(words: Sequence[Word]) -> tuple[int | None, ...]:
     """
     probs = sorted((word.prob for word in words if word.prob is not None), reverse=True)
     return tuple(None if word.prob is None else probs.index(word.prob) + 1 for word in words)
-
-
-def _likely_beginning(words: Sequence[Word], threshold: float) -> tuple[Word, ...]:
-    length, product = 0, 1.0
-    for count, word in enumerate(words, start=1):
-        product *= word.prob or 0.0
-        if product < threshold:
-            break
-        # A phrase is only complete before a word that starts another one.
-        if count < len(words) and _starts_phrase(words[count]) and not is_dangling(word.text):
-            length = count
-    return tuple(words[:length])
-
-
-def _starts_phrase(word: Word) -> bool:
-    """Whether a word starts a new phrase: a preposition, a conjunction or a participle."""
-    return is_dangling(word.text) or word.text.endswith("ing")

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.captioning.caption import Timing
+from inference.captioning.decoding import blank_caption
 from inference.captioning.model import CaptionModel
 from inference.captioning.stream_state import (
     Features,
@@ -19,7 +20,8 @@ from inference.captioning.stream_state import (
     frame_features,
     should_replace_caption,
 )
-from inference.explanations import CaptionMaps
+from inference.explanations import CaptionMaps, Map
+from models.calibration import is_blank
 from models.captioner import BeamCaption
 from models.language import PAD, content_words
 
@@ -41,9 +43,15 @@ class _Frame:
     result: FrameResult | None = None
 
     @property
+    def state(self) -> StreamState | None:
+        """The stream's state; None if there is no scene that the frame could continue."""
+        state = self.request.state
+        return None if state is None or state.caption.fallback == "blank" else state
+
+    @property
     def needs_search(self) -> bool:
         """Whether the caption may have to change."""
-        state = self.request.state
+        state = self.state
         if state is None or self.request.refresh:
             return True
         return feature_distance(state.features, self.features) > self.thresholds.still
@@ -51,7 +59,7 @@ class _Frame:
     @property
     def distance(self) -> float:
         """Distance from the frame for which the stream's caption was first found."""
-        state = self.request.state
+        state = self.state
         return feature_distance(state.origin, self.features) if state else 1.0
 
 
@@ -68,12 +76,33 @@ def caption_frames(
     Returns:
         The caption of each frame. Where the features hardly changed it is the stream's last
         caption, `kept`, and no search was made. Captions have maps if their request asks for them.
+        A frame that shows nothing has an empty one, see `blank_caption`, and the next frame is
+        captioned as a new scene.
 
     Raises:
         ValueError: If an image or the beam width is invalid.
     """
     for request in requests:
         model.check(request.image, beam_width)
+    blank = [_blank_result(model, each) if is_blank(each.image) else None for each in requests]
+    shown = [each for each, result in zip(requests, blank, strict=True) if result is None]
+    others = iter(_caption_frames(model, shown, beam_width) if shown else ())
+    return [result or next(others) for result in blank]
+
+
+def _blank_result(model: CaptionModel, request: FrameRequest) -> FrameResult:
+    """Return the result of a frame that shows nothing, whose features equal no other frame's."""
+    before = request.state and request.state.caption.fallback
+    maps = CaptionMaps(model.live_method, (), Map(np.zeros(model.grid_size, np.float32)))
+    caption = blank_caption(calibrated=model.calibrated)
+    caption = replace(caption, kept=before == "blank", maps=maps)
+    none = np.zeros(1, np.float16)
+    return FrameResult(caption, StreamState(caption, (model.wording.end,), none, none))
+
+
+def _caption_frames(
+    model: CaptionModel, requests: Sequence[FrameRequest], beam_width: int | None
+) -> list[FrameResult]:
     begun = time.perf_counter()
     grids = model.encode([request.image for request in requests])
     encoded = time.perf_counter()
@@ -100,7 +129,7 @@ def _search(model: CaptionModel, frames: Sequence[_Frame], beam_width: int | Non
 
 def _rescore(model: CaptionModel, frames: Sequence[_Frame]) -> None:
     if frames:
-        captions = [frame.request.state.tokens for frame in frames if frame.request.state]
+        captions = [frame.state.tokens for frame in frames if frame.state]
         rescored = model.rescore(np.stack([frame.grid for frame in frames]), captions)
         for row, frame in enumerate(frames):
             frame.rescored = BeamCaption(*(part[row] for part in rescored))
@@ -108,7 +137,7 @@ def _rescore(model: CaptionModel, frames: Sequence[_Frame]) -> None:
 
 def _has_rival(frame: _Frame) -> bool:
     """Whether the search found another caption than the stream's in the same scene."""
-    state, found = frame.request.state, frame.found
+    state, found = frame.state, frame.found
     if state is None or found is None or frame.distance >= frame.thresholds.scene_cut:
         return False
     return _tokens(found) != state.tokens
@@ -116,7 +145,7 @@ def _has_rival(frame: _Frame) -> bool:
 
 def _choose(model: CaptionModel, frame: _Frame, timing: Timing) -> FrameResult:
     """Choose between the caption that was found and the stream's caption."""
-    state, found, rescored = frame.request.state, frame.found, frame.rescored
+    state, found, rescored = frame.state, frame.found, frame.rescored
     if state and found is None:
         return FrameResult(replace(state.caption, kept=True, timing_ms=timing), state)
     assert found is not None

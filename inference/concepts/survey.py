@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from inference.captioning.model import CaptionModel
 from inference.concepts.findings import MIN_SCENES
-from inference.word_kinds import word_kind
 from models.datasets import Dataset
 from models.language import PAD, SPECIAL_WORDS, content_words
+from models.word_kinds import word_kind
 
 Tokens = tuple[int, ...]
 

@@ -31,7 +31,7 @@ from inference.explanations import Map, Target
 from inference.explanations.captioned_image import CaptionedImage
 from inference.explanations.score import CaptionScore
 from inference.progress import Progress
-from inference.word_kinds import word_kind
+from models.word_kinds import word_kind
 
 _CROP_SIDE, _COLUMNS, _ROWS = 80, 3, 2
 """Layout of the contact sheet that shows a concept's most typical segments."""

@@ -19,7 +19,7 @@ from inference.explanations.methods import METHODS
 from inference.explanations.score import target_score
 from inference.faithfulness.measurement import Sample
 from inference.progress import finish
-from inference.word_kinds import word_kind
+from models.word_kinds import word_kind
 
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 

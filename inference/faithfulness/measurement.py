@@ -23,8 +23,8 @@ from inference.faithfulness.metrics import (
     word_disappeared,
 )
 from inference.progress import finish
-from inference.word_kinds import WordKind, word_kind
 from models.language import PAD
+from models.word_kinds import WordKind, word_kind
 
 RANDOM, CENTRE = "random", "centre"
 """The baselines."""

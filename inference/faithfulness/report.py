@@ -25,7 +25,7 @@ from inference.faithfulness.summary import (
     mean_interval,
     summarise,
 )
-from inference.word_kinds import WordKind
+from models.word_kinds import WordKind
 
 KINDS: tuple[WordKind, ...] = get_args(WordKind)
 """In the order of the tables, objects first."""

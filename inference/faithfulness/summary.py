@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from inference.explanations.token_maps import LEARNED
 from inference.faithfulness.measurement import CENTRE, RANDOM, MeasuredImage, MeasuredWord
-from inference.word_kinds import WordKind
+from models.word_kinds import WordKind
 
 RESAMPLES = 10_000
 CONFIDENCE = 0.95

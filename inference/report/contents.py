@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from inference.adversarial import AdversarialFindings
 from inference.captioning import Tag, Timing, Word
+from inference.captioning.decoding import blank_caption
 from inference.captioning.model import CaptionModel
 from inference.concepts import ConceptFindings
 from inference.explanations import Check, Target
@@ -19,9 +20,10 @@ from inference.explanations.method import Method
 from inference.explanations.methods import METHODS
 from inference.progress import ProgressPrinter, run_with_progress
 from inference.report.document import Analyses, Contents, Explanation, MethodMaps
-from inference.word_kinds import word_kind
+from models.calibration import is_blank
 from models.captioner import BeamCaption
 from models.language import PAD
+from models.word_kinds import word_kind
 
 ANALYSES: Final = ("adversarial", "ace")
 """Names of the analyses: how easily the captioner is fooled, and which concepts it uses."""
@@ -46,6 +48,8 @@ def explain_image(
         ValueError: If the array is not such an image.
     """
     model.check(image)
+    if is_blank(image):
+        return _blank_contents(model, image)
     chosen = [METHODS[name] for name in methods]
     started = time.perf_counter()
     grids = model.encode([image])
@@ -115,6 +119,20 @@ def analyse_image(
             analyse_concepts(model, image, tokens, ConceptParams()), progress
         )
     return Analyses(adversarial, concepts)
+
+
+def _blank_contents(model: CaptionModel, image: NDArray[np.uint8]) -> Contents:
+    return Contents(
+        image=image,
+        card=model.card,
+        caption=blank_caption(calibrated=model.calibrated),
+        words=(),
+        tokens=(model.wording.end,),
+        methods=(),
+        checks={},
+        checked_by=None,
+        checks_ms=0.0,
+    )
 
 
 def _explain(

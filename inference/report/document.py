@@ -10,7 +10,7 @@ from inference.adversarial import AdversarialFindings
 from inference.captioning import Caption, Word
 from inference.concepts import ConceptFindings
 from inference.explanations import Check, Map, MethodCard, Target, Tile
-from inference.word_kinds import word_kind
+from models.word_kinds import word_kind
 
 
 class Captioner(Protocol):
@@ -136,7 +136,9 @@ class Contents:
         """Return what the JSON file has beyond `Document.to_json`, as JSON values.
 
         Returns:
-            - `words` of the whole caption: `text`, `prob`, `kind` (object, function or other),
+            - `words` of the whole caption: `text`, `prob` (of being the next word), `confidence`
+              (that people say it or a synonym; null for function words), `kind` (object, function
+              or other),
               `alternatives` (`text`, `prob`) and `check`, null except for objects: `share` of the
               image that was blanked, p(word) before (`prob`), after (`blanked`), and after the
               same region elsewhere was blanked (`elsewhere`: lowest, median, highest), the number

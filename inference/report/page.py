@@ -48,6 +48,9 @@ _FILTERS = (
     formatting.quoted,
     formatting.signed,
 )
+_WITHOUT_WORDS = ("(no words)", "Nothing to describe: the image is blank")
+"""In place of a caption without words, and of that of a blank image."""
+
 _SLICE = 3000
 """Characters: about one image or chart, so that a slice takes tens of milliseconds."""
 
@@ -64,7 +67,7 @@ def render_page(document: Document) -> Iterator[str]:
         template.generate(
             document=document,
             # The whole caption, also where the fallback shows less: it is what was analysed.
-            caption=caption.guess or caption.text or "(no words)",
+            caption=caption.guess or caption.text or _WITHOUT_WORDS[caption.fallback == "blank"],
             image=ReportImage(document.image, "Captioned image"),
             adversarial=AdversarialSection(adversarial) if adversarial else None,
             concepts=ConceptsSection(concepts, document.image) if concepts else None,

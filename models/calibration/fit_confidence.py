@@ -1,43 +1,75 @@
-"""Fits and measures the confidence calibration of a captioner on a dataset."""
+"""Fits and measures the confidence calibration of a captioner on datasets."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from models.calibration.blank import blank_images, is_blank
 from models.calibration.confidence import (
     ConfidenceCalibration,
-    expected_calibration_error,
-    fit_logistic,
+    confidence_features,
     is_mostly_right,
+)
+from models.calibration.likely_part import likely_part
+from models.calibration.logistic import (
+    area_under_curve,
+    expected_calibration_error,
+    fit_grouped_logistic,
+    fit_logistic,
     rank_correlation,
 )
-from models.calibration.predictors import Predictor
+from models.calibration.predictors import Prediction, Predictor
+from models.calibration.synonyms import is_right, stated_stems
+from models.calibration.word_confidence import CaptionEvidence, WordCalibration
 from models.datasets import Dataset, Example
+from models.language import sentence, stem
 from models.metrics import cider_by_image
 
 _BATCH = 32
-_TEMPERATURES = np.geomspace(0.5, 4.0, 43)
-_LOW_CONFIDENCE = 1 / 5
-"""The threshold is chosen so that fewer than this share of the captions below it are mostly
-right."""
+_FOLDS = 5
+_BLANK_SIDE = 260
+_BLANK_PART = -1
+"""In place of a dataset, of blank images."""
 
-_PREFIX_THRESHOLD = 0.25
+_TEMPERATURES = np.geomspace(0.5, 4.0, 43)
+
+_LOW_CONFIDENCE = 0.1
+"""Share of the captions that are below the threshold. The highest confidence below which few
+captions are right depends on a handful of captions."""
+
+_WORD_THRESHOLD = 0.5
+"""The fallback keeps words that are more probably right than wrong."""
+
+_SHRINKAGE = 3.0
+"""Of the offset of a word: it needs several captions before it is large."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConfidenceFigures:
     """Quality of a calibration on images that it was not fitted on."""
 
-    words_ece_before: float
+    next_word_ece_before: float
     """Expected calibration error of the most probable next word, at temperature 1."""
-    words_ece: float
+    next_word_ece: float
     """The same at the fitted temperature."""
+    words_right: float
+    """Share of the content words of captions that are right."""
+    word_ece: float
+    """Expected calibration error of the confidence of content words."""
+    word_ece_before: float
+    """The same if the probability of the next word, at temperature 1, is taken for it."""
+    word_auc: float
+    """Probability that a right word has a higher confidence than a wrong one."""
+    word_auc_before: float
+    """The same for the probability of the next word."""
     confidence_ece: float
     """Expected calibration error of the confidence that a caption is mostly right."""
+    confidence_auc: float
+    """Probability that a caption that is mostly right has a higher confidence than another."""
     confidence_cider: float
     """Rank correlation of the confidence with the caption's CIDEr-D."""
     mean_log_prob_cider: float
@@ -48,150 +80,293 @@ class ConfidenceFigures:
     """Share of the captions whose confidence is below the threshold."""
     low_confidence_mostly_right: float
     """Share of those that are mostly right nevertheless."""
+    fallback: float
+    """Share of those of which something is shown: tags, a beginning or objects."""
+    fallback_without_tags: float
+    """The same if there were no tags."""
+    fallback_right: float
+    """Share of the words shown then that are right."""
+    low_confidence_as_written: float
+    """`low_confidence` with the calibration that is written, which was fitted on these images."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlankFigures:
+    """What happens to images without any object."""
+
+    images: int
+    recognised: int
+    """Those that are blank in the sense of `is_blank`, which have no caption at all."""
+    low_confidence: int
+    """Those of the others whose confidence is below the threshold."""
 
 
 def fit_confidence(
     predictor: Predictor, dataset: Dataset, examples: Sequence[Example]
-) -> tuple[ConfidenceCalibration, dict[int, ConfidenceFigures]]:
+) -> tuple[ConfidenceCalibration, dict[int, ConfidenceFigures], BlankFigures]:
     """Fit a captioner's confidence on the examples, and measure such a fit by cross-validation.
 
+    Blank images, of which every caption is wrong, are fitted on too.
+
     Returns:
-        The fit on all examples; and the figures of each dataset among the combined ones, by its
-        position, see `Dataset.part`.
+        The fit on all examples; the figures of each dataset among the combined ones, by its
+        position, see `Dataset.part`; and those of blank images with the fit.
     """
-    predictions = _predict(predictor, dataset, examples)
-    parts = np.array([dataset.part(example.name) for example in examples])
-    captions = {e.name: text for e, text in zip(examples, predictions.captions, strict=True)}
-    references = {each.name: each.captions for each in examples}
-    scores: dict[str, float] = {}
-    for part in np.unique(parts):
-        # The document frequencies of CIDEr are those of one dataset.
-        names = [each.name for each, its in zip(examples, parts, strict=True) if its == part]
-        scores |= cider_by_image({name: captions[name] for name in names}, references)
-    cider = np.array([scores[example.name] for example in examples])
-    right = np.array(
-        [is_mostly_right(captions[example.name], example.captions) for example in examples]
-    )
-    everything = np.ones(len(examples), bool)
-    return (
-        _fit(predictions, right, cider, everything),
-        _cross_validate(predictions, right, cider, parts),
-    )
+    data = _Data(dataset, examples)
+    for images, references in data.batches():
+        for each in predictor.predict(images, references):
+            data.add(each)
+    calibration = _fit(data, np.ones(len(data.evidence), bool))
+    figures = _cross_validate(data, calibration)
+    return calibration, figures, _measure_blank(data, calibration)
 
 
-class _Predictions(NamedTuple):
-    """The captioner's captions, and its next-token predictions along the reference captions."""
+class _Data:
+    """Images, the captioner's captions of them, and its predictions of reference captions."""
 
-    captions: list[str]
-    features: NDArray[np.float64]
-    """[N, len(CONFIDENCE_FEATURES)]"""
-    probabilities: NDArray[np.float32]
-    """[temperatures, tokens], the probability of the most probable token at each of
-    `_TEMPERATURES`."""
-    correct: NDArray[np.bool_]
-    """[tokens], whether the most probable token is that of the reference caption."""
-    images: NDArray[np.int32]
-    """[tokens], the index of each token's image."""
+    def __init__(self, dataset: Dataset, examples: Sequence[Example]) -> None:
+        self._dataset, self.examples = dataset, list(examples)
+        self.blank = list(blank_images(_BLANK_SIDE))
+        parts = [dataset.part(example.name) for example in examples]
+        self.parts = np.array(parts + [_BLANK_PART] * len(self.blank))
+        """[N], the dataset of each image."""
+        self.references = [example.captions for example in examples] + [()] * len(self.blank)
+        self.stated = [stated_stems(captions) for captions in self.references]
+        self.evidence: list[CaptionEvidence] = []
+        self._probabilities: list[NDArray[np.float32]] = []
+        self._correct: list[NDArray[np.bool_]] = []
 
-    def log_loss(self, chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Mean log loss, in nats, of predicting `correct` for the chosen tokens: [temperatures]."""
-        p = np.clip(self.probabilities[:, chosen], 1e-6, 1 - 1e-6)
-        correct = self.correct[chosen]
-        return -np.asarray(np.where(correct, np.log(p), np.log1p(-p)).mean(axis=1), np.float64)
+    def batches(self) -> Iterator[tuple[list[NDArray[np.uint8]], Sequence[Sequence[str]]]]:
+        """Yield images with their reference captions."""
+        count = len(self.examples)
+        for start in tqdm(range(0, count, _BATCH), desc="calibrate", unit="batch"):
+            part = self.examples[start : start + _BATCH]
+            images = [self._dataset.image(example.name) for example in part]
+            yield images, [example.captions for example in part]
+        for start in range(0, len(self.blank), _BATCH):
+            blank = self.blank[start : start + _BATCH]
+            yield blank, [()] * len(blank)
 
+    def add(self, prediction: Prediction) -> None:
+        """Add the prediction of the next image."""
+        self.evidence.append(prediction.evidence)
+        # At once, as the logits of all images would not fit into memory.
+        self._probabilities.append(_top_probabilities(prediction.logits))
+        self._correct.append(prediction.logits.argmax(axis=-1) == prediction.tokens)
 
-def _predict(predictor: Predictor, dataset: Dataset, examples: Sequence[Example]) -> _Predictions:
-    captions, features, probabilities, correct, counts = [], [], [], [], []
-    for start in tqdm(range(0, len(examples), _BATCH), desc="calibrate", unit="batch"):
-        part = examples[start : start + _BATCH]
-        images = [dataset.image(example.name) for example in part]
-        for each in predictor.predict(images, [example.captions for example in part]):
-            captions.append(each.caption)
-            features.append(each.features)
-            # At once, as the logits of all images would not fit into memory.
-            probabilities.append(_top_probabilities(each.logits))
-            correct.append(each.logits.argmax(axis=-1) == each.tokens)
-            counts.append(len(each.tokens))
-    return _Predictions(
-        captions,
-        np.array(features),
-        np.concatenate(probabilities, axis=1),
-        np.concatenate(correct),
-        np.repeat(np.arange(len(counts), dtype=np.int32), counts),
-    )
+    @cached_property
+    def captions(self) -> list[str]:
+        """Of the images."""
+        return [sentence(word.text for word in each.words) for each in self.evidence]
+
+    @cached_property
+    def right(self) -> NDArray[np.bool_]:
+        """[N], whether each caption is mostly right."""
+        pairs = zip(self.captions, self.references, strict=True)
+        return np.array([is_mostly_right(*pair) for pair in pairs])
+
+    @cached_property
+    def words_right(self) -> list[NDArray[np.bool_]]:
+        """Whether each content word of each caption is right."""
+        return [
+            np.array([is_right(each.words[place].text, stated) for place in each.content], bool)
+            for each, stated in zip(self.evidence, self.stated, strict=True)
+        ]
+
+    @cached_property
+    def cider(self) -> NDArray[np.float64]:
+        """[examples], CIDEr-D of each caption; its document frequencies are those of a dataset."""
+        scores = np.zeros(len(self.examples))
+        for part in np.unique(self.parts[: len(scores)]):
+            places = np.flatnonzero(self.parts == part)
+            names = [self.examples[place].name for place in places]
+            found = cider_by_image(
+                {name: self.captions[place] for name, place in zip(names, places, strict=True)},
+                {name: self.references[place] for name, place in zip(names, places, strict=True)},
+            )
+            scores[places] = [found[name] for name in names]
+        return scores
+
+    @cached_property
+    def tokens(self) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.int64]]:
+        """The tokens of the reference captions.
+
+        The probability of the most probable token at each temperature [temperatures, tokens];
+        whether that is the token [tokens]; and its image [tokens].
+        """
+        counts = [len(each) for each in self._correct]
+        images = np.repeat(np.arange(len(counts)), counts)
+        return np.concatenate(self._probabilities, axis=1), np.concatenate(self._correct), images
 
 
 def _top_probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the probability of the most probable token: [temperatures, tokens]."""
+    if not len(logits):
+        return np.empty((len(_TEMPERATURES), 0), np.float32)
     below = logits - logits.max(axis=-1, keepdims=True)
     return np.stack([1 / np.exp(below / each).sum(axis=-1) for each in _TEMPERATURES])
 
 
-def _fit(
-    predictions: _Predictions,
-    right: NDArray[np.bool_],
-    cider: NDArray[np.float64],
-    chosen: NDArray[np.bool_],
-) -> ConfidenceCalibration:
+def _fit(data: _Data, chosen: NDArray[np.bool_]) -> ConfidenceCalibration:
     """Fit on the chosen images."""
-    temperature = int(predictions.log_loss(chosen[predictions.images]).argmin())
-    # First rank captions by their expected score, then turn the rank into a probability.
-    design = np.column_stack([predictions.features, np.ones(len(chosen))])
-    ranking = np.linalg.lstsq(design[chosen], np.sqrt(cider[chosen]), rcond=None)[0]
-    slope, offset = fit_logistic((design @ ranking)[chosen, None], right[chosen])
-    calibration = ConfidenceCalibration(
-        temperature=round(float(_TEMPERATURES[temperature]), 3),
-        weights=tuple(float(weight * slope) for weight in ranking[:-1]),
-        offset=float(ranking[-1] * slope + offset),
-        threshold=0.0,
-        prefix_threshold=_PREFIX_THRESHOLD,
+    words = _fit_words(data, chosen)
+    features = np.array(
+        [confidence_features(each, words.confidence(each)) for each in data.evidence]
     )
-    confidence = calibration.confidence(predictions.features[chosen])
-    return replace(calibration, threshold=_find_threshold(confidence, right[chosen]))
+    *weights, offset = fit_logistic(features[chosen], data.right[chosen])
+    calibration = ConfidenceCalibration(
+        temperature=round(float(_TEMPERATURES[_fit_temperature(data, chosen)]), 3),
+        words=words,
+        weights=tuple(map(float, weights)),
+        offset=float(offset),
+        threshold=0.0,
+        word_threshold=_WORD_THRESHOLD,
+    )
+    pictures = chosen & (data.parts != _BLANK_PART)
+    confidences = [
+        calibration.assess(each).confidence
+        for each, is_chosen in zip(data.evidence, pictures, strict=True)
+        if is_chosen
+    ]
+    return replace(calibration, threshold=float(np.quantile(confidences, _LOW_CONFIDENCE)))
 
 
-def _find_threshold(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
-    """Find the highest confidence below which less than `_LOW_CONFIDENCE` are mostly right."""
-    order = np.argsort(confidence)
-    shares = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
-    # The shares of the first few captions are too noisy to use.
-    under = np.flatnonzero((shares < _LOW_CONFIDENCE) & (np.arange(len(order)) >= 10))
-    return float(confidence[order[under[-1]]]) if len(under) else 0.0
+def _fit_words(data: _Data, chosen: NDArray[np.bool_]) -> WordCalibration:
+    images = [
+        (each, right)
+        for each, right, is_chosen in zip(data.evidence, data.words_right, chosen, strict=True)
+        if is_chosen
+    ]
+    stems = [stem(each.words[place].text) for each, _ in images for place in each.content]
+    names, groups = np.unique(stems, return_inverse=True)
+    (*weights, offset), offsets = fit_grouped_logistic(
+        np.concatenate([each.word_features() for each, _ in images]),
+        np.concatenate([right for _, right in images]),
+        groups,
+        _SHRINKAGE,
+    )
+    rounded = zip(names.tolist(), np.round(offsets, 2).tolist(), strict=True)
+    return WordCalibration(
+        tuple(map(float, weights)), float(offset), {name: each for name, each in rounded if each}
+    )
 
 
-def _cross_validate(
-    predictions: _Predictions,
-    right: NDArray[np.bool_],
-    cider: NDArray[np.float64],
-    parts: NDArray[np.int64],
-) -> dict[int, ConfidenceFigures]:
-    """Measure each half of the images with the fit on the other half; by dataset."""
-    halves = np.arange(len(right)) % 2 == 0
-    confidence = np.empty(len(right))
-    threshold = np.empty(len(right))
-    tempered = np.empty(len(predictions.correct), np.float32)
-    for half in (halves, ~halves):
-        calibration = _fit(predictions, right, cider, ~half)
-        confidence[half] = calibration.confidence(predictions.features[half])
-        threshold[half] = calibration.threshold
-        in_half = half[predictions.images]
+def _fit_temperature(data: _Data, chosen: NDArray[np.bool_]) -> int:
+    """Return the index of the temperature with the least log loss of predicting `correct`."""
+    probabilities, correct, images = data.tokens
+    of_chosen = chosen[images]
+    p = np.clip(probabilities[:, of_chosen], 1e-6, 1 - 1e-6)
+    likelihoods = np.where(correct[of_chosen], np.log(p), np.log1p(-p)).mean(axis=1)
+    return int(likelihoods.argmax())
+
+
+@dataclass(frozen=True, slots=True)
+class _HeldOut:
+    """An image as it is assessed by the fit on others."""
+
+    confidence: float
+    low: bool
+    words: NDArray[np.float64]
+    """The confidence of its content words."""
+    kept: NDArray[np.intp]
+    """Those that would be shown without tags if the confidence is low."""
+
+
+def _cross_validate(data: _Data, written: ConfidenceCalibration) -> dict[int, ConfidenceFigures]:
+    """Measure each fold of the images with the fit on the others; by dataset."""
+    folds = np.random.default_rng(0).permutation(len(data.evidence)) % _FOLDS
+    held_out: list[_HeldOut | None] = [None] * len(folds)
+    probabilities, correct, images = data.tokens
+    tempered = np.empty(len(correct), np.float32)
+    for fold in range(_FOLDS):
+        calibration = _fit(data, folds != fold)
+        for place in np.flatnonzero(folds == fold):
+            held_out[place] = _assess(calibration, data.evidence[place])
         index = int(np.abs(_TEMPERATURES - calibration.temperature).argmin())
-        tempered[in_half] = predictions.probabilities[index, in_half]
-    untempered = predictions.probabilities[int(np.abs(_TEMPERATURES - 1).argmin())]
-    low = confidence < threshold
-
-    def figures(part: NDArray[np.bool_]) -> ConfidenceFigures:
-        words = part[predictions.images]
-        correct, hidden = predictions.correct[words], part & low
-        return ConfidenceFigures(
-            words_ece_before=expected_calibration_error(untempered[words], correct),
-            words_ece=expected_calibration_error(tempered[words], correct),
-            confidence_ece=expected_calibration_error(confidence[part], right[part]),
-            confidence_cider=rank_correlation(confidence[part], cider[part]),
-            mean_log_prob_cider=rank_correlation(predictions.features[part, 0], cider[part]),
-            mostly_right=float(right[part].mean()),
-            low_confidence=float(low[part].mean()),
-            low_confidence_mostly_right=float(right[hidden].mean()) if hidden.any() else 0.0,
+        in_fold = folds[images] == fold
+        tempered[in_fold] = probabilities[index, in_fold]
+    untempered = probabilities[int(np.abs(_TEMPERATURES - 1).argmin())]
+    found: dict[int, ConfidenceFigures] = {}
+    for part in np.unique(data.parts[data.parts != _BLANK_PART]):
+        places = np.flatnonzero(data.parts == part)
+        tokens = data.parts[images] == part
+        next_word = (
+            expected_calibration_error(untempered[tokens], correct[tokens]),
+            expected_calibration_error(tempered[tokens], correct[tokens]),
         )
+        assessed = [each for place in places if (each := held_out[place])]
+        low = sum(
+            written.assess(data.evidence[place]).confidence < written.threshold for place in places
+        )
+        found[int(part)] = _figures(data, places, assessed, next_word, low / len(places))
+    return found
 
-    return {int(part): figures(parts == part) for part in np.unique(parts)}
+
+def _assess(calibration: ConfidenceCalibration, evidence: CaptionEvidence) -> _HeldOut:
+    confidence, words = calibration.assess(evidence)
+    texts = [word.text for word in evidence.words]
+    kept = set(likely_part(texts, words, calibration.word_threshold).places)
+    return _HeldOut(
+        confidence,
+        confidence < calibration.threshold,
+        np.array([each for each in words if each is not None]),
+        np.flatnonzero([place in kept for place in evidence.content]),
+    )
+
+
+def _figures(
+    data: _Data,
+    places: NDArray[np.intp],
+    held_out: Sequence[_HeldOut],
+    next_word: tuple[float, float],
+    low_as_written: float,
+) -> ConfidenceFigures:
+    """Measure the images of a dataset."""
+    evidence = [data.evidence[place] for place in places]
+    words_right = [data.words_right[place] for place in places]
+    right, cider = data.right[places], data.cider[places]
+    confidence = np.array([each.confidence for each in held_out])
+    low = np.array([each.low for each in held_out])
+    word_confidence = np.concatenate([each.words for each in held_out])
+    word_right = np.concatenate(words_right)
+    probs = [each.words[place].log_prob for each in evidence for place in each.content]
+    doubted = np.flatnonzero(low).tolist()
+    kept = [held_out[place].kept for place in doubted]
+    shown = [
+        bool(len(part) or evidence[place].tags) for part, place in zip(kept, doubted, strict=True)
+    ]
+    shown_right = [words_right[place][part] for part, place in zip(kept, doubted, strict=True)]
+    return ConfidenceFigures(
+        next_word_ece_before=next_word[0],
+        next_word_ece=next_word[1],
+        words_right=float(word_right.mean()),
+        word_ece=expected_calibration_error(word_confidence, word_right),
+        word_ece_before=expected_calibration_error(np.exp(probs), word_right),
+        word_auc=area_under_curve(word_confidence, word_right),
+        word_auc_before=area_under_curve(np.array(probs), word_right),
+        confidence_ece=expected_calibration_error(confidence, right),
+        confidence_auc=area_under_curve(confidence, right),
+        confidence_cider=rank_correlation(confidence, cider),
+        mean_log_prob_cider=rank_correlation(
+            np.array([each.mean_log_prob for each in evidence]), cider
+        ),
+        mostly_right=float(right.mean()),
+        low_confidence=float(low.mean()),
+        low_confidence_mostly_right=_mean(right[low]),
+        fallback=_mean(shown),
+        fallback_without_tags=_mean([len(part) > 0 for part in kept]),
+        fallback_right=_mean(np.concatenate([*shown_right, np.empty(0, bool)])),
+        low_confidence_as_written=low_as_written,
+    )
+
+
+def _measure_blank(data: _Data, calibration: ConfidenceCalibration) -> BlankFigures:
+    recognised = [is_blank(image) for image in data.blank]
+    blank = data.evidence[len(data.examples) :]
+    low = [calibration.assess(each).confidence < calibration.threshold for each in blank]
+    others = [is_low for is_low, known in zip(low, recognised, strict=True) if not known]
+    return BlankFigures(len(blank), sum(recognised), sum(others))
+
+
+def _mean(values: Sequence[bool] | NDArray[np.bool_]) -> float:
+    return float(np.mean(values)) if len(values) else 0.0

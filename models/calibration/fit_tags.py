@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -11,7 +12,9 @@ from keras import ops
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from models.calibration.confidence import expected_calibration_error, logistic
+from models.calibration.blank import blank_images
+from models.calibration.logistic import expected_calibration_error, logistic
+from models.calibration.tag_thresholds import NEVER, find_thresholds
 from models.calibration.tags import (
     MAX_TAGS,
     TagCalibration,
@@ -28,12 +31,17 @@ from models.tag_kinds import tag_kinds
 _BATCH = 32
 _SPLIT = "dev"
 _FOLDS = 5
+_INNER_FOLDS = 3
+"""Of the images that a fold is measured with, to find their thresholds."""
 
 _RIDGE = 3.0
 """Shrinks penalties: a tag needs several images without a mention before its penalty is large."""
 
 _BLANK_MARGIN = 0.25
 """How far below the threshold a tag must be for blank images, in log-odds."""
+
+_SURE = 1 - 1e-9
+"""Above the probability of any tag, for the log-odds of the threshold 1."""
 
 _FIT_STEPS = 200
 _CONVERGED = 1e-5
@@ -43,6 +51,21 @@ Table = NDArray[np.float64]
 
 Mask = NDArray[np.bool_]
 """A truth value for each image and kind [N, len(tag_kinds())]."""
+
+
+class Evidence(NamedTuple):
+    """What is known of images to fit tags on."""
+
+    log_odds: Table
+    """Uncalibrated, from `read_log_odds`."""
+    mentioned: Mask
+    """Whether people mention the kind."""
+    parts: NDArray[np.integer]
+    """[N], the dataset of each image, by any number."""
+
+    def take(self, chosen: Mask) -> "Evidence":
+        """Return the chosen images, [N]."""
+        return Evidence(self.log_odds[chosen], self.mentioned[chosen], self.parts[chosen])
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +79,10 @@ class TagFigures:
     """Share of the images with at least one tag."""
     precision: float
     """Share of the tags shown that people mention."""
+    commonest: str
+    """The tag that is shown most often; empty if none is."""
+    precision_without_commonest: float
+    """`precision` of all other tags."""
     ece_before: float
     """Expected calibration error of each image's most probable tags."""
     ece: float
@@ -82,7 +109,7 @@ class Agreement:
 
 def fit_tags(
     captioner: Captioner, data: Sequence[Path], precision: float
-) -> tuple[TagCalibration, dict[str, dict[str, float]]]:
+) -> tuple[TagCalibration, dict[str, dict[str, float | str]]]:
     """Fit a captioner's tags on datasets, and measure such a fit by cross-validation.
 
     Of a dataset the split `dev` is used if it has one, otherwise all of it.
@@ -107,20 +134,22 @@ def fit_tags(
     mentioned = np.array([mentioned_kinds(e.captions) for images in sets for e in images.examples])
     log_odds = read_log_odds(scores)
     blank = read_log_odds(network.score(blank_images(network.side)))
-    probabilities, shown = cross_validate(log_odds, mentioned, blank, precision)
-    threshold = round(find_threshold(probabilities, mentioned, precision), 3)
-    fitted = replace(fit(log_odds, mentioned), threshold=threshold)
-    calibration = suppress_on_blank(fitted, blank)
+    counts = [len(images.examples) for images in sets]
+    evidence = Evidence(log_odds, mentioned, np.repeat(np.arange(len(sets)), counts))
+    probabilities, shown = cross_validate(evidence, blank, precision)
+    calibration = fit_with_thresholds(evidence, blank, precision)
 
-    report: dict[str, dict[str, float]] = {
+    report: dict[str, dict[str, float | str]] = {
         "calibration": {
             "slope": calibration.slope,
             "offset": calibration.offset,
             "threshold": calibration.threshold,
             "penalized_tags": len(calibration.penalties),
+            "tags_with_own_threshold": len(calibration.thresholds),
+            "tags_never_shown": list(calibration.thresholds.values()).count(NEVER),
         }
     }
-    ends = np.cumsum([len(images.examples) for images in sets])[:-1]
+    ends = np.cumsum(counts)[:-1]
     parts = [np.split(values, ends) for values in (log_odds, probabilities, shown, mentioned)]
     for path, *part in zip(data, *parts, strict=True):
         report[str(path)] = asdict(measure(*part))
@@ -181,9 +210,9 @@ def suppress_on_blank(calibration: TagCalibration, blank: Table) -> TagCalibrati
         calibration: A fitted calibration, with its threshold.
         blank: Uncalibrated log-odds of images without any object.
     """
-    threshold = calibration.threshold
+    least = np.minimum(calibration.least, _SURE)
     highest = calibration.slope * blank.max(axis=0) + calibration.offsets
-    excess = highest - (np.log(threshold) - np.log1p(-threshold)) + _BLANK_MARGIN
+    excess = highest - (np.log(least) - np.log1p(-least)) + _BLANK_MARGIN
     penalties = dict(calibration.penalties)
     for index in np.flatnonzero(excess > 0):
         name = tag_kinds()[index].name
@@ -191,46 +220,46 @@ def suppress_on_blank(calibration: TagCalibration, blank: Table) -> TagCalibrati
     return replace(calibration, penalties=penalties)
 
 
-def cross_validate(
-    log_odds: Table, mentioned: Mask, blank: Table, precision: float
-) -> tuple[Table, Mask]:
-    """Calibrate each fold of the images with the fit on the others.
+def fit_with_thresholds(
+    evidence: Evidence, blank: Table, precision: float, folds: int = _FOLDS
+) -> TagCalibration:
+    """Fit a calibration with the thresholds that reach a precision.
 
     Args:
-        log_odds: Uncalibrated log-odds, from `read_log_odds`.
-        mentioned: Whether people mention the kind.
+        evidence: What is known of the images.
         blank: Uncalibrated log-odds of images without any object; see `suppress_on_blank`.
         precision: Share of the tags shown that must be right.
+        folds: The thresholds are found with each of so many parts calibrated by the others.
+    """
+    probabilities = np.empty_like(evidence.log_odds)
+    for held_out in _folds(len(probabilities), folds):
+        fitted = fit(*evidence.take(~held_out)[:2])
+        probabilities[held_out] = fitted.probabilities(evidence.log_odds[held_out])
+    default, own = find_thresholds(probabilities, *evidence[1:], precision)
+    fitted = replace(fit(*evidence[:2]), threshold=default, thresholds=own)
+    return suppress_on_blank(fitted, blank)
+
+
+def cross_validate(evidence: Evidence, blank: Table, precision: float) -> tuple[Table, Mask]:
+    """Calibrate each fold of the images with the fit on the others; see `fit_with_thresholds`.
 
     Returns:
         The probabilities before `suppress_on_blank`, and which tags are shown after it.
     """
-    folds = np.random.default_rng(0).permutation(len(log_odds)) % _FOLDS
-    fits = [fit(log_odds[folds != fold], mentioned[folds != fold]) for fold in range(_FOLDS)]
-    probabilities = np.empty_like(log_odds)
-    for fold, fitted in enumerate(fits):
-        probabilities[folds == fold] = fitted.probabilities(log_odds[folds == fold])
-    shown = np.zeros_like(mentioned)
-    for fold, fitted in enumerate(fits):
-        others = folds != fold
-        threshold = find_threshold(probabilities[others], mentioned[others], precision)
-        calibration = suppress_on_blank(replace(fitted, threshold=threshold), blank)
-        shown[folds == fold] = shown_tags(log_odds[folds == fold], calibration)
+    probabilities = np.empty_like(evidence.log_odds)
+    shown = np.zeros_like(evidence.mentioned)
+    for held_out in _folds(len(shown), _FOLDS):
+        others, log_odds = evidence.take(~held_out), evidence.log_odds[held_out]
+        calibration = fit_with_thresholds(others, blank, precision, _INNER_FOLDS)
+        probabilities[held_out] = fit(*others[:2]).probabilities(log_odds)
+        shown[held_out] = shown_tags(log_odds, calibration)
     return probabilities, shown
 
 
-def find_threshold(probabilities: Table, mentioned: Mask, precision: float) -> float:
-    """Find the lowest threshold above which the tags reach a precision.
-
-    Raises:
-        ValueError: If there is none.
-    """
-    order = np.argsort(-probabilities, axis=None)
-    right = np.cumsum(mentioned.ravel()[order])
-    enough = np.flatnonzero(right >= precision * np.arange(1, len(order) + 1))
-    if not len(enough):
-        raise ValueError(f"no threshold gives a precision of {precision:.0%}; lower --precision")
-    return float(probabilities.ravel()[order[enough[-1]]])
+def _folds(images: int, count: int) -> Iterator[Mask]:
+    """Yield which images are in each fold, [images]."""
+    folds = np.random.default_rng(0).permutation(images) % count
+    yield from (folds == fold for fold in range(count))
 
 
 def shown_tags(log_odds: Table, calibration: TagCalibration) -> Mask:
@@ -238,18 +267,22 @@ def shown_tags(log_odds: Table, calibration: TagCalibration) -> Mask:
     probabilities = calibration.probabilities(log_odds)
     shown = np.zeros(probabilities.shape, bool)
     for row, image in zip(shown, probabilities, strict=True):
-        row[choose_tags(image, calibration.threshold)] = True
+        row[choose_tags(image, calibration.least)] = True
     return shown
 
 
 def measure(log_odds: Table, probabilities: Table, shown: Mask, mentioned: Mask) -> TagFigures:
     """Measure probabilities, and the tags shown, against what people mention."""
     before = logistic(log_odds)
+    commonest = int(shown.sum(axis=0).argmax())
+    others = np.delete(shown, commonest, axis=1)
     return TagFigures(
         images=len(mentioned),
         tags=float(shown.sum(axis=1).mean()),
         coverage=float(shown.any(axis=1).mean()),
-        precision=float(mentioned[shown].mean()) if shown.any() else 0.0,
+        precision=_precision(shown, mentioned),
+        commonest=tag_kinds()[commonest].name if shown.any() else "",
+        precision_without_commonest=_precision(others, np.delete(mentioned, commonest, axis=1)),
         ece_before=_ece(before, mentioned),
         ece=_ece(probabilities, mentioned),
         brier_before=_brier(before, mentioned),
@@ -273,27 +306,6 @@ def measure_agreement(
         divergence=float((np.exp(published_logs) * (published_logs - logs)).sum(axis=1).mean()),
         same_tags=float((shown & published_shown).sum() / either) if either else 1.0,
     )
-
-
-def blank_images(side: int) -> NDArray[np.uint8]:
-    """Make images without any object, uint8 [N, side, side, 3].
-
-    Plain walls, walls lit from one side or from the front, and the noise of a camera in the dark.
-    """
-    down, across = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j]
-    shades = (0 * down, across, down, -across, -down, across + down, -(down**2) - across**2)
-    colours = {(140, 140, 140): 80, (201, 190, 172): 25, (70, 80, 95): 25, (190, 60, 50): 25}
-    walls = [
-        np.array(colour) + contrast * shade[..., None]
-        for colour, contrast in colours.items()
-        for shade in shades
-    ]
-    random = np.random.default_rng(0)
-    noise = [
-        random.normal(mean, deviation, (side, side, 3))
-        for mean, deviation in ((0, 0), (255, 0), (10, 3), (25, 6), (60, 10), (128, 20), (128, 80))
-    ]
-    return np.asarray(np.clip(walls + noise, 0, 255), np.uint8)
 
 
 class _Images:
@@ -356,6 +368,10 @@ def _ece(probabilities: Table, mentioned: Mask) -> float:
         np.take_along_axis(probabilities, top, axis=1).ravel(),
         np.take_along_axis(mentioned, top, axis=1).ravel(),
     )
+
+
+def _precision(shown: Mask, mentioned: Mask) -> float:
+    return float(mentioned[shown].mean()) if shown.any() else 0.0
 
 
 def _brier(probabilities: Table, mentioned: Mask) -> float:

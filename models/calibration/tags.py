@@ -9,7 +9,7 @@ so a tag's probability is too low rather than too high.
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 import keras
@@ -17,7 +17,7 @@ import numpy as np
 from keras import KerasTensor, ops
 from numpy.typing import NDArray
 
-from models.calibration.confidence import logistic
+from models.calibration.logistic import logistic
 from models.encoders import CLASSES
 from models.language import tokenize
 from models.tag_kinds import tag_kinds
@@ -41,19 +41,23 @@ class TagCalibration:
     """Above 0, by tag, for tags that the classifier sees more often than people mention them."""
     threshold: float
     """Tags with a lower probability are not shown."""
+    thresholds: dict[str, float] = field(default_factory=dict)
+    """In place of `threshold`, by tag; 1 for tags that are never shown."""
 
     def __post_init__(self) -> None:
-        if unknown := self.penalties.keys() - {kind.name for kind in tag_kinds()}:
+        named = self.penalties.keys() | self.thresholds.keys()
+        if unknown := named - {kind.name for kind in tag_kinds()}:
             raise ValueError(
                 f"there is no tag {min(unknown)!r}; run python -m models.calibrate --tags again"
             )
         if not (
             self.slope > 0
             and 0 < self.threshold < 1
+            and all(0 < each <= 1 for each in self.thresholds.values())
             and min(self.penalties.values(), default=0) >= 0
         ):
             raise ValueError(
-                "a tag calibration needs a slope above 0, a threshold between 0 and 1, and no "
+                "a tag calibration needs a slope above 0, thresholds between 0 and 1, and no "
                 "penalty below 0"
             )
 
@@ -62,6 +66,11 @@ class TagCalibration:
         """The offset minus the penalty of every kind, [len(tag_kinds())]."""
         penalties = [self.penalties.get(kind.name, 0.0) for kind in tag_kinds()]
         return np.array(self.offset - np.array(penalties), np.float32)
+
+    @property
+    def least(self) -> NDArray[np.float64]:
+        """The threshold of every kind, [len(tag_kinds())]."""
+        return np.array([self.thresholds.get(kind.name, self.threshold) for kind in tag_kinds()])
 
     def probabilities(self, log_odds: NDArray[np.floating]) -> NDArray[np.float64]:
         """Calibrate the log-odds that `raw_log_odds` returned, [..., len(tag_kinds())]."""
@@ -104,14 +113,14 @@ class Tagger:
 
         Returns:
             For each image its tags with their probabilities, most probable first, at most
-            `MAX_TAGS`. Empty if no probability reaches the threshold.
+            `MAX_TAGS`. Empty if no probability reaches its threshold.
         """
         return [self.choose(logits) for logits in ops.convert_to_numpy(self.logits(grids))]
 
     def choose(self, logits: NDArray[np.floating]) -> tuple[tuple[str, float], ...]:
         """Choose the tags of one image from its `logits` [len(tag_kinds())]; see `tags`."""
         probabilities = logistic(logits)
-        chosen = choose_tags(probabilities, self._calibration.threshold)
+        chosen = choose_tags(probabilities, self._calibration.least)
         return tuple((tag_kinds()[index].name, float(probabilities[index])) for index in chosen)
 
 
@@ -131,19 +140,22 @@ def raw_log_odds(scores: KerasTensor) -> KerasTensor:
     return present - absent
 
 
-def choose_tags(probabilities: NDArray[np.floating], threshold: float) -> list[int]:
+def choose_tags(
+    probabilities: NDArray[np.floating], least: float | NDArray[np.floating]
+) -> list[int]:
     """Choose the most probable kinds, and only one of those that share a word.
 
     Args:
         probabilities: [len(tag_kinds())], in 0..1.
-        threshold: Least probability of a chosen kind.
+        least: Least probability of a chosen kind; one for all, or [len(tag_kinds())].
 
     Returns:
         Indices in `tag_kinds()`, most probable first; at most `MAX_TAGS`.
     """
     chosen: list[int] = []
-    for index in np.argsort(-probabilities):
-        if probabilities[index] < threshold or len(chosen) == MAX_TAGS:
+    likely = np.flatnonzero(probabilities >= least)
+    for index in likely[np.argsort(-probabilities[likely])]:
+        if len(chosen) == MAX_TAGS:
             break
         words = tag_kinds()[index].words
         if all(words.isdisjoint(tag_kinds()[other].words) for other in chosen):

@@ -10,6 +10,7 @@ from stream.clock import boottime
 _UNSURE = "Not sure. Possibly:"
 _UNSURE_OF_ALL = "Not sure."
 _NO_CAPTION = "No caption for this frame."
+_BLANK = "Nothing to describe: the frame is blank."
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,8 @@ def feed_caption_json(event: CaptionEvent) -> dict[str, Any]:
 
 def display_parts(caption: Caption) -> tuple[str, str]:
     """Return a notice, of low confidence or a missing caption, if any, and the text to display."""
+    if caption.fallback == "blank":
+        return _BLANK, ""
     if not caption.text:
         return _NO_CAPTION if caption.fallback is None else _UNSURE_OF_ALL, ""
     if caption.fallback is None:

@@ -145,7 +145,9 @@ def format_line(line: TranscriptLine) -> str:
         confidence += f" of “{caption.guess}”"
     tags = ", ".join(f"{tag.text} {tag.prob:.0%}" for tag in caption.tags)
     details = "; ".join(filter(None, (confidence, tags)))
-    text = f"{minutes:3.0f}:{seconds:04.1f}  {display_text(caption)}  ({details})"
+    text = f"{minutes:3.0f}:{seconds:04.1f}  {display_text(caption)}"
+    if caption.fallback != "blank":
+        text += f"  ({details})"
     return f"{text}  [{note}]" if note else text
 
 

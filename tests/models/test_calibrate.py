@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from models.calibrate import main
-from models.calibration.fit_tags import blank_images
+from models.calibration.blank import blank_images
 from models.calibration.tags import TagCalibration, Tagger
 from models.captioner.beam_search import BeamConfig
 from models.captioner.captioner import Captioner
@@ -57,13 +57,16 @@ def test_confidence_is_written_into_the_card_and_nothing_else_changes(
     assert (calibrated.name, calibrated.figures) == (card.name, card.figures)
     for a, b in zip(before.get_weights(), after.get_weights(), strict=True):
         assert (a == b).all()
-    (figures,) = json.loads(out.read_text(encoding="utf-8")).values()
+    figures, blank = json.loads(out.read_text(encoding="utf-8")).values()
     # A decoder with random weights is overconfident, so a higher temperature calibrates it better.
     assert calibrated.confidence.temperature > 1.2
-    assert figures["words_ece"] < figures["words_ece_before"] - 0.02
+    assert figures["next_word_ece"] < figures["next_word_ece_before"] - 0.02
+    assert figures["word_ece"] < figures["word_ece_before"]
     assert 0 <= figures["confidence_ece"] <= 1
+    assert figures["low_confidence_as_written"] == 0.1
+    assert 0 < blank["recognised"] < blank["images"]
     printed = capsys.readouterr().out
-    assert all(name in printed for name in (*figures, "temperature", "threshold"))
+    assert all(name in printed for name in (*figures, *blank, "temperature", "threshold"))
 
 
 def test_each_of_several_datasets_has_its_figures(
@@ -78,8 +81,8 @@ def test_each_of_several_datasets_has_its_figures(
     assert main([*arguments, "--out", str(out)]) == 0
 
     figures = json.loads(out.read_text(encoding="utf-8"))
-    assert list(figures) == [str(data), str(tmp_path / "easy")]
-    made_up, easy = figures.values()
+    assert list(figures) == [str(data), str(tmp_path / "easy"), "blank images"]
+    made_up, easy, _ = figures.values()
     assert easy["mostly_right"] == 1 > made_up["mostly_right"]
 
 

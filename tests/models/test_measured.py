@@ -3,13 +3,15 @@ from pathlib import Path
 
 import pytest
 
-from models.calibration import ConfidenceCalibration
+from models.calibration import ConfidenceCalibration, WordCalibration
+from models.calibration.word_confidence import WORD_FEATURES
 from models.captioner.beam_search import BeamConfig
 from models.catalogue import CaptionerError
 from models.checkpoint import ModelCard
 from models.measured import measured_card, write_calibration, write_verified
 
-CALIBRATION = ConfidenceCalibration(1.5, (1.0, 0.5, -0.1, 0.0), 2.0, 0.2, 0.25)
+WORDS = WordCalibration((0.5,) * len(WORD_FEATURES), -1.0, {"dog": 0.25})
+CALIBRATION = ConfidenceCalibration(1.5, WORDS, (1.0, 0.5, -0.1), 2.0, 0.2, 0.5)
 CARD = ModelCard("name", "data", "MIT", {}, BeamConfig(), verified=("readcam",))
 
 

@@ -21,6 +21,7 @@ from inference.explanations.check import Check
 from inference.explanations.map import Map
 from inference.explanations.target import MethodCard, Target
 from inference.progress import Progress, ProgressCallback
+from models.language import content_words
 from models.preprocessing import Resizing
 from stream.captioning.event import CaptionEvent
 
@@ -34,8 +35,7 @@ BASE_BOOTTIME = 1000.0
 def confident_caption(text: str, confidence: float = 0.72, **tags: float) -> Caption:
     """Return a caption above the confidence threshold, with the probability of each tag."""
     words = tuple(
-        Word(word.lower(), max(0.1, 0.95 - 0.1 * place), (Alternative("thing", 0.05),))
-        for place, word in enumerate(text.split())
+        _word(word, max(0.1, 0.95 - 0.1 * place)) for place, word in enumerate(text.split())
     )
     return Caption(
         text=text,
@@ -49,9 +49,15 @@ def confident_caption(text: str, confidence: float = 0.72, **tags: float) -> Cap
     )
 
 
+def _word(text: str, prob: float) -> Word:
+    confidence = prob if content_words(text) else None
+    return Word(text.lower(), prob, (Alternative("thing", 0.05),), confidence)
+
+
 def uncalibrated_caption(text: str, *, scores: bool = True) -> Caption:
     """Return a caption of a captioner that is not calibrated; without scores, as of an endpoint."""
     caption = replace(confident_caption(text), confidence=None)
+    caption = replace(caption, words=tuple(replace(w, confidence=None) for w in caption.words))
     if scores:
         return caption
     words = tuple(replace(word, prob=None, alternatives=()) for word in caption.words)

@@ -122,6 +122,7 @@ class Completion:
             "guess": caption.guess,
             "runner_up": caption.runner_up,
             "instead_of": caption.instead_of,
+            "words": [{"text": word.text, "confidence": word.confidence} for word in caption.words],
             "tags": [{"text": tag.text, "prob": tag.prob} for tag in caption.tags],
         }
         return {"sightline": details}

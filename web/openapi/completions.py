@@ -102,15 +102,22 @@ def completion_schemas() -> dict[str, Json]:
         "total_tokens": _COUNT,
     }
     tag = object_schema({"text": _TEXT, "prob": ref("probability")})
+    word_confidence = {
+        **_or_null(ref("probability")),
+        "description": "Probability that people who describe the image say the word, or a synonym. "
+        "Null for words such as `a` and `on`, and if the captioner is not calibrated.",
+    }
+    word = object_schema({"text": _TEXT, "confidence": word_confidence})
     sightline = {
         "confidence": {
             **_or_null(ref("probability")),
             "description": "Null if the captioner is not calibrated.",
         },
-        "fallback": {"enum": [None, "shorter", "tags"]},
+        "fallback": {"enum": [None, "shorter", "words", "tags", "blank"]},
         "guess": _TEXT,
         "runner_up": _TEXT,
         "instead_of": _TEXT,
+        "words": {"type": "array", "items": word},
         "tags": {"type": "array", "items": tag},
     }
     return {

@@ -109,7 +109,7 @@ def _span() -> Json:
                 "type": ["number", "null"],
                 "description": "Null if the captioner is not calibrated.",
             },
-            "fallback": {"enum": [None, "shorter", "tags"]},
+            "fallback": {"enum": [None, "shorter", "words", "tags", "blank"]},
             "guess": _TEXT,
             "tags": {"type": "array", "items": tag},
         },

@@ -7,7 +7,7 @@ import pytest
 
 from inference.captioners.opening import open_captioner
 from models.calibrate import main
-from models.calibration import ConfidenceCalibration
+from models.calibration import ConfidenceCalibration, WordCalibration
 from models.calibration.predictors import open_predictor
 from models.catalogue import read_measurement
 from models.language import PAD
@@ -45,16 +45,23 @@ def test_a_calibrated_captioner_has_the_confidence_that_was_fitted(
     stored = read_measurement(captioner, "calibration")
     assert stored and (stored["split"], stored["images"]) == ("dev", COUNT)
 
-    # In place of the fit, which is certain that all are wrong.
-    scales = [1 / abs(each) for each in predicted["1.png"].features]
-    calibration = ConfidenceCalibration(1.0, tuple(scales), 0.5, 0.0, 0.0)
+    # In place of the fit, which is certain that all are wrong; a temperature changes nothing.
+    features = predicted["1.png"].evidence.word_features()
+    word_weights = 0.5 / np.maximum(np.abs(features).max(axis=0), 0.1)
+    words = WordCalibration(tuple(word_weights.tolist()), 0.2, {})
+    evidence = predicted["1.png"].evidence
+    weights = (2.0, 0.5 / evidence.activity, -1 / evidence.evenness)
+    calibration = ConfidenceCalibration(1.5, words, weights, 0.1, 0.0, 0.5)
     write_calibration(captioner, calibration, {})
     model = open_captioner(captioner)
     assert model.calibrated
     for name in ("1.png", "2.png", "3.png"):
-        confidence = float(calibration.confidence(predicted[name].features))
-        assert model.caption(images[name]).confidence == pytest.approx(confidence, abs=1e-3)
-        assert 0.1 < confidence < 0.9
+        confidence, of_words = calibration.assess(predicted[name].evidence)
+        caption = model.caption(images[name])
+        assert caption.confidence == pytest.approx(confidence, abs=1e-3)
+        known = [word.confidence for word in caption.words]
+        assert known == pytest.approx(of_words, abs=1e-3)
+        assert 0.02 < confidence < 0.98 and any(each is not None for each in known)
 
     # Along a reference caption it predicts what the captioner itself computes.
     tokens = [*model.wording.tokens_of(TEXTS[0]), model.wording.end]

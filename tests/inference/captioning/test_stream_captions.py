@@ -19,7 +19,9 @@ from inference.captioning.stream_state import (
 from inference.explanations.methods import METHODS
 from inference.explanations.target import Target
 from inference.progress import finish
-from models.calibration.confidence import CONFIDENCE_FEATURES, ConfidenceCalibration
+from models.calibration import ConfidenceCalibration, WordCalibration
+from models.calibration.confidence import CONFIDENCE_FEATURES
+from models.calibration.word_confidence import WORD_FEATURES
 from models.captioner.beam_search import BeamCaption
 from models.catalogue import SHIPPED_FOLDER
 from models.checkpoint import read_card, write_card
@@ -284,9 +286,9 @@ def test_each_stream_gets_its_own_maps(
 
 
 def test_a_fallback_has_the_maps_of_its_own_words(folder: Path) -> None:
-    confidence = ConfidenceCalibration(
-        1.0, (0.0,) * len(CONFIDENCE_FEATURES), offset=-9.0, threshold=0.5, prefix_threshold=1e-9
-    )
+    words = WordCalibration((0.0,) * len(WORD_FEATURES), 0.0, {"stand": -9.0, "sit": -9.0})
+    weights = (0.0,) * len(CONFIDENCE_FEATURES)
+    confidence = ConfidenceCalibration(1.0, words, weights, -9.0, 0.5, word_threshold=0.1)
     write_card(folder, replace(read_card(folder), confidence=confidence))
     unsure = LstmCaptionModel(folder)
     result = [caption(unsure, image) for image in photographs(unsure.image_size)]
@@ -299,6 +301,28 @@ def test_a_fallback_has_the_maps_of_its_own_words(folder: Path) -> None:
         assert 0 < len(each.caption.words) < whole
     for each, image in zip(result, photographs(unsure.image_size), strict=True):
         assert_own_maps(unsure, image, each)
+
+
+def test_a_blank_frame_has_no_caption_and_the_next_one_is_a_new_scene(
+    model: LstmCaptionModel,
+) -> None:
+    black = np.zeros_like(FRAMES[0])
+    shown = caption(model, FRAMES[0])
+
+    requests = [FrameRequest(black, shown.state), FrameRequest(FRAMES[1]), FrameRequest(black)]
+    covered, other, first = caption_frames(model, requests)
+
+    assert other.caption.text == caption(model, FRAMES[1]).caption.text
+    for blank in (covered.caption, first.caption):
+        assert (blank.text, blank.fallback, blank.guess) == ("", "blank", "")
+        assert (blank.confidence, blank.words, blank.tags, blank.kept) == (0.0, (), (), False)
+        assert blank.maps and not blank.maps.words
+    (still,) = caption_frames(model, [FrameRequest(black, covered.state)])
+    assert still.caption.kept and still.caption.fallback == "blank"
+    state = StreamState.from_json(covered.state.to_json())
+    (back,) = caption_frames(model, [FrameRequest(FRAMES[0], state)])
+    assert not back.caption.kept
+    assert (back.caption.text, back.state.tokens) == (shown.caption.text, shown.state.tokens)
 
 
 def assert_own_maps(model: LstmCaptionModel, image: Frame, result: FrameResult) -> None:

@@ -20,9 +20,9 @@ from inference.concepts.bank import (
 )
 from inference.concepts.findings import ConceptFindings, ConceptParams, FalsePositives
 from inference.progress import Progress
-from inference.word_kinds import word_kind
 from models.digests import weights_sha256
 from models.language import END
+from models.word_kinds import word_kind
 from tests.inference.conftest import photographs
 from tests.inference.explanations.conftest import SIDE
 from tests.support.captioners.lstm import LstmCaptionedImage

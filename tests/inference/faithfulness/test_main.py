@@ -18,8 +18,8 @@ from inference.faithfulness.given_maps import GivenMaps
 from inference.faithfulness.measurement import caption_image, images_of_part
 from inference.faithfulness.randomisation import TRAINED
 from inference.progress import finish
-from inference.word_kinds import word_kind
 from models.catalogue import read_measurement
+from models.word_kinds import word_kind
 from tests.models.conftest import MakeFlickr8k
 from tests.support.captioners.subwords import END, SubwordCaptionModel
 

@@ -16,8 +16,8 @@ from inference.faithfulness.metrics import (
     random_order,
     word_probabilities,
 )
-from inference.word_kinds import word_kind
 from models.language import END
+from models.word_kinds import word_kind
 from tests.inference.conftest import SIDE, photographs
 from tests.inference.faithfulness.conftest import planted
 

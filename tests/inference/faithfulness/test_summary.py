@@ -4,7 +4,7 @@ import pytest
 from inference.faithfulness.measurement import MeasuredImage, MeasuredWord
 from inference.faithfulness.metrics import STEPS
 from inference.faithfulness.summary import Interval, mean_curves, mean_interval, summarise, verify
-from inference.word_kinds import WordKind
+from models.word_kinds import WordKind
 
 NAMES = ("gradcam", "random", "centre")
 

@@ -8,43 +8,56 @@ from models.calibration.confidence import (
     CONFIDENCE_FEATURES,
     ConfidenceCalibration,
     confidence_features,
+    is_mostly_right,
+)
+from models.calibration.logistic import (
     expected_calibration_error,
     fit_logistic,
-    is_mostly_right,
     logistic,
     rank_correlation,
 )
+from models.calibration.word_confidence import (
+    WORD_FEATURES,
+    CaptionEvidence,
+    WordCalibration,
+    WordEvidence,
+)
+
+WORDS = WordCalibration((0.0,) * len(WORD_FEATURES), 0.0, {"dog": 2.0})
+EVIDENCE = CaptionEvidence(
+    tuple(WordEvidence(text, -0.5, ()) for text in ("a", "dog", "runs")), -0.5, 12.0, 30.0, ()
+)
 
 
-def test_features_are_of_the_words_and_of_the_grid() -> None:
-    grid = np.zeros((2, 2, 3), np.float32)
-    grid[..., 0], grid[0, :, 1] = 3.0, 8.0
-
-    found = confidence_features(np.array([-0.5, -2.0, -0.5], np.float32), grid)
+def test_features_are_the_mean_confidence_of_the_words_and_those_of_the_image() -> None:
+    found = confidence_features(EVIDENCE, np.array([0.5, 0.8]))
 
     assert dict(zip(CONFIDENCE_FEATURES, found.tolist(), strict=True)) == pytest.approx(
-        {"mean_log_prob": -1.0, "lowest_log_prob": -2.0, "words": 2, "activity": 5.0}
+        {"word_confidence": 0.65, "activity": 12.0, "evenness": 30.0}
     )
+    assert confidence_features(EVIDENCE, np.empty(0))[0] == 0
 
 
-def test_confidence_is_the_logistic_of_the_weighted_features() -> None:
-    calibration = ConfidenceCalibration(
-        1.5, (2.0, 0.5, -0.1, 0.0), offset=1.0, threshold=0.3, prefix_threshold=0.2
-    )
+def test_a_caption_is_assessed_by_its_words() -> None:
+    calibration = ConfidenceCalibration(1.5, WORDS, (4.0, 0.1, -0.1), 1.0, 0.3, 0.5)
 
-    found = calibration.confidence(np.array([[-1.0, -2.0, 5.0, 9.0], [0.0, 0.0, 0.0, 0.0]]))
+    confidence, words = calibration.assess(EVIDENCE)
 
-    np.testing.assert_allclose(found, 1 / (1 + np.exp([2.5, -1.0])))
+    dog = 1 / (1 + np.exp(-2))
+    assert list(words) == pytest.approx([None, dog, 0.5])
+    assert confidence == pytest.approx(1 / (1 + np.exp(-(4 * (dog + 0.5) / 2 + 1.2 - 3 + 1))))
 
 
 @pytest.mark.parametrize("fields", [{"weights": (1.0,)}, {"temperature": 0.0}])
 def test_invalid_calibration_is_refused(fields: dict[str, object]) -> None:
-    values = {"temperature": 1.0, "weights": (0.0,) * 4, "offset": 0.0, "threshold": 0.0}
+    values = {"temperature": 1.0, "words": WORDS, "weights": (0.0,) * 3, "offset": 0.0}
 
     with pytest.raises(
-        ValueError, match="a confidence calibration needs 4 weights and a temperature above 0"
+        ValueError, match="a confidence calibration needs 3 weights and a temperature above 0"
     ):
-        ConfidenceCalibration(**{**values, "prefix_threshold": 0.0, **fields})  # type: ignore[arg-type]
+        ConfidenceCalibration(
+            **{**values, "threshold": 0.0, "word_threshold": 0.5, **fields}  # type: ignore[arg-type]
+        )
 
 
 @pytest.mark.parametrize(
@@ -52,6 +65,7 @@ def test_invalid_calibration_is_refused(fields: dict[str, object]) -> None:
     [
         ("A dog runs in the grass", True),
         ("A dog is running in the snow", True),
+        ("A puppy jogs in the snow", True),
         ("A cat runs in the snow", False),
         ("In the", False),
     ],

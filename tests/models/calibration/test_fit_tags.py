@@ -6,16 +6,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.calibration.confidence import logistic
 from models.calibration.fit_tags import (
+    Evidence,
     cross_validate,
-    find_threshold,
     fit,
     measure,
     measure_agreement,
     shown_tags,
     suppress_on_blank,
 )
+from models.calibration.logistic import logistic
 from models.calibration.tags import TagCalibration
 from models.tag_kinds import tag_kinds
 
@@ -23,6 +23,10 @@ TAGS = TagCalibration(0.75, -0.5, {"cup": 0.125}, 0.25)
 NAMES = [kind.name for kind in tag_kinds()]
 NOTHING = np.full((1, len(NAMES)), -30.0)
 """Log-odds of a blank image that raise no penalty."""
+
+
+def of_one_dataset(log_odds: Any, mentioned: Any) -> Evidence:
+    return Evidence(log_odds, mentioned, np.zeros(len(log_odds), int))
 
 
 def simulated(images: int, penalties: dict[str, float]) -> tuple[Any, Any]:
@@ -66,27 +70,12 @@ def test_few_images_give_small_penalties() -> None:
 def test_probabilities_are_calibrated_on_images_that_were_not_fitted() -> None:
     log_odds, mentioned = simulated(500, {"dog": 2.0})
 
-    probabilities, shown = cross_validate(log_odds, mentioned, NOTHING, 0.75)
+    probabilities, shown = cross_validate(of_one_dataset(log_odds, mentioned), NOTHING, 0.75)
 
     for low in np.arange(0.1, 0.9, 0.1):
         some = (probabilities >= low) & (probabilities < low + 0.1)
         assert mentioned[some].mean() == pytest.approx(probabilities[some].mean(), abs=0.02)
     assert shown.sum(axis=1).max() <= 5
-
-
-def test_threshold_is_the_lowest_that_reaches_the_precision() -> None:
-    probabilities = np.array([[0.9, 0.2, 0.5], [0.8, 0.7, 0.1]])
-    mentioned = np.array([[True, False, True], [False, True, False]])
-
-    # Precision from the most probable tag on: 1/1, 1/2, 2/3, 3/4, 3/5, 3/6.
-    assert find_threshold(probabilities, mentioned, 0.75) == 0.5
-    assert find_threshold(probabilities, mentioned, 0.6) == 0.2
-    assert find_threshold(probabilities, mentioned, 0.76) == 0.9
-
-
-def test_precision_that_is_never_reached_is_an_error() -> None:
-    with pytest.raises(ValueError, match="--precision"):
-        find_threshold(np.array([[0.9, 0.2]]), np.array([[False, True]]), 0.75)
 
 
 def test_network_agrees_with_itself() -> None:
@@ -132,12 +121,16 @@ def test_figures_equal_those_of_a_plain_loop() -> None:
     assert figures.tags == shown.sum() / 30
     assert figures.coverage == sum(map(any, shown)) / 30
     assert figures.precision == (shown & mentioned).sum() / shown.sum()
+    commonest = NAMES.index(figures.commonest)
+    assert shown[:, commonest].sum() == max(shown[:, index].sum() for index in range(len(NAMES)))
+    others = [(i, k) for i, k in zip(*np.nonzero(shown), strict=True) if k != commonest]
+    assert figures.precision_without_commonest == np.mean([mentioned[each] for each in others])
     assert figures.images == 30
 
 
 def test_images_are_measured_with_fits_on_other_images() -> None:
     log_odds, mentioned = simulated(40, {})
-    probabilities, shown = cross_validate(log_odds, mentioned, NOTHING, 0.5)
+    probabilities, shown = cross_validate(of_one_dataset(log_odds, mentioned), NOTHING, 0.5)
     fitted = fit(log_odds, mentioned).probabilities(log_odds)
 
     log_losses = [measure(log_odds, p, shown, mentioned).log_loss for p in (probabilities, fitted)]
@@ -168,7 +161,9 @@ def test_cross_validation_suppresses_tags_of_blank_images_too() -> None:
     blank = NOTHING.copy()
     blank[0, NAMES.index("dog")] = 40.0
 
-    _, shown = cross_validate(log_odds, mentioned, blank, 0.5)
+    _, shown = cross_validate(of_one_dataset(log_odds, mentioned), blank, 0.5)
 
     assert shown.any() and not shown[:, NAMES.index("dog")].any()
-    assert cross_validate(log_odds, mentioned, NOTHING, 0.5)[1][:, NAMES.index("dog")].any()
+    assert cross_validate(of_one_dataset(log_odds, mentioned), NOTHING, 0.5)[1][
+        :, NAMES.index("dog")
+    ].any()

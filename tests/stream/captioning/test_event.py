@@ -32,6 +32,11 @@ GUESS = "A man in a blue shirt is sitting at a table"
         ),
         (replace(tags_fallback(GUESS), text=""), ("Not sure.", ""), "Not sure."),
         (
+            replace(tags_fallback(GUESS), text="", fallback="blank"),
+            ("Nothing to describe: the frame is blank.", ""),
+            "Nothing to describe: the frame is blank.",
+        ),
+        (
             replace(uncalibrated_caption("A"), text="", words=()),
             ("No caption for this frame.", ""),
             "No caption for this frame.",

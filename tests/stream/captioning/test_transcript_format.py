@@ -57,6 +57,12 @@ def test_text_says_that_a_caption_is_empty() -> None:
     )
 
 
+def test_text_of_a_blank_frame_has_no_confidence() -> None:
+    caption = replace(DOG, text="", words=(), tags=(), confidence=0.0, fallback="blank")
+
+    assert format_line(line(3, caption)) == "  0:03.0  Nothing to describe: the frame is blank."
+
+
 def test_text_of_a_low_confidence_caption_has_the_guess() -> None:
     assert format_line(line(0, tags_fallback(GUESS, laptop=0.93))) == (
         f"  0:00.0  Not sure. Possibly: laptop  (31% sure of “{GUESS}”; laptop 93%)"

@@ -94,6 +94,16 @@ def test_the_text_is_cut_as_requested(parameters: dict[str, Any], text: str, rea
         (tags_fallback("A dog flies", dog=0.9, tennis_ball=0.8), "Dog, tennis_ball", True),
         (replace(tags_fallback("A dog flies"), text=""), "Not sure.", False),
         (replace(DOG, text="", words=()), "No caption for this frame.", False),
+        (
+            replace(DOG, text="", words=(), fallback="blank"),
+            "Nothing to describe: the frame is blank.",
+            False,
+        ),
+        (
+            replace(tags_fallback("A dog flies"), text="dog, kite", fallback="words"),
+            "dog, kite",
+            False,
+        ),
         (replace(DOG, confidence=None, words=()), "A dog runs", False),
         (
             replace(DOG, words=tuple(replace(word, prob=None) for word in DOG.words)),
@@ -120,6 +130,7 @@ def test_the_content_is_what_is_likely_to_be_right(
         "guess": caption.guess,
         "runner_up": caption.runner_up,
         "instead_of": caption.instead_of,
+        "words": [{"text": word.text, "confidence": word.confidence} for word in caption.words],
         "tags": [{"text": tag.text, "prob": tag.prob} for tag in caption.tags],
     }
 

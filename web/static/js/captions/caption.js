@@ -19,12 +19,17 @@ import {
 /**
  * @typedef {object} Word
  * @property {string} text
- * @property {number | null} prob  Null if it is unknown, or the captioner is not calibrated.
+ * @property {number | null} confidence  Probability that people say the word, or a synonym, of the
+ *   frame; of a tag, that the object is in it. Null for words such as "a", and if the captioner is
+ *   not calibrated.
+ * @property {number | null} prob  Of being the next word. Null if it is unknown, or the captioner is
+ *   not calibrated.
  * @property {Rank | null} rank    Among the words, if the captioner is not calibrated; null if it is
  *   unknown.
  * @property {Alternative[]} alternatives  The most probable first.
  */
 /** @typedef {{text: string, prob: number}} Tag  An object in the frame, with its probability. */
+/** @typedef {'shorter' | 'words' | 'tags' | 'blank'} Fallback */
 /**
  * @typedef {object} CaptionMaps
  * @property {string} method
@@ -38,9 +43,10 @@ import {
  * @property {string} text        The caption, or the likely part of it if there is a fallback.
  * @property {number | null} confidence  Probability that the caption, or the guess, is mostly
  *   right; null if the captioner is not calibrated. Then the words are only ranked.
- * @property {Word[]} words       Of the text; empty if it only names the tags.
+ * @property {Word[]} words       Of the text; empty if it only names objects.
  * @property {Tag[]} tags         By descending probability.
- * @property {null | 'shorter' | 'tags'} fallback  What the text is if the confidence is too low.
+ * @property {Fallback | null} fallback  What the text is if the confidence is too low; "blank" if the
+ *   frame shows nothing.
  * @property {string} guess       The caption with too low a confidence; empty without a fallback.
  * @property {string} runner_up   The next best caption that was found; empty if none is known.
  * @property {string} instead_of  The caption that the search ranked first, if this one was chosen
@@ -65,6 +71,9 @@ const CONFIDENCE_LABELS = [
   [0, 'Very unsure'],
 ];
 
+/** @type {Fallback[]} */
+const FALLBACKS = ['shorter', 'words', 'tags', 'blank'];
+
 /** @param {JsonObject} message @returns {Caption | null}  Null if it is malformed. */
 export function readCaption(message) {
   if (typeof message.text !== 'string') return null;
@@ -79,8 +88,7 @@ export function readCaption(message) {
     confidence,
     words,
     tags: asArray(message.tags).flatMap(readScored),
-    fallback:
-      message.fallback === 'shorter' || message.fallback === 'tags' ? message.fallback : null,
+    fallback: FALLBACKS.find((each) => each === message.fallback) ?? null,
     guess: asString(message.guess),
     runner_up: asString(message.runner_up),
     instead_of: asString(message.instead_of),
@@ -110,11 +118,12 @@ function readMaps(value, count) {
 
 /** @param {unknown} value @returns {Word[]}  One, or none if it is malformed. */
 function readWord(value) {
-  const { text, prob, alternatives } = asObject(value);
+  const { text, prob, alternatives, confidence } = asObject(value);
   if (typeof text !== 'string') return [];
   return [
     {
       text,
+      confidence: probabilityOrNull(confidence),
       prob: probabilityOrNull(prob),
       rank: null,
       alternatives: asArray(alternatives).flatMap(readScored),
@@ -132,6 +141,7 @@ function rankWords(words) {
   const probs = words.flatMap(({ prob }) => prob ?? []).sort((one, other) => other - one);
   return words.map(({ text, prob, alternatives }) => ({
     text,
+    confidence: null,
     prob: null,
     rank: prob === null ? null : { place: probs.indexOf(prob) + 1, count: words.length },
     alternatives: alternatives.map((other) => ({ text: other.text, prob: null })),
@@ -159,6 +169,7 @@ function readScored(value) {
  * @returns {{prefix: string, text: string}}
  */
 export function splitCaption({ fallback, text }) {
+  if (fallback === 'blank') return { prefix: 'Nothing to describe: the frame is blank.', text: '' };
   if (text === '') {
     return { prefix: fallback === null ? 'No caption for this frame.' : 'Not sure.', text };
   }
@@ -209,6 +220,7 @@ export function captionWords({ guess, words }) {
  * @returns {string}  Such as "Fairly sure, 72%".
  */
 export function confidenceText({ confidence, fallback }) {
+  if (fallback === 'blank') return '';
   if (confidence === null) return 'Not calibrated';
   const label = CONFIDENCE_LABELS.find(([lowest]) => confidence >= lowest)?.[1];
   return `${fallback === null ? label : 'Not sure'}, ${percent(confidence)}`;
@@ -221,42 +233,42 @@ export function confidenceText({ confidence, fallback }) {
  * @returns {Word}
  */
 export function wordOfTag(tag) {
-  return { ...tag, rank: null, alternatives: [] };
+  return { text: tag.text, confidence: tag.prob, prob: null, rank: null, alternatives: [] };
 }
 
 /**
- * Returns what the page says about a word's probability.
+ * Returns what the page says about a word's confidence.
  *
- * @param {Pick<Word, 'prob' | 'rank'>} word
+ * @param {Pick<Word, 'confidence' | 'rank'>} word
  * @returns {string}  Such as "67%" or "ranked 3 of 8"; empty if it is unknown.
  */
-export function wordStanding({ prob, rank }) {
-  if (prob !== null) return percent(prob);
+export function wordStanding({ confidence, rank }) {
+  if (confidence !== null) return percent(confidence);
   return rank === null ? '' : `ranked ${rank.place} of ${rank.count}`;
 }
 
 /**
- * Names a word with its probability or rank, for screen readers.
+ * Names a word with its confidence or rank, for screen readers.
  *
  * @param {Word} word
  */
 export function wordLabel(word) {
   const standing = wordStanding(word);
-  if (word.prob !== null) return `${word.text}, ${standing} sure`;
+  if (word.confidence !== null) return `${word.text}, ${standing} sure`;
   return standing === '' ? word.text : `${word.text}, ${standing}`;
 }
 
 /**
- * Underlines a word by its probability or rank.
+ * Underlines a word by its confidence or rank; one that has neither is not underlined.
  *
  * @param {HTMLElement} element
  * @param {Word} word
  */
-export function underline(element, { prob, rank }) {
+export function underline(element, { confidence, rank }) {
   delete element.dataset.certainty;
   delete element.dataset.ranked;
-  if (prob !== null) {
-    element.dataset.certainty = confidenceBand(prob);
+  if (confidence !== null) {
+    element.dataset.certainty = confidenceBand(confidence);
   } else if (rank === null) {
     element.dataset.ranked = 'no';
   } else {
@@ -266,8 +278,8 @@ export function underline(element, { prob, rank }) {
   }
 }
 
-/** @param {number} prob */
-function confidenceBand(prob) {
-  if (prob >= 0.6) return 'sure';
-  return prob >= 0.3 ? 'fair' : 'guess';
+/** @param {number} confidence */
+function confidenceBand(confidence) {
+  if (confidence >= 0.75) return 'sure';
+  return confidence >= 0.5 ? 'fair' : 'guess';
 }

@@ -1,5 +1,5 @@
 // @ts-check
-/** The newest caption: its words underlined by probability or rank, its confidence, and its age. */
+/** The newest caption: its words underlined by confidence or rank, its confidence, and its age. */
 
 import {
   captionText,
@@ -101,7 +101,8 @@ export class CaptionView {
     this.#caption = caption;
     this.#capturedAt = capturedAt;
     this.#staleAfterS = staleAfter(intervalS);
-    this.#setWords(shownWords(caption), caption.fallback === 'tags' ? ', ' : ' ');
+    const isList = caption.fallback === 'tags' || caption.fallback === 'words';
+    this.#setWords(shownWords(caption), isList ? ', ' : ' ');
     this.#buttons.forEach((button, index) => describeMap(button, caption.maps?.words[index]));
     const { panel, words, prefix, sentence, note, confidence, choice } = this.#elements;
     setText(note, caption.note);
@@ -298,7 +299,8 @@ class GuessDisclosure {
 }
 
 /**
- * Returns the words to show: those of the caption with its capitalisation, or the tags.
+ * Returns the words to show: those of the caption with its capitalisation, the tags, or the objects
+ * that are left of it.
  *
  * @param {Caption} caption
  * @returns {Word[]}
@@ -306,9 +308,15 @@ class GuessDisclosure {
 function shownWords(caption) {
   if (caption.fallback === 'tags') return caption.tags.map(wordOfTag);
   const { text } = splitCaption(caption);
+  if (caption.fallback === 'words') return text.split(', ').map(plainWord);
   return caption.words.map((word, index) =>
     index === 0 ? { ...word, text: text.slice(0, word.text.length) } : word,
   );
+}
+
+/** @param {string} text @returns {Word}  A word of which nothing is known. */
+function plainWord(text) {
+  return { text, confidence: null, prob: null, rank: null, alternatives: [] };
 }
 
 /**
@@ -318,12 +326,12 @@ function shownWords(caption) {
 function setWord(button, word) {
   button.textContent = word.text;
   underline(button, word);
-  button.style.setProperty('--sure', String(word.prob ?? 1));
+  button.style.setProperty('--sure', String(word.confidence ?? 1));
   button.setAttribute('aria-label', wordLabel(word));
 }
 
 /**
- * Returns what the underlines of the words stand for: probabilities, ranks or nothing.
+ * Returns what the underlines of the words stand for: confidence, ranks or nothing.
  *
  * @param {Caption} caption
  */

@@ -220,13 +220,19 @@ export class MapOverlay {
   }
 }
 
-/** @param {Word} word */
+/**
+ * Describes a word: its confidence, and what it was chosen over, with the probabilities of being the
+ * next word.
+ *
+ * @param {Word} word
+ */
 function wordText(word) {
   const others = word.alternatives.map(({ text, prob }) =>
     prob === null ? text : `${text} ${percent(prob)}`,
   );
+  const nextWord = word.prob === null ? '' : `. As the next word: ${percent(word.prob)}`;
   const runnersUp = others.length > 0 ? `. Runners-up: ${others.join(', ')}` : '';
-  return `“${word.text}” ${wordStanding(word)}`.trim() + runnersUp;
+  return `“${word.text}” ${wordStanding(word)}`.trim() + nextWord + runnersUp;
 }
 
 /**

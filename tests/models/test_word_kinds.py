@@ -1,6 +1,6 @@
 import pytest
 
-from inference.word_kinds import word_kind
+from models.word_kinds import word_kind
 
 
 @pytest.mark.parametrize(
