@@ -26,9 +26,9 @@ _QUALITY = 76
 _EFFORT = 1
 """Of WebP's 0 to 6: more takes visibly longer and saves hardly any bytes."""
 _CHECK_NOTE = (
-    "Below each word: its confidence. Below objects also: whether the map holds up, the confidence "
-    "after the top {share} of it is blanked out, and the median after the same region elsewhere "
-    "is. "
+    "Below words: their confidence. Below objects also: whether the map holds up, the probability "
+    "of the word as the next one, that after the top {share} of the map is blanked out, and the "
+    "median after the same region elsewhere is. "
 )
 _SCORE_NOTE = (
     "Below each word: its rank by score, since its confidence is not calibrated. Below objects "
@@ -173,12 +173,13 @@ def _note(contents: Contents, explanation: Explanation, *, checked: bool) -> str
     if target.index is None:
         return "all words together"
     check = contents.checks.get(target.index) if checked else None
-    prob = contents.words[target.index].prob
-    if contents.caption.confidence is None or prob is None:
+    if contents.caption.confidence is None:
         return _score_note(contents.words, target.index, check)
+    confidence = contents.words[target.index].confidence
+    known = "" if confidence is None else percent(confidence)
     if check is None:
-        return percent(prob)
-    return f"{percent(prob)}; {_check_note(check, percent, 1.0)}"
+        return known
+    return f"{known}; {_check_note(check, percent, 1.0, f'next word {percent(check.prob)}, ')}"
 
 
 def _score_note(words: Sequence[Word], index: int, check: Check | None) -> str:
@@ -190,9 +191,9 @@ def _score_note(words: Sequence[Word], index: int, check: Check | None) -> str:
     return f"{place}; {_check_note(check, _factor, check.prob)}"
 
 
-def _check_note(check: Check, text: Callable[[float], str], scale: float) -> str:
+def _check_note(check: Check, text: Callable[[float], str], scale: float, before: str = "") -> str:
     """Describe a check, with probabilities divided by `scale`."""
-    effects = f"blanked {text(check.blanked / scale)}"
+    effects = f"{before}blanked {text(check.blanked / scale)}"
     if check.elsewhere is not None:
         effects += f", elsewhere {text(check.elsewhere[1] / scale)}"
     return f"{verdict_text(check)}: {effects}"

@@ -116,7 +116,8 @@ async def test_a_map_is_pointed_at_focused_or_tapped_and_goes_again(page: Page) 
         await page.keyboard.press("ArrowRight")
         await expect(canvas).to_be_visible()
         await expect(detail).to_have_text(
-            "“dog” 85%. Runners-up: thing 5%. Based on: mostly a small spot in the left third, top."
+            "“dog” 85%. As the next word: 85%. Runners-up: thing 5%. Based on: mostly a small spot "
+            "in the left third, top."
         )
         # A screen reader has it with the word itself.
         await expect(page.locator("#caption .word").nth(0)).to_have_attribute(

@@ -88,9 +88,9 @@ async def test_a_map_is_checked_in_words_and_as_bars(page: Page) -> None:
         verdict = page.locator("#check-verdict")
         await expect(verdict).to_have_text("Holds up (p = 0.02)")
         await expect(page.locator("#check-sentence")).to_have_text(
-            "With the top 20% of the map blanked, “dog” goes from 90% to 10%. With the same region "
-            "blanked elsewhere, in 110 places, it goes to 80% (70% to 90%). The map\u2019s region "
-            "stands out, as only 2% of all places do."
+            "With the top 20% of the map blanked, the probability of “dog” as the next word goes "
+            "from 90% to 10%. With the same region blanked elsewhere, in 110 places, it goes to "
+            "80% (70% to 90%). The map\u2019s region stands out, as only 2% of all places do."
         )
         await expect(page.locator("#frozen-status")).to_contain_text("Holds up (p = 0.02). With")
         await expect(page.locator("#check-bars > div")).to_have_count(3)

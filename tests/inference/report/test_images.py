@@ -40,7 +40,10 @@ def test_highlighted_regions_keep_their_colours_and_the_rest_is_dark_grey() -> N
 @pytest.mark.parametrize(
     ("confidence", "notes"),
     [
-        (0.61, ["90%", "50%; holds up (p = 0.02): blanked 10%, elsewhere 40%"]),
+        (
+            0.61,
+            ["", "80%; holds up (p = 0.02): next word 50%, blanked 10%, elsewhere 40%"],
+        ),
         (
             None,
             [
@@ -53,7 +56,7 @@ def test_highlighted_regions_keep_their_colours_and_the_rest_is_dark_grey() -> N
 def test_words_have_probabilities_only_if_the_captioner_is_calibrated(
     confidence: float | None, notes: list[str]
 ) -> None:
-    words = (Word("a", 0.9, ()), Word("dog", 0.5, ()))
+    words = (Word("a", 0.9, ()), Word("dog", 0.5, (), 0.8))
     even = Map(np.ones((2, 2), np.float32))
     explanations = tuple(
         Explanation(Target("word", index), word.text, even) for index, word in enumerate(words)

@@ -113,7 +113,7 @@ function effectText(word, checked, isCalibrated) {
   const { share, prob, blanked, elsewhere } = isCalibrated ? checked : relativeToOriginal(checked);
   const region = `With the top ${percent(share)} of the map blanked, `;
   const own = isCalibrated
-    ? `${region}“${word}” goes from ${percent(prob)} to ${percent(blanked)}. `
+    ? `${region}the probability of “${word}” as the next word goes from ${percent(prob)} to ${percent(blanked)}. `
     : `${region}the score of “${word}” is multiplied by ${ratio(blanked)}. `;
   if (elsewhere === null) return own + reasonText(checked);
   const [lowest, median, highest] = elsewhere.map(isCalibrated ? percent : ratio);
