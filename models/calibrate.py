@@ -5,14 +5,17 @@
 
 CAPTIONER is a folder or hf:OWNER/NAME[@REVISION]. The result is written to the model card of a
 captioner that models.train trained; that of a published one is kept in the user's state folder and
-used from then on. All figures are measured on images that the fit did not see, by cross-validation,
-with the captions that people get: of the beam search and, if the captioner has one, the consensus.
-Calibrate the tags first: whether a tag names a word is part of the word's confidence.
+used from then on. All figures are measured on images that the fit did not see, by five-fold
+cross-validation, with the captions that people get: of the beam search and, if the captioner has
+one, the consensus. The command prints the figures, and the lines of the model card (README.md) that
+they are in. Build the consensus first, then calibrate the tags, then the confidence: whether a tag
+names a word is part of the word's confidence.
 
 A word is right if one of the people who describe the image says it, or a synonym. Its confidence is
 the probability of that; a caption's is the probability that two thirds of its content words are
 right. Captions of blank images, which are generated, are fitted on as wrong ones. The tenth of the
-captions with the least confidence are below the threshold.
+captions with the least confidence are below the threshold. Of these the tags are shown, or the part
+that is probably right; the figures tell for how many there is one.
 
 Tags use the split dev of a dataset if it has one, otherwise all of it. The thresholds are the
 lowest at which the tags shown reach the precision, on each dataset and, as far as there are enough
@@ -101,6 +104,7 @@ def _calibrate_confidence(options: argparse.Namespace) -> dict[str, Any]:
     reference = CaptionerReference.parse(options.captioner)
     folder, split = local_folder(reference), options.split or _SPLIT
     # Imported here, as it needs the extra `evaluate`, which not everybody has installed.
+    from models.calibration.card_lines import confidence_lines
     from models.calibration.fit_confidence import fit_confidence
 
     dataset = open_combined(options.data)
@@ -120,7 +124,8 @@ def _calibrate_confidence(options: argparse.Namespace) -> dict[str, Any]:
         **asdict(replace(calibration, words=replace(words, offsets={}))),
         "words_with_offset": len(words.offsets),
     }
-    _print({"calibration": fitted} | report)
+    named = {options.data[part].resolve().name: each for part, each in figures.items()}
+    _print({"calibration": fitted} | report, confidence_lines(calibration, named, blank))
     if not own:
         print(f"\nWrote {path}, which Sightline uses from now on")
     return report
@@ -130,21 +135,24 @@ def _calibrate_tags(options: argparse.Namespace) -> dict[str, Any]:
     folder = local_folder(CaptionerReference.parse(options.captioner))
     if read_architecture(folder) != "sightline":
         raise ValueError(f"{options.captioner} has no tags to calibrate")
-    from models.calibration.fit_tags import fit_tags
+    from models.calibration.card_lines import tag_lines
+    from models.calibration.fit_tags import TagFigures, fit_tags
 
     captioner, card = load(folder)
     precision = _PRECISION if options.precision is None else options.precision
     calibration, report = fit_tags(captioner, options.data, precision)
     write_card(folder, replace(card, tags=calibration))
-    _print(report)
+    figures = {path.resolve().name: TagFigures(**report[str(path)]) for path in options.data}
+    _print(report, tag_lines(figures))
     return report
 
 
-def _print(report: dict[str, dict[str, Any]]) -> None:
+def _print(report: dict[str, dict[str, Any]], card: Sequence[str]) -> None:
     for title, values in report.items():
         print(title)
         for name, value in values.items():
             print(f"  {name:28}{value}")
+    print("\nFor the model card:\n", *card, sep="\n")
 
 
 def _share(text: str) -> float:

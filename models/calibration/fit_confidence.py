@@ -52,6 +52,7 @@ _SHRINKAGE = 3.0
 class ConfidenceFigures:
     """Quality of a calibration on images that it was not fitted on."""
 
+    images: int
     next_word_ece_before: float
     """Expected calibration error of the most probable next word, at temperature 1."""
     next_word_ece: float
@@ -85,14 +86,14 @@ class ConfidenceFigures:
     fallback_without_tags: float
     """The same if there were no tags."""
     fallback_right: float
-    """Share of the words shown then that are right."""
+    """Share of the content words that are right of what would be shown without tags."""
     low_confidence_as_written: float
     """`low_confidence` with the calibration that is written, which was fitted on these images."""
 
 
 @dataclass(frozen=True, slots=True)
 class BlankFigures:
-    """What happens to images without any object."""
+    """What happens to images without any object, with the fit on others."""
 
     images: int
     recognised: int
@@ -110,15 +111,21 @@ def fit_confidence(
 
     Returns:
         The fit on all examples; the figures of each dataset among the combined ones, by its
-        position, see `Dataset.part`; and those of blank images with the fit.
+        position, see `Dataset.part`; and those of blank images.
     """
     data = _Data(dataset, examples)
     for images, references in data.batches():
         for each in predictor.predict(images, references):
             data.add(each)
     calibration = _fit(data, np.ones(len(data.evidence), bool))
-    figures = _cross_validate(data, calibration)
-    return calibration, figures, _measure_blank(data, calibration)
+    held_out, next_word = _cross_validate(data)
+    figures = {
+        int(part): _measure(
+            data, np.flatnonzero(data.parts == part), held_out, next_word, calibration
+        )
+        for part in np.unique(data.parts[data.parts != _BLANK_PART])
+    }
+    return calibration, figures, _measure_blank(data, held_out)
 
 
 class _Data:
@@ -272,34 +279,25 @@ class _HeldOut:
     """Those that would be shown without tags if the confidence is low."""
 
 
-def _cross_validate(data: _Data, written: ConfidenceCalibration) -> dict[int, ConfidenceFigures]:
-    """Measure each fold of the images with the fit on the others; by dataset."""
+def _cross_validate(data: _Data) -> tuple[list[_HeldOut], NDArray[np.float32]]:
+    """Assess each fold of the images with the fit on the others.
+
+    Returns:
+        The assessments, and the probability of the most probable token of `_Data.tokens` at the
+        temperature of that fit, [tokens].
+    """
     folds = np.random.default_rng(0).permutation(len(data.evidence)) % _FOLDS
-    held_out: list[_HeldOut | None] = [None] * len(folds)
-    probabilities, correct, images = data.tokens
-    tempered = np.empty(len(correct), np.float32)
+    probabilities, _, images = data.tokens
+    found: dict[int, _HeldOut] = {}
+    tempered = np.empty(len(images), np.float32)
     for fold in range(_FOLDS):
         calibration = _fit(data, folds != fold)
-        for place in np.flatnonzero(folds == fold):
-            held_out[place] = _assess(calibration, data.evidence[place])
+        for place in np.flatnonzero(folds == fold).tolist():
+            found[place] = _assess(calibration, data.evidence[place])
         index = int(np.abs(_TEMPERATURES - calibration.temperature).argmin())
         in_fold = folds[images] == fold
         tempered[in_fold] = probabilities[index, in_fold]
-    untempered = probabilities[int(np.abs(_TEMPERATURES - 1).argmin())]
-    found: dict[int, ConfidenceFigures] = {}
-    for part in np.unique(data.parts[data.parts != _BLANK_PART]):
-        places = np.flatnonzero(data.parts == part)
-        tokens = data.parts[images] == part
-        next_word = (
-            expected_calibration_error(untempered[tokens], correct[tokens]),
-            expected_calibration_error(tempered[tokens], correct[tokens]),
-        )
-        assessed = [each for place in places if (each := held_out[place])]
-        low = sum(
-            written.assess(data.evidence[place]).confidence < written.threshold for place in places
-        )
-        found[int(part)] = _figures(data, places, assessed, next_word, low / len(places))
-    return found
+    return [found[place] for place in range(len(folds))], tempered
 
 
 def _assess(calibration: ConfidenceCalibration, evidence: CaptionEvidence) -> _HeldOut:
@@ -314,14 +312,18 @@ def _assess(calibration: ConfidenceCalibration, evidence: CaptionEvidence) -> _H
     )
 
 
-def _figures(
+def _measure(
     data: _Data,
     places: NDArray[np.intp],
-    held_out: Sequence[_HeldOut],
-    next_word: tuple[float, float],
-    low_as_written: float,
+    assessed: Sequence[_HeldOut],
+    tempered: NDArray[np.float32],
+    written: ConfidenceCalibration,
 ) -> ConfidenceFigures:
-    """Measure the images of a dataset."""
+    """Measure the images of a dataset; see `_cross_validate`."""
+    probabilities, correct, images = data.tokens
+    tokens = np.isin(images, places)
+    untempered = probabilities[int(np.abs(_TEMPERATURES - 1).argmin())]
+    held_out = [assessed[place] for place in places]
     evidence = [data.evidence[place] for place in places]
     words_right = [data.words_right[place] for place in places]
     right, cider = data.right[places], data.cider[places]
@@ -336,9 +338,11 @@ def _figures(
         bool(len(part) or evidence[place].tags) for part, place in zip(kept, doubted, strict=True)
     ]
     shown_right = [words_right[place][part] for part, place in zip(kept, doubted, strict=True)]
+    low_as_written = [written.assess(each).confidence < written.threshold for each in evidence]
     return ConfidenceFigures(
-        next_word_ece_before=next_word[0],
-        next_word_ece=next_word[1],
+        images=len(places),
+        next_word_ece_before=expected_calibration_error(untempered[tokens], correct[tokens]),
+        next_word_ece=expected_calibration_error(tempered[tokens], correct[tokens]),
         words_right=float(word_right.mean()),
         word_ece=expected_calibration_error(word_confidence, word_right),
         word_ece_before=expected_calibration_error(np.exp(probs), word_right),
@@ -356,16 +360,15 @@ def _figures(
         fallback=_mean(shown),
         fallback_without_tags=_mean([len(part) > 0 for part in kept]),
         fallback_right=_mean(np.concatenate([*shown_right, np.empty(0, bool)])),
-        low_confidence_as_written=low_as_written,
+        low_confidence_as_written=_mean(low_as_written),
     )
 
 
-def _measure_blank(data: _Data, calibration: ConfidenceCalibration) -> BlankFigures:
+def _measure_blank(data: _Data, held_out: Sequence[_HeldOut]) -> BlankFigures:
     recognised = [is_blank(image) for image in data.blank]
-    blank = data.evidence[len(data.examples) :]
-    low = [calibration.assess(each).confidence < calibration.threshold for each in blank]
+    low = [each.low for each in held_out[len(data.examples) :]]
     others = [is_low for is_low, known in zip(low, recognised, strict=True) if not known]
-    return BlankFigures(len(blank), sum(recognised), sum(others))
+    return BlankFigures(len(recognised), sum(recognised), sum(others))
 
 
 def _mean(values: Sequence[bool] | NDArray[np.bool_]) -> float:

@@ -67,6 +67,18 @@ def test_confidence_is_written_into_the_card_and_nothing_else_changes(
     assert 0 < blank["recognised"] < blank["images"]
     printed = capsys.readouterr().out
     assert all(name in printed for name in (*figures, *blank, "temperature", "threshold"))
+    card_lines = printed.split("For the model card:")[1].splitlines()
+    assert "|  | data |" in card_lines
+    error = f"{figures['word_ece']:.3f}"
+    assert f"| calibration error of their confidence (15 bins) | {error} |" in card_lines
+    low = "| captions below the threshold (with the fit as shipped) | "
+    assert f"{low}{figures['low_confidence']:.1%} (10.0%) |" in card_lines
+    others = blank["images"] - blank["recognised"]
+    assert any(
+        f"recognises {blank['recognised']} of the {blank['images']}. The confidence of "
+        f"{blank['low_confidence']} of the other {others} " in line
+        for line in card_lines
+    )
 
 
 def test_each_of_several_datasets_has_its_figures(
@@ -184,7 +196,10 @@ def test_tag_calibration_and_its_figures_are_written(
     assert figures["images"] == COUNT
     assert figures["precision"] >= 0.7 and figures["coverage"] > 0
     assert figures["ece"] < figures["ece_before"]
-    assert str(figures["precision"]) in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert str(figures["precision"]) in printed
+    without = f"{figures['precision_without_commonest']:.0%} (without “{figures['commonest']}”)"
+    assert f"| data | {COUNT} | {figures['precision']:.0%} | {without} | " in printed
 
 
 def test_calibrated_captioner_shows_no_tags_for_blank_images(
