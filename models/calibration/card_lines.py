@@ -21,7 +21,7 @@ def confidence_lines(
     """
     rows: dict[str, Callable[[ConfidenceFigures], str]] = {
         "images": lambda each: f"{each.images:,}",
-        "content words that are right": lambda each: f"{each.words_right:.0%}",
+        "content words that are right": lambda each: _percent(each.words_right),
         "calibration error of their confidence (15 bins)": lambda each: f"{each.word_ece:.3f}",
         "the same if the probability of the next word is taken for it": lambda each: (
             f"{each.word_ece_before:.3f}"
@@ -33,19 +33,19 @@ def confidence_lines(
         f"{calibration.temperature:.2f}": lambda each: (
             f"{each.next_word_ece_before:.3f} / {each.next_word_ece:.3f}"
         ),
-        "captions that are mostly right": lambda each: f"{each.mostly_right:.0%}",
+        "captions that are mostly right": lambda each: _percent(each.mostly_right),
         "calibration error of their confidence": lambda each: f"{each.confidence_ece:.3f}",
         "rank correlation of it with CIDEr (of the mean log-probability)": lambda each: (
             f"{each.confidence_cider:.2f} ({each.mean_log_prob_cider:.2f})"
         ),
         "captions below the threshold (with the fit as shipped)": lambda each: (
-            f"{each.low_confidence:.1%} ({each.low_confidence_as_written:.1%})"
+            f"{_percent(each.low_confidence, 1)} ({_percent(each.low_confidence_as_written, 1)})"
         ),
-        "mostly right nevertheless": lambda each: f"{each.low_confidence_mostly_right:.0%}",
+        "mostly right nevertheless": lambda each: _percent(each.low_confidence_mostly_right),
         "something is shown of them: tags or a part (without tags)": lambda each: (
-            f"{each.fallback:.0%} ({each.fallback_without_tags:.0%})"
+            f"{_percent(each.fallback)} ({_percent(each.fallback_without_tags)})"
         ),
-        "content words of that part that are right": lambda each: f"{each.fallback_right:.0%}",
+        "content words of that part that are right": lambda each: _percent(each.fallback_right),
     }
     table = _table(
         ["", *figures],
@@ -82,15 +82,19 @@ def tag_lines(figures: Mapping[str, TagFigures]) -> list[str]:
         [
             name,
             f"{each.images:,}",
-            f"{each.precision:.0%}",
-            f"{each.precision_without_commonest:.0%} (without “{each.commonest}”)",
-            f"{each.coverage:.0%}",
+            _percent(each.precision),
+            f"{_percent(each.precision_without_commonest)} (without “{each.commonest}”)",
+            _percent(each.coverage),
             f"{each.ece_before:.3f}",
             f"{each.ece:.3f}",
         ]
         for name, each in figures.items()
     ]
     return _table(header, rows)
+
+
+def _percent(share: float, digits: int = 0) -> str:
+    return f"{100 * share:.{digits}f} %"
 
 
 def _table(header: list[str], rows: list[list[str]]) -> list[str]:

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -109,7 +109,7 @@ class Agreement:
 
 def fit_tags(
     captioner: Captioner, data: Sequence[Path], precision: float
-) -> tuple[TagCalibration, dict[str, dict[str, float | str]]]:
+) -> tuple[TagCalibration, dict[str, dict[str, Any]]]:
     """Fit a captioner's tags on datasets, and measure such a fit by cross-validation.
 
     Of a dataset the split `dev` is used if it has one, otherwise all of it.
@@ -139,7 +139,7 @@ def fit_tags(
     probabilities, shown = cross_validate(evidence, blank, precision)
     calibration = fit_with_thresholds(evidence, blank, precision)
 
-    report: dict[str, dict[str, float | str]] = {
+    report: dict[str, dict[str, Any]] = {
         "calibration": {
             "slope": calibration.slope,
             "offset": calibration.offset,

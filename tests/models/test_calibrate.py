@@ -72,7 +72,7 @@ def test_confidence_is_written_into_the_card_and_nothing_else_changes(
     error = f"{figures['word_ece']:.3f}"
     assert f"| calibration error of their confidence (15 bins) | {error} |" in card_lines
     low = "| captions below the threshold (with the fit as shipped) | "
-    assert f"{low}{figures['low_confidence']:.1%} (10.0%) |" in card_lines
+    assert f"{low}{100 * figures['low_confidence']:.1f} % (10.0 %) |" in card_lines
     others = blank["images"] - blank["recognised"]
     assert any(
         f"recognises {blank['recognised']} of the {blank['images']}. The confidence of "
@@ -198,8 +198,10 @@ def test_tag_calibration_and_its_figures_are_written(
     assert figures["ece"] < figures["ece_before"]
     printed = capsys.readouterr().out
     assert str(figures["precision"]) in printed
-    without = f"{figures['precision_without_commonest']:.0%} (without “{figures['commonest']}”)"
-    assert f"| data | {COUNT} | {figures['precision']:.0%} | {without} | " in printed
+    without = (
+        f"{100 * figures['precision_without_commonest']:.0f} % (without “{figures['commonest']}”)"
+    )
+    assert f"| data | {COUNT} | {100 * figures['precision']:.0f} % | {without} | " in printed
 
 
 def test_calibrated_captioner_shows_no_tags_for_blank_images(

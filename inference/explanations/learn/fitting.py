@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from inference.captioning.wording import Wording
 from inference.explanations.learn.masked_scores import read_scores
 from inference.explanations.map_head import MapHead, base_features, initial_parameters
-from inference.word_kinds import word_kind
 from models.graph import graph
 from models.language import PAD
+from models.word_kinds import word_kind
 
 Array = NDArray[np.float32]
 
