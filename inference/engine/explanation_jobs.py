@@ -66,8 +66,19 @@ class Explainer:
         chosen = self._method(method)
         subject = self._captioned_image(image, tokens)
         work = chosen.explain(subject, Target("word", index))
-        result = yield from map_progress(work, _share)
-        check = yield from map_progress(check_map(subject, result, index), _share)
+        # A map that comes at once takes no part of the progress, and a slow one half of it.
+        start = 0.0
+
+        def computing(step: float | Progress) -> Progress:
+            nonlocal start
+            start = max(start, _progress(step).done / 2)
+            return Progress(start, "Computing the map")
+
+        def blanking(done: float) -> Progress:
+            return Progress(start + (1 - start) * done, "Blanking regions")
+
+        result = yield from map_progress(work, computing)
+        check = yield from map_progress(check_map(subject, result, index), blanking)
         return JobResult({"type": "checked", "check": check.to_json()})
 
     def _captioned_image(self, image: NDArray[np.uint8], tokens: tuple[int, ...]) -> CaptionedImage:
@@ -92,8 +103,3 @@ class Explainer:
 def _progress(step: float | Progress) -> Progress:
     """Return what a method yields as progress: a share has no named step."""
     return step if isinstance(step, Progress) else Progress(step, "")
-
-
-def _share(step: float | Progress) -> Progress:
-    """Return the share alone: a check's progress has no maps."""
-    return Progress(_progress(step).done, "")

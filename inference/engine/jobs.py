@@ -98,8 +98,8 @@ class JobScheduler:
             self._fail(job, _FAILED)
         else:
             job.spent_s += time.perf_counter() - begun
-            queue.append(job)
-            self._report(job, progress)
+            if self._report(job, progress):
+                queue.append(job)
 
     def _finish(self, job: _Job, result: JobResult, last_slice_s: float) -> None:
         took_ms = 1e3 * (job.spent_s + last_slice_s)
@@ -113,12 +113,21 @@ class JobScheduler:
     def _fail(self, job: _Job, message: str) -> None:
         self._send({"type": "failed", "job": job.number, "message": message}, b"")
 
-    def _report(self, job: _Job, progress: Progress) -> None:
+    def _report(self, job: _Job, progress: Progress) -> bool:
+        """Send the progress if it is due; return whether the job can go on."""
         now = time.monotonic()
         # A rough map is sent at once: methods yield only a few of them.
-        if isinstance(progress, RoughMap) or now - job.reported_at >= _PROGRESS_INTERVAL_S:
-            job.reported_at = now
+        if not isinstance(progress, RoughMap) and now - job.reported_at < _PROGRESS_INTERVAL_S:
+            return True
+        job.reported_at = now
+        try:
             self._send({"type": "progress", "job": job.number, **progress.to_json()}, b"")
+        except ValueError:
+            logger.exception("a job's progress cannot be sent")
+            _close(job)
+            self._fail(job, _FAILED)
+            return False
+        return True
 
 
 def _close(job: _Job) -> None:

@@ -191,8 +191,13 @@ async def test_rough_maps_precede_the_map_and_the_next_word_costs_next_to_nothin
     assert second.took_ms < 0.3 * first.took_ms
     progress.clear()
     await engine.check(new_image(), tokens, "occlusion", 1, progress.append)
-    assert progress
     assert not any(isinstance(each, RoughMap) for each in progress)
+    assert [each.doing for each in progress][:: len(progress) - 1] == [
+        "Computing the map",
+        "Blanking regions",
+    ]
+    done = [each.done for each in progress]
+    assert done == sorted(done)
 
 
 async def test_an_explanation_proceeds_under_a_constant_load_of_captions(engine: Engine) -> None:

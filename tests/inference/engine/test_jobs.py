@@ -234,6 +234,30 @@ def test_every_rough_map_is_sent(jobs: JobScheduler, sent: Sent) -> None:
     assert len(sent) == 4
 
 
+def test_a_rough_map_that_is_not_finite_ends_its_job_only() -> None:
+    output = io.BytesIO()
+    sizes: list[int] = []
+    closed: list[bool] = []
+    jobs = JobScheduler(lambda message, payload: sizes.append(output.write(pack(message, payload))))
+
+    def overflow() -> JobWork:
+        try:
+            yield RoughMap(0.5, "", Map(np.full((2, 2), np.nan, np.float32)))
+        finally:
+            closed.append(True)
+        return JobResult({"type": "explained"})
+
+    jobs.add(1, overflow())
+    jobs.add(2, work("other", 1, []))
+    finish(jobs)
+
+    output.seek(0)
+    messages = [read_blocking(output)[0] for _ in sizes]
+    ends = [(each["type"], each["job"]) for each in messages if each["type"] != "progress"]
+    assert ends == [("failed", 1), ("explained", 2)]
+    assert closed
+
+
 def test_without_jobs_nothing_is_run(jobs: JobScheduler, sent: Sent) -> None:
     jobs.run_slice()
 
