@@ -90,7 +90,7 @@ async def test_a_map_is_checked_in_words_and_as_bars(page: Page) -> None:
         await expect(page.locator("#check-sentence")).to_have_text(
             "With the top 20% of the map blanked, the probability of “dog” as the next word goes "
             "from 90% to 10%. With the same region blanked elsewhere, in 110 places, it goes to "
-            "80% (70% to 90%). The map\u2019s region stands out, as only 2% of all places do."
+            "80% (70% to 90%). The map\u2019s region stands out: 2% of all places do as much."
         )
         await expect(page.locator("#frozen-status")).to_contain_text("Holds up (p = 0.02). With")
         await expect(page.locator("#check-bars > div")).to_have_count(3)
@@ -118,8 +118,8 @@ async def test_each_verdict_of_a_check_has_its_reason(page: Page) -> None:
     captions.check = check  # type: ignore[assignment,method-assign]
     async with freezing(page, captions):
         for word, (text, reason) in {
-            "a": ("Fails", "Most places lower it as much"),
-            "dog": ("Can\u2019t tell", "too many places to call the map right"),
+            "a": ("Fails", "In most of these places it is as low"),
+            "dog": ("Can\u2019t tell", "stands out too little to call the map right"),
             "runs": ("Can\u2019t be checked", "too few other places for a region of this size"),
         }.items():
             await tile(page, word).first.click()

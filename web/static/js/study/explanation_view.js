@@ -229,12 +229,11 @@ export class ExplanationView {
   async #runCheck(method, word, index) {
     if (!this.#shown) return;
     const { signal } = this.#requests;
-    const doing = 'Blanking the region, then the same region elsewhere';
-    this.#check.showMessage(`${doing}…`);
+    this.#check.showMessage('Checking the map…');
     try {
       const { explanations } = this.#shown;
-      const checked = await explanations.check(method.name, index, signal, ({ done }) => {
-        if (!signal.aborted) this.#check.showMessage(`${doing}: ${percent(done)}`);
+      const checked = await explanations.check(method.name, index, signal, ({ done, doing }) => {
+        this.#check.showMessage(`Checking the map: ${Math.round(done * 100)}%. ${doing}…`);
       });
       if (signal.aborted) return;
       const isCalibrated = this.#shown?.explanations.caption.confidence !== null;

@@ -125,14 +125,16 @@ function effectText(word, checked, isCalibrated) {
 }
 
 /** @param {Checked} checked  @returns {string}  Why it has its verdict. */
-function reasonText({ verdict, p }) {
+function reasonText({ verdict, p, prob, blanked }) {
   switch (verdict) {
     case 'holds up':
-      return `The map’s region stands out, as only ${percent(p ?? 0)} of all places do.`;
+      return `The map’s region stands out: ${percent(p ?? 0)} of all places do as much.`;
     case 'fails':
-      return 'Most places lower it as much as the map’s region does.';
+      return 'In most of these places it is as low as with the map’s region, or lower.';
     case 'cannot tell':
-      return 'It is lowered as much in too many places to call the map right, and in too few to call it wrong.';
+      return blanked < prob
+        ? 'The map’s region stands out too little to call the map right, and too much to call it wrong.'
+        : 'Blanking the map’s region does not lower it.';
     case 'cannot be checked':
       return 'The captioner’s grid has too few other places for a region of this size.';
   }
