@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from inference.engine import EngineInfo, ExplanationResult
 from inference.explanations import Check, Target
-from inference.progress import Progress, estimate_left_s
+from inference.progress import Progress
 from stream.captioning import MAX_RECENT_FRAMES, CaptionEvent, caption_json
 from stream.data_channel.model_json import model_json
 from stream.settings import StreamSettings
@@ -112,13 +112,13 @@ def frozen(stream: str, seq: int) -> dict[str, Any]:
     return {"type": "frozen", "seq": seq, "picture": f"/streams/{stream}/pictures/{seq}"}
 
 
-def progress(request_id: int, progress: Progress, elapsed_s: float) -> dict[str, Any]:
-    """Return the `progress` of an explanation or a check, with an estimate of the time left."""
+def progress(request_id: int, progress: Progress, left_s: float | None) -> dict[str, Any]:
+    """Return the `progress` of an explanation or a check, with the estimated time left."""
     return {
         "type": "progress",
         "id": request_id,
         **progress.to_json(),
-        "left_s": estimate_left_s(progress.done, elapsed_s),
+        "left_s": left_s,
     }
 
 

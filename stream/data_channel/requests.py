@@ -9,7 +9,7 @@ from typing import Any
 from inference.concepts import ConceptParams
 from inference.engine import AnalysisParams, EngineUnavailable, read_params
 from inference.explanations import RoughMap, Target
-from inference.progress import Progress, ProgressCallback
+from inference.progress import Progress, ProgressCallback, estimate_left_s
 from stream.analyses import Analyses, Analysis, AnalysisState, RequestError, request_errors
 from stream.captioning import ClientFrames, FrameNotFound, KeptFrame, RecentFrames
 from stream.context import StreamContext
@@ -136,17 +136,22 @@ class ExplanationRequests:
 def _progress_sender(request_id: int, channel: CaptionChannel) -> ProgressCallback:
     """Return a callback that sends the progress to the client.
 
-    Twice a second at most, and each rough map, of which there are few.
+    Twice a second at most, and each rough map, of which there are few. The time left is estimated
+    from what this request has advanced: other requests for the frame may have done a part before.
     """
-    started_at = time.monotonic()
-    sent_at = started_at
+    started_at = sent_at = time.monotonic()
+    done_before: float | None = None
 
     def send(progress: Progress) -> None:
-        nonlocal sent_at
+        nonlocal sent_at, done_before
         now = time.monotonic()
+        if done_before is None:
+            done_before = min(progress.done, 0.99)
         if isinstance(progress, RoughMap) or now - sent_at >= _PROGRESS_INTERVAL_S:
             sent_at = now
-            channel.send(messages.progress(request_id, progress, now - started_at))
+            advanced = max(0.0, (progress.done - done_before) / (1 - done_before))
+            left_s = estimate_left_s(advanced, now - started_at)
+            channel.send(messages.progress(request_id, progress, left_s))
 
     return send
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import gc
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import av
 import cv2
@@ -14,8 +15,11 @@ from inference.engine.engine import Engine
 from inference.engine.service import EngineUnavailable, ExplanationResult
 from inference.explanations.heatmap import COLORMAP
 from inference.explanations.map import Map
+from inference.progress import Progress
 from stream.captioning.kept_frames import MAX_KEPT_FRAMES, FrameNotFound
 from stream.captioning.stream_captioner import CaptionedFrame
+from stream.data_channel.channel import CaptionChannel
+from stream.data_channel.requests import _progress_sender
 from stream.video.frame import yuv_planes
 from stream.webrtc.sessions import SessionGone
 from tests.support.captions import ScriptedCaptions, confident_caption
@@ -286,3 +290,20 @@ async def test_stream_ids_have_128_bits() -> None:
     assert all(len(each) == 22 for each in ids)
     with pytest.raises(SessionGone, match="does not exist"):
         await sessions.frame_jpeg(ids[0], 0)
+
+
+def test_the_time_left_is_estimated_from_what_the_request_itself_advances(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, sent = 100.0, list[dict[str, Any]]()
+    monkeypatch.setattr("stream.data_channel.requests.time", SimpleNamespace(monotonic=lambda: now))
+    report = _progress_sender(7, cast(CaptionChannel, SimpleNamespace(send=sent.append)))
+
+    # Another word's map has masked half of the copies.
+    now = 100.1
+    report(Progress(0.5, ""))
+    now = 101.0
+    report(Progress(0.6, ""))
+
+    assert [(each["id"], each["done"]) for each in sent] == [(7, 0.6)]
+    assert sent[0]["left_s"] == pytest.approx(4.0)
