@@ -115,7 +115,7 @@ def fit(
         seed: Of the initial parameters and the order of the images.
 
     Raises:
-        ValueError: If there are too few images.
+        ValueError: If there are too few images, or the fit diverges.
         OSError: If a file cannot be read.
     """
     random = np.random.default_rng(seed)
@@ -141,6 +141,11 @@ def fit(
         if explained > best:
             best = explained
             parameters = {name: each.numpy() for name, each in head.parameters.items()}
+    if not parameters:
+        raise ValueError(
+            "the fit diverged: no epoch gave finite maps, so scores in the cache may be damaged; "
+            "give another --cache"
+        )
     seen = np.isin(np.arange(tokens), examples.tokens[training])
     scaled = _scaled_base(examples, training)
     return Fit(

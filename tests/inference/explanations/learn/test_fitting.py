@@ -122,3 +122,12 @@ def test_a_fit_is_repeatable_and_words_that_were_not_seen_have_no_features(
 def test_too_few_images_are_refused(write: Callable[[int], list[Path]]) -> None:
     with pytest.raises(ValueError, match="4 images are too few to fit maps to"):
         fit(write(4), WORDING, "base", 1, lambda _: None)
+
+
+def test_scores_that_are_not_finite_are_refused(captioner: Captioner, tmp_path: Path) -> None:
+    scores = captioner.scores(20, np.random.default_rng(0))
+    path = tmp_path / "scores.npz"
+    np.savez(path, **scores._replace(whole=scores.whole * np.nan)._asdict())
+
+    with pytest.raises(ValueError, match="the fit diverged: no epoch gave finite maps"):
+        fit([path], WORDING, "base", 1, lambda _: None)
