@@ -174,8 +174,9 @@ def _strongest(known: list[WordConcepts]) -> str:
     if count == 1:
         found = "its only known concept is" if present else "its only known concept is not"
     return (
-        f"{quoted(word.text)} is based most on concept {strongest.id}, which adds "
-        f"{number(strongest.support)} to its logit; {found} clearly present in the image."
+        f"Of the known concepts, {strongest.id} supports a word most: it adds "
+        f"{number(strongest.support)} to the logit of {quoted(word.text)}; {found} clearly present "
+        "in the image."
     )
 
 

@@ -260,10 +260,15 @@ async def test_the_start_page_has_a_card_of_the_captioner(page: Page) -> None:
 
 async def test_the_card_names_verified_maps_and_no_address_of_an_endpoint(page: Page) -> None:
     captions = ScriptedCaptions(uncalibrated_caption("A dog runs"))
+    read = MethodCard("readcam", "Word map (Read-CAM)", "a paper", COST, "logit", ("word",))
+    captions.info = replace(captions.info, methods=(*captions.info.methods, read))
     async with serve_page(captions) as url:
         await page.goto(url)
         card = page.get_by_role("region", name="Captioner")
         await expect(card).to_contain_text("scripted")
+        # What is said of live maps is said of their method only.
+        await expect(page.locator("[data-live-method]")).to_have_text("Grad-CAM")
+        await expect(page.locator("[data-needs='live:readcam']")).to_have_attribute("hidden", "")
         shown = await facts(page)
         assert (shown["Confidence"], shown["Verified maps"]) == ("calibrated", "Grad-CAM")
         captions.info = Endpoint.info

@@ -105,8 +105,8 @@ def test_the_concept_with_the_most_support_comes_first() -> None:
     first, second, third, fourth = summarize(concepts())
 
     assert first == (
-        "“dog” is based most on concept dog-1, which adds 1 to its logit; 2 of its 2 known "
-        "concepts are clearly present in the image."
+        "Of the known concepts, dog-1 supports a word most: it adds 1 to the logit of “dog”; 2 of "
+        "its 2 known concepts are clearly present in the image."
     )
     assert second == (
         "In tests over many scenes, 2 of 4 concepts were shown to matter for their words; for 2, "

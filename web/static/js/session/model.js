@@ -143,5 +143,6 @@ export function abilitiesOf(model) {
     ['study', methods.length + analyses.length > 0],
   ];
   const names = abilities.flatMap(([name, isThere]) => (isThere ? [name] : []));
-  return new Set([...names, ...methods.map(({ name }) => `method:${name}`)]);
+  const live = liveMethod === null ? [] : [`live:${liveMethod}`];
+  return new Set([...names, ...live, ...methods.map(({ name }) => `method:${name}`)]);
 }

@@ -218,7 +218,7 @@ export class ExplanationView {
   #offerCheck(method, word, index) {
     const check = () => this.#runCheck(method, word, index);
     if (this.#shown?.explanations.isFast(method.name)) check();
-    else this.#check.showMessage('The check computes the map again.', checkOffer(check));
+    else this.#check.showMessage('The check may compute the map again.', checkOffer(check));
   }
 
   /**
