@@ -64,7 +64,10 @@ def describe(model: CaptionModel, reference: CaptionerReference) -> Iterator[str
     card = model.card
     files = [path for path in model.folder.iterdir() if path.is_file()]
     rows, columns = model.grid_size
-    measure = f"measure: python -m inference.faithfulness --captioner {reference} --data DIR"
+    measure = (
+        f"measure: python -m inference.faithfulness --captioner {reference} --data DIR "
+        "--part choosing"
+    )
     calibrate = f"calibrate: python -m models.calibrate --captioner {reference} --data DIR"
     methods = available_methods(model)
     live = model.live_method

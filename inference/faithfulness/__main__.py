@@ -3,11 +3,13 @@
 For the words of captions, measures the areas under deletion and insertion curves, whether words
 disappear when the most important regions are blanked, whether maps change when the captioner's
 weights are randomised, and whether maps are stable while the caption of a video stays the same.
-The images are drawn from the half of the split that takes part in no choice between methods.
+The images are drawn from the half of the split that takes part in no choice between methods, unless
+--part says otherwise.
 Takes about 15 minutes for 100 images on two cores with the shipped captioner, longer with larger
 ones; an interrupted run continues when it is started again. Writes report.json and
-faithfulness.webp. The methods that are more faithful than chance are kept in the user's state
-folder: the best of those that can be computed live is the captioner's live map from then on.
+faithfulness.webp. With --part choosing, the methods that are more faithful than chance are kept in
+the user's state folder: the best of those that can be computed live is the captioner's live map
+from then on.
 """
 
 import argparse
@@ -41,7 +43,7 @@ from inference.faithfulness.measurement import (
 from inference.faithfulness.randomisation import Similarity, randomise
 from inference.faithfulness.report import Measurements, plot
 from inference.faithfulness.stability import VideoError, measure_stability, pan, read_video
-from inference.faithfulness.summary import verify
+from inference.faithfulness.summary import BASELINES, verify
 from inference.startup import quiet_stderr, use_one_thread
 from models.catalogue import CaptionerError, CaptionerReference, local_folder
 from models.catalogue.state import captioner_sha256
@@ -68,9 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         methods = _parse_methods(options.methods) if options.methods not in (None, _ALL) else None
         folder = local_folder(CaptionerReference.parse(options.captioner))
         options.out.mkdir(parents=True, exist_ok=True)
-        given = {each.rpartition(":")[2]: GivenMaps(each) for each in options.maps}
-        if taken := [name for name in given if name in METHODS]:
-            raise ValueError(f"--maps: {taken[0]!r} is the name of a method; rename the function")
+        given = _given_maps(options.maps)
         photographs = _read_photographs(options.data, options.split, options.part, options.limit)
         use_one_thread()
         with quiet_stderr():
@@ -104,13 +104,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _given_maps(sources: Sequence[str]) -> dict[str, GivenMaps]:
+    """Import the functions of `--maps`, by the names that they have in the report."""
+    given: dict[str, GivenMaps] = {}
+    for source in dict.fromkeys(sources):
+        maps = GivenMaps(source)
+        name = source.rpartition(":")[2]
+        for others, what in ((METHODS, "a method"), (BASELINES, "a baseline"), (given, "another")):
+            if name in others:
+                raise ValueError(f"--maps: {name!r} is the name of {what}; rename the function")
+        given[name] = maps
+    return given
+
+
 def _store(model: CaptionModel, measurements: Measurements) -> str:
     """Keep which methods are faithful; return what was kept, or why nothing was, for people."""
+    if measurements.part == "reporting":
+        return "Not stored, as these images choose nothing: choose a live map with --part choosing"
     if missing := [name for name in model.live_methods if name not in measurements.stability]:
         return f"Not stored, as methods that can be live were not measured: {', '.join(missing)}"
     try:
         # Maps that are given cannot be chosen by the server.
-        verified = [name for name in verify(measurements.images) if name in METHODS]
+        verified = verify(measurements.images, METHODS, model.live_methods)
     except ValueError as problem:
         return f"Not stored: {problem}"
     about = {

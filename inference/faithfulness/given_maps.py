@@ -35,14 +35,16 @@ class GivenMaps:
         if not module or not name.isidentifier():
             raise ValueError(f"--maps is {source!r}, but must be MODULE:FUNCTION")
         try:
-            found = getattr(importlib.import_module(module), name)
-        except AttributeError:
-            raise ValueError(f"--maps: the module {module} has no {name!r}") from None
-        except Exception as error:
+            imported = importlib.import_module(module)
+        # A script without a guard may end the process.
+        except (Exception, SystemExit) as error:
             raise ValueError(
                 f"--maps: {module} cannot be imported ({type(error).__name__}: {error}); name the "
                 "module as Python imports it from the current folder"
             ) from error
+        found = getattr(imported, name, None)
+        if found is None:
+            raise ValueError(f"--maps: the module {module} has no {name!r}")
         if not callable(found):
             raise ValueError(f"--maps: {source} is no function")
         self.source, self._function = source, found
@@ -76,12 +78,13 @@ class GivenMaps:
 
     def _read(self, found: Any, word: str) -> NDArray[np.float32]:
         try:
-            values = np.asarray(found, np.float32)
-        except (TypeError, ValueError):
-            values = np.zeros(0, np.float32)
+            values, what = np.asarray(found, np.float32), ""
+        # Tensors of other frameworks raise errors of their own.
+        except Exception as error:
+            values, what = np.zeros(0, np.float32), f" ({type(error).__name__}: {error})"
         if values.ndim != 2 or not values.size or not np.isfinite(values).all():
             raise ValueError(
-                f"{self.source} returned no map of the word {word!r}; it must return finite "
+                f"{self.source} returned no map of the word {word!r}{what}; it must return finite "
                 "numbers in an array [rows, columns]"
             )
         return values

@@ -1,6 +1,6 @@
 """Summarise the measurements: means over images, with bootstrap confidence intervals."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,13 +104,20 @@ def summarise(
     }
 
 
-def verify(images: Sequence[MeasuredImage]) -> list[str]:
-    """Return the methods that are more faithful than chance, the most faithful first.
+def verify(
+    images: Sequence[MeasuredImage], among: Container[str], live: Container[str]
+) -> list[str]:
+    """Return which of some methods are more faithful than chance, the most faithful first.
 
     Those are the methods whose deletion and insertion areas of object words are both significantly
     better than those of random orders, by deletion area. Learned maps predict instead of computing,
     so they come last unless both of their areas are significantly better than those of each other
-    method that is verified.
+    live method that is verified.
+
+    Args:
+        images: The measurements.
+        among: Names of the methods.
+        live: Names of those that can be live.
 
     Raises:
         ValueError: If there are too few images with object words to tell.
@@ -122,14 +129,15 @@ def verify(images: Sequence[MeasuredImage]) -> list[str]:
             f"least {MIN_VERIFYING_IMAGES}"
         )
     summaries = summarise(images, "object")
-    methods = [name for name in measured[0][0].deletion if name not in BASELINES]
+    methods = [name for name in measured[0][0].deletion if name in among]
     verified = [
         name
         for name in methods
         if all(summaries[score][name].beats(score, RANDOM) for score in ("deletion", "insertion"))
     ]
     ranked = sorted(verified, key=lambda name: summaries["deletion"][name].value.mean)
-    if LEARNED in ranked and not _beats_all(measured, ranked):
+    rivals = [name for name in ranked if name in live and name != LEARNED]
+    if LEARNED in ranked and not _beats_all(measured, rivals):
         ranked.remove(LEARNED)
         ranked.append(LEARNED)
     return ranked
@@ -151,12 +159,14 @@ def mean_curves(
 
 
 def _beats_all(measured: Sequence[Sequence[MeasuredWord]], names: Sequence[str]) -> bool:
-    """Return whether learned maps are significantly better than all others, on both curves."""
+    """Return whether learned maps are significantly better than others, on both curves."""
     for score in ("deletion", "insertion"):
-        values = {name: _image_scores(measured, SCORES[score], name) for name in names}
-        against = {name: mean_interval(values[LEARNED] - values[name]) for name in names}
-        del against[LEARNED]
-        if not ScoreSummary(mean_interval(values[LEARNED]), against).beats(score):
+        learned = _image_scores(measured, SCORES[score], LEARNED)
+        against = {
+            name: mean_interval(learned - _image_scores(measured, SCORES[score], name))
+            for name in names
+        }
+        if not ScoreSummary(mean_interval(learned), against).beats(score):
             return False
     return True
 

@@ -37,7 +37,7 @@ _SCORE_NOTE = (
 )
 _TEST_NOTE = (
     "p is the share of places in which the region stands out as much, corrected for the number of "
-    "words. A map fails if most places lower the word as much."
+    "words. A map fails if the word is as unlikely with the region in most places elsewhere."
 )
 _TIMES = "\N{MULTIPLICATION SIGN}"
 _DIMMED = 0.3

@@ -46,7 +46,7 @@ def test_run_writes_a_report_and_a_plot_and_keeps_the_faithful_methods(
     monkeypatch.setattr("inference.faithfulness.summary.MIN_VERIFYING_IMAGES", 1)
     methods = {"readcam", "gradcam", "hirescam"}
 
-    assert main([*arguments, "--methods", ",".join(methods)]) == 0
+    assert main([*arguments, "--part", "all", "--methods", ",".join(methods)]) == 0
 
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "report.json",
@@ -137,14 +137,14 @@ def test_interrupted_run_is_resumed(
     with monkeypatch.context() as patch:
         patch.setattr("inference.faithfulness.__main__.plot", _interrupted)
         with pytest.raises(KeyboardInterrupt):
-            main([*arguments, "--methods", "gradcam"])
+            main([*arguments, "--part", "all", "--methods", "gradcam"])
     journal = tmp_path / "out" / "measured.jsonl"
     lines = journal.read_text().splitlines(keepends=True)
     measured = [json.loads(line) for line in lines[1:]]
     marked = lines[1].replace('"caption": "', '"caption": "measured before: ')
     journal.write_text(lines[0] + marked)
 
-    assert main([*arguments, "--methods", "gradcam"]) == 0
+    assert main([*arguments, "--part", "all", "--methods", "gradcam"]) == 0
 
     again = json.loads((tmp_path / "out" / "report.json").read_text())
     assert again["pictures"][0]["caption"].startswith("measured before: ")
@@ -187,8 +187,20 @@ def nothing(image, caption, word):
 
 def fails(image, caption, word):
     raise KeyError("no such thing")
+
+class Tensor:
+    def __array__(self, *_, **__):
+        raise RuntimeError("call detach first")
+
+def foreign(image, caption, word):
+    return Tensor()
+
+centre = edges
 """
     (tmp_path / "my_maps.py").write_text(example + more)
+    (tmp_path / "more_maps.py").write_text("from my_maps import edges\n")
+    (tmp_path / "outdated.py").write_text("import json\n\njson.no_such\n")
+    (tmp_path / "script.py").write_text("raise SystemExit(3)\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setattr("inference.faithfulness.summary.MIN_VERIFYING_IMAGES", 1)
@@ -203,9 +215,11 @@ def fails(image, caption, word):
     assert set(report["stability"]) == names - {"random", "centre"}
     assert set(report["randomisation"][0]["correlation"]) <= {"readcam", "gradcam", "hirescam"}
     assert report["part"] == "reporting"
-    assert "3 images of the dev split's half for reporting" in capsys.readouterr().out
-    kept = read_measurement(saved, "faithfulness")
-    assert kept and not {"edges", "object_size"} & set(kept["verified"])
+    output = capsys.readouterr().out
+    assert "3 images of the dev split's half for reporting" in output
+    # These images choose nothing.
+    assert "choose a live map with --part choosing" in output
+    assert not read_measurement(saved, "faithfulness")
     calls = __import__("my_maps").calls
     captions = {picture["caption"] for picture in report["pictures"]}
     assert {(shape, kind) for shape, kind, *_ in calls} == {((64, 64, 3), "uint8")}
@@ -215,6 +229,7 @@ def fails(image, caption, word):
     subject = CaptionedImage(SubwordCaptionModel(), np.zeros((32, 32, 3), np.uint8), (3, 4, END))
     for name, message in (
         ("nothing", "my_maps:nothing returned no map of the word 'dog'; it must return finite"),
+        ("foreign", "no map of the word 'dog' (RuntimeError: call detach first); it must return"),
         ("fails", "my_maps:fails failed for the word 'dog' of 'A dog': KeyError: 'no such thing'"),
     ):
         with pytest.raises(ValueError, match=re.escape(message)):
@@ -224,8 +239,12 @@ def fails(image, caption, word):
         ("my_maps:calls", "my_maps:calls is no function"),
         ("my_maps:a b", "must be MODULE:FUNCTION"),
         ("no_such:thing", "no_such cannot be imported (ModuleNotFoundError"),
+        ("outdated:maps", "outdated cannot be imported (AttributeError: module 'json' has no"),
+        ("script:maps", "script cannot be imported (SystemExit: 3)"),
+        ("my_maps:centre", "'centre' is the name of a baseline; rename the function"),
+        ("more_maps:edges", "'edges' is the name of another; rename the function"),
     ):
-        assert main([*arguments, "--maps", source]) == 2
+        assert main([*arguments, "--maps", "my_maps:edges", "--maps", source]) == 2
         assert message in capsys.readouterr().err
 
 

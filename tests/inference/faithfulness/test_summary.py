@@ -82,9 +82,11 @@ def test_verified_methods_beat_chance_in_both_directions_best_first() -> None:
     measured = MeasuredWord("word", "object", 0.5, curves[0], curves[1], dict.fromkeys(levels, 0.5))
     images = [image(measured)] * 20
 
-    assert verify(images) == ["best", "good", "beaten by the centre"]
+    methods = set(levels) - {"random", "centre"}
+    assert verify(images, methods, ()) == ["best", "good", "beaten by the centre"]
+    assert verify(images, ("bad deletion", "good"), ()) == ["good"]
     with pytest.raises(ValueError, match="19 images with object words are too few"):
-        verify([*images[1:], image(word("function", 1, 1, 1))])
+        verify([*images[1:], image(word("function", 1, 1, 1))], methods, ())
 
 
 @pytest.mark.parametrize(
@@ -105,6 +107,8 @@ def test_learned_maps_lead_only_if_they_surely_beat_all_others(
     for _ in range(40):
         noise = random.normal(0, 0.02, 2)
         levels = {
+            # Not live, so it is no rival.
+            "rise": (0.1, 0.9),
             "readcam": (0.2, 0.7),
             "gradcam": (0.3, 0.6),
             "learned": (0.2 + deletion + noise[0], 0.7 + insertion + noise[1]),
@@ -119,7 +123,8 @@ def test_learned_maps_lead_only_if_they_surely_beat_all_others(
         images.append(image(MeasuredWord("word", "object", 0.5, curves[0], curves[1], gone)))
 
     others = ["readcam", "gradcam"]
-    assert verify(images) == (["learned", *others] if first else [*others, "learned"])
+    ranked = verify(images, ("rise", "learned", *others), ("learned", *others))
+    assert ranked == ["rise", *(["learned", *others] if first else [*others, "learned"])]
 
 
 def test_only_object_words_can_disappear() -> None:

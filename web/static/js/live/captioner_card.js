@@ -158,14 +158,18 @@ function otherFacts(model) {
  */
 function commandFacts({ calibrated, methods, verified, source }) {
   if (source.kind === 'endpoint') return [];
-  const command = (/** @type {string} */ module) =>
-    createElement('code', '', `python -m ${module} --captioner ${setting(source)} --data DIR`);
+  const command = (/** @type {string} */ module, options = '') =>
+    createElement(
+      'code',
+      '',
+      `python -m ${module} --captioner ${setting(source)} --data DIR${options}`,
+    );
   const facts = [];
   if (!calibrated) {
     facts.push({ term: 'To calibrate it', value: '', note: [command('models.calibrate')] });
   }
   if (verified.length === 0 && methods.length > 0) {
-    const measure = command('inference.faithfulness');
+    const measure = command('inference.faithfulness', ' --part choosing');
     facts.push({ term: 'To measure its maps', value: '', note: [measure] });
   }
   return facts;
