@@ -1,10 +1,11 @@
-"""Vocabulary, tokenization and content words of English captions."""
+"""Vocabulary, tokenization, content words and word-by-word differences of English captions."""
 
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 PAD, START, END, UNKNOWN = range(4)
 """Token ids of the special tokens."""
@@ -200,3 +201,75 @@ def _without_verb_ending(word: str) -> str:
     if root == word or len(root) < 3 or not re.search(r"[aeiouy]", root):
         return word
     return re.sub(r"([bdgmnprt])\1$", r"\1", root)
+
+
+EditKind = Literal["kept", "substituted", "inserted", "deleted"]
+
+
+@dataclass(frozen=True, slots=True)
+class WordEdit:
+    """One position in the alignment of two captions."""
+
+    kind: EditKind
+    before: str
+    """The word of the original caption; empty if inserted."""
+    after: str
+    """The word of the other caption; empty if deleted."""
+
+
+def diff_words(before: Sequence[str], after: Sequence[str]) -> tuple[WordEdit, ...]:
+    """Align two captions with the fewest word substitutions, insertions and deletions.
+
+    The Levenshtein distance over words, by dynamic programming (Wagner and Fischer, "The
+    String-to-String Correction Problem", JACM 1974). Among alignments with equally few edits, the
+    one that keeps words as early as possible is returned.
+
+    Args:
+        before: Words of the original caption.
+        after: Words of the other caption.
+
+    Returns:
+        The edits in word order. Their `before` words, insertions left out, are the original
+        caption; their `after` words, deletions left out, are the other one.
+    """
+    rows, columns = len(before), len(after)
+    # costs[i][j]: the fewest edits from before[i:] to after[j:].
+    costs = [[0] * (columns + 1) for _ in range(rows + 1)]
+    for i in range(rows, -1, -1):
+        for j in range(columns, -1, -1):
+            options = _alignments(costs, before, after, i, j)
+            costs[i][j] = min((cost for cost, _ in options), default=0)
+    edits: list[WordEdit] = []
+    i = j = 0
+    while i < rows or j < columns:
+        _, edit = min(_alignments(costs, before, after, i, j), key=lambda option: option[0])
+        edits.append(edit)
+        i, j = i + (edit.kind != "inserted"), j + (edit.kind != "deleted")
+    return tuple(edits)
+
+
+def edit_count(edits: Sequence[WordEdit]) -> int:
+    """Count the edits that change a word."""
+    return sum(edit.kind != "kept" for edit in edits)
+
+
+def kept_places(edits: Sequence[WordEdit]) -> frozenset[int]:
+    """Return the indices of the original caption's words that were kept."""
+    original = [edit for edit in edits if edit.kind != "inserted"]
+    return frozenset(place for place, edit in enumerate(original) if edit.kind == "kept")
+
+
+def _alignments(
+    costs: list[list[int]], before: Sequence[str], after: Sequence[str], i: int, j: int
+) -> list[tuple[int, WordEdit]]:
+    """List the possible edits at before[i:] and after[j:], each with its total cost to the end."""
+    options: list[tuple[int, WordEdit]] = []
+    if i < len(before) and j < len(after):
+        same = before[i] == after[j]
+        kind: EditKind = "kept" if same else "substituted"
+        options.append((costs[i + 1][j + 1] + (not same), WordEdit(kind, before[i], after[j])))
+    if i < len(before):
+        options.append((costs[i + 1][j] + 1, WordEdit("deleted", before[i], "")))
+    if j < len(after):
+        options.append((costs[i][j + 1] + 1, WordEdit("inserted", "", after[j])))
+    return options

@@ -6,16 +6,18 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.adversarial.attack import AdversarialExample, Attack
-from inference.adversarial.comparison import ShownAttack, compare_decoders, strengthen
+from inference.adversarial.attack import Attack
+from inference.adversarial.caption_attacks import CaptionAttacks
+from inference.adversarial.comparison import ComparedModels, compare_models
 from inference.adversarial.curve import PerturbedCaptioner, caption_noise, measure_curve
 from inference.adversarial.findings import (
     AdversarialFindings,
     AdversarialParams,
+    AttackedCaption,
     Curve,
+    HarmlessChange,
     KeywordAttack,
     Regions,
-    SmallestPerturbation,
     WordFindings,
 )
 from inference.adversarial.goals import ChangeCaption
@@ -32,12 +34,6 @@ from inference.captioning.model import CaptionModel
 from inference.explanations.captioned_image import CaptionedImage
 from inference.progress import Progress, Stage, StagedProgress
 from inference.segmentation import segment
-from models.attacks import Norm
-
-_NORMS: tuple[Norm, ...] = ("linf", "l2")
-
-_CaptionAttacks = dict[tuple[str, Norm], AdversarialExample | None]
-"""What changes the caption, by attack and norm."""
 
 _EVALUATE_S, _GRADIENT_S = 0.025, 0.09
 """Seconds to encode an image and search for its caption, and to differentiate to its pixels."""
@@ -51,9 +47,10 @@ def analyse(
 ) -> Generator[Progress, None, AdversarialFindings]:
     """Measure how easily the caption of an image changes.
 
-    The attack is white-box: it uses the captioner's weights. It targets the plain decoder; the
-    hardened decoder only captions the result. Perturbations are fractions of grey levels, added to
-    the image as the encoder receives it, which is finer than an 8-bit image can store.
+    The attack is white-box: it uses the captioner's weights. It targets the captioner; the
+    hardened model and its control only caption the result. Perturbations are fractions of grey
+    levels, added to the image as the encoder receives it, which is finer than an 8-bit image can
+    store; what is left of them in one is measured.
 
     Args:
         model: The captioner.
@@ -85,17 +82,20 @@ def analyse(
     run = progress.run
 
     labels = yield from run("prepare", analysis.prepare())
-    found = yield from run("caption", analysis.attack_caption())
     words = yield from run("words", analysis.attack_words(labels))
-    keywords = yield from run("keywords", analysis.attack_keywords(goals, found))
-    shown = yield from run("shown", analysis.choose_shown_attack(found))
+    attacked = yield from run("caption", analysis.attack_caption(words))
+    keywords = yield from run("keywords", analysis.attack_keywords(goals))
+    harmless = yield from run("harmless", analysis.change_harmlessly())
+    compared = yield from run("compared", analysis.compare_models())
     curve = yield from run("curve", analysis.measure_curve())
-    noise_log_probs = yield from run("noise", analysis.measure_noise(shown))
-    images, magnified = yield from run("images", analysis.render(shown, labels))
+    noise_log_probs = yield from run("noise", analysis.measure_noise())
+    images, magnified = yield from run("images", analysis.render(labels))
     return AdversarialFindings(
-        smallest=analysis.smallest(found),
-        words=analysis.word_findings(words, shown, noise_log_probs),
-        attacked=shown.attacked,
+        smallest=analysis.caption_attacks.findings(),
+        words=analysis.word_findings(words, compared, noise_log_probs),
+        attacked=attacked,
+        harmless=harmless,
+        comparison=compared.comparison,
         curve=curve,
         regions=Regions(params.epsilon_segment, labels, int(labels.max()) + 1),
         keywords=keywords,
@@ -119,14 +119,15 @@ def stages(subject: CaptionedImage, params: AdversarialParams, keywords: int) ->
     segments = len(words) * params.segments
     return {
         "prepare": Stage("Preparing", 0.3, 5),
-        "caption": _stage("Searching for the smallest change of the caption", 20, 5 * steps),
         "words": _stage(
             "Searching for the smallest change of each word",
-            13 * len(words) + segments // 4,
-            4 * steps * objects / 2 + len(words),
+            9 * len(words) + segments // 4,
+            2 * objects + 3 * len(words),
         ),
+        "caption": _stage("Searching for the smallest change of the caption", 60, 14 + steps),
         "keywords": _stage("Adding or removing a word", 8, 3 * steps * keywords),
-        "shown": _stage("Strengthening the attack until content words change", 4, 2 * steps),
+        "harmless": _stage("Comparing with harmless changes", 3, 0),
+        "compared": _stage("Comparing with the hardened model", 6, 4),
         "curve": Stage(
             "Comparing with random noise",
             16 * _GRADIENT_S + 8 * (1 + draws) * _EVALUATE_S,
@@ -153,8 +154,17 @@ class _Analysis:
         return Attack(self._subject, self._goal, self._params.epsilon_most)
 
     @cached_property
+    def caption_attacks(self) -> CaptionAttacks:
+        """What the attacks on the caption have found."""
+        return CaptionAttacks(self._attack, self._goal, self._params)
+
+    @cached_property
     def _captioner(self) -> PerturbedCaptioner:
         return PerturbedCaptioner(self._subject, self._goal)
+
+    @property
+    def _compared_epsilon(self) -> float:
+        return min(self._params.epsilon_compare, self._params.epsilon_most)
 
     def prepare(self) -> Generator[None, None, NDArray[np.int32]]:
         """Segment the image, and run first what has to be compiled; return the segment labels."""
@@ -164,25 +174,15 @@ class _Analysis:
         _ = self._goal
         yield
         _ = self._attack.gradient
-        if hardened := self._subject.model.hardened:
-            grids = np.repeat(self._subject.grid[None], 2, axis=0)
-            yield
-            hardened.search(grids)
-            yield
-            hardened.rescore(grids[:1], [self._subject.tokens])
         return labels
 
-    def attack_caption(self) -> Generator[None, None, _CaptionAttacks]:
-        """Attack the caption by FGSM and PGD in both norms."""
-        attack, found = self._attack, _CaptionAttacks()
-        one_step = yield from attack.fgsm("linf")
-        found["fgsm", "linf"] = one_step
-        found["fgsm", "l2"] = yield from attack.fgsm("l2", one_step)
-        for norm in _NORMS:
-            found["pgd", norm] = yield from attack.pgd(
-                norm, self._params.steps, found["fgsm", norm], one_step
-            )
-        return found
+    def attack_caption(
+        self, words: Sequence[WordAttacks]
+    ) -> Generator[None, None, AttackedCaption]:
+        """Search for the smallest change of the caption."""
+        others = [word.example for word in words if word.example]
+        yield from self.caption_attacks.search(others, self._random)
+        return (yield from self.caption_attacks.describe())
 
     def attack_words(self, labels: NDArray[np.int32]) -> Generator[None, None, list[WordAttacks]]:
         """Attack each word."""
@@ -192,60 +192,51 @@ class _Analysis:
         return words
 
     def attack_keywords(
-        self, goals: Sequence[KeywordGoal], found: _CaptionAttacks
+        self, goals: Sequence[KeywordGoal]
     ) -> Generator[None, None, tuple[KeywordAttack, ...]]:
         """Force words out of the caption and into it."""
-        others = [each for (_, norm), each in found.items() if norm == self._params.norm and each]
+        others = self.caption_attacks.examples
         keywords = []
         for goal in goals:
             keywords.append((yield from attack_keyword(self._subject, goal, self._params, others)))
         return tuple(keywords)
 
-    def choose_shown_attack(self, found: _CaptionAttacks) -> Generator[None, None, ShownAttack]:
-        """Strengthen the attack until content words change, and compare the decoders."""
-        norm, steps = self._params.norm, self._params.steps
-        perturbation = yield from strengthen(self._attack, found["pgd", norm], norm, steps)
-        return (yield from compare_decoders(self._subject, self._goal, perturbation, norm))
+    def change_harmlessly(self) -> Generator[None, None, tuple[HarmlessChange, ...]]:
+        """Caption the image after harmless changes."""
+        return (yield from self.caption_attacks.change_harmlessly(self._random))
+
+    def compare_models(self) -> Generator[None, None, ComparedModels]:
+        """Compare the captioner with the hardened model and its control."""
+        return (yield from compare_models(self._attack, self._goal, self._compared_epsilon))
 
     def measure_curve(self) -> Generator[None, None, Curve]:
         """Measure the curve."""
         norm, draws = self._params.norm, self._params.draws
         return (yield from measure_curve(self._attack, self._captioner, norm, draws, self._random))
 
-    def measure_noise(self, shown: ShownAttack) -> Generator[None, None, NDArray[np.float32]]:
-        """Return each word's mean log-probability under noise of the shown attack's norm."""
-        epsilon, norm = shown.attacked.epsilon, self._params.norm
-        pixels, draws = self._attack.pixels, self._params.draws
+    def measure_noise(self) -> Generator[None, None, NDArray[np.float32]]:
+        """Return each word's mean log-probability under noise of the comparison's size."""
+        epsilon, draws = self._compared_epsilon, self._params.draws
         captions = yield from caption_noise(
-            pixels, self._captioner, epsilon, norm, draws, self._random
+            self._attack.pixels, self._captioner, epsilon, "linf", draws, self._random
         )
         return np.asarray(captions.log_probs.mean(axis=0))
 
     def render(
-        self, shown: ShownAttack, labels: NDArray[np.int32]
+        self, labels: NDArray[np.int32]
     ) -> Generator[None, None, tuple[dict[str, NDArray[np.uint8]], float]]:
         """Draw the images."""
         yield
-        return render(self._subject, shown.perturbation, labels)
-
-    def smallest(self, found: _CaptionAttacks) -> tuple[SmallestPerturbation, ...]:
-        """List what changes the caption, the shown attack's kind first."""
-        text = self._subject.model.text
-        order = sorted(found, key=lambda key: (key[0] != "pgd", key[1] != self._params.norm))
-        return tuple(
-            self._attack.smallest(name, norm, each, text(each.tokens) if each else "")
-            for name, norm in order
-            for each in [found[name, norm]]
-        )
+        return render(self._subject, self.caption_attacks.perturbation(), labels)
 
     def word_findings(
         self,
         words: Sequence[WordAttacks],
-        shown: ShownAttack,
+        compared: ComparedModels,
         noise_log_probs: NDArray[np.float32],
     ) -> tuple[WordFindings, ...]:
         """Collect the findings on each word."""
-        subject, hardened = self._subject, shown.log_probs_hardened
+        subject, hardened = self._subject, compared.log_probs_hardened
         log_probs = subject.word_sums(subject.rescored.log_probs)
         return tuple(
             WordFindings(
@@ -255,10 +246,10 @@ class _Analysis:
                 smallest=word.smallest,
                 becomes=word.becomes,
                 log_prob=float(log_probs[place]),
-                log_prob_attacked=float(shown.log_probs[place]),
+                log_prob_attacked=float(compared.log_probs[place]),
                 log_prob_noise=float(noise_log_probs[place]),
                 log_prob_hardened=None if hardened is None else float(hardened[place]),
-                fragile=place in shown.fragile,
+                fragile=place in compared.fragile,
                 regions=word.regions,
             )
             for place, (span, word) in enumerate(zip(subject.spans, words, strict=True))

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.adversarial.attack import Attack
-from inference.adversarial.findings import Curve, diff_words, edit_count
+from inference.adversarial.findings import Curve
 from inference.adversarial.goals import ChangeCaption
 from inference.explanations.captioned_image import CaptionedImage
 from models.attacks import Norm, noise, norms
+from models.language import diff_words, edit_count
 
 _POINTS = 8
 

@@ -1,9 +1,8 @@
-"""Parameters and findings of the adversarial analysis of one image, and the diff of two captions.
+"""Parameters and findings of the adversarial analysis of one image.
 
 All epsilons are norms of perturbations, in grey levels of 0..255.
 """
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.attacks import Norm
+from models.language import WordEdit
 
 _MAX_WORD_LENGTH = 40
 
@@ -31,6 +31,9 @@ class AdversarialParams(BaseModel):
     """PGD steps for each epsilon that is tried."""
     draws: int = Field(4, ge=1, le=16)
     """Random-noise samples for each epsilon of the curve."""
+    epsilon_compare: float = Field(0.5, ge=0.05, le=64)
+    """L-inf epsilon of the attack under which the hardened model and its control are compared with
+    the captioner."""
     segments: int = Field(15, ge=2, le=60)
     """Approximate number of image segments, to find which can flip a word on their own."""
     epsilon_segment: float = Field(1.0, ge=0.1, le=64)
@@ -43,26 +46,12 @@ class AdversarialParams(BaseModel):
     """Seed of the noise."""
 
 
-EditKind = Literal["kept", "substituted", "inserted", "deleted"]
-
-
-@dataclass(frozen=True, slots=True)
-class WordEdit:
-    """One position in the alignment of two captions."""
-
-    kind: EditKind
-    before: str
-    """The word of the original caption; empty if inserted."""
-    after: str
-    """The word of the other caption; empty if deleted."""
-
-
 @dataclass(frozen=True, slots=True)
 class SmallestPerturbation:
     """The smallest perturbation found that reaches a goal: an upper bound on the true minimum."""
 
     attack: str
-    """`fgsm` or `pgd`."""
+    """The attack that found it: `fgsm`, `fab` or `pgd`; the last one if none did."""
     norm: Norm
     epsilon: float | None
     """None if no perturbation up to `largest` reaches the goal."""
@@ -81,52 +70,108 @@ class WordFindings:
     index: int
     is_object: bool
     """Whether it is a content word that names an object, see `word_kind`."""
-    smallest: tuple[SmallestPerturbation, ...]
-    """By attack and norm: the smallest perturbation that makes another word more likely in this
-    place, given the same preceding words. Epsilon is 0 if another word is already more likely on
-    the clean image: beam search finds the caption as a whole, so not each of its words is the most
-    likely one in its place."""
+    smallest: SmallestPerturbation
+    """Makes another word more likely in this place, given the same preceding words. Epsilon is 0 if
+    another word is already more likely on the clean image: beam search finds the caption as a
+    whole, so not each of its words is the most likely one in its place."""
     becomes: str
     """The word that becomes most likely; empty if none was found, or if the caption ends there."""
     log_prob: float
     """Calibrated log-probability on the clean image, teacher-forced, in nats."""
     log_prob_attacked: float
-    """The same on the attacked image."""
+    """The same on the attacked image of the comparison."""
     log_prob_noise: float
-    """The mean over images with random noise of the attack's norm."""
+    """The mean over images with random noise of that attack's norm."""
     log_prob_hardened: float | None
-    """On the attacked image, by the hardened decoder; None if there is none."""
+    """On the attacked image, by the hardened model; None if there is none."""
     fragile: bool
-    """Whether the plain decoder loses the word under the attack and the hardened one keeps it,
-    which means that the word depends on fragile features. False without a hardened decoder."""
+    """Whether under the comparison's attack the captioner and the control lose the word and the
+    hardened model keeps it. False without a hardened model."""
     regions: tuple[int, ...]
     """Labels of the segments that flip the word on their own, attacked within `Regions.epsilon`."""
 
 
 @dataclass(frozen=True, slots=True)
-class AttackedCaption:
-    """The caption of the attacked image next to that of the clean image.
+class Rounding:
+    """What is left of an attack when the image is stored in whole grey levels."""
 
-    The attack exceeds the smallest perturbation that changes the caption by as much as it takes to
-    change content words, or goes up to the largest epsilon that is searched.
+    caption: str
+    """Caption of the attacked image, rounded."""
+    survives: bool
+    """Whether it differs from the caption of the clean image."""
+    whole_levels: int | None
+    """The smallest number of whole grey levels, of those that were tried, that changes the caption
+    when each value moves by it in the attack's direction; None if none does."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttackedCaption:
+    """The caption under the smallest perturbation found, next to that of the clean image.
+
+    If none was found, the largest step that was searched.
     """
 
     attack: str
     norm: Norm
     epsilon: float
-    """Norm of the perturbation."""
+    """Norm of the perturbation: that of the first of `AdversarialFindings.smallest`."""
     clean: str
     """f(x): caption of the clean image."""
     attacked: str
     """f(x+d): caption of the attacked image."""
     diff: tuple[WordEdit, ...]
     """From f(x) to f(x+d)."""
-    hardened_clean: str | None
-    """g(x), by the hardened decoder; None if there is none."""
-    hardened: str | None
-    """g(x+d)."""
-    hardened_diff: tuple[WordEdit, ...]
-    """From f(x) to g(x+d); empty without a hardened decoder."""
+    rounding: Rounding
+
+
+@dataclass(frozen=True, slots=True)
+class HarmlessChange:
+    """A change of the image that is no attack, to compare with."""
+
+    name: str
+    """A key of `models.hardening.HARMLESS`."""
+    caption: str
+    changed: bool
+    """Whether the caption differs from that of the clean image."""
+
+
+ModelName = Literal["plain", "hardened", "control"]
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedCaption:
+    """What one model says of the attacked image of the comparison."""
+
+    model: ModelName
+    clean: str
+    """Its caption of the clean image."""
+    attacked: str
+    """Its caption of the attacked image."""
+    diff: tuple[WordEdit, ...]
+    """From the caption of the clean image, f(x), to `attacked`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The captioner, the hardened model and its control under one attack on the captioner.
+
+    The hardened model was trained on attacked images, the control as long on noisy ones; see
+    `models.hardening`. The attack is of a fixed size, PGD in L-inf, and so stronger than the
+    smallest one: just beyond the boundary any other model would keep the words.
+    """
+
+    epsilon: float
+    captions: tuple[ComparedCaption, ...]
+    """The captioner's own, and with a hardened model that model's and the control's."""
+    by_chance: float | None
+    """Share of the words called fragile that two models that differ by chance would give as well,
+    measured on `measured_on` images; None if that was not measured."""
+    measured_on: int
+
+    @property
+    def has_hardened(self) -> bool:
+        """Whether there is a hardened model to compare with."""
+        return len(self.captions) > 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +218,13 @@ class AdversarialFindings:
     """Everything that an adversarial analysis found."""
 
     smallest: tuple[SmallestPerturbation, ...]
-    """Perturbations that change the caption, by attack and norm; the first is the main result."""
+    """Perturbations that change the caption. The first is the main result, the smallest in the
+    norm of the parameters over all attacks; the others are by single attacks and in the other
+    norm."""
     words: tuple[WordFindings, ...]
     attacked: AttackedCaption
+    harmless: tuple[HarmlessChange, ...]
+    comparison: Comparison
     curve: Curve
     regions: Regions
     keywords: tuple[KeywordAttack, ...]
@@ -193,67 +242,11 @@ class AdversarialFindings:
             "smallest": [asdict(each) for each in self.smallest],
             "words": [asdict(each) for each in self.words],
             "attacked": asdict(self.attacked),
+            "harmless": [asdict(each) for each in self.harmless],
+            "comparison": asdict(self.comparison),
             "curve": asdict(self.curve),
             "regions": {"epsilon": self.regions.epsilon, "count": self.regions.count},
             "keywords": [asdict(each) for each in self.keywords],
             "magnified": self.magnified,
             "took_s": round(self.took_s, 3),
         }
-
-
-def diff_words(before: Sequence[str], after: Sequence[str]) -> tuple[WordEdit, ...]:
-    """Align two captions with the fewest word substitutions, insertions and deletions.
-
-    The Levenshtein distance over words, by dynamic programming (Wagner and Fischer, "The
-    String-to-String Correction Problem", JACM 1974). Among alignments with equally few edits, the
-    one that keeps words as early as possible is returned.
-
-    Args:
-        before: Words of the original caption.
-        after: Words of the other caption.
-
-    Returns:
-        The edits in word order. Their `before` words, insertions left out, are the original
-        caption; their `after` words, deletions left out, are the other one.
-    """
-    rows, columns = len(before), len(after)
-    # costs[i][j]: the fewest edits from before[i:] to after[j:].
-    costs = [[0] * (columns + 1) for _ in range(rows + 1)]
-    for i in range(rows, -1, -1):
-        for j in range(columns, -1, -1):
-            options = _options(costs, before, after, i, j)
-            costs[i][j] = min((cost for cost, _ in options), default=0)
-    edits: list[WordEdit] = []
-    i = j = 0
-    while i < rows or j < columns:
-        _, edit = min(_options(costs, before, after, i, j), key=lambda option: option[0])
-        edits.append(edit)
-        i, j = i + (edit.kind != "inserted"), j + (edit.kind != "deleted")
-    return tuple(edits)
-
-
-def edit_count(edits: Sequence[WordEdit]) -> int:
-    """Count the edits that change a word."""
-    return sum(edit.kind != "kept" for edit in edits)
-
-
-def kept_places(edits: Sequence[WordEdit]) -> frozenset[int]:
-    """Return the indices of the original caption's words that were kept."""
-    original = [edit for edit in edits if edit.kind != "inserted"]
-    return frozenset(place for place, edit in enumerate(original) if edit.kind == "kept")
-
-
-def _options(
-    costs: list[list[int]], before: Sequence[str], after: Sequence[str], i: int, j: int
-) -> list[tuple[int, WordEdit]]:
-    """List the possible edits at before[i:] and after[j:], each with its total cost to the end."""
-    options: list[tuple[int, WordEdit]] = []
-    if i < len(before) and j < len(after):
-        same = before[i] == after[j]
-        kind: EditKind = "kept" if same else "substituted"
-        options.append((costs[i + 1][j + 1] + (not same), WordEdit(kind, before[i], after[j])))
-    if i < len(before):
-        options.append((costs[i + 1][j] + 1, WordEdit("deleted", before[i], "")))
-    if j < len(after):
-        options.append((costs[i][j + 1] + 1, WordEdit("inserted", "", after[j])))
-    return options

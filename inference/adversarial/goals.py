@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,9 @@ from inference.captioning.objective import AttackObjective
 from inference.captioning.wording import WordSpan
 from inference.explanations.captioned_image import CaptionedImage
 from models.language import PAD
+
+_MOST_RIVALS = 1
+"""Other words that are attacked towards, besides what attacks reach by themselves."""
 
 Grid = NDArray[np.float32]
 """An encoding, see `inference.captioning.model`."""
@@ -25,6 +29,38 @@ class Evaluation(NamedTuple):
     if the caption would end there."""
     objective: AttackObjective
     """What to maximise from here."""
+    margin: "Margin | None" = None
+    """Of the original over what took its place, if the goal is reached by a single rival."""
+
+
+class Margin(NamedTuple):
+    """By how much the score of the original is above a rival's; an attack takes it below 0.
+
+    It is the log-probability of the original minus that of the rival, each with a weight.
+    """
+
+    own: AttackObjective
+    """Lowers the original."""
+    rival: AttackObjective
+    """Lowers the rival; to be subtracted."""
+    own_weight: float = 1.0
+    rival_weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AdversarialExample:
+    """A perturbation that was observed to reach the goal."""
+
+    attack: str
+    """`fgsm`, `fab` or `pgd`; empty if none was needed."""
+    epsilon: float
+    """Norm of the perturbation."""
+    perturbation: NDArray[np.float32]
+    """[1, S, S, 3]"""
+    tokens: tuple[int, ...]
+    """See `Evaluation.tokens`."""
+    margin: Margin | None
+    """See `Evaluation.margin`."""
 
 
 class Goal(ABC):
@@ -33,6 +69,10 @@ class Goal(ABC):
     @abstractmethod
     def evaluate(self, grid: Grid) -> Evaluation:
         """Evaluate the goal on the grid of a perturbed image."""
+
+    def margins(self) -> list[Margin]:
+        """Return the margins over the nearest rivals on the clean image, as far as known."""
+        return []
 
 
 class ChangeCaption(Goal):
@@ -45,17 +85,58 @@ class ChangeCaption(Goal):
         from the subject's caption if a stream reused the caption of an earlier frame or searched
         with another beam width.
         """
-        self._model = subject.model
+        self._model, self._subject, self._tokens = subject.model, subject, subject.tokens
         self._strip = subject.model.wording.strip
-        self.searched = self._strip(self._model.search(subject.grid[None]).tokens[0])
+        found = self._model.search(subject.grid[None])
+        self._beam = [strip_padding(tokens).tolist() for tokens in found.beam[0]]
+        self.searched = self._strip(found.tokens[0])
         """Tokens of the words that beam search finds for the clean image."""
         self.unchanged = frozenset({subject.words, self.searched})
         """Captions that do not count as a change."""
         self._objective = lowering_objective(subject.tokens, range(len(subject.tokens)))
 
     def evaluate(self, grid: Grid) -> Evaluation:  # noqa: D102
-        words = self._strip(self._model.search(grid[None]).tokens[0])
-        return Evaluation(words not in self.unchanged, words, self._objective)
+        tokens = strip_padding(self._model.search(grid[None]).tokens[0]).tolist()
+        words = self._strip(tokens)
+        if words in self.unchanged:
+            return Evaluation(False, words, self._objective)
+        return Evaluation(True, words, self._objective, self._margin(tokens))
+
+    def margins(self) -> list[Margin]:
+        """Return the margins over the other captions of the beam, and over the closest word.
+
+        A word that becomes improbable may push the caption out of the beam, whatever takes its
+        place in the end.
+        """
+        captions = [
+            self._margin(tokens)
+            for tokens in self._beam
+            if tokens and self._strip(tokens) not in self.unchanged
+        ]
+        return captions + self._word_margins()
+
+    def _word_margins(self) -> list[Margin]:
+        """Return the margins over the tokens that come closest to the caption's own."""
+        tokens, scored = self._subject.tokens, self._subject.rescored
+        places, log_probs = np.arange(len(tokens)), np.asarray(scored.alternative_log_probs)
+        others = np.asarray(scored.alternative_tokens)[places]
+        gaps = np.asarray(scored.log_probs)[places, None] - log_probs[places]
+        gaps[others == np.array(tokens)[:, None]] = np.inf
+        nearest = np.argsort(gaps, axis=None)[:_MOST_RIVALS]
+        return [
+            token_margin(tokens, int(place), int(others[place, rank]))
+            for place, rank in zip(*np.unravel_index(nearest, gaps.shape), strict=True)
+        ]
+
+    def _margin(self, rival: Sequence[int]) -> Margin:
+        """Compare scores as the beam search ranks captions, see `BeamConfig.length_power`."""
+        power = self._model.card.beam.length_power
+        return Margin(
+            self._objective,
+            lowering_objective(rival, range(len(rival))),
+            len(self._tokens) ** -power,
+            len(rival) ** -power,
+        )
 
 
 class FlipWord(Goal):
@@ -69,17 +150,32 @@ class FlipWord(Goal):
         """Attack the word at index `place` of a subject's caption."""
         self._model, self._tokens = subject.model, subject.tokens
         self._word = word = subject.spans[place]
+        self._alternatives = np.asarray(subject.rescored.alternative_tokens)
         self._objective = lowering_objective(
             subject.tokens[: word.stop], range(word.start, word.stop)
         )
 
     def evaluate(self, grid: Grid) -> Evaluation:  # noqa: D102
         (likeliest,) = self.likeliest(grid[None])
-        if self._flipped(likeliest[None])[0]:
-            words = self._likeliest_word(likeliest)
-            return Evaluation(True, words, self._objective)
         own = self._tokens[self._word.start : self._word.stop]
-        return Evaluation(False, own, self._objective)
+        if not self._flipped(likeliest[None])[0]:
+            return Evaluation(False, own, self._objective)
+        first = int(np.flatnonzero(likeliest != np.array(own))[0])
+        token = int(likeliest[first])
+        words = self._model.wording.strip([*own[:first], token])
+        return Evaluation(True, words, self._objective, self._margin(first, token))
+
+    def margins(self) -> list[Margin]:
+        """Return the margins over the most probable other tokens in the word's places."""
+        return [
+            self._margin(place, token)
+            for place, own in enumerate(self._tokens[self._word.start : self._word.stop])
+            for token in self._alternatives[self._word.start + place].tolist()
+            if token != own
+        ][:_MOST_RIVALS]
+
+    def _margin(self, place: int, token: int) -> Margin:
+        return token_margin(self._tokens, self._word.start + place, token)
 
     def flipped(self, grids: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Return whether another word is more likely in the place, for each grid [B, ...]: [B]."""
@@ -98,12 +194,6 @@ class FlipWord(Goal):
     def _flipped(self, likeliest: NDArray[np.int32]) -> NDArray[np.bool_]:
         own = self._tokens[self._word.start : self._word.stop]
         return np.asarray((likeliest != np.array(own)).any(axis=1))
-
-    def _likeliest_word(self, likeliest: NDArray[np.int32]) -> tuple[int, ...]:
-        """Return the word's own tokens up to the first that another one replaces, and that one."""
-        own = self._tokens[self._word.start : self._word.stop]
-        first = int(np.flatnonzero(likeliest != np.array(own))[0])
-        return self._model.wording.strip([*own[:first], int(likeliest[first])])
 
 
 class AddWord(Goal):
@@ -186,6 +276,12 @@ def lowering_objective(tokens: Sequence[int], places: Sequence[int]) -> AttackOb
     lowered = np.full_like(caption, PAD)
     lowered[list(places)] = caption[list(places)]
     return AttackObjective(caption, lowered)
+
+
+def token_margin(tokens: Sequence[int], place: int, rival: int) -> Margin:
+    """Compare a caption's token with another one in its place, after the same tokens."""
+    own, other = [*tokens[: place + 1]], [*tokens[:place], rival]
+    return Margin(lowering_objective(own, [place]), lowering_objective(other, [place]))
 
 
 def strip_padding(tokens: NDArray[np.int32]) -> NDArray[np.int32]:

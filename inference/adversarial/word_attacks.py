@@ -7,19 +7,24 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.adversarial.attack import AdversarialExample, Array, Attack
+from inference.adversarial.attack import Array, Attack
 from inference.adversarial.findings import AdversarialParams, KeywordAttack, SmallestPerturbation
-from inference.adversarial.goals import AddWord, DropWord, FlipWord, Goal
+from inference.adversarial.goals import AddWord, AdversarialExample, DropWord, FlipWord, Goal
 from inference.explanations.captioned_image import CaptionedImage
-from models.attacks import Norm, fgsm
+from models.attacks import fgsm
 from models.word_kinds import word_kind
+
+_ROUNDS = 2
+"""Steps along the boundary for an object word."""
 
 
 @dataclass(frozen=True, slots=True)
 class WordAttacks:
     """Results of the attacks on one word."""
 
-    smallest: tuple[SmallestPerturbation, ...]
+    example: AdversarialExample | None
+    """The smallest perturbation."""
+    smallest: SmallestPerturbation
     """See `WordFindings.smallest`."""
     becomes: str
     """See `WordFindings.becomes`."""
@@ -46,7 +51,7 @@ def attack_word(
     params: AdversarialParams,
     labels: NDArray[np.int32],
 ) -> Generator[None, None, WordAttacks]:
-    """Attack a word by FGSM in both norms; object words also by PGD, in the norm of the params.
+    """Attack a word by FGSM and straight to the boundary; object words also along it.
 
     Args:
         subject: The image and its caption.
@@ -58,30 +63,16 @@ def attack_word(
         Between passes.
     """
     attack = Attack(subject, FlipWord(subject, place), params.epsilon_most)
-    linf = yield from attack.fgsm("linf")
-    l2 = yield from attack.fgsm("l2", linf)
-    found: list[tuple[str, Norm, AdversarialExample | None]] = [
-        ("fgsm", "linf", linf),
-        ("fgsm", "l2", l2),
-    ]
-    if is_object(subject.spans[place].text):
-        known = linf if params.norm == "linf" else l2
-        several_steps = yield from attack.pgd(params.norm, max(1, params.steps // 2), known)
-        found.insert(0, ("pgd", params.norm, several_steps))
+    norm, rounds = params.norm, _ROUNDS if is_object(subject.spans[place].text) else 0
+    found = yield from attack.fgsm(norm)
+    found = yield from attack.fab(norm, rounds, found)
     regions: tuple[int, ...] = ()
     if not attack.clean.reached:
         regions = yield from flipping_segments(
             subject, place, attack.gradient, labels, params.epsilon_segment
         )
-    becomes = [_text(subject, each.tokens) for _, _, each in found if each]
-    return WordAttacks(
-        smallest=tuple(
-            attack.smallest(name, norm, each, _text(subject, each.tokens) if each else "")
-            for name, norm, each in found
-        ),
-        becomes=becomes[0] if becomes else "",
-        regions=regions,
-    )
+    becomes = _text(subject, found.tokens) if found else ""
+    return WordAttacks(found, attack.smallest(norm, found, becomes), becomes, regions)
 
 
 def flipping_segments(
@@ -167,7 +158,7 @@ def attack_keyword(
     nearest = min(known, key=lambda each: each.epsilon, default=None)
     found = yield from attack.pgd(params.norm, params.steps, nearest)
     caption = subject.model.text(found.tokens) if found else ""
-    smallest = attack.smallest("pgd", params.norm, found, caption)
+    smallest = attack.smallest(params.norm, found, caption)
     return KeywordAttack(keyword.kind, keyword.word, smallest)
 
 

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn, Protocol
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from inference.captioning.caption import Caption, Tag, Timing
 from inference.captioning.decoding import CaptionBuilder
 from inference.captioning.grid_cache import GridCache
+from inference.captioning.hardened import HardenedModels
 from inference.captioning.objective import AttackObjective, LogitTerms, TokenScores
 from inference.captioning.stream_state import Steadiness
 from inference.captioning.wording import Wording
@@ -54,16 +55,6 @@ class Ability(StrEnum):
     """`with_variable_weights` and `weight_stages`."""
 
 
-class CaptionDecoder(Protocol):
-    """A decoder of encodings, such as one that was hardened against attacks."""
-
-    def search(self, encodings: Array, beam_width: int | None = None) -> BeamCaption:
-        """Find the best caption of each encoding; see `CaptionModel.search`."""
-
-    def rescore(self, encodings: Array, captions: Sequence[Sequence[int]]) -> BeamCaption:
-        """Compute the log-probabilities of given captions; see `CaptionModel.rescore`."""
-
-
 class CaptionModel(ABC):
     """A loaded captioner, ready to caption a few images at a time.
 
@@ -92,8 +83,8 @@ class CaptionModel(ABC):
     `inference.explanations.methods`."""
     consensus: bool = False
     """Whether it chooses among the captions of the beam search by `models.consensus`."""
-    hardened: CaptionDecoder | None = None
-    """The decoder hardened against attacks, if there is one."""
+    hardened: HardenedModels | None = None
+    """The model hardened against attacks and its control, if there are any."""
 
     def __init__(self, folder: Path, card: ModelCard, wording: Wording) -> None:
         """Keep what describes the captioner; the subclass sets the other attributes.

@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 from sklearn.decomposition import non_negative_factorization
 from sklearn.exceptions import ConvergenceWarning
 
-from inference.adversarial import diff_words, kept_places
 from inference.concepts.findings import Component, Factors
 from inference.explanations import Map
 from inference.explanations.captioned_image import CaptionedImage
-from models.language import content_words, tokenize
+from models.language import content_words, diff_words, kept_places, tokenize
 
 Array = NDArray[np.float32]
 

@@ -24,10 +24,7 @@ from inference.report.formatting import (
 )
 from inference.report.images import ReportImage, highlight_regions
 from inference.report.summary import summarize
-from models.attacks import Norm
 
-_ROUNDED_AWAY = 0.5
-"""Grey levels: smaller changes do not survive in an image of 8 bits."""
 _MOST_REGION_IMAGES = 8
 """Words whose regions are shown in an image."""
 
@@ -51,23 +48,12 @@ class AdversarialSection:
         size = epsilon_text(attacked.epsilon, attacked.norm)
         self.attack = f"{attack_name(attacked.attack)}, {size}"
         self.fragile = {word.index for word in findings.words if word.fragile}
-        self.has_hardened = attacked.hardened is not None
-        self.attacks = list(
-            dict.fromkeys(
-                (each.attack, each.norm) for word in findings.words for each in word.smallest
-            )
-        )
-        self.attack_columns = [
-            (f"{attack_name(attack)}, {NORM_NAMES[norm]}", True) for attack, norm in self.attacks
-        ]
+        self.has_hardened = findings.comparison.has_hardened
+        self.compared_size = epsilon_text(findings.comparison.epsilon, "linf")
         self.flipped = [word for word in findings.words if word.regions]
         clean = findings.pictures.get("clean")
         self.side = None if clean is None else f"{clean.shape[1]} by {clean.shape[0]} pixels"
         self.one_level_in_l2 = None if clean is None else math.sqrt(clean.size)
-        self.rounded_away = any(
-            each.epsilon is not None and each.epsilon < _ROUNDED_AWAY and each.norm == "linf"
-            for each in findings.smallest
-        )
 
     def changes(self) -> str:
         """Describe in a sentence or two how far the captions differ."""
@@ -78,10 +64,43 @@ class AdversarialSection:
         share = min(1.0, edits / max(1, len(attacked.clean.split())))
         counts = counted(edits, "word edit", "word edits")
         sentence = f"f(x) and f(x+d) differ by {counts} ({share:.0%} of the caption's words)."
-        if attacked.hardened is None:
-            return sentence
-        hardened = sum(edit.kind != "kept" for edit in attacked.hardened_diff)
-        return f"{sentence} f(x) and g(x+d) differ by {counted(hardened, 'edit', 'edits')}."
+        return sentence
+
+    def rounding(self) -> str:
+        """Say what is left of the attack in an image of 8 bits; nothing if none was found."""
+        if self.findings.smallest[0].epsilon is None:
+            return ""
+        rounding = self.findings.attacked.rounding
+        if rounding.survives:
+            first = (
+                "Rounded to whole grey levels, as an image file stores them, the attack survives."
+            )
+        else:
+            first = (
+                "Rounded to whole grey levels, as an image file stores them, the attack is lost: "
+                "the caption is the original one again."
+            )
+        if rounding.whole_levels is None:
+            return f"{first} No change in whole grey levels was found."
+        levels = counted(rounding.whole_levels, "whole grey level", "whole grey levels")
+        return f"{first} A change of {levels} in the same direction suffices."
+
+    def harmless(self) -> list[tuple[str, str]]:
+        """List harmless changes, and the caption after each or that it is the same."""
+        return [
+            (each.name, each.caption if each.changed else "the same")
+            for each in self.findings.harmless
+        ]
+
+    def chance(self) -> str:
+        """Say how many of the words called fragile are so by chance."""
+        comparison = self.findings.comparison
+        if comparison.by_chance is None:
+            return "How many words would be called fragile by chance was not measured."
+        return (
+            f"About {comparison.by_chance:.0%} of the words called fragile are so by chance, "
+            f"measured on {counted(comparison.measured_on, 'image', 'images')}."
+        )
 
     def images(self) -> Iterator[ReportImage]:
         """Show the clean and the attacked image, the perturbation, and both maps."""
@@ -131,38 +150,27 @@ class AdversarialSection:
 
     def becomes(self, word: WordFindings) -> str:
         """Return what a word becomes, which may be the end of the caption."""
-        if all(each.epsilon is None for each in word.smallest):
+        if word.smallest.epsilon is None:
             return "unchanged"
         return word.becomes or "(end)"
 
-    def smallest(self, word: WordFindings, attack: str, norm: Norm) -> SmallestPerturbation | None:
-        """Return the result of an attack on a word; None if it was not tried."""
-        return next((s for s in word.smallest if (s.attack, s.norm) == (attack, norm)), None)
-
-    def smallest_text(self, smallest: SmallestPerturbation | None) -> str:
+    def smallest_text(self, smallest: SmallestPerturbation) -> str:
         """Write the smallest epsilon found, or the limit up to which none was found."""
-        if smallest is None:
-            return "not tried"
         if smallest.epsilon is None:
             return f"> {number(smallest.largest)}"
         return number(smallest.epsilon)
 
     def word_charts(self) -> Iterator[Chart]:
         """Draw the smallest perturbation and the log-probabilities of each word."""
-        from inference.report.charts import Series, SeriesStyle, row_chart
+        from inference.report.charts import Series, row_chart
 
         words = self.findings.words
         names = [word.text for word in words]
-        # One norm only: two have no common scale.
-        norm: Norm = "linf" if any(norm == "linf" for _, norm in self.attacks) else "l2"
-        styles: dict[str, SeriesStyle] = {"pgd": "pgd", "fgsm": "fgsm"}
-        series = []
-        for attack in (attack for attack, of in self.attacks if of == norm):
-            found = [self.smallest(word, attack, norm) for word in words]
-            values = tuple(each.epsilon if each else None for each in found)
-            series.append(Series(attack_name(attack), values, styles.get(attack, "hardened")))
-        if any(value is not None for each in series for value in each.values):
+        norm = self.findings.attacked.norm
+        sizes = tuple(word.smallest.epsilon for word in words)
+        if any(value is not None for value in sizes):
             title = f"Smallest change of each word ({NORM_NAMES[norm]})"
+            series = [Series("smallest found", sizes, "pgd")]
             yield Chart(title, row_chart(_alt(title), names, NORM_UNITS[norm], series))
         series = [
             # Below the mark of the clean image, which is often in the same place.
@@ -172,7 +180,7 @@ class AdversarialSection:
         ]
         hardened = tuple(word.log_prob_hardened for word in words)
         if any(value is not None for value in hardened):
-            series.append(Series("attacked, hardened decoder", hardened, "hardened"))
+            series.append(Series("attacked, hardened model", hardened, "hardened"))
         title = "Log-probability of each word"
         yield Chart(title, row_chart(_alt(title), names, "nats; 0 is certain", series))
 

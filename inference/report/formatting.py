@@ -9,7 +9,7 @@ from models.attacks import Norm
 
 NORM_NAMES: dict[Norm, str] = {"linf": "L∞", "l2": "L2"}
 NORM_UNITS: dict[Norm, str] = {"linf": "grey levels per pixel", "l2": "grey levels"}
-ATTACK_NAMES = {"fgsm": "FGSM", "pgd": "PGD"}
+ATTACK_NAMES = {"fgsm": "FGSM", "fab": "FAB", "pgd": "PGD"}
 
 _MINUS = "\N{MINUS SIGN}"
 _NOT_ALLOWED = re.compile(
@@ -36,9 +36,12 @@ def epsilon_text(epsilon: float, norm: Norm) -> str:
 
 
 def number(value: float) -> str:
-    """Write a number with two significant digits, or all digits before the decimal point."""
+    """Write a number with two significant digits, or all digits before the decimal point.
+
+    Below 0.00005 it is written as 0.
+    """
     size = abs(value)
-    digits = 0 if size >= 9.95 else 1 if size >= 0.995 else 2 if size >= 0.0995 else 3
+    digits = sum(size < least for least in (9.95, 0.995, 0.0995, 0.00995))
     written = f"{value:.{digits}f}"
     written = written.rstrip("0").rstrip(".") if "." in written else written
     return "0" if written == "-0" else written.replace("-", _MINUS)

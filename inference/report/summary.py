@@ -2,6 +2,7 @@
 
 from inference.adversarial import (
     AdversarialFindings,
+    Comparison,
     Curve,
     KeywordAttack,
     SmallestPerturbation,
@@ -27,7 +28,9 @@ HARDLY_VISIBLE = 8.0
 _MOST_SENTENCES = 4
 _PRESENT = 1.0
 """Standard deviations above the mean from which a concept counts as present in the image."""
-_NOT_FRAGILE = "According to the hardened decoder, no word depends on fragile features."
+_NOT_FRAGILE = "No word is kept under attack by the hardened model alone."
+_MOST_CHANCE = 0.5
+"""Share of the words called fragile that may be so by chance before they are not called so."""
 _UNTESTED = "There is not enough evidence to say whether any of them matters beyond chance."
 
 
@@ -43,11 +46,11 @@ def summarize(findings: AdversarialFindings | ConceptFindings) -> list[str]:
 
 def _adversarial(findings: AdversarialFindings) -> list[str]:
     fragile = [word for word in findings.words if word.fragile]
-    hardened = findings.attacked.hardened is not None
+    hardened = findings.comparison.has_hardened
     sentences = [
         _smallest(findings),
         _weakest_word(findings.words),
-        _fragile(fragile) if fragile else "",
+        _fragile(fragile, findings.comparison) if fragile else "",
         _keywords(findings.keywords),
         _noise(findings.curve),
         _NOT_FRAGILE if hardened and not fragile else "",
@@ -81,10 +84,8 @@ def _visibility(epsilon: float) -> str:
 
 
 def _easiest(word: WordFindings) -> SmallestPerturbation | None:
-    """Return the smallest perturbation that changes a word, in L-inf if found in both norms."""
-    found = [each for each in word.smallest if each.epsilon is not None]
-    found = [each for each in found if each.norm == "linf"] or found
-    return min(found, key=lambda each: each.epsilon or 0.0) if found else None
+    """Return the smallest perturbation that changes a word, if any was found."""
+    return None if word.smallest.epsilon is None else word.smallest
 
 
 def _weakest_word(words: tuple[WordFindings, ...]) -> str:
@@ -94,7 +95,7 @@ def _weakest_word(words: tuple[WordFindings, ...]) -> str:
         return "The caption has no words to attack one by one."
     if not found:
         return "No attack that was tried changed a word."
-    smallest, weakest = min(found, key=lambda pair: (pair[0].norm != "linf", pair[0].epsilon))
+    smallest, weakest = min(found, key=lambda pair: pair[0].epsilon or 0.0)
     if not smallest.epsilon:
         other = quoted(weakest.becomes) if weakest.becomes else "the end of the caption"
         return (
@@ -111,11 +112,16 @@ def _weakest_word(words: tuple[WordFindings, ...]) -> str:
     return f"Of the {kind}s, {quoted(weakest.text)} changes first: it {change}{unchanged}."
 
 
-def _fragile(fragile: list[WordFindings]) -> str:
-    depends, them = ("depends", "it") if len(fragile) == 1 else ("depend", "them")
+def _fragile(fragile: list[WordFindings], comparison: Comparison) -> str:
+    words, them = _words(fragile), "it" if len(fragile) == 1 else "them"
+    attack = f"under an attack of {epsilon_text(comparison.epsilon, 'linf')}"
+    chance = comparison.by_chance
+    if chance is None or chance > _MOST_CHANCE:
+        return f"The models disagree about {words}: {attack}, only the hardened one keeps {them}."
+    rests = "rests" if len(fragile) == 1 else "rest"
     return (
-        f"{_words(fragile)} {depends} on fragile features: under attack, the decoder loses {them} "
-        f"and the hardened decoder keeps {them}."
+        f"{words} {rests} on fragile features: {attack}, the captioner and the control lose {them} "
+        f"and the hardened model keeps {them}."
     )
 
 

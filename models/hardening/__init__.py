@@ -1,21 +1,29 @@
-"""Hardened decoders: trained to give the same captions for attacked images.
+"""Hardened models: trained to give the same captions for attacked images, with a control.
 
-`caption_attack` and `training`, which `python -m models.harden` runs, are not re-exported: they
-import TensorFlow and tqdm.
+`caption_attack`, `features`, `robustness` and `training`, which `python -m models.harden` runs, are
+not re-exported: they import TensorFlow and tqdm.
 """
 
-from models.hardening.hardened_decoder import (
-    HardenedCard,
-    copy_decoder,
+from models.hardening.card import Effect, HardenedCard, LostWords
+from models.hardening.files import (
+    Hardened,
     load_hardened,
     read_hardened_card,
+    round_weights,
     save_hardened,
 )
+from models.hardening.harmless import HARMLESS
+from models.hardening.student import Student
 
 __all__ = [
+    "HARMLESS",
+    "Effect",
+    "Hardened",
     "HardenedCard",
-    "copy_decoder",
+    "LostWords",
+    "Student",
     "load_hardened",
     "read_hardened_card",
+    "round_weights",
     "save_hardened",
 ]

@@ -139,7 +139,9 @@ async def test_an_attack_is_followed_and_its_three_captions_stand_side_by_side(p
         assert await sayings.locator("h4").all_inner_texts() == [
             "Original caption",
             "After the attack",
-            "Hardened model after the attack",
+            "Captioner under a stronger attack",
+            "Hardened model under this attack",
+            "Control, trained on noise instead",
             "Made to say “cat”",
             "Could not make it drop “dog”",
         ]
@@ -148,14 +150,17 @@ async def test_an_attack_is_followed_and_its_three_captions_stand_side_by_side(p
         await expect(sayings.nth(1).locator(".diff")).to_have_text(
             "a removed: dog added: cat runs added: fast"
         )
-        await expect(sayings.nth(2).locator(".diff")).to_have_text("a dog removed: runs")
+        await expect(sayings.nth(1)).to_contain_text("Lost when the image is stored in whole")
+        await expect(sayings.nth(2)).to_contain_text("attacked by at most 0.5 of 255 grey levels")
+        await expect(sayings.nth(3).locator(".diff")).to_have_text("a dog removed: runs")
+        await expect(sayings.nth(4).locator(".diff")).to_have_text("a removed: dog added: cat runs")
         # Told by their form, too: struck out, framed, a wavy line.
-        assert await styles(part.locator("del"), "textDecorationLine") == ["line-through"] * 2
-        assert await styles(part.locator("ins"), "borderTopStyle") == ["solid"] * 2
+        assert await styles(part.locator("del"), "textDecorationLine") == ["line-through"] * 4
+        assert await styles(part.locator("ins"), "borderTopStyle") == ["solid"] * 5
         assert await styles(part.locator("mark"), "textDecorationStyle") == ["wavy"]
-        await expect(sayings.nth(0)).to_contain_text("“dog” depends on fragile features.")
-        await expect(sayings.nth(3)).to_contain_text("a cat sits")
-        await expect(sayings.nth(4)).to_contain_text(
+        await expect(sayings.nth(0)).to_contain_text("“dog” rests on fragile features.")
+        await expect(sayings.nth(5)).to_contain_text("a cat sits")
+        await expect(sayings.nth(6)).to_contain_text(
             "with a change of at most 16 of 255 grey levels"
         )
 

@@ -20,7 +20,7 @@ from models.checkpoint import ModelCard
 from models.consensus import Consensus
 from models.consensus.search import CaptionSearch, with_agreement
 from models.graph import graph
-from models.language import END, PAD
+from models.language import PAD
 
 
 class CompiledDecoder:
@@ -41,7 +41,7 @@ class CompiledDecoder:
             card: Has the parameters of the beam search and the calibration.
             consensus: Chooses among the captions of the beam search, if there is one.
         """
-        self._decoder, self._shape, self._card = decoder, shape, card
+        self._decoder, self._card = decoder, card
         self._consensus = consensus
         self._searches: dict[int, CaptionSearch] = {}
         config = self._beam_config(card.beam.width)
@@ -62,12 +62,6 @@ class CompiledDecoder:
                 tf.TensorSpec((None, None), tf.int32),
             ],
         )
-
-    def warm_up(self) -> None:
-        """Compile the search for several grids and the rescoring, which takes seconds."""
-        grids = np.zeros((2, *self._shape), np.float32)
-        self.search(grids)
-        self.rescore(grids[:1], [(END,)])
 
     def search(self, grids: NDArray[np.float32], beam_width: int | None = None) -> BeamCaption:
         """Find the best caption of each grid; see `CaptionModel.search`."""

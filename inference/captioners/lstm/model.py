@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 
 from inference.captioners.lstm.decoding import CompiledDecoder
 from inference.captioners.lstm.graphs import Graphs
+from inference.captioners.lstm.hardened import SharedDecoder, StudentModel
 from inference.captioners.lstm.visualisation import ConceptVisualiser
 from inference.captioning import Precision, Tag, read_int8
+from inference.captioning.hardened import HardenedModels
 from inference.captioning.lite_encoder import lite_encoder
 from inference.captioning.model import Ability, Array, CaptionModel, Image, Tokens
 from inference.captioning.objective import AttackObjective, LogitTerms, TokenScores
@@ -38,7 +40,6 @@ class LstmCaptionModel(CaptionModel):
 
     graphs: Graphs
     """The graphs that explanations use."""
-    hardened: CompiledDecoder | None
 
     def __init__(
         self, folder: Path, precision: Precision = "float32", *, consensus: bool = True
@@ -67,8 +68,7 @@ class LstmCaptionModel(CaptionModel):
         self._consensus = load_consensus(folder, self.captioner) if consensus else None
         self.consensus = self._consensus is not None
         self._decoder = self._compiled(self.captioner.decoder)
-        hardened = load_hardened(folder, self.captioner)
-        self.hardened = self._compiled(hardened) if hardened else None
+        self.hardened = self._load_hardened(folder)
         classifier, calibration = self.captioner.classifier, self.card.tags
         self._tagger = Tagger(classifier, calibration) if classifier and calibration else None
         self.abilities = _ABILITIES | (_TAG_ABILITIES if self._tagger else frozenset())
@@ -146,7 +146,11 @@ class LstmCaptionModel(CaptionModel):
         words = np.array([END], np.int32)
         self.token_scores(grids, words, words[:, None])
         if self.hardened:
-            self.hardened.warm_up()
+            blank = np.zeros((2, self.image_size, self.image_size, 3), np.uint8)
+            for each in (self.hardened.hardened, self.hardened.control):
+                grids = each.encode_pixels(blank)
+                each.search(grids)
+                each.rescore(grids[:1], [(END,)])
 
     def _compile(self) -> None:
         """Compile what every caption needs."""
@@ -162,6 +166,17 @@ class LstmCaptionModel(CaptionModel):
             model, _ = read_int8(folder)
             return LiteNetwork(model, encoder_threads())
         return lite_encoder(self.captioner.encoder, encoder_threads())
+
+    def _load_hardened(self, folder: Path) -> HardenedModels | None:
+        found = load_hardened(folder, self.captioner)
+        if found is None:
+            return None
+        decoder = SharedDecoder(self._compiled(found.hardened.decoder), found.hardened)
+        hardened, control = (
+            StudentModel(each, decoder, self.encode_pixels)
+            for each in (found.hardened, found.control)
+        )
+        return HardenedModels(hardened, control, found.card)
 
     def _compiled(self, decoder: Decoder) -> CompiledDecoder:
         shape = self.captioner.encoder.output_shape[1:]

@@ -7,8 +7,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from inference.adversarial.attack import AdversarialExample, Array, Attack
-from inference.adversarial.goals import AddWord, ChangeCaption, DropWord, FlipWord
+from inference.adversarial.attack import Array, Attack
+from inference.adversarial.goals import (
+    AddWord,
+    AdversarialExample,
+    ChangeCaption,
+    DropWord,
+    FlipWord,
+)
 from inference.captioners.lstm import LstmCaptionModel
 from inference.progress import finish
 from models.attacks import Norm, fgsm, norms
@@ -78,11 +84,12 @@ def test_found_perturbations_change_the_caption_and_smaller_ones_do_not(
     attack = Attack(subject, ChangeCaption(subject), MAX_EPSILON)
 
     one_step = finish(attack.fgsm(norm))
-    several = finish(attack.pgd(norm, 4, one_step))
+    nearer = finish(attack.fab(norm, 4, one_step))
+    several = finish(attack.pgd(norm, 4, nearer))
 
-    assert one_step and several
-    assert several.epsilon <= one_step.epsilon
-    for found in (one_step, several):
+    assert one_step and nearer and several
+    assert several.epsilon <= nearer.epsilon <= one_step.epsilon
+    for found in (one_step, nearer, several):
         assert_within_limits(attack, found, norm)
         assert (
             caption_words(subject, found.perturbation) == list(found.tokens) != list(subject.words)

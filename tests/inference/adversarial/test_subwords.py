@@ -1,9 +1,11 @@
 """Attacks on a captioner whose words have several tokens."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from inference.adversarial import AdversarialParams
+from inference.adversarial import AdversarialFindings, AdversarialParams
 from inference.adversarial.analysis import analyse
 from inference.adversarial.attack import Attack
 from inference.adversarial.goals import AddWord, DropWord, FlipWord, Goal
@@ -19,6 +21,7 @@ CAPTION = tuple(map(PIECES.index, ("a", "snow", "##board", "##er", "'", "s", "do
 START, STOP = 1, 4
 """The places of "snowboarder", the word at index 1."""
 LARGEST = 255.0
+QUICK = AdversarialParams(steps=1, draws=1, segments=4, lose="snowboarder")
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +92,7 @@ def test_the_tokens_of_an_added_word_are_raised_one_after_the_other(
     def evaluate(*pieces: str) -> tuple[bool, int, int, int]:
         caption = [*map(PIECES.index, pieces), END]
         monkeypatch.setattr(model, "_search", lambda *_: caption)
-        reached, _, objective = goal.evaluate(subject.grid)
+        reached, _, objective, _ = goal.evaluate(subject.grid)
         return reached, objective.raised, objective.first, len(objective.tokens)
 
     assert evaluate("a", "dog") == (False, snow, 0, 3)
@@ -127,10 +130,16 @@ def test_keywords_are_words_not_tokens(subject: CaptionedImage) -> None:
     assert [(each.kind, each.word) for each in goals] == [("lose", "dog"), ("say", "snowman")]
 
 
-def test_findings_are_of_words(subject: CaptionedImage) -> None:
-    params = AdversarialParams(steps=1, draws=1, segments=4, lose="snowboarder")
-    findings = finish(analyse(subject.model, subject.image, CAPTION, params))
+@pytest.fixture(scope="module")
+def findings(subject: CaptionedImage) -> AdversarialFindings:
+    return run(subject, QUICK)
 
+
+def run(subject: CaptionedImage, params: AdversarialParams) -> AdversarialFindings:
+    return finish(analyse(subject.model, subject.image, CAPTION, params))
+
+
+def test_findings_are_of_words(subject: CaptionedImage, findings: AdversarialFindings) -> None:
     model = subwords(subject)
     clean = log_probs(model, encode(model, subject.image), CAPTION)
     assert [word.text for word in findings.words] == ["a", "snowboarder", "'s", "dog"]
@@ -138,5 +147,27 @@ def test_findings_are_of_words(subject: CaptionedImage) -> None:
     for word, (start, stop) in zip(findings.words, places, strict=True):
         assert word.log_prob == pytest.approx(clean[start:stop].sum(), abs=1e-3)
     assert findings.attacked.clean == "A snowboarder's dog"
-    assert findings.attacked.hardened is None
+    assert not findings.comparison.has_hardened
     assert [each.word for each in findings.keywords] == ["snowboarder"]
+
+
+def test_same_seed_gives_the_same_findings(
+    subject: CaptionedImage, findings: AdversarialFindings
+) -> None:
+    def values(of: AdversarialFindings) -> dict[str, Any]:
+        return {**of.to_json(), "took_s": 0}
+
+    assert values(run(subject, QUICK)) == values(findings)
+
+
+def test_other_norm_and_a_word_to_add(subject: CaptionedImage) -> None:
+    params = QUICK.model_copy(update={"norm": "l2", "say": "SKATEboarder", "seed": 1})
+
+    findings = run(subject, params)
+
+    assert findings.attacked.norm == findings.curve.norm == findings.smallest[0].norm == "l2"
+    assert {word.smallest.norm for word in findings.words} == {"l2"}
+    say = next(each for each in findings.keywords if each.aim == "say")
+    assert say.word == "skateboarder"
+    if say.smallest.epsilon is not None:
+        assert say.word in say.smallest.caption.lower().split()

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.adversarial.attack import find_smallest
+from inference.adversarial.threshold_search import find_smallest
 from inference.progress import finish
 
 LEAST, MOST = 0.01, 100.0

@@ -13,7 +13,7 @@ from models.calibration.tags import TagCalibration, Tagger
 from models.captioner.beam_search import BeamCaption
 from models.captioner.captioner import Captioner
 from models.checkpoint import load, save
-from models.hardening.hardened_decoder import HardenedCard, copy_decoder, save_hardened
+from models.hardening import HardenedCard, Student, save_hardened
 from models.language import END, sentence
 from models.measured import write_verified
 from tests.inference.conftest import (
@@ -197,9 +197,10 @@ def test_a_hardened_decoder_in_the_checkpoint_is_loaded_too(
     folder: Path, model: LstmCaptionModel
 ) -> None:
     captioner = load(folder)[0]
-    hardened = copy_decoder(captioner)
-    hardened.word_bias.assign_add(np.eye(len(captioner.vocabulary))[4] * 9)
-    save_hardened(folder, captioner, hardened, HardenedCard("none", 0, 1, 0.0, 0.0, 0.0, ()))
+    students = Student(captioner, 0), Student(captioner, 0)
+    students[0].decoder.word_bias.assign_add(np.eye(len(captioner.vocabulary))[4] * 9)
+    card = HardenedCard("none", 0, 1, 1, 0, 1, 1, {}, {}, {}, (), (), ())
+    save_hardened(folder, captioner, *students, card)
     images = photographs(SIDE)[:2]
 
     both = LstmCaptionModel(folder)
@@ -207,9 +208,11 @@ def test_a_hardened_decoder_in_the_checkpoint_is_loaded_too(
     assert model.hardened is None and both.hardened
     grids = both.encode(list(images))
     np.testing.assert_array_equal(both.search(grids).tokens, model.search(grids).tokens)
-    found = both.hardened.search(grids)
+    found = both.hardened.hardened.search(grids)
     assert (found.tokens == 4).any(axis=1).all()
-    rescored = both.hardened.rescore(
+    control = both.hardened.control.search(grids)
+    np.testing.assert_array_equal(control.tokens, model.search(grids).tokens)
+    rescored = both.hardened.hardened.rescore(
         grids, [[token for token in row if token] for row in found.tokens]
     )
     np.testing.assert_allclose(rescored.log_probs, found.log_probs, atol=1e-4)

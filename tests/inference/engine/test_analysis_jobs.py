@@ -16,7 +16,7 @@ from inference.engine.service import AnalysisKind, AnalysisResult
 from inference.explanations.target import Target
 from inference.progress import Progress
 from models.catalogue import SHIPPED_FOLDER
-from models.hardening.hardened_decoder import read_hardened_card
+from models.hardening import read_hardened_card
 from stream.captioning.stillness import MAX_RECENT_FRAMES
 from tests.inference.engine.test_explanation_jobs import CAPTION, IMAGE, tokens_of, until_idle
 

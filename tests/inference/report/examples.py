@@ -8,11 +8,14 @@ from numpy.typing import NDArray
 from inference.adversarial.findings import (
     AdversarialFindings,
     AttackedCaption,
+    ComparedCaption,
+    Comparison,
     Curve,
+    HarmlessChange,
     KeywordAttack,
     Regions,
+    Rounding,
     SmallestPerturbation,
-    WordEdit,
     WordFindings,
 )
 from inference.captioning.caption import Caption, Fallback, Tag, Timing
@@ -27,6 +30,7 @@ from inference.concepts.findings import (
 )
 from inference.explanations import Map, Tile
 from inference.report import Document, PaintedMaps, render_page
+from models.language import WordEdit
 from tests.support.html_tree import Element, read
 
 SIDE = 260
@@ -61,6 +65,7 @@ def adversarial(
     *,
     epsilon: float | None = 0.4,
     hardened: bool = True,
+    chance: float | None = 0.2,
 ) -> AdversarialFindings:
     """Return findings in which the second word becomes another, and depends on fragile features."""
     clean = " ".join(words)
@@ -82,13 +87,25 @@ def adversarial(
         attacked=AttackedCaption(
             attack="pgd",
             norm="linf",
-            epsilon=1.2,
+            epsilon=16.0 if epsilon is None else epsilon,
             clean=clean,
             attacked=changed,
             diff=diff,
-            hardened_clean=clean if hardened else None,
-            hardened=clean if hardened else None,
-            hardened_diff=tuple(kept) if hardened else (),
+            rounding=Rounding(clean, survives=False, whole_levels=1),
+        ),
+        harmless=(
+            HarmlessChange("JPEG of quality 95", clean, changed=False),
+            HarmlessChange("shift by one pixel", "a dog in grass", changed=True),
+        ),
+        comparison=Comparison(
+            0.5,
+            (
+                ComparedCaption("plain", clean, changed, diff),
+                ComparedCaption("hardened", clean, clean, tuple(kept)),
+                ComparedCaption("control", clean, changed, diff),
+            )[: 3 if hardened else 1],
+            chance if hardened else None,
+            200,
         ),
         curve=Curve(
             norm="linf",
@@ -120,10 +137,7 @@ def _word(
         text=text,
         index=index,
         is_object=index in (1, 3),
-        smallest=(
-            SmallestPerturbation("pgd", "linf", small, 16.0),
-            SmallestPerturbation("fgsm", "linf", None, 16.0),
-        ),
+        smallest=SmallestPerturbation("pgd", "linf", small, 16.0),
         becomes=becomes if epsilon is not None else "",
         log_prob=-0.4,
         log_prob_attacked=-3.25,

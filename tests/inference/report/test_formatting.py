@@ -6,7 +6,15 @@ from inference.report.formatting import counted, epsilon_text, listed, log_prob,
 @pytest.mark.parametrize(
     ("value", "written"),
     [
-        *((0.4, "0.4"), (0.0159, "0.016"), (1.0, "1"), (5.06, "5.1"), (104.4, "104"), (0, "0")),
+        *(
+            (0.4, "0.4"),
+            (0.0159, "0.016"),
+            (0.00042, "0.0004"),
+            (1.0, "1"),
+            (5.06, "5.1"),
+            (104.4, "104"),
+            (0, "0"),
+        ),
         *((-0.69, "\N{MINUS SIGN}0.69"), (-0.00001, "0")),
     ],
 )
@@ -15,7 +23,7 @@ def test_numbers_have_two_significant_digits(value: float, written: str) -> None
 
 
 def test_signs_are_written_where_they_matter() -> None:
-    assert [signed(value) for value in (0.5, -0.5, 0.0001)] == ["+0.5", "\N{MINUS SIGN}0.5", "0"]
+    assert [signed(value) for value in (0.5, -0.5, 0.00001)] == ["+0.5", "\N{MINUS SIGN}0.5", "0"]
     assert log_prob(-0.4) == "\N{MINUS SIGN}0.40"
 
 

@@ -42,19 +42,26 @@ def test_the_smallest_change_comes_first() -> None:
         "A change of at most 0.4 grey levels per pixel, invisible to the eye, changes the caption "
         "to “a cat on grass”.",
         "Of the objects, “dog” changes first: it becomes “cat” at 0.4 grey levels per pixel.",
-        "“dog” depends on fragile features: under attack, the decoder loses it and the hardened "
-        "decoder keeps it.",
+        "“dog” rests on fragile features: under an attack of 0.5 grey levels per pixel, the "
+        "captioner and the control lose it and the hardened model keeps it.",
         "0.7 grey levels per pixel are enough to make it say “cat”; no change of up to 16 grey "
         "levels per pixel was found to make it drop “dog”.",
     ]
 
 
+@pytest.mark.parametrize("chance", [None, 0.7])
+def test_words_that_may_be_chance_are_not_called_fragile(chance: float | None) -> None:
+    sentences = summarize(adversarial(chance=chance))
+
+    assert (
+        "The models disagree about “dog”: under an attack of 0.5 grey levels per pixel, only the "
+        "hardened one keeps it." in sentences
+    )
+
+
 def test_a_word_that_was_not_the_most_likely_needs_no_attack() -> None:
     findings = adversarial(epsilon=0.4)
-    words = [
-        replace(word, smallest=tuple(replace(each, epsilon=0.0) for each in word.smallest))
-        for word in findings.words
-    ]
+    words = [replace(word, smallest=replace(word.smallest, epsilon=0.0)) for word in findings.words]
 
     sentences = summarize(replace(findings, words=tuple(words)))
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from models.captioner.captioner import Captioner, CaptionerConfig
-from models.hardening.hardened_decoder import copy_decoder
+from models.hardening import Student
 from models.language import Vocabulary
 from tests.models.conftest import SMALL, WORDS
 
@@ -37,7 +37,7 @@ def test_content_words_of_any_vocabulary_are_distinct(captioner: Captioner) -> N
     distinct = {words[index] for index in np.flatnonzero(captioner.decoder.distinct_words)}
 
     assert distinct == {"dog", "ball", "grass", "runs", "red"}
-    assert copy_decoder(captioner).distinct_words.tolist() == (
+    assert Student(captioner, 0).decoder.distinct_words.tolist() == (
         captioner.decoder.distinct_words.tolist()
     )
 

@@ -64,7 +64,8 @@ class SubwordCaptionModel(CaptionModel):
         ),
     ) -> None:
         """Draw the weights; the same each time."""
-        card = ModelCard("sub-words", "nothing", "none", {}, BeamConfig(3, MAX_LENGTH))
+        beam = BeamConfig(3, MAX_LENGTH, length_power=0.0)
+        card = ModelCard("sub-words", "nothing", "none", {}, beam)
         super().__init__(Path("/nowhere"), card, Wording(PIECES, END, SPECIAL, split))
         self.resizing, self.grid_size = Resizing(SIDE), (ROWS, COLUMNS)
         self.encoder_name, self.max_length, self.default_beam_width = "patches", MAX_LENGTH, 3

@@ -8,11 +8,14 @@ import numpy as np
 from inference.adversarial.findings import (
     AdversarialFindings,
     AttackedCaption,
+    ComparedCaption,
+    Comparison,
     Curve,
+    HarmlessChange,
     KeywordAttack,
     Regions,
+    Rounding,
     SmallestPerturbation,
-    WordEdit,
     WordFindings,
 )
 from inference.concepts.findings import (
@@ -24,6 +27,7 @@ from inference.concepts.findings import (
     WordConcepts,
 )
 from inference.engine.service import AnalysisResult
+from models.language import WordEdit
 from tests.support.page.scripted_page import cell_map
 
 REPORT = "A report with all its figures"
@@ -35,7 +39,7 @@ def _smallest(epsilon: float | None) -> SmallestPerturbation:
 
 
 def _word(text: str, index: int, *, fragile: bool) -> WordFindings:
-    smallest = (_smallest(1.5),)
+    smallest = _smallest(1.5)
     return WordFindings(
         text, index, fragile, smallest, "cat", -0.1, -4.0, -0.2, -0.3, fragile, (2,)
     )
@@ -55,16 +59,20 @@ def attack_findings(*, hardened: bool = True) -> AdversarialFindings:
             WordEdit("kept", "runs", "runs"),
             WordEdit("inserted", "", "fast"),
         ),
-        hardened_clean="a dog runs" if hardened else None,
-        hardened="a dog" if hardened else None,
-        hardened_diff=(
+        rounding=Rounding("a dog runs", False, 2),
+    )
+    compared = [ComparedCaption("plain", "a dog runs", "a cat runs fast", attacked.diff)]
+    if hardened:
+        kept = (
             WordEdit("kept", "a", "a"),
             WordEdit("kept", "dog", "dog"),
             WordEdit("deleted", "runs", ""),
         )
-        if hardened
-        else (),
-    )
+        lost = (*attacked.diff[:2], WordEdit("kept", "runs", "runs"))
+        compared += [
+            ComparedCaption("hardened", "a dog runs", "a dog", kept),
+            ComparedCaption("control", "a dog runs", "a cat runs", lost),
+        ]
     return AdversarialFindings(
         smallest=(_smallest(1.5),),
         words=tuple(
@@ -72,6 +80,8 @@ def attack_findings(*, hardened: bool = True) -> AdversarialFindings:
             for index, text in enumerate(("a", "dog", "runs"))
         ),
         attacked=attacked,
+        harmless=(HarmlessChange("shift by one pixel", "a dog runs", changed=False),),
+        comparison=Comparison(0.5, tuple(compared), 0.1 if hardened else None, 100),
         curve=Curve("linf", "pgd", (), (), (), (), (), (), 4),
         regions=Regions(4.0, np.zeros((8, 8), np.int32), 1),
         keywords=(

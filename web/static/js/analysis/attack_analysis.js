@@ -21,12 +21,17 @@ import { asArray, asNumber, asObject, asString, numberOrNull, oneOf } from '../c
  * @typedef {object} AttackReport
  * @property {string} clean        The caption of the frame.
  * @property {Edit[]} attacked     From that to the caption of the attacked frame.
- * @property {Edit[] | null} hardened  The same by the hardened model; null if there is none.
+ * @property {boolean} isLost     Whether the change is lost in whole grey levels.
+ * @property {Compared[]} compared  Under a stronger attack: the captioner, and the hardened model
+ *   and its control if there are any.
+ * @property {number} comparedEpsilon  The size of that attack, in grey levels (L∞).
+ * @property {number | null} byChance  Share of the words called fragile that are so by chance.
  * @property {number} epsilon      The size of the change, in grey levels.
  * @property {Norm} norm
  * @property {CaptionWord[]} words
  * @property {KeywordAttack[]} keywords
  */
+/** @typedef {{model: string, diff: Edit[]}} Compared */
 /**
  * An attack that makes the caption contain or lose a word.
  *
@@ -46,6 +51,16 @@ const NO_HARDENED_OPTION =
   'words depend on fragile features.';
 const NO_HARDENED_RESULT =
   'This captioner has no hardened model to compare with, so fragile words cannot be shown.';
+
+/** @type {Record<string, string>} */
+const MODEL_TITLES = {
+  plain: 'Captioner under a stronger attack',
+  hardened: 'Hardened model under this attack',
+  control: 'Control, trained on noise instead',
+};
+
+/** From here on, too many of the words called fragile are so by chance. */
+const MOST_CHANCE = 0.5;
 
 /** The form: the norm of the change, a word to add, a word to remove. */
 export class AttackOptions {
@@ -113,11 +128,20 @@ export function attackResults(json) {
 function readReport(json) {
   const report = asObject(asObject(json).adversarial);
   const attacked = asObject(report.attacked);
+  const comparison = asObject(report.comparison);
   if (typeof attacked.clean !== 'string') return null;
+  const edits = readDiff(attacked.diff);
+  const isChanged = edits.some(({ kind }) => kind !== 'kept');
   return {
     clean: attacked.clean,
-    attacked: readDiff(attacked.diff),
-    hardened: typeof attacked.hardened === 'string' ? readDiff(attacked.hardened_diff) : null,
+    attacked: edits,
+    isLost: isChanged && asObject(attacked.rounding).survives === false,
+    compared: asArray(comparison.captions).map((value) => {
+      const { model, diff } = asObject(value);
+      return { model: asString(model), diff: readDiff(diff) };
+    }),
+    comparedEpsilon: asNumber(comparison.epsilon, 0),
+    byChance: numberOrNull(comparison.by_chance),
     epsilon: asNumber(attacked.epsilon, 0),
     norm: readNorm(attacked.norm),
     words: asArray(report.words).map((value) => {
@@ -160,29 +184,35 @@ function readNorm(value) {
 }
 
 /**
- * Returns the caption, the one after the attack, and the hardened model's.
+ * Returns the caption, the one after the attack, and those of all models after a stronger one.
  *
  * @param {AttackReport} report
  */
-function captionCards({ clean, attacked, hardened, epsilon, norm, words }) {
+function captionCards(report) {
+  const { clean, attacked, isLost, compared, comparedEpsilon, epsilon, norm, words } = report;
   const fragile = words.filter(({ isFragile }) => isFragile);
-  const remarks =
-    hardened === null ? [] : [createElement('p', 'remark', fragileWordsText(fragile))];
-  return [
+  const hasHardened = compared.length > 1;
+  const remarks = hasHardened
+    ? [createElement('p', 'remark', fragileWordsText(fragile, report.byChance))]
+    : [];
+  const lost = isLost ? '. Lost when the image is stored in whole grey levels' : '';
+  const cards = [
     createCard('Original caption', '', captionElement(clean, fragile), ...remarks),
     createCard(
       'After the attack',
-      `changed by ${sizeText(epsilon, norm)}`,
+      `changed by ${sizeText(epsilon, norm)}${lost}`,
       ...diffElements(attacked),
     ),
-    hardened === null
-      ? createCard(
-          'Hardened model after the attack',
-          '',
-          createElement('p', 'about', NO_HARDENED_RESULT),
-        )
-      : createCard('Hardened model after the attack', '', ...diffElements(hardened)),
   ];
+  if (!hasHardened) {
+    const none = createElement('p', 'about', NO_HARDENED_RESULT);
+    return [...cards, createCard('Hardened model after the attack', '', none)];
+  }
+  const size = `attacked by ${sizeText(comparedEpsilon, 'linf')}`;
+  const others = compared.map(({ model, diff }) =>
+    createCard(MODEL_TITLES[model] ?? model, size, ...diffElements(diff)),
+  );
+  return [...cards, ...others];
 }
 
 /** @param {KeywordAttack} attack */
@@ -257,17 +287,22 @@ function captionElement(caption, fragile) {
   return line;
 }
 
-/** @param {CaptionWord[]} fragile */
-function fragileWordsText(fragile) {
-  if (fragile.length === 0) return 'No word depends on fragile features alone.';
+/**
+ * @param {CaptionWord[]} fragile
+ * @param {number | null} byChance
+ */
+function fragileWordsText(fragile, byChance) {
+  if (fragile.length === 0) return 'No word is kept by the hardened model alone.';
   const names = [...new Set(fragile.map(({ text }) => `“${text}”`))];
-  return `${names.join(', ')} ${names.length === 1 ? 'depends' : 'depend'} on fragile features.`;
+  const listed = names.join(', ');
+  if (byChance === null || byChance > MOST_CHANCE) return `The models disagree about ${listed}.`;
+  return `${listed} ${names.length === 1 ? 'rests' : 'rest'} on fragile features.`;
 }
 
 /** @param {AttackReport} report */
 function legendText({ words }) {
   const fragile = words.some(({ isFragile }) => isFragile)
-    ? ' Wavy underline: fragile. The attack removes the word, but the hardened model keeps it.'
+    ? ' Wavy underline: under the stronger attack, only the hardened model keeps the word.'
     : '';
   return `Struck out: removed by the attack. Framed: added.${fragile}`;
 }
