@@ -107,7 +107,8 @@ def fit_confidence(
 ) -> tuple[ConfidenceCalibration, dict[int, ConfidenceFigures], BlankFigures]:
     """Fit a captioner's confidence on the examples, and measure such a fit by cross-validation.
 
-    Blank images, of which every caption is wrong, are fitted on too.
+    Every dataset counts the same in the fits of probabilities, whatever its number of images. Blank
+    images, of which every caption is wrong, are fitted on too.
 
     Returns:
         The fit on all examples; the figures of each dataset among the combined ones, by its
@@ -137,6 +138,10 @@ class _Data:
         parts = [dataset.part(example.name) for example in examples]
         self.parts = np.array(parts + [_BLANK_PART] * len(self.blank))
         """[N], the dataset of each image."""
+        kinds, of_kind, counts = np.unique(parts, return_inverse=True, return_counts=True)
+        shares = len(parts) / len(kinds) / counts[of_kind]
+        self.importance = np.append(shares, np.ones(len(self.blank)))
+        """[N], how much each image counts."""
         self.references = [example.captions for example in examples] + [()] * len(self.blank)
         self.stated = [stated_stems(captions) for captions in self.references]
         self.evidence: list[CaptionEvidence] = []
@@ -220,7 +225,7 @@ def _fit(data: _Data, chosen: NDArray[np.bool_]) -> ConfidenceCalibration:
     features = np.array(
         [confidence_features(each, words.confidence(each)) for each in data.evidence]
     )
-    *weights, offset = fit_logistic(features[chosen], data.right[chosen])
+    *weights, offset = fit_logistic(features[chosen], data.right[chosen], data.importance[chosen])
     calibration = ConfidenceCalibration(
         temperature=round(float(_TEMPERATURES[_fit_temperature(data, chosen)]), 3),
         words=words,
@@ -240,17 +245,20 @@ def _fit(data: _Data, chosen: NDArray[np.bool_]) -> ConfidenceCalibration:
 
 def _fit_words(data: _Data, chosen: NDArray[np.bool_]) -> WordCalibration:
     images = [
-        (each, right)
-        for each, right, is_chosen in zip(data.evidence, data.words_right, chosen, strict=True)
+        (each, right, importance)
+        for each, right, importance, is_chosen in zip(
+            data.evidence, data.words_right, data.importance, chosen, strict=True
+        )
         if is_chosen
     ]
-    stems = [stem(each.words[place].text) for each, _ in images for place in each.content]
+    stems = [stem(each.words[place].text) for each, *_ in images for place in each.content]
     names, groups = np.unique(stems, return_inverse=True)
     (*weights, offset), offsets = fit_grouped_logistic(
-        np.concatenate([each.word_features() for each, _ in images]),
-        np.concatenate([right for _, right in images]),
+        np.concatenate([each.word_features() for each, *_ in images]),
+        np.concatenate([right for _, right, _ in images]),
         groups,
         _SHRINKAGE,
+        np.concatenate([np.full(len(right), importance) for _, right, importance in images]),
     )
     rounded = zip(names.tolist(), np.round(offsets, 2).tolist(), strict=True)
     return WordCalibration(

@@ -35,7 +35,9 @@ def logistic(x: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def fit_logistic(
-    features: NDArray[np.floating], outcomes: NDArray[np.bool_]
+    features: NDArray[np.floating],
+    outcomes: NDArray[np.bool_],
+    importance: NDArray[np.floating] | None = None,
 ) -> NDArray[np.float64]:
     """Fit p(outcome | features) = logistic(features @ weights + offset), weakly regularised.
 
@@ -45,11 +47,13 @@ def fit_logistic(
     Args:
         features: [N, F].
         outcomes: [N].
+        importance: [N], how much each item counts; all alike by default.
 
     Returns:
         float64 [F + 1]: the weights, then the offset.
     """
-    return fit_grouped_logistic(features, outcomes, np.zeros(len(features), int), np.inf)[0]
+    groups = np.zeros(len(features), int)
+    return fit_grouped_logistic(features, outcomes, groups, np.inf, importance)[0]
 
 
 def fit_grouped_logistic(
@@ -57,6 +61,7 @@ def fit_grouped_logistic(
     outcomes: NDArray[np.bool_],
     groups: NDArray[np.integer],
     shrinkage: float,
+    importance: NDArray[np.floating] | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Fit p(outcome) = logistic(features @ weights + offset + offsets[group]) by Newton steps.
 
@@ -65,24 +70,28 @@ def fit_grouped_logistic(
         outcomes: [N].
         groups: [N], of each item, from 0.
         shrinkage: Penalty of half the squared offset of a group; with infinity there are none.
+        importance: [N], how much each item counts; all alike by default.
 
     Returns:
         The weights and the offset float64 [F + 1], and the offset of each group.
     """
-    centre, scale = features.mean(axis=0), features.std(axis=0) + 1e-12
+    importance = np.ones(len(features)) if importance is None else importance
+    centre = np.average(features, axis=0, weights=importance)
+    scale = np.sqrt(np.average((features - centre) ** 2, axis=0, weights=importance)) + 1e-12
     design = np.column_stack([(features - centre) / scale, np.ones(len(features))])
     weights = np.zeros(design.shape[1])
     offsets = np.zeros(int(groups.max(initial=0)) + 1)
-    penalty = _RIDGE * len(design) * np.diag([*[1.0] * features.shape[1], 0.0])
+    penalty = _RIDGE * importance.sum() * np.diag([*[1.0] * features.shape[1], 0.0])
     for _ in range(_NEWTON_STEPS):
         p = logistic(design @ weights + offsets[groups])
-        gradient = design.T @ (p - outcomes) + penalty @ weights
-        hessian = (design * (p * (1 - p))[:, None]).T @ design + penalty
+        gradient = design.T @ (importance * (p - outcomes)) + penalty @ weights
+        hessian = (design * (importance * p * (1 - p))[:, None]).T @ design + penalty
         weights -= np.linalg.solve(hessian + 1e-9 * np.eye(len(weights)), gradient)
         if np.isfinite(shrinkage):
             p = logistic(design @ weights + offsets[groups])
-            slopes = np.bincount(groups, outcomes - p, len(offsets)) - shrinkage * offsets
-            offsets += slopes / (np.bincount(groups, p * (1 - p), len(offsets)) + shrinkage)
+            residuals = np.bincount(groups, importance * (outcomes - p), len(offsets))
+            curvatures = np.bincount(groups, importance * p * (1 - p), len(offsets))
+            offsets += (residuals - shrinkage * offsets) / (curvatures + shrinkage)
     slopes = weights[:-1] / scale
     return np.append(slopes, weights[-1] - slopes @ centre), offsets
 

@@ -77,7 +77,7 @@ SCENES = (
     Scene("tennis.webp", Crop(1.2, 0.0, 0.4), Crop(1.0, 1.0, 0.5)),
     Scene("cyclist.webp", Crop(1.0, 0.5, 0.4), Crop(1.0, 0.5, 0.55)),
     Scene("beach.webp", Crop(1.4, 1.0, 0.45), Crop(1.3, 0.5, 0.5)),
-    Scene("cup.webp", Crop(1.45, 0.0, 0.1), Crop(1.2, 1.0, 0.4)),
+    Scene("plate.webp", Crop(1.2, 0.25, 0.0), Crop(1.2, 0.75, 0.0)),
     Scene(
         "horse.webp",
         Crop(1.0, 0.5, 0.2),

@@ -118,6 +118,22 @@ def test_grouped_fit_recovers_weights_and_shrinks_the_offsets_of_rare_groups() -
     np.testing.assert_allclose(slopes, 0, atol=1e-3)
 
 
+def test_an_item_of_importance_two_counts_as_two_items() -> None:
+    random = np.random.default_rng(6)
+    features, groups = random.normal(1, 2, (300, 2)), random.integers(0, 4, 300)
+    outcomes = random.random(300) < logistic(features @ [0.5, -0.3] + 0.2)
+    twice = np.append(np.arange(300), np.arange(100))
+    importance = np.where(np.arange(300) < 100, 2.0, 1.0)
+
+    found = fit_grouped_logistic(features, outcomes, groups, 2.0, importance)
+    expected = fit_grouped_logistic(features[twice], outcomes[twice], groups[twice], 2.0)
+
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-8)
+    plain = fit_grouped_logistic(features, outcomes, groups, 2.0)
+    assert abs(found[0] - plain[0]).max() > 1e-3
+
+
 def test_area_under_the_curve_is_the_share_of_pairs_in_order() -> None:
     random = np.random.default_rng(5)
     scores, outcomes = random.integers(0, 9, 200).astype(float), random.random(200) < 0.3
