@@ -139,7 +139,7 @@ async def test_an_attack_is_followed_and_its_three_captions_stand_side_by_side(p
         assert await sayings.locator("h4").all_inner_texts() == [
             "Original caption",
             "After the attack",
-            "Captioner under a stronger attack",
+            "Captioner under a second attack",
             "Hardened model under this attack",
             "Control, trained on noise instead",
             "Made to say “cat”",

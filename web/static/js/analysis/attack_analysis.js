@@ -22,7 +22,7 @@ import { asArray, asNumber, asObject, asString, numberOrNull, oneOf } from '../c
  * @property {string} clean        The caption of the frame.
  * @property {Edit[]} attacked     From that to the caption of the attacked frame.
  * @property {boolean} isLost     Whether the change is lost in whole grey levels.
- * @property {Compared[]} compared  Under a stronger attack: the captioner, and the hardened model
+ * @property {Compared[]} compared  Under a second attack: the captioner, and the hardened model
  *   and its control if there are any.
  * @property {number} comparedEpsilon  The size of that attack, in grey levels (L∞).
  * @property {number | null} byChance  Share of the words called fragile that are so by chance.
@@ -54,7 +54,7 @@ const NO_HARDENED_RESULT =
 
 /** @type {Record<string, string>} */
 const MODEL_TITLES = {
-  plain: 'Captioner under a stronger attack',
+  plain: 'Captioner under a second attack',
   hardened: 'Hardened model under this attack',
   control: 'Control, trained on noise instead',
 };
@@ -184,7 +184,7 @@ function readNorm(value) {
 }
 
 /**
- * Returns the caption, the one after the attack, and those of all models after a stronger one.
+ * Returns the caption, the one after the attack, and those of all models after a second attack.
  *
  * @param {AttackReport} report
  */
@@ -302,7 +302,7 @@ function fragileWordsText(fragile, byChance) {
 /** @param {AttackReport} report */
 function legendText({ words }) {
   const fragile = words.some(({ isFragile }) => isFragile)
-    ? ' Wavy underline: under the stronger attack, only the hardened model keeps the word.'
+    ? ' Wavy underline: under the second attack, only the hardened model keeps the word.'
     : '';
   return `Struck out: removed by the attack. Framed: added.${fragile}`;
 }
