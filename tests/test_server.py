@@ -259,9 +259,12 @@ def test_captions_a_feed_of_the_settings_as_json(photograph: Path, tmp_path: Pat
 
 def test_captions_until_the_limit_on_a_terminal_without_unicode(tmp_path: Path) -> None:
     """And with a closed standard error, as some supervisors leave it."""
-    path = tmp_path / "flashes.gif"
-    white, black = (Image.new("L", (64, 48), grey) for grey in (255, 0))
-    white.save(path, save_all=True, append_images=[black, white, black], duration=300)
+    path = tmp_path / "noise.gif"
+    random = np.random.default_rng(0)
+    first, *others = (
+        Image.fromarray(random.integers(0, 256, (48, 64), np.uint8)) for _ in range(4)
+    )
+    first.save(path, save_all=True, append_images=others, duration=300)
     command = [sys.executable, "server.py", "caption", str(path), "--every", "0.3", "--limit", "2"]
     done = subprocess.run(
         ["/bin/sh", "-c", 'exec "$@" 2>&-', "sh", *command],

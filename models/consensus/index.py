@@ -175,8 +175,10 @@ class Consensus:
             Their indices int64 [neighbours], all images if there are fewer, and their shares
             float32 [neighbours], whose sum is 1.
         """
-        query = (pooled - self._centre) @ self._basis
-        similarity = self._features @ (query / max(float(np.linalg.norm(query)), _TINY))
+        # Not by BLAS, whose threads wait actively for more work and slow down the encoder's.
+        query = np.einsum("c,cd->d", pooled - self._centre, self._basis)
+        query /= max(float(np.linalg.norm(query)), _TINY)
+        similarity = np.einsum("nd,d->n", self._features, query)
         count = min(self.config.neighbours, len(similarity))
         nearest = np.argpartition(-similarity, count - 1)[:count]
         shares = np.exp(self.config.sharpness * (similarity[nearest] - similarity.max()))

@@ -69,7 +69,8 @@ async def _make_pictures(url: str) -> None:
     for index, each in enumerate(words):
         inspected = " data-inspected" if index == word else ""
         certainty = each["certainty"]
-        print(f'<span class="sample" data-certainty="{certainty}"{inspected}>{each["text"]}</span>')
+        sample = f' class="sample" data-certainty="{certainty}"' if certainty else ""
+        print(f"<span{sample}{inspected}>{each['text']}</span>")
 
 
 async def _await_second_round(page: Page) -> None:

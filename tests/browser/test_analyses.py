@@ -352,7 +352,7 @@ async def test_an_analysis_goes_on_when_the_view_is_left(page: Page) -> None:
         await expect(page.locator("#frozen-heading")).to_have_text("A dog runs")
         await expect(page.locator("#frozen-body")).to_be_hidden()
         await expect(page.locator("#concepts")).to_be_hidden()
-        await expect(attack(page).locator(".caption-card")).to_have_count(5)
+        await expect(attack(page).locator(".caption-card")).to_have_count(7)
         await page.keyboard.press("Escape")
         await kept.get_by_role("button", name="Dismiss").click()
         await expect(kept).to_be_hidden()
@@ -369,7 +369,7 @@ async def test_the_end_of_the_connection_does_not_end_an_analysis(page: Page) ->
         await expect(attack(page)).to_have_attribute("data-state", "running")
         captions.finish_analyses.set()
         await ended(page, attack(page), "done")
-        await expect(attack(page).locator(".caption-card")).to_have_count(5)
+        await expect(attack(page).locator(".caption-card")).to_have_count(7)
         assert captions.cancelled == 0
 
 
@@ -393,7 +393,7 @@ async def test_a_reload_takes_an_analysis_up_again_and_cancels_it(page: Page) ->
         await page.reload()
         await expect(kept).to_contain_text("Done", timeout=SOON)
         await kept.get_by_role("button", name="Show").click()
-        await expect(attack(page).locator(".caption-card")).to_have_count(5)
+        await expect(attack(page).locator(".caption-card")).to_have_count(7)
         assert await attack(page).locator(".summary > li").all_inner_texts() == list(SUMMARY)
         await page.keyboard.press("Escape")
         async with page.expect_response(lambda response: response.request.method == "DELETE"):

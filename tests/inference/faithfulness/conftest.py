@@ -1,15 +1,13 @@
 """The shipped captioner, and an image with an object at a known place."""
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
-import skimage
 from numpy.typing import NDArray
 
 from inference.captioners.lstm import LstmCaptionModel
 from models.checkpoint import DEFAULT_CHECKPOINT
+from stream.sources.demo import PHOTOGRAPHS
 
 CORNER = 5
 """Rows and columns of the grid that the object fills, in the lower right corner."""
@@ -22,12 +20,12 @@ def shipped() -> LstmCaptionModel:
 
 @pytest.fixture(scope="session")
 def cornered(shipped: LstmCaptionModel) -> NDArray[np.uint8]:
-    """A cat in the lower right corner of a grey wall."""
+    """A tennis player in the lower right corner of a grey wall."""
     side = shipped.image_size
-    cat = np.asarray(cv2.imread(str(Path(skimage.__file__).parent / "data" / "chelsea.png")))
+    player = np.asarray(cv2.imread(str(PHOTOGRAPHS / "tennis.webp")))
     size = side * CORNER // 9
     image = np.full((side, side, 3), 128, np.uint8)
-    image[-size:, -size:] = cv2.resize(cat[20:, 60:350], (size, size))[..., ::-1]
+    image[-size:, -size:] = cv2.resize(player, (size, size))[..., ::-1]
     return image
 
 

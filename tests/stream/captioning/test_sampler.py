@@ -17,6 +17,7 @@ from stream.video.frame import Frame, Slot
 
 def frame_of(shade: int) -> Frame:
     pixels = np.full((48, 64, 3), shade, np.uint8)
+    pixels[:, 32:] = shade + 90  # One shade alone is blank.
     return Frame(av.VideoFrame.from_ndarray(pixels, format="rgb24"), time.time())
 
 

@@ -11,6 +11,7 @@ import av
 import pytest
 
 from inference.engine.engine import Engine
+from stream.captioning.event import display_text
 from stream.captioning.transcript import format_json_line, format_line, transcribe
 from stream.captioning.webvtt import WebVttWriter
 from stream.sources import SourceError, open_source
@@ -106,10 +107,10 @@ async def test_lines_are_formatted_as_text_json_and_webvtt(
         async for line in transcribe(source, engine, 4):
             lines.append(line)
             vtt.add(line)
-    texts = [line.captioned.caption.text for line in lines]
+    texts = [display_text(line.captioned.caption) for line in lines]
 
     assert format_line(lines[1]).startswith(f"  0:04.0  {texts[1]}  (")
-    assert f'"text": "{texts[1]}"' in format_json_line(1, lines[1])
+    assert f'"text": "{lines[1].captioned.caption.text}"' in format_json_line(1, lines[1])
     assert subtitles.read_text() == (
         f"WEBVTT\n\n00:00:00.000 --> 00:00:04.000\n{texts[0]}\n"
         f"\n00:00:04.000 --> 00:00:08.000\n{texts[1]}\n"

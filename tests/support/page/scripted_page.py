@@ -75,7 +75,7 @@ class ExplainedCaptions(ScriptedCaptions):
         self.cancelled = 0
         """How many were cancelled."""
         self.progress = Progress(0.4, "")
-        """RISE's progress, until it `ends`."""
+        """RISE's progress, until it `ends`; first half as much."""
         self.ends = asyncio.Event()
 
     async def explain(
@@ -91,11 +91,13 @@ class ExplainedCaptions(ScriptedCaptions):
     ) -> ExplanationResult:
         """Explain at once; but RISE makes progress until it `ends`."""
         self.targets.append((method, target))
+        reached = replace(self.progress, done=self.progress.done / 2)
         try:
             while method == "rise" and not self.ends.is_set():
                 await asyncio.sleep(0.2)
                 if progress:
-                    progress(self.progress)
+                    progress(reached)
+                reached = self.progress
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
