@@ -316,6 +316,14 @@ async def test_a_choice_among_captions_is_stated_with_the_runner_up(page: Page) 
         await page.click("#freeze")
         await expect(others).to_have_text("Runner-up: “A dog sits”.")
         await page.keyboard.press("Escape")
+        captions.caption = replace(plain, runner_up="A dog sits", instead_of="A dog sits")
+        await expect(note).to_have_text(reason.replace("A cat runs", "A dog sits"), timeout=SOON)
+        await page.click("#freeze")
+        await expect(others).to_have_text(
+            "Chosen over the runner-up, “A dog sits”, because similar images are described this "
+            "way."
+        )
+        await page.keyboard.press("Escape")
         assert (await facts(page))["Choice of caption"] == "by similar images"
 
 

@@ -186,6 +186,8 @@ export function captionText(caption) {
   return `${prefix} ${text}`.trim();
 }
 
+const REASON_OF_CHOICE = 'similar images are described this way';
+
 /**
  * Returns what a captioner with a consensus chose the caption over.
  *
@@ -194,7 +196,7 @@ export function captionText(caption) {
  */
 export function choiceText({ fallback, instead_of: other }) {
   if (other === '' || fallback !== null) return '';
-  return `Chosen over “${other}” because similar images are described this way.`;
+  return `Chosen over “${other}” because ${REASON_OF_CHOICE}.`;
 }
 
 /**
@@ -202,8 +204,11 @@ export function choiceText({ fallback, instead_of: other }) {
  * @returns {string}  The runner-up, and what the caption was chosen over; empty if neither is known.
  */
 export function otherCaptionsText(caption) {
-  const runnerUp = caption.runner_up === '' ? '' : `Runner-up: “${caption.runner_up}”.`;
-  return `${runnerUp} ${choiceText(caption)}`.trim();
+  const choice = choiceText(caption);
+  if (caption.runner_up === '') return choice;
+  if (choice !== '' && caption.runner_up === caption.instead_of)
+    return `Chosen over the runner-up, “${caption.runner_up}”, because ${REASON_OF_CHOICE}.`;
+  return `Runner-up: “${caption.runner_up}”. ${choice}`.trim();
 }
 
 /**
