@@ -23,7 +23,8 @@ from inference.captioning import Int8Card, Int8Loss, sha256, write_int8
 from inference.captioning.lite_encoder import lite_encoder
 from inference.startup import encoder_threads, quiet_stderr
 from models.captioner import Captioner
-from models.checkpoint import DEFAULT_CHECKPOINT, CheckpointError, load
+from models.catalogue.options import add_captioner_folder, add_datasets
+from models.checkpoint import CheckpointError, load
 from models.consensus import load_consensus
 from models.consensus.search import CaptionSearch
 from models.datasets import Dataset, DatasetError, Example, open_dataset
@@ -46,20 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--data",
-        type=Path,
-        action="append",
-        required=True,
-        metavar="DIR",
-        help="folder of a dataset; repeatable",
-    )
-    parser.add_argument(
-        "--captioner",
-        type=Path,
-        default=DEFAULT_CHECKPOINT,
-        help="folder of the captioner's checkpoint",
-    )
+    add_datasets(parser)
+    add_captioner_folder(parser)
     parser.add_argument("--split", default="dev", help="split to score on (default: dev)")
     parser.add_argument(
         "--calibration",

@@ -34,6 +34,7 @@ from typing import Any
 
 from models.calibration.predictors import open_predictor
 from models.catalogue import CaptionerReference, local_folder, read_architecture
+from models.catalogue.options import add_captioner, add_datasets
 from models.checkpoint import CheckpointError, load, read_card, write_card
 from models.datasets import DatasetError, open_combined
 from models.measured import write_calibration
@@ -68,21 +69,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--data",
-        type=Path,
-        action="append",
-        required=True,
-        metavar="DIR",
-        help="folder of the dataset; repeatable, to calibrate on several datasets",
-    )
+    add_datasets(parser)
     parser.add_argument("--split", help=f"split to use, without --tags (default: {_SPLIT})")
-    parser.add_argument(
-        "--captioner",
-        default="shipped",
-        metavar="CAPTIONER",
-        help="the captioner: a folder, or hf:OWNER/NAME[@REVISION] (default: the shipped one)",
-    )
+    add_captioner(parser)
     parser.add_argument("--tags", action="store_true", help="calibrate the tags instead")
     parser.add_argument(
         "--precision",

@@ -19,13 +19,9 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from models.calibration import ConfidenceCalibration, TagCalibration
 from models.captioner import BeamConfig, Captioner, CaptionerConfig
-from models.catalogue import SHIPPED_FOLDER
 from models.digests import WEIGHTS, file_sha256
 from models.encoders import CLASSES
 from models.language import Vocabulary
-
-DEFAULT_CHECKPOINT = SHIPPED_FOLDER
-"""The checkpoint that is shipped with Sightline."""
 
 FORMAT = 2
 """Version of the checkpoints that are written. Format 1, which predates the version number, is read

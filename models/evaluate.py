@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from models.checkpoint import DEFAULT_CHECKPOINT, CheckpointError, load
+from models.catalogue.options import add_captioner_folder, add_dataset
+from models.checkpoint import CheckpointError, load
 from models.consensus import load_consensus
 from models.datasets import DatasetError, open_dataset
 from models.language import LanguageStatistics, language_statistics
@@ -17,17 +18,9 @@ from models.metrics import Scores, caption_images, score
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m models.evaluate", description=__doc__)
-    parser.add_argument(
-        "--data", type=Path, required=True, metavar="DIR", help="folder of the dataset"
-    )
+    add_dataset(parser)
     parser.add_argument("--split", default="dev", help="split to use (default: dev)")
-    parser.add_argument(
-        "--captioner",
-        type=Path,
-        default=DEFAULT_CHECKPOINT,
-        metavar="DIR",
-        help="folder of the captioner (default: the shipped one)",
-    )
+    add_captioner_folder(parser)
     parser.add_argument(
         "--beam", type=int, metavar="WIDTH", help="beam width (default: the captioner's)"
     )

@@ -22,7 +22,8 @@ from pathlib import Path
 import keras
 
 from models.captioner import Captioner
-from models.checkpoint import DEFAULT_CHECKPOINT, CheckpointError, ModelCard, load
+from models.catalogue.options import add_captioner_folder, add_dataset
+from models.checkpoint import CheckpointError, ModelCard, load
 from models.consensus import load_consensus
 from models.datasets import Dataset, DatasetError, open_dataset
 from models.digests import weights_sha256
@@ -55,16 +56,8 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--data", type=Path, required=True, metavar="DIR", help="folder of the dataset"
-    )
-    parser.add_argument(
-        "--captioner",
-        type=Path,
-        default=DEFAULT_CHECKPOINT,
-        metavar="DIR",
-        help="folder of the captioner (default: the shipped one)",
-    )
+    add_dataset(parser)
+    add_captioner_folder(parser)
     parser.add_argument("--run", type=Path, required=True, metavar="DIR", help="folder of the run")
     parser.add_argument(
         "--encoder-blocks",

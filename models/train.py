@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from models.catalogue.options import add_datasets
 from models.datasets import DatasetError, open_combined
 from models.training import Run, TrainingConfig
 
@@ -25,14 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--data",
-        type=Path,
-        required=True,
-        action="append",
-        metavar="DIR",
-        help="folder of the dataset; repeatable, to train on several datasets",
-    )
+    add_datasets(parser)
     parser.add_argument(
         "--config",
         type=Path,

@@ -12,11 +12,11 @@ written into the captioner's folder (consensus.npz), where it is used from then 
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import keras
 
-from models.checkpoint import DEFAULT_CHECKPOINT, CheckpointError, load
+from models.catalogue.options import add_captioner_folder, add_datasets
+from models.checkpoint import CheckpointError, load
 from models.consensus import ConsensusCard, save_consensus
 from models.consensus.fitting import fit_consensus
 from models.datasets import DatasetError
@@ -48,21 +48,8 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--data",
-        type=Path,
-        action="append",
-        required=True,
-        metavar="DIR",
-        help="folder of a dataset; repeatable",
-    )
-    parser.add_argument(
-        "--captioner",
-        type=Path,
-        default=DEFAULT_CHECKPOINT,
-        metavar="DIR",
-        help="folder of the captioner (default: the shipped one)",
-    )
+    add_datasets(parser)
+    add_captioner_folder(parser)
     parser.add_argument(
         "--dimensions",
         type=_positive,

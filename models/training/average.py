@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from models.captioner import Captioner
+from models.catalogue.options import add_datasets
 from models.checkpoint import CheckpointError, ModelCard, load, save
 from models.datasets import Dataset, DatasetError, open_dataset
 from models.language import language_statistics
@@ -119,14 +120,7 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         help="its share, in the order of the captioners (default: equal shares)",
     )
-    parser.add_argument(
-        "--data",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="DIR",
-        help="folder of a dataset to evaluate on; repeatable",
-    )
+    add_datasets(parser, required=False)
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="folder of the averaged captioner"
     )

@@ -23,6 +23,7 @@ from inference.output_folder import output_folder
 from inference.progress import Progress
 from inference.startup import quiet_stderr, use_one_thread
 from models.catalogue import CaptionerReference, local_folder
+from models.catalogue.options import add_captioner
 
 FILE = "concepts.json"
 
@@ -49,12 +50,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cache", type=Path, metavar="DIR", help="folder to cache segments and activations in"
     )
-    parser.add_argument(
-        "--captioner",
-        default="shipped",
-        metavar="CAPTIONER",
-        help="a folder, or hf:OWNER/NAME[@REVISION] (default: the shipped one)",
-    )
+    add_captioner(parser)
 
 
 def run(options: argparse.Namespace) -> None:

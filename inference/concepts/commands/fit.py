@@ -20,7 +20,7 @@ from inference.concepts.fitter import BankFitter, FitSizes
 from inference.concepts.patches import FolderCache, MemoryCache
 from inference.concepts.survey import CaptionSurvey, caption_dataset, choose_words
 from inference.startup import quiet_stderr, use_one_thread
-from models.checkpoint import DEFAULT_CHECKPOINT
+from models.catalogue.options import add_captioner_folder, add_dataset
 from models.datasets import Dataset, open_dataset
 from models.digests import weights_sha256
 
@@ -29,10 +29,8 @@ _SEED = 0
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `fit`."""
-    parser.add_argument("--data", type=Path, required=True, help="folder of the dataset")
-    parser.add_argument(
-        "--captioner", type=Path, default=DEFAULT_CHECKPOINT, help="folder of the captioner"
-    )
+    add_dataset(parser)
+    add_captioner_folder(parser)
     words = parser.add_mutually_exclusive_group()
     words.add_argument(
         "--words",

@@ -28,8 +28,9 @@ from inference.explanations.learn.fitting import fit
 from inference.explanations.learn.masked_scores import CHUNK, masked_scores
 from inference.explanations.map_head import HeadCard, save_head
 from inference.startup import quiet_stderr, use_one_thread
+from models.catalogue.options import add_captioner_folder, add_datasets
 from models.catalogue.state import captioner_sha256
-from models.checkpoint import DEFAULT_CHECKPOINT, CheckpointError
+from models.checkpoint import CheckpointError
 from models.datasets import Dataset, DatasetError, open_combined
 
 _SPLIT = "train"
@@ -92,21 +93,8 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--data",
-        type=Path,
-        action="append",
-        required=True,
-        metavar="DIR",
-        help=f"folder of a dataset, whose split {_SPLIT} is used; repeatable",
-    )
-    parser.add_argument(
-        "--captioner",
-        type=Path,
-        default=DEFAULT_CHECKPOINT,
-        metavar="DIR",
-        help="folder of the captioner (default: the shipped one)",
-    )
+    add_datasets(parser)
+    add_captioner_folder(parser)
     parser.add_argument(
         "--images", type=int, default=4000, metavar="N", help="number of images (default: 4000)"
     )

@@ -6,7 +6,7 @@ import pytest
 from numpy.typing import NDArray
 
 from inference.captioners.lstm import LstmCaptionModel
-from models.checkpoint import DEFAULT_CHECKPOINT
+from models.catalogue import SHIPPED_FOLDER
 from stream.sources.demo import PHOTOGRAPHS
 
 CORNER = 5
@@ -15,7 +15,7 @@ CORNER = 5
 
 @pytest.fixture(scope="session")
 def shipped() -> LstmCaptionModel:
-    return LstmCaptionModel(DEFAULT_CHECKPOINT)
+    return LstmCaptionModel(SHIPPED_FOLDER)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from inference.faithfulness.randomisation import (
     randomise,
     shuffle_weights,
 )
-from models.checkpoint import DEFAULT_CHECKPOINT
+from models.catalogue import SHIPPED_FOLDER
 from tests.inference.conftest import photographs
 
 CHOSEN = {name: METHODS[name] for name in ("gradcam", "hirescam")}
@@ -20,7 +20,7 @@ CHOSEN = {name: METHODS[name] for name in ("gradcam", "hirescam")}
 @pytest.fixture(scope="module")
 def model() -> VariableLstmCaptionModel:
     """The shipped captioner; the last test of this module randomises its weights."""
-    return VariableLstmCaptionModel(DEFAULT_CHECKPOINT)
+    return VariableLstmCaptionModel(SHIPPED_FOLDER)
 
 
 def test_every_weight_is_in_one_stage(model: VariableLstmCaptionModel) -> None:

@@ -17,7 +17,8 @@ from models.calibration.tags import (
     mentioned_kinds,
     raw_log_odds,
 )
-from models.checkpoint import DEFAULT_CHECKPOINT, load
+from models.catalogue import SHIPPED_FOLDER
+from models.checkpoint import load
 from models.language import tokenize
 from models.preprocessing import resize_to_square
 from models.tag_kinds import tag_kinds
@@ -259,7 +260,7 @@ BLANK = {
 
 
 def test_shipped_captioner_shows_no_tags_for_blank_images() -> None:
-    captioner, card = load(DEFAULT_CHECKPOINT)
+    captioner, card = load(SHIPPED_FOLDER)
     if captioner.classifier is None or card.tags is None:
         pytest.skip("the shipped captioner has no tags")
     side = captioner.config.image_size

@@ -7,7 +7,8 @@ import keras
 import numpy as np
 import pytest
 
-from models.checkpoint import DEFAULT_CHECKPOINT, load
+from models.catalogue import SHIPPED_FOLDER
+from models.checkpoint import load
 from models.encoders.efficientnet_lite import VARIANTS, efficientnet_lite
 from models.encoders.pretrained import assign_torch_state
 from tests.support.oracle.encoder import make_state, stored
@@ -42,7 +43,7 @@ def test_grid_equals_that_of_the_published_implementation(variant: str, side: in
 
 
 def test_shipped_encoder_is_close_to_the_published_one() -> None:
-    captioner, _ = load(DEFAULT_CHECKPOINT)
+    captioner, _ = load(SHIPPED_FOLDER)
 
     grid = np.asarray(captioner.encoder(make_image(260)[None]))[0]
 
