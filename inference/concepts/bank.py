@@ -196,8 +196,10 @@ class Bank:
         """Explain why a word has no concepts here, as text for people."""
         fitted, count = self.metadata.fitted.get(word), self.metadata.word_counts.get(word, 0)
         if fitted:
-            concepts = "1 concept" if fitted.tests == 1 else f"{fitted.tests} concepts"
-            return f"none of {concepts} was shown to matter for “{word}” in {fitted.scenes} scenes"
+            where = f"shown to matter for “{word}” in {fitted.scenes} scenes"
+            if fitted.tests == 1:
+                return f"the only concept that was tested was not {where}"
+            return f"none of {fitted.tests} concepts that were tested was {where}"
         missing = f"“{word}” is not in the concept bank"
         if count >= MIN_SCENES:
             return f"{missing}: the bank was fitted for other words"

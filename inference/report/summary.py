@@ -204,13 +204,14 @@ def _evidence(known: list[WordConcepts]) -> str:
     if unknown == len(verdicts):
         return _UNTESTED
     matter = sum(each.evidence.matters for word in known for each in word.concepts)
-    verb, word = ("were", "their words") if matter > 1 else ("was", "its word")
+    if len(verdicts) == 1:
+        found = "the concept was" if matter else "the concept was not"
+    else:
+        concepts = counted(len(verdicts), "concept", "concepts")
+        found = f"{matter or 'none'} of {concepts} {'were' if matter > 1 else 'was'}"
+    word = "their words" if matter > 1 else "its word"
     lacking = f"; for {unknown}, there is not enough evidence" if unknown else ""
-    return (
-        f"In tests over many scenes, {matter or 'none'} of "
-        f"{counted(len(verdicts), 'concept', 'concepts')} {verb} shown to matter for {word}"
-        f"{lacking}."
-    )
+    return f"In tests over many scenes, {found} shown to matter for {word}{lacking}."
 
 
 def _factors(factors: Factors) -> str:

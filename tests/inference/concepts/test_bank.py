@@ -45,10 +45,11 @@ def make_bank(folder: Path) -> Bank:
     metadata = BankMetadata(
         weights_sha256=weights_sha256(folder),
         images=100,
-        word_counts={"dog": 60, "ball": 50, "grass": 41, "red": 3},
+        word_counts={"dog": 60, "ball": 50, "tree": 44, "grass": 41, "red": 3},
         fitted={
             "dog": FittedWord(images=20, scenes=60, tests=8, false_positives=RATE),
             "ball": FittedWord(images=20, scenes=50, tests=3, false_positives=RATE),
+            "tree": FittedWord(images=20, scenes=44, tests=1, false_positives=None),
         },
     )
     return Bank(metadata, (concept("dog", 1, 1e-4), concept("dog", 2, 0.02, effect=-2.0)))
@@ -102,7 +103,8 @@ def test_missing_and_damaged_banks_have_different_errors(folder: Path) -> None:
         ("red", "concept bank: 3 training captions contain the word, but at least 40 are needed"),
         ("zebra", "0 training captions contain the word"),
         ("grass", "fitted for other words"),
-        ("ball", "none of 3 concepts was shown to matter for “ball” in 50 scenes"),
+        ("ball", "none of 3 concepts that were tested was shown to matter for “ball” in 50 scenes"),
+        ("tree", "the only concept that was tested was not shown to matter for “tree” in 44"),
     ],
 )
 def test_missing_reason_of_words_without_concepts(folder: Path, word: str, why: str) -> None:

@@ -33,7 +33,7 @@ def test_an_effect_that_was_not_found_is_not_called_none() -> None:
     assert row(page, "Concepts of dog", "dog-1")[2:] == [
         *("93%", "+4.2", "0.400", "140", "not shown to matter")
     ]
-    assert "none of one concept was shown to matter for its word" in page.text
+    assert "the concept was not shown to matter for its word" in page.text
     assert "no effect" not in page.text.replace("no effect beyond chance", "").lower()
 
 

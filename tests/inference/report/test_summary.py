@@ -129,7 +129,7 @@ def test_only_concepts_that_were_shown_to_support_a_word_are_named() -> None:
 
     assert summarize(replace(concepts(), words=(word,)))[:2] == [
         "No concept was shown to support a word of the caption here.",
-        "In tests over many scenes, none of one concept was shown to matter for its word.",
+        "In tests over many scenes, the concept was not shown to matter for its word.",
     ]
 
 
