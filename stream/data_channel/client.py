@@ -41,6 +41,7 @@ class Client:
         context: StreamContext,
         *,
         owns: bool,
+        shared: bool,
         owner: Owner,
         may_analyse: bool,
         returned: Callable[[], int],
@@ -53,13 +54,14 @@ class Client:
             stream: The stream.
             context: Context that all streams of the server share.
             owns: Whether the client owns the stream.
+            shared: Whether others may watch the stream's video too.
             owner: Whose requests these are, for the quota of explanations.
             may_analyse: Whether the client may start analyses.
             returned: Returns the number of frames that were sent to the client.
             spawn: Runs a coroutine that is cancelled when the session ends.
         """
         self._session_id, self._stream, self._context = session_id, stream, context
-        self._owns, self._may_analyse = owns, may_analyse
+        self._owns, self._shared, self._may_analyse = owns, shared, may_analyse
         self._returned, self._spawn = returned, spawn
         self.frames = ClientFrames(stream.frames)
         """Frames that the client can request."""
@@ -143,6 +145,12 @@ class Client:
         if lacking := _lacking(self._context.caption_service.info, settings):
             channel.send_error("not-allowed", lacking)
             return
+        if self._shared and "returned_video" in settings:
+            channel.send_error(
+                "not-allowed",
+                "returned_video: everyone who watches this stream gets the same video",
+            )
+            return
         if "interval_s" in settings:
             stream.sampler.interval_s = float(settings["interval_s"])
         if "beam_width" in settings:
@@ -151,6 +159,8 @@ class Client:
             stream.maps.overlay = settings["overlay"]
         if "explanations" in settings:
             stream.maps.explanations = settings["explanations"]
+        if "returned_video" in settings:
+            stream.track.mode = settings["returned_video"]
 
     def _start_request(self, message: dict[str, Any], channel: CaptionChannel) -> None:
         request_id = message["id"]
@@ -258,6 +268,7 @@ class Client:
             "beam_width": beam_width and (stream.sampler.beam_width or beam_width),
             "overlay": stream.maps.overlay,
             "explanations": self._explanations,
+            "returned_video": stream.track.mode,
         }
 
 

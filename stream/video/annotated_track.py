@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Literal, Protocol, TypeVar
 
 import av
 from aiortc import MediaStreamTrack
@@ -17,6 +17,12 @@ from stream.video.heatmap_overlay import HeatmapOverlay
 _MAX_SIDE = 1920
 """Frames with a longer side are scaled down: they would take too long to draw on and to encode."""
 
+ReturnedVideo = Literal["annotated", "plain", "off"]
+"""What is returned: frames with caption and heat map; without the caption; or nothing, which costs
+neither drawing nor encoding."""
+
+_NO_TEXT = OverlayText("")
+
 Content = TypeVar("Content")
 
 _Content = TypeVar("_Content", contravariant=True)
@@ -26,6 +32,8 @@ class AnnotatedTrack(MediaStreamTrack):
     """A video track that draws what is prepared; it never waits for a caption or a map."""
 
     kind = "video"
+    mode: ReturnedVideo = "annotated"
+    """Can be changed at any time."""
     returned: int
     """Frames returned by `recv`."""
 
@@ -50,12 +58,14 @@ class AnnotatedTrack(MediaStreamTrack):
         super().__init__()
         self._frames, self._draw_executor = frames, draw_executor
         self._caption_overlay, self._heatmap_overlay = CaptionOverlay(), HeatmapOverlay()
-        self._text = _Newest(text, self._caption_overlay, prepare_executor, OverlayText(""))
+        self._text = _Newest(text, self._caption_overlay, prepare_executor, _NO_TEXT)
         self._heatmap = _Newest(heatmap, self._heatmap_overlay, prepare_executor, None)
         self.returned = 0
 
     async def recv(self) -> av.VideoFrame:
         """Wait for the next frame, and return an annotated copy of it, scaled down if it is large.
+
+        While the mode is `off`, frames are dropped and it waits.
 
         Raises:
             MediaStreamError: If the track was stopped.
@@ -63,6 +73,8 @@ class AnnotatedTrack(MediaStreamTrack):
         if self.readyState != "live":
             raise MediaStreamError
         image = (await self._frames.take()).image
+        while self.mode == "off":
+            image = (await self._frames.take()).image
         size = _returned_size(image)
         annotated = await asyncio.get_running_loop().run_in_executor(
             self._draw_executor,
@@ -70,7 +82,7 @@ class AnnotatedTrack(MediaStreamTrack):
             image,
             size,
             self._heatmap.get(*size),
-            self._text.get(*size),
+            self._text.get(*size) if self.mode == "annotated" else _NO_TEXT,
         )
         self.returned += 1
         return annotated

@@ -139,6 +139,7 @@ class Session:
             self._stream,
             context,
             owns=not self.is_viewer,
+            shared=is_shared,
             owner=owner,
             may_analyse=may_analyse,
             returned=lambda: self._returned.returned,

@@ -10,6 +10,7 @@ VALID_MESSAGES: tuple[dict[str, Any], ...] = (
     {"type": "ping", "id": 7},
     {"type": "configure", "interval_s": 1.5},
     {"type": "configure", "beam_width": 2, "overlay": "words", "explanations": "all"},
+    {"type": "configure", "returned_video": "off"},
     {"type": "freeze", "seq": 0},
     {"type": "release"},
     {"type": "explain", "id": 1, "seq": 0, "method": "gradcam", "of": {"kind": "caption"}},

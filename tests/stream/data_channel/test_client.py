@@ -98,6 +98,45 @@ async def test_a_viewer_can_change_only_what_it_is_sent(hall: Hall) -> None:
         check_all(one)
 
 
+async def test_the_owner_can_turn_the_returned_video_off_and_on(footage: Path) -> None:
+    captions = ScriptedCaptions(confident_caption("A hall"))
+    async with live_sessions(captions, interval_s=0.25) as sessions, Peer(footage) as peer:
+        await connect(sessions, peer, "peer", "")
+        await peer.until(lambda: len(peer.frames) > 5 and peer.received("stats"))
+        assert peer.received("hello")[0]["settings"]["returned_video"] == "annotated"
+
+        peer.send({"type": "configure", "returned_video": "off"})
+        await peer.until(
+            lambda: (
+                peer.received("stats")[-1]["settings"]["returned_video"] == "off"
+                and peer.received("stats")[-1]["frames"]["fps_out"] == 0
+            )
+        )
+        stats, captioned = peer.received("stats")[-1], len(peer.received("caption"))
+        await peer.until(lambda: len(peer.received("caption")) > captioned + 3)
+        later = peer.received("stats")[-1]["frames"]
+        assert later["returned"] == stats["frames"]["returned"]
+        assert later["received"] > stats["frames"]["received"]
+        assert later["replaced"] == stats["frames"]["replaced"]
+
+        shown = len(peer.frames)
+        peer.send({"type": "configure", "returned_video": "plain"})
+        await peer.until(lambda: len(peer.frames) > shown + 5)
+        check_all(peer)
+
+
+async def test_the_video_of_a_published_session_is_the_same_for_everyone(footage: Path) -> None:
+    captions = ScriptedCaptions(confident_caption("A hall"))
+    async with live_sessions(captions, interval_s=0.25) as sessions, Peer(footage) as peer:
+        await connect(sessions, peer, "peer", "hall")
+        await peer.until(lambda: len(peer.frames) > 5)
+        peer.send({"type": "configure", "returned_video": "off"})
+        await peer.until(lambda: peer.received("error"))
+        (error,) = peer.received("error")
+        assert (error["code"], "everyone who watches" in error["message"]) == ("not-allowed", True)
+        assert peer.received("stats")[-1]["settings"]["returned_video"] == "annotated"
+
+
 async def test_what_a_captioner_lacks_is_refused() -> None:
     captions = ScriptedCaptions(uncalibrated_caption("A hall", scores=False))
     captions.info = replace(

@@ -134,3 +134,39 @@ async def test_no_frame_waits_for_a_heatmap_to_be_prepared(pool: ThreadPoolExecu
             assert np.array_equal(luma(await track.recv()), luma(shaded_frame().image))
         free.set()
         await until_same(track, frames, HeatmapOverlay().draw(shaded_frame().image, HOT))
+
+
+async def test_the_caption_can_be_left_out(pool: ThreadPoolExecutor) -> None:
+    frames: Slot[Frame] = Slot()
+    caption = OverlayText("A dog runs")
+    track = AnnotatedTrack(frames, lambda: caption, no_heatmap, pool, pool)
+    await until_drawn(track, frames, caption)
+
+    track.mode = "plain"
+    frames.put(shaded_frame())
+    assert np.array_equal(luma(await track.recv()), luma(shaded_frame().image))
+
+    track.mode = "annotated"
+    await until_drawn(track, frames, caption)
+
+
+async def test_while_it_is_off_nothing_is_drawn_or_returned(pool: ThreadPoolExecutor) -> None:
+    frames: Slot[Frame] = Slot()
+    drawn: list[str] = []
+
+    def caption() -> OverlayText:
+        drawn.append("caption")
+        return OverlayText("")
+
+    track = AnnotatedTrack(frames, caption, no_heatmap, pool, pool)
+    track.mode = "off"
+    received = asyncio.create_task(track.recv())
+    for shade in (50, 60, 70):
+        frames.put(shaded_frame(shade))
+        await asyncio.sleep(0.05)
+    assert not received.done() and not drawn
+    assert (track.returned, frames.replaced) == (0, 0)
+
+    track.mode = "annotated"
+    frames.put(shaded_frame(100))
+    assert (await received).pts == 100

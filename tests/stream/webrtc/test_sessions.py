@@ -96,6 +96,7 @@ async def test_a_session_can_be_configured_while_it_runs(engine: Engine) -> None
             "beam_width": 1,
             "overlay": "none",
             "explanations": "all",
+            "returned_video": "annotated",
         }
 
 
