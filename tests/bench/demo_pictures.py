@@ -1,76 +1,99 @@
 """Make the pictures of the demo in README and on the start page anew.
 
-`python -m tests.bench.demo_pictures` plays the demo in Chromium, points at the longest word of the
-first scene, and writes `web/screenshot.webp` (the page) and
-`web/static/example.webp` (the video with the map). It prints the caption as HTML, to be pasted into
-`example-caption` of `web/static/index.html`, and what README's description of the picture repeats.
+`python -m tests.bench.demo_pictures` writes the example of the start page: a photograph of the
+demo (`web/static/example.webp`), and its caption with the map of every word, which the shipped
+captioner computes from that file (`web/static/example.json`). It then plays the demo in Chromium,
+points at the longest word of the first scene, writes `web/screenshot.webp` (the page), and prints
+what README's description of it repeats. `--only example` or `--only screenshot` makes one of them.
 """
 
+import argparse
 import asyncio
 import io
+import json
 import time
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 from playwright.async_api import Page, ViewportSize, async_playwright, expect
 
-from stream.sources.demo import SCENE_S, SCENES
+from inference.captioning import FrameRequest
+from inference.engine import Engine
+from models.catalogue import SHIPPED_FOLDER
+from stream.sources.demo import SCENE_S, SCENES, DemoSource
 from tests.browser.conftest import CHROMIUM, QUIET, running
 
 _WEB = Path(__file__).parents[2] / "web"
+_EXAMPLE_SCENE = "surfer.webp"
+_EXAMPLE_AT_S = 5.5
+"""Time in the scene. Of the demo, its words have the maps that differ most."""
+_QUALITY = 80
 _PAGE_SIZE = ViewportSize(width=1080, height=900)
-_EXAMPLE_SIZE = (360, 270)
 _START_S = 180
 _SECOND = 1000
 _ROUND_MS = 1.5 * SCENE_S * len(SCENES) * _SECOND
 
-_CAPTION = """() => [...document.querySelectorAll('#caption .word')].map((word) => ({
-  text: word.textContent,
-  certainty: word.dataset.certainty,
-}))"""
-"""The words of the caption with the form of their underlines."""
-
-_HIDE = """() => {
-  for (const element of document.querySelectorAll('#map-legend, #note')) {
-    element.style.visibility = 'hidden';
-  }
-}"""
-
 
 def main() -> None:
     """Run the command line."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.demo_pictures")
+    parser.add_argument("--only", choices=("example", "screenshot"))
+    only = parser.parse_args().only
+    if only != "screenshot":
+        asyncio.run(_make_example(_WEB / "static" / "example"))
+    if only != "example":
+        _serve_and_screenshot()
+
+
+async def _make_example(path: Path) -> None:
+    """Write the photograph, as the demo shows it, and its caption, without the paths' suffixes."""
+    scene = [each.file for each in SCENES].index(_EXAMPLE_SCENE)
+    frame = DemoSource().frame_at(scene * SCENE_S + _EXAMPLE_AT_S)
+    _save(Image.fromarray(frame.to_ndarray(format="rgb24")), path.with_suffix(".webp"))
+    # What the page shows, with the losses of its compression.
+    with Image.open(path.with_suffix(".webp")) as photograph:
+        pixels = np.asarray(photograph.convert("RGB"))
+    engine = Engine(SHIPPED_FOLDER)
+    engine.start()
+    try:
+        await engine.wait_loaded()
+        assert engine.info
+        request = FrameRequest(engine.info.resizing.apply(pixels), None, refresh=True, maps=True)
+        caption, _ = await engine.caption_frame(request, None)
+    finally:
+        await engine.stop()
+    body = caption.to_json()
+    shown = {name: body[name] for name in ("text", "confidence", "words", "maps")}
+    path.with_suffix(".json").write_text(json.dumps(shown, indent=1) + "\n")
+    print(f"{caption.text} ({caption.confidence:.0%}): {path.with_suffix('.json')}")
+
+
+def _serve_and_screenshot() -> None:
     with running("--port", "0") as server:
         deadline = time.monotonic() + _START_S
         while not server.ready():
             assert time.monotonic() < deadline, "the captioner was not loaded"
             time.sleep(0.2)
-        asyncio.run(_make_pictures(server.url))
+        asyncio.run(_make_screenshot(server.url))
 
 
-async def _make_pictures(url: str) -> None:
+async def _make_screenshot(url: str) -> None:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         page = await browser.new_page(viewport=_PAGE_SIZE, color_scheme="dark")
         await page.goto(url)
         await page.click("#start-demo")
         await _await_second_round(page)
-        lengths = [len(word["text"]) for word in await page.evaluate(_CAPTION)]
-        word = lengths.index(max(lengths))
-        await page.locator("#caption .word").nth(word).hover()
+        words = page.locator("#caption .word")
+        lengths = [len(word) for word in await words.all_text_contents()]
+        await words.nth(lengths.index(max(lengths))).hover()
         await expect(page.locator("#map-legend")).to_be_visible()
         await page.wait_for_timeout(_SECOND)
-        _save(await page.screenshot(), _WEB / "screenshot.webp")
-        words = await page.evaluate(_CAPTION)
+        screenshot = await page.screenshot()
         print(await page.inner_text("#certainty"), "/", await page.inner_text("#word-detail"))
-        await page.evaluate(_HIDE)
-        stage = await page.locator("#stage").screenshot()
-        _save(stage, _WEB / "static" / "example.webp", _EXAMPLE_SIZE)
         await browser.close()
-    for index, each in enumerate(words):
-        inspected = " data-inspected" if index == word else ""
-        certainty = each["certainty"]
-        sample = f' class="sample" data-certainty="{certainty}"' if certainty else ""
-        print(f"<span{sample}{inspected}>{each['text']}</span>")
+    _save(Image.open(io.BytesIO(screenshot)).convert("RGB"), _WEB / "screenshot.webp")
 
 
 async def _await_second_round(page: Page) -> None:
@@ -81,10 +104,8 @@ async def _await_second_round(page: Page) -> None:
     await page.wait_for_timeout(2 * _SECOND)
 
 
-def _save(png: bytes, path: Path, size: tuple[int, int] | None = None) -> None:
-    image = Image.open(io.BytesIO(png)).convert("RGB")
-    image = image.resize(size, Image.Resampling.LANCZOS) if size else image
-    image.save(path, quality=80, method=6)
+def _save(image: Image.Image, path: Path) -> None:
+    image.save(path, quality=_QUALITY, method=6)
     print(f"{path} {path.stat().st_size / 1e3:.0f} kB")
 
 

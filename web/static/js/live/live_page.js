@@ -1,6 +1,7 @@
 // @ts-check
 /** The live page: one session at a time, its input, and the page's state. */
 
+import { Example } from '../captions/example.js';
 import { showAccount } from '../common/account.js';
 import { getElement } from '../common/dom.js';
 import { feedInUrl, openLogin, pushFeedUrl } from '../common/routes.js';
@@ -50,6 +51,13 @@ const captionerCard = new CaptionerCard({
   details: getElement('captioner-details'),
   more: getElement('captioner-more'),
   status: getElement('captioner-status'),
+});
+const example = new Example({
+  photograph: getElement('example-photograph', HTMLImageElement),
+  map: getElement('example-map', HTMLCanvasElement),
+  words: getElement('example-words'),
+  detail: getElement('example-detail'),
+  pause: getElement('example-pause', HTMLButtonElement),
 });
 const feedList = new FeedList(
   { section: getElement('feeds'), list: getElement('feed-list') },
@@ -237,6 +245,7 @@ function showProgress(step) {
 function setState(state, problem) {
   pageState.set(state, input, status.captioner, problem);
   status.isShown = pageState.isLive;
+  example.isShown = state === 'idle';
 }
 
 /** Carries out an action that a problem offers. @param {Action} action */
