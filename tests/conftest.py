@@ -4,11 +4,14 @@ import fcntl
 import os
 import shutil
 import signal
+
+# Before any import of TensorFlow, which exports symbols of a SQLite without full-text search. The
+# server never loads both, but the tests do.
+import sqlite3  # noqa: F401
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
-# Before any import of TensorFlow: libsrtp crashes if it is loaded after it. The server never loads
-# both, but the tests do.
+# So is libsrtp, which crashes if it is loaded after TensorFlow.
 import aiortc  # noqa: F401
 import pytest
 import pytest_asyncio
