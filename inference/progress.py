@@ -15,6 +15,8 @@ _Result = TypeVar("_Result")
 
 _PRINT_INTERVAL_S = 3.0
 """Between two lines about the same part."""
+_LEAST_DONE = 0.03
+"""Share of the work from which the time left is estimated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,26 @@ class StagedProgress:
             yield Progress(min(1.0, done_s / sum(self._seconds.values())), stage.doing)
 
 
+class TimeLeft:
+    """Estimate of the time that work still takes, from what it took so far. It never rises."""
+
+    def __init__(self) -> None:
+        """Start without an estimate."""
+        self._least: float | None = None
+
+    def estimate(self, done: float, elapsed_s: float) -> float | None:
+        """Return the seconds left; None while too little is done.
+
+        Args:
+            done: Share of the work, in 0..1.
+            elapsed_s: Seconds that it took.
+        """
+        if done >= _LEAST_DONE:
+            left_s = round(elapsed_s * (1 - done) / done, 1)
+            self._least = left_s if self._least is None else min(left_s, self._least)
+        return self._least
+
+
 class ProgressPrinter:
     """Writes lines about the progress of several parts, with an estimate of the time left."""
 
@@ -115,22 +137,24 @@ class ProgressPrinter:
         self._write, self._parts, self._clock = write, parts, clock
         self._begun = 0
         self._begun_at = self._written_at = 0.0
+        self._left = TimeLeft()
 
     def begin(self, title: str) -> None:
         """Begin the next part."""
         self._begun += 1
         self._begun_at = self._written_at = self._clock()
+        self._left = TimeLeft()
         self._write(f"Computing {self._begun} of {self._parts}: {title} ...")
 
     def update(self, done: float, doing: str = "") -> None:
         """Report the share of the part that is done, in 0..1; writes a line every 3 s at most."""
         now = self._clock()
-        if now - self._written_at < _PRINT_INTERVAL_S or done <= 0:
+        left_s = self._left.estimate(done, now - self._begun_at)
+        if now - self._written_at < _PRINT_INTERVAL_S or left_s is None:
             return
         self._written_at = now
-        left = (now - self._begun_at) * (1 - done) / done
         what = f": {doing}" if doing else ""
-        self._write(f"  {done:.0%} done, about {_duration(left)} left{what}")
+        self._write(f"  {done:.0%} done, about {_duration(left_s)} left{what}")
 
 
 def finish(work: Generator[object, None, _Result]) -> _Result:
@@ -183,11 +207,6 @@ def run_with_progress(
         printer.update(start + (end - start) * progress.done, progress.doing)
 
     return finish(map_progress(work, report))
-
-
-def estimate_left_s(done: float, elapsed_s: float) -> float | None:
-    """Estimate how long the rest will take, in seconds; None while nothing is done."""
-    return round(elapsed_s * (1 - done) / done, 1) if done > 0 else None
 
 
 def _duration(seconds: float) -> str:

@@ -22,7 +22,7 @@ from inference.engine import (
     EngineBusy,
     EngineUnavailable,
 )
-from inference.progress import Progress, estimate_left_s
+from inference.progress import Progress, TimeLeft
 from stream.captioning import KeptFrame
 from stream.settings import StreamSettings
 
@@ -97,6 +97,7 @@ class Analysis:
         self.files: dict[str, bytes] = {}
         self.ended = asyncio.Event()
         self._progress = Progress(0.0, "")
+        self._left = TimeLeft()
         self._started_at = time.monotonic()
 
     @property
@@ -138,7 +139,7 @@ class Analysis:
         """Return `done`, `doing` and `left_s` of `analysis` in `schema.json`."""
         done, elapsed_s = self._progress.done, time.monotonic() - self._started_at
         is_running = self.state is AnalysisState.RUNNING
-        left_s = estimate_left_s(done, elapsed_s) if is_running else None
+        left_s = self._left.estimate(done, elapsed_s) if is_running else None
         return {"done": done, "doing": self._progress.doing, "left_s": left_s}
 
     def _end(self, state: AnalysisState, progress: Progress) -> None:
@@ -237,7 +238,8 @@ class Analyses:
                 info = self._caption_service.info
                 if info is None:
                     raise EngineUnavailable(self._caption_service.message)
-                image, tokens = await kept.image(info), kept.captioned.tokens
+                # Not the captioner's square: the report shows the frame as it is.
+                image, tokens = await kept.pixels(), kept.captioned.tokens
                 analysis.finish(
                     await self._caption_service.analyse(
                         analysis.kind, image, tokens, params, frames, analysis.update

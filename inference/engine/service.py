@@ -116,7 +116,8 @@ class AnalysisResult:
     """The report of an analysis and its cost."""
 
     files: dict[str, bytes]
-    """By name: `report.html`, self-contained, and `report.json`."""
+    """By name: `report.html`, self-contained, `report.json`, and the images of concepts, which are
+    `concept-NAME.webp`."""
     summary: tuple[str, ...]
     """The findings in a few sentences for people; plain text."""
     took_ms: float

@@ -40,9 +40,14 @@ class Chart:
 class AdversarialSection:
     """What the template `adversarial.html.jinja` shows beside the findings themselves."""
 
-    def __init__(self, findings: AdversarialFindings) -> None:
-        """Prepare the section; images and charts are drawn when the template reaches them."""
-        self.findings = findings
+    def __init__(self, findings: AdversarialFindings, shape: tuple[int, int]) -> None:
+        """Prepare the section; images and charts are drawn when the template reaches them.
+
+        Args:
+            findings: About an image.
+            shape: Its height and width, in whose ratio all images are shown.
+        """
+        self.findings, self.shape = findings, shape
         self.headline, *self.lead = summarize(findings)
         attacked = findings.attacked
         size = epsilon_text(attacked.epsilon, attacked.norm)
@@ -126,14 +131,14 @@ class AdversarialSection:
         }
         for name, (alt, title, note) in legends.items():
             if name in self.findings.pictures:
-                yield ReportImage(self.findings.pictures[name], alt, title, note)
+                yield ReportImage(self.findings.pictures[name], alt, title, note, shape=self.shape)
 
     def region_images(self) -> Iterator[ReportImage]:
         """Show all regions, and for some words those that change the word on their own."""
         pictures, regions = self.findings.pictures, self.findings.regions
         if "regions" in pictures:
             alt = f"Image with the outlines of its {regions.count} regions"
-            yield ReportImage(pictures["regions"], alt, "All regions")
+            yield ReportImage(pictures["regions"], alt, "All regions", shape=self.shape)
         if "clean" not in pictures:
             return
         for word in self.flipped[:_MOST_REGION_IMAGES]:
@@ -142,6 +147,7 @@ class AdversarialSection:
                 f"Regions that change “{word.text}” on their own: {self.region_names(word)}",
                 word.text,
                 f"{len(word.regions)} of {regions.count}",
+                shape=self.shape,
             )
 
     def region_names(self, word: WordFindings) -> str:

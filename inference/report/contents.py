@@ -1,7 +1,7 @@
 """The contents of a report: captions an image, explains the caption and analyses it."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -18,7 +18,7 @@ from inference.explanations.check import correct_checks
 from inference.explanations.masking import check_map
 from inference.explanations.method import Method
 from inference.explanations.methods import METHODS
-from inference.progress import ProgressPrinter, run_with_progress
+from inference.progress import ProgressPrinter, run_with_progress, scale_progress
 from inference.report.document import Analyses, Contents, Explanation, MethodMaps
 from models.calibration import is_blank
 from models.captioner import BeamCaption
@@ -69,7 +69,11 @@ def explain_image(
         explained.append(_explain(subject, method, targets, progress))
     checked = next((method for method in chosen if "word" in method.kinds), None)
     started = time.perf_counter()
-    checks = _check(subject, explained, checked, progress) if checked else {}
+    checks = {}
+    if checked:
+        progress.begin("check of the maps")
+        (maps,) = (each for each in explained if each.method.name == checked.name)
+        checks = run_with_progress(_check(subject, maps.explanations), progress)
     return Contents(
         image=image,
         card=model.card,
@@ -79,6 +83,52 @@ def explain_image(
         methods=tuple(explained),
         checks=checks,
         checked_by=checked.name if checked else None,
+        checks_ms=(time.perf_counter() - started) * 1e3,
+    )
+
+
+def explain_words(
+    model: CaptionModel, image: NDArray[np.uint8], tokens: tuple[int, ...]
+) -> Generator[float, None, Contents]:
+    """Explain the words of a caption by the maps that come with captions, and check them.
+
+    Args:
+        model: The captioner that produced the caption.
+        image: RGB, uint8 [H, W, 3] of any size.
+        tokens: The caption's.
+
+    Yields:
+        The share that is done.
+    """
+    subject = CaptionedImage(model, image, tokens)
+    captions = [
+        model.build_caption(subject.rescored, subject.grid, Timing(0.0, 0.0), fallback=fallback)
+        for fallback in (True, False)
+    ]
+    yield 0.0
+    shown, whole = captions
+    started = time.perf_counter()
+    methods: tuple[MethodMaps, ...] = ()
+    checks: dict[int, Check] = {}
+    if whole.words:
+        (maps,) = model.live_maps(subject.grid[None], [subject.rescored])
+        card = METHODS[maps.method].card_for(model)
+        explanations = [Explanation(Target("caption"), "whole caption", maps.caption)]
+        for index, (word, found) in enumerate(zip(whole.words, maps.words, strict=True)):
+            explanations.append(Explanation(Target("word", index), word.text, found))
+        took_ms = (time.perf_counter() - started) * 1e3
+        methods = (MethodMaps(card, tuple(explanations), took_ms),)
+        started = time.perf_counter()
+        checks = yield from _check(subject, explanations)
+    return Contents(
+        image=image,
+        card=model.card,
+        caption=shown,
+        words=whole.words,
+        tokens=tokens,
+        methods=methods,
+        checks=checks,
+        checked_by=methods[0].method.name if methods else None,
         checks_ms=(time.perf_counter() - started) * 1e3,
     )
 
@@ -167,13 +217,9 @@ def _targets(
 
 
 def _check(
-    subject: CaptionedImage,
-    explained: Sequence[MethodMaps],
-    checked: Method,
-    progress: ProgressPrinter,
-) -> dict[int, Check]:
-    progress.begin("check of the maps")
-    (explanations,) = (each.explanations for each in explained if each.method.name == checked.name)
+    subject: CaptionedImage, explanations: Sequence[Explanation]
+) -> Generator[float, None, dict[int, Check]]:
+    """Check the maps of object words; yield the share that is done."""
     objects = {
         each.target.index: each.map
         for each in explanations
@@ -183,6 +229,7 @@ def _check(
     }
     checks = {}
     for number, (index, found) in enumerate(objects.items()):
-        shares = number / len(objects), (number + 1) / len(objects)
-        checks[index] = run_with_progress(check_map(subject, found, index), progress, *shares)
+        share = 1 / len(objects)
+        work = check_map(subject, found, index)
+        checks[index] = yield from scale_progress(number * share, share, work)
     return correct_checks(checks)

@@ -132,8 +132,11 @@ class Contents:
     """Name of the method whose maps are checked; None if none of them explains words."""
     checks_ms: float
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self, *, has_sheets: bool = True) -> dict[str, Any]:
         """Return what the JSON file has beyond `Document.to_json`, as JSON values.
+
+        Args:
+            has_sheets: Whether each method's maps are in a `file` beside it too.
 
         Returns:
             - `words` of the whole caption: `text`, `prob` (of being the next word), `confidence`
@@ -165,7 +168,7 @@ class Contents:
             ],
             "tags": [asdict(tag) for tag in caption.tags],
             "checked_by": self.checked_by,
-            "methods": [_method_json(each) for each in self.methods],
+            "methods": [_method_json(each, has_sheets=has_sheets) for each in self.methods],
             "timing_ms": {
                 "encoder": round(caption.timing_ms.encoder, 1),
                 "decoder": round(caption.timing_ms.decoder, 1),
@@ -183,7 +186,7 @@ class Analyses:
     concepts: ConceptFindings | None = None
 
 
-def _method_json(maps: MethodMaps) -> dict[str, Any]:
+def _method_json(maps: MethodMaps, *, has_sheets: bool) -> dict[str, Any]:
     method = maps.method
     return {
         "name": method.name,
@@ -191,7 +194,7 @@ def _method_json(maps: MethodMaps) -> dict[str, Any]:
         "paper": method.paper,
         "cost": method.cost,
         "unit": method.unit,
-        "file": method_file(method.name),
+        **({"file": method_file(method.name)} if has_sheets else {}),
         "took_ms": round(maps.took_ms, 1),
         "maps": [
             {"of": each.target.to_json(), **each.map.to_json(), "peak_at": _peak_at(each.map)}

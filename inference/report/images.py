@@ -65,15 +65,24 @@ class ReportImage:
     note: str = ""
     max_side: int = MAX_SIDE
     """Pixels of the longer side that a larger image is reduced to."""
+    shape: tuple[int, int] | None = None
+    """Height and width of the image that the captioner got as this square: it is shown in their
+    ratio; None for the ratio of the pixels."""
 
     def embed(self) -> EmbeddedImage:
         """Encode the image, reduced to `max_side`."""
-        pixels = shrink(self.pixels, self.max_side)
-        file = io.BytesIO()
-        Image.fromarray(pixels).save(file, "WEBP", quality=_QUALITY, method=_EFFORT)
-        data = base64.b64encode(file.getvalue()).decode()
+        pixels = self.pixels if self.shape is None else _stretch(self.pixels, self.shape)
+        pixels = shrink(pixels, self.max_side)
+        data = base64.b64encode(encode_webp(pixels)).decode()
         height, width = pixels.shape[:2]
         return EmbeddedImage(f"data:image/webp;base64,{data}", width, height)
+
+
+def encode_webp(pixels: NDArray[np.uint8]) -> bytes:
+    """Encode an image, RGB [H, W, 3], as a WebP file."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "WEBP", quality=_QUALITY, method=_EFFORT)
+    return file.getvalue()
 
 
 def shrink(pixels: NDArray[np.uint8], max_side: int) -> NDArray[np.uint8]:
@@ -84,6 +93,14 @@ def shrink(pixels: NDArray[np.uint8], max_side: int) -> NDArray[np.uint8]:
         return pixels
     size = max(1, round(width * scale)), max(1, round(height * scale))
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _stretch(pixels: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """Resize an image [S, S, 3] to the ratio of a height and a width; the longer side is S."""
+    longest = max(pixels.shape)
+    height, width = (max(1, round(longest * each / max(shape))) for each in shape)
+    resized = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(resized, np.uint8)
 
 
 def highlight_regions(

@@ -10,23 +10,21 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
-from numpy.typing import NDArray
 
 from inference.adversarial import AdversarialFindings
-from inference.captioning import Caption
 from inference.concepts import ConceptFindings
 from inference.explanations import Tile
 from inference.progress import Progress
 from inference.report import formatting
 from inference.report.adversarial_section import AdversarialSection
 from inference.report.concepts_section import ConceptsSection
-from inference.report.document import Analyses, Captioner, Contents, Document, method_file
+from inference.report.document import Analyses, Contents, Document, method_file
 from inference.report.images import (
     MEDIUM_SIDE,
     ReportImage,
+    encode_webp,
     method_sheets,
     painted_maps,
     word_sheet,
@@ -63,13 +61,15 @@ def render_page(document: Document) -> Iterator[str]:
     template = _environment().get_template("report.html.jinja")
     caption = document.caption
     adversarial, concepts = document.adversarial, document.concepts
+    height, width = document.image.shape[:2]
+    shape = height, width
     yield from _slices(
         template.generate(
             document=document,
             # The whole caption, also where the fallback shows less: it is what was analysed.
             caption=caption.guess or caption.text or _WITHOUT_WORDS[caption.fallback == "blank"],
             image=ReportImage(document.image, "Captioned image"),
-            adversarial=AdversarialSection(adversarial) if adversarial else None,
+            adversarial=AdversarialSection(adversarial, shape) if adversarial else None,
             concepts=ConceptsSection(concepts, document.image) if concepts else None,
             style=_style(),
         )
@@ -125,18 +125,14 @@ def _style() -> Markup:
 
 
 def analysis_files(
-    captioner: Captioner,
-    image: NDArray[np.uint8],
-    caption: Caption,
+    contents: Contents,
     adversarial: AdversarialFindings | None,
     concepts: ConceptFindings | None,
 ) -> Generator[Progress, None, dict[str, bytes]]:
     """Write the report on the analyses of a caption. Needs no TensorFlow.
 
     Args:
-        captioner: Its model card.
-        image: The image that was captioned, RGB, uint8 [H, W, 3] of any size.
-        caption: Its caption.
+        contents: The caption and its explanations.
         adversarial: Findings about this image and caption; None without such an analysis.
         concepts: The same.
 
@@ -144,20 +140,31 @@ def analysis_files(
         The same progress before each slice: all done but the writing.
 
     Returns:
-        `report.html`, a page that needs no other file, and `report.json`, see `Document.to_json`;
-        both in UTF-8.
+        `report.html`, a page that needs no other file, and `report.json`, see `Document.to_json`
+        and `Contents.to_json`, both in UTF-8; and the images of concepts, see `concept_file`.
     """
     writing = Progress(1.0, "Writing the report")
     if adversarial:
         for module in _CHART_MODULES:
             import_module(module)
             yield writing
-    document = Document("", image, captioner, caption, adversarial, concepts)
+    document = _document(contents, "", Analyses(adversarial, concepts))
     slices = []
     for each in render_page(document):
         slices.append(each)
         yield writing
-    return {HTML_FILE: "".join(slices).encode(), JSON_FILE: _json(document.to_json()).encode()}
+    values = {**document.to_json(), **contents.to_json(has_sheets=False)}
+    images = concepts.pictures if concepts else {}
+    return {
+        HTML_FILE: "".join(slices).encode(),
+        JSON_FILE: _json(values).encode(),
+        **{concept_file(name): encode_webp(pixels) for name, pixels in images.items()},
+    }
+
+
+def concept_file(picture: str) -> str:
+    """Return the file name of the image that illustrates a concept, see `ConceptInFrame`."""
+    return f"concept-{picture}.webp"
 
 
 def write_files(
@@ -174,15 +181,7 @@ def write_files(
     Yields:
         The name of each file that was written, and its description.
     """
-    document = Document(
-        name,
-        contents.image,
-        contents.card,
-        contents.caption,
-        found.adversarial,
-        found.concepts,
-        painted_maps(contents),
-    )
+    document = _document(contents, name, found)
     (place / HTML_FILE).write_text("".join(render_page(document)), encoding="utf-8")
     yield HTML_FILE, "the report"
     sheet = word_sheet(contents)
@@ -196,6 +195,18 @@ def write_files(
     values = {**document.to_json(), **contents.to_json()}
     (place / JSON_FILE).write_text(_json(values), encoding="utf-8")
     yield JSON_FILE, "the report as data"
+
+
+def _document(contents: Contents, name: str, found: Analyses) -> Document:
+    return Document(
+        name,
+        contents.image,
+        contents.card,
+        contents.caption,
+        found.adversarial,
+        found.concepts,
+        painted_maps(contents),
+    )
 
 
 def _json(values: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.engine import EngineInfo
-from stream.captioning.stream_captioner import CaptionedFrame, captioner_image
+from stream.captioning.stream_captioner import CaptionedFrame, captioner_image, frame_pixels
 from stream.video import convert_frame
 
 MAX_KEPT_FRAMES = 4
@@ -33,11 +33,16 @@ class KeptFrame:
         """Keep a reference to the frame; the executor converts it."""
         self.seq, self.captioned = seq, captioned
         self._image: _Lazy[NDArray[np.uint8]] = _Lazy(executor)
+        self._pixels: _Lazy[NDArray[np.uint8]] = _Lazy(executor)
         self._jpeg: _Lazy[bytes] = _Lazy(executor)
 
     async def image(self, info: EngineInfo) -> NDArray[np.uint8]:
         """Return the image that the captioner takes, see `EngineInfo.resizing`."""
         return await self._image.get(captioner_image, self.captioned.frame.image, info)
+
+    async def pixels(self) -> NDArray[np.uint8]:
+        """Return the whole frame, RGB, uint8 [H, W, 3]."""
+        return await self._pixels.get(frame_pixels, self.captioned.frame.image)
 
     async def jpeg(self) -> bytes:
         """Return the whole frame as a JPEG."""

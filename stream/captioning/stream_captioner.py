@@ -129,4 +129,9 @@ class StreamCaptioner:
 
 def captioner_image(frame: av.VideoFrame, info: EngineInfo) -> NDArray[np.uint8]:
     """Convert a frame to the image that the captioner takes, see `EngineInfo.resizing`."""
-    return info.resizing.apply(np.asarray(convert_frame(frame, "rgb24").to_ndarray(), np.uint8))
+    return info.resizing.apply(frame_pixels(frame))
+
+
+def frame_pixels(frame: av.VideoFrame) -> NDArray[np.uint8]:
+    """Convert a frame to RGB, uint8 [H, W, 3]."""
+    return np.asarray(convert_frame(frame, "rgb24").to_ndarray(), np.uint8)

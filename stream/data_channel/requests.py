@@ -9,7 +9,7 @@ from typing import Any
 from inference.concepts import ConceptParams
 from inference.engine import AnalysisParams, EngineUnavailable, read_params
 from inference.explanations import RoughMap, Target
-from inference.progress import Progress, ProgressCallback, estimate_left_s
+from inference.progress import Progress, ProgressCallback, TimeLeft
 from stream.analyses import Analyses, Analysis, AnalysisState, RequestError, request_errors
 from stream.captioning import ClientFrames, FrameNotFound, KeptFrame, RecentFrames
 from stream.context import StreamContext
@@ -141,6 +141,7 @@ def _progress_sender(request_id: int, channel: CaptionChannel) -> ProgressCallba
     """
     started_at = sent_at = time.monotonic()
     done_before: float | None = None
+    left = TimeLeft()
 
     def send(progress: Progress) -> None:
         nonlocal sent_at, done_before
@@ -150,7 +151,7 @@ def _progress_sender(request_id: int, channel: CaptionChannel) -> ProgressCallba
         if isinstance(progress, RoughMap) or now - sent_at >= _PROGRESS_INTERVAL_S:
             sent_at = now
             advanced = max(0.0, (progress.done - done_before) / (1 - done_before))
-            left_s = estimate_left_s(advanced, now - started_at)
+            left_s = left.estimate(advanced, now - started_at)
             channel.send(messages.progress(request_id, progress, left_s))
 
     return send

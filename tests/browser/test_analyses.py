@@ -100,6 +100,7 @@ def attack(page: Page) -> Locator:
 
 async def begin_attack(page: Page) -> None:
     """Begin one, and wait until the server is at work."""
+    await page.click("#attack-tab")
     await page.click("#attack-form button")
     await expect(attack(page).locator(".work")).to_contain_text("Looking closely", timeout=SOON)
 
@@ -113,6 +114,7 @@ async def test_an_attack_is_followed_and_its_three_captions_stand_side_by_side(p
     captions = AnalysedCaptions()
     captions.finish_analyses.clear()
     async with freezing(page, captions):
+        await page.click("#attack-tab")
         words = "(list) => [...list.options].map(({ value }) => value)"
         assert await page.locator("#attack-lose-words").evaluate(words) == ["a", "dog", "runs"]
         assert await page.locator("#attack-say-words").evaluate(words) == ["thing"]
@@ -173,33 +175,39 @@ async def styles(marks: Locator, name: str) -> list[str]:
     return found
 
 
-async def test_the_report_is_seen_in_place_opened_and_downloaded(page: Page) -> None:
+async def test_the_report_is_opened_and_downloaded_and_never_scrolls_in_place(page: Page) -> None:
     async with freezing(page, AnalysedCaptions()):
+        await page.click("#attack-tab")
         await page.click("#attack-form button")
         await ended(page, attack(page), "done")
-        frame = attack(page).locator("iframe")
-        await expect(frame).to_have_attribute("sandbox", "")
-        await expect(frame).to_have_attribute("title", "Report: How easily is it fooled?")
-        await frame.scroll_into_view_if_needed()
-        await expect(frame.content_frame.locator("h1")).to_have_text(REPORT)
-
         async with page.context.expect_page() as opening:
             await page.get_by_role("link", name="Open report").click()
         report = await opening.value
         await expect(report.locator("h1")).to_have_text(REPORT)
         await report.close()
+        # The dialog is the only thing that scrolls.
+        scrolling = """() => [...document.querySelectorAll('#frozen, #frozen *')].filter((each) =>
+          each.scrollHeight > each.clientHeight + 1 && ['auto', 'scroll'].includes(
+            getComputedStyle(each).overflowY)).map(({ id }) => id)"""
+        assert set(await page.evaluate(scrolling)) <= {"frozen"}
+        await expect(page.locator("#frozen iframe")).to_have_count(0)
 
-        async with page.expect_download() as downloading:
-            await page.get_by_role("link", name="Download data").click()
-        download = await downloading.value
-        assert download.suggested_filename == "report.json"
-        assert "adversarial" in (await download.path()).read_text()
+        for label, name, content in (
+            ("Download report", "report.html", REPORT),
+            ("Download data", "report.json", "adversarial"),
+        ):
+            async with page.expect_download() as downloading:
+                await page.get_by_role("link", name=label).click()
+            download = await downloading.value
+            assert download.suggested_filename == name
+            assert content in (await download.path()).read_text()
 
 
 async def test_concepts_speak_for_or_against_each_word_and_lie_over_the_picture(page: Page) -> None:
     captions = AnalysedCaptions()
     async with freezing(page, captions):
         part = page.locator("#concepts")
+        await page.click("#concepts-tab")
         await expect(page.locator("#concept-word")).to_be_hidden()
         await page.click("#concepts-form button")
         await ended(page, part, "done")
@@ -218,6 +226,17 @@ async def test_concepts_speak_for_or_against_each_word_and_lie_over_the_picture(
         await expect(concepts.nth(0).get_by_role("img")).to_have_attribute(
             "aria-label", re.compile("^Location of concept dog-1: mostly a small spot in the left")
         )
+        # The verdict leads, then what the concept looks like, if that is known, and where it is.
+        looks = part.get_by_role("img", name="What concept dog-1 looks like")
+        assert (
+            await looks.evaluate("(image) => image.decode().then(() => image.naturalWidth)") == 24
+        )
+        await expect(part.locator(".concept img")).to_have_count(1)
+        tops = [
+            (await each.bounding_box() or {})["y"]
+            for each in (concepts.nth(0).locator(".verdict"), looks, concepts.get_by_text("Adds"))
+        ]
+        assert tops == sorted(tops)
         await expect(part.locator(".map[data-painted=true]")).to_have_count(3)
         seen = (
             "(all) => all.map((canvas) => canvas.getContext('2d').getImageData(9, 9, 1, 1).data[3])"
@@ -276,6 +295,7 @@ async def test_what_keeps_an_analysis_from_being_made_is_told_in_plain_words(pag
     }
     async with freezing(page, captions):
         section = page.locator("#concepts")
+        await page.click("#concepts-tab")
         for text, captions.problem in problems.items():
             await section.locator("form button").click()
             await expect(section.locator(".analysis-message")).to_have_text(text, timeout=SOON)
@@ -290,11 +310,13 @@ async def test_more_than_the_server_takes_at_once_are_refused(page: Page) -> Non
     captions.finish_analyses.clear()
     async with freezing(page, captions):
         await begin_attack(page)
+        await page.click("#concepts-tab")
         await page.click("#concepts-form button")
         await expect(page.locator("#concepts .work")).to_contain_text("Looking", timeout=SOON)
         await page.keyboard.press("Escape")
         await more_captions(page)
         await freeze(page)
+        await page.click("#attack-tab")
         await page.click("#attack-form button")
         await expect(attack(page).locator(".analysis-message")).to_have_text(
             "Other analyses are running on the server. Try again in a moment.", timeout=SOON
@@ -305,6 +327,7 @@ async def test_more_than_the_server_takes_at_once_are_refused(page: Page) -> Non
 
 async def test_a_picture_that_has_gone_is_told(page: Page) -> None:
     async with freezing(page, AnalysedCaptions()):
+        await page.click("#attack-tab")
         await page.evaluate("() => document.querySelector('#stop').click()")
         await page.click("#attack-form button")
         await expect(attack(page).locator(".analysis-message")).to_contain_text("Not connected")
@@ -314,6 +337,7 @@ async def test_it_is_asked_and_read_by_keyboard_and_told_sparingly(page: Page) -
     captions = AnalysedCaptions()
     captions.finish_analyses.clear()
     async with freezing(page, captions):
+        await page.click("#attack-tab")
         await page.focus("#attack-say")
         await page.keyboard.type("cat")
         await page.keyboard.press("Enter")
@@ -350,8 +374,8 @@ async def test_an_analysis_goes_on_when_the_view_is_left(page: Page) -> None:
         await expect(page.locator("#kept-news")).to_contain_text("Done")
         await kept.get_by_role("button", name="Show").click()
         await expect(page.locator("#frozen-heading")).to_have_text("A dog runs")
-        await expect(page.locator("#frozen-body")).to_be_hidden()
-        await expect(page.locator("#concepts")).to_be_hidden()
+        await expect(page.get_by_role("tab")).to_have_count(0)
+        await expect(page.get_by_role("tabpanel")).to_have_count(1)
         await expect(attack(page).locator(".caption-card")).to_have_count(7)
         await page.keyboard.press("Escape")
         await kept.get_by_role("button", name="Dismiss").click()
@@ -418,9 +442,10 @@ async def test_a_running_analysis_can_be_cancelled_after_a_reload(page: Page) ->
 
 async def test_what_the_server_has_forgotten_is_not_offered_after_a_reload(page: Page) -> None:
     async with freezing(page, AnalysedCaptions()):
+        await page.click("#attack-tab")
         await page.click("#attack-form button")
         await ended(page, attack(page), "done")
-        path = await page.locator("#attack iframe").get_attribute("src")
+        path = await page.get_by_role("link", name="Open report").get_attribute("href")
         assert path
         gone = "(path) => fetch(path.replace('/report.html', ''), { method: 'DELETE' })"
         await page.evaluate(f"async (path) => {{ await ({gone})(path); }}", path)
@@ -435,9 +460,11 @@ async def test_what_a_captioner_lacks_is_told(page: Page) -> None:
     captions.report = analysis_result(attack_findings(hardened=False), *SUMMARY)
     async with freezing(page, captions):
         await expect(page.locator("#attack-lack")).to_contain_text("no hardened model")
+        await page.click("#concepts-tab")
         await expect(page.locator("#concepts-lack")).to_contain_text("no built-in concepts")
         await expect(page.locator("#concept-scope-field")).to_be_hidden()
         await expect(page.get_by_label("Learn concepts for")).to_be_visible()
+        await page.click("#attack-tab")
         await page.click("#attack-form button")
         await ended(page, attack(page), "done")
         await expect(attack(page).locator(".caption-card").nth(2)).to_contain_text(
@@ -452,16 +479,20 @@ async def test_nothing_is_cut_off_on_a_small_screen(page: Page) -> None:
     captions.finish_analyses.clear()
     async with freezing(page, captions):
         frozen = page.locator("#frozen")
+        await page.click("#concepts-tab")
         await page.get_by_text("recent frames of this stream").click()
         assert await frozen.evaluate(wider) <= 0
         await begin_attack(page)
+        assert await frozen.evaluate(wider) <= 0
+        await page.click("#concepts-tab")
         await page.click("#concepts-form button")
         assert await frozen.evaluate(wider) <= 0
         captions.finish_analyses.set()
         for part in ("attack", "concepts"):
             await ended(page, page.locator(f"#{part}"), "done")
-            await expect(page.locator(f"#{part} iframe")).to_have_count(1)
-        assert await frozen.evaluate(wider) <= 0
+            await expect(page.locator(f"#{part} .results .actions")).to_have_count(1)
+            await page.click(f"#{part}-tab")
+            assert await frozen.evaluate(wider) <= 0
         await page.keyboard.press("Escape")
         await expect(page.locator("#kept li")).to_have_count(2)
         assert await page.evaluate("() => document.documentElement.scrollWidth - innerWidth") <= 0

@@ -85,22 +85,38 @@ async def test_every_word_has_a_tile_with_its_map_and_the_exact_picture(page: Pa
 
 async def test_a_map_is_checked_in_words_and_as_bars(page: Page) -> None:
     async with freezing(page, ExplainedCaptions(DOG)):
-        verdict = page.locator("#check-verdict")
-        await expect(verdict).to_have_text("Holds up (p = 0.02)")
-        await expect(page.locator("#check-sentence")).to_have_text(
-            "With the top 20% of the map blanked, the probability of “dog” as the next word goes "
-            "from 90% to 10%. With the same region blanked elsewhere, in 110 places, it goes to "
-            "80% (70% to 90%). The map\u2019s region stands out: 2% of all places do as much."
+        check, sentence = page.locator("#check"), page.locator("#check-sentence")
+        # The verdict leads, as the word of the heading; then the figures, then what it rests on.
+        heading = page.get_by_role("heading", name="Does the map hold up? Holds up", exact=True)
+        await expect(heading).to_be_visible()
+        await expect(sentence).to_have_text(
+            "“dog” depends on this region more than on others of its shape (p = 0.02, 110 "
+            "compared)."
         )
-        await expect(page.locator("#frozen-status")).to_contain_text("Holds up (p = 0.02). With")
-        await expect(page.locator("#check-bars > div")).to_have_count(3)
-        # The verdict leads.
-        boxes = [await each.bounding_box() for each in (verdict, page.locator("#check-bars"))]
-        assert boxes[0] and boxes[1] and boxes[0]["y"] < boxes[1]["y"]
+        await expect(page.locator("#frozen-status")).to_contain_text("Holds up. “dog” depends on")
+        assert await check.locator("p, dt, dd").all_inner_texts() == [
+            "Probability of “dog” as the next word:",
+            "Original frame",
+            "90%",
+            "Map\u2019s top 20% blanked",
+            "10%",
+            "Blanked elsewhere",
+            "80%\n(70% to 90%)",
+            await sentence.inner_text(),
+        ]
+        tops = [
+            (await each.bounding_box() or {})["y"]
+            for each in (check.locator("#check-verdict"), check.locator("dt").first, sentence)
+        ]
+        assert tops == sorted(tops)
+        before = await check.bounding_box()
         await tile(page, "whole caption").click()
         await expect(page.locator("#check-sentence")).to_contain_text("Only words can be checked")
         await expect(page.locator("#check-bars > div")).to_have_count(0)
-        await expect(verdict).to_be_hidden()
+        await expect(page.locator("#check-verdict")).to_be_hidden()
+        # What is below does not move.
+        after = await check.bounding_box()
+        assert before and after and abs(before["height"] - after["height"]) < 2
 
 
 async def test_each_verdict_of_a_check_has_its_reason(page: Page) -> None:
@@ -118,8 +134,8 @@ async def test_each_verdict_of_a_check_has_its_reason(page: Page) -> None:
     captions.check = check  # type: ignore[assignment,method-assign]
     async with freezing(page, captions):
         for word, (text, reason) in {
-            "a": ("Fails", "In most of these places it is as low"),
-            "dog": ("Can\u2019t tell", "stands out too little to call the map right"),
+            "a": ("Fails", "In most of 110 other places, a region of this shape matters as much"),
+            "dog": ("Can\u2019t tell", "not clearly more than on others of its shape (p = 0.12"),
             "runs": ("Can\u2019t be checked", "too few other places for a region of this size"),
         }.items():
             await tile(page, word).first.click()
@@ -139,7 +155,7 @@ async def test_a_check_offers_occlusion_by_one_button(page: Page) -> None:
         await expect(panels.nth(1)).to_have_attribute("data-state", "shown")
         assert captions.targets[-1] == ("occlusion", Target("word", 1))
         # The verdict stays; what is shown is not offered again.
-        await expect(page.locator("#check-verdict")).to_have_text("Holds up (p = 0.02)")
+        await expect(page.locator("#check-verdict")).to_have_text("Holds up")
         await expect(button).to_be_hidden()
 
 
@@ -152,6 +168,7 @@ async def test_why_this_word_and_not_another_is_asked(page: Page) -> None:
         )
         assert captions.targets[-1] == ("gradcam", Target("contrast", 1, "thing"))
         # Attention answers no such question.
+        await page.get_by_text("More methods").click()
         await expect(page.get_by_role("radio", name="Attention")).to_be_disabled()
 
 
@@ -163,15 +180,82 @@ async def test_two_methods_are_seen_side_by_side(page: Page) -> None:
         await expect(panels.nth(0)).to_contain_text("Grad-CAM")
         await expect(panels.nth(1)).to_contain_text("Grad-CAM, total")
         await expect(panels.nth(1)).to_have_attribute("data-state", "shown")
+        # The recommended method is shown, the others where one looks for more.
+        assert await page.locator(".method:visible").all_inner_texts() == ["Grad-CAM"]
+        await page.get_by_text("More methods").click()
+        await expect(page.locator(".method:visible")).to_have_count(5)
         await page.click(".method:text('Attention')")
         await expect(panels.nth(0)).to_have_attribute("data-state", "shown")
         await expect(page.locator("#about-method")).to_contain_text("another paper")
         await expect(page.locator("#reading-title")).to_contain_text("not why")
 
 
+async def test_two_frames_are_seen_side_by_side(page: Page) -> None:
+    cat = with_maps(confident_caption("A small cat runs"), *SPOTS, cell_map(0, 8))
+    captions = ExplainedCaptions(cat)
+    async with freezing(page, captions):
+        await page.wait_for_function(
+            f"() => ({DRAWN})(document.querySelector('.map-panel canvas')) === 1", timeout=SOON
+        )
+        await page.keyboard.press("Escape")
+        await show_caption(page, captions, DOG)
+        await page.click("#freeze")
+        await expect(page.locator("#frozen-heading")).to_have_text("A dog runs")
+        group = page.locator("#beside optgroup[label='Another frame'] option")
+        await expect(group).to_have_count(1)
+        assert re.fullmatch(r"[\d:]+ .M “A small cat runs”", await group.inner_text())
+        await tile(page, "runs").click()
+        await page.select_option("#beside", await group.get_attribute("value"))
+        panels = page.locator(".map-panel:visible")
+        await expect(panels).to_have_count(2)
+        image = panels.nth(1).get_by_role("img").last
+        assert await panels.nth(1).locator("canvas").first.evaluate(DRAWN) == 1
+        # The same word, if the other caption has it, with the map that came with that caption.
+        words = panels.nth(1).get_by_role("radio")
+        await expect(words.nth(3)).to_have_attribute("aria-checked", "true")
+        await expect(image).to_have_attribute("aria-label", re.compile("“runs” .*right third, top"))
+        await words.nth(2).click()
+        await expect(image).to_have_attribute("aria-label", re.compile("“cat” .*right third, bot"))
+        # Else the caption as a whole.
+        await tile(page, "dog").first.click()
+        await expect(words.nth(4)).to_have_attribute("aria-checked", "true")
+        await expect(image).to_have_attribute("aria-label", re.compile("the whole caption"))
+        await page.select_option("#beside", "")
+        await expect(panels).to_have_count(1)
+
+
+async def test_what_is_asked_is_chosen_by_tabs(page: Page) -> None:
+    async with freezing(page, ExplainedCaptions(DOG)):
+        why, fool, concepts = (
+            page.get_by_role("tab", name=name) for name in ("Why", "Fool it", "Concepts")
+        )
+        await expect(why).to_have_attribute("aria-selected", "true")
+        await expect(page.get_by_role("tabpanel", name="Why")).to_be_visible()
+        await expect(page.get_by_role("tabpanel")).to_have_count(1)
+        place = await why.bounding_box()
+        await page.keyboard.press("Shift+Tab")
+        await page.keyboard.press("Shift+Tab")
+        await expect(why).to_be_focused()
+        for key, tab, name in (
+            ("ArrowRight", fool, "Fool it"),
+            ("End", concepts, "Concepts"),
+            ("ArrowRight", why, "Why"),
+            ("ArrowLeft", concepts, "Concepts"),
+        ):
+            await page.keyboard.press(key)
+            await expect(tab).to_be_focused()
+            await expect(tab).to_have_attribute("aria-selected", "true")
+            await expect(page.get_by_role("tabpanel", name=name)).to_be_visible()
+            await expect(page.get_by_role("tabpanel")).to_have_count(1)
+        assert await why.bounding_box() == place
+        await page.keyboard.press("Tab")
+        await expect(page.locator("#leave-frozen")).to_be_focused()
+
+
 async def test_a_long_method_tells_its_progress_and_can_be_cancelled(page: Page) -> None:
     captions = ExplainedCaptions(DOG)
     async with freezing(page, captions):
+        await page.get_by_text("More methods").click()
         await page.click(".method:text('RISE')")
         panel = page.locator(".map-panel").first
         await expect(panel).to_have_attribute("data-state", "working")
@@ -199,6 +283,7 @@ async def test_a_rough_map_is_shown_and_refined_while_one_looks(page: Page) -> N
     captions.progress = RoughMap(0.1, "Rough map from 24 of 400 masks", cell_map(0, 0))
     captions.heat_map = replace(cell_map(4, 4), note="It is exact.")
     async with freezing(page, captions):
+        await page.get_by_text("More methods").click()
         await page.click(".method:text('RISE')")
         panel = page.locator(".map-panel").first
         where, image = panel.locator(".map-location"), panel.get_by_role("img")
@@ -239,7 +324,9 @@ async def test_it_is_studied_by_keyboard_and_left_by_escape(page: Page) -> None:
         await page.keyboard.press("ArrowRight")
         await expect(tile(page, "runs")).to_be_focused()
         await expect(page.locator("#chosen")).to_have_text("“runs” 75%")
-        await expect(page.locator("#frozen-status")).to_contain_text("With the top 20%")
+        await expect(page.locator("#frozen-status")).to_contain_text("“runs” depends on this")
+        await page.keyboard.press("Tab")
+        await expect(page.locator("#check-map")).to_be_focused()
         await page.keyboard.press("Tab")
         await expect(page.get_by_role("button", name="overall")).to_be_focused()
         await page.keyboard.press("Escape")
@@ -326,12 +413,17 @@ async def test_what_is_there_stays_readable_when_the_connection_is_lost(page: Pa
 async def test_nothing_is_cut_off_on_a_small_screen(page: Page) -> None:
     await page.set_viewport_size({"width": 360, "height": 740})
     long = confident_caption(
-        "Two young women in brightly coloured dresses are standing next to a table"
+        "Two skateboarders in brightly coloured dresses are standing next to a refrigerator"
     )
     async with freezing(page, ExplainedCaptions(replace(long, tags=DOG.tags))):
         await expect(page.locator(".map-panel").first).to_have_attribute("data-state", "shown")
         wider = "(dialog) => dialog.scrollWidth - dialog.clientWidth"
         assert await page.locator("#frozen").evaluate(wider) <= 0
-        await expect(page.locator("#leave-frozen")).to_be_in_viewport()
+        await expect(page.locator("#leave-frozen")).to_be_in_viewport(ratio=1)
+        cut = "(all) => all.filter((each) => each.scrollWidth > each.clientWidth).length"
+        assert await page.locator(".tile, .tile-name, .bars > *").evaluate_all(cut) == 0
+        # Whole words: each name is on one line.
+        wrapped = "(all) => all.filter((each) => each.clientHeight > 30).length"
+        assert await page.locator(".tile-name").evaluate_all(wrapped) == 0
         await page.locator("#beside").scroll_into_view_if_needed()
-        await expect(page.locator("#leave-frozen")).to_be_in_viewport()
+        await expect(page.locator("#leave-frozen")).to_be_in_viewport(ratio=1)

@@ -8,6 +8,7 @@ from inference.progress import (
     ProgressPrinter,
     Stage,
     StagedProgress,
+    TimeLeft,
     run_with_progress,
 )
 
@@ -86,20 +87,39 @@ class _Clock:
 
 def test_the_printer_writes_what_is_done_and_what_is_left() -> None:
     clock, lines = _Clock(), list[str]()
-    printer = ProgressPrinter(lines.append, 2, clock)
+    printer = ProgressPrinter(lines.append, 3, clock)
 
     printer.begin("Grad-CAM")
     printer.begin("robustness")
     clock.now += 10
     printer.update(0.25, "Searching")
-    clock.now += 90
+    clock.now += 10
+    printer.update(0.5)
+    # It was slower than expected: the time left does not rise.
+    clock.now += 80
+    printer.update(0.6)
+    printer.begin("concepts")
+    clock.now += 100
     printer.update(0.5)
 
     assert lines == [
-        "Computing 1 of 2: Grad-CAM ...",
-        "Computing 2 of 2: robustness ...",
+        "Computing 1 of 3: Grad-CAM ...",
+        "Computing 2 of 3: robustness ...",
         "  25% done, about 30 s left: Searching",
+        "  50% done, about 20 s left",
+        "  60% done, about 20 s left",
+        "Computing 3 of 3: concepts ...",
         "  50% done, about 1 min 40 s left",
+    ]
+
+
+def test_the_time_left_is_estimated_from_the_time_taken_and_never_rises() -> None:
+    left = TimeLeft()
+
+    taken = [(0.0, 1.0), (0.02, 2.0), (0.1, 3.0), (0.1, 6.0), (0.25, 8.0), (0.9, 18.0), (1.0, 19.0)]
+    assert [left.estimate(done, elapsed_s) for done, elapsed_s in taken] == [
+        *(None, None),
+        *(27.0, 27.0, 24.0, 2.0, 0.0),
     ]
 
 

@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
+from numpy.typing import NDArray
 
 from inference.engine.service import AnalysisResult, EngineBusy, EngineUnavailable
 from stream import analyses as analyses_module
@@ -85,6 +87,24 @@ async def test_a_running_analysis_has_progress_and_a_finished_one_has_files(
         assert done["summary"] == list(captions.report.summary)
         assert analysis.files == captions.report.files
         assert captions.analyses == [("adversarial", {"norm": "l2"}, 0)]
+
+
+async def test_the_whole_frame_is_analysed_in_its_own_aspect_ratio(
+    captions: ScriptedCaptions,
+) -> None:
+    analysed: list[tuple[int, ...]] = []
+    analyse = captions.analyse
+
+    async def record(kind: Any, image: NDArray[np.uint8], *others: Any) -> AnalysisResult:
+        analysed.append(image.shape)
+        return await analyse(kind, image, *others)
+
+    captions.analyse = record  # type: ignore[method-assign]
+    captions.finish_analyses.set()
+    async with serving(captions) as (_, start):
+        await until_ended(start())
+    # The captioner takes squares.
+    assert analysed == [(48, 64, 3)]
 
 
 async def test_the_number_of_running_analyses_is_limited(captions: ScriptedCaptions) -> None:

@@ -56,7 +56,9 @@ def _access_paths() -> dict[str, Json]:
 
 def _analysis_paths() -> dict[str, Json]:
     token = path_parameter("token", "From the data channel.", r"^[A-Za-z0-9_-]{1,64}$")
-    name = path_parameter("name", "The file.", r"^report\.(html|json)$")
+    name = path_parameter(
+        "name", "The file.", r"^(report\.(html|json)|concept-[A-Za-z0-9_'-]{1,64}\.webp)$"
+    )
     stream = path_parameter("stream", "The id of a session.", r"^[A-Za-z0-9_-]{1,64}$")
     seq = path_parameter("seq", "The caption's sequence number.", r"^[0-9]{1,16}$")
     return {
@@ -90,8 +92,8 @@ def _analysis_paths() -> dict[str, Json]:
         "/analyses/{token}/{name}": {
             "get": operation(
                 _ANALYSIS,
-                "Get the report of an analysis",
-                {"200": bytes_response("The report.", "text/html", "application/json")},
+                "Get a file of an analysis",
+                {"200": bytes_response("The file.", "text/html", "application/json", "image/webp")},
                 parameters=[token, name],
                 errors=["404"],
                 role="admin",

@@ -3,6 +3,8 @@
 `GET /streams/{stream}/pictures/{seq}` returns the frame of a caption while it is kept.
 """
 
+from pathlib import PurePosixPath
+
 from aiohttp import web
 
 from stream.analyses import Analysis, AnalysisNotFound
@@ -27,15 +29,16 @@ _REPORT_POLICY = "; ".join(
 """A report consists of text and images: it runs no script, loads nothing, and cannot be framed by
 other sites. The sandbox gives it an origin of its own."""
 
-_FILE_HEADERS = {
-    "report.html": {
+_HEADERS_BY_SUFFIX = {
+    ".html": {
         "Content-Type": "text/html; charset=utf-8",
         "Content-Security-Policy": _REPORT_POLICY,
         # A sandboxed page must not have an opener policy of its own (HTML standard, "navigate": a
         # response with both is a network error).
         "Cross-Origin-Opener-Policy": "unsafe-none",
     },
-    "report.json": {"Content-Type": "application/json; charset=utf-8"},
+    ".json": {"Content-Type": "application/json; charset=utf-8"},
+    ".webp": {"Content-Type": "image/webp"},
 }
 
 
@@ -45,7 +48,7 @@ def routes() -> list[web.AbstractRouteDef]:
     return [
         web.get(path, _get_analysis),
         web.delete(path, _cancel_analysis),
-        web.get(path + r"/{name:report\.(?:html|json)}", _get_file),
+        web.get(path + r"/{name:report\.(?:html|json)|concept-[\w'-]{1,64}\.webp}", _get_file),
         web.get(r"/streams/{stream}/pictures/{seq:\d{1,16}}", _get_frame),
     ]
 
@@ -78,7 +81,8 @@ async def _get_file(request: web.Request) -> web.Response:
     if name not in analysis.files:
         message = f"{name} does not exist; the analysis is {analysis.state.value}"
         return error_response(404, "not-found", message, _HEADERS)
-    return web.Response(body=analysis.files[name], headers={**_HEADERS, **_FILE_HEADERS[name]})
+    headers = {**_HEADERS, **_HEADERS_BY_SUFFIX[PurePosixPath(name).suffix]}
+    return web.Response(body=analysis.files[name], headers=headers)
 
 
 def _find_analysis(request: web.Request) -> Analysis:

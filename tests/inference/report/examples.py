@@ -18,7 +18,7 @@ from inference.adversarial.findings import (
     SmallestPerturbation,
     WordFindings,
 )
-from inference.captioning.caption import Caption, Fallback, Tag, Timing
+from inference.captioning.caption import Caption, Fallback, Tag, Timing, Word
 from inference.concepts.findings import (
     Component,
     ConceptFindings,
@@ -28,8 +28,15 @@ from inference.concepts.findings import (
     FalsePositives,
     WordConcepts,
 )
-from inference.explanations import Map, Tile
-from inference.report import Document, PaintedMaps, render_page
+from inference.explanations import Check, Map, MethodCard, Target, Tile
+from inference.report import (
+    Contents,
+    Document,
+    Explanation,
+    MethodMaps,
+    PaintedMaps,
+    render_page,
+)
 from models.language import WordEdit
 from tests.support.html_tree import Element, read
 
@@ -190,6 +197,24 @@ def concepts(
         false_positives=FalsePositives(0.05, 2000, 16000, 90, 96),
         notes=(f"{unknown} has too few scenes for a test.",),
         pictures=shown,
+    )
+
+
+def contents(image: NDArray[np.uint8] | None = None) -> Contents:
+    """Return a caption with the map of one word, which holds up."""
+    word = Word("dog", 0.8, (), confidence=0.9)
+    found = Explanation(Target("word", 0), "dog", Map(np.eye(9, dtype=np.float32)))
+    card = MethodCard("gradcam", "Grad-CAM", "A paper", "little", "logit", ("word",))
+    return Contents(
+        image=example_image() if image is None else image,
+        card=ExampleCaptioner(),
+        caption=caption(),
+        words=(word,),
+        tokens=(7, 2),
+        methods=(MethodMaps(card, (found,), 1.0),),
+        checks={0: Check(0.2, 0.8, 0.1, (0.6, 0.7, 0.8), 110, 144, 0.02, 1.0)},
+        checked_by="gradcam",
+        checks_ms=1.0,
     )
 
 

@@ -1,5 +1,9 @@
+import base64
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from inference.adversarial import Regions
 from inference.report.adversarial_section import region_names
@@ -46,12 +50,32 @@ def test_without_a_hardened_model_none_is_mentioned() -> None:
     assert not page.all("mark")
 
 
-def test_the_size_is_the_same_everywhere() -> None:
-    page = example_page(adversarial(epsilon=0.4))
+def test_the_attack_is_the_same_everywhere() -> None:
+    attacked = adversarial(epsilon=0.4)
+    page = example_page(attacked)
 
+    # The headline quotes the caption that the diff shows.
+    headline = next(e for e in page.all("p") if e.attributes.get("class") == "headline")
+    assert "changes the caption to \u201ca cat on grass\u201d" in headline.text
+    assert row(page, "Smallest change of the caption", "PGD")[2] == attacked.attacked.attacked
+    assert [each.text for each in page.all("dd")[1].all("ins")] == ["cat"]
     assert page.text.count("0.4 grey levels per pixel") >= 3
     assert row(page, "Smallest change of the caption", "PGD")[1] == "0.4"
     assert "1.2 grey levels" not in page.text
+
+
+def test_what_the_captioner_got_as_a_square_is_shown_in_the_ratio_of_the_image() -> None:
+    images = {each.attributes["alt"]: each.attributes for each in example_page().all("img")}
+
+    # example_page has an image of 451 by 30 pixels.
+    stretched = ("Image as the captioner gets it", "Image with the outlines of its 4 regions")
+    for alt in stretched:
+        assert (images[alt]["width"], images[alt]["height"]) == ("260", "17")
+        _, _, data = str(images[alt]["src"]).partition("base64,")
+        with Image.open(io.BytesIO(base64.b64decode(data))) as image:
+            assert image.size == (260, 17)
+    looks = images["What concept dog-1 looks like"]
+    assert looks["width"] == looks["height"] == "96"
 
 
 def test_harmless_changes_and_rounding_stand_beside_the_attack() -> None:

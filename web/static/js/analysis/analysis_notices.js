@@ -4,6 +4,7 @@
 import { createButton, createElement } from '../common/dom.js';
 import { progressText, TITLES } from './analysis_text.js';
 
+/** @typedef {import('../session/explanation_messages.js').AnalysisKind} AnalysisKind */
 /** @typedef {import('./analysis_job.js').AnalysisJob} AnalysisJob */
 /** @typedef {import('./analysis_job.js').Subject} Subject */
 /** @typedef {import('./analysis_store.js').AnalysisStore} AnalysisStore */
@@ -22,7 +23,7 @@ export class AnalysisNotices {
    * @param {HTMLElement} elements.list
    * @param {HTMLElement} elements.announcement  A live region.
    * @param {AnalysisStore} store
-   * @param {(subject: Subject) => void} onShow
+   * @param {(subject: Subject, kind: AnalysisKind) => void} onShow
    */
   constructor(elements, store, onShow) {
     this.#elements = elements;
@@ -64,7 +65,7 @@ export class AnalysisNotices {
     const state = createElement('span', 'analysis-state');
     const show = createButton('Show', 'button');
     const drop = createButton('', 'link-button');
-    show.addEventListener('click', () => this.#onShow(job.subject));
+    show.addEventListener('click', () => this.#onShow(job.subject, job.kind));
     drop.addEventListener('click', () => this.#store.drop(job));
     for (const button of [show, drop]) button.setAttribute('aria-description', nameOf(job));
     const name = createElement('span', 'analysis-name', nameOf(job));

@@ -26,6 +26,8 @@ export class AnalysisPanel {
   #image = null;
   /** The model to analyse; null before the first connection. @type {Model | null} */
   model = null;
+  /** Whether the user may start analyses. */
+  isAllowed = true;
   #isConnected = true;
 
   /**
@@ -71,10 +73,21 @@ export class AnalysisPanel {
     this.#subject = subject;
     this.#isConnected = true;
     for (const section of Object.values(this.#sections)) {
-      const isOffered = this.model?.analyses.includes(section.kind) ?? false;
+      const isOffered = this.isAllowed && (this.model?.analyses.includes(section.kind) ?? false);
       const analysed = isOffered ? caption : null;
       section.open(analysed, this.model, this.#store.find(section.kind, subject));
     }
+  }
+
+  /** @returns {string[]}  The ids of the sections that have something to show. */
+  get offered() {
+    const sections = Object.values(this.#sections);
+    return sections.flatMap((section) => (section.isOffered ? [section.id] : []));
+  }
+
+  /** @param {AnalysisKind} kind @returns {string}  The id of its section. */
+  panelOf(kind) {
+    return this.#sections[kind].id;
   }
 
   /** @param {HTMLImageElement} image  The frame. */

@@ -28,9 +28,11 @@ import { detailedProgressText, TITLES } from './analysis_text.js';
  * @property {(text: string) => void} announce  To screen readers.
  */
 /**
- * Renders a report's JSON.
+ * Renders a report's JSON, with the frame if the page still has it, and the folder of the report's
+ * files on the server, which is empty if they are gone.
  *
- * @typedef {(report: unknown, frame: HTMLImageElement | null) => HTMLElement[]} RenderResults
+ * @typedef {(report: unknown, frame: HTMLImageElement | null, folder: string) => HTMLElement[]}
+ *   RenderResults
  */
 
 /** Progress is announced to screen readers this often. */
@@ -51,6 +53,8 @@ export class AnalysisSection {
   #results = createElement('div', 'results');
   /** @type {AnalysisJob | null} */
   #job = null;
+  /** Whether it has something to show. */
+  isOffered = false;
   /** Whether the frame is available for a new analysis. */
   #canStart = false;
   #announcedAt = -Infinity;
@@ -72,7 +76,7 @@ export class AnalysisSection {
     this.#results.tabIndex = -1;
     this.#results.setAttribute('role', 'group');
     this.#results.setAttribute('aria-label', `${TITLES[kind]} Results`);
-    elements.section.append(this.#message, this.#work, this.#again, this.#results);
+    elements.section.append(this.#message, this.#work, this.#results, this.#again);
     elements.form.addEventListener('submit', (event) => {
       event.preventDefault();
       actions.start(kind, options.params);
@@ -91,13 +95,17 @@ export class AnalysisSection {
    * @param {AnalysisJob | null} job  The one that exists already, if any.
    */
   open(caption, model, job) {
-    const { section, limitation } = this.#elements;
+    const { limitation } = this.#elements;
     this.#canStart = caption !== null;
-    section.hidden = !this.#canStart && job === null;
+    this.isOffered = this.#canStart || job !== null;
     limitation.textContent = caption ? this.#options.prepare(caption, model) : '';
     this.#clear();
     if (job) this.show(job);
     else this.#setState('form');
+  }
+
+  get id() {
+    return this.#elements.section.id;
   }
 
   /** @param {AnalysisJob} job  A new one, or one that has changed. */
@@ -184,35 +192,38 @@ export class AnalysisSection {
     const [json, hasReport] = await Promise.all([job.report(), job.hasReport()]);
     if (job !== this.#job || this.#results.firstElementChild !== list) return;
     this.#results.append(
-      ...this.#renderResults(json, job.image),
-      ...(hasReport
-        ? reportElements(TITLES[this.kind], report, data)
-        : [createElement('p', 'about', REPORT_GONE)]),
+      ...this.#renderResults(json, job.image, hasReport ? folderOf(data) : ''),
+      hasReport ? reportLinks(report, data) : createElement('p', 'about', REPORT_GONE),
     );
     this.#elements.section.dataset.shown = 'true';
   }
 }
 
 /**
- * Returns links to open and download a report, and the report itself in a frame.
+ * Returns links to open and to download a report. It is not shown in place: a page that scrolls
+ * within one that scrolls is a trap.
  *
- * @param {string} title
  * @param {string} report  Path of an HTML page.
  * @param {string} data    Path of JSON.
  */
-function reportElements(title, report, data) {
+function reportLinks(report, data) {
   const open = createElement('a', 'button', 'Open report', screenReaderText(' (in a new tab)'));
   open.href = report;
   open.target = '_blank';
   open.rel = 'noopener';
-  const download = createElement('a', 'button', 'Download data');
-  download.href = data;
-  download.download = 'report.json';
-  const frame = createElement('iframe', 'report');
-  // No scripts, no forms, an opaque origin.
-  frame.setAttribute('sandbox', '');
-  frame.title = `Report: ${title}`;
-  frame.loading = 'lazy';
-  frame.src = report;
-  return [createElement('p', 'actions', open, download), frame];
+  const downloads = [downloadLink('Download report', report), downloadLink('Download data', data)];
+  return createElement('p', 'actions', open, ...downloads);
+}
+
+/** @param {string} label @param {string} path */
+function downloadLink(label, path) {
+  const link = createElement('a', 'button', label);
+  link.href = path;
+  link.download = path.slice(path.lastIndexOf('/') + 1);
+  return link;
+}
+
+/** @param {string} path @returns {string}  With a slash at its end. */
+function folderOf(path) {
+  return path.slice(0, path.lastIndexOf('/') + 1);
 }

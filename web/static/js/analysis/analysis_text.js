@@ -16,9 +16,6 @@ export const TITLES = {
 export const JOB_GONE = 'The server no longer has this analysis.';
 const NO_REASON = 'The analysis failed. The server gave no reason.';
 
-/** The time left is not estimated from less progress than this. */
-const MIN_PROGRESS = 0.03;
-
 /** @type {Record<string, string>} */
 const ERROR_TEXTS = {
   busy: 'Other analyses are running on the server. Try again in a moment.',
@@ -36,8 +33,7 @@ export function analysisErrorText({ code, message }) {
 
 /** @param {AnalysisJob} job  A running one. @returns {string}  Such as "40%, about 9 s left". */
 export function progressText({ progress: { done, left_s } }) {
-  const isEstimated = left_s !== null && done >= MIN_PROGRESS;
-  return `${Math.floor(done * 100)}%${isEstimated ? `, ${timeLeftText(left_s)} left` : ''}`;
+  return `${Math.floor(done * 100)}%${left_s === null ? '' : `, ${timeLeftText(left_s)} left`}`;
 }
 
 /** @param {AnalysisJob} job  A running one. @returns {string}  The progress with its step. */

@@ -31,7 +31,7 @@ import { asArray, asNumber, asObject, asString, numberOrNull, oneOf } from '../c
  * @property {CaptionWord[]} words
  * @property {KeywordAttack[]} keywords
  */
-/** @typedef {{model: string, diff: Edit[]}} Compared */
+/** @typedef {{model: string, clean: string, diff: Edit[]}} Compared  `clean` without an attack. */
 /**
  * An attack that makes the caption contain or lose a word.
  *
@@ -137,8 +137,8 @@ function readReport(json) {
     attacked: edits,
     isLost: isChanged && asObject(attacked.rounding).survives === false,
     compared: asArray(comparison.captions).map((value) => {
-      const { model, diff } = asObject(value);
-      return { model: asString(model), diff: readDiff(diff) };
+      const { model, clean, diff } = asObject(value);
+      return { model: asString(model), clean: asString(clean), diff: readDiff(diff) };
     }),
     comparedEpsilon: asNumber(comparison.epsilon, 0),
     byChance: numberOrNull(comparison.by_chance),
@@ -209,9 +209,11 @@ function captionCards(report) {
     return [...cards, createCard('Hardened model after the attack', '', none)];
   }
   const size = `attacked by ${sizeText(comparedEpsilon, 'linf')}`;
-  const others = compared.map(({ model, diff }) =>
-    createCard(MODEL_TITLES[model] ?? model, size, ...diffElements(diff)),
-  );
+  const others = compared.map(({ model, clean: own, diff }) => {
+    const title = MODEL_TITLES[model] ?? model;
+    const before = own === clean ? [] : [createElement('p', 'remark', `Without it: “${own}”`)];
+    return createCard(title, size, ...diffElements(diff), ...before);
+  });
   return [...cards, ...others];
 }
 

@@ -28,6 +28,7 @@ import { locationText } from '../heatmaps/map_location.js';
  * @property {number} presence         In the frame, in standard deviations above the mean.
  * @property {number} support          What it adds to the word's logit.
  * @property {HeatMap | null} map      Where it is.
+ * @property {string} picture          Name of the image of what it looks like; empty for none.
  * @property {Verdict} verdict
  * @property {number | null} tcav      Share of scenes in which more of it raises the word.
  * @property {number | null} effect    On the word's score, in multiples of random concepts'.
@@ -35,6 +36,7 @@ import { locationText } from '../heatmaps/map_location.js';
  * @property {number} scenes
  */
 /** @typedef {{text: string, concepts: Concept[], whyNone: string}} WordConcepts */
+/** @typedef {{size: Size, frame: HTMLImageElement | null, folder: string}} View */
 /**
  * @typedef {object} FalsePositives  How often random concepts were judged to matter.
  * @property {number} concepts
@@ -128,15 +130,16 @@ export class ConceptOptions {
 /**
  * @param {unknown} json  The report.
  * @param {HTMLImageElement | null} frame  If the page still has it.
+ * @param {string} folder  Of the report's files on the server; empty if they are gone.
  * @returns {HTMLElement[]}  None if it has no concept analysis.
  */
-export function conceptResults(json, frame) {
+export function conceptResults(json, frame, folder) {
   const report = readReport(json);
   if (report === null) return [];
   // The captioner's own input is a square, into which the frame was resized.
   const size = frame ? { width: frame.naturalWidth, height: frame.naturalHeight } : report.image;
   return [
-    ...report.words.map((word) => wordElement(word, size, frame)),
+    ...report.words.map((word) => wordElement(word, { size, frame, folder })),
     ...falsePositiveTexts(report.falsePositives).map((text) => createElement('p', 'about', text)),
     ...report.notes.map((note) => createElement('p', 'about', note)),
   ];
@@ -184,6 +187,7 @@ function readConcept(value) {
     presence: asNumber(concept.presence, 0),
     support: asNumber(concept.support, 0),
     map: readHeatMap(concept.map),
+    picture: asString(concept.picture),
     verdict: oneOf(concept.verdict, VERDICTS, 'not enough evidence'),
     tcav: numberOrNull(concept.tcav),
     effect: numberOrNull(concept.effect),
@@ -194,17 +198,16 @@ function readConcept(value) {
 
 /**
  * @param {WordConcepts} word
- * @param {Size} size
- * @param {HTMLImageElement | null} frame
+ * @param {View} view
  */
-function wordElement({ text, concepts, whyNone }, size, frame) {
+function wordElement({ text, concepts, whyNone }, view) {
   const heading = createElement('h4', '', `“${text}”`);
   heading.lang = 'en';
   if (concepts.length === 0) {
     return createElement('section', 'word-concepts', heading, createElement('p', 'about', whyNone));
   }
   const shown = concepts.slice(0, MAX_CONCEPTS_PER_WORD);
-  const items = shown.map((concept) => conceptElement(concept, size, frame));
+  const items = shown.map((concept) => conceptElement(concept, view));
   const section = createElement(
     'section',
     'word-concepts',
@@ -217,12 +220,13 @@ function wordElement({ text, concepts, whyNone }, size, frame) {
 }
 
 /**
+ * Returns a concept: the verdict, what it looks like and where it is, then the figures.
+ *
  * @param {Concept} concept
- * @param {Size} size
- * @param {HTMLImageElement | null} frame
+ * @param {View} view
  */
-function conceptElement(concept, size, frame) {
-  const { id, verdict, support, presence, map } = concept;
+function conceptElement(concept, { size, frame, folder }) {
+  const { id, verdict, support, presence, map, picture } = concept;
   const { sign, text } = VERDICT_TEXTS[verdict];
   const image = new MappedImage(size, MAX_SIDE);
   image.image = frame;
@@ -230,19 +234,32 @@ function conceptElement(concept, size, frame) {
   image.element.setAttribute('role', 'img');
   const where = map === null ? 'nowhere' : locationText(map);
   image.element.setAttribute('aria-label', `Location of concept ${id}: ${where}`);
+  const figures = [labelled(image.element, 'Where it is here')];
+  if (picture !== '' && folder !== '') {
+    const look = createElement('img', '');
+    look.src = `${folder}concept-${encodeURIComponent(picture)}.webp`;
+    look.alt = `What concept ${id} looks like`;
+    look.addEventListener('error', () => look.parentElement?.remove());
+    figures.unshift(labelled(look, 'What it looks like'));
+  }
   const mark = createElement('span', 'verdict-sign', sign);
   mark.setAttribute('aria-hidden', 'true');
   const item = createElement(
     'li',
     'concept',
-    image.element,
     createElement('p', 'verdict', mark, ` Concept ${id}: ${text}`),
+    createElement('div', 'concept-pair', ...figures),
     createElement('p', '', supportText(support)),
     createElement('p', 'about', presenceText(presence)),
     createElement('p', 'about', evidenceText(concept)),
   );
   item.dataset.verdict = verdict;
   return item;
+}
+
+/** @param {HTMLElement} image @param {string} label */
+function labelled(image, label) {
+  return createElement('figure', '', image, createElement('figcaption', '', label));
 }
 
 /** @param {number} support */

@@ -283,7 +283,7 @@ async function applyRole() {
   role = await showAccount(getElement('account'));
   if (role === 'viewer') {
     sources.offerFeedsOnly();
-    getElement('analyses').hidden = true;
+    view.allowsAnalyses = false;
   }
   updateShareForm();
 }

@@ -46,7 +46,7 @@ export class SessionView {
       announcement: getElement('kept-news'),
     },
     this.#analyses,
-    (subject) => this.#study.openResults(subject),
+    (subject, kind) => this.#study.openResults(subject, kind),
   );
   #log = new CaptionLog(getElement('earlier'), (rows) => {
     getElement('earlier-section').hidden = rows === 0;
@@ -96,7 +96,13 @@ export class SessionView {
 
   clear() {
     this.#captions.clear();
+    this.#study.clear();
     this.#announcer.reset();
+  }
+
+  /** Whether the user may start analyses. @param {boolean} isAllowed */
+  set allowsAnalyses(isAllowed) {
+    this.#study.analyses.isAllowed = isAllowed;
   }
 
   /** Fails all pending requests: the connection is lost, and the frozen frame with it. */
@@ -138,6 +144,7 @@ export class SessionView {
   /** @param {Hello} hello */
   #start(hello) {
     this.#settings.start(hello);
+    if (hello.stream !== this.#stream) this.#study.clear();
     this.#stream = hello.stream;
     this.#isFeed = hello.watching !== null;
     this.#model = this.#study.analyses.model = this.#mapOverlay.model = hello.model;
@@ -148,6 +155,7 @@ export class SessionView {
     const ageMs = caption.age_ms + this.#delayMs();
     this.#captions.show(caption, performance.now() - ageMs, this.#settings.intervalS);
     this.#log.add(caption, new Date(Date.now() - ageMs));
+    this.#study.addCaption(caption, Date.now() - ageMs);
     this.#stats.showCaption(caption);
     if (!this.#study.isOpen) this.#announcer.add(caption);
   }

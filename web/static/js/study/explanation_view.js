@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * The explanation of one target in a frozen frame: its map by the selected method, beside another
- * method's, against an alternative word, and with a faithfulness check.
+ * method's or another frame's, against an alternative word, and with a faithfulness check.
  */
 
 import { wordStanding } from '../captions/caption.js';
@@ -10,9 +10,11 @@ import { percent } from '../common/format.js';
 import { relativeStrength } from '../heatmaps/heat_map.js';
 import { locationText } from '../heatmaps/map_location.js';
 import { requestErrorText } from '../session/requests.js';
+import { ComparedFrame } from './compared_frame.js';
 import { checkText, FaithfulnessCheck } from './faithfulness_check.js';
 import { MapPanel } from './map_panel.js';
 import { MethodPicker } from './method_picker.js';
+import { frameTitle } from './seen_frames.js';
 
 /** @typedef {import('../heatmaps/map_canvas.js').Size} Size */
 /** @typedef {import('../session/explanation_messages.js').Target} Target */
@@ -20,6 +22,7 @@ import { MethodPicker } from './method_picker.js';
 /** @typedef {import('../session/model.js').Model} Model */
 /** @typedef {import('./explanation_cache.js').ExplanationCache} ExplanationCache */
 /** @typedef {import('./faithfulness_check.js').Offer} Offer */
+/** @typedef {import('./seen_frames.js').SeenFrame} SeenFrame */
 /** @typedef {import('./target_picker.js').TargetInfo} TargetInfo */
 /** @typedef {{selected: MapPanel, compared: MapPanel}} Panels */
 /**
@@ -45,6 +48,12 @@ export class ExplanationView {
   #shown = null;
   /** Aborts the requests for the current target. */
   #requests = new AbortController();
+  /** To compare the frozen frame with. @type {SeenFrame[]} */
+  #frames = [];
+  /** @type {ComparedFrame | null} */
+  #comparedFrame = null;
+  /** The method of the maps that come with captions. @type {Method[]} */
+  #liveMethods = [];
 
   /**
    * @param {object} elements
@@ -69,10 +78,11 @@ export class ExplanationView {
    * @param {Model} model
    * @param {Size} size  Of the frame.
    */
-  open(explanations, { methods, source }, size) {
+  open(explanations, { methods, liveMethod, source }, size) {
     const panels = { selected: new MapPanel(size), compared: new MapPanel(size) };
     this.#shown = { explanations, panels, info: null, contrast: null };
     this.#methods.setMethods(methods);
+    this.#liveMethods = methods.filter(({ name }) => name === liveMethod);
     this.#check.isOffered = source.kind !== 'endpoint';
     this.#elements.panels.replaceChildren(panels.selected.element, panels.compared.element);
   }
@@ -80,8 +90,16 @@ export class ExplanationView {
   /** Aborts pending requests and removes the maps. */
   close() {
     this.#requests.abort();
-    this.#shown = null;
+    this.#shown = this.#comparedFrame = null;
+    this.#frames = [];
     this.#elements.panels.replaceChildren();
+  }
+
+  /** @param {SeenFrame[]} frames  Other frames, to compare the frozen one with. */
+  set frames(frames) {
+    this.#frames = frames;
+    const options = frames.map((frame) => ({ seq: frame.caption.seq, title: frameTitle(frame) }));
+    this.#methods.setFrames(options);
   }
 
   /** @param {HTMLImageElement} image */
@@ -145,12 +163,27 @@ export class ExplanationView {
     this.#methods.restrict(target.kind);
     const { selected, compared } = this.#methods;
     const mayRun = computeSlow && this.#shown.explanations.isFree;
+    this.#compareFrame(info);
+    const isCompared = compared !== undefined || this.#comparedFrame !== null;
     panels.compared.element.hidden = compared === undefined;
-    this.#elements.panels.toggleAttribute('data-beside', compared !== undefined);
+    this.#elements.panels.toggleAttribute('data-beside', isCompared);
     this.#check.showMessage(target.kind === 'word' ? 'The check follows the map.' : NO_CHECK);
     if (selected) this.#showMap(panels.selected, selected, mayRun);
     else panels.selected.showOffer('This model has no method to explain it.', '', () => {});
     if (compared) this.#showMap(panels.compared, compared, mayRun);
+  }
+
+  /** Shows the frame to compare with, if one is selected. @param {TargetInfo} info */
+  #compareFrame(info) {
+    const { comparedFrame: seq, selected } = this.#methods;
+    if (this.#comparedFrame?.frame.caption.seq !== seq) {
+      const frame = this.#frames.find(({ caption }) => caption.seq === seq);
+      this.#comparedFrame?.element.remove();
+      this.#comparedFrame = frame ? new ComparedFrame(frame) : null;
+      if (this.#comparedFrame) this.#elements.panels.append(this.#comparedFrame.element);
+    }
+    const methods = selected ? [selected, ...this.#liveMethods] : this.#liveMethods;
+    this.#comparedFrame?.follow(info, methods);
   }
 
   /**
@@ -238,7 +271,7 @@ export class ExplanationView {
       if (signal.aborted) return;
       const isCalibrated = this.#shown?.explanations.caption.confidence !== null;
       this.#check.showResult(word, checked, isCalibrated, this.#occlusionOffer());
-      this.#announce(checkText(word, checked, isCalibrated));
+      this.#announce(checkText(word, checked));
     } catch (error) {
       if (signal.aborted) return;
       const { text, canRetry } = requestErrorText(error);
@@ -251,7 +284,7 @@ export class ExplanationView {
   #occlusionOffer() {
     if (!this.#methods.canCompare(THOROUGH_CHECK)) return null;
     return {
-      label: 'Compare with occlusion (more thorough)',
+      label: 'Compare with occlusion',
       onClick: () => {
         this.#methods.compare(THOROUGH_CHECK);
         this.#update(true);

@@ -1,10 +1,10 @@
 // @ts-check
 /**
- * The faithfulness check of a word's map: a verdict, and the word's probability after the top of the
- * map is blanked, and after the same region elsewhere is.
+ * The faithfulness check of a word's map: a verdict, then the word's probability after the top of the
+ * map is blanked, and after the same region elsewhere is, then what the verdict rests on.
  */
 
-import { createElement } from '../common/dom.js';
+import { createElement, screenReaderText } from '../common/dom.js';
 import { percent } from '../common/format.js';
 
 /** @typedef {import('../session/explanation_messages.js').Checked} Checked */
@@ -16,6 +16,14 @@ import { percent } from '../common/format.js';
  * @property {() => void} onClick
  */
 
+/** @type {Record<Checked['verdict'], string>} */
+const VERDICT_TEXTS = {
+  'holds up': 'Holds up',
+  fails: 'Fails',
+  'cannot tell': 'Can’t tell',
+  'cannot be checked': 'Can’t be checked',
+};
+
 export class FaithfulnessCheck {
   #elements;
   /** @type {() => void} */
@@ -24,9 +32,10 @@ export class FaithfulnessCheck {
   /**
    * @param {object} elements
    * @param {HTMLElement} elements.section
-   * @param {HTMLElement} elements.verdict
+   * @param {HTMLElement} elements.verdict  Part of the section's heading.
+   * @param {HTMLElement} elements.scale    For what the bars show.
+   * @param {HTMLElement} elements.bars     A `<dl>`.
    * @param {HTMLElement} elements.sentence
-   * @param {HTMLElement} elements.bars
    * @param {HTMLButtonElement} elements.button
    */
   constructor(elements) {
@@ -41,8 +50,8 @@ export class FaithfulnessCheck {
    * @param {Offer | null} [offer]
    */
   showMessage(text, offer = null) {
-    const { bars, button, sentence, verdict } = this.#elements;
-    verdict.hidden = true;
+    const { bars, button, scale, sentence, verdict } = this.#elements;
+    verdict.textContent = scale.textContent = '';
     sentence.textContent = text;
     bars.replaceChildren();
     button.hidden = offer === null;
@@ -57,21 +66,30 @@ export class FaithfulnessCheck {
    * @param {Offer | null} offer
    */
   showResult(word, checked, isCalibrated, offer) {
-    const { bars, verdict } = this.#elements;
-    this.showMessage(effectText(word, checked, isCalibrated), offer);
-    verdict.hidden = false;
-    verdict.textContent = verdictText(checked);
+    const { bars, scale, verdict } = this.#elements;
+    this.showMessage(reasonText(word, checked), offer);
+    verdict.textContent = VERDICT_TEXTS[checked.verdict];
     verdict.dataset.verdict = checked.verdict;
+    scale.textContent = isCalibrated
+      ? `Probability of “${word}” as the next word:`
+      : `Score of “${word}”, relative to the original frame:`;
     const { prob, blanked, elsewhere } = isCalibrated ? checked : relativeToOriginal(checked);
     const text = isCalibrated ? percent : ratioText;
-    const scale = isCalibrated ? 1 : Math.max(prob, blanked, elsewhere?.[2] ?? 0);
+    const longest = isCalibrated ? 1 : Math.max(prob, blanked, elsewhere?.[2] ?? 0);
     const bar = (/** @type {string} */ label, /** @type {number} */ value) =>
-      createBar(label, value / scale, text(value));
-    bars.append(bar('Original frame', prob), bar('Region blanked', blanked));
+      createBar(label, value / longest, text(value));
+    bars.append(
+      bar('Original frame', prob),
+      bar(`Map’s top ${percent(checked.share)} blanked`, blanked),
+    );
     if (elsewhere === null) return;
     const [lowest, median, highest] = elsewhere;
-    const range = { lowest: lowest / scale, highest: highest / scale };
-    bars.append(createBar('Region elsewhere', median / scale, text(median), range));
+    const range = {
+      lowest: lowest / longest,
+      highest: highest / longest,
+      text: `${text(lowest)} to ${text(highest)}`,
+    };
+    bars.append(createBar('Blanked elsewhere', median / longest, text(median), range));
   }
 
   /** @param {boolean} isOffered  Whether maps of this captioner can be checked. */
@@ -83,58 +101,28 @@ export class FaithfulnessCheck {
 /**
  * @param {string} word
  * @param {Checked} checked
- * @param {boolean} isCalibrated  Whether its probabilities are calibrated.
  * @returns {string}  The verdict and what it rests on.
  */
-export function checkText(word, checked, isCalibrated) {
-  return `${verdictText(checked)}. ${effectText(word, checked, isCalibrated)}`;
-}
-
-/** @param {Checked} checked */
-function verdictText({ verdict, p }) {
-  switch (verdict) {
-    case 'holds up':
-      return p === null || p < 0.005 ? 'Holds up (p < 0.01)' : `Holds up (p = ${p.toFixed(2)})`;
-    case 'fails':
-      return 'Fails';
-    case 'cannot tell':
-      return 'Can’t tell';
-    case 'cannot be checked':
-      return 'Can’t be checked';
-  }
+export function checkText(word, checked) {
+  return `${VERDICT_TEXTS[checked.verdict]}. ${reasonText(word, checked)}`;
 }
 
 /**
  * @param {string} word
  * @param {Checked} checked
- * @param {boolean} isCalibrated  Whether its probabilities are calibrated.
+ * @returns {string}  Why it has its verdict.
  */
-function effectText(word, checked, isCalibrated) {
-  const { share, prob, blanked, elsewhere } = isCalibrated ? checked : relativeToOriginal(checked);
-  const region = `With the top ${percent(share)} of the map blanked, `;
-  const own = isCalibrated
-    ? `${region}the probability of “${word}” as the next word goes from ${percent(prob)} to ${percent(blanked)}. `
-    : `${region}the score of “${word}” is multiplied by ${ratio(blanked)}. `;
-  if (elsewhere === null) return own + reasonText(checked);
-  const [lowest, median, highest] = elsewhere.map(isCalibrated ? percent : ratio);
-  const verb = isCalibrated ? 'goes to' : 'is multiplied by';
-  return (
-    `${own}With the same region blanked elsewhere, in ${checked.regions} places, it ${verb} ` +
-    `${median} (${lowest} to ${highest}). ${reasonText(checked)}`
-  );
-}
-
-/** @param {Checked} checked  @returns {string}  Why it has its verdict. */
-function reasonText({ verdict, p, prob, blanked }) {
+function reasonText(word, { verdict, p, prob, blanked, regions }) {
+  const pValue = p === null || p < 0.005 ? 'p < 0.01' : `p = ${p.toFixed(2)}`;
   switch (verdict) {
     case 'holds up':
-      return `The map’s region stands out: ${percent(p ?? 0)} of all places do as much.`;
+      return `“${word}” depends on this region more than on others of its shape (${pValue}, ${regions} compared).`;
     case 'fails':
-      return 'In most of these places it is as low as with the map’s region, or lower.';
+      return `In most of ${regions} other places, a region of this shape matters as much to “${word}”, or more.`;
     case 'cannot tell':
       return blanked < prob
-        ? 'The map’s region stands out too little to call the map right, and too much to call it wrong.'
-        : 'Blanking the map’s region does not lower it.';
+        ? `“${word}” depends on this region, but not clearly more than on others of its shape (${pValue}, ${regions} compared).`
+        : `Blanking this region does not make “${word}” less likely.`;
     case 'cannot be checked':
       return 'The captioner’s grid has too few other places for a region of this size.';
   }
@@ -144,13 +132,12 @@ function reasonText({ verdict, p, prob, blanked }) {
  * Divides the probabilities by that of the original frame.
  *
  * @param {Checked} checked
- * @returns {Pick<Checked, 'share' | 'prob' | 'blanked' | 'elsewhere'>}
+ * @returns {Pick<Checked, 'prob' | 'blanked' | 'elsewhere'>}
  */
-function relativeToOriginal({ share, prob, blanked, elsewhere }) {
+function relativeToOriginal({ prob, blanked, elsewhere }) {
   const relative = (/** @type {number} */ other) => (prob > 0 ? other / prob : 0);
   const [lowest = 0, median = 0, highest = 0] = (elsewhere ?? []).map(relative);
   return {
-    share,
     prob: 1,
     blanked: relative(blanked),
     elsewhere: elsewhere && [lowest, median, highest],
@@ -158,34 +145,31 @@ function relativeToOriginal({ share, prob, blanked, elsewhere }) {
 }
 
 /** @param {number} value  0 or more. */
-function ratio(value) {
-  return value.toFixed(value < 10 ? 2 : 0);
-}
-
-/** @param {number} value */
 function ratioText(value) {
-  return `× ${ratio(value)}`;
+  return `× ${value.toFixed(value < 10 ? 2 : 0)}`;
 }
 
 /**
  * @param {string} label
  * @param {number} share  0 to 1.
  * @param {string} text
- * @param {{lowest: number, highest: number}} [range]
+ * @param {{lowest: number, highest: number, text: string}} [range]
  */
 function createBar(label, share, text, range) {
   const track = createElement('span', 'bar-track');
+  track.setAttribute('aria-hidden', 'true');
   track.style.setProperty('--share', String(share));
+  const value = createElement('span', 'bar-value', text);
   if (range) {
     track.dataset.range = '';
     track.style.setProperty('--lowest', String(range.lowest));
     track.style.setProperty('--highest', String(range.highest));
+    value.append(screenReaderText(` (${range.text})`));
   }
   return createElement(
     'div',
     '',
-    createElement('span', 'bar-label', label),
-    track,
-    createElement('span', 'bar-value', text),
+    createElement('dt', 'bar-label', label),
+    createElement('dd', '', track, value),
   );
 }

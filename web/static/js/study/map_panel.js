@@ -23,6 +23,7 @@ export class MapPanel {
   #bar = createElement('progress', '');
   #button = createButton('', 'button');
   #work = createElement('div', 'work', this.#remark, this.#bar, this.#button);
+  #caption;
   /** The latest step with a name. */
   #doing = '';
   /** @type {() => void} */
@@ -36,8 +37,14 @@ export class MapPanel {
     const legend = createElement('div', 'legend-of-map');
     this.#legend = new MapLegend(legend);
     this.#button.addEventListener('click', () => this.#onClick());
-    const caption = createElement('figcaption', '', legend, this.#location, this.#note, this.#work);
-    this.element = createElement('figure', 'map-panel', this.#image.element, caption);
+    const parts = [legend, this.#location, this.#note, this.#work];
+    this.#caption = createElement('figcaption', '', ...parts);
+    this.element = createElement('figure', 'map-panel', this.#image.element, this.#caption);
+  }
+
+  /** Adds elements above the legend. @param {...HTMLElement} elements */
+  prepend(...elements) {
+    this.#caption.prepend(...elements);
   }
 
   /** @param {HTMLImageElement} image */

@@ -1,5 +1,8 @@
 // @ts-check
-/** The choice of an explanation method, and of a second one to compare it with. */
+/**
+ * The choice of an explanation method, the recommended one apart, and of what to compare its map
+ * with: another method's, or another frame's.
+ */
 
 import { createElement } from '../common/dom.js';
 
@@ -8,6 +11,7 @@ import { createElement } from '../common/dom.js';
 
 /** Attention is offered apart: it shows where the decoder looked, which explains nothing. */
 const ATTENTION = 'attention';
+const FRAME = 'frame:';
 
 export class MethodPicker {
   #elements;
@@ -15,9 +19,13 @@ export class MethodPicker {
   /** @type {Method[]} */
   #methods = [];
   #selectedName = '';
+  #methodGroup = document.createElement('optgroup');
+  #frameGroup = document.createElement('optgroup');
 
   /**
    * @param {object} elements
+   * @param {HTMLElement} elements.recommended  For the radio button of the first method.
+   * @param {HTMLDetailsElement} elements.more  Contains the other methods.
    * @param {HTMLElement} elements.explaining  For the radio buttons of methods that explain.
    * @param {HTMLElement} elements.reading     For the one of attention.
    * @param {HTMLElement} elements.readingSet
@@ -29,24 +37,41 @@ export class MethodPicker {
   constructor(elements, onChange) {
     this.#elements = elements;
     this.#onChange = onChange;
+    this.#methodGroup.label = 'Another method';
+    this.#frameGroup.label = 'Another frame';
+    elements.beside.replaceChildren(new Option('None', ''), this.#methodGroup, this.#frameGroup);
     elements.beside.addEventListener('change', onChange);
   }
 
-  /** @param {Method[]} methods  The first is selected. */
+  /** @param {Method[]} methods  The first is recommended, and selected. */
   setMethods(methods) {
-    const { explaining, reading, readingSet, beside, besideField } = this.#elements;
+    const { recommended, more, explaining, reading, readingSet, beside } = this.#elements;
+    const [first, ...others] = methods;
+    const explains = others.filter(({ name }) => name !== ATTENTION);
+    const reads = others.filter(({ name }) => name === ATTENTION);
     this.#methods = methods;
-    const explains = methods.filter(({ name }) => name !== ATTENTION);
-    const reads = methods.filter(({ name }) => name === ATTENTION);
+    recommended.replaceChildren(...(first ? [this.#createRadio(first)] : []));
     explaining.replaceChildren(...explains.map((method) => this.#createRadio(method)));
     reading.replaceChildren(...reads.map((method) => this.#createRadio(method)));
     readingSet.hidden = reads.length === 0;
-    besideField.hidden = methods.length < 2;
-    beside.replaceChildren(
-      new Option('None', ''),
-      ...methods.map(({ name, title }) => new Option(title, name)),
+    more.hidden = others.length === 0;
+    more.open = false;
+    this.#methodGroup.replaceChildren(...methods.map(({ name, title }) => new Option(title, name)));
+    this.#frameGroup.replaceChildren();
+    beside.value = '';
+    this.#updateBeside();
+    this.#select(first?.name ?? '');
+  }
+
+  /** @param {{seq: number, title: string}[]} frames  To compare with. */
+  setFrames(frames) {
+    const { beside } = this.#elements;
+    const { value } = beside;
+    this.#frameGroup.replaceChildren(
+      ...frames.map(({ seq, title }) => new Option(title, `${FRAME}${seq}`)),
     );
-    this.#select(methods[0]?.name ?? '');
+    beside.value = value;
+    this.#updateBeside();
   }
 
   /** Disables the methods that cannot explain such a target. @param {TargetKind} kind */
@@ -55,8 +80,8 @@ export class MethodPicker {
     const isAble = (/** @type {string} */ name) => able.some((method) => method.name === name);
     const { beside } = this.#elements;
     for (const radio of this.#radios) radio.disabled = !isAble(radio.value);
-    for (const option of beside.options) {
-      option.disabled = option.value !== '' && !isAble(option.value);
+    for (const option of this.#methodGroup.querySelectorAll('option')) {
+      option.disabled = !isAble(option.value);
     }
     if (beside.selectedOptions[0]?.disabled) beside.value = '';
     if (!isAble(this.#selectedName) && able[0]) this.#select(able[0].name);
@@ -78,6 +103,12 @@ export class MethodPicker {
     return this.#methods.find(({ name }) => name === value);
   }
 
+  /** The caption whose frame to compare with; null for none. */
+  get comparedFrame() {
+    const { value } = this.#elements.beside;
+    return value.startsWith(FRAME) ? Number(value.slice(FRAME.length)) : null;
+  }
+
   /** @param {string} name  @returns {boolean}  Whether the method is offered and not yet shown. */
   canCompare(name) {
     const option = [...this.#elements.beside.options].find(({ value }) => value === name);
@@ -95,18 +126,28 @@ export class MethodPicker {
 
   /** @param {string} name */
   #select(name) {
+    const { about, more, recommended } = this.#elements;
     this.#selectedName = name;
     for (const radio of this.#radios) radio.checked = radio.value === name;
     const { selected } = this;
     const facts = selected ? [selected.paper, `Cost: ${selected.cost}`] : [];
-    const { about, beside } = this.#elements;
     about.replaceChildren(...facts.map((fact) => createElement('p', '', fact)));
-    for (const option of beside.options) option.hidden = option.value === name;
+    if (recommended.querySelector(':checked') === null) more.open = true;
+    for (const option of this.#methodGroup.querySelectorAll('option')) {
+      option.hidden = option.value === name;
+    }
+  }
+
+  #updateBeside() {
+    const frames = this.#frameGroup.childElementCount;
+    this.#frameGroup.hidden = frames === 0;
+    this.#elements.besideField.hidden = this.#methods.length < 2 && frames === 0;
   }
 
   get #radios() {
-    const { explaining, reading } = this.#elements;
-    return [explaining, reading].flatMap((group) => [...group.querySelectorAll('input')]);
+    const { recommended, explaining, reading } = this.#elements;
+    const groups = [recommended, explaining, reading];
+    return groups.flatMap((group) => [...group.querySelectorAll('input')]);
   }
 
   /** @param {Method} method */

@@ -5,15 +5,18 @@ import { AnalysisPanel } from '../analysis/analysis_panel.js';
 import { confidenceText, otherCaptionsText } from '../captions/caption.js';
 import { getElement } from '../common/dom.js';
 import { timeWithSeconds } from '../common/format.js';
+import { Tabs } from '../common/tabs.js';
 import { relativeStrength } from '../heatmaps/heat_map.js';
 import { RequestError } from '../session/requests.js';
 import { ExplanationCache } from './explanation_cache.js';
 import { ExplanationView } from './explanation_view.js';
+import { SeenFrames } from './seen_frames.js';
 import { TargetPicker, targetsOf } from './target_picker.js';
 
 /** @typedef {import('../analysis/analysis_job.js').Subject} Subject */
 /** @typedef {import('../analysis/analysis_store.js').AnalysisStore} AnalysisStore */
 /** @typedef {import('../captions/caption.js').Caption} Caption */
+/** @typedef {import('../session/explanation_messages.js').AnalysisKind} AnalysisKind */
 /** @typedef {import('../session/explanation_messages.js').Frozen} Frozen */
 /** @typedef {import('../session/model.js').Method} Method */
 /** @typedef {import('../session/model.js').Model} Model */
@@ -35,6 +38,7 @@ export function studyDialogElements() {
     notice: getElement('frozen-notice'),
     status: getElement('frozen-status'),
     close: getElement('leave-frozen'),
+    tabs: getElement('frozen-tabs'),
     body: getElement('frozen-body'),
     targets: getElement('multiples'),
     explanation: {
@@ -44,6 +48,8 @@ export function studyDialogElements() {
       rivalSet: getElement('rival-set'),
       rivalTitle: getElement('rival-title'),
       methods: {
+        recommended: getElement('recommended-method'),
+        more: getElement('more-methods', HTMLDetailsElement),
         explaining: getElement('explaining-methods'),
         reading: getElement('reading-methods'),
         readingSet: getElement('reading-set'),
@@ -54,6 +60,7 @@ export function studyDialogElements() {
       check: {
         section: getElement('check'),
         verdict: getElement('check-verdict'),
+        scale: getElement('check-scale'),
         sentence: getElement('check-sentence'),
         bars: getElement('check-bars'),
         button: getElement('check-map', HTMLButtonElement),
@@ -92,8 +99,12 @@ export class StudyDialog {
   /** @type {AnalysisPanel} */
   analyses;
   #elements;
+  #tabs;
   #explanation;
   #targets;
+  #frames = new SeenFrames();
+  /** When the frame was captured, in milliseconds since 1970. */
+  #taken = 0;
   #requests;
   #onClose;
   /** @type {ExplanationCache | null} */
@@ -115,6 +126,7 @@ export class StudyDialog {
       elements.status.textContent = text;
     };
     const explanation = new ExplanationView(elements.explanation, announce);
+    this.#tabs = new Tabs(elements.tabs);
     this.#explanation = explanation;
     this.analyses = new AnalysisPanel(elements.analyses, store, announce);
     this.#targets = new TargetPicker(elements.targets, (target) => {
@@ -151,8 +163,11 @@ export class StudyDialog {
     others.textContent = otherCaptionsText(caption);
     this.analyses.open(subject, caption);
     this.#explanation.open(this.#explanations, model, size);
-    this.#elements.body.hidden = targets.length === 0;
+    this.#explanation.frames = this.#frames.besides(caption);
+    this.#taken = subject.taken;
     this.#targets.show(targets, size);
+    const explained = targets.length > 0 ? [this.#elements.body.id] : [];
+    this.#tabs.show([...explained, ...this.analyses.offered], this.#elements.body.id);
     dialog.showModal();
     if (first) this.#targets.select(first);
     this.#targets.focus();
@@ -160,11 +175,17 @@ export class StudyDialog {
     if (live) this.#loadSmallMaps(this.#explanations, targets, live);
   }
 
-  /** Opens the results of analyses whose frame is gone. @param {Subject} subject */
-  openResults(subject) {
+  /**
+   * Opens the results of analyses whose frame is gone.
+   *
+   * @param {Subject} subject
+   * @param {AnalysisKind} kind  Of the one to show first.
+   */
+  openResults(subject, kind) {
     this.#showHead(subject, false);
     this.#elements.notice.textContent = RESULTS_ONLY;
     this.analyses.open(subject, null);
+    this.#tabs.show(this.analyses.offered, this.analyses.panelOf(kind));
     this.#elements.dialog.showModal();
   }
 
@@ -188,6 +209,29 @@ export class StudyDialog {
     this.#targets.image = image;
     this.#explanation.image = image;
     this.analyses.image = image;
+    const { caption } = explanations;
+    const folder = picture.slice(0, picture.lastIndexOf('/'));
+    const frame = { caption, taken: this.#taken, explanations, image };
+    await this.#frames.freeze(frame, (other) => `${folder}/${other}`);
+    if (this.#explanations === explanations) {
+      this.#explanation.frames = this.#frames.besides(caption);
+    }
+  }
+
+  /**
+   * Keeps a caption, to compare a frozen one with.
+   *
+   * @param {Caption} caption
+   * @param {number} taken  When its frame was captured, in milliseconds since 1970.
+   */
+  addCaption(caption, taken) {
+    const explanations = new ExplanationCache(this.#requests, caption, null, false);
+    this.#frames.addRecent({ caption, taken, explanations });
+  }
+
+  /** Forgets the frames to compare with: another stream begins. */
+  clear() {
+    this.#frames.clear();
   }
 
   /** Shows that the server has released the frame. */
@@ -208,12 +252,11 @@ export class StudyDialog {
    * @param {boolean} hasFrame
    */
   #showHead({ caption, taken }, hasFrame) {
-    const { heading, facts, others, notice, status, close, body } = this.#elements;
+    const { heading, facts, others, notice, status, close } = this.#elements;
     heading.textContent = caption;
     facts.textContent = `Frame from ${timeWithSeconds(taken)}.`;
     others.textContent = notice.textContent = status.textContent = '';
     close.textContent = hasFrame ? 'Back to live' : 'Close';
-    body.hidden = !hasFrame;
   }
 
   #closeViews() {
