@@ -16,7 +16,6 @@ _POLICY = "; ".join(
         "img-src 'self' data:",
         "media-src 'self' blob: mediastream:",
         "connect-src 'self'",
-        "frame-src 'self'",
         "base-uri 'none'",
         "form-action 'none'",
         "frame-ancestors ",

@@ -44,6 +44,7 @@ RECORD_STATUS = """() => {
     region, { childList: true, characterData: true, subtree: true });
 }"""
 
+TOP = "(element) => element.getBoundingClientRect().top"
 SHAPE = "(pane) => Number(pane.style.getPropertyValue('--shape'))"
 
 
@@ -223,7 +224,7 @@ async def test_concepts_speak_for_or_against_each_word_and_lie_over_the_picture(
         await expect(concepts.nth(0)).to_contain_text(
             "in 83% of 54 scenes; its mean effect is 3.1 times that of random concepts (p = 0.002)."
         )
-        await expect(concepts.nth(0).get_by_role("img")).to_have_attribute(
+        await expect(concepts.nth(0).get_by_role("img").last).to_have_attribute(
             "aria-label", re.compile("^Location of concept dog-1: mostly a small spot in the left")
         )
         # The verdict leads, then what the concept looks like, if that is known, and where it is.
@@ -232,10 +233,8 @@ async def test_concepts_speak_for_or_against_each_word_and_lie_over_the_picture(
             await looks.evaluate("(image) => image.decode().then(() => image.naturalWidth)") == 24
         )
         await expect(part.locator(".concept img")).to_have_count(1)
-        tops = [
-            (await each.bounding_box() or {})["y"]
-            for each in (concepts.nth(0).locator(".verdict"), looks, concepts.get_by_text("Adds"))
-        ]
+        parts = (concepts.nth(0).locator(".verdict"), looks, concepts.get_by_text("Adds"))
+        tops = [await each.evaluate(TOP) for each in parts]
         assert tops == sorted(tops)
         await expect(part.locator(".map[data-painted=true]")).to_have_count(3)
         seen = (

@@ -32,6 +32,7 @@ DRAWN = """(canvas) => {
   return data.filter((_, at) => at % 4 === 3).reduce((sum, alpha) => sum + (alpha > 0), 0)
     / (canvas.width * canvas.height);
 }"""
+TOP = "(element) => element.getBoundingClientRect().top"
 
 
 @asynccontextmanager
@@ -104,10 +105,8 @@ async def test_a_map_is_checked_in_words_and_as_bars(page: Page) -> None:
             "80%\n(70% to 90%)",
             await sentence.inner_text(),
         ]
-        tops = [
-            (await each.bounding_box() or {})["y"]
-            for each in (check.locator("#check-verdict"), check.locator("dt").first, sentence)
-        ]
+        parts = (check.locator("#check-verdict"), check.locator("dt").first, sentence)
+        tops = [await each.evaluate(TOP) for each in parts]
         assert tops == sorted(tops)
         before = await check.bounding_box()
         await tile(page, "whole caption").click()

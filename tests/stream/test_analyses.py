@@ -99,7 +99,7 @@ async def test_the_whole_frame_is_analysed_in_its_own_aspect_ratio(
         analysed.append(image.shape)
         return await analyse(kind, image, *others)
 
-    captions.analyse = record  # type: ignore[method-assign]
+    captions.analyse = record  # type: ignore[assignment,method-assign]
     captions.finish_analyses.set()
     async with serving(captions) as (_, start):
         await until_ended(start())

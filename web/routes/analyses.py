@@ -22,12 +22,12 @@ _REPORT_POLICY = "; ".join(
         "img-src data:",
         "base-uri 'none'",
         "form-action 'none'",
-        "frame-ancestors 'self'",
+        "frame-ancestors 'none'",
         "sandbox",
     ]
 )
-"""A report consists of text and images: it runs no script, loads nothing, and cannot be framed by
-other sites. The sandbox gives it an origin of its own."""
+"""A report consists of text and images: it runs no script, loads nothing, and cannot be framed.
+The sandbox gives it an origin of its own."""
 
 _HEADERS_BY_SUFFIX = {
     ".html": {

@@ -102,7 +102,7 @@ async def test_an_analysis_survives_its_connection_and_its_files_can_be_fetched(
             assert response.headers["Content-Type"] == "text/html; charset=utf-8"
             assert await response.read() == captions.report.files["report.html"]
             policy = response.headers["Content-Security-Policy"].split("; ")
-            assert {"default-src 'none'", "sandbox", "frame-ancestors 'self'"} <= set(policy)
+            assert {"default-src 'none'", "sandbox", "frame-ancestors 'none'"} <= set(policy)
             assert not [rule for rule in policy if rule.startswith(("script-src", "connect-src"))]
             assert response.headers["X-Content-Type-Options"] == "nosniff"
             assert response.headers["Cache-Control"] == "no-store"
