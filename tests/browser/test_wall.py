@@ -1,14 +1,25 @@
 """The wall, in Chromium: several feeds at once, and no more of them than are looked at."""
 
 import re
+from collections.abc import Awaitable, Callable
 
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from tests.support.captions import confident_caption
-from tests.support.page.feed_page import HALL, YARD, FeedServer, assert_fits, serve_feeds
+from tests.support.page.feed_page import (
+    HALL,
+    WIDER,
+    YARD,
+    FeedServer,
+    assert_fits,
+    serve_feeds,
+)
 
 FEEDS = {"hall": HALL, "yard": YARD, "gate": {**HALL, "title": "The gate"}}
 PLAYING = "() => [...document.querySelectorAll('.wall-tile video')].filter(v => v.videoWidth > 0)"
+LONGER = "() => document.documentElement.scrollHeight - innerHeight"
+FONT_SIZE = "(element) => parseFloat(getComputedStyle(element).fontSize)"
+NEXT_FRAME = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 RECORD_ANNOUNCEMENTS = """() => {
   window.told = [];
   for (const region of document.querySelectorAll('[aria-live], [role=status], [role=alert]')) {
@@ -71,3 +82,51 @@ async def test_only_what_is_in_view_plays(page: Page) -> None:
             }"""
         )
         await viewers(page, here, 0)
+
+
+async def test_tiles_fill_the_window_with_pictures_as_large_as_can_be(page: Page) -> None:
+    async with serve_feeds(feeds={}) as here:
+        for count in (1, 5, 16):
+            await page.route("**/api/feeds", answer(count))
+            await page.goto(f"{here.url}/?wall")
+            await expect(page.get_by_role("article")).to_have_count(count)
+            for width, height in ((390, 844), (800, 1100), (1280, 720)):
+                await page.set_viewport_size({"width": width, "height": height})
+                await page.evaluate(NEXT_FRAME)
+                await assert_tiles_fill(page, count, height)
+
+
+async def assert_tiles_fill(page: Page, count: int, window: int) -> None:
+    """Compare the size of the pictures with that of every other number of columns."""
+    wall, tile, stage, words = [
+        await page.locator(part).first.bounding_box()
+        for part in ("#wall", ".wall-tile", ".wall-stage", ".wall-tile .words")
+    ]
+    assert wall and tile and stage and words
+    assert words["y"] >= stage["y"] + stage["height"]
+    assert await page.locator(".wall-tile .words").first.evaluate(FONT_SIZE) >= 15
+    text, possible = tile["height"] - stage["height"], []
+    for columns in range(1, count + 1):
+        rows = -(-count // columns)
+        across = (wall["width"] - 12 * (columns - 1)) / columns
+        down = (window - wall["y"] - 60 - 12 * (rows - 1)) / rows
+        possible.append(min(across, (down - text) * 4 / 3))
+    picture = min(stage["width"], stage["height"] * 4 / 3)
+    assert await page.evaluate(WIDER) <= 0
+    if await page.evaluate(LONGER) > 0:
+        # Only where the pictures would be too small.
+        assert max(possible) < 140 <= picture, (count, picture, possible)
+    else:
+        assert picture > 0.9 * max(possible), (count, picture, possible)
+        await expect(page.get_by_role("article").last).to_be_in_viewport(ratio=0.99)
+
+
+def answer(count: int) -> Callable[[Route], Awaitable[None]]:
+    """Return a handler that answers with so many feeds that have no video."""
+    signal = {"state": "connecting", "since": 1.7e9, "message": ""}
+    feeds = [{"name": f"gate-{each}", "signal": signal} for each in range(count)]
+
+    async def fulfill(route: Route) -> None:
+        await route.fulfill(json={"feeds": feeds, "history": False})
+
+    return fulfill

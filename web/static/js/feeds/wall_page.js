@@ -7,6 +7,7 @@ import { getElement } from '../common/dom.js';
 import { signalText } from '../common/signal.js';
 import { isWebRtcSupported } from '../session/peer_connection.js';
 import { FeedStore } from './feed_store.js';
+import { WallLayout } from './wall_layout.js';
 import { WallTile } from './wall_tile.js';
 
 /** @typedef {import('./feed.js').Feed} Feed */
@@ -87,6 +88,7 @@ const announceSelect = getElement('announce', HTMLSelectElement);
 const signalAnnouncement = getElement('news');
 const announcer = new Announcer(getElement('announcement'));
 const playback = new PlaybackLimiter();
+const layout = new WallLayout(wall, getElement('about-wall'));
 /** @type {Map<string, WallTile>} */
 const tiles = new Map();
 let announcedSignal = '';
@@ -113,6 +115,7 @@ function showFeeds(feeds) {
     feeds.length > MAX_VIDEOS
       ? `At most ${MAX_VIDEOS} feeds in view play at once. The others show their newest frame.`
       : '';
+  layout.update();
 }
 
 /** @param {Feed} feed */

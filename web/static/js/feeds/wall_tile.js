@@ -41,9 +41,8 @@ export class WallTile {
       'article',
       'wall-tile',
       createElement('div', 'wall-stage', this.#image, this.#video),
-      heading,
+      createElement('header', 'wall-head', heading, this.#facts),
       this.#words,
-      this.#facts,
     );
     article.setAttribute('aria-labelledby', heading.id);
     this.item = createElement('li', '', article);
