@@ -213,7 +213,7 @@ class CaptionedStream:
         event = self.latest_caption
         engine_notice = _ENGINE_NOTICES[self._context.caption_service.state]
         notice = " · ".join(filter(None, (self.notice, engine_notice))) or None
-        if event is None:
+        if event is None or event.captured_boottime < self.track.cut_boottime:
             return OverlayText("", notice=notice)
         is_stale = notice is not None or event.received_age_s() > self._max_age_s()
         confidence_notice, text = display_parts(event.caption)
@@ -223,7 +223,7 @@ class CaptionedStream:
 
     def _overlay_map(self) -> Map | None:
         """Return the heat map to draw on the annotated video now."""
-        return self.maps.overlay_map(self._max_age_s())
+        return self.maps.overlay_map(self._max_age_s(), self.track.cut_boottime)
 
     def _max_age_s(self) -> float:
         """Return the age at which a caption or map may no longer describe the scene."""

@@ -198,12 +198,20 @@ class LiveMaps:
             self._saliency_pending = True
             self._spawn(self._compute_saliency(kept))
 
-    def overlay_map(self, max_age_s: float) -> Map | None:
-        """Return the map to draw now; None if its frame is older than this many seconds."""
+    def overlay_map(self, max_age_s: float, since_boottime: float = float("-inf")) -> Map | None:
+        """Return the map to draw now.
+
+        Args:
+            max_age_s: Largest age of its frame, in seconds.
+            since_boottime: Earliest time when its frame was captured, on the clock `boottime`.
+
+        Returns:
+            None if there is no such map.
+        """
         dated = {"none": None, "words": self._word_map, "saliency": self._saliency}[self.overlay]
         if dated is None or boottime() - dated.received_boottime > max_age_s:
             return None
-        return dated.map
+        return None if dated.captured_boottime < since_boottime else dated.map
 
     async def _compute_saliency(self, kept: KeptFrame) -> None:
         info, tokens = self._caption_service.info, kept.captioned.tokens
@@ -234,15 +242,20 @@ class LiveMaps:
 
 @dataclass(frozen=True, slots=True)
 class _DatedMap:
-    """A map, and when the newest frame that it applies to was received (`boottime`)."""
+    """A map, and when the newest frame that it applies to was captured and received.
+
+    Both times are on the clock `boottime`.
+    """
 
     map: Map
     tokens: tuple[int, ...]
+    captured_boottime: float
     received_boottime: float
 
     @classmethod
     def of(cls, map_: Map, kept: KeptFrame) -> "_DatedMap":
-        return cls(map_, kept.captioned.tokens, kept.captioned.frame.received_boottime)
+        frame = kept.captioned.frame
+        return cls(map_, kept.captioned.tokens, frame.captured_boottime, frame.received_boottime)
 
 
 class _CaptionsSince:

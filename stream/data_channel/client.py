@@ -78,6 +78,7 @@ class Client:
             stream.captions.subscribe(self._on_caption),
             stream.explanations.subscribe(self._on_explanation),
             stream.signals.subscribe(lambda _: self._send_stats()),
+            stream.track.text_tops.subscribe(lambda _: self._send_text_area()),
             context.caption_service.subscribe(self._on_captioner_state),
         ]
 
@@ -205,6 +206,9 @@ class Client:
         if self._explanations == "all" and live.seq in self._sent_seqs:
             self._send(messages.explanation(None, live.seq, live.method, live.target, live.result))
 
+    def _send_text_area(self) -> None:
+        self._send(messages.text_area(self._stream.track.text_top))
+
     def _on_captioner_state(self) -> None:
         if self._context.caption_service.state is EngineState.READY:
             self._send_hello()
@@ -223,6 +227,7 @@ class Client:
                     self._watching_json(),
                 )
             )
+            self._send_text_area()
             self._send_stats()
 
     def _send_stats(self) -> None:

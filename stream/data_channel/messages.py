@@ -107,6 +107,11 @@ def caption(event: CaptionEvent, *, maps: bool = True) -> dict[str, Any]:
     }
 
 
+def text_area(top: float) -> dict[str, Any]:
+    """Return a `text_area`, with the top of the text as a fraction of the frame's height."""
+    return {"type": "text_area", "top": round(top, 4)}
+
+
 def frozen(stream: str, seq: int) -> dict[str, Any]:
     """Return a `frozen`, with the path of the frame's JPEG."""
     return {"type": "frozen", "seq": seq, "picture": f"/streams/{stream}/pictures/{seq}"}

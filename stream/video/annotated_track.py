@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from typing import Generic, Literal, Protocol, TypeVar
 
 import av
@@ -10,7 +11,9 @@ from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 
 from inference.explanations import Map
+from stream.broadcast import Broadcast
 from stream.video.caption_overlay import CaptionOverlay, OverlayText
+from stream.video.cuts import CutDetector
 from stream.video.frame import Frame, Slot, convert_frame
 from stream.video.heatmap_overlay import HeatmapOverlay
 
@@ -36,6 +39,11 @@ class AnnotatedTrack(MediaStreamTrack):
     """Can be changed at any time."""
     returned: int
     """Frames returned by `recv`."""
+    text_top: float
+    """Top of the text on the last frame, as a fraction of the frame's height; 1 without text."""
+    cut_boottime: float
+    """When the first frame of the current scene was captured, on the clock `boottime`; captions and
+    maps of earlier frames are of another scene."""
 
     def __init__(
         self,
@@ -49,7 +57,7 @@ class AnnotatedTrack(MediaStreamTrack):
 
         Args:
             frames: The newest frame.
-            text: Returns the text to draw now.
+            text: Returns the text to draw now, of the current scene.
             heatmap: Returns the heat map to draw under the text now, or None.
             draw_executor: Draws on frames, about a millisecond each.
             prepare_executor: Prepares each new text and map, some milliseconds each; frames are not
@@ -60,7 +68,12 @@ class AnnotatedTrack(MediaStreamTrack):
         self._caption_overlay, self._heatmap_overlay = CaptionOverlay(), HeatmapOverlay()
         self._text = _Newest(text, self._caption_overlay, prepare_executor, _NO_TEXT)
         self._heatmap = _Newest(heatmap, self._heatmap_overlay, prepare_executor, None)
+        self._cuts = CutDetector()
         self.returned = 0
+        self.text_top = 1.0
+        self.text_tops: Broadcast[float] = Broadcast()
+        """Publishes each change of `text_top`."""
+        self.cut_boottime = float("-inf")
 
     async def recv(self) -> av.VideoFrame:
         """Wait for the next frame, and return an annotated copy of it, scaled down if it is large.
@@ -72,27 +85,51 @@ class AnnotatedTrack(MediaStreamTrack):
         """
         if self.readyState != "live":
             raise MediaStreamError
-        image = (await self._frames.take()).image
+        frame = await self._frames.take()
         while self.mode == "off":
-            image = (await self._frames.take()).image
-        size = _returned_size(image)
-        annotated = await asyncio.get_running_loop().run_in_executor(
+            self._set_text_top(1.0)
+            frame = await self._frames.take()
+        size = _returned_size(frame.image)
+        drawn = await asyncio.get_running_loop().run_in_executor(
             self._draw_executor,
             self._draw,
-            image,
+            frame,
             size,
             self._heatmap.get(*size),
             self._text.get(*size) if self.mode == "annotated" else _NO_TEXT,
         )
+        if drawn.is_cut:
+            self.cut_boottime = frame.captured_boottime
+            self._text.reset()
+            self._heatmap.reset()
+        self._set_text_top(drawn.text_top)
         self.returned += 1
-        return annotated
+        return drawn.image
+
+    def _set_text_top(self, text_top: float) -> None:
+        if text_top != self.text_top:
+            self.text_top = text_top
+            self.text_tops.publish(text_top)
 
     def _draw(
-        self, image: av.VideoFrame, size: tuple[int, int], heatmap: Map | None, text: OverlayText
-    ) -> av.VideoFrame:
+        self, frame: Frame, size: tuple[int, int], heatmap: Map | None, text: OverlayText
+    ) -> "_Drawn":
+        image = frame.image
         if size != (image.width, image.height):
             image = convert_frame(image, "yuv420p", size)
-        return self._caption_overlay.draw(self._heatmap_overlay.draw(image, heatmap), text)
+        if self._cuts.is_cut(image, frame.captured_boottime):
+            return _Drawn(image, text_top=1.0, is_cut=True)
+        annotated = self._caption_overlay.draw(self._heatmap_overlay.draw(image, heatmap), text)
+        return _Drawn(annotated, self._caption_overlay.top(text, *size), is_cut=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """A frame of the annotated video."""
+
+    image: av.VideoFrame
+    text_top: float
+    is_cut: bool
 
 
 def _returned_size(image: av.VideoFrame) -> tuple[int, int]:
@@ -122,8 +159,12 @@ class _Newest(Generic[Content]):
         initial: Content,
     ) -> None:
         self._current, self._overlay, self._executor = current, overlay, executor
-        self._prepared = initial
+        self._prepared = self._initial = initial
         self._preparing: asyncio.Future[None] | None = None
+
+    def reset(self) -> None:
+        """Return the initial content until something else is prepared."""
+        self._prepared = self._initial
 
     def get(self, width: int, height: int) -> Content:
         current = self._current()

@@ -45,6 +45,11 @@ class OverlayText:
     """A short line above the caption: about the stream, such as "Captions are paused", or about
     the caption, such as "Not sure. Possibly:"."""
 
+    @property
+    def is_blank(self) -> bool:
+        """Whether there is nothing to draw."""
+        return not self.text and not self.notice
+
 
 @dataclass(frozen=True, slots=True)
 class Colour:
@@ -115,11 +120,20 @@ class CaptionOverlay:
 
     def is_prepared(self, text: OverlayText, width: int, height: int) -> bool:
         """Return whether the text can be drawn on frames of this size at once."""
-        return (text, width, height) in self._renderings
+        return text.is_blank or (text, width, height) in self._renderings
 
     def prepare(self, text: OverlayText, width: int, height: int) -> None:
         """Render the text for frames of this size, which takes some milliseconds."""
         self._rendering(text, width, height)
+
+    def top(self, text: OverlayText, width: int, height: int) -> float:
+        """Return where the band begins on frames of this size.
+
+        Returns:
+            Fraction of the frame's height; 1 if nothing is drawn.
+        """
+        rendering = None if text.is_blank else self._rendering(text, width, height)
+        return rendering.top / height if rendering else 1.0
 
     def draw(self, frame: av.VideoFrame, text: OverlayText) -> av.VideoFrame:
         """Return the frame with the text on a band at its lower edge.
@@ -132,7 +146,7 @@ class CaptionOverlay:
             A new yuv420p frame with the same timestamps; the frame itself if there is nothing to
             draw or no room for it.
         """
-        if not text.text and not text.notice:
+        if text.is_blank:
             return frame
         rendering = self._rendering(text, frame.width, frame.height)
         if rendering is None:

@@ -8,12 +8,13 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from playwright.async_api import Page, expect
+from playwright.async_api import Browser, Page, expect
 
 from inference.explanations.map import Map
 from tests.support.captions import ScriptedCaptions, confident_caption, tags_fallback
 from tests.support.page.scripted_page import (
     CELLS,
+    SOON,
     ExplainedCaptions,
     announcements,
     cell_map,
@@ -84,15 +85,6 @@ async def test_a_words_map_lies_over_the_region_that_the_grid_says(
                 await page.hover(f"#caption .word >> nth={index}")
                 await expect(page.locator("#map")).to_be_visible()
                 rows, columns = warm((await seen(page))[inside])
-                legend = await page.locator("#map-legend").bounding_box()
-                assert legend
-                outside = ~(
-                    (columns + x >= legend["x"])
-                    & (columns + x < legend["x"] + legend["width"])
-                    & (rows + y >= legend["y"])
-                    & (rows + y < legend["y"] + legend["height"])
-                )
-                rows, columns = rows[outside], columns[outside]
                 assert rows.size > 20
                 across = (columns.mean() + 0.5 - left) / wide * CELLS
                 down = (rows.mean() + 0.5 - top) / high * CELLS
@@ -138,28 +130,147 @@ async def test_a_map_is_pointed_at_focused_or_tapped_and_goes_again(page: Page) 
         await expect(detail).to_contain_text("the middle third, bottom")
 
 
-async def test_the_legend_tells_the_method_the_peak_and_the_strength(page: Page) -> None:
+async def test_the_legend_states_whose_map_it_is_and_the_method_behind_a_button(
+    page: Page,
+) -> None:
     words = with_maps(
-        confident_caption("A dog runs"),
+        confident_caption("A dog runs", dog=0.92),
         cell_map(4, 1, 0.5),
         cell_map(4, 4, 2.0),
-        cell_map(0, 8, 1.0),
+        cell_map(0, 8),
     )
     async with show_page(page, words):
-        legend = page.locator("#map-legend")
-        await page.hover("#caption .word >> nth=0")
-        await expect(legend).to_contain_text("Grad-CAM")
-        await expect(legend.locator(".legend-peak")).to_have_text("0.5 none")
-        await expect(legend.locator(".legend-strength")).to_have_text("25% of the strongest word")
+        legend, details = page.locator("#map-legend"), page.locator("#map-details")
+        await page.focus("#caption .word")
+        await expect(legend).to_have_text("Where “a” came from, weak to strong")
+        await page.keyboard.press("ArrowRight")
+        await expect(legend).to_have_text("Where “dog” came from, weak to strong")
+        assert await details.locator("p").all_text_contents() == [
+            "Method: Grad-CAM. Unit: none.",
+            "Scale: 0 to 2 none.",
+            "Strength: the strongest word.",
+        ]
+        await page.keyboard.press("ArrowLeft")
+        await page.click("#about-map")
+        await expect(details).to_be_visible()
+        await expect(details).to_contain_text("Scale: 0 to 0.5 none.Strength: 25% of the strongest")
+        await page.keyboard.press("Escape")
+        await expect(details).to_be_hidden()
+        await page.hover("#certainty")
+        await expect(legend).to_have_text("Where the caption came from, weak to strong")
+
+
+def contrast(pixels: NDArray[np.int16]) -> float:
+    """Return the contrast of light text and its dark background (WCAG 2.2), most of an area."""
+    levels = pixels / 255
+    linear = np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4)
+    luminance = linear @ [0.2126, 0.7152, 0.0722]
+    text, background = np.percentile(luminance, 99.5), np.median(luminance)
+    return float((text + 0.05) / (background + 0.05))
+
+
+@pytest.mark.parametrize(("width", "height"), [(640, 480), (320, 640)])
+async def test_neither_map_nor_legend_covers_the_caption_in_the_video(
+    page: Page, tmp_path: Path, width: int, height: int
+) -> None:
+    picture = tmp_path / "white.png"
+    cv2.imwrite(str(picture), np.full((height, width, 3), 255, np.uint8))
+    # The strongest at the bottom, where the caption is.
+    caption = with_maps(confident_caption("A dog runs"), *[cell_map(8, 4)] * 3)
+    async with show_page(page, caption, picture):
+        for window in ((1280, 900), (360, 740)):
+            await page.set_viewport_size({"width": window[0], "height": window[1]})
+            await page.hover("#caption .word >> nth=1")
+            await expect(page.locator("#map")).to_be_visible()
+            # The frames with the text come a little later than the message about it.
+            await page.wait_for_timeout(600)
+            stage = await page.locator("#stage").bounding_box()
+            legend = await page.locator("#map-legend").bounding_box()
+            assert stage
+            assert legend
+            assert legend["y"] >= stage["y"] + stage["height"]
+            middle, bottom = stage["x"] + stage["width"] / 2, stage["y"] + stage["height"]
+            size = stage["height"] * min(1, width / height) / 20
+            text = (await seen(page))[
+                round(bottom - 1.6 * size) : round(bottom - 0.6 * size),
+                round(middle - 1.5 * size) : round(middle + 1.5 * size),
+            ]
+            assert contrast(text) > 4.5
+
+
+CAT = with_maps(confident_caption("A cat sleeps", cat=0.9), *(cell_map(1, 7) for _ in range(3)))
+
+
+async def held(page: Page, captions: ScriptedCaptions, *, shown: str, newest: str) -> None:
+    """Assert that the page holds a caption while the log shows newer ones."""
+    await more_captions(page, 6)
+    await expect(page.locator("#sentence")).to_have_text(shown)
+    await expect(page.locator("#age")).to_have_text(re.compile(r" ago\. Held; live continues$"))
+    await expect(page.locator("#screen")).to_have_attribute("data-age", "fresh")
+    await expect(page.locator("#earlier .words").first).to_have_text(newest)
+
+
+async def test_a_caption_is_held_while_a_part_of_it_is_pointed_at_or_focused(page: Page) -> None:
+    async with show_page(page, ExplainedCaptions(DOG)) as captions:
+        sentence, age = page.locator("#sentence"), page.locator("#age")
         await page.hover("#caption .word >> nth=1")
-        await expect(legend.locator(".legend-strength")).to_have_text("the strongest word")
-        # It gives way to a map that is strong where it lies.
-        before = await legend.bounding_box()
-        await page.hover("#caption .word >> nth=2")
-        await expect(legend.locator(".legend-strength")).to_have_text("50% of the strongest word")
-        after = await legend.bounding_box()
-        assert before and after
-        assert after["x"] < before["x"]
+        captions.caption = CAT
+        await held(page, captions, shown="A dog runs", newest="A cat sleeps")
+        await expect(page.locator("#map-legend")).to_contain_text("“dog”")
+        await expect(page.locator("#word-detail")).to_contain_text("the left third, top")
+        await page.hover("h1")
+        await expect(sentence).to_have_text("A cat sleeps")
+        await expect(age).not_to_contain_text("Held")
+
+        for part in ("#caption .word", "#certainty", "#object-list button"):
+            await page.focus(part)
+            captions.caption = DOG
+            await held(page, captions, shown="A cat sleeps", newest="A dog runs")
+            if part == "#certainty":
+                await page.keyboard.press("Escape")
+            else:
+                await page.locator(part).first.blur()
+            await expect(sentence).to_have_text("A dog runs")
+            await page.locator(part).first.blur()
+            await show_caption(page, captions, CAT)
+            await expect(sentence).to_have_text("A cat sleeps")
+
+
+async def test_a_held_caption_can_be_frozen_however_old_it_is(page: Page) -> None:
+    async with show_page(page, ExplainedCaptions(DOG)) as captions:
+        await page.focus("#caption .word")
+        captions.caption = CAT
+        await held(page, captions, shown="A dog runs", newest="A cat sleeps")
+        await page.click("#freeze")
+        # Its frame is drawn, which the server would have dropped four captions later.
+        await page.wait_for_function(
+            """() => {
+              const canvas = document.querySelector('.map-panel canvas');
+              return canvas?.getContext('2d').getImageData(9, 9, 1, 1).data[3] === 255;
+            }""",
+            timeout=SOON,
+        )
+        await expect(page.locator("#frozen-heading")).to_have_text("A dog runs")
+        await expect(page.locator("#frozen-notice")).to_be_empty()
+        await page.keyboard.press("Escape")
+        await expect(page.locator("#sentence")).to_have_text("A cat sleeps")
+        # The focus is on the button again, which holds nothing by itself.
+        await show_caption(page, captions, DOG)
+        await expect(page.locator("#sentence")).to_have_text("A dog runs")
+
+
+async def test_a_tap_holds_a_caption_until_a_tap_elsewhere(browser: Browser) -> None:
+    context = await browser.new_context(has_touch=True)
+    page = await context.new_page()
+    async with show_page(page, ExplainedCaptions(DOG)) as captions:
+        await page.tap("#caption .word >> nth=1")
+        await expect(page.locator("#map")).to_be_visible()
+        captions.caption = CAT
+        await held(page, captions, shown="A dog runs", newest="A cat sleeps")
+        await page.tap("h1")
+        await expect(page.locator("#sentence")).to_have_text("A cat sleeps")
+        await expect(page.locator("#map")).to_be_hidden()
+    await context.close()
 
 
 async def test_nothing_is_drawn_when_there_is_no_map_and_the_reason_is_told(page: Page) -> None:
@@ -170,10 +281,14 @@ async def test_nothing_is_drawn_when_there_is_no_map_and_the_reason_is_told(page
         await expect(page.locator("#map")).to_be_hidden()
         await expect(page.locator("#map-legend")).to_be_hidden()
 
+        await page.locator("#caption .word").first.blur()
         await show_caption(page, captions, DOG)
+        await page.focus("#caption .word")
         await expect(page.locator("#map")).to_be_visible()
+        await page.locator("#caption .word").first.blur()
         await page.select_option("#explanations", "none")
         await expect(page.locator("#confirmation")).to_have_text("Saved")
+        await more_captions(page)
         await page.focus("#caption .word")
         await expect(detail).to_contain_text("No map: maps are turned off")
         await expect(page.locator("#map")).to_be_hidden()
@@ -233,6 +348,8 @@ async def test_an_object_is_asked_for_when_it_is_tapped(page: Page) -> None:
 
         await chip.click()
         await expect(page.locator("#map")).to_be_visible()
+        await chip.blur()
+        await page.hover("h1")
         await show_caption(page, captions, replace(DOG, tags=()))
         await expect(page.locator("#map")).to_be_hidden()
 

@@ -138,8 +138,8 @@ async def show_page(
 
 
 async def more_captions(page: Page, count: int = 3) -> None:
-    """Wait for `count` more captions."""
-    seq = "() => Number(document.querySelector('#caption').dataset.seq ?? 0)"
+    """Wait for `count` more captions, whether the page shows them or holds an older one."""
+    seq = "() => Number(document.querySelector('#caption').dataset.newest ?? 0)"
     before = await page.evaluate(seq)
     await page.wait_for_function(f"{seq} >= {before} + {count}", timeout=SOON)
 

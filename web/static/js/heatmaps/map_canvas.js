@@ -15,6 +15,8 @@ const FIELD_POINTS = 192;
 const CONTOUR_LEVEL = 0.5;
 /** Contour lines are thinner on a frame whose longer side has fewer CSS pixels. */
 const FULL_WIDTH_LENGTH = 400;
+/** White text on its dark band keeps a contrast of 5:1 under such a map, even if the frame is white. */
+const OPACITY_OVER_TEXT = 0.15;
 const DARK_LINE = { width: 4, style: 'rgb(10 12 13 / 70%)' };
 const LIGHT_LINE = { width: 1.75, style: 'rgb(246 245 239 / 95%)' };
 
@@ -24,6 +26,7 @@ export class MapCanvas {
   #frameSize;
   /** @type {HeatMap | null} */
   #map = null;
+  #textTop = 1;
 
   /**
    * @param {HTMLCanvasElement} canvas  Has the same box as the frame and `object-fit: contain` too,
@@ -44,26 +47,17 @@ export class MapCanvas {
   }
 
   /**
-   * @param {DOMRect} rect  In the viewport.
-   * @returns {number}  The highest value of the cells under it, 0 to 1.
+   * Top of the text that the frame carries, as a fraction of its height. The map is faint from there
+   * on, so that the text stays legible.
    */
-  maxUnder(rect) {
-    if (this.#map === null) return 0;
-    const { rows, columns, levels } = this.#map;
-    const { width, height } = this.#displayedSize;
-    const box = this.#canvas.getBoundingClientRect();
-    const left = box.left + (box.width - width) / 2;
-    const top = box.top + (box.height - height) / 2;
-    const firstColumn = ((rect.left - left) / width) * columns - 1;
-    const lastColumn = ((rect.right - left) / width) * columns;
-    const firstRow = ((rect.top - top) / height) * rows - 1;
-    const lastRow = ((rect.bottom - top) / height) * rows;
-    return levels.reduce((max, level, at) => {
-      const [row, column] = [Math.floor(at / columns), at % columns];
-      const isUnder =
-        column > firstColumn && column < lastColumn && row > firstRow && row < lastRow;
-      return isUnder ? Math.max(max, level / 255) : max;
-    }, 0);
+  get textTop() {
+    return this.#textTop;
+  }
+
+  set textTop(top) {
+    if (top === this.#textTop) return;
+    this.#textTop = top;
+    this.paint();
   }
 
   /** The frame's size on the page in CSS pixels, by `object-fit: contain`. @returns {Size} */
@@ -88,6 +82,7 @@ export class MapCanvas {
     canvas.width = Math.max(1, Math.round(width * devicePixelRatio));
     canvas.height = Math.max(1, Math.round(height * devicePixelRatio));
     paintMap(canvas, this.#map);
+    fade(canvas, Math.floor(this.#textTop * canvas.height));
     canvas.dataset.painted = 'true';
   }
 }
@@ -156,6 +151,24 @@ function paintMap(canvas, map) {
     context.strokeStyle = style;
     context.stroke(line);
   }
+}
+
+/**
+ * Fades what is painted below a row.
+ *
+ * @param {HTMLCanvasElement} canvas
+ * @param {number} row
+ */
+function fade(canvas, row) {
+  const context = canvas.getContext('2d');
+  if (!context || row >= canvas.height) return;
+  context.globalCompositeOperation = 'destination-in';
+  context.fillStyle = `rgb(0 0 0 / ${OPACITY_OVER_TEXT})`;
+  // The composition affects everything outside the rectangle too, unless it is clipped.
+  const area = new Path2D();
+  area.rect(0, row, canvas.width, canvas.height - row);
+  context.clip(area);
+  context.fill(area);
 }
 
 /** @param {ScalarField} field */

@@ -7,9 +7,7 @@ import { colormapGradient } from './colormap.js';
 import { isFine, topLevel } from './heat_map.js';
 
 /** @typedef {import('./heat_map.js').HeatMap} HeatMap */
-/** @typedef {import('./map_canvas.js').MapCanvas} MapCanvas */
 
-const CORNERS = ['top-end', 'top-start', 'bottom-end', 'bottom-start'];
 const SUPERSCRIPTS = '⁰¹²³⁴⁵⁶⁷⁸⁹';
 
 export class MapLegend {
@@ -34,9 +32,7 @@ export class MapLegend {
    */
   show({ title, unit }, map, strength) {
     this.#title.textContent = title;
-    const top = topLevel(map);
-    const end = `${valueText((map.peak * top) / 255)} ${unit}`.trim();
-    this.#peak.textContent = top < 255 ? `${end} or more` : end;
+    this.#peak.textContent = peakText(map, unit);
     this.#element.toggleAttribute('data-fine', isFine(map));
     this.#strength.textContent = strength === null ? '' : strengthText(strength);
     this.#element.hidden = false;
@@ -45,18 +41,18 @@ export class MapLegend {
   hide() {
     this.#element.hidden = true;
   }
+}
 
-  /** Moves to the corner where it hides the least of the map. @param {MapCanvas} canvas */
-  avoid(canvas) {
-    let best = { corner: '', hidden: Infinity };
-    for (const corner of CORNERS) {
-      this.#element.dataset.corner = corner;
-      const hidden = canvas.maxUnder(this.#element.getBoundingClientRect());
-      if (hidden < best.hidden) best = { corner, hidden };
-      if (hidden < 0.5) break;
-    }
-    this.#element.dataset.corner = best.corner;
-  }
+/**
+ * Returns the upper end of a map's colour scale.
+ *
+ * @param {HeatMap} map
+ * @param {string} unit
+ */
+export function peakText(map, unit) {
+  const top = topLevel(map);
+  const end = `${valueText((map.peak * top) / 255)} ${unit}`.trim();
+  return top < 255 ? `${end} or more` : end;
 }
 
 /** @param {number} strength  Relative to the caption's strongest word, 0 to 1. */

@@ -10,21 +10,29 @@ import {
   wordOfTag,
   wordLabel,
 } from '../captions/caption.js';
+import { GuessDisclosure } from '../captions/guess_disclosure.js';
 import { createButton, getElement, indexAfterKey, setTabStop, setText } from '../common/dom.js';
 import { ageText, durationText, staleAfter } from '../common/format.js';
 import { locationText } from '../heatmaps/map_location.js';
+import { CaptionHold } from './caption_hold.js';
 
 /** @typedef {import('../captions/caption.js').Caption} Caption */
 /** @typedef {import('../captions/caption.js').Word} Word */
 /** @typedef {import('../heatmaps/heat_map.js').HeatMap} HeatMap */
+/**
+ * What is told of a held caption, so that its frame is kept meanwhile.
+ *
+ * @typedef {object} HoldListener
+ * @property {(seq: number) => void} onHeld     A newer caption has come.
+ * @property {() => void} onReleased            Called only after `onHeld`.
+ */
 
 const TICK_MS = 100;
 /** Captions with more characters are set smaller, so that they fit. */
 const LONG_CAPTION = 90;
 const VERY_LONG_CAPTION = 170;
 
-const HELD_BACK = 'Show best guess';
-const NOTHING_HELD_BACK = 'No other guess for this caption';
+const HELD = 'Held; live continues';
 
 export function captionViewElements() {
   return {
@@ -37,6 +45,8 @@ export function captionViewElements() {
     confidence: getElement('certainty'),
     panel: getElement('screen'),
     choice: getElement('choice-note'),
+    objects: getElement('objects'),
+    followUps: [getElement('freeze'), getElement('about-map')],
     guess: {
       row: getElement('doubt'),
       toggle: getElement('show-guess'),
@@ -62,14 +72,20 @@ export class CaptionView {
   /** The word under the pointer or with the focus; negative for none. */
   #inspected = -1;
   #lastInspected = -1;
+  #hold;
+  #listener;
+  /** Shows the newest caption, while an older one is held. @type {(() => void) | null} */
+  #showNewest = null;
 
   /**
    * @param {ReturnType<typeof captionViewElements>} elements
    * @param {import('./tag_list.js').TagList} tags
    * @param {import('./map_overlay.js').MapOverlay} mapOverlay
+   * @param {HoldListener} listener
    */
-  constructor(elements, tags, mapOverlay) {
+  constructor(elements, tags, mapOverlay, listener) {
     this.#elements = elements;
+    this.#listener = listener;
     this.#guess = new GuessDisclosure(elements.guess);
     this.#tags = tags;
     this.#mapOverlay = mapOverlay;
@@ -86,16 +102,47 @@ export class CaptionView {
     for (const type of ['pointerleave', 'blur']) {
       confidence.addEventListener(type, () => this.#showInspectedMap());
     }
+    this.#hold = new CaptionHold([words, confidence, elements.objects], elements.followUps, () =>
+      this.#release(),
+    );
     setInterval(() => this.#tick(), TICK_MS);
     this.clear();
   }
 
   /**
+   * Shows a caption now, or once the one on the page is no longer held.
+   *
    * @param {Caption} caption
    * @param {number} capturedAt  When its frame was captured, on the clock of `performance.now()`.
    * @param {number} intervalS   Seconds between captions, from which it follows when one is stale.
    */
-  show(caption, capturedAt, intervalS) {
+  add(caption, capturedAt, intervalS) {
+    this.#elements.words.dataset.newest = String(caption.seq);
+    const shown = this.#caption;
+    // Of a scene that has not changed there is nothing newer to show.
+    const repeats = caption.kept && caption.text === shown?.text && !this.#showNewest;
+    if (shown === null || repeats || !this.#hold.isHeld) {
+      this.#show(caption, capturedAt, intervalS);
+      return;
+    }
+    if (this.#showNewest === null) this.#listener.onHeld(shown.seq);
+    this.#showNewest = () => this.#show(caption, capturedAt, intervalS);
+  }
+
+  #release() {
+    const showNewest = this.#showNewest;
+    this.#showNewest = null;
+    showNewest?.();
+    if (showNewest) this.#listener.onReleased();
+    this.#tick();
+  }
+
+  /**
+   * @param {Caption} caption
+   * @param {number} capturedAt
+   * @param {number} intervalS
+   */
+  #show(caption, capturedAt, intervalS) {
     if (caption.text !== this.#caption?.text) this.#lastInspected = this.#inspected;
     if (!caption.kept || caption.text !== this.#caption?.text) this.#unchangedSince = capturedAt;
     this.#caption = caption;
@@ -144,7 +191,8 @@ export class CaptionView {
 
   clear() {
     const { panel, prefix, sentence, note, confidence, words, age, choice } = this.#elements;
-    this.#caption = null;
+    this.#caption = this.#showNewest = null;
+    this.#hold.end();
     this.#inspected = -1;
     this.#setWords([], ' ');
     this.#guess.show('');
@@ -153,6 +201,7 @@ export class CaptionView {
       element.textContent = '';
     }
     delete words.dataset.seq;
+    delete words.dataset.newest;
     delete panel.dataset.age;
     delete panel.dataset.unsure;
     panel.dataset.empty = '';
@@ -164,14 +213,17 @@ export class CaptionView {
     const now = performance.now();
     const seconds = Math.max(0, now - this.#capturedAt) / 1000;
     const { panel, age, ageLine } = this.#elements;
-    const isStale = seconds > this.#staleAfterS;
+    // A held caption is old because the user looks at it, not because captions fail to come.
+    const isStale = seconds > this.#staleAfterS && this.#showNewest === null;
     const unchanged = durationText((now - this.#unchangedSince) / 1000);
     const remark = isStale
       ? ', out of date'
       : this.#caption.kept
         ? `, unchanged for ${unchanged}`
         : '';
-    age.textContent = `${ageText(seconds)}${remark}`;
+    const text = this.#hold.isHeld ? `${ageText(seconds)}. ${HELD}` : ageText(seconds) + remark;
+    age.textContent = text;
+    panel.toggleAttribute('data-held', this.#hold.isHeld);
     panel.dataset.age = isStale ? 'stale' : 'fresh';
     ageLine.style.setProperty('--age', Math.min(1, seconds / this.#staleAfterS).toFixed(3));
   }
@@ -263,38 +315,6 @@ export class CaptionView {
     this.#buttons.forEach((button, index) =>
       button.toggleAttribute('data-inspected', index === this.#inspected),
     );
-  }
-}
-
-/** Shows on demand the full caption whose confidence is too low. */
-class GuessDisclosure {
-  #elements;
-  #guess = '';
-
-  /**
-   * @param {object} elements
-   * @param {HTMLElement} elements.row
-   * @param {HTMLElement} elements.toggle  A button; it keeps its state from caption to caption.
-   * @param {HTMLElement} elements.text
-   */
-  constructor(elements) {
-    this.#elements = elements;
-    elements.toggle.addEventListener('click', () => {
-      const isOpen = elements.text.hidden;
-      elements.text.hidden = !isOpen;
-      elements.toggle.setAttribute('aria-expanded', String(isOpen));
-    });
-    elements.toggle.addEventListener('blur', () => this.show(this.#guess));
-  }
-
-  /** @param {string} guess  Empty for none. */
-  show(guess) {
-    const { row, toggle, text } = this.#elements;
-    this.#guess = guess;
-    // A keyboard user on the button must not lose the focus to a caption without a guess.
-    row.hidden = guess === '' && !toggle.matches(':focus-visible');
-    toggle.textContent = guess === '' ? NOTHING_HELD_BACK : HELD_BACK;
-    text.textContent = guess === '' ? '' : `“${guess}”`;
   }
 }
 

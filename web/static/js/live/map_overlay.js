@@ -35,6 +35,9 @@ const ERROR_TEXTS = {
   unconnected: 'Not connected.',
 };
 
+/** Messages may come before the frames that they are about. */
+const FRAMES_LATE_MS = 500;
+
 export class MapOverlay {
   #elements;
   #requests;
@@ -52,7 +55,9 @@ export class MapOverlay {
   /** The newest saliency map of the caption. @type {Explanation | null} */
   #saliency = null;
   /** Null until it has been loaded. @type {Model | null} */
-  model = null;
+  #model = null;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #textLowered;
   /** @type {Settings['explanations']} */
   #explanations = 'none';
   #isFeed = false;
@@ -62,13 +67,27 @@ export class MapOverlay {
   /**
    * @param {object} elements
    * @param {import('../heatmaps/map_canvas.js').MapCanvas} elements.canvas  Over the video.
-   * @param {import('../heatmaps/map_legend.js').MapLegend} elements.legend
+   * @param {import('../heatmaps/live_map_legend.js').LiveMapLegend} elements.legend
    * @param {HTMLElement} elements.description
    * @param {import('../session/requests.js').Requests} requests
    */
   constructor(elements, requests) {
     this.#elements = elements;
     this.#requests = requests;
+  }
+
+  /** @param {Model | null} model */
+  set model(model) {
+    this.#model = model;
+    this.#elements.legend.method = model?.methods.find(({ name }) => name === model.liveMethod);
+  }
+
+  /** @param {number} top  Of the text in the video, as a fraction of its height; 1 without text. */
+  set textTop(top) {
+    const { canvas } = this.#elements;
+    clearTimeout(this.#textLowered);
+    canvas.textTop = Math.min(canvas.textTop, top);
+    this.#textLowered = setTimeout(() => (canvas.textTop = top), FRAMES_LATE_MS);
   }
 
   /**
@@ -101,6 +120,8 @@ export class MapOverlay {
   /** @param {Explanation} explanation  A map that came without a request. */
   receive(explanation) {
     if (explanation.of.kind !== 'caption' || this.#explanations !== 'all') return;
+    // The caption on the page may be held, and the map of a newer one.
+    if (this.#caption && explanation.seq > this.#caption.seq) return;
     this.#saliency = explanation;
     if (this.#inspected?.kind === 'caption') this.#update();
   }
@@ -129,7 +150,7 @@ export class MapOverlay {
   /** @param {string} name */
   async #requestTagMap(name) {
     if (this.#pending || !this.#caption) return;
-    const method = this.model?.methods.find(({ kinds }) => kinds.includes('tag'));
+    const method = this.#model?.methods.find(({ kinds }) => kinds.includes('tag'));
     if (!method) {
       this.#tagRemark = 'This model cannot locate objects.';
       return;
@@ -155,17 +176,26 @@ export class MapOverlay {
   #update() {
     const { canvas, legend, description } = this.#elements;
     const shown = this.#shownMap();
-    const method = this.model?.methods.find(({ name }) => name === shown?.method);
+    const method = this.#model?.methods.find(({ name }) => name === shown?.method);
     canvas.map = shown?.map ?? null;
     if (shown) {
-      legend.show(method ?? { title: shown.method, unit: '' }, shown.map, shown.strength);
-      legend.avoid(canvas);
+      const { map, strength } = shown;
+      legend.show(this.#subject, method ?? { title: shown.method, unit: '' }, map, strength);
     } else {
       legend.hide();
     }
     const text = this.#describe(shown);
     description.toggleAttribute('data-word', text !== '');
     setText(description, text);
+  }
+
+  /** What the map is of. */
+  get #subject() {
+    const [caption, inspected] = [this.#caption, this.#inspected];
+    if (inspected?.kind === 'caption') return 'the caption';
+    const words = caption?.fallback === 'tags' ? caption.tags : (caption?.words ?? []);
+    const text = inspected === null ? this.#tag : words[inspected.index]?.text;
+    return `“${text ?? ''}”`;
   }
 
   /** @returns {ShownMap | null} */
@@ -209,7 +239,7 @@ export class MapOverlay {
 
   /** Returns why a caption has no maps of its words. */
   #missingMapText() {
-    const { model } = this;
+    const model = this.#model;
     if (model?.liveMethod === null) {
       const canExplain = model.methods.some(({ kinds }) => kinds.includes('word'));
       return canExplain ? 'Freeze the caption to compute its map.' : '';

@@ -5,12 +5,12 @@ import { AnalysisNotices } from '../analysis/analysis_notices.js';
 import { AnalysisStore } from '../analysis/analysis_store.js';
 import { Announcer, Speech } from '../captions/announcer.js';
 import { captionText } from '../captions/caption.js';
+import { CaptionLog } from '../captions/caption_log.js';
 import { getElement, setText } from '../common/dom.js';
+import { LiveMapLegend } from '../heatmaps/live_map_legend.js';
 import { MapCanvas } from '../heatmaps/map_canvas.js';
-import { MapLegend } from '../heatmaps/map_legend.js';
 import { Requests } from '../session/requests.js';
 import { StudyDialog, studyDialogElements } from '../study/study_dialog.js';
-import { CaptionLog } from './caption_log.js';
 import { CaptionView, captionViewElements } from './caption_view.js';
 import { MapOverlay, reducedMapsText } from './map_overlay.js';
 import { SettingsForm, settingsFormElements } from './settings_form.js';
@@ -76,7 +76,11 @@ export class SessionView {
     const mapOverlay = new MapOverlay(
       {
         canvas,
-        legend: new MapLegend(getElement('map-legend')),
+        legend: new LiveMapLegend({
+          legend: getElement('map-legend'),
+          toggle: getElement('about-map'),
+          details: getElement('map-details'),
+        }),
         description: getElement('word-detail'),
       },
       this.#requests,
@@ -88,7 +92,10 @@ export class SessionView {
       },
     );
     this.#mapOverlay = mapOverlay;
-    this.#captions = new CaptionView(captionViewElements(), tags, mapOverlay);
+    this.#captions = new CaptionView(captionViewElements(), tags, mapOverlay, {
+      onHeld: (seq) => this.#send({ type: 'freeze', seq }),
+      onReleased: () => this.#study.isOpen || this.#send({ type: 'release' }),
+    });
     video.addEventListener('resize', () => canvas.paint());
     this.#addListeners();
     this.#analyses.resume();
@@ -128,6 +135,9 @@ export class SessionView {
       case 'stats':
         this.#showStats(message);
         break;
+      case 'text_area':
+        this.#mapOverlay.textTop = message.top;
+        break;
       case 'frozen':
         this.#study.showFrame(message);
         break;
@@ -135,6 +145,7 @@ export class SessionView {
         this.#mapOverlay.receive(message);
         break;
       case 'error':
+        // Without the frozen view, only the map of an object in a held caption is affected.
         if (message.code === 'gone') this.#study.showFrameGone();
         else this.#settings.showError(message.message);
         break;
@@ -153,7 +164,7 @@ export class SessionView {
   /** @param {Caption} caption */
   #showCaption(caption) {
     const ageMs = caption.age_ms + this.#delayMs();
-    this.#captions.show(caption, performance.now() - ageMs, this.#settings.intervalS);
+    this.#captions.add(caption, performance.now() - ageMs, this.#settings.intervalS);
     this.#log.add(caption, new Date(Date.now() - ageMs));
     this.#study.addCaption(caption, Date.now() - ageMs);
     this.#stats.showCaption(caption);

@@ -4,7 +4,8 @@
  * validated here, so that the rest of the page can rely on every field. A message that is
  * malformed or of an unknown type is dropped.
  *
- * This module reads the messages about the session: hello, stats, error and pong.
+ * This module reads the messages about the session: hello, stats, text area, error
+ * and pong.
  */
 
 import { readCaption } from '../captions/caption.js';
@@ -88,8 +89,13 @@ import { readModel } from './model.js';
 /** @typedef {{type: 'error', code: string, id: number | null, message: string}} ServerError */
 /** @typedef {{type: 'pong', id: number}} Pong */
 /**
+ * Where the returned video carries its caption: from `top`, a fraction of its height, to the bottom.
+ *
+ * @typedef {{type: 'text_area', top: number}} TextArea
+ */
+/**
  * @typedef {Hello | Caption | Frozen | Progress | Explanation | Checked | Result | Stats
- *   | ServerError | Pong} ServerMessage
+ *   | TextArea | ServerError | Pong} ServerMessage
  */
 
 const OVERLAYS = /** @type {const} */ (['none', 'words', 'saliency']);
@@ -106,6 +112,7 @@ const READERS = new Map(
     ['checked', readChecked],
     ['result', readResult],
     ['stats', readStats],
+    ['text_area', readTextArea],
     ['error', readError],
     ['pong', readPong],
   ]),
@@ -170,6 +177,11 @@ function readStats(message) {
     viewers: countOrNull(message.viewers) ?? 0,
     load: { step: countOrNull(load.step) ?? 0, message: asString(load.message) },
   };
+}
+
+/** @param {JsonObject} message @returns {TextArea} */
+function readTextArea(message) {
+  return { type: 'text_area', top: Math.min(1, Math.max(0, asNumber(message.top, 1))) };
 }
 
 /** @param {JsonObject} message @returns {ServerError} */

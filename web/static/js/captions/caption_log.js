@@ -1,11 +1,11 @@
 // @ts-check
 /** The log of recent captions: newest first, equal neighbours in one row, limited in length. */
 
-import { captionText } from '../captions/caption.js';
+import { captionText } from './caption.js';
 import { createElement } from '../common/dom.js';
 import { timeElement, timeRange } from '../common/format.js';
 
-/** @typedef {import('../captions/caption.js').Caption} Caption */
+/** @typedef {import('./caption.js').Caption} Caption */
 /**
  * @typedef {object} Row
  * @property {string} text
