@@ -58,4 +58,4 @@ def _luma(frame: av.VideoFrame) -> NDArray[np.float32]:
     plane = small.planes[0]
     rows = np.frombuffer(memoryview(plane), np.uint8).reshape(_SIDE, plane.line_size)
     luma = rows[:, :_SIDE].astype(np.float32)
-    return luma - luma.mean()
+    return np.asarray(luma - luma.mean(), np.float32)
