@@ -30,8 +30,9 @@ from web.app import create_app
 from web.settings.server import ServerSettings
 
 PERCENTAGE = re.compile(r"\d+ ?(?:%|percent)")
-TEXT_AND_NAMES = """() => [document.body.innerText, ...[...document.querySelectorAll('*')].map(
-  (element) => element.getAttribute('aria-label') ?? '')].join('\\n')"""
+TEXT_AND_NAMES = """() => [document.body.innerText, ...[...document.querySelectorAll('*')]
+  .filter((element) => element.checkVisibility())
+  .map((element) => element.getAttribute('aria-label') ?? '')].join('\\n')"""
 COST = "17 requests to the endpoint"
 REVISION = "82a37760796d32b1411fe092ab5d4e227313294b"
 
@@ -125,13 +126,13 @@ async def test_an_uncalibrated_captioner_ranks_words_and_shows_no_percentage(pag
         await expect(page.locator("#chosen")).to_have_text("“dog” ranked 1 of 3")
         await expect(page.locator("#rivals")).to_contain_text("instead of “cat”")
         await expect(page.locator("#check-bars")).to_contain_text("\N{MULTIPLICATION SIGN} 0.11")
-        await expect(page.locator("#check-sentence")).to_contain_text(
-            "the score of “dog” is multiplied by 0.11"
+        await expect(page.locator("#check-scale")).to_have_text(
+            "Score of “dog”, relative to the original frame:"
         )
         found = set(PERCENTAGE.findall(await page.locator("#frozen").inner_text()))
-        assert found <= {"20%", "2%"}, "only shares of the frame and of the check's regions"
-        await expect(page.locator("#attack")).to_be_visible()
-        await expect(page.locator("#concepts")).to_be_hidden()
+        assert found <= {"20%"}, "only the share of the map"
+        await expect(page.locator("#attack-tab")).to_be_visible()
+        await expect(page.locator("#concepts-tab")).to_be_hidden()
         await page.keyboard.press("Escape")
 
 
@@ -156,11 +157,12 @@ async def test_captions_of_an_endpoint_are_explained_on_request_and_told_the_cos
 
         await page.click("#freeze")
         await expect(page.locator(".tile")).to_have_count(3)
-        for lacking in ("#rival-set", "#check", "#analyses", "#reading-set"):
+        for lacking in ("#rival-set", "#check", "#frozen-tabs", "#reading-set"):
             await expect(page.locator(lacking)).to_be_hidden()
         offer = page.locator(".map-panel").first
         await expect(offer).to_contain_text(f"Occlusion: {COST}.")
         await page.get_by_role("radio", name="runs").click()
+        await page.get_by_text("More methods").click()
         await page.locator(".method", has_text="Fine occlusion").click()
         await expect(offer).to_contain_text(f"Fine occlusion: {COST}.")
         await page.locator(".method").first.click()

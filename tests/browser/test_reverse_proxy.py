@@ -102,9 +102,15 @@ async def test_the_whole_page_works_under_a_prefix(page: Page, tmp_path: Path) -
         await expect(page.locator("#sentence")).to_have_text("A dog runs", timeout=SOON)
         await page.click("#freeze")
         await expect(page.locator(".map-panel").first).to_have_attribute("data-state", "shown")
+        await page.click("#attack-tab")
         await page.click("#attack-form button")
-        report = page.locator("#attack iframe")
-        await expect(report.content_frame.locator("h1")).to_have_text(REPORT, timeout=SOON)
+        link = page.get_by_role("link", name="Open report")
+        await expect(link).to_be_visible(timeout=SOON)
+        async with page.context.expect_page() as opening:
+            await link.click()
+        report = await opening.value
+        await expect(report.locator("h1")).to_have_text(REPORT)
+        await report.close()
         await page.reload()
         await expect(page.locator("#kept-list > li")).to_have_count(1)
 
