@@ -148,6 +148,8 @@ async def test_an_attack_is_followed_and_its_three_captions_stand_side_by_side(p
     captions.finish_analyses.clear()
     async with freezing(page, captions):
         await page.click("#attack-tab")
+        about = attack(page).locator(".about").first
+        await expect(about).to_contain_text("The time left is shown while it runs.")
         words = "(list) => [...list.options].map(({ value }) => value)"
         assert await page.locator("#attack-lose-words").evaluate(words) == ["a", "dog", "runs"]
         assert await page.locator("#attack-say-words").evaluate(words) == ["thing"]
@@ -198,6 +200,12 @@ async def test_an_attack_is_followed_and_its_three_captions_stand_side_by_side(p
         await expect(sayings.nth(6)).to_contain_text(
             "with a change of at most 16 of 255 grey levels"
         )
+        # What it took is measured, and told to whom asks again.
+        await page.keyboard.press("Escape")
+        await more_captions(page)
+        await page.click("#freeze")
+        await page.click("#attack-tab")
+        await expect(about).to_contain_text(re.compile(r"The last one took \d+ s\."))
 
 
 async def styles(marks: Locator, name: str) -> list[str]:

@@ -75,7 +75,8 @@ export class AnalysisPanel {
     for (const section of Object.values(this.#sections)) {
       const isOffered = this.isAllowed && (this.model?.analyses.includes(section.kind) ?? false);
       const analysed = isOffered ? caption : null;
-      section.open(analysed, this.model, this.#store.find(section.kind, subject));
+      const job = this.#store.find(section.kind, subject);
+      section.open(analysed, this.model, job, this.#store.tookS.get(section.kind));
     }
   }
 

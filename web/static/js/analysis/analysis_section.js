@@ -2,7 +2,7 @@
 /** One kind of analysis in the study dialog: its options, its progress, its results and report. */
 
 import { createButton, createElement, screenReaderText } from '../common/dom.js';
-import { detailedProgressText, TITLES } from './analysis_text.js';
+import { detailedProgressText, lastTimeText, TITLES } from './analysis_text.js';
 
 /** @typedef {import('../captions/caption.js').Caption} Caption */
 /** @typedef {import('../session/explanation_messages.js').AnalysisKind} AnalysisKind */
@@ -13,6 +13,7 @@ import { detailedProgressText, TITLES } from './analysis_text.js';
  * @typedef {object} SectionElements
  * @property {HTMLElement} section
  * @property {HTMLFormElement} form
+ * @property {HTMLElement} time  For how long it takes.
  * @property {HTMLElement} limitation  For what the model cannot do.
  */
 /**
@@ -93,9 +94,11 @@ export class AnalysisSection {
    * @param {Caption | null} caption  Null if its frame is gone.
    * @param {Model | null} model
    * @param {AnalysisJob | null} job  The one that exists already, if any.
+   * @param {number | undefined} tookS  Seconds that the last one took; undefined if unknown.
    */
-  open(caption, model, job) {
-    const { limitation } = this.#elements;
+  open(caption, model, job, tookS) {
+    const { limitation, time } = this.#elements;
+    time.textContent = lastTimeText(tookS);
     this.#canStart = caption !== null;
     this.isOffered = this.#canStart || job !== null;
     limitation.textContent = caption ? this.#options.prepare(caption, model) : '';

@@ -27,6 +27,13 @@ export class AnalysisStore {
   #onChange;
   /** Newest first. @type {AnalysisJob[]} */
   #jobs = [];
+  /**
+   * Seconds that the last job of each kind took from its start to its end; without those that
+   * learn concepts, which take far longer.
+   *
+   * @type {Map<AnalysisKind, number>}
+   */
+  tookS = new Map();
 
   /**
    * @param {Requests} requests
@@ -66,7 +73,14 @@ export class AnalysisStore {
   start(kind, subject, params) {
     const previous = this.find(kind, subject);
     if (previous) this.drop(previous);
-    const job = new AnalysisJob(kind, subject, null, (changed) => this.#changed(changed));
+    const startedAt = performance.now();
+    const isUsual = !('scope' in params) || params.scope === 'bank';
+    const job = new AnalysisJob(kind, subject, null, (changed) => {
+      if (changed.state === 'done' && isUsual) {
+        this.tookS.set(kind, (performance.now() - startedAt) / 1000);
+      }
+      this.#changed(changed);
+    });
     const oldestDone = this.#jobs.findLast(({ state }) => state === 'done');
     if (this.#jobs.length >= MAX_JOBS && oldestDone) this.drop(oldestDone);
     this.#jobs = [job, ...this.#jobs];

@@ -1,7 +1,7 @@
 // @ts-check
 /** Text about analyses: titles, progress and errors. */
 
-import { sentence, timeLeftText } from '../common/format.js';
+import { durationText, sentence, timeLeftText } from '../common/format.js';
 
 /** @typedef {import('../session/explanation_messages.js').AnalysisKind} AnalysisKind */
 /** @typedef {import('../session/requests.js').RequestError} RequestError */
@@ -29,6 +29,16 @@ const ERROR_TEXTS = {
 /** @param {RequestError} error */
 export function analysisErrorText({ code, message }) {
   return ERROR_TEXTS[code] ?? reasonText(message);
+}
+
+/**
+ * @param {number | undefined} seconds  That the last analysis took; undefined if unknown.
+ * @returns {string}  How long to expect to wait.
+ */
+export function lastTimeText(seconds) {
+  return seconds === undefined
+    ? 'The time left is shown while it runs.'
+    : `The last one took ${durationText(seconds)}.`;
 }
 
 /** @param {AnalysisJob} job  A running one. @returns {string}  Such as "40%, about 9 s left". */

@@ -70,6 +70,7 @@ export function studyDialogElements() {
       attack: {
         section: getElement('attack'),
         form: getElement('attack-form', HTMLFormElement),
+        time: getElement('attack-time'),
         limitation: getElement('attack-lack'),
       },
       attackOptions: {
@@ -82,6 +83,7 @@ export function studyDialogElements() {
       concepts: {
         section: getElement('concepts'),
         form: getElement('concepts-form', HTMLFormElement),
+        time: getElement('concepts-time'),
         limitation: getElement('concepts-lack'),
       },
       conceptOptions: {
