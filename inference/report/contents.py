@@ -88,14 +88,15 @@ def explain_image(
 
 
 def explain_words(
-    model: CaptionModel, image: NDArray[np.uint8], tokens: tuple[int, ...]
+    model: CaptionModel, image: NDArray[np.uint8], tokens: tuple[int, ...], *, checked: bool
 ) -> Generator[float, None, Contents]:
-    """Explain the words of a caption by the maps that come with captions, and check them.
+    """Explain the words of a caption by the maps that come with captions.
 
     Args:
         model: The captioner that produced the caption.
         image: RGB, uint8 [H, W, 3] of any size.
         tokens: The caption's.
+        checked: Whether the maps of objects are checked, which takes seconds for each.
 
     Yields:
         The share that is done.
@@ -119,7 +120,8 @@ def explain_words(
         took_ms = (time.perf_counter() - started) * 1e3
         methods = (MethodMaps(card, tuple(explanations), took_ms),)
         started = time.perf_counter()
-        checks = yield from _check(subject, explanations)
+        if checked:
+            checks = yield from _check(subject, explanations)
     return Contents(
         image=image,
         card=model.card,
@@ -128,7 +130,7 @@ def explain_words(
         tokens=tokens,
         methods=methods,
         checks=checks,
-        checked_by=methods[0].method.name if methods else None,
+        checked_by=methods[0].method.name if methods and checked else None,
         checks_ms=(time.perf_counter() - started) * 1e3,
     )
 

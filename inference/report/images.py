@@ -3,7 +3,7 @@
 import base64
 import io
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -123,9 +123,13 @@ def highlight_regions(
 
 
 def painted_maps(contents: Contents) -> tuple[PaintedMaps, ...]:
-    """Paint all maps of each method, with the check results of the method that was checked."""
+    """Paint all maps of each method, with the check results of the method that was checked.
+
+    As small as the page shows them: large ones take long.
+    """
+    small = replace(contents, image=shrink(contents.image, MEDIUM_SIDE))
     return tuple(
-        _paint(contents, each, each.explanations, checked=each.method.name == contents.checked_by)
+        _paint(small, each, each.explanations, checked=each.method.name == contents.checked_by)
         for each in contents.methods
         if each.explanations
     )

@@ -17,6 +17,7 @@ from inference.explanations.target import Target
 from inference.progress import Progress
 from models.catalogue import SHIPPED_FOLDER
 from models.hardening import read_hardened_card
+from models.word_kinds import word_kind
 from stream.captioning.stillness import MAX_RECENT_FRAMES
 from tests.inference.engine.test_explanation_jobs import CAPTION, IMAGE, tokens_of, until_idle
 
@@ -56,7 +57,17 @@ async def test_an_analysis_reports_progress_and_returns_a_report(engine: Engine)
     assert found.files["report.html"].lower().startswith(b"<!doctype html>")
     report = json.loads(found.files["report.json"])
     assert report["adversarial"] and report["ace"] is None
-    assert report["caption"]["text"] == (await engine.caption(IMAGE)).text
+    caption = await engine.caption(IMAGE)
+    assert report["caption"]["text"] == caption.text
+    # As from the command line: the image as it is, and the word maps with the checks of objects.
+    height, width = IMAGE.shape[:2]
+    assert report["image"] == {"file": "", "width": width, "height": height}
+    (method,) = report["methods"]
+    assert engine.info and method["name"] == report["checked_by"] == engine.info.live_method
+    explained = [each["of"]["index"] for each in method["maps"] if each["of"]["kind"] == "word"]
+    assert explained == list(range(len(caption.words)))
+    checked = {word["text"] for word in report["words"] if word["check"]}
+    assert checked == {word.text for word in caption.words if word_kind(word.text) == "object"}
     assert 2 <= len(found.summary) <= 4
     assert found.took_ms > 0
     assert [each.done for each in progress] == sorted(each.done for each in progress)
