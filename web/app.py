@@ -7,7 +7,7 @@ from inference.engine import CaptionService
 from web.background import install_services
 from web.errors import error_middleware
 from web.keys import METRICS_REGISTRY, SETTINGS
-from web.page import page_routes, security_headers
+from web.page import not_found_middleware, page_routes, security_headers
 from web.requests import (
     REQUEST_METRICS,
     RequestMetrics,
@@ -38,6 +38,7 @@ _BODY_OVERHEAD = 4096
 
 MIDDLEWARES = (
     request_log_middleware,
+    not_found_middleware,
     error_middleware,
     limits_middleware,
     origin_middleware,

@@ -26,13 +26,23 @@ _OPENAI_CODES = {"no-token": "invalid_api_key", "too-many-requests": "rate_limit
 
 
 @dataclass(frozen=True, slots=True)
-class _Error:
+class Error:
+    """What happened.
+
+    Attributes:
+        code: For programs.
+        message: For people.
+        param: The parameter of the request that is wrong; only for the OpenAI API.
+    """
+
     code: str
     message: str
     param: str | None
 
 
-_ERROR = web.ResponseKey("error", _Error)
+ERROR = web.ResponseKey("error", Error)
+"""What an error response states; other responses lack it."""
+
 
 _CODES = {404: "not-found", 405: "method-not-allowed", 413: "too-large"}
 
@@ -56,21 +66,26 @@ def error_response(
     """
     body = {"error": {"code": code, "message": message}}
     response = web.json_response(body, status=status, headers=headers)
-    response[_ERROR] = _Error(code, message, param)
+    response[ERROR] = Error(code, message, param)
     return response
+
+
+def accepts_html(request: web.Request) -> bool:
+    """Whether a browser opens the URL as a page."""
+    return request.method in ("GET", "HEAD") and "text/html" in request.headers.get("Accept", "")
 
 
 @web.middleware
 async def error_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn exceptions into JSON errors; unexpected ones are logged and answered with 500."""
     response = await _respond(request, handler)
-    error = response.get(_ERROR)
+    error = response.get(ERROR)
     if error and isinstance(response, web.Response) and request.path.startswith(OPENAI_PATH):
         response.text = json.dumps({"error": _openai_error(response.status, error)})
     return response
 
 
-def _openai_error(status: int, error: _Error) -> dict[str, str | None]:
+def _openai_error(status: int, error: Error) -> dict[str, str | None]:
     default = "server_error" if status >= 500 else "invalid_request_error"
     return {
         "message": error.message,

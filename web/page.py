@@ -1,9 +1,15 @@
 """The HTML pages, their assets, and the security headers of every response."""
 
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
+from web.errors import ERROR, accepts_html
 from web.keys import SETTINGS
 from web.security import ALLOWED_HOSTS
 
@@ -24,6 +30,8 @@ _POLICY = "; ".join(
 _VIEWS = {"wall": "wall.html", "history": "history.html"}
 """Pages that `/` serves when its query starts with this parameter."""
 _EMBEDDABLE_VIEW = "wall"
+_FOR_PROGRAMS = ("/api/", "/v1/")
+"""Paths below these have JSON errors whatever the client accepts."""
 _HEADERS = {
     "Content-Security-Policy": f"{_POLICY}'none'",
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
@@ -40,6 +48,59 @@ accept it again, which HSTS does not allow (RFC 6797, section 12.1)."""
 def page_routes() -> list[web.AbstractRouteDef]:
     """Return the routes of `/`, which serves one of several pages, and of `/static/`."""
     return [web.get("/", _index), web.static("/static", STATIC)]
+
+
+def render(template: str, root: str = "", **values: Any) -> str:
+    """Render a page.
+
+    Args:
+        template: Its name in `web/templates`.
+        root: The relative URL of the server's root; a reverse proxy may add a prefix to paths.
+        values: Of the template's variables.
+    """
+    return _environment().get_template(template).render(root=root, **values)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["inline_code"] = _inline_code
+    return environment
+
+
+def _inline_code(text: str) -> Markup:
+    """Escape a text, and mark the parts between backticks as code."""
+    parts = text.split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if index % 2 else escape(part)
+        for index, part in enumerate(parts)
+    )
+
+
+@web.middleware
+async def not_found_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Show a page to a browser that opens a URL without one; programs get the JSON error."""
+    response = await handler(request)
+    error = response.get(ERROR)
+    if (
+        error is None
+        or response.status != 404
+        or not isinstance(response, web.Response)
+        or not accepts_html(request)
+        or f"{request.path}/".startswith(_FOR_PROGRAMS)
+    ):
+        return response
+    root = "../" * (request.rel_url.raw_path.count("/") - 1)
+    reason = "" if error.code == "not-found" else error.message
+    response.text = render("not_found.html.jinja", root, reason=reason)
+    response.content_type = "text/html"
+    return response
 
 
 async def security_headers(request: web.Request, response: web.StreamResponse) -> None:

@@ -1,14 +1,17 @@
-"""`/openapi.json`, and `/api`: the same document as an HTML page without scripts."""
+"""`/openapi.json`, and `/api`: the same document as an HTML page, which needs no script."""
 
 import json
-from functools import cache
+import re
+import shlex
+from functools import cache, lru_cache
 from typing import Any
+from urllib.parse import urlencode
 
 from aiohttp import web
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
 
 from web.openapi import document
+from web.page import render
+from web.security import ACCESS, public_url_of
 
 _METHODS = ("get", "post", "patch", "delete", "options")
 
@@ -23,7 +26,10 @@ async def _openapi_json(request: web.Request) -> web.Response:
 
 
 async def _page(request: web.Request) -> web.Response:
-    return web.Response(text=_html(), content_type="text/html")
+    url = public_url_of(request)
+    base = f"{url.scheme or 'http'}://{url.host}{url.prefix}"
+    header = "Authorization: Bearer TOKEN" if request.app[ACCESS].has_tokens else ""
+    return web.Response(text=_html(base, header), content_type="text/html")
 
 
 @cache
@@ -31,20 +37,14 @@ def _json() -> str:
     return json.dumps(document(), indent=1)
 
 
-@cache
-def _html() -> str:
-    environment = Environment(
-        loader=PackageLoader("web"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["inline_code"] = _inline_code
+@lru_cache(maxsize=4)
+def _html(base: str, header: str) -> str:
+    """Return the page, with commands for the server at this URL and with this header, if any."""
     described = document()
-    return environment.get_template("api.html.jinja").render(
+    return render(
+        "api.html.jinja",
         description=described["info"]["description"],
-        sections=[_section(tag) for tag in described["tags"]],
+        sections=[_section(tag, base, header) for tag in described["tags"]],
         schemas={
             name: json.dumps(schema, indent=2)
             for name, schema in described["components"]["schemas"].items()
@@ -52,9 +52,12 @@ def _html() -> str:
     )
 
 
-def _section(tag: dict[str, str]) -> dict[str, Any]:
+def _section(tag: dict[str, str], base: str, header: str) -> dict[str, Any]:
     operations = [
-        _operation(path, method, item[method])
+        {
+            **_operation(path, method, item[method]),
+            "command": _command(method, base + path, item[method], header),
+        }
         for path, item in document()["paths"].items()
         for method in _METHODS
         if method in item and tag["name"] in item[method]["tags"]
@@ -83,6 +86,30 @@ def _operation(path: str, method: str, described: dict[str, Any]) -> dict[str, A
     }
 
 
+def _command(method: str, url: str, described: dict[str, Any], header: str) -> str:
+    """Return a command line that carries out an operation; what to fill in is in capitals."""
+    words = ["curl"]
+    if method != "get":
+        words += ["-X", method.upper()]
+    responses = described["responses"].values()
+    if any("text/event-stream" in response.get("content", {}) for response in responses):
+        words.append("--no-buffer")
+    if header and "x-role" in described:
+        words += ["-H", shlex.quote(header)]
+    for kind in described.get("requestBody", {}).get("content", ()):
+        body = "BODY.json" if kind == "application/json" else "BODY"
+        words += ["-H", shlex.quote(f"Content-Type: {kind}"), "--data-binary", f"@{body}"]
+        break
+    required = [
+        (each["name"], each["schema"].get("enum", [each["name"].upper()])[0])
+        for each in described.get("parameters", ())
+        if each["in"] == "query" and each["required"]
+    ]
+    url = re.sub(r"{(\w+)}", lambda found: found[1].upper(), url)
+    words.append(shlex.quote(f"{url}?{urlencode(required)}" if required else url))
+    return " ".join(words)
+
+
 def _constraints(parameter: dict[str, Any]) -> str:
     """Return where a parameter goes, its allowed values and its default."""
     schema = parameter["schema"]
@@ -106,12 +133,3 @@ def _content_types(status: str, response: dict[str, Any]) -> str:
 def _content_type(name: str, body: dict[str, Any]) -> str:
     schema = body.get("schema", {}).get("$ref", "").rpartition("/")[2]
     return f"`{name}` ({schema})" if schema else f"`{name}`"
-
-
-def _inline_code(text: str) -> Markup:
-    """Escape a text, and mark the parts between backticks as code."""
-    parts = text.split("`")
-    return Markup("").join(
-        Markup("<code>{}</code>").format(part) if index % 2 else escape(part)
-        for index, part in enumerate(parts)
-    )

@@ -19,7 +19,7 @@ from stream.clock import boottime
 from stream.quota import Owner
 from stream.rate_limit import RateLimit
 from stream.settings import is_loopback
-from web.errors import error_response
+from web.errors import accepts_html, error_response
 from web.security.client_address import AddressTable, address_of, client_network
 from web.security.limits import LIMITS
 from web.security.public_url import public_url_of
@@ -241,7 +241,7 @@ async def access_middleware(request: web.Request, handler: Handler) -> web.Strea
         return await handler(request)
     if role is not None:
         return error_response(403, "not-allowed", _NEEDED[required])
-    if _accepts_html(request):
+    if accepts_html(request):
         raise web.HTTPSeeOther(_login_url(request))
     message = "a token is required; send Authorization: Bearer TOKEN"
     if "Authorization" in request.headers:
@@ -276,10 +276,6 @@ def _login_url(request: web.Request) -> str:
     here = request.path_qs.removeprefix("/")
     query = f"?next={quote(here)}" if here else ""
     return f"{'../' * (path.count('/') - 1)}login{query}"
-
-
-def _accepts_html(request: web.Request) -> bool:
-    return request.method in ("GET", "HEAD") and "text/html" in request.headers.get("Accept", "")
 
 
 def _digest(token: str) -> bytes:
