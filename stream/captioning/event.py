@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-from inference.captioning import Caption
+from inference.captioning import Caption, Tag
 from stream.captioning.stream_captioner import CaptionedFrame
 from stream.clock import boottime
+
+_DOUBTFUL, _CERTAIN_TAG = 0.4, 0.85
+"""A tag leads if the caption is less probable, and the tag at least as probable, as these."""
 
 _UNSURE = "Not sure. Possibly:"
 _UNSURE_OF_ALL = "Not sure."
@@ -120,16 +123,48 @@ def feed_caption_json(event: CaptionEvent) -> dict[str, Any]:
 
 
 def display_parts(caption: Caption) -> tuple[str, str]:
-    """Return a notice, of low confidence or a missing caption, if any, and the text to display."""
+    """Return a notice, of low confidence or a missing caption, if any, and the text to display.
+
+    A tag that is almost certain leads when the caption is doubtful: `Cat (88%). Possibly: a dog`.
+    """
+    if leading := _leading_tag(caption):
+        return "", _after_lead(caption, f"{leading.text.capitalize()} ({_percent(leading.prob)})")
     if caption.fallback == "blank":
         return _BLANK, ""
     if not caption.text:
         return _NO_CAPTION if caption.fallback is None else _UNSURE_OF_ALL, ""
     if caption.fallback is None:
         return "", caption.text
-    return _UNSURE, caption.text[0].lower() + caption.text[1:]
+    return _UNSURE, _uncapitalize(caption.text)
+
+
+def _leading_tag(caption: Caption) -> Tag | None:
+    if caption.fallback == "blank" or caption.confidence is None:
+        return None
+    if caption.confidence < _DOUBTFUL and caption.tags and caption.tags[0].prob >= _CERTAIN_TAG:
+        return caption.tags[0]
+    return None
+
+
+def _after_lead(caption: Caption, lead: str) -> str:
+    others = ", ".join(tag.text for tag in caption.tags[1:])
+    rest = others if caption.fallback == "tags" else caption.text
+    return f"{lead}. Possibly: {_uncapitalize(rest)}" if rest else lead
+
+
+def _percent(share: float) -> str:
+    return "over 99%" if 0.995 < share < 1 else f"{share:.0%}"
+
+
+def _uncapitalize(text: str) -> str:
+    return text[:1].lower() + text[1:]
 
 
 def display_text(caption: Caption) -> str:
-    """Return the caption in one line: `A dog runs` or `Not sure. Possibly: dog, ball`."""
+    """Return the caption in one line: `A dog runs` or `Not sure. Possibly: dog, ball`.
+
+    Without probabilities: captions that state the same have the same text.
+    """
+    if leading := _leading_tag(caption):
+        return _after_lead(caption, leading.text.capitalize())
     return " ".join(filter(None, display_parts(caption)))

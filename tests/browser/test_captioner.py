@@ -150,7 +150,7 @@ async def test_captions_of_an_endpoint_are_explained_on_request_and_told_the_cos
         await expect(page.locator("#word-detail")).to_have_text(
             "“dog”. Freeze the caption to compute its map."
         )
-        for offered in ("#explanations", "#picture-overlay", "#objects", "#beam-width-field"):
+        for offered in ("#heat-maps", "#objects", "#beam-width-field"):
             await expect(page.locator(offered)).to_be_hidden()
         await expect(page.get_by_text("Frames leave this server.")).to_be_visible()
         await expect(page.get_by_text("Private by design")).to_be_hidden()

@@ -286,7 +286,7 @@ async def test_nothing_is_drawn_when_there_is_no_map_and_the_reason_is_told(page
         await page.focus("#caption .word")
         await expect(page.locator("#map")).to_be_visible()
         await page.locator("#caption .word").first.blur()
-        await page.select_option("#explanations", "none")
+        await page.select_option("#heat-maps", "none")
         await expect(page.locator("#confirmation")).to_have_text("Saved")
         await more_captions(page)
         await page.focus("#caption .word")
@@ -309,7 +309,7 @@ async def test_a_busy_captioner_is_owned_up_to(page: Page) -> None:
         """
     )
     async with show_page(page, DOG):
-        await expect(page.locator("#about-explanations")).to_have_text(
+        await expect(page.locator("#about-heat-maps")).to_have_text(
             "Fewer maps, because the captioner is busy. Pixel maps: every 4th caption."
         )
 
@@ -318,9 +318,9 @@ async def test_maps_and_overlay_are_set_and_confirmed_by_the_server(page: Page) 
     async with show_page(page, DOG):
         confirmation = page.locator("#confirmation")
         for control, value in (
-            ("#picture-overlay", "saliency"),
-            ("#explanations", "all"),
-            ("#picture-overlay", "none"),
+            ("#heat-maps", "video-saliency"),
+            ("#heat-maps", "all"),
+            ("#heat-maps", "video-words"),
         ):
             await page.select_option(control, value)
             await expect(confirmation).to_have_text("Saving…")
@@ -355,7 +355,7 @@ async def test_an_object_is_asked_for_when_it_is_tapped(page: Page) -> None:
 
 
 async def test_an_object_in_the_place_of_a_word_is_asked_for_too(page: Page) -> None:
-    objects = ExplainedCaptions(tags_fallback("A man at a desk", laptop=0.93, desk=0.81))
+    objects = ExplainedCaptions(tags_fallback("A man at a desk", laptop=0.83, desk=0.81))
     async with show_page(page, objects):
         word = page.locator("#caption .word").nth(1)
         await word.hover()

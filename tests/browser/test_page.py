@@ -330,7 +330,7 @@ async def test_a_caption_is_frozen_explained_contrasted_and_checked(
     await page.click("#start-demo")
     await page.locator("#caption .word[aria-description]").first.hover(timeout=SOON)
     await expect(page.locator("#map")).to_be_visible(timeout=SOON)
-    await expect(page.locator("#map-legend")).to_contain_text("Word map")
+    await expect(page.locator("#map-legend")).to_contain_text("came from, weak to strong")
     await page.click("#freeze")
     panel = page.locator(".map-panel").first
     await expect(panel.locator(".map-location")).not_to_be_empty()
@@ -415,10 +415,10 @@ async def test_maps_are_drawn_into_the_returned_video_when_asked_for(
     await page.goto(server.url)
     await page.click("#start-demo")
     await captioned(page)
-    for overlay in ("words", "none"):
-        await page.select_option("#picture-overlay", overlay)
+    for choice in ("video-words", "none"):
+        await page.select_option("#heat-maps", choice)
         await expect(page.locator("#confirmation")).to_have_text("Saved", timeout=SOON)
-        await expect(page.locator("#picture-overlay")).to_have_value(overlay)
+        await expect(page.locator("#heat-maps")).to_have_value(choice)
 
 
 async def test_closing_the_page_frees_the_session(server: Server, browser: Browser) -> None:

@@ -64,14 +64,15 @@ async def test_a_feed_is_watched_at_its_address_and_only_looked_at(page: Page) -
 
         assert await page.title() == "The hall · Sightline"
         await expect(page.get_by_label("Caption interval")).to_be_disabled()
-        await expect(page.locator("#picture-overlay")).to_be_disabled()
+        drawn = page.locator("#heat-maps option[value^=video]")
+        assert await drawn.evaluate_all("(all) => all.every(({ disabled }) => disabled)")
         reason = re.compile("^Set by the server")
         await expect(page.locator("#interval")).to_have_accessible_description(reason)
         await page.get_by_label("Heat maps").select_option("none")
         await expect(page.locator("#confirmation")).to_have_text("Saved")
         await page.get_by_label("Heat maps").select_option("all")
         fewer = "This feed has fewer maps right now. Word maps: none. Pixel maps: none."
-        await expect(page.locator("#about-explanations")).to_have_text(fewer)
+        await expect(page.locator("#about-heat-maps")).to_have_text(fewer)
         await expect(page.locator("#publishing")).to_be_hidden()
 
         await page.click("#freeze")

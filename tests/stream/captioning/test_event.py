@@ -21,7 +21,7 @@ GUESS = "A man in a blue shirt is sitting at a table"
     [
         (confident_caption("A dog runs", dog=0.9), ("", "A dog runs"), "A dog runs"),
         (
-            tags_fallback(GUESS, laptop=0.9, desk=0.8),
+            tags_fallback(GUESS, laptop=0.84, desk=0.8),
             ("Not sure. Possibly:", "laptop, desk"),
             "Not sure. Possibly: laptop, desk",
         ),
@@ -30,6 +30,23 @@ GUESS = "A man in a blue shirt is sitting at a table"
             ("Not sure. Possibly:", "a man in a blue shirt"),
             "Not sure. Possibly: a man in a blue shirt",
         ),
+        (
+            tags_fallback(GUESS, laptop=0.85, desk=0.8),
+            ("", "Laptop (85%). Possibly: desk"),
+            "Laptop. Possibly: desk",
+        ),
+        (tags_fallback(GUESS, cat=0.997), ("", "Cat (over 99%)"), "Cat"),
+        (
+            shorter_fallback("A man in a blue shirt", GUESS, laptop=0.9),
+            ("", "Laptop (90%). Possibly: a man in a blue shirt"),
+            "Laptop. Possibly: a man in a blue shirt",
+        ),
+        (
+            confident_caption("A dog runs", 0.39, cat=0.88),
+            ("", "Cat (88%). Possibly: a dog runs"),
+            "Cat. Possibly: a dog runs",
+        ),
+        (confident_caption("A dog runs", 0.4, cat=0.88), ("", "A dog runs"), "A dog runs"),
         (replace(tags_fallback(GUESS), text=""), ("Not sure.", ""), "Not sure."),
         (
             replace(tags_fallback(GUESS), text="", fallback="blank"),

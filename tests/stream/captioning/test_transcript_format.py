@@ -65,7 +65,7 @@ def test_text_of_a_blank_frame_has_no_confidence() -> None:
 
 def test_text_of_a_low_confidence_caption_has_the_guess() -> None:
     assert format_line(line(0, tags_fallback(GUESS, laptop=0.93))) == (
-        f"  0:00.0  Not sure. Possibly: laptop  (31% sure of “{GUESS}”; laptop 93%)"
+        f"  0:00.0  Laptop  (31% sure of “{GUESS}”; laptop 93%)"
     )
     assert format_line(line(0, shorter_fallback("A man", GUESS))) == (
         f"  0:00.0  Not sure. Possibly: a man  (31% sure of “{GUESS}”)"

@@ -18,7 +18,7 @@ def test_a_cue_states_low_confidence_and_lasts_while_its_caption_is_kept(tmp_pat
 
     assert path.read_text() == (
         "WEBVTT\n\n00:00:00.000 --> 00:00:02.000\nA dog runs\n"
-        "\n00:00:02.000 --> 00:00:04.000\nNot sure. Possibly: laptop\n"
+        "\n00:00:02.000 --> 00:00:04.000\nLaptop\n"
     )
 
 

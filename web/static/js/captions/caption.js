@@ -71,6 +71,10 @@ const CONFIDENCE_LABELS = [
   [0, 'Very unsure'],
 ];
 
+/** Below this confidence, a caption may be less certain than an object of the frame. */
+const DOUBTFUL = 0.4;
+const CERTAIN_TAG = 0.85;
+
 /** @type {Fallback[]} */
 const FALLBACKS = ['shorter', 'words', 'tags', 'blank'];
 
@@ -163,27 +167,79 @@ function readScored(value) {
 }
 
 /**
- * Splits a caption into a prefix that states low confidence or a missing caption, and the rest.
+ * Returns the tag to show first: one that is almost certain, when the caption is doubtful. The server
+ * does the same on the returned video, see `stream/captioning/event.py`.
  *
- * @param {Pick<Caption, 'fallback' | 'text'>} caption
- * @returns {{prefix: string, text: string}}
+ * @param {Pick<Caption, 'confidence' | 'fallback' | 'tags'>} caption
+ * @returns {Tag | null}
  */
-export function splitCaption({ fallback, text }) {
-  if (fallback === 'blank') return { prefix: 'Nothing to describe: the frame is blank.', text: '' };
-  if (text === '') {
-    return { prefix: fallback === null ? 'No caption for this frame.' : 'Not sure.', text };
-  }
-  if (fallback === null) return { prefix: '', text };
-  return { prefix: 'Not sure. Possibly:', text: text.charAt(0).toLowerCase() + text.slice(1) };
+export function leadingTag({ confidence, fallback, tags }) {
+  if (fallback === 'blank' || confidence === null || confidence >= DOUBTFUL) return null;
+  const [best] = tags;
+  return best && best.prob >= CERTAIN_TAG ? best : null;
 }
 
 /**
- * @param {Pick<Caption, 'fallback' | 'text'>} caption
- * @returns {string}  The caption in one line.
+ * Returns the tags that a caption consists of, if it does.
+ *
+ * @param {Pick<Caption, 'confidence' | 'fallback' | 'tags'>} caption
+ * @returns {Tag[] | null}  Without the leading one.
+ */
+export function listedTags(caption) {
+  if (caption.fallback !== 'tags') return null;
+  return leadingTag(caption) ? caption.tags.slice(1) : caption.tags;
+}
+
+/**
+ * Splits a caption into the tag that leads, a prefix that states low confidence or a missing caption,
+ * and the rest. Each may be empty.
+ *
+ * @param {Pick<Caption, 'confidence' | 'fallback' | 'tags' | 'text'>} caption
+ * @returns {{lead: string, prefix: string, text: string}}
+ */
+export function splitCaption(caption) {
+  const { fallback, text } = caption;
+  const leading = leadingTag(caption);
+  if (leading) {
+    const rest =
+      listedTags(caption)
+        ?.map((tag) => tag.text)
+        .join(', ') ?? text;
+    const lead = `${capitalized(leading.text)} (${percent(leading.prob)})`;
+    return { lead, prefix: rest === '' ? '' : 'Possibly:', text: uncapitalized(rest) };
+  }
+  const lead = '';
+  if (fallback === 'blank') {
+    return { lead, prefix: 'Nothing to describe: the frame is blank.', text: '' };
+  }
+  if (text === '') {
+    const prefix = fallback === null ? 'No caption for this frame.' : 'Not sure.';
+    return { lead, prefix, text };
+  }
+  if (fallback === null) return { lead, prefix: '', text };
+  return { lead, prefix: 'Not sure. Possibly:', text: uncapitalized(text) };
+}
+
+/** @param {string} text */
+function capitalized(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+/** @param {string} text */
+function uncapitalized(text) {
+  return text.charAt(0).toLowerCase() + text.slice(1);
+}
+
+/**
+ * @param {Pick<Caption, 'confidence' | 'fallback' | 'tags' | 'text'>} caption
+ * @returns {string}  The caption in one line, such as "A dog runs" or "Cat. Possibly: a dog"; without
+ *   probabilities, so that captions that state the same have the same text.
  */
 export function captionText(caption) {
   const { prefix, text } = splitCaption(caption);
-  return `${prefix} ${text}`.trim();
+  const lead = capitalized(leadingTag(caption)?.text ?? '');
+  const rest = `${prefix} ${text}`.trim();
+  return lead !== '' && rest !== '' ? `${lead}. ${rest}` : lead + rest;
 }
 
 const REASON_OF_CHOICE = 'similar images are described this way';

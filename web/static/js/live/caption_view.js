@@ -5,6 +5,7 @@ import {
   captionText,
   choiceText,
   confidenceText,
+  listedTags,
   splitCaption,
   underline,
   wordOfTag,
@@ -36,6 +37,7 @@ const HELD = 'Held; live continues';
 
 export function captionViewElements() {
   return {
+    leadingTag: getElement('leading-tag'),
     prefix: getElement('lead'),
     words: getElement('caption'),
     sentence: getElement('sentence'),
@@ -79,7 +81,7 @@ export class CaptionView {
 
   /**
    * @param {ReturnType<typeof captionViewElements>} elements
-   * @param {import('./tag_list.js').TagList} tags
+   * @param {import('../captions/tag_list.js').TagList} tags
    * @param {import('./map_overlay.js').MapOverlay} mapOverlay
    * @param {HoldListener} listener
    */
@@ -155,16 +157,19 @@ export class CaptionView {
     setText(note, caption.note);
     choice.textContent = choiceText(caption);
     sentence.textContent = this.text;
-    prefix.textContent = splitCaption(caption).prefix;
+    const { lead, prefix: prefixText } = splitCaption(caption);
+    this.#elements.leadingTag.textContent = lead;
+    prefix.textContent = prefixText;
     confidence.textContent = confidenceText(caption);
     describeMap(confidence, caption.maps?.caption);
     words.dataset.seq = String(caption.seq);
-    words.dataset.length = lengthClass(caption.text);
+    words.dataset.length = lead === '' ? lengthClass(caption.text) : 'very-long';
     panel.toggleAttribute('data-unsure', caption.fallback !== null);
     panel.dataset.words = wordsKind(caption);
     delete panel.dataset.empty;
     this.#guess.show(caption.guess);
-    this.#tags.show(caption.fallback === 'tags' ? [] : caption.tags);
+    const listed = listedTags(caption) ?? [];
+    this.#tags.show(caption.tags.filter((tag) => !listed.includes(tag)));
     this.#mapOverlay.show(caption);
     this.#markInspected();
     this.#tick();
@@ -191,6 +196,7 @@ export class CaptionView {
 
   clear() {
     const { panel, prefix, sentence, note, confidence, words, age, choice } = this.#elements;
+    this.#elements.leadingTag.textContent = '';
     this.#caption = this.#showNewest = null;
     this.#hold.end();
     this.#inspected = -1;
@@ -302,7 +308,7 @@ export class CaptionView {
    */
   #select(target) {
     this.#inspect(target);
-    const tag = this.#caption?.fallback === 'tags' && this.#caption.tags[this.#inspected];
+    const tag = this.#caption && listedTags(this.#caption)?.[this.#inspected];
     if (tag) this.#mapOverlay.tag = tag.text;
   }
 
@@ -326,7 +332,8 @@ export class CaptionView {
  * @returns {Word[]}
  */
 function shownWords(caption) {
-  if (caption.fallback === 'tags') return caption.tags.map(wordOfTag);
+  const listed = listedTags(caption);
+  if (listed) return listed.map(wordOfTag);
   const { text } = splitCaption(caption);
   if (caption.fallback === 'words') return text.split(', ').map(plainWord);
   return caption.words.map((word, index) =>

@@ -5,6 +5,7 @@ import { Example } from '../captions/example.js';
 import { showAccount } from '../common/account.js';
 import { getElement } from '../common/dom.js';
 import { feedInUrl, openLogin, pushFeedUrl } from '../common/routes.js';
+import { Shortcuts } from '../common/shortcuts.js';
 import { FeedList } from '../feeds/feed_list.js';
 import { FeedStore } from '../feeds/feed_store.js';
 import { CameraInput, onCamerasChanged } from '../session/camera_input.js';
@@ -15,6 +16,7 @@ import { Problem } from '../session/problems.js';
 import { Session } from '../session/session.js';
 import { CaptionerCard } from './captioner_card.js';
 import { PageState } from './page_state.js';
+import { ScreenControls } from './screen_controls.js';
 import { SessionView } from './session_view.js';
 import { ShareForm, shareFormElements } from './share_form.js';
 import { SourcePicker } from './source_picker.js';
@@ -72,6 +74,12 @@ const feeds = new FeedStore({
   onLoggedOut: () => session ?? fail(new Problem('logged-out')),
 });
 const shareForm = new ShareForm(shareFormElements(), publish, (name) => !!feeds.find(name));
+
+const screenControls = new ScreenControls({
+  screen: getElement('screen'),
+  fullscreen: getElement('fullscreen'),
+  size: getElement('caption-size', HTMLSelectElement),
+});
 
 /** @type {Session | null} */
 let session = null;
@@ -246,6 +254,12 @@ function setState(state, problem) {
   pageState.set(state, input, status.captioner, problem);
   status.isShown = pageState.isLive;
   example.isShown = state === 'idle';
+  // Only then: a listener keeps browsers from storing the page for the way back.
+  if (pageState.isLive && input?.kind !== 'feed') {
+    addEventListener('beforeunload', confirmLeaving);
+  } else {
+    removeEventListener('beforeunload', confirmLeaving);
+  }
 }
 
 /** Carries out an action that a problem offers. @param {Action} action */
@@ -288,6 +302,37 @@ async function applyRole() {
   updateShareForm();
 }
 
+/** Asks before the page with the user's own session is left. @param {BeforeUnloadEvent} event */
+function confirmLeaving(event) {
+  event.preventDefault();
+}
+
+/** @param {string} id  Of a control that a shortcut operates, if it is shown. */
+function operate(id) {
+  const control = getElement(id);
+  if (control.checkVisibility()) control.click();
+}
+
+function addShortcuts() {
+  new Shortcuts(
+    {
+      dialog: getElement('shortcuts', HTMLDialogElement),
+      open: getElement('open-shortcuts'),
+      close: getElement('close-shortcuts'),
+      enabled: getElement('shortcuts-on', HTMLInputElement),
+    },
+    new Map([
+      ['k', () => operate('freeze')],
+      ['s', () => operate('stop')],
+      ['f', () => operate('fullscreen')],
+      ['v', () => operate('speak')],
+      ['c', () => operate('copy-captions')],
+      ['+', () => screenControls.changeSize(1)],
+      ['-', () => screenControls.changeSize(-1)],
+    ]),
+  );
+}
+
 function addListeners() {
   stopButton.addEventListener('click', stop);
   addEventListener('popstate', openUrl);
@@ -313,6 +358,7 @@ if (!isWebRtcSupported()) {
 applyRole();
 captionerCard.load();
 addListeners();
+addShortcuts();
 if (isWebRtcSupported()) {
   feeds.start();
   openUrl();

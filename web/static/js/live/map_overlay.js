@@ -4,7 +4,7 @@
  * its description below the caption.
  */
 
-import { wordOfTag, wordStanding } from '../captions/caption.js';
+import { listedTags, wordOfTag, wordStanding } from '../captions/caption.js';
 import { percent } from '../common/format.js';
 import { setText } from '../common/dom.js';
 import { relativeStrength } from '../heatmaps/heat_map.js';
@@ -193,7 +193,7 @@ export class MapOverlay {
   get #subject() {
     const [caption, inspected] = [this.#caption, this.#inspected];
     if (inspected?.kind === 'caption') return 'the caption';
-    const words = caption?.fallback === 'tags' ? caption.tags : (caption?.words ?? []);
+    const words = (caption && listedTags(caption)) ?? caption?.words ?? [];
     const text = inspected === null ? this.#tag : words[inspected.index]?.text;
     return `“${text ?? ''}”`;
   }
@@ -208,9 +208,8 @@ export class MapOverlay {
       if (this.#saliency) return { ...this.#saliency, strength: null };
       return maps && { map: maps.caption, method: maps.method, strength: null };
     }
-    if (caption.fallback === 'tags') {
-      return caption.tags[inspected.index]?.text === this.#tag ? this.#tagMap : null;
-    }
+    const listed = listedTags(caption);
+    if (listed) return listed[inspected.index]?.text === this.#tag ? this.#tagMap : null;
     const map = maps?.words[inspected.index];
     return maps && map
       ? { map, method: maps.method, strength: relativeStrength(map, maps.words) }
@@ -228,8 +227,9 @@ export class MapOverlay {
       if (this.#tag === null) return '';
       return `Object “${this.#tag}”. ${where ?? this.#tagRemark}`.trim();
     }
-    if (caption.fallback === 'tags') {
-      const tag = caption.tags[inspected.index];
+    const listed = listedTags(caption);
+    if (listed) {
+      const tag = listed[inspected.index];
       const remark = tag?.text === this.#tag ? this.#tagRemark : 'Select it to see where.';
       return tag ? `${wordText(wordOfTag(tag))}. ${where ?? remark}` : '';
     }

@@ -6,7 +6,10 @@ import { AnalysisStore } from '../analysis/analysis_store.js';
 import { Announcer, Speech } from '../captions/announcer.js';
 import { captionText } from '../captions/caption.js';
 import { CaptionLog } from '../captions/caption_log.js';
+import { Transcript } from '../captions/transcript.js';
+import { TranscriptExport } from '../captions/transcript_export.js';
 import { getElement, setText } from '../common/dom.js';
+import { preference, setPreference } from '../common/preferences.js';
 import { LiveMapLegend } from '../heatmaps/live_map_legend.js';
 import { MapCanvas } from '../heatmaps/map_canvas.js';
 import { Requests } from '../session/requests.js';
@@ -15,7 +18,7 @@ import { CaptionView, captionViewElements } from './caption_view.js';
 import { MapOverlay, reducedMapsText } from './map_overlay.js';
 import { SettingsForm, settingsFormElements } from './settings_form.js';
 import { StatsTable } from './stats_table.js';
-import { TagList } from './tag_list.js';
+import { TagList } from '../captions/tag_list.js';
 
 /** @typedef {import('../captions/caption.js').Caption} Caption */
 /** @typedef {import('../session/messages.js').Hello} Hello */
@@ -23,7 +26,8 @@ import { TagList } from './tag_list.js';
 /** @typedef {import('../session/messages.js').ServerMessage} ServerMessage */
 /** @typedef {import('../session/messages.js').Stats} Stats */
 
-const explanationsHint = getElement('about-explanations').textContent;
+const SPEAK = 'speak';
+const explanationsHint = getElement('about-heat-maps').textContent;
 
 export class SessionView {
   #send;
@@ -51,6 +55,7 @@ export class SessionView {
   #log = new CaptionLog(getElement('earlier'), (rows) => {
     getElement('earlier-section').hidden = rows === 0;
   });
+  #transcript = new Transcript();
   #stats = new StatsTable(getElement('figures'));
   #settings = new SettingsForm(settingsFormElements(), (settings) =>
     this.#send({ type: 'configure', ...settings }),
@@ -165,8 +170,10 @@ export class SessionView {
   #showCaption(caption) {
     const ageMs = caption.age_ms + this.#delayMs();
     this.#captions.add(caption, performance.now() - ageMs, this.#settings.intervalS);
-    this.#log.add(caption, new Date(Date.now() - ageMs));
-    this.#study.addCaption(caption, Date.now() - ageMs);
+    const time = new Date(Date.now() - ageMs);
+    this.#log.add(caption, time);
+    this.#transcript.add(caption, time);
+    this.#study.addCaption(caption, time.getTime());
     this.#stats.showCaption(caption);
     if (!this.#study.isOpen) this.#announcer.add(caption);
   }
@@ -179,7 +186,7 @@ export class SessionView {
     this.#study.analyses.frameCount = stats.pictures;
     this.#mapOverlay.configure(explanations, stats.explanations, this.#isFeed);
     const reduced = reducedMapsText(this.#model, explanations, stats.explanations, this.#isFeed);
-    setText(getElement('about-explanations'), reduced || explanationsHint);
+    setText(getElement('about-heat-maps'), reduced || explanationsHint);
     setText(getElement('load'), stats.load.message);
   }
 
@@ -206,12 +213,28 @@ export class SessionView {
     const speak = getElement('speak', HTMLInputElement);
     getElement('freeze').addEventListener('click', () => this.#freeze());
     getElement('leave-frozen').addEventListener('click', () => this.#study.close());
-    getElement('clear-earlier').addEventListener('click', () => this.#log.clear());
+    getElement('clear-earlier').addEventListener('click', () => {
+      this.#log.clear();
+      this.#transcript.clear();
+    });
+    new TranscriptExport(
+      {
+        copy: getElement('copy-captions'),
+        saveText: getElement('save-text'),
+        saveWebVtt: getElement('save-webvtt'),
+        status: getElement('export-status'),
+      },
+      this.#transcript,
+    );
     speak.addEventListener('change', () => {
       this.#speech.enabled = speak.checked;
+      setPreference(SPEAK, speak.checked);
       this.#speech.say(this.#captions.text);
     });
-    if (Speech.isAvailable) return;
+    if (Speech.isAvailable) {
+      this.#speech.enabled = speak.checked = preference(SPEAK) === true;
+      return;
+    }
     speak.disabled = true;
     getElement('about-speak').textContent = 'This browser has no speech synthesis.';
   }

@@ -3,9 +3,29 @@
 
 import { getElement } from '../common/dom.js';
 import { sentence } from '../common/format.js';
+import { asNumber, asObject } from '../common/json.js';
+import { preference, setPreference } from '../common/preferences.js';
+import { hasSaliency } from '../session/model.js';
 
 /** @typedef {import('../session/messages.js').Hello} Hello */
 /** @typedef {import('../session/messages.js').Settings} Settings */
+/** @typedef {import('../session/model.js').Model} Model */
+/** @typedef {Pick<Settings, 'explanations' | 'overlay'>} MapSettings */
+
+const PREFERENCE = 'settings';
+
+/**
+ * What the choices of heat maps mean: which come with captions, and which is drawn on the video.
+ *
+ * @type {Record<string, MapSettings>}
+ */
+const MAP_CHOICES = {
+  none: { explanations: 'none', overlay: 'none' },
+  words: { explanations: 'words', overlay: 'none' },
+  all: { explanations: 'all', overlay: 'none' },
+  'video-words': { explanations: 'words', overlay: 'words' },
+  'video-saliency': { explanations: 'all', overlay: 'saliency' },
+};
 
 /** Delay before a change is sent: a slider fires many. */
 const DEBOUNCE_MS = 200;
@@ -18,8 +38,7 @@ export function settingsFormElements() {
     intervalText: getElement('interval-text'),
     beamWidth: getElement('beam-width', HTMLSelectElement),
     beamWidthField: getElement('beam-width-field'),
-    overlay: getElement('picture-overlay', HTMLSelectElement),
-    explanations: getElement('explanations', HTMLSelectElement),
+    maps: getElement('heat-maps', HTMLSelectElement),
     confirmation: getElement('confirmation'),
     readOnlyReason: getElement('settings-reason'),
   };
@@ -29,7 +48,7 @@ export class SettingsForm {
   #elements;
   #configure;
   /** The user's changes, which are sent again after a reconnection. @type {Partial<Settings>} */
-  #changes = {};
+  #changes = storedChanges();
   /** @type {Settings} */
   #confirmed = { interval_s: 1, beam_width: 3, overlay: 'none', explanations: 'none' };
   #isPending = false;
@@ -47,17 +66,12 @@ export class SettingsForm {
   constructor(elements, configure) {
     this.#elements = elements;
     this.#configure = configure;
-    const { interval, beamWidth, overlay, explanations } = elements;
+    const { interval, beamWidth, maps } = elements;
     interval.addEventListener('input', () => this.#change({ interval_s: Number(interval.value) }));
     beamWidth.addEventListener('change', () =>
       this.#change({ beam_width: Number(beamWidth.value) }),
     );
-    overlay.addEventListener('change', () =>
-      this.#change({ overlay: /** @type {Settings['overlay']} */ (overlay.value) }),
-    );
-    explanations.addEventListener('change', () =>
-      this.#change({ explanations: /** @type {Settings['explanations']} */ (explanations.value) }),
-    );
+    maps.addEventListener('change', () => this.#change(MAP_CHOICES[maps.value] ?? {}));
     this.#showValues();
   }
 
@@ -71,10 +85,10 @@ export class SettingsForm {
    *
    * @param {Hello} hello
    */
-  start({ settings, limits, watching }) {
+  start({ settings, limits, watching, model }) {
     const { interval, beamWidth, beamWidthField } = this.#elements;
     beamWidthField.hidden = settings.beam_width === null;
-    if (settings.beam_width === null) delete this.#changes.beam_width;
+    this.#dropImpossible(limits, settings, model);
     this.#setReadOnly(watching !== null);
     const [shortest, longest] = limits.interval_s;
     interval.min = String(shortest);
@@ -86,6 +100,25 @@ export class SettingsForm {
     this.#showValues();
     this.#elements.confirmation.textContent = '';
     if (!this.#isConfirmed()) this.#sendChanges();
+  }
+
+  /**
+   * Drops changes that this server or captioner cannot follow: they may be of another visit.
+   *
+   * @param {Hello['limits']} limits
+   * @param {Settings} settings
+   * @param {Model | null} model
+   */
+  #dropImpossible(limits, settings, model) {
+    const { interval_s, beam_width, overlay } = this.#changes;
+    if (interval_s !== undefined && !isWithin(interval_s, limits.interval_s)) {
+      delete this.#changes.interval_s;
+    }
+    const hasBeam = settings.beam_width !== null && isWithin(beam_width, limits.beam_width);
+    if (!hasBeam) delete this.#changes.beam_width;
+    const lacksMaps = overlay === 'words' && model !== null && model.liveMethod === null;
+    const lacksSaliency = overlay === 'saliency' && model !== null && !hasSaliency(model);
+    if (lacksMaps || lacksSaliency) delete this.#changes.overlay;
   }
 
   /** @param {Settings} settings  In effect on the server. */
@@ -133,8 +166,11 @@ export class SettingsForm {
   #settle(result) {
     clearTimeout(this.#timeout);
     if (this.#isPending) this.#elements.confirmation.textContent = result;
+    const wasPending = this.#isPending;
     this.#isPending = false;
     if (!this.#isConfirmed()) this.#changes = {};
+    // Those that the user may not make to a feed are kept for the next session.
+    if (wasPending) setPreference(PREFERENCE, this.#changes);
     this.#showValues();
   }
 
@@ -147,9 +183,10 @@ export class SettingsForm {
 
   /** @param {boolean} isFeed */
   #setReadOnly(isFeed) {
-    const { interval, beamWidth, overlay, readOnlyReason } = this.#elements;
+    const { interval, beamWidth, maps, readOnlyReason } = this.#elements;
     this.#isFeed = isFeed;
-    for (const control of [interval, beamWidth, overlay]) {
+    for (const option of maps.options) option.disabled = isFeed && option.value.startsWith('video');
+    for (const control of [interval, beamWidth]) {
       control.disabled = isFeed;
       toggleDescription(control, readOnlyReason, isFeed);
     }
@@ -167,15 +204,45 @@ export class SettingsForm {
   }
 
   #showValues() {
-    const { interval, intervalText, beamWidth, overlay, explanations } = this.#elements;
+    const { interval, intervalText, beamWidth, maps } = this.#elements;
     const shown = { ...this.#confirmed, ...this.#ownChanges };
     interval.value = String(shown.interval_s);
     intervalText.textContent = secondsText(shown.interval_s);
     interval.setAttribute('aria-valuetext', secondsText(shown.interval_s));
     beamWidth.value = String(shown.beam_width ?? '');
-    overlay.value = shown.overlay;
-    explanations.value = shown.explanations;
+    maps.value = mapChoice(shown, this.#isFeed);
   }
+}
+
+/**
+ * @param {MapSettings} settings
+ * @param {boolean} isFeed  Whether the map that is drawn on the video is the server's choice.
+ * @returns {string}  The key of `MAP_CHOICES` that is nearest.
+ */
+function mapChoice({ explanations, overlay }, isFeed) {
+  return overlay === 'none' || isFeed ? explanations : `video-${overlay}`;
+}
+
+/** @returns {Partial<Settings>}  Those of the last visit that are valid. */
+function storedChanges() {
+  const { interval_s, beam_width, explanations, overlay } = asObject(preference(PREFERENCE));
+  /** @type {Partial<Settings>} */
+  const changes = {};
+  if (asNumber(interval_s, 0) > 0) changes.interval_s = asNumber(interval_s, 1);
+  if (asNumber(beam_width, 0) > 0) changes.beam_width = asNumber(beam_width, 3);
+  const choices = Object.values(MAP_CHOICES);
+  const choice = choices.find(
+    (each) => each.explanations === explanations && each.overlay === overlay,
+  );
+  return { ...changes, ...choice };
+}
+
+/**
+ * @param {number | null | undefined} value
+ * @param {[lowest: number, highest: number]} range
+ */
+function isWithin(value, [lowest, highest]) {
+  return typeof value === 'number' && value >= lowest && value <= highest;
 }
 
 /**

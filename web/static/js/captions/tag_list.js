@@ -4,7 +4,7 @@
 import { createButton, createElement } from '../common/dom.js';
 import { percent } from '../common/format.js';
 
-/** @typedef {import('../captions/caption.js').Tag} Tag */
+/** @typedef {import('./caption.js').Tag} Tag */
 /** @typedef {{element: HTMLElement, button: HTMLButtonElement, share: HTMLElement}} Item */
 
 export class TagList {
