@@ -216,12 +216,13 @@ async def test_a_caption_is_held_while_a_part_of_it_is_pointed_at_or_focused(pag
         await page.hover("#caption .word >> nth=1")
         captions.caption = CAT
         await held(page, captions, shown="A dog runs", newest="A cat sleeps")
-        await expect(page.locator("#map-legend")).to_contain_text("“dog”")
         await expect(page.locator("#word-detail")).to_contain_text("the left third, top")
         await page.hover("h1")
         await expect(sentence).to_have_text("A cat sleeps")
         await expect(age).not_to_contain_text("Held")
 
+        # From here on by the keyboard.
+        await page.keyboard.press("Tab")
         for part in ("#caption .word", "#certainty", "#object-list button"):
             await page.focus(part)
             captions.caption = DOG
@@ -236,8 +237,51 @@ async def test_a_caption_is_held_while_a_part_of_it_is_pointed_at_or_focused(pag
             await expect(sentence).to_have_text("A cat sleeps")
 
 
+async def test_a_held_map_is_drawn_only_while_the_video_still_shows_its_word(page: Page) -> None:
+    async with show_page(page, ExplainedCaptions(DOG)) as captions:
+        legend, drawn = page.locator("#map-legend"), page.locator("#map")
+        detail = page.locator("#word-detail")
+        await page.hover("#caption .word >> nth=1")
+        captions.caption = with_maps(
+            confident_caption("Two dogs rest", dogs=0.9), *(cell_map(1, 7) for _ in range(3))
+        )
+        await held(page, captions, shown="A dog runs", newest="Two dogs rest")
+        await expect(legend).to_contain_text("“dog”")
+        await expect(drawn).to_be_visible()
+
+        captions.caption = CAT
+        await held(page, captions, shown="A dog runs", newest="A cat sleeps")
+        await expect(drawn).to_be_hidden()
+        await expect(legend).to_be_hidden()
+        await expect(detail).to_contain_text("the video shows something else by now")
+        await page.hover("h1")
+        await expect(page.locator("#sentence")).to_have_text("A cat sleeps")
+        await page.hover("#caption .word >> nth=1")
+        await expect(drawn).to_be_visible()
+        await expect(detail).not_to_contain_text("something else")
+
+
+async def test_a_caption_that_comes_under_a_pointer_at_rest_is_not_held(page: Page) -> None:
+    async with show_page(page, ExplainedCaptions(DOG)) as captions:
+        await page.click("#caption .word >> nth=1")
+        await page.hover("h1")
+        await show_caption(page, captions, CAT)
+        await expect(page.locator("#sentence")).to_have_text("A cat sleeps")
+        await expect(page.locator("#age")).not_to_contain_text("Held")
+
+        box = await page.locator("#caption").bounding_box()
+        assert box
+        await page.evaluate("document.getElementById('caption').style.visibility = 'hidden'")
+        await page.mouse.move(box["x"] + 30, box["y"] + box["height"] / 2)
+        await page.evaluate("document.getElementById('caption').style.visibility = ''")
+        captions.caption = DOG
+        await more_captions(page, 4)
+        await expect(page.locator("#sentence")).to_have_text("A dog runs")
+
+
 async def test_a_held_caption_can_be_frozen_however_old_it_is(page: Page) -> None:
     async with show_page(page, ExplainedCaptions(DOG)) as captions:
+        await page.keyboard.press("Tab")
         await page.focus("#caption .word")
         captions.caption = CAT
         await held(page, captions, shown="A dog runs", newest="A cat sleeps")

@@ -13,6 +13,10 @@ export class CaptionHold {
   #areas;
   #followUps;
   #onRelease;
+  #position = '';
+  /** Whether the last event of the pointer was a movement: browsers also send one when a word appears
+   *  under a pointer at rest, which is not pointing at it. */
+  #isMoved = false;
   /** @type {Set<Reason>} */
   #reasons = new Set();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -30,6 +34,7 @@ export class CaptionHold {
     this.#onRelease = onRelease;
     for (const area of areas) this.#listen(area);
     for (const button of followUps) this.#listenToFollowUp(button);
+    document.addEventListener('pointermove', (event) => this.#noteMove(event), { capture: true });
     document.addEventListener('pointerdown', ({ target }) => {
       if (!this.#covers(target)) this.#remove('tap');
     });
@@ -47,14 +52,24 @@ export class CaptionHold {
     this.#onRelease();
   }
 
+  /** @param {PointerEvent} event */
+  #noteMove({ screenX, screenY }) {
+    const position = `${screenX},${screenY}`;
+    this.#isMoved = position !== this.#position;
+    this.#position = position;
+  }
+
   /** @param {HTMLElement} area */
   #listen(area) {
-    area.addEventListener('pointerover', ({ target, pointerType }) => {
+    area.addEventListener('pointermove', ({ target, pointerType }) => {
       // The pointer of a finger leaves when it is lifted; a tap holds until the next one elsewhere.
-      if (pointerType !== 'touch' && isButton(target)) this.#add('pointer');
+      if (pointerType !== 'touch' && this.#isMoved && isButton(target)) this.#add('pointer');
     });
     area.addEventListener('pointerleave', () => this.#remove('pointer', POINTER_GRACE_MS));
-    area.addEventListener('focusin', () => this.#add('focus'));
+    area.addEventListener('focusin', ({ target }) => {
+      // Not after a click, which leaves the focus where it was.
+      if (isFocusVisible(target)) this.#add('focus');
+    });
     area.addEventListener('focusout', () => this.#remove('focus'));
     area.addEventListener('pointerup', ({ target, pointerType }) => {
       if (pointerType === 'touch' && isButton(target)) this.#add('tap');
@@ -101,4 +116,9 @@ export class CaptionHold {
 /** @param {EventTarget | null} target */
 function isButton(target) {
   return target instanceof Element && target.closest('button') !== null;
+}
+
+/** @param {EventTarget | null} target */
+function isFocusVisible(target) {
+  return target instanceof Element && target.matches(':focus-visible');
 }

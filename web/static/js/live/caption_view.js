@@ -129,6 +129,7 @@ export class CaptionView {
     }
     if (this.#showNewest === null) this.#listener.onHeld(shown.seq);
     this.#showNewest = () => this.#show(caption, capturedAt, intervalS);
+    this.#mapOverlay.newest = caption;
   }
 
   #release() {

@@ -5,6 +5,7 @@
  */
 
 import { listedTags, wordOfTag, wordStanding } from '../captions/caption.js';
+import { contentWords } from '../captions/content_words.js';
 import { percent } from '../common/format.js';
 import { setText } from '../common/dom.js';
 import { relativeStrength } from '../heatmaps/heat_map.js';
@@ -35,6 +36,8 @@ const ERROR_TEXTS = {
   unconnected: 'Not connected.',
 };
 
+const OUTDATED = 'The map is not drawn: the video shows something else by now.';
+
 /** Messages may come before the frames that they are about. */
 const FRAMES_LATE_MS = 500;
 
@@ -43,6 +46,8 @@ export class MapOverlay {
   #requests;
   /** @type {Caption | null} */
   #caption = null;
+  /** The caption of the video now, if an older one is held. @type {Caption | null} */
+  #newest = null;
   /** @type {Inspected | null} */
   #inspected = null;
   /** The selected tag, whose map is requested again for each caption. @type {string | null} */
@@ -108,12 +113,19 @@ export class MapOverlay {
     // A saliency map comes after its caption, and is not valid for another one.
     if (caption?.text !== this.#caption?.text) this.#saliency = null;
     this.#caption = caption;
+    this.#newest = null;
     if (caption === null) {
       this.#inspected = null;
       this.tag = null;
     } else if (isOther && this.#tag !== null && !caption.kept) {
       this.#requestTagMap(this.#tag);
     }
+    this.#update();
+  }
+
+  /** @param {Caption} caption  A newer one than that on the page, which is held. */
+  set newest(caption) {
+    this.#newest = caption;
     this.#update();
   }
 
@@ -177,25 +189,41 @@ export class MapOverlay {
     const { canvas, legend, description } = this.#elements;
     const shown = this.#shownMap();
     const method = this.#model?.methods.find(({ name }) => name === shown?.method);
-    canvas.map = shown?.map ?? null;
-    if (shown) {
+    const isOutdated = shown !== null && this.#isOutdated();
+    canvas.map = isOutdated ? null : (shown?.map ?? null);
+    if (shown && !isOutdated) {
       const { map, strength } = shown;
       legend.show(this.#subject, method ?? { title: shown.method, unit: '' }, map, strength);
     } else {
       legend.hide();
     }
-    const text = this.#describe(shown);
+    const text = isOutdated ? `${this.#describe(shown)} ${OUTDATED}` : this.#describe(shown);
     description.toggleAttribute('data-word', text !== '');
     setText(description, text);
   }
 
+  /** Returns whether nothing that the map is of is in the newest caption. */
+  #isOutdated() {
+    const newest = this.#newest;
+    if (newest === null) return false;
+    const tags = newest.tags.map(({ text }) => text);
+    const present = contentWords([newest.text, newest.guess, ...tags].join(' '));
+    const words = contentWords(this.#subjectText ?? this.#caption?.text ?? '');
+    return words.size > 0 && ![...words].some((word) => present.has(word));
+  }
+
   /** What the map is of. */
   get #subject() {
+    const text = this.#subjectText;
+    return text === null ? 'the caption' : `“${text}”`;
+  }
+
+  /** The word or the tag that the map is of; null for the whole caption. */
+  get #subjectText() {
     const [caption, inspected] = [this.#caption, this.#inspected];
-    if (inspected?.kind === 'caption') return 'the caption';
+    if (inspected?.kind === 'caption') return null;
     const words = (caption && listedTags(caption)) ?? caption?.words ?? [];
-    const text = inspected === null ? this.#tag : words[inspected.index]?.text;
-    return `“${text ?? ''}”`;
+    return (inspected === null ? this.#tag : words[inspected.index]?.text) ?? '';
   }
 
   /** @returns {ShownMap | null} */
