@@ -177,6 +177,7 @@ async def test_the_guess_is_opened_by_keyboard_and_the_focus_never_lost(page: Pa
         await expect(guess).to_have_text("")
         await page.keyboard.press("Tab")
         await expect(toggle).to_be_hidden()
+        await page.locator("#object-list button").first.blur()
 
         await show_caption(page, captions, BEGINNING)
         await expect(guess).to_have_text(f"“{GUESS}”")

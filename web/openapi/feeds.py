@@ -67,6 +67,15 @@ def feed_paths() -> dict[str, Json]:
                 errors=["404"],
             )
         },
+        "/api/feeds/{name}/qr.svg": {
+            "get": operation(
+                _TAG,
+                "Get the link to a feed's page as a QR code",
+                {"200": text_response("The QR code.", "image/svg+xml")},
+                parameters=[NAME],
+                errors=["400", "404"],
+            )
+        },
         "/api/events": {
             "get": operation(
                 _TAG,

@@ -1,7 +1,10 @@
-"""`/api/feeds`: feeds and published sessions, their state, and the frame of the latest caption."""
+"""`/api/feeds`: feeds and published sessions, their state, latest frames, and links as QR codes."""
 
+import asyncio
 from typing import Any
 
+import cv2
+import numpy as np
 from aiohttp import web
 
 from stream.captioned_stream import CaptionedStream
@@ -14,6 +17,12 @@ from web.security import embeddable, public_url_of
 NAME = r"{name:[a-z0-9][a-z0-9_-]{0,39}}"
 """The path variable of a feed's name."""
 
+_MAX_LINK = 300
+"""Characters of a link that a QR code is drawn of: more would be too fine for a camera."""
+
+_QUIET_ZONE = 2
+"""Modules to add around a QR code of OpenCV, which has two of the four of ISO/IEC 18004."""
+
 _HEADERS = {"Cache-Control": "no-store", "Cross-Origin-Resource-Policy": "same-origin"}
 
 
@@ -23,6 +32,7 @@ def routes() -> list[web.AbstractRouteDef]:
         web.get("/api/feeds", _list_feeds),
         web.get(f"/api/feeds/{NAME}", _get_feed),
         web.get(f"/api/feeds/{NAME}/picture", _get_frame),
+        web.get(f"/api/feeds/{NAME}/qr.svg", _get_qr_code),
     ]
 
 
@@ -66,6 +76,33 @@ async def _get_frame(request: web.Request) -> web.Response:
     except FrameNotFound as error:
         return error_response(404, "gone", str(error), _HEADERS)
     return web.Response(body=jpeg, content_type="image/jpeg", headers=_HEADERS)
+
+
+async def _get_qr_code(request: web.Request) -> web.Response:
+    try:
+        name = find_feed(request).name
+    except NoSuchStream as error:
+        return no_such_feed_response(error)
+    url = public_url_of(request)
+    link = f"{url.scheme or request.scheme}://{url.host}{url.prefix}/?feed={name}"
+    if not url.host_name or len(link) > _MAX_LINK:
+        message = "the request's Host is missing, malformed or too long; send the server's own"
+        return error_response(400, "bad-host", message, _HEADERS)
+    svg = await asyncio.to_thread(_draw_qr_code, link)
+    return web.Response(text=svg, content_type="image/svg+xml", headers=_HEADERS)
+
+
+def _draw_qr_code(text: str) -> str:
+    """Return a QR code (ISO/IEC 18004) as SVG, black on white in every colour scheme."""
+    modules = np.asarray(cv2.QRCodeEncoder.create().encode(text)) == 0
+    modules = np.pad(modules, _QUIET_ZONE)
+    side = len(modules)
+    dark = "".join(f"M{x} {y}h1v1h-1z" for y, x in np.argwhere(modules))
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {side} {side}" '
+        f'shape-rendering="crispEdges"><path fill="#fff" d="M0 0h{side}v{side}H0z"/>'
+        f'<path d="{dark}"/></svg>'
+    )
 
 
 def _to_json(request: web.Request, stream: CaptionedStream) -> dict[str, Any]:

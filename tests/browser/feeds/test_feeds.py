@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from stream.captioned_stream import SignalState
 from stream.feeds.settings import FeedSettings
@@ -191,6 +191,8 @@ async def test_others_watch_a_camera_under_the_name_that_it_is_given(
         await expect(page.locator("#published-viewers")).to_have_text("No viewers")
         await expect(page.get_by_role("link", name="phone", exact=True)).to_be_visible()
         await expect(page.get_by_text("Captions are stored in the history")).to_be_visible()
+        await expect(page.locator("#share-note")).to_contain_text("Only this computer can open")
+        await expect(page.locator("#share-code")).to_be_hidden()
         await assert_fits(page, "shared")
 
         other = await browser.new_page()
@@ -202,6 +204,35 @@ async def test_others_watch_a_camera_under_the_name_that_it_is_given(
         await expect(name).to_be_visible()
         await expect(page.locator("#state")).to_contain_text("Live")
         await other.close()
+
+
+async def test_a_link_that_others_can_open_has_a_qr_code(page: Page) -> None:
+    async with serve_feeds() as here:
+        elsewhere = "http://cameras.example"
+
+        async def relay(route: Route) -> None:
+            """Answer as the server under a name that is not this computer's own."""
+            if route.request.url.endswith("/events"):
+                await route.abort()
+                return
+            sent = {n: v for n, v in route.request.headers.items() if n != "origin"}
+            url = route.request.url.replace(elsewhere, here.url)
+            response = await route.fetch(url=url, headers=sent)
+            kept = {n: v for n, v in response.headers.items() if not n.startswith("cross-origin")}
+            await route.fulfill(response=response, headers=kept)
+
+        await page.route(f"{elsewhere}/**", relay)
+        await page.goto(f"{elsewhere}/?feed=hall")
+        await watching(page)
+        await expect(page.get_by_role("link", name=f"{elsewhere}/?feed=hall")).to_be_visible()
+        await expect(page.locator("#share-note")).to_be_empty()
+        code = page.get_by_role("img", name="QR code of the link")
+        await expect(code).to_be_visible()
+        await page.wait_for_function(
+            "() => document.querySelector('#share-code').naturalWidth > 0", timeout=60_000
+        )
+        await page.goto("about:blank")
+        await page.unroute_all(behavior="ignoreErrors")
 
 
 async def test_a_name_that_somebody_else_took_first_is_told_beside_the_field(page: Page) -> None:

@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from aiohttp.test_utils import unused_port
 from PIL import Image
@@ -53,10 +55,32 @@ async def test_the_frame_of_the_latest_caption_is_a_jpeg() -> None:
         assert (picture.format, picture.size) == ("JPEG", (640, 480))
 
 
+def read_qr_code(svg: str) -> str:
+    """Draw the dark modules of a QR code, and decode it."""
+    found = re.search(r'viewBox="0 0 (\d+) (\d+)"', svg)
+    assert found
+    modules = np.full((int(found[2]), int(found[1])), 255, np.uint8)
+    for x, y in re.findall(r"M(\d+) (\d+)h1v1h-1z", svg):
+        modules[int(y), int(x)] = 0
+    assert (modules[:4] == 255).all() and (modules[:, :4] == 255).all()
+    return cv2.QRCodeDetector().detectAndDecode(np.kron(modules, np.ones((8, 8), np.uint8)))[0]
+
+
+async def test_the_qr_code_of_a_feed_is_the_link_that_the_client_sees() -> None:
+    async with serve_feeds() as client:
+        async with client.get("/api/feeds/yard/qr.svg") as response:
+            assert response.content_type == "image/svg+xml"
+            link = str(client.make_url("/?feed=yard"))
+            assert read_qr_code(await response.text()) == link
+        headers = {"Host": "127.0.0.1", "X-Forwarded-Host": "forged.example"}
+        async with client.get("/api/feeds/yard/qr.svg", headers=headers) as response:
+            assert read_qr_code(await response.text()) == "http://127.0.0.1/?feed=yard"
+
+
 async def test_every_route_of_an_unknown_feed_gets_404() -> None:
     async with serve_feeds(feeds={}) as client:
         assert await (await client.get("/api/feeds")).json() == {"feeds": [], "history": False}
-        for path in ("", "/picture", "/events", "/captions.vtt", "/captions.jsonl"):
+        for path in ("", "/picture", "/qr.svg", "/events", "/captions.vtt", "/captions.jsonl"):
             async with client.get(f"/api/feeds/cellar{path}") as response:
                 assert response.status == 404
                 assert (await response.json())["error"]["code"] == "no-such-feed"

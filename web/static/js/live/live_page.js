@@ -8,6 +8,7 @@ import { feedInUrl, openLogin, pushFeedUrl } from '../common/routes.js';
 import { Shortcuts } from '../common/shortcuts.js';
 import { FeedList } from '../feeds/feed_list.js';
 import { FeedStore } from '../feeds/feed_store.js';
+import { ShareLink, shareLinkElements } from '../feeds/share_link.js';
 import { CameraInput, onCamerasChanged } from '../session/camera_input.js';
 import { FileInput } from '../session/file_input.js';
 import { DemoInput, FeedInput } from '../session/inputs.js';
@@ -75,6 +76,7 @@ const feeds = new FeedStore({
 });
 const shareForm = new ShareForm(shareFormElements(), publish, (name) => !!feeds.find(name));
 
+const shareLink = new ShareLink(shareLinkElements());
 const screenControls = new ScreenControls({
   screen: getElement('screen'),
   fullscreen: getElement('fullscreen'),
@@ -203,7 +205,9 @@ function publish(name) {
 
 function updateShareForm() {
   const mayPublish = pageState.isLive && role === 'admin';
-  shareForm.show(mayPublish && isPublishable(input) ? input.publish : null);
+  const published = isPublishable(input) ? input.publish : '';
+  shareForm.show(mayPublish && isPublishable(input) ? published : null);
+  shareLink.show(pageState.isLive ? watchedFeed() || published : '');
 }
 
 /**
@@ -295,6 +299,7 @@ function keepFocus(change) {
 
 async function applyRole() {
   role = await showAccount(getElement('account'));
+  shareLink.needsToken = !getElement('account').hidden;
   if (role === 'viewer') {
     sources.offerFeedsOnly();
     view.allowsAnalyses = false;

@@ -1,8 +1,7 @@
 // @ts-check
-/** The form that publishes the session under a name, with its address and its viewers. */
+/** The form that publishes the session under a name, with its viewers. */
 
-import { createElement, getElement, setText } from '../common/dom.js';
-import { feedUrl } from '../common/routes.js';
+import { getElement, setText } from '../common/dom.js';
 import { viewersText } from '../feeds/feed.js';
 
 /** The names that the server accepts. */
@@ -16,7 +15,7 @@ export function shareFormElements() {
     name: getElement('publish-name', HTMLInputElement),
     error: getElement('publish-told'),
     published: getElement('published'),
-    address: getElement('published-address'),
+    publishedName: getElement('published-name'),
     viewers: getElement('published-viewers'),
     stop: getElement('unpublish'),
     historyNotes: /** @type {NodeListOf<HTMLElement>} */ (
@@ -56,17 +55,14 @@ export class ShareForm {
    *   null if there is no session to publish.
    */
   show(name) {
-    const { section, form, published, address, stop } = this.#elements;
+    const { section, form, published, publishedName, stop } = this.#elements;
     section.hidden = name === null;
     const hadFocus = form.contains(document.activeElement);
     this.#name = name ?? '';
     form.hidden = this.#name !== '';
     published.hidden = this.#name === '';
     if (this.#name === '') return;
-    const link = createElement('a', '', new URL(feedUrl(this.#name), location.href).href);
-    link.href = feedUrl(this.#name);
-    link.target = '_blank';
-    address.replaceChildren(link);
+    setText(publishedName, `Shared as “${this.#name}”`);
     this.#setError('');
     if (hadFocus) stop.focus();
   }
