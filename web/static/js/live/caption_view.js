@@ -195,6 +195,11 @@ export class CaptionView {
     return this.#caption ? captionText(this.#caption) : '';
   }
 
+  /** Shows the newest caption, whatever has the pointer or the focus. */
+  release() {
+    this.#hold.end();
+  }
+
   clear() {
     const { panel, prefix, sentence, note, confidence, words, age, choice } = this.#elements;
     this.#elements.leadingTag.textContent = '';

@@ -205,6 +205,8 @@ export class SessionView {
   }
 
   #onStudyClosed() {
+    // The pointer may still rest on the button that froze the caption.
+    this.#captions.release();
     this.#send({ type: 'release' });
     if (this.#captions.caption) this.#announcer.add(this.#captions.caption);
   }
