@@ -5,11 +5,15 @@ import numpy as np
 import pytest
 
 from inference.captioning.model import Ability
-from inference.progress import ProgressPrinter
+from inference.explanations.captioned_image import CaptionedImage
+from inference.progress import ProgressPrinter, finish
 from inference.report import Analyses, write_files
-from inference.report.contents import explain_image
+from inference.report.contents import explain_image, explain_words
 from inference.report.writing import choose
-from tests.support.captioners.subwords import SubwordCaptionModel
+from models.word_kinds import word_kind
+from tests.support.captioners.subwords import PIECES, SubwordCaptionModel
+
+CAPTION = tuple(map(PIECES.index, ("a", "snow", "##board", "##er", "'", "s", "dog", "[END]")))
 
 
 def test_a_report_has_what_the_captioner_allows() -> None:
@@ -24,6 +28,27 @@ def test_a_report_has_what_the_captioner_allows() -> None:
             match=f"{name} is not possible with the captioner .*; choose from: gradcam, ",
         ):
             choose(model, ["rise", name])
+
+
+@pytest.mark.parametrize("checked", [True, False])
+def test_the_words_of_a_caption_are_explained_by_the_maps_that_come_with_it(checked: bool) -> None:
+    model = SubwordCaptionModel()
+    image = np.random.default_rng(1).integers(0, 256, (30, 40, 3), np.uint8)
+    subject = CaptionedImage(model, image, CAPTION)
+    (live,) = model.live_maps(subject.grid[None], [subject.rescored])
+    contents = finish(explain_words(model, image, CAPTION, checked=checked))
+
+    (found,) = contents.methods
+    whole, *words = found.explanations
+    assert (found.method.name, whole.target.kind) == (live.method, "caption")
+    assert [each.title for each in words] == [span.text for span in subject.spans]
+    assert [each.target.index for each in words] == list(range(len(words)))
+    for each, expected in zip(words, live.words, strict=True):
+        assert np.array_equal(each.map.values, expected.values)
+    assert contents.image is image
+    assert contents.checked_by == (live.method if checked else None)
+    objects = {i for i, span in enumerate(subject.spans) if word_kind(span.text) == "object"}
+    assert set(contents.checks) == (objects if checked else set())
 
 
 def test_a_report_on_a_blank_image_says_so(tmp_path: Path) -> None:
