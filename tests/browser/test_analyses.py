@@ -532,6 +532,9 @@ async def test_nothing_is_cut_off_on_a_small_screen(page: Page) -> None:
             await expect(page.locator(f"#{part} .results .actions")).to_have_count(1)
             await page.click(f"#{part}-tab")
             assert await frozen.evaluate(wider) <= 0
+            # The marks of what is done move nothing: the tabs and the button stay in one row.
+            bar = await page.locator(".frozen-bar").bounding_box()
+            assert bar and bar["height"] < 80
         await page.keyboard.press("Escape")
         await expect(page.locator("#kept li")).to_have_count(2)
         assert await page.evaluate("() => document.documentElement.scrollWidth - innerWidth") <= 0
