@@ -37,6 +37,16 @@ async def test_what_was_seen_is_found_by_a_question(page: Page, tmp_path: Path) 
         await expect(page.locator("#found-count")).to_have_text("1 result, newest first")
         await page.reload()
         await expect(found).to_have_count(1)
+        await found.get_by_role("link", name=re.compile(r"\d:\d\d:\d\d")).click()
+        # What was before and after it, of its feed.
+        await expect(found).to_have_count(3)
+        await expect(page.get_by_label("Feed")).to_have_value("hall")
+        bars = page.get_by_role("toolbar", name="Timeline").get_by_role("button")
+        assert await bars.count() in (11, 12, 22, 24, 44, 48)
+        feed = found.first.get_by_role("link", name="The hall")
+        assert await feed.get_attribute("href") == "./?feed=hall"
+        await page.go_back()
+        await expect(found).to_have_count(1)
 
         exported = tmp_path / "history.srt"
         async with page.expect_download() as downloading:
@@ -45,6 +55,19 @@ async def test_what_was_seen_is_found_by_a_question(page: Page, tmp_path: Path) 
         assert "A dog runs" in exported.read_text()
         assert "A bus" not in exported.read_text()
         await page.go_back()
+        await expect(found).to_have_count(3)
+
+        await page.get_by_role("button", name="Last hour").click()
+        await expect(bars).to_have_count(60)
+        await expect(found).to_have_count(3)
+        await page.get_by_role("button", name="Last 7 days").click()
+        # Of three hours each.
+        await expect(bars).to_have_count(56)
+        await page.get_by_label("Search captions").fill("giraffe")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_text("No matches")).to_be_visible()
+        await expect(page.get_by_text("Export:")).to_be_hidden()
+        await page.get_by_role("button", name="Clear the search").click()
         await expect(found).to_have_count(3)
         await assert_fits(page, "/?history")
 

@@ -60,11 +60,16 @@ export function queryInUrl() {
 
 /** Adds a browser history entry for a query unless its URL is open already. @param {Query} query */
 export function pushQueryUrl(query) {
+  const search = queryUrl(query);
+  if (location.search !== search) history.pushState(null, '', search);
+}
+
+/** @param {Query} query @returns {string}  The page's URL for it, relative to the page. */
+export function queryUrl(query) {
   const params = URL_KEYS.flatMap(([name, key]) =>
     query[name] === '' ? [] : [`${key}=${encodeURIComponent(query[name])}`],
   );
-  const search = `?${['history', ...params].join('&')}`;
-  if (location.search !== search) history.pushState(null, '', search);
+  return `?${['history', ...params].join('&')}`;
 }
 
 /**

@@ -18,6 +18,7 @@ import {
   resultsText,
 } from './history_api.js';
 import { SearchResults } from './search_results.js';
+import { barCount, namedRange } from './time_ranges.js';
 import { Timeline } from './timeline.js';
 
 /** @typedef {import('./history_api.js').Query} Query */
@@ -99,7 +100,7 @@ async function load() {
   }
   try {
     const [timelineBody, searchBody] = await Promise.all([
-      getJson(apiUrl('timeline', query, { buckets: barCount() }), signal),
+      getJson(apiUrl('timeline', query, { buckets: barCount(query, maxBars()) }), signal),
       getJson(apiUrl('search', query, { limit: PAGE_SIZE }), signal),
     ]);
     signal.throwIfAborted();
@@ -138,11 +139,14 @@ async function loadOlder() {
  * @param {Query} query
  */
 function addResults({ spans, before }, query) {
-  results.add(spans, query.words, (name) => titles.get(name) ?? name);
+  results.add(spans, query.words, titles);
   shownCount += spans.length;
   nextPage = before;
   olderButton.hidden = nextPage === null;
   countLine.textContent = countText(query);
+  getElement('exports').hidden = shownCount === 0;
+  getElement('no-matches').hidden = shownCount > 0 || !isFiltered(query);
+  getElement('no-captions').hidden = shownCount + aheadCount > 0 || isFiltered(query);
   deleteDialog.update(query, titles.get(query.feed) ?? query.feed, shownCount + aheadCount > 0);
 }
 
@@ -152,8 +156,12 @@ function countText(query) {
     const shown = resultsText(shownCount);
     return nextPage === null ? `${shown}, newest first` : `Newest ${shown}`;
   }
-  const isFiltered = Object.values(query).some((value) => value !== '');
-  return isFiltered ? 'No matches. Try another word, or all times.' : 'No captions yet.';
+  return isFiltered(query) ? 'No matches. Try another word, or all times.' : 'No captions yet.';
+}
+
+/** @param {Query} query */
+function isFiltered(query) {
+  return Object.values(query).some((value) => value !== '');
 }
 
 /** @param {number} count */
@@ -196,7 +204,7 @@ async function loadTitles() {
   }
 }
 
-function barCount() {
+function maxBars() {
   const { clientWidth } = document.documentElement;
   return Math.min(MAX_BARS, Math.max(1, Math.floor(clientWidth / BAR_PX)));
 }
@@ -220,6 +228,18 @@ form.addEventListener('submit', (event) => {
 feedSelect.addEventListener('change', search);
 allTimesButton.addEventListener('click', () => {
   fromField.value = toField.value = '';
+  wordsField.focus();
+  search();
+});
+getElement('ranges').addEventListener('click', ({ target }) => {
+  const name = target instanceof HTMLElement ? target.dataset.range : undefined;
+  if (name === undefined) return;
+  const { from, to } = namedRange(name);
+  [fromField.value, toField.value] = [from, to];
+  search();
+});
+getElement('clear-search').addEventListener('click', () => {
+  for (const field of [wordsField, feedSelect, fromField, toField]) field.value = '';
   wordsField.focus();
   search();
 });

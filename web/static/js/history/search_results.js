@@ -4,6 +4,9 @@
 import { contentWords } from '../captions/content_words.js';
 import { createElement } from '../common/dom.js';
 import { timeRange } from '../common/format.js';
+import { feedUrl } from '../common/routes.js';
+import { queryUrl } from './history_api.js';
+import { around } from './time_ranges.js';
 
 /** @typedef {import('./history_api.js').Span} Span */
 /** @typedef {{stems: Set<string>, beginnings: string[]}} Sought  The words that were searched for. */
@@ -30,20 +33,20 @@ export class SearchResults {
   /**
    * @param {Span[]} spans  Older than those that are shown already.
    * @param {string} words  The words that were searched for.
-   * @param {(feed: string) => string} titleOf
+   * @param {Map<string, string>} titles  Of the feeds that there are now, by name.
    */
-  add(spans, words, titleOf) {
+  add(spans, words, titles) {
     const sought = { stems: contentWords(words), beginnings: beginningsIn(words) };
     for (const span of spans) {
       this.#listOf(DAY.format(span.from)).append(
         createElement(
           'li',
           '',
-          createElement('span', 'times', ...timeRange(span.from, span.to)),
+          momentLink(span),
           ' ',
           wordsElement(span, sought),
           ' ',
-          createElement('span', 'result-feed', titleOf(span.feed)),
+          feedElement(span.feed, titles.get(span.feed)),
         ),
       );
     }
@@ -58,6 +61,27 @@ export class SearchResults {
     }
     return this.#list;
   }
+}
+
+/** Links to what the feed showed around that time. @param {Span} span */
+function momentLink({ feed, from, to }) {
+  const link = createElement('a', 'times', ...timeRange(from, to));
+  link.href = queryUrl({ words: '', feed, ...around(from, to) });
+  link.title = 'Show the minutes around it';
+  return link;
+}
+
+/**
+ * Links to a feed, unless it is gone.
+ *
+ * @param {string} name
+ * @param {string | undefined} title
+ */
+function feedElement(name, title) {
+  if (title === undefined) return createElement('span', 'result-feed', name);
+  const link = createElement('a', 'result-feed', title);
+  link.href = feedUrl(name);
+  return link;
 }
 
 /** @param {string} words @returns {string[]}  Of `word*`, in lower case. */
