@@ -345,7 +345,7 @@ async def test_a_caption_is_frozen_explained_contrasted_and_checked(
         "aria-label", re.compile("instead of “.+” by Word map"), timeout=SOON
     )
     await page.get_by_text("More methods").click()
-    await page.click(".method:text('RISE')")
+    await page.click(".method:text-is('RISE')")
     await expect(panel.get_by_role("progressbar")).to_have_attribute(
         "value", re.compile(r"0\.\d"), timeout=SOON
     )

@@ -255,7 +255,7 @@ async def test_a_long_method_tells_its_progress_and_can_be_cancelled(page: Page)
     captions = ExplainedCaptions(DOG)
     async with freezing(page, captions):
         await page.get_by_text("More methods").click()
-        await page.click(".method:text('RISE')")
+        await page.click(".method:text-is('RISE')")
         panel = page.locator(".map-panel").first
         await expect(panel).to_have_attribute("data-state", "working")
         await expect(panel).to_contain_text(re.compile(r"RISE: 40%, (about \d+ s|less.*) left"))
@@ -283,7 +283,7 @@ async def test_a_rough_map_is_shown_and_refined_while_one_looks(page: Page) -> N
     captions.heat_map = replace(cell_map(4, 4), note="It is exact.")
     async with freezing(page, captions):
         await page.get_by_text("More methods").click()
-        await page.click(".method:text('RISE')")
+        await page.click(".method:text-is('RISE')")
         panel = page.locator(".map-panel").first
         where, image = panel.locator(".map-location"), panel.get_by_role("img")
         await expect(panel).to_contain_text(

@@ -105,7 +105,7 @@ export class CaptionView {
       confidence.addEventListener(type, () => this.#showInspectedMap());
     }
     this.#hold = new CaptionHold([words, confidence, elements.objects], elements.followUps, () =>
-      this.#release(),
+      this.#resume(),
     );
     setInterval(() => this.#tick(), TICK_MS);
     this.clear();
@@ -132,7 +132,7 @@ export class CaptionView {
     this.#mapOverlay.newest = caption;
   }
 
-  #release() {
+  #resume() {
     const showNewest = this.#showNewest;
     this.#showNewest = null;
     showNewest?.();
@@ -195,7 +195,7 @@ export class CaptionView {
     return this.#caption ? captionText(this.#caption) : '';
   }
 
-  /** Shows the newest caption, whatever has the pointer or the focus. */
+  /** Goes on with the newest caption, whatever has the pointer or the focus. */
   release() {
     this.#hold.end();
   }

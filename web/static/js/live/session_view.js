@@ -201,12 +201,11 @@ export class SessionView {
       taken: capturedAt.getTime(),
     };
     this.#study.open(caption, subject, this.#model, lastInspected);
+    this.#captions.release();
     if (!isSent) this.#study.disconnect();
   }
 
   #onStudyClosed() {
-    // The pointer may still rest on the button that froze the caption.
-    this.#captions.release();
     this.#send({ type: 'release' });
     if (this.#captions.caption) this.#announcer.add(this.#captions.caption);
   }
