@@ -139,7 +139,7 @@ async def test_the_whole_page_works_under_a_prefix(page: Page, tmp_path: Path) -
         assert "sans" in await page.locator("body").evaluate(
             "(body) => getComputedStyle(body).fontFamily"
         )
-        await page.get_by_role("link", name="Sightline").click()
+        await page.get_by_role("link", name="Live", exact=True).click()
         await page.get_by_role("button", name="Log out").click()
         await expect(page.get_by_label("Token")).to_be_visible()
         assert page.url == f"{here.url}login"
