@@ -52,7 +52,7 @@ export class Timeline {
   /** @param {TimelineData} timeline */
   show({ buckets, from, to }) {
     const { section, bars, from: start, to: end } = this.#elements;
-    section.hidden = buckets.length === 0;
+    section.hidden = buckets.every(({ captions }) => captions === 0);
     const hadFocus = bars.contains(document.activeElement);
     const max = Math.max(1, ...buckets.map(({ captions }) => captions));
     const total = buckets.reduce((sum, { captions }) => sum + captions, 0);
