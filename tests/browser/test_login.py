@@ -26,7 +26,11 @@ async def test_a_viewer_is_offered_feeds_and_nothing_else(page: Page) -> None:
         assert page.url == f"{here.url}/?feed=hall"
         await expect(page.locator("#account")).to_contain_text("Viewer")
         await expect(page.locator("#own-sources")).to_be_hidden()
-        await expect(page.locator("#analyses")).to_have_attribute("hidden", "")
+        await page.click("#freeze")
+        await expect(page.locator("#frozen-heading")).to_have_text("A dog runs")
+        for analysis in ("Fool it", "Concepts"):
+            await expect(page.get_by_role("tab", name=analysis)).to_be_hidden()
+        await page.click("#leave-frozen")
 
         await page.get_by_role("button", name="Log out").click()
         await expect(page.get_by_label("Token")).to_be_visible()

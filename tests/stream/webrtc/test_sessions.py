@@ -66,7 +66,12 @@ async def test_the_caption_is_drawn_on_the_returned_video(engine: Engine) -> Non
 
 @pytest.mark.parametrize(
     ("caption", "is_marked"),
-    [(confident_caption("A man"), False), (tags_fallback("A man on a horse", horse=0.9), True)],
+    [
+        (confident_caption("A man"), False),
+        (tags_fallback("A man on a horse", horse=0.7), True),
+        # A certain object leads in place of the mark.
+        (tags_fallback("A man on a horse", horse=0.9), False),
+    ],
 )
 async def test_a_low_confidence_caption_is_marked_in_the_returned_video(
     footage: Path, caption: Caption, is_marked: bool
@@ -75,13 +80,19 @@ async def test_a_low_confidence_caption_is_marked_in_the_returned_video(
     async with live_sessions(captions, interval_s=0.25) as sessions, Peer(footage) as peer:
         await connect(sessions, peer)
         await peer.until(lambda: peer.received("caption"))
-        seen = len(peer.frames)
-        await peer.until(lambda: len(peer.frames) > seen + 10)
+        # Until the next caption, no text is on the frames after a cut of the footage.
+        marked = [await has_amber_text(peer) for _ in range(5)]
 
-        _, u, v = yuv_planes(peer.frames[-1])
-        band = slice(-len(u) // 4, None)
-        amber = (u[band] < 90) & (v[band] > 140)
-        assert (amber.sum() > 15) == is_marked
+        assert any(marked) == is_marked
+
+
+async def has_amber_text(peer: Peer) -> bool:
+    """Return whether one of the next frames has amber pixels in its lower quarter."""
+    seen = len(peer.frames)
+    await peer.until(lambda: len(peer.frames) > seen + 10)
+    _, u, v = yuv_planes(peer.frames[-1])
+    band = slice(-len(u) // 4, None)
+    return bool(((u[band] < 90) & (v[band] > 140)).sum() > 15)
 
 
 async def test_a_session_can_be_configured_while_it_runs(engine: Engine) -> None:
