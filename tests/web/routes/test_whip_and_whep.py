@@ -87,7 +87,7 @@ async def code(response: ClientResponse) -> tuple[int, str]:
     return response.status, (await response.json())["error"]["code"]
 
 
-def has_text(band: NDArray[np.generic]) -> bool:
+def has_text(band: NDArray[Any]) -> bool:
     """Return whether part of a video's luma is bright text on dark ground."""
     return bool(np.percentile(band, 99) > 180 and np.median(band) < 110)
 
