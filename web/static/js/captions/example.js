@@ -4,7 +4,7 @@
  * turn. A word under the pointer or with the focus stays.
  */
 
-import { createButton, indexAfterKey, setTabStop, setText } from '../common/dom.js';
+import { createButton, moveFocus, setTabStop, setText } from '../common/dom.js';
 import { getJson, HttpError } from '../common/http.js';
 import { locationText } from '../heatmaps/map_location.js';
 import { MapCanvas } from '../heatmaps/map_canvas.js';
@@ -43,7 +43,7 @@ export class Example {
     this.#elements = elements;
     const { photograph, map, words, pause } = elements;
     this.#map = new MapCanvas(map, () => photograph);
-    words.addEventListener('keydown', (event) => this.#moveFocus(event));
+    words.addEventListener('keydown', (event) => moveFocus(event, this.#buttons));
     words.addEventListener('pointerover', ({ target }) => this.#hold(target));
     words.addEventListener('focusin', ({ target }) => this.#hold(target));
     words.addEventListener('pointerleave', () => this.#hold(document.activeElement));
@@ -144,14 +144,5 @@ export class Example {
     this.#isHeld = index >= 0;
     if (this.#isHeld) this.#show(index);
     this.#update();
-  }
-
-  /** @param {KeyboardEvent} event */
-  #moveFocus(event) {
-    const index = this.#buttons.findIndex((button) => button === event.target);
-    const next = indexAfterKey(event.key, index, this.#buttons.length);
-    if (index < 0 || next === null) return;
-    event.preventDefault();
-    this.#buttons[next]?.focus();
   }
 }

@@ -86,6 +86,21 @@ export function indexAfterKey(key, index, count, { vertical = false } = {}) {
 }
 
 /**
+ * Moves the focus along a row of buttons with one tab stop, by the arrow keys, Home and End.
+ *
+ * @param {KeyboardEvent} event
+ * @param {HTMLButtonElement[]} buttons
+ */
+export function moveFocus(event, buttons) {
+  const index = buttons.findIndex((button) => button === event.target);
+  const next = indexAfterKey(event.key, index, buttons.length);
+  if (index < 0 || next === null) return;
+  event.preventDefault();
+  setTabStop(buttons, next);
+  buttons[next]?.focus();
+}
+
+/**
  * Makes one item of a group the only one in the tab order.
  *
  * @param {HTMLElement[]} items

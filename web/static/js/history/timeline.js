@@ -1,7 +1,7 @@
 // @ts-check
 /** The timeline: a bar chart of captions over time, whose bars narrow the search. */
 
-import { createButton, createElement, indexAfterKey, setTabStop } from '../common/dom.js';
+import { createButton, createElement, moveFocus, setTabStop } from '../common/dom.js';
 
 /** @typedef {import('./history_api.js').Bucket} Bucket */
 /** @typedef {import('./history_api.js').TimelineData} TimelineData */
@@ -38,7 +38,7 @@ export class Timeline {
   constructor(elements, onSelect) {
     this.#elements = elements;
     const { bars } = elements;
-    bars.addEventListener('keydown', (event) => this.#moveFocus(event));
+    bars.addEventListener('keydown', (event) => moveFocus(event, this.#buttons));
     bars.addEventListener('pointerover', ({ target }) => this.#showDetail(target));
     bars.addEventListener('focusin', ({ target }) => this.#showDetail(target));
     bars.addEventListener('pointerleave', () => this.#showDetail(document.activeElement));
@@ -71,16 +71,6 @@ export class Timeline {
     );
     if (hadFocus) this.#buttons.find(({ tabIndex }) => tabIndex === 0)?.focus();
     this.#showDetail(document.activeElement);
-  }
-
-  /** @param {KeyboardEvent} event */
-  #moveFocus(event) {
-    const index = this.#buttons.findIndex((button) => button === event.target);
-    const next = indexAfterKey(event.key, index, this.#buttons.length);
-    if (index < 0 || next === null) return;
-    event.preventDefault();
-    setTabStop(this.#buttons, next);
-    this.#buttons[next]?.focus();
   }
 
   /** @param {EventTarget | null} target */

@@ -12,7 +12,7 @@ import {
   wordLabel,
 } from '../captions/caption.js';
 import { GuessDisclosure } from '../captions/guess_disclosure.js';
-import { createButton, getElement, indexAfterKey, setTabStop, setText } from '../common/dom.js';
+import { createButton, getElement, moveFocus, setTabStop, setText } from '../common/dom.js';
 import { ageText, durationText, staleAfter } from '../common/format.js';
 import { locationText } from '../heatmaps/map_location.js';
 import { CaptionHold } from './caption_hold.js';
@@ -92,7 +92,7 @@ export class CaptionView {
     this.#tags = tags;
     this.#mapOverlay = mapOverlay;
     const { words, confidence } = elements;
-    words.addEventListener('keydown', (event) => this.#moveFocus(event));
+    words.addEventListener('keydown', (event) => moveFocus(event, this.#buttons));
     words.addEventListener('pointerover', (event) => this.#inspect(event.target));
     words.addEventListener('focusin', (event) => this.#inspect(event.target));
     words.addEventListener('click', (event) => this.#select(event.target));
@@ -282,15 +282,6 @@ export class CaptionView {
   /** The index of the word that has the focus; negative for none. */
   get #focusedIndex() {
     return this.#buttons.findIndex((button) => button === document.activeElement);
-  }
-
-  /** @param {KeyboardEvent} event */
-  #moveFocus(event) {
-    const index = this.#buttons.findIndex((button) => button === event.target);
-    const next = indexAfterKey(event.key, index, this.#buttons.length);
-    if (index < 0 || next === null) return;
-    event.preventDefault();
-    this.#buttons[next]?.focus();
   }
 
   /** @param {EventTarget | null} target */
