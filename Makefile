@@ -23,7 +23,7 @@ types: $(VENV)/installed-test
 	$(PYTHON) -m mypy server.py
 
 # Prints the coverage of the whole suite, child processes included.
-coverage: $(VENV)/installed-test peers
+coverage: $(VENV)/installed-test $(VENV)/installed-page-tools peers
 	$(PYTHON) -m pytest --numprocesses 3 --dist worksteal --cov --cov-report term:skip-covered
 
 bench: $(VENV)/installed-test
@@ -68,7 +68,7 @@ $(VENV)/installed-test: $(VENV)/installed
 	@$(PIP) install --editable '.[test]'
 	@touch $@
 
-# Type checker and linters of the page's JavaScript and CSS; Node.js itself comes with pip.
+# Type checker and linters of the page's JavaScript and CSS, and axe; Node.js itself comes with pip.
 NPM := cd web && PATH="$(CURDIR)/$(VENV)/bin:$$PATH" npm
 $(VENV)/installed-page-tools: $(VENV)/installed-test web/package.json web/package-lock.json
 	@$(NPM) ci --silent --no-audit --no-fund

@@ -14,6 +14,22 @@ MDNS_PORT = 5353
 TITLE = "document.querySelector('#overlay-title').textContent"
 SOURCE = "document.documentElement.dataset.source"
 
+# The column and the row, from 0 to 1, of the middle of what the live map marks.
+MARKED = """(() => {
+  const canvas = document.querySelector('#map');
+  const { width, height } = canvas;
+  const { data } = canvas.getContext('2d').getImageData(0, 0, width, height);
+  const marked = [...Array(width * height).keys()].filter((at) => data[4 * at + 3] > 150);
+  const mean = (of) => marked.reduce((sum, at) => sum + of(at), 0) / marked.length;
+  return marked.length && [mean((at) => at % width) / width,
+    mean((at) => Math.floor(at / width)) / height];
+})()"""
+WALL = """(() => {
+  const tile = document.querySelector('.wall-tile');
+  return tile && tile.querySelector('video').videoWidth > 0
+    && /A dog runs/.test(tile.querySelector('.words').textContent);
+})()"""
+
 # The largest difference of a colour channel in the returned video, above the caption.
 CONTRAST = """(() => {
   const canvas = document.createElement('canvas');
@@ -53,7 +69,7 @@ async def live(page: FirefoxPage, source: str) -> None:
     await page.until(f"{VIDEO}.currentTime > {played} + 0.5")
 
 
-def test_camera_demo_and_file_work_on_a_server_with_default_settings(
+def test_the_walk_from_the_start_to_a_map_a_frozen_caption_and_the_wall(
     tmp_path: Path, footage: Path
 ) -> None:
     async def work(network: PrivateNetwork) -> None:
@@ -75,6 +91,13 @@ def test_camera_demo_and_file_work_on_a_server_with_default_settings(
             await page.until(f"{CONTRAST} > 30")
             assert await page.evaluate(f"{VIDEO}.videoWidth / {VIDEO}.videoHeight") == 640 / 272
 
+            # The map of the second of nine words, whose cell is the second of the diagonal.
+            await page.hover("#caption .word:nth-child(2)")
+            await page.until(MARKED)
+            column, row = await page.evaluate(MARKED)
+            assert abs(column - 1.5 / 9) < 0.03 and abs(row - 1.5 / 9) < 0.03
+            await page.until("/Held/.test(document.querySelector('#age').textContent)")
+
             await page.click("#freeze")
             await page.until("document.querySelectorAll('.tile').length > 5")
             await page.click(".tile:nth-of-type(2)")
@@ -89,6 +112,10 @@ def test_camera_demo_and_file_work_on_a_server_with_default_settings(
             await page.until(f"{TITLE} === 'Your browser found no network'")
             network.connect()
             await live(page, "demo")
+
+            await page.click("#stop")
+            await page.goto(f"{server.url}/?wall")
+            await page.until(WALL)
             # Nothing has left the machine but the questions for Firefox's own temporary names.
             assert {port for (_, port), _ in network.sent()} <= {MDNS_PORT}
 

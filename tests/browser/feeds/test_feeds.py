@@ -8,7 +8,7 @@ from playwright.async_api import Browser, Page, Route, expect
 from stream.captioned_stream import SignalState
 from stream.feeds.settings import FeedSettings
 from tests.support.captions import confident_caption
-from tests.support.page.feed_page import HALL, YARD, assert_fits, serve_feeds
+from tests.support.page.feed_page import HALL, YARD, assert_fits, listed, serve_feeds
 from web.keys import FEEDS, PUBLICATIONS, STREAM_CONTEXT
 
 RECORD_NOTES = """() => {
@@ -36,9 +36,9 @@ async def test_feeds_are_listed_with_what_they_say_and_whether_they_live(page: P
             re.compile("^Live A dog runs (.+ ago|just now)")
         )
         here.captions.caption = confident_caption("A cat <b>sits</b>")
-        await expect(hall).to_contain_text("A cat <b>sits</b>")
+        await expect(listed(page, "The hall")).to_contain_text("A cat <b>sits</b>")
         here.signal("hall", SignalState.LOST)
-        await expect(hall).to_contain_text("No signal since")
+        await expect(listed(page, "The hall")).to_contain_text("No signal since")
         await assert_fits(page, "/")
 
         here.app[PUBLICATIONS].remove(here.stream("yard"))

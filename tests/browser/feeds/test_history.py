@@ -8,19 +8,19 @@ from pathlib import Path
 from playwright.async_api import Page, expect
 
 from tests.support.captions import caption_event, confident_caption
-from tests.support.page.feed_page import HALL, YARD, assert_fits, serve_feeds
+from tests.support.page.feed_page import HALL, YARD, assert_fits, listed, serve_feeds
 from web.keys import PUBLICATIONS
 
 
 async def test_what_was_seen_is_found_by_a_question(page: Page, tmp_path: Path) -> None:
     async with serve_feeds(history={"path": tmp_path / "history.db"}) as here:
         await page.goto(here.url)
-        listed = page.get_by_role("link", name="The hall")
-        await expect(listed).to_contain_text("A dog runs")
+        hall = listed(page, "The hall")
+        await expect(hall).to_contain_text("A dog runs")
         here.captions.caption = confident_caption("A cat sits <img src=x onerror='window.ran = 1'>")
-        await expect(listed).to_contain_text("A cat sits")
+        await expect(hall).to_contain_text("A cat sits")
         here.captions.caption = confident_caption("A bus stops")
-        await expect(listed).to_contain_text("A bus stops")
+        await expect(hall).to_contain_text("A bus stops")
 
         await page.goto(f"{here.url}/?history")
         found = page.locator("#found li")
@@ -77,11 +77,11 @@ async def test_the_timeline_is_gone_through_by_keyboard_and_mouse(
 ) -> None:
     async with serve_feeds(history={"path": tmp_path / "history.db"}) as here:
         await page.goto(here.url)
-        listed = page.get_by_role("link", name="The hall")
-        await expect(listed).to_contain_text("A dog runs")
+        hall = listed(page, "The hall")
+        await expect(hall).to_contain_text("A dog runs")
         await page.wait_for_timeout(2500)
         here.captions.caption = confident_caption("A bus stops")
-        await expect(listed).to_contain_text("A bus stops")
+        await expect(hall).to_contain_text("A bus stops")
         await page.wait_for_timeout(500)
 
         await page.goto(f"{here.url}/?history")
@@ -130,7 +130,7 @@ async def test_an_admin_deletes_what_is_shown_once_it_is_confirmed(
     async with serve_feeds(feeds=feeds, history={"path": tmp_path / "history.db"}) as here:
         await page.goto(here.url)
         for title in ("The hall", "The yard"):
-            await expect(page.get_by_role("link", name=title)).to_contain_text("A dog runs")
+            await expect(listed(page, title)).to_contain_text("A dog runs")
         for name in feeds:
             here.app[PUBLICATIONS].remove(here.stream(name))
 
@@ -211,7 +211,7 @@ async def test_a_viewer_cannot_delete(page: Page, tmp_path: Path) -> None:
         await page.goto(f"{here.url}/login")
         await page.get_by_label("Token").fill("v" * 24)
         await page.keyboard.press("Enter")
-        await expect(page.get_by_role("link", name="The hall")).to_contain_text("A dog runs")
+        await expect(listed(page, "The hall")).to_contain_text("A dog runs")
         await page.goto(f"{here.url}/?history")
         await expect(page.locator("#found li")).not_to_have_count(0)
         await expect(page.get_by_role("button", name="Delete…")).to_be_hidden()

@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from playwright.async_api import Page
+from playwright.async_api import Locator, Page
 
 from stream.captioned_stream import CaptionedStream, Signal, SignalState
 from tests.support.captions import ScriptedCaptions, confident_caption
@@ -50,6 +50,11 @@ async def serve_feeds(
     app = create_app(ServerSettings(**{"feeds": {"hall": HALL}, **settings}), captions)
     async with TestServer(app, host=HOST) as server:
         yield FeedServer(str(server.make_url("")).rstrip("/"), app, captions)
+
+
+def listed(page: Page, title: str) -> Locator:
+    """Return the row of a feed in the list of feeds."""
+    return page.get_by_role("listitem").filter(has=page.get_by_role("link", name=title))
 
 
 async def assert_fits(page: Page, path: str) -> None:

@@ -143,15 +143,25 @@ class FirefoxPage:
 
     async def set_file(self, selector: str, path: Path) -> None:
         """Choose a file in a file input."""
+        element = await self._locate(selector)
+        await self._command(
+            "input.setFiles", context=self._context, element=element, files=[str(path)]
+        )
+
+    async def hover(self, selector: str) -> None:
+        """Move the mouse to the middle of an element, from a little to its left."""
+        origin = {"type": "element", "element": await self._locate(selector)}
+        moves = [{"type": "pointerMove", "x": x, "y": 0, "origin": origin} for x in (-3, 0)]
+        mouse = {"type": "pointer", "id": "mouse", "actions": moves}
+        await self._command("input.performActions", context=self._context, actions=[mouse])
+
+    async def _locate(self, selector: str) -> dict[str, Any]:
         found = await self._command(
             "browsingContext.locateNodes",
             context=self._context,
             locator={"type": "css", "value": selector},
         )
-        element = {"sharedId": found["nodes"][0]["sharedId"]}
-        await self._command(
-            "input.setFiles", context=self._context, element=element, files=[str(path)]
-        )
+        return {"sharedId": found["nodes"][0]["sharedId"]}
 
     async def _command(self, method: str, **params: Any) -> dict[str, Any]:
         number = next(self._ids)

@@ -1,12 +1,16 @@
-"""The server with a constant caption instead of a model.
+"""The server with a constant caption and its maps instead of a model.
 
 `python -m tests.support.servers.scripted_server --port N --config FILE [--host ADDRESS]`.
 """
 
 import argparse
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
+from inference.explanations.map import CaptionMaps, Map
 from tests.support.captions import ScriptedCaptions, confident_caption
 from web.service.log import log_to_stderr
 from web.service.serving import serve
@@ -22,8 +26,12 @@ def main() -> None:
     options = parser.parse_args()
     settings = read_settings(options.config, {"host": options.host, "port": options.port})
     log_to_stderr(settings.log)
-    captions = ScriptedCaptions(confident_caption("A dog runs across the grass"))
-    asyncio.run(serve(settings, lambda: settings, captions))
+    caption = confident_caption("A dog runs across the grass")
+    # Each word has a cell of its own, on the diagonal.
+    cells = np.eye(9, dtype=np.float32)
+    maps = tuple(Map(np.diag(cells[at])) for at in range(len(caption.words)))
+    with_maps = replace(caption, maps=CaptionMaps("gradcam", maps, Map(cells)))
+    asyncio.run(serve(settings, lambda: settings, ScriptedCaptions(with_maps)))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ import { viewersText } from './feed.js';
  * @property {Feed} feed
  * @property {HTMLElement} item
  * @property {HTMLAnchorElement} link
- * @property {HTMLElement} name
  * @property {HTMLElement} signal
  * @property {HTMLElement} words
  * @property {HTMLElement} age
@@ -59,7 +58,7 @@ export class FeedList {
     const row = this.#rows.get(feed.name) ?? this.#addRow(feed);
     row.feed = feed;
     row.item.dataset.signal = feed.signal.state;
-    setText(row.name, feed.title);
+    setText(row.link, feed.title);
     setText(row.signal, signalText(feed.signal));
     setText(row.words, lastCaption(feed));
     setText(row.age, feed.capturedAt ? roughAgeText(feed.capturedAt) : '');
@@ -79,28 +78,26 @@ export class FeedList {
 
   /** @param {Feed} feed */
   #addRow(feed) {
-    const name = createElement('span', 'name');
+    // The link is named by the feed alone; it covers the row.
+    const link = createElement('a', 'name');
     const signal = createElement('span', 'signal');
     const words = createElement('span', 'words');
     const age = createElement('span', 'age');
     const viewers = createElement('span', 'viewers');
-    const link = createElement(
-      'a',
+    const card = createElement(
+      'div',
       'feed',
-      name,
+      link,
       createElement('span', 'feed-facts', viewers, age),
       createElement('span', 'feed-line', signal, words),
     );
     words.lang = 'en';
-    for (const part of [name, signal, words, age, viewers]) {
-      part.id = `feed-${feed.name}-${part.className}`;
-    }
-    const describedBy = [signal, words, age, viewers].map(({ id }) => id);
+    const description = [signal, words, age, viewers];
+    for (const part of description) part.id = `feed-${feed.name}-${part.className}`;
     link.href = feedUrl(feed.name);
-    link.setAttribute('aria-labelledby', name.id);
-    link.setAttribute('aria-describedby', describedBy.join(' '));
-    const item = createElement('li', '', link);
-    const row = { feed, item, link, name, signal, words, age, viewers };
+    link.setAttribute('aria-describedby', description.map(({ id }) => id).join(' '));
+    const item = createElement('li', '', card);
+    const row = { feed, item, link, signal, words, age, viewers };
     link.addEventListener('click', (event) => {
       // Leave clicks that open a new tab or window to the browser.
       if (event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
