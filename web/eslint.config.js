@@ -10,8 +10,9 @@ const IMPORTS = {
   analysis: ['common', 'heatmaps', 'captions', 'session'],
   study: ['common', 'heatmaps', 'captions', 'session', 'analysis'],
   feeds: ['common', 'captions', 'session'],
+  video: ['common'],
   history: ['common', 'captions', 'feeds'],
-  live: ['common', 'heatmaps', 'captions', 'session', 'analysis', 'study', 'feeds'],
+  live: ['common', 'heatmaps', 'captions', 'session', 'analysis', 'study', 'feeds', 'video'],
 };
 
 export default [

@@ -298,6 +298,28 @@ export function wordOfTag(tag) {
 }
 
 /**
+ * Returns the words to show: those of the caption with its capitalisation, the tags, or the objects
+ * that are left of it.
+ *
+ * @param {Caption} caption
+ * @returns {Word[]}
+ */
+export function shownWords(caption) {
+  const listed = listedTags(caption);
+  if (listed) return listed.map(wordOfTag);
+  const { text } = splitCaption(caption);
+  if (caption.fallback === 'words') return text.split(', ').map(plainWord);
+  return caption.words.map((word, index) =>
+    index === 0 ? { ...word, text: text.slice(0, word.text.length) } : word,
+  );
+}
+
+/** @param {string} text @returns {Word}  A word of which nothing is known. */
+function plainWord(text) {
+  return { text, confidence: null, prob: null, rank: null, alternatives: [] };
+}
+
+/**
  * Returns what the page says about a word's confidence.
  *
  * @param {Pick<Word, 'confidence' | 'rank'>} word

@@ -6,9 +6,9 @@ import {
   choiceText,
   confidenceText,
   listedTags,
+  shownWords,
   splitCaption,
   underline,
-  wordOfTag,
   wordLabel,
 } from '../captions/caption.js';
 import { GuessDisclosure } from '../captions/guess_disclosure.js';
@@ -34,6 +34,8 @@ const LONG_CAPTION = 90;
 const VERY_LONG_CAPTION = 170;
 
 const HELD = 'Held; live continues';
+/** How much later a frame may have been captured than its caption states. */
+const CAPTURE_ERROR_MS = 200;
 
 export function captionViewElements() {
   return {
@@ -69,6 +71,8 @@ export class CaptionView {
   /** When the first frame was captured that this caption describes. */
   #unchangedSince = 0;
   #staleAfterS = staleAfter(1);
+  /** When the current scene began on the page; captions of earlier frames are of another one. */
+  #cutAt = -Infinity;
   /** @type {HTMLButtonElement[]} */
   #buttons = [];
   /** The word under the pointer or with the focus; negative for none. */
@@ -120,6 +124,7 @@ export class CaptionView {
    */
   add(caption, capturedAt, intervalS) {
     this.#elements.words.dataset.newest = String(caption.seq);
+    if (this.#isOfThisScene(capturedAt)) this.#mapOverlay.isCut = false;
     const shown = this.#caption;
     // Of a scene that has not changed there is nothing newer to show.
     const repeats = caption.kept && caption.text === shown?.text && !this.#showNewest;
@@ -130,6 +135,18 @@ export class CaptionView {
     if (this.#showNewest === null) this.#listener.onHeld(shown.seq);
     this.#showNewest = () => this.#show(caption, capturedAt, intervalS);
     this.#mapOverlay.newest = caption;
+  }
+
+  /** Notes that the video shows another scene from now on. */
+  cut() {
+    this.#cutAt = performance.now();
+    this.#mapOverlay.isCut = true;
+    this.#tick();
+  }
+
+  /** @param {number} capturedAt */
+  #isOfThisScene(capturedAt) {
+    return capturedAt > this.#cutAt + CAPTURE_ERROR_MS;
   }
 
   #resume() {
@@ -204,6 +221,7 @@ export class CaptionView {
     const { panel, prefix, sentence, note, confidence, words, age, choice } = this.#elements;
     this.#elements.leadingTag.textContent = '';
     this.#caption = this.#showNewest = null;
+    this.#cutAt = -Infinity;
     this.#hold.end();
     this.#inspected = -1;
     this.#setWords([], ' ');
@@ -226,7 +244,8 @@ export class CaptionView {
     const seconds = Math.max(0, now - this.#capturedAt) / 1000;
     const { panel, age, ageLine } = this.#elements;
     // A held caption is old because the user looks at it, not because captions fail to come.
-    const isStale = seconds > this.#staleAfterS && this.#showNewest === null;
+    const isOutdated = seconds > this.#staleAfterS || !this.#isOfThisScene(this.#capturedAt);
+    const isStale = isOutdated && this.#showNewest === null;
     const unchanged = durationText((now - this.#unchangedSince) / 1000);
     const remark = isStale
       ? ', out of date'
@@ -238,6 +257,7 @@ export class CaptionView {
     panel.toggleAttribute('data-held', this.#hold.isHeld);
     panel.dataset.age = isStale ? 'stale' : 'fresh';
     ageLine.style.setProperty('--age', Math.min(1, seconds / this.#staleAfterS).toFixed(3));
+    this.#mapOverlay.isStale = isStale;
   }
 
   /**
@@ -319,28 +339,6 @@ export class CaptionView {
       button.toggleAttribute('data-inspected', index === this.#inspected),
     );
   }
-}
-
-/**
- * Returns the words to show: those of the caption with its capitalisation, the tags, or the objects
- * that are left of it.
- *
- * @param {Caption} caption
- * @returns {Word[]}
- */
-function shownWords(caption) {
-  const listed = listedTags(caption);
-  if (listed) return listed.map(wordOfTag);
-  const { text } = splitCaption(caption);
-  if (caption.fallback === 'words') return text.split(', ').map(plainWord);
-  return caption.words.map((word, index) =>
-    index === 0 ? { ...word, text: text.slice(0, word.text.length) } : word,
-  );
-}
-
-/** @param {string} text @returns {Word}  A word of which nothing is known. */
-function plainWord(text) {
-  return { text, confidence: null, prob: null, rank: null, alternatives: [] };
 }
 
 /**

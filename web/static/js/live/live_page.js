@@ -42,12 +42,15 @@ const pageState = new PageState({
   stop: stopButton,
   sources: sources.buttons,
 });
+const stage = new VideoStage(videoStageElements(video), act, () => session?.retryNow());
 const view = new SessionView(
   video,
   (message) => session?.send(message) ?? false,
   () => session?.delayMs ?? 0,
+  (mode) => {
+    stage.mode = mode;
+  },
 );
-const stage = new VideoStage(videoStageElements(video), act, () => session?.retryNow());
 const status = new StreamStatus(stage);
 const captionerCard = new CaptionerCard({
   facts: getElement('captioner-facts'),
@@ -99,6 +102,7 @@ function start(chosen) {
   status.clear();
   input = chosen;
   session = createSession(chosen);
+  view.begin(chosen, isPublished(chosen));
   showWatchedFeed();
   if (pageState.current === 'idle') scrollTo(0, 0);
   setState('connecting');
@@ -133,8 +137,11 @@ function createSession(chosen) {
     onMessage(message) {
       if (created === session) receive(message);
     },
+    onInput(track) {
+      if (created === session) stage.input = track && new MediaStream([track]);
+    },
     onVideo(stream) {
-      if (created === session) stage.play(stream);
+      if (created === session) stage.returned = stream;
     },
   });
   return created;
@@ -198,6 +205,7 @@ function openUrl() {
 function publish(name) {
   if (!isPublishable(input) || session === null) return;
   input.publish = name;
+  view.begin(input, isPublished(input));
   view.disconnect();
   setState('connecting');
   session.reconnect();
@@ -216,6 +224,11 @@ function updateShareForm() {
  */
 function isPublishable(candidate) {
   return candidate instanceof CameraInput || candidate instanceof FileInput;
+}
+
+/** @param {Input} candidate  @returns {boolean}  Whether others may watch it. */
+function isPublished(candidate) {
+  return isPublishable(candidate) && candidate.publish !== '';
 }
 
 /** @param {ServerMessage} message */

@@ -1,7 +1,8 @@
 // @ts-check
 /**
  * The heat map over the live video, for the word, the caption or the tag that is inspected, with
- * its description below the caption.
+ * its description below the caption. Over a video that the server does not return, it is also the
+ * map that is always drawn, if the user has chosen one.
  */
 
 import { listedTags, wordOfTag, wordStanding } from '../captions/caption.js';
@@ -65,6 +66,16 @@ export class MapOverlay {
   #textLowered;
   /** @type {Settings['explanations']} */
   #explanations = 'none';
+  /** The map that is always drawn. @type {Settings['overlay']} */
+  #overlay = 'none';
+  /** Whether the video is that of the page, on which the server draws nothing. */
+  #isDirect = false;
+  /** Whether the caption is out of date. */
+  #isStale = false;
+  /** Whether all captions until now are of another scene than the video. */
+  #isCut = false;
+  /** Whether the maps of the tag and of pixels are of another scene. */
+  #areMapsOld = false;
   #isFeed = false;
   /** @type {MapRates} */
   #rates = { words_every: 1, saliency_every: 1 };
@@ -96,15 +107,41 @@ export class MapOverlay {
   }
 
   /**
-   * @param {Settings['explanations']} explanations
+   * @param {Settings} settings
    * @param {MapRates} rates
    * @param {boolean} isFeed  Whether the stream is a feed.
    */
-  configure(explanations, rates, isFeed) {
+  configure({ explanations, overlay }, rates, isFeed) {
     this.#isFeed = isFeed;
     this.#explanations = explanations;
     this.#rates = rates;
     if (explanations !== 'all') this.#saliency = null;
+    if (overlay === this.#overlay) return;
+    this.#overlay = overlay;
+    this.#update();
+  }
+
+  /** @param {boolean} isDirect  Whether the video is that of the page. */
+  set isDirect(isDirect) {
+    if (isDirect === this.#isDirect) return;
+    this.#isDirect = isDirect;
+    this.#isCut &&= isDirect;
+    this.#update();
+  }
+
+  /** @param {boolean} isStale  Whether the caption on the page is out of date. */
+  set isStale(isStale) {
+    if (isStale === this.#isStale) return;
+    this.#isStale = isStale;
+    this.#update();
+  }
+
+  /** @param {boolean} isCut  Whether all captions until now are of another scene than the video. */
+  set isCut(isCut) {
+    if (isCut === this.#isCut) return;
+    this.#isCut = isCut;
+    this.#areMapsOld ||= isCut;
+    this.#update();
   }
 
   /** @param {Caption | null} caption  The one on the page. */
@@ -112,6 +149,7 @@ export class MapOverlay {
     const isOther = caption?.seq !== this.#caption?.seq;
     // A saliency map comes after its caption, and is not valid for another one.
     if (caption?.text !== this.#caption?.text) this.#saliency = null;
+    if (this.#areMapsOld && !this.#isCut) this.#dropOldMaps();
     this.#caption = caption;
     this.#newest = null;
     if (caption === null) {
@@ -121,6 +159,13 @@ export class MapOverlay {
       this.#requestTagMap(this.#tag);
     }
     this.#update();
+  }
+
+  #dropOldMaps() {
+    this.#areMapsOld = false;
+    this.#saliency = this.#tagMap = null;
+    this.#pending?.abort();
+    this.#pending = null;
   }
 
   /** @param {Caption} caption  A newer one than that on the page, which is held. */
@@ -135,7 +180,7 @@ export class MapOverlay {
     // The caption on the page may be held, and the map of a newer one.
     if (this.#caption && explanation.seq > this.#caption.seq) return;
     this.#saliency = explanation;
-    if (this.#inspected?.kind === 'caption') this.#update();
+    if (this.#inspected?.kind !== 'word') this.#update();
   }
 
   /** @param {Inspected | null} inspected */
@@ -197,13 +242,15 @@ export class MapOverlay {
     } else {
       legend.hide();
     }
-    const text = isOutdated ? `${this.#describe(shown)} ${OUTDATED}` : this.#describe(shown);
+    const described = this.#describe(shown);
+    const text = isOutdated && described !== '' ? `${described} ${OUTDATED}` : described;
     description.toggleAttribute('data-word', text !== '');
     setText(description, text);
   }
 
   /** Returns whether nothing that the map is of is in the newest caption. */
   #isOutdated() {
+    if (this.#isCut) return true;
     const newest = this.#newest;
     if (newest === null) return false;
     const tags = newest.tags.map(({ text }) => text);
@@ -221,7 +268,7 @@ export class MapOverlay {
   /** The word or the tag that the map is of; null for the whole caption. */
   get #subjectText() {
     const [caption, inspected] = [this.#caption, this.#inspected];
-    if (inspected?.kind === 'caption') return null;
+    if (inspected?.kind === 'caption' || (inspected === null && this.#tag === null)) return null;
     const words = (caption && listedTags(caption)) ?? caption?.words ?? [];
     return (inspected === null ? this.#tag : words[inspected.index]?.text) ?? '';
   }
@@ -230,7 +277,8 @@ export class MapOverlay {
   #shownMap() {
     const [caption, inspected] = [this.#caption, this.#inspected];
     if (caption === null) return null;
-    if (inspected === null) return this.#tagMap;
+    if (inspected === null)
+      return this.#tag === null ? this.#alwaysShownMap(caption) : this.#tagMap;
     const { maps } = caption;
     if (inspected.kind === 'caption') {
       if (this.#saliency) return { ...this.#saliency, strength: null };
@@ -242,6 +290,20 @@ export class MapOverlay {
     return maps && map
       ? { map, method: maps.method, strength: relativeStrength(map, maps.words) }
       : null;
+  }
+
+  /**
+   * Returns the map that the server would draw on the video that it returns.
+   *
+   * @param {Caption} caption
+   * @returns {ShownMap | null}
+   */
+  #alwaysShownMap({ maps }) {
+    if (!this.#isDirect || this.#isStale) return null;
+    if (this.#overlay === 'saliency')
+      return this.#saliency && { ...this.#saliency, strength: null };
+    if (this.#overlay === 'none' || maps === null) return null;
+    return { map: maps.caption, method: maps.method, strength: null };
   }
 
   /** @param {ShownMap | null} shown */

@@ -14,6 +14,8 @@ import { LiveMapLegend } from '../heatmaps/live_map_legend.js';
 import { MapCanvas } from '../heatmaps/map_canvas.js';
 import { Requests } from '../session/requests.js';
 import { StudyDialog, studyDialogElements } from '../study/study_dialog.js';
+import { CutDetector } from '../video/cut_detector.js';
+import { DirectOffer } from '../video/direct_offer.js';
 import { CaptionView, captionViewElements } from './caption_view.js';
 import { MapOverlay, reducedMapsText } from './map_overlay.js';
 import { SettingsForm, settingsFormElements } from './settings_form.js';
@@ -21,7 +23,9 @@ import { StatsTable } from './stats_table.js';
 import { TagList } from '../captions/tag_list.js';
 
 /** @typedef {import('../captions/caption.js').Caption} Caption */
+/** @typedef {import('../session/inputs.js').Input} Input */
 /** @typedef {import('../session/messages.js').Hello} Hello */
+/** @typedef {import('../session/messages.js').ReturnedVideo} ReturnedVideo */
 /** @typedef {import('../session/model.js').Model} Model */
 /** @typedef {import('../session/messages.js').ServerMessage} ServerMessage */
 /** @typedef {import('../session/messages.js').Stats} Stats */
@@ -57,9 +61,20 @@ export class SessionView {
   });
   #transcript = new Transcript();
   #stats = new StatsTable(getElement('figures'));
-  #settings = new SettingsForm(settingsFormElements(), (settings) =>
-    this.#send({ type: 'configure', ...settings }),
+  #settings;
+  #offer = new DirectOffer(
+    {
+      offer: getElement('direct-offer'),
+      text: getElement('direct-offer-text'),
+      accept: getElement('show-directly'),
+      decline: getElement('decline-direct'),
+    },
+    () => {
+      this.#settings.returnedVideo = 'off';
+    },
   );
+  /** Whether the page shows the camera or the file itself. */
+  #isDirect = false;
   /** @type {Model | null} */
   #model = null;
   #isFeed = false;
@@ -70,8 +85,9 @@ export class SessionView {
    * @param {HTMLVideoElement} video
    * @param {(message: object) => boolean} send  Returns whether the data channel was open.
    * @param {() => number} delayMs  The age of a message when it arrives.
+   * @param {(mode: ReturnedVideo) => void} onReturnedVideo  Called with the video to show.
    */
-  constructor(video, send, delayMs) {
+  constructor(video, send, delayMs, onReturnedVideo) {
     this.#send = send;
     this.#delayMs = delayMs;
     const canvas = new MapCanvas(getElement('map', HTMLCanvasElement), () => ({
@@ -102,8 +118,29 @@ export class SessionView {
       onReleased: () => this.#study.isOpen || this.#send({ type: 'release' }),
     });
     video.addEventListener('resize', () => canvas.paint());
+    const cuts = new CutDetector(video, () => this.#captions.cut());
+    this.#settings = new SettingsForm(
+      settingsFormElements(),
+      (settings) => this.#send({ type: 'configure', ...settings }),
+      (mode) => {
+        this.#isDirect = cuts.isRunning = mapOverlay.isDirect = mode === 'off';
+        onReturnedVideo(mode);
+      },
+    );
     this.#addListeners();
     this.#analyses.resume();
+  }
+
+  /**
+   * Prepares for a session.
+   *
+   * @param {Input} input
+   * @param {boolean} isShared  Whether others may watch it too.
+   */
+  begin({ kind }, isShared) {
+    const isOwn = (kind === 'camera' || kind === 'file') && !isShared;
+    this.#settings.origin = isOwn ? 'page' : kind === 'demo' ? 'server' : 'shared';
+    this.#offer.begin(isOwn ? kind : null);
   }
 
   clear() {
@@ -184,7 +221,8 @@ export class SessionView {
     this.#settings.confirm(stats.settings);
     this.#stats.showStats(stats);
     this.#study.analyses.frameCount = stats.pictures;
-    this.#mapOverlay.configure(explanations, stats.explanations, this.#isFeed);
+    this.#mapOverlay.configure(stats.settings, stats.explanations, this.#isFeed);
+    this.#offer.update(stats.load.step, this.#isDirect);
     const reduced = reducedMapsText(this.#model, explanations, stats.explanations, this.#isFeed);
     setText(getElement('about-heat-maps'), reduced || explanationsHint);
     setText(getElement('load'), stats.load.message);

@@ -1,16 +1,23 @@
 // @ts-check
 /** The settings of captions and maps: sent to the server, and shown as it confirms them. */
 
-import { getElement } from '../common/dom.js';
+import { getElement, setText } from '../common/dom.js';
 import { sentence } from '../common/format.js';
 import { asNumber, asObject } from '../common/json.js';
 import { preference, setPreference } from '../common/preferences.js';
+import { RETURNED_VIDEOS } from '../session/messages.js';
 import { hasSaliency } from '../session/model.js';
 
 /** @typedef {import('../session/messages.js').Hello} Hello */
+/** @typedef {import('../session/messages.js').ReturnedVideo} ReturnedVideo */
 /** @typedef {import('../session/messages.js').Settings} Settings */
 /** @typedef {import('../session/model.js').Model} Model */
 /** @typedef {Pick<Settings, 'explanations' | 'overlay'>} MapSettings */
+/**
+ * Where the video comes from: the page itself, the server, or a stream that others watch too.
+ *
+ * @typedef {'page' | 'server' | 'shared'} VideoOrigin
+ */
 
 const PREFERENCE = 'settings';
 
@@ -27,6 +34,15 @@ const MAP_CHOICES = {
   'video-saliency': { explanations: 'all', overlay: 'saliency' },
 };
 
+/** @type {Record<ReturnedVideo, string>} */
+const ABOUT_RETURNED_VIDEO = {
+  annotated: 'The server sends the video back with the caption drawn in.',
+  plain: 'The server sends the video back as it is. The caption is below it.',
+  off: 'The server sends no video, which is the least work for it. You see your own camera or file, with maps and captions.',
+};
+const SERVER_HAS_VIDEO = 'This video is on the server, so it cannot be turned off.';
+const VIDEO_IS_SHARED = 'Everyone who watches this stream gets the same video.';
+
 /** Delay before a change is sent: a slider fires many. */
 const DEBOUNCE_MS = 200;
 /** A change that the server has not confirmed by then was rejected. */
@@ -39,6 +55,8 @@ export function settingsFormElements() {
     beamWidth: getElement('beam-width', HTMLSelectElement),
     beamWidthField: getElement('beam-width-field'),
     maps: getElement('heat-maps', HTMLSelectElement),
+    returnedVideo: getElement('returned-video-choice', HTMLSelectElement),
+    aboutReturnedVideo: getElement('about-returned-video'),
     confirmation: getElement('confirmation'),
     readOnlyReason: getElement('settings-reason'),
   };
@@ -47,13 +65,22 @@ export function settingsFormElements() {
 export class SettingsForm {
   #elements;
   #configure;
+  #onReturnedVideo;
   /** The user's changes, which are sent again after a reconnection. @type {Partial<Settings>} */
   #changes = storedChanges();
   /** @type {Settings} */
-  #confirmed = { interval_s: 1, beam_width: 3, overlay: 'none', explanations: 'none' };
+  #confirmed = {
+    interval_s: 1,
+    beam_width: 3,
+    overlay: 'none',
+    explanations: 'none',
+    returned_video: 'annotated',
+  };
   #isPending = false;
   /** Whether the stream is a feed, most of whose settings are the server's. */
   #isFeed = false;
+  /** @type {VideoOrigin} */
+  #origin = 'page';
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #debounce;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -62,22 +89,41 @@ export class SettingsForm {
   /**
    * @param {ReturnType<typeof settingsFormElements>} elements
    * @param {(settings: Partial<Settings>) => void} configure  Sends settings to the server.
+   * @param {(mode: ReturnedVideo) => void} onReturnedVideo  Called with the video to show: `off`
+   *   at once, any other when the server returns it.
    */
-  constructor(elements, configure) {
+  constructor(elements, configure, onReturnedVideo) {
     this.#elements = elements;
     this.#configure = configure;
-    const { interval, beamWidth, maps } = elements;
+    this.#onReturnedVideo = onReturnedVideo;
+    const { interval, beamWidth, maps, returnedVideo } = elements;
     interval.addEventListener('input', () => this.#change({ interval_s: Number(interval.value) }));
     beamWidth.addEventListener('change', () =>
       this.#change({ beam_width: Number(beamWidth.value) }),
     );
     maps.addEventListener('change', () => this.#change(MAP_CHOICES[maps.value] ?? {}));
+    returnedVideo.addEventListener('change', () => {
+      const mode = readReturnedVideo(returnedVideo.value);
+      if (mode) this.returnedVideo = mode;
+    });
     this.#showValues();
   }
 
   /** Seconds between captions, as the server last confirmed. */
   get intervalS() {
     return this.#confirmed.interval_s;
+  }
+
+  /** @param {VideoOrigin} origin  Of the session that begins. */
+  set origin(origin) {
+    this.#origin = origin;
+    this.#confirmed = { ...this.#confirmed, returned_video: 'annotated' };
+    this.#showValues();
+  }
+
+  /** @param {ReturnedVideo} mode  As the user chooses. */
+  set returnedVideo(mode) {
+    this.#change({ returned_video: mode });
   }
 
   /**
@@ -176,9 +222,18 @@ export class SettingsForm {
 
   /** The changes that the user may make to this stream. */
   get #ownChanges() {
-    const { explanations } = this.#changes;
-    if (!this.#isFeed) return this.#changes;
-    return explanations === undefined ? {} : { explanations };
+    const { explanations, returned_video } = this.#changes;
+    if (this.#isFeed) return explanations === undefined ? {} : { explanations };
+    const changes = { ...this.#changes };
+    if (returned_video !== undefined && !this.#canReturn(returned_video)) {
+      delete changes.returned_video;
+    }
+    return changes;
+  }
+
+  /** @param {ReturnedVideo} mode */
+  #canReturn(mode) {
+    return this.#origin === 'page' || (this.#origin === 'server' && mode !== 'off');
   }
 
   /** @param {boolean} isFeed */
@@ -199,7 +254,8 @@ export class SettingsForm {
       Math.abs(interval_s - this.#confirmed.interval_s) < 1e-6 &&
       wanted.beam_width === this.#confirmed.beam_width &&
       wanted.overlay === this.#confirmed.overlay &&
-      wanted.explanations === this.#confirmed.explanations
+      wanted.explanations === this.#confirmed.explanations &&
+      wanted.returned_video === this.#confirmed.returned_video
     );
   }
 
@@ -211,6 +267,19 @@ export class SettingsForm {
     interval.setAttribute('aria-valuetext', secondsText(shown.interval_s));
     beamWidth.value = String(shown.beam_width ?? '');
     maps.value = mapChoice(shown, this.#isFeed);
+    this.#showReturnedVideo(shown.returned_video);
+  }
+
+  /** @param {ReturnedVideo} mode  Of the settings in effect with the user's changes. */
+  #showReturnedVideo(mode) {
+    const { returnedVideo, aboutReturnedVideo } = this.#elements;
+    returnedVideo.value = mode;
+    returnedVideo.disabled = this.#origin === 'shared';
+    for (const option of returnedVideo.options) {
+      option.disabled = option.value === 'off' && this.#origin === 'server';
+    }
+    setText(aboutReturnedVideo, aboutText(mode, this.#origin));
+    this.#onReturnedVideo(mode === 'off' ? mode : this.#confirmed.returned_video);
   }
 }
 
@@ -223,13 +292,31 @@ function mapChoice({ explanations, overlay }, isFeed) {
   return overlay === 'none' || isFeed ? explanations : `video-${overlay}`;
 }
 
+/**
+ * @param {ReturnedVideo} mode
+ * @param {VideoOrigin} origin
+ */
+function aboutText(mode, origin) {
+  if (origin === 'shared') return VIDEO_IS_SHARED;
+  const about = ABOUT_RETURNED_VIDEO[mode];
+  return origin === 'server' ? `${about} ${SERVER_HAS_VIDEO}` : about;
+}
+
+/** @param {unknown} value @returns {ReturnedVideo | undefined} */
+function readReturnedVideo(value) {
+  return RETURNED_VIDEOS.find((mode) => mode === value);
+}
+
 /** @returns {Partial<Settings>}  Those of the last visit that are valid. */
 function storedChanges() {
-  const { interval_s, beam_width, explanations, overlay } = asObject(preference(PREFERENCE));
+  const stored = asObject(preference(PREFERENCE));
+  const { interval_s, beam_width, explanations, overlay } = stored;
   /** @type {Partial<Settings>} */
   const changes = {};
   if (asNumber(interval_s, 0) > 0) changes.interval_s = asNumber(interval_s, 1);
   if (asNumber(beam_width, 0) > 0) changes.beam_width = asNumber(beam_width, 3);
+  const returnedVideo = readReturnedVideo(stored.returned_video);
+  if (returnedVideo) changes.returned_video = returnedVideo;
   const choices = Object.values(MAP_CHOICES);
   const choice = choices.find(
     (each) => each.explanations === explanations && each.overlay === overlay,

@@ -1,8 +1,12 @@
 // @ts-check
-/** The video with its overlays: progress, problems with their actions, and a one-line note. */
+/**
+ * The video, which the server returns or which is the input itself, with its overlays: progress,
+ * problems with their actions, and a one-line note.
+ */
 
 import { createButton, getElement, setText } from '../common/dom.js';
 
+/** @typedef {import('../session/messages.js').ReturnedVideo} ReturnedVideo */
 /** @typedef {import('../session/problems.js').Action} Action */
 /** @typedef {import('../session/problems.js').Problem} Problem */
 
@@ -15,6 +19,12 @@ const ACTION_LABELS = {
   file: 'Choose a file',
   login: 'Log in',
   start: 'Home',
+};
+/** @type {Record<ReturnedVideo, string>} */
+const VIDEO_LABELS = {
+  annotated: 'Video returned by the server, with the caption drawn in',
+  plain: 'Video returned by the server',
+  off: 'Your own video, shown directly',
 };
 /** The stage takes the video's aspect ratio within these limits, so that the caption is in view. */
 const MIN_ASPECT_RATIO = 4 / 3;
@@ -42,6 +52,11 @@ export class VideoStage {
   #onRetryNow;
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #countdown;
+  /** @type {MediaStream | null} */
+  #returned = null;
+  /** @type {MediaStream | null} */
+  #input = null;
+  #isDirect = false;
 
   /**
    * @param {ReturnType<typeof videoStageElements>} elements
@@ -55,11 +70,23 @@ export class VideoStage {
     elements.video.addEventListener('resize', () => this.#setAspectRatio());
   }
 
-  /** @param {MediaStream} stream */
-  play(stream) {
-    const { video } = this.#elements;
-    video.srcObject = stream;
-    video.play().catch(() => {});
+  /** @param {MediaStream} stream  The video that the server returns. */
+  set returned(stream) {
+    this.#returned = stream;
+    this.#play();
+  }
+
+  /** @param {MediaStream | null} stream  The video that is sent; null if the server has it. */
+  set input(stream) {
+    this.#input = stream;
+    this.#play();
+  }
+
+  /** @param {ReturnedVideo} mode  With `off`, the input itself is shown. */
+  set mode(mode) {
+    this.#isDirect = mode === 'off';
+    this.#elements.video.setAttribute('aria-label', VIDEO_LABELS[mode]);
+    this.#play();
   }
 
   get hasFrame() {
@@ -68,7 +95,8 @@ export class VideoStage {
 
   /** Removes the video and all overlays. */
   clear() {
-    this.#elements.video.srcObject = null;
+    this.#returned = this.#input = null;
+    this.#play();
     this.showNote('');
     this.hideOverlay();
   }
@@ -144,6 +172,14 @@ export class VideoStage {
     setText(elements.title, title);
     setText(elements.advice, advice);
     setText(elements.detail, detail);
+  }
+
+  #play() {
+    const { video } = this.#elements;
+    const stream = this.#isDirect ? this.#input : this.#returned;
+    if (video.srcObject === stream) return;
+    video.srcObject = stream;
+    if (stream) video.play().catch(() => {});
   }
 
   #setAspectRatio() {

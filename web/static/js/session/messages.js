@@ -42,11 +42,17 @@ import { readModel } from './model.js';
 /** @typedef {typeof OVERLAYS[number]} Overlay  The heat map drawn into the returned video. */
 /** @typedef {typeof EXPLANATIONS[number]} Explanations  The heat maps that come with captions. */
 /**
+ * The video that the server returns: with the caption, without it, or none.
+ *
+ * @typedef {typeof RETURNED_VIDEOS[number]} ReturnedVideo
+ */
+/**
  * @typedef {object} Settings
  * @property {number} interval_s
  * @property {number | null} beam_width  Null if the captioner has no beam search.
  * @property {Overlay} overlay
  * @property {Explanations} explanations
+ * @property {ReturnedVideo} returned_video
  */
 /** @typedef {{state: 'starting' | 'ready' | 'paused', message: string}} Captioner */
 /** @typedef {{interval_s: [number, number], beam_width: [number, number]}} Limits */
@@ -100,6 +106,7 @@ import { readModel } from './model.js';
 
 const OVERLAYS = /** @type {const} */ (['none', 'words', 'saliency']);
 const EXPLANATIONS = /** @type {const} */ (['all', 'words', 'none']);
+export const RETURNED_VIDEOS = /** @type {const} */ (['annotated', 'plain', 'off']);
 
 /** @type {Map<unknown, (message: JsonObject) => ServerMessage | null>} */
 const READERS = new Map(
@@ -216,6 +223,7 @@ function readSettings(value) {
     beam_width: numberOrNull(settings.beam_width),
     overlay: oneOf(settings.overlay, OVERLAYS, 'none'),
     explanations: oneOf(settings.explanations, EXPLANATIONS, 'none'),
+    returned_video: oneOf(settings.returned_video, RETURNED_VIDEOS, 'annotated'),
   };
 }
 

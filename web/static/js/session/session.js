@@ -12,6 +12,7 @@ import { fetchIceServers } from './signaling.js';
 /**
  * @typedef {object} SessionListener
  * @property {(step: 'input' | 'server') => void} [onConnecting]  What it is waiting for.
+ * @property {(track: MediaStreamTrack | null) => void} [onInput]  The video that is sent.
  * @property {() => void} [onLive]
  * @property {(problem: Problem, retryAt: number) => void} onReconnecting
  *   `retryAt` on the clock of `performance.now()`.
@@ -110,6 +111,7 @@ export class Session {
     this.#listener.onConnecting?.('input');
     const video = await this.input.open(signal);
     signal.throwIfAborted();
+    this.#listener.onInput?.(video.track);
     this.#listener.onConnecting?.('server');
     const iceServers = await fetchIceServers(signal);
     const connection = new PeerConnection(video, iceServers, {
