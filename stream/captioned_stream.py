@@ -9,7 +9,6 @@ from enum import StrEnum
 from typing import Any
 
 from inference.engine import EngineState
-from inference.explanations import Map
 from stream.broadcast import Broadcast
 from stream.captioning import (
     CaptionedFrame,
@@ -24,7 +23,7 @@ from stream.captioning import (
 from stream.context import StreamContext
 from stream.counters import StreamTotals
 from stream.sources import Ingest
-from stream.video import AnnotatedTrack, OverlayText, SharedVideo
+from stream.video import AnnotatedTrack, Frame, OverlayText, ReturnedVideo, SharedVideo, Slot
 
 _STALE_INTERVALS = 3
 _MIN_STALE_S = 3.0
@@ -123,16 +122,14 @@ class CaptionedStream:
             self._spawn,
             lambda: context.load.level,
         )
-        self.track = AnnotatedTrack(
-            self.ingest.to_annotate,
-            self._overlay_text,
-            self._overlay_map,
-            context.draw_executor,
-            context.prepare_executor,
-        )
+        self.track = self._create_track(self.ingest.to_annotate, "annotated")
         """The annotated video, for a single viewer."""
         self.shared_video = SharedVideo(self.track, context.encode_executor)
         """The annotated video, encoded once for several viewers; use it or `track`, not both."""
+        self.plain_track = self._create_track(self.ingest.to_share_plain, "plain")
+        """The video of `plain_video`."""
+        self.plain_video = SharedVideo(self.plain_track, context.encode_executor)
+        """The video without captions, for viewers that show the captions themselves."""
         self.closed = asyncio.Event()
         self._task_group: asyncio.TaskGroup | None = None
         self._stop_counting = context.counters.add_stream(self._totals)
@@ -168,8 +165,9 @@ class CaptionedStream:
     async def close(self) -> None:
         """Stop the video and drop all frames; safe to call more than once."""
         self.closed.set()
-        await self.shared_video.close()
-        self.track.stop()
+        for video, track in self._videos:
+            await video.close()
+            track.stop()
         self._stop_counting()
         self.frames.clear()
         self.recent_frames.clear()
@@ -196,34 +194,50 @@ class CaptionedStream:
         self.maps.on_caption(kept)
 
     def _totals(self) -> StreamTotals:
-        ingest, video = self.ingest, self.shared_video
+        ingest, videos = self.ingest, [video for video, _ in self._videos]
         return StreamTotals(
             received=ingest.received,
             drawn=self.track.returned,
-            not_drawn=ingest.to_annotate.replaced,
+            not_drawn=self.track.replaced,
             not_captioned=ingest.to_caption.replaced,
             captions=self._caption_count,
-            encoded=video.encoded,
-            not_encoded=video.failed,
-            not_delivered=video.dropped,
+            encoded=sum(video.encoded for video in videos),
+            not_encoded=sum(video.failed for video in videos),
+            not_delivered=sum(video.dropped for video in videos),
         )
 
-    def _overlay_text(self) -> OverlayText:
-        """Return the text to draw on the annotated video now."""
+    @property
+    def _videos(self) -> list[tuple[SharedVideo, AnnotatedTrack]]:
+        return [(self.shared_video, self.track), (self.plain_video, self.plain_track)]
+
+    def _create_track(self, frames: Slot[Frame], mode: ReturnedVideo) -> AnnotatedTrack:
+        track = AnnotatedTrack(
+            frames,
+            lambda: self._overlay_text(track.cut_boottime),
+            lambda: self.maps.overlay_map(self._max_age_s(), track.cut_boottime),
+            self._context.draw_executor,
+            self._context.prepare_executor,
+            mode,
+        )
+        return track
+
+    def _overlay_text(self, since_boottime: float) -> OverlayText:
+        """Return the text to draw on the annotated video now.
+
+        Args:
+            since_boottime: Earliest time when the frame of the caption was captured, on the clock
+                `boottime`.
+        """
         event = self.latest_caption
         engine_notice = _ENGINE_NOTICES[self._context.caption_service.state]
         notice = " · ".join(filter(None, (self.notice, engine_notice))) or None
-        if event is None or event.captured_boottime < self.track.cut_boottime:
+        if event is None or event.captured_boottime < since_boottime:
             return OverlayText("", notice=notice)
         is_stale = notice is not None or event.received_age_s() > self._max_age_s()
         confidence_notice, text = display_parts(event.caption)
         return OverlayText(
             text, is_stale, " · ".join(filter(None, (notice, confidence_notice))) or None
         )
-
-    def _overlay_map(self) -> Map | None:
-        """Return the heat map to draw on the annotated video now."""
-        return self.maps.overlay_map(self._max_age_s(), self.track.cut_boottime)
 
     def _max_age_s(self) -> float:
         """Return the age at which a caption or map may no longer describe the scene."""

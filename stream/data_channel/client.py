@@ -22,6 +22,7 @@ from stream.data_channel import messages
 from stream.data_channel.channel import CaptionChannel
 from stream.data_channel.requests import AnalysisRequests, ExplanationRequests
 from stream.quota import Owner
+from stream.video import AnnotatedTrack
 
 _MAX_SENT_SEQS = 16
 """Latest captions sent, to which a saliency map may still follow."""
@@ -40,6 +41,7 @@ class Client:
         stream: CaptionedStream,
         context: StreamContext,
         *,
+        track: AnnotatedTrack,
         owns: bool,
         shared: bool,
         owner: Owner,
@@ -53,6 +55,7 @@ class Client:
             session_id: Id of the client's session.
             stream: The stream.
             context: Context that all streams of the server share.
+            track: The video that the client receives, shared with others or not.
             owns: Whether the client owns the stream.
             shared: Whether others may watch the stream's video too.
             owner: Whose requests these are, for the quota of explanations.
@@ -61,6 +64,7 @@ class Client:
             spawn: Runs a coroutine that is cancelled when the session ends.
         """
         self._session_id, self._stream, self._context = session_id, stream, context
+        self._track = track
         self._owns, self._shared, self._may_analyse = owns, shared, may_analyse
         self._returned, self._spawn = returned, spawn
         self.frames = ClientFrames(stream.frames)
@@ -78,7 +82,7 @@ class Client:
             stream.captions.subscribe(self._on_caption),
             stream.explanations.subscribe(self._on_explanation),
             stream.signals.subscribe(lambda _: self._send_stats()),
-            stream.track.text_tops.subscribe(lambda _: self._send_text_area()),
+            track.text_tops.subscribe(lambda _: self._send_text_area()),
             context.caption_service.subscribe(self._on_captioner_state),
         ]
 
@@ -149,7 +153,7 @@ class Client:
         if self._shared and "returned_video" in settings:
             channel.send_error(
                 "not-allowed",
-                "returned_video: everyone who watches this stream gets the same video",
+                "returned_video: others watch this stream too; a viewer chooses it in the offer",
             )
             return
         if "interval_s" in settings:
@@ -161,7 +165,7 @@ class Client:
         if "explanations" in settings:
             stream.maps.explanations = settings["explanations"]
         if "returned_video" in settings:
-            stream.track.mode = settings["returned_video"]
+            self._track.mode = settings["returned_video"]
 
     def _start_request(self, message: dict[str, Any], channel: CaptionChannel) -> None:
         request_id = message["id"]
@@ -207,7 +211,7 @@ class Client:
             self._send(messages.explanation(None, live.seq, live.method, live.target, live.result))
 
     def _send_text_area(self) -> None:
-        self._send(messages.text_area(self._stream.track.text_top))
+        self._send(messages.text_area(self._track.text_top))
 
     def _on_captioner_state(self) -> None:
         if self._context.caption_service.state is EngineState.READY:
@@ -240,7 +244,7 @@ class Client:
                 "frames": {
                     "received": stream.ingest.received,
                     "returned": self._returned(),
-                    "replaced": stream.ingest.to_annotate.replaced,
+                    "replaced": self._track.replaced,
                     "fps_in": round(self._rates.received_fps, 1),
                     "fps_out": round(self._rates.returned_fps, 1),
                 },
@@ -273,7 +277,7 @@ class Client:
             "beam_width": beam_width and (stream.sampler.beam_width or beam_width),
             "overlay": stream.maps.overlay,
             "explanations": self._explanations,
-            "returned_video": stream.track.mode,
+            "returned_video": self._track.mode,
         }
 
 

@@ -249,7 +249,7 @@ class SourceConnection:
             await asyncio.sleep(_REPEAT_S)
             if self.signal.state not in (SignalState.LIVE, SignalState.IDLE):
                 self._last_frame = self._last_frame or _black_frame()
-                self._ingest.to_annotate.put(self._last_frame)
+                self._ingest.put_in_video(self._last_frame)
 
 
 def _black_frame() -> Frame:

@@ -33,6 +33,7 @@ class Ingest:
     def __init__(self) -> None:
         """Start without a frame."""
         self.to_annotate: Slot[Frame] = Slot()
+        self.to_share_plain: Slot[Frame] = Slot()
         self.to_caption: Slot[Frame] = Slot()
         self.received = 0
         self.last_frame_at = time.monotonic()
@@ -43,8 +44,13 @@ class Ingest:
         """Add a new frame."""
         self.received += 1
         self.last_frame_at = time.monotonic()
-        self.to_annotate.put(frame)
+        self.put_in_video(frame)
         self.to_caption.put(frame)
+
+    def put_in_video(self, frame: Frame) -> None:
+        """Show a frame in the stream's video without captioning it."""
+        self.to_annotate.put(frame)
+        self.to_share_plain.put(frame)
 
 
 async def ingest_track(track: MediaStreamTrack, ingest: Ingest) -> None:

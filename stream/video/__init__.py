@@ -1,6 +1,6 @@
 """Video of a stream: frames, what is drawn on them, and the tracks and encoders that send them."""
 
-from stream.video.annotated_track import AnnotatedTrack
+from stream.video.annotated_track import AnnotatedTrack, ReturnedVideo
 from stream.video.caption_overlay import OverlayText
 from stream.video.frame import Frame, Plane, Slot, blank_frame, convert_frame, fit_size, yuv_planes
 from stream.video.incomplete_frames import IncompleteFrames
@@ -15,6 +15,7 @@ __all__ = [
     "IncompleteFrames",
     "OverlayText",
     "Plane",
+    "ReturnedVideo",
     "SharedCodec",
     "SharedVideo",
     "Slot",

@@ -35,7 +35,7 @@ class AnnotatedTrack(MediaStreamTrack):
     """A video track that draws what is prepared; it never waits for a caption or a map."""
 
     kind = "video"
-    mode: ReturnedVideo = "annotated"
+    mode: ReturnedVideo
     """Can be changed at any time."""
     returned: int
     """Frames returned by `recv`."""
@@ -52,6 +52,7 @@ class AnnotatedTrack(MediaStreamTrack):
         heatmap: Callable[[], Map | None],
         draw_executor: Executor,
         prepare_executor: Executor,
+        mode: ReturnedVideo = "annotated",
     ) -> None:
         """Annotate a stream's frames.
 
@@ -62,8 +63,10 @@ class AnnotatedTrack(MediaStreamTrack):
             draw_executor: Draws on frames, about a millisecond each.
             prepare_executor: Prepares each new text and map, some milliseconds each; frames are not
                 held up meanwhile.
+            mode: As the attribute.
         """
         super().__init__()
+        self.mode = mode
         self._frames, self._draw_executor = frames, draw_executor
         self._caption_overlay, self._heatmap_overlay = CaptionOverlay(), HeatmapOverlay()
         self._text = _Newest(text, self._caption_overlay, prepare_executor, _NO_TEXT)
@@ -74,6 +77,11 @@ class AnnotatedTrack(MediaStreamTrack):
         self.text_tops: Broadcast[float] = Broadcast()
         """Publishes each change of `text_top`."""
         self.cut_boottime = float("-inf")
+
+    @property
+    def replaced(self) -> int:
+        """Number of frames that newer ones replaced before they were returned."""
+        return self._frames.replaced
 
     async def recv(self) -> av.VideoFrame:
         """Wait for the next frame, and return an annotated copy of it, scaled down if it is large.

@@ -71,6 +71,8 @@ class Offer:
     """Name of the feed to watch, if that is the input."""
     publish: str = ""
     """Name to publish the peer's video under; empty to not publish it."""
+    captioned: bool = True
+    """Whether the caption is drawn on the video of a feed that the peer watches."""
     rejected: tuple[tuple[int, str], ...] = ()
     """Media sections that the peer rejected, which the description lacks: the index of each among
     all, and its section in the answer."""
@@ -88,7 +90,7 @@ class Offer:
 
         Args:
             body: `{"sdp", "type": "offer", "source"?: "peer" | "demo" | "feed", "feed"?,
-                "publish"?}`.
+                "publish"?, "returned_video"?: "annotated" | "plain"}`.
             sdp_bytes: Maximum size of the SDP, in bytes.
 
         Raises:
@@ -106,7 +108,10 @@ class Offer:
         feed = _read_name(body, "feed", is_allowed=source is InputKind.FEED)
         can_publish = source is InputKind.PEER and "publish" in body
         publish = _read_name(body, "publish", is_allowed=can_publish)
-        return cls.from_sdp(body["sdp"], source, sdp_bytes, feed=feed, publish=publish)
+        captioned = _read_captioned(body, source)
+        return cls.from_sdp(
+            body["sdp"], source, sdp_bytes, feed=feed, publish=publish, captioned=captioned
+        )
 
     @classmethod
     def from_sdp(
@@ -117,6 +122,7 @@ class Offer:
         *,
         feed: str = "",
         publish: str = "",
+        captioned: bool = True,
         returns_video: bool = True,
     ) -> "Offer":
         """Validate the SDP of an offer.
@@ -127,6 +133,7 @@ class Offer:
             sdp_bytes: Maximum size of the SDP, in bytes.
             feed: As the attribute.
             publish: As the attribute.
+            captioned: As the attribute.
             returns_video: Whether a peer that sends video may receive it annotated.
 
         Raises:
@@ -146,7 +153,7 @@ class Offer:
         if receives and (source is InputKind.FEED or publish):
             section = replace(section, shared_codec=_choose_shared_codec(video))
         description = RTCSessionDescription(sdp=text, type="offer")
-        return cls(description, source, section, receives, feed, publish, rejected)
+        return cls(description, source, section, receives, feed, publish, captioned, rejected)
 
 
 def _read_name(body: dict[str, Any], key: str, *, is_allowed: bool) -> str:
@@ -159,6 +166,16 @@ def _read_name(body: dict[str, Any], key: str, *, is_allowed: bool) -> str:
         return validate_stream_name(name if isinstance(name, str) else "")
     except ValueError as problem:
         raise OfferError("bad-request", f"{key}: {problem}") from None
+
+
+def _read_captioned(body: dict[str, Any], source: InputKind) -> bool:
+    video = body.get("returned_video", "annotated")
+    if source is not InputKind.FEED and "returned_video" in body:
+        message = "returned_video is for the source feed; other sessions set it by configure"
+        raise OfferError("bad-request", message)
+    if video not in ("annotated", "plain"):
+        raise OfferError("bad-request", "returned_video must be one of: annotated, plain")
+    return bool(video == "annotated")
 
 
 def _parse(text: str) -> sdp.SessionDescription:

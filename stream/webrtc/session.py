@@ -129,15 +129,17 @@ class Session:
         self.offer, self._context, self._publications = offer, context, publications
         self._stream = self._find_stream()
         is_shared = self.is_viewer or bool(offer.publish)
+        stream, captioned = self._stream, offer.captioned
+        video = stream.shared_video if captioned else stream.plain_video
+        track = stream.track if captioned else stream.plain_track
         self._returned: AnnotatedTrack | ViewerTrack = (
-            self._stream.shared_video.watch(offer.video.shared_codec)
-            if is_shared
-            else self._stream.track
+            video.watch(offer.video.shared_codec) if is_shared else track
         )
         self.client = Client(
             self.id,
-            self._stream,
+            stream,
             context,
+            track=track,
             owns=not self.is_viewer,
             shared=is_shared,
             owner=owner,

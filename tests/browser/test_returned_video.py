@@ -26,6 +26,7 @@ from tests.support.page.scripted_page import (
 
 DOG = with_maps(confident_caption("A dog runs"), cell_map(1, 1), cell_map(4, 4), cell_map(7, 7))
 CHOICE = "#returned-video-choice"
+SHARED = "Others may watch this video too, so it comes with the caption."
 
 RECORD_PEERS = """
   window.peers = [];
@@ -221,7 +222,7 @@ async def test_what_others_watch_too_is_returned_as_it_is(page: Page) -> None:
         await expect(page.locator("#published-name")).to_have_text(re.compile("desk"), timeout=SOON)
         await shows_own_video(page, own=False)
         await expect(choice).to_be_disabled()
-        await expect(about).to_have_text("Everyone who watches this stream gets the same video.")
+        await expect(about).to_have_text(SHARED)
         await page.click("#unpublish")
         await shows_own_video(page, own=True)
         await expect(choice).to_have_value("off")
@@ -230,4 +231,4 @@ async def test_what_others_watch_too_is_returned_as_it_is(page: Page) -> None:
         await expect(page.locator("#state")).to_have_text("Watching: The hall", timeout=SOON)
         await shows_own_video(page, own=False)
         await expect(choice).to_be_disabled()
-        await expect(about).to_have_text("Everyone who watches this stream gets the same video.")
+        await expect(about).to_have_text(SHARED)

@@ -10,6 +10,7 @@ from web.openapi.operation import (
     object_schema,
     operation,
     path_parameter,
+    query_parameter,
     ref,
     text_response,
 )
@@ -54,6 +55,11 @@ def _offer() -> Json:
             "type": {"const": "offer"},
             "source": {"enum": ["peer", "demo", "feed"], "default": "peer"},
             "feed": {**name, "description": "With the source `feed`: the feed to watch."},
+            "returned_video": {
+                "enum": ["annotated", "plain"],
+                "default": "annotated",
+                "description": "With the source `feed`: the video with its caption, or without.",
+            },
             "publish": {
                 **name,
                 "description": "With the source `peer`: the name to publish the session under. "
@@ -106,11 +112,16 @@ def _exchange(path: str, summary: str, role: str) -> dict[str, Json]:
         {"204": bytes_response("See `Allow`.", headers=allow)},
         role=None,
     )
+    caption = query_parameter(
+        "caption",
+        "Whether the caption is drawn on the video.",
+        {"enum": ["on", "off"], "default": "on"},
+    )
     start = operation(
         _TAG,
         summary,
         {"201": text_response("The SDP answer.", "application/sdp", headers=created)},
-        parameters=[NAME],
+        parameters=[NAME, caption] if path == "/whep" else [NAME],
         body=_SDP,
         errors=["400", "404", "406", "409", "415"],
         role=role,

@@ -115,12 +115,12 @@ async def _start_session(request: web.Request, source: InputKind) -> web.Respons
         if not sdp.strip():
             message = "the body must be an SDP offer; this server makes no offers itself"
             return error_response(400, "no-offer", message)
-        offer = _parse_offer(sdp, source, name, request.app[SETTINGS].stream.sdp_bytes)
+        offer = _parse_offer(request, sdp, source, name)
         session, answer = await admit(request, offer)
     except ADMISSION_ERRORS as error:
         return admission_error_response(error)
     except ValueError as error:
-        # An invalid name, or a body that is not UTF-8.
+        # An invalid name or parameter, or a body that is not UTF-8.
         return error_response(400, "bad-request", str(error))
     headers = {
         # Without a charset, which some clients reject.
@@ -168,9 +168,13 @@ async def _end_session(request: web.Request, source: InputKind) -> web.Response:
     return web.Response()
 
 
-def _parse_offer(sdp: str, source: InputKind, name: str, sdp_bytes: int) -> Offer:
+def _parse_offer(request: web.Request, sdp: str, source: InputKind, name: str) -> Offer:
+    sdp_bytes = request.app[SETTINGS].stream.sdp_bytes
     if source is InputKind.FEED:
-        return Offer.from_sdp(sdp, source, sdp_bytes, feed=name)
+        caption = request.query.get("caption", "on")
+        if caption not in ("on", "off"):
+            raise ValueError("caption must be on or off")
+        return Offer.from_sdp(sdp, source, sdp_bytes, feed=name, captioned=caption == "on")
     return Offer.from_sdp(sdp, source, sdp_bytes, publish=name, returns_video=False)
 
 

@@ -39,6 +39,14 @@ async def test_a_valid_offer_is_accepted() -> None:
         ({"sdp": HEAD + VIDEO, "type": "answer"}, "bad-request"),
         ({"sdp": HEAD + VIDEO, "type": "offer", "source": "rtsp://elsewhere"}, "bad-request"),
         ({"sdp": HEAD + VIDEO, "type": "offer", "source": ["demo"]}, "bad-request"),
+        ({"sdp": HEAD + VIDEO, "type": "offer", "returned_video": "plain"}, "bad-request"),
+        (
+            {
+                **{"sdp": HEAD + VIDEO, "type": "offer", "source": "feed", "feed": "hall"},
+                "returned_video": "off",
+            },
+            "bad-request",
+        ),
         ({"sdp": "nonsense", "type": "offer"}, "bad-sdp"),
         ({"sdp": "", "type": "offer"}, "bad-sdp"),
         ({"sdp": HEAD, "type": "offer"}, "no-video"),

@@ -5,6 +5,7 @@ import socket
 from pathlib import Path
 
 import pytest
+from aiortc import VideoStreamTrack
 
 from stream.ice.servers import IceSettings
 from stream.publishing.publications import NameTaken, NoSuchStream
@@ -45,6 +46,37 @@ async def test_video_for_several_viewers_is_encoded_once(footage: Path) -> None:
                 await asyncio.sleep(0.05)
         seen = len(source.frames)
         await source.until(lambda: len(source.frames) > seen + 5)
+
+
+async def test_a_viewer_can_watch_without_the_caption() -> None:
+    """As the wall, which shows captions itself; nothing is encoded that nobody watches."""
+    captions, dark = (
+        ScriptedCaptions(confident_caption("A man rides a bicycle")),
+        VideoStreamTrack(),
+    )
+    async with live_sessions(captions, interval_s=0.25) as sessions, Peer(dark) as source:
+        session = await connect(sessions, source, publish="street")
+        stream = sessions.find(session).client._stream
+        async with Peer(None) as plain, Peer(None) as annotated:
+            await connect(sessions, plain, source="feed", feed="street", returned_video="plain")
+            await plain.until(lambda: len(plain.frames) > 20 and plain.received("caption"))
+            assert plain.received("hello")[0]["settings"]["returned_video"] == "plain"
+            assert plain.received("text_area")[-1]["top"] == 1
+            assert brightest(plain) < 200
+            await connect(sessions, annotated, source="feed", feed="street")
+            await annotated.until(lambda: annotated.frames and brightest(annotated) > 200)
+            assert brightest(plain) < 200
+        async with asyncio.timeout(15):
+            while stream.plain_video.viewers:
+                await asyncio.sleep(0.05)
+        encoded, returned = stream.plain_video.encoded, len(source.frames)
+        await source.until(lambda: len(source.frames) > returned + 10)
+        assert encoded <= stream.plain_video.encoded <= encoded + 1
+
+
+def brightest(peer: Peer) -> int:
+    """Return the luma of the brightest pixel of the newest frame."""
+    return int(peer.frames[-1].to_ndarray(format="gray").max())
 
 
 async def test_watching_and_publishing_are_refused_with_a_reason(footage: Path) -> None:

@@ -146,6 +146,20 @@ def source_sdp(peer: Peer) -> str:
     return text
 
 
+async def test_a_player_can_watch_without_the_caption(client: Client, footage: Path) -> None:
+    async with Peer(footage, channel=False) as source, Peer(None) as player:
+        await start(client, source, "/whip/street")
+        offer = (await player.offer()).sdp
+        response = await post(client, "/whep/street?caption=of", offer, VIEWER)
+        assert response.status == 400
+        assert (await response.json())["error"]["message"] == "caption must be on or off"
+
+        response = await start(client, player, "/whep/street?caption=off", VIEWER)
+        assert "?" not in response.headers["Location"]
+        await player.until(lambda: player.frames and player.received("hello"))
+        assert player.received("hello")[0]["settings"]["returned_video"] == "plain"
+
+
 async def test_publishing_requires_an_admin_and_watching_a_token(client: Client) -> None:
     async with Peer(None, channel=False) as peer:
         sdp = (await peer.offer()).sdp

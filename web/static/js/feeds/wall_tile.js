@@ -83,7 +83,7 @@ export class WallTile {
   /** Plays the feed's video until it is stopped. */
   play() {
     if (this.#session) return;
-    const session = new Session(new FeedInput(this.#feed.name), {
+    const session = new Session(new FeedInput(this.#feed.name, '', 'plain'), {
       onReconnecting: () => this.#showVideo(null),
       onProblem: () => this.#showVideo(null),
       onMessage: ({ type }) => {

@@ -41,7 +41,7 @@ const ABOUT_RETURNED_VIDEO = {
   off: 'The server sends no video, which is the least work for it. You see your own camera or file, with maps and captions.',
 };
 const SERVER_HAS_VIDEO = 'This video is on the server, so it cannot be turned off.';
-const VIDEO_IS_SHARED = 'Everyone who watches this stream gets the same video.';
+const VIDEO_IS_SHARED = 'Others may watch this video too, so it comes with the caption.';
 
 /** Delay before a change is sent: a slider fires many. */
 const DEBOUNCE_MS = 200;

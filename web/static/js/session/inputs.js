@@ -16,6 +16,7 @@
  * @property {'peer' | 'demo' | 'feed'} source
  * @property {string} [feed]     The name of the feed to watch.
  * @property {string} [publish]  The name to publish the session under.
+ * @property {'annotated' | 'plain'} [returned_video]  Of a feed: with its caption, or without.
  */
 /**
  * A camera, a file, the demo or a feed. It can be opened again after it was closed. While it is
@@ -55,11 +56,16 @@ export class FeedInput {
   /**
    * @param {string} name
    * @param {string} [label]  The feed's title, if it is known.
+   * @param {'annotated' | 'plain'} [video]  With its caption, or without.
    */
-  constructor(name, label = name) {
+  constructor(name, label = name, video = 'annotated') {
     this.name = name;
     this.label = label;
-    this.request = { source: /** @type {const} */ ('feed'), feed: name };
+    this.request = {
+      source: /** @type {const} */ ('feed'),
+      feed: name,
+      returned_video: video,
+    };
   }
 
   /** @returns {Promise<InputVideo>} */
