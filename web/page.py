@@ -9,11 +9,11 @@ from aiohttp.typedefs import Handler
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from web.errors import ERROR, accepts_html
+from web.errors import ERROR, accepts_html, error_response
 from web.keys import SETTINGS
 from web.security import ALLOWED_HOSTS
 
-STATIC = Path(__file__).parent / "static"
+STATIC = Path(__file__).resolve().parent / "static"
 _POLICY = "; ".join(
     [
         "default-src 'none'",
@@ -47,7 +47,7 @@ accept it again, which HSTS does not allow (RFC 6797, section 12.1)."""
 
 def page_routes() -> list[web.AbstractRouteDef]:
     """Return the routes of `/`, which serves one of several pages, and of `/static/`."""
-    return [web.get("/", _index), web.static("/static", STATIC)]
+    return [web.get("/", _index), web.get("/static/{path:.*}", _static)]
 
 
 def render(template: str, root: str = "", **values: Any) -> str:
@@ -117,6 +117,17 @@ async def _index(request: web.Request) -> web.FileResponse:
     view = next(iter(request.query), "")
     headers = embedding_headers(request) if view == _EMBEDDABLE_VIEW else None
     return web.FileResponse(STATIC / _VIEWS.get(view, "index.html"), headers=headers)
+
+
+async def _static(request: web.Request) -> web.StreamResponse:
+    try:
+        path = (STATIC / request.match_info["path"]).resolve()
+    except ValueError:
+        # A null byte.
+        path = STATIC
+    if not path.is_relative_to(STATIC) or not path.is_file():
+        return error_response(404, "not-found", "Not Found")
+    return web.FileResponse(path)
 
 
 def embedding_headers(request: web.Request) -> dict[str, str]:

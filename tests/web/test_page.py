@@ -34,7 +34,7 @@ async def test_the_example_is_what_the_shipped_captioner_says(engine: Engine) ->
 async def test_a_browser_gets_a_page_where_there_is_none_and_programs_get_json() -> None:
     browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
     async with serve_feeds(feeds={}) as client:
-        for path in ("/nothing", "/no/such%2Fthing/", "/analyses/none"):
+        for path in ("/nothing", "/no/such%2Fthing/", "/analyses/none", "/static/css/none.css"):
             async with client.get(path, headers=browser) as response:
                 page = await response.text()
                 assert (response.status, response.content_type) == (404, "text/html"), path

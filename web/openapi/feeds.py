@@ -29,6 +29,13 @@ _LAST_EVENT_ID = {
     "schema": {"type": "string"},
 }
 
+_SCHEME = query_parameter(
+    "scheme",
+    "The link's scheme, if the server does not know it: behind a proxy that ends TLS and that it "
+    "does not trust. The default is that of the request.",
+    {"enum": ["http", "https"]},
+)
+
 
 def feed_paths() -> dict[str, Json]:
     """Return the operations by path."""
@@ -72,7 +79,7 @@ def feed_paths() -> dict[str, Json]:
                 _TAG,
                 "Get the link to a feed's page as a QR code",
                 {"200": text_response("The QR code.", "image/svg+xml")},
-                parameters=[NAME],
+                parameters=[NAME, _SCHEME],
                 errors=["400", "404"],
             )
         },

@@ -83,8 +83,10 @@ async def _get_qr_code(request: web.Request) -> web.Response:
         name = find_feed(request).name
     except NoSuchStream as error:
         return no_such_feed_response(error)
-    url = public_url_of(request)
-    link = f"{url.scheme or request.scheme}://{url.host}{url.prefix}/?feed={name}"
+    url, scheme = public_url_of(request), request.query.get("scheme", request.scheme)
+    if scheme not in ("http", "https"):
+        return error_response(400, "bad-request", "scheme must be http or https", _HEADERS)
+    link = f"{url.scheme or scheme}://{url.host}{url.prefix}/?feed={name}"
     if not url.host_name or len(link) > _MAX_LINK:
         message = "the request's Host is missing, malformed or too long; send the server's own"
         return error_response(400, "bad-host", message, _HEADERS)

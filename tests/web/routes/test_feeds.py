@@ -75,6 +75,12 @@ async def test_the_qr_code_of_a_feed_is_the_link_that_the_client_sees() -> None:
         headers = {"Host": "127.0.0.1", "X-Forwarded-Host": "forged.example"}
         async with client.get("/api/feeds/yard/qr.svg", headers=headers) as response:
             assert read_qr_code(await response.text()) == "http://127.0.0.1/?feed=yard"
+        # As the page asks that a proxy serves over HTTPS, which the server does not trust.
+        query = {"scheme": "https"}
+        async with client.get("/api/feeds/yard/qr.svg", params=query, headers=headers) as response:
+            assert read_qr_code(await response.text()) == "https://127.0.0.1/?feed=yard"
+        async with client.get("/api/feeds/yard/qr.svg?scheme=javascript") as response:
+            assert response.status == 400
 
 
 async def test_every_route_of_an_unknown_feed_gets_404() -> None:

@@ -42,17 +42,20 @@ export class ShareLink {
     const { section, address, code, status } = this.#elements;
     section.hidden = name === '';
     if (name === '') return;
-    const url = new URL(feedUrl(name), location.href).href;
-    if (url === this.#url) return;
-    this.#url = url;
-    const link = createElement('a', '', url);
+    const url = new URL(feedUrl(name), location.href);
+    if (url.href === this.#url) return;
+    this.#url = url.href;
+    const link = createElement('a', '', url.href);
     link.href = feedUrl(name);
     link.target = '_blank';
     address.replaceChildren(link);
     setText(status, '');
     // A code that nobody else can use is not shown.
     code.hidden = isLoopback();
-    if (!code.hidden) code.src = `api/feeds/${name}/qr.svg`;
+    if (code.hidden) return;
+    // The server does not learn of TLS that a proxy ends which it does not trust.
+    const query = new URLSearchParams({ scheme: url.protocol.slice(0, -1) });
+    code.src = `api/feeds/${name}/qr.svg?${query}`;
   }
 
   async #copy() {
