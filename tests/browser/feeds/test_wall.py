@@ -46,6 +46,9 @@ async def test_all_feeds_play_with_their_captions_and_announce_nothing(page: Pag
         await expect(hall).to_contain_text("A dog runs")
         await expect(hall).to_contain_text(re.compile(r"Live · (\d+ s ago|just now)"))
         await page.wait_for_function(f"() => ({PLAYING})().length === 3")
+        # Their captions are below, and not in the video too.
+        videos = here.stream("hall").plain_video, here.stream("hall").shared_video
+        assert [video.viewers for video in videos] == [1, 0]
         here.captions.caption = confident_caption("A cat sits")
         await expect(hall).to_contain_text("A cat sits")
         assert await page.evaluate("() => window.told") == []
@@ -58,6 +61,24 @@ async def test_all_feeds_play_with_their_captions_and_announce_nothing(page: Pag
         await viewers(page, here, 1)
         await page.go_back()
         await expect(page.get_by_role("article")).to_have_count(3)
+
+
+async def test_full_screen_hides_all_but_the_tiles(page: Page) -> None:
+    async with serve_feeds(feeds={}) as here:
+        await page.route("**/api/feeds", answer(4))
+        await page.goto(f"{here.url}/?wall")
+        await expect(page.get_by_role("article")).to_have_count(4)
+        await page.get_by_role("button", name="Full screen").focus()
+        await page.keyboard.press("Enter")
+        leave = page.get_by_role("button", name="Exit full screen")
+        await expect(leave).to_be_focused()
+        for hidden in (".masthead", "h1", "#announce-field"):
+            await expect(page.locator(hidden)).to_be_hidden()
+        await page.evaluate(NEXT_FRAME)
+        assert await page.evaluate(LONGER) <= 0
+        await expect(page.get_by_role("article").last).to_be_in_viewport(ratio=0.99)
+        await page.keyboard.press("Enter")
+        await expect(page.locator("h1")).to_be_visible()
 
 
 async def test_only_what_is_in_view_plays(page: Page) -> None:

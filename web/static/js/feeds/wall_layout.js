@@ -44,7 +44,8 @@ export class WallLayout {
     const { top, width } = wall.getBoundingClientRect();
     const below = this.#below.getBoundingClientRect().height;
     const gap = parseFloat(getComputedStyle(wall).columnGap);
-    const height = innerHeight - (top + scrollY) - below;
+    const margin = parseFloat(getComputedStyle(document.body).paddingBottom);
+    const height = innerHeight - (top + scrollY) - below - margin;
     const { columns, fits, fontSize, lines } = layOut(count, { width, height }, gap, rem);
     wall.dataset.fits = String(fits);
     wall.style.setProperty('--columns', String(columns));

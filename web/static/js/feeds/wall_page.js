@@ -4,6 +4,7 @@
 import { loginLink, showAccount } from '../common/account.js';
 import { Announcer } from '../captions/announcer.js';
 import { getElement } from '../common/dom.js';
+import { addFullScreenToggle } from '../common/full_screen.js';
 import { signalText } from '../common/signal.js';
 import { isWebRtcSupported } from '../session/peer_connection.js';
 import { FeedStore } from './feed_store.js';
@@ -15,6 +16,8 @@ import { WallTile } from './wall_tile.js';
 const TICK_MS = 1_000;
 /** Each video takes a decoder in the browser and a viewer's place on the server. */
 const MAX_VIDEOS = 6;
+/** In full screen, the pointer and the button are hidden once the pointer rests this long. */
+const IDLE_MS = 3_000;
 /** Tiles that are scrolled past do not start playing. */
 const SETTLE_MS = 300;
 
@@ -178,5 +181,16 @@ if (window !== window.top) {
   base.target = '_blank';
   document.head.append(base);
 }
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let idling;
+for (const type of ['pointermove', 'pointerdown', 'fullscreenchange']) {
+  document.addEventListener(type, () => {
+    const root = document.documentElement;
+    delete root.dataset.idle;
+    clearTimeout(idling);
+    idling = setTimeout(() => (root.dataset.idle = ''), IDLE_MS);
+  });
+}
+addFullScreenToggle(getElement('fullscreen'), document.documentElement);
 showAccount(getElement('account'));
 feeds.start();

@@ -1,6 +1,7 @@
 // @ts-check
 /** How the video and its caption are shown: in full screen, and with which caption size. */
 
+import { addFullScreenToggle } from '../common/full_screen.js';
 import { preference, setPreference } from '../common/preferences.js';
 
 const SIZE_PREFERENCE = 'captionSize';
@@ -16,15 +17,7 @@ export class ScreenControls {
    */
   constructor({ screen, fullscreen, size }) {
     this.#size = size;
-    fullscreen.hidden = !document.fullscreenEnabled;
-    fullscreen.addEventListener('click', () => {
-      if (document.fullscreenElement) document.exitFullscreen();
-      else screen.requestFullscreen().catch(() => {});
-    });
-    document.addEventListener('fullscreenchange', () => {
-      const isFull = document.fullscreenElement === screen;
-      fullscreen.setAttribute('aria-label', isFull ? 'Exit full screen' : 'Full screen');
-    });
+    addFullScreenToggle(fullscreen, screen);
     const stored = String(preference(SIZE_PREFERENCE));
     if ([...size.options].some(({ value }) => value === stored)) size.value = stored;
     size.addEventListener('change', () => this.#apply());
