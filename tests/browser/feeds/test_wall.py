@@ -107,7 +107,7 @@ async def test_only_what_is_in_view_plays(page: Page) -> None:
 
 async def test_tiles_fill_the_window_with_pictures_as_large_as_can_be(page: Page) -> None:
     async with serve_feeds(feeds={}) as here:
-        for count in (1, 5, 16):
+        for count in (1, 4, 5, 16):
             await page.route("**/api/feeds", answer(count))
             await page.goto(f"{here.url}/?wall")
             await expect(page.get_by_role("article")).to_have_count(count)

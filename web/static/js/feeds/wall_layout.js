@@ -1,5 +1,5 @@
 // @ts-check
-/** The layout of the wall: as many columns as make the pictures largest in the window. */
+/** The layout of the wall: as many columns as make the pictures about largest in the window. */
 
 /** @typedef {{width: number, height: number}} Size  In CSS pixels. */
 /**
@@ -13,6 +13,8 @@
 const PICTURE_SHAPE = 4 / 3;
 /** Smaller pictures are of no use: the page scrolls instead. */
 const MIN_PICTURE_REM = 8;
+/** For a wall with fewer gaps, pictures may be smaller than possible by this factor. */
+const ALMOST_LARGEST = 0.9;
 /** Of the tiles of a page that scrolls. */
 const MIN_TILE_REM = 11;
 const LINE_HEIGHT = 1.35;
@@ -69,9 +71,17 @@ function layOut(count, { width, height }, gap, rem) {
     const tile = (width - (columns - 1) * gap) / columns;
     const text = textOf(tile, rem);
     const left = (height - (rows - 1) * gap) / rows - text.height;
-    return { columns, picture: Math.min(tile, left * PICTURE_SHAPE), ...text };
+    const picture = Math.min(tile, left * PICTURE_SHAPE);
+    return { columns, picture, empty: rows * columns - count, ...text };
   });
-  const best = layouts.reduce((one, other) => (other.picture > one.picture ? other : one));
+  const largest = Math.max(...layouts.map(({ picture }) => picture));
+  const best = layouts
+    .filter(({ picture }) => picture >= ALMOST_LARGEST * largest)
+    .reduce((one, other) =>
+      other.empty < one.empty || (other.empty === one.empty && other.picture > one.picture)
+        ? other
+        : one,
+    );
   if (best.picture >= MIN_PICTURE_REM * rem) return { ...best, fits: true };
   const columns = Math.max(1, Math.floor((width + gap) / (MIN_TILE_REM * rem + gap)));
   const tile = (width - (columns - 1) * gap) / columns;
