@@ -20,8 +20,10 @@ _BLOCK = re.compile(r"(block\d+[a-z]?)_")
 class Student:
     """A copy of a captioner's decoder and, on request, of its encoder's last blocks."""
 
-    encoder: keras.Model
-    """The captioner's own if `blocks` is 0."""
+    head: keras.Model
+    """From pixels to features: the captioner's own layers, which are never trained."""
+    tail: keras.Model
+    """From features to the grid; a copy that may be trained if `blocks` is above 0."""
     decoder: Decoder
 
     def __init__(self, captioner: Captioner, blocks: int) -> None:
@@ -36,28 +38,23 @@ class Student:
             ValueError: If the encoder has fewer blocks.
         """
         self.blocks = blocks
-        self.encoder = captioner.encoder
+        self._whole = captioner.encoder
+        self.head, self.tail = split_encoder(captioner.encoder, blocks)
         if blocks:
-            self.encoder = keras.models.clone_model(captioner.encoder)
-            self.encoder.set_weights(captioner.encoder.get_weights())
+            own = self.tail
+            self.tail = keras.models.clone_model(own)
+            self.tail.set_weights(own.get_weights())
         self.decoder = Decoder(captioner.config.decoder, name="student")
         self.decoder.build_for(captioner.encoder.output_shape[-1])
         self.decoder.set_weights(captioner.decoder.get_weights())
         self.decoder.distinct_words = captioner.decoder.distinct_words
 
     @cached_property
-    def _parts(self) -> tuple[keras.Model, keras.Model]:
-        return split_encoder(self.encoder, self.blocks)
-
-    @property
-    def head(self) -> keras.Model:
-        """From pixels to features: layers that are never trained, the same of all students."""
-        return self._parts[0]
-
-    @property
-    def tail(self) -> keras.Model:
-        """From features to the grid; trained if `blocks` is above 0."""
-        return self._parts[1]
+    def encoder(self) -> keras.Model:
+        """From pixels to the grid: the captioner's own encoder if `blocks` is 0."""
+        if not self.blocks:
+            return self._whole
+        return keras.Model(self.head.input, self.tail(self.head.output))
 
     @property
     def weights(self) -> list[Any]:

@@ -1,7 +1,9 @@
 """The hardened model and its control, as they run beside a captioner."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -43,11 +45,11 @@ class StudentModel:
         Args:
             student: The student.
             decoder: Runs its decoder.
-            encode: The captioner's encoder, for a student with the same one.
+            encode: Runs its encoder.
         """
         self._decoder = decoder
         self._weights = [np.array(weight) for weight in student.decoder.weights]
-        self.encode_pixels: Encode = _compiled(student) if student.blocks else encode
+        self.encode_pixels = encode
 
     def search(self, encodings: Array, beam_width: int | None = None) -> BeamCaption:
         """See `SecondModel.search`."""
@@ -58,6 +60,21 @@ class StudentModel:
         return self._decoder.use(self._weights).rescore(encodings, captions)
 
 
-def _compiled(student: Student) -> Encode:
-    run = graph(lambda pixels: student.encoder(pixels, training=False), reduce_retracing=True)
-    return lambda pixels: np.asarray(run(pixels.astype(np.float32)))
+def compile_encoders(students: Sequence[Student]) -> list[Encode]:
+    """Return functions that run the encoders of students, all of whose heads are the same.
+
+    The head, which is most of the encoder, is compiled once.
+    """
+    head = _compiled(students[0].head)
+    return [_chain(head, _compiled(student.tail)) for student in students]
+
+
+def _chain(head: Callable[[Any], Any], tail: Callable[[Any], Any]) -> Encode:
+    return lambda pixels: np.asarray(tail(head(pixels.astype(np.float32))))
+
+
+def _compiled(part: keras.Model) -> Callable[[Any], Any]:
+    compiled: Callable[[Any], Any] = graph(
+        lambda inputs: part(inputs, training=False), reduce_retracing=True
+    )
+    return compiled

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from inference.captioners.lstm.decoding import CompiledDecoder
 from inference.captioners.lstm.graphs import Graphs
-from inference.captioners.lstm.hardened import SharedDecoder, StudentModel
+from inference.captioners.lstm.hardened import Encode, SharedDecoder, StudentModel, compile_encoders
 from inference.captioners.lstm.visualisation import ConceptVisualiser
 from inference.captioning import Precision, Tag, read_int8
 from inference.captioning.hardened import HardenedModels
@@ -171,10 +171,14 @@ class LstmCaptionModel(CaptionModel):
         found = load_hardened(folder, self.captioner)
         if found is None:
             return None
+        students = found.hardened, found.control
         decoder = SharedDecoder(self._compiled(found.hardened.decoder), found.hardened)
+        encoders: list[Encode] = [self.encode_pixels] * 2
+        if found.card.encoder_blocks:
+            encoders = compile_encoders(students)
         hardened, control = (
-            StudentModel(each, decoder, self.encode_pixels)
-            for each in (found.hardened, found.control)
+            StudentModel(student, decoder, encode)
+            for student, encode in zip(students, encoders, strict=True)
         )
         return HardenedModels(hardened, control, found.card)
 
