@@ -1,51 +1,31 @@
 """The engine adapts to a captioner that is slow, and that captions few frames together."""
 
 import asyncio
-import sys
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from inference.engine.connection import pack
 from inference.engine.engine import Engine
 from inference.engine.process import EngineTiming
 from inference.engine.service import EngineInfo
 from models.catalogue import SHIPPED_FOLDER
 from models.preprocessing import Resizing
 from tests.inference.conftest import photographs
+from tests.support.scripted_worker import install_worker
 
 INFO = EngineInfo(
     *("slow", None, Resizing(64), None, None, "none", {}, False, False, False, ()),
     caption_s=1.0,
     max_batch=2,
 )
-WORKER = """\
-import os, sys, time
-sys.path.insert(0, os.getcwd())
-from inference.engine.connection import pack, read_blocking
-os.write(1, {ready!r})
-pause_s = {pause_s}
-while True:
-    request, _ = read_blocking(sys.stdin.buffer.raw)
-    time.sleep(pause_s)
-    pause_s = 0.0
-    count = len(request["frames"])
-    refusals = [{{"type": "refused", "message": str(count)}}] * count
-    os.write(1, pack({{"type": "captions", "captions": refusals}}))
-"""
 
 
 async def test_a_slow_worker_is_not_killed_and_gets_few_frames_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The worker answers with the number of frames that it was given together."""
-    program = tmp_path / "python"
-    ready = pack({"type": "ready", **asdict(INFO)})
-    worker = WORKER.format(ready=ready, pause_s=INFO.caption_s)
-    program.write_text(f"#!{sys.executable}\n{worker}")
-    program.chmod(0o700)
-    monkeypatch.setattr(sys, "executable", str(program))
+    result = '{"type": "refused", "message": str(count)}'
+    install_worker(tmp_path, monkeypatch, INFO, result=result, pause_s=1.0)
     engine = Engine(SHIPPED_FOLDER, EngineTiming(answer_s=0.2))
     engine.start()
     await engine.wait_loaded()
