@@ -3,14 +3,18 @@
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 PIP := $(PYTHON) -m pip --disable-pip-version-check --quiet
+# Groups are files, and the tests that share an engine or a browser: see tests/conftest.py.
+PYTEST := $(PYTHON) -m pytest --numprocesses 3 --dist loadgroup --no-loadscope-reorder
 
 .PHONY: run test lint types coverage bench soak fuzz train-setup gpu-setup clean
 
 run: $(VENV)/installed
 	@$(PYTHON) server.py $(if $(CONFIG),--config $(CONFIG))
 
-test: $(VENV)/installed-test peers lint types
-	$(PYTHON) -m pytest --numprocesses 3 --dist worksteal
+# Lint and types run side by side, as each keeps only one core busy.
+test: $(VENV)/installed-test peers
+	@$(MAKE) --no-print-directory --jobs 2 lint types
+	$(PYTEST)
 
 lint: $(VENV)/installed-test $(VENV)/installed-page-tools
 	$(PYTHON) -m ruff check .
@@ -20,11 +24,10 @@ lint: $(VENV)/installed-test $(VENV)/installed-page-tools
 
 types: $(VENV)/installed-test
 	$(PYTHON) -m mypy
-	$(PYTHON) -m mypy server.py
 
 # Prints the coverage of the whole suite, child processes included.
 coverage: $(VENV)/installed-test $(VENV)/installed-page-tools peers
-	$(PYTHON) -m pytest --numprocesses 3 --dist worksteal --cov --cov-report term:skip-covered
+	$(PYTEST) --cov --cov-report term:skip-covered
 
 bench: $(VENV)/installed-test
 	$(PYTHON) -m tests.bench
