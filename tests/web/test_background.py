@@ -64,7 +64,7 @@ async def test_captions_that_a_webhook_rejects_are_counted_as_lost() -> None:
 async def retained(broker: Broker, topic: str) -> Any:
     """The retained message of a topic, once there is one; decoded if it is JSON."""
     async with (
-        asyncio.timeout(10),
+        asyncio.timeout(60),
         aiomqtt.Client("127.0.0.1", broker.port, username=USER, password=PASSWORD) as client,
     ):
         await client.subscribe(topic, qos=1)

@@ -47,7 +47,7 @@ class Receiver:
 
     async def until(self, condition: Callable[[], Any]) -> None:
         """Wait until a condition holds."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not condition():
                 await asyncio.sleep(0.01)
 
