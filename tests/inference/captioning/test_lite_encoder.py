@@ -16,6 +16,7 @@ from models.checkpoint import load
 from models.encoders.registry import make_encoder
 from models.lite import LiteNetwork
 from tests.inference.conftest import SIDE, photographs
+from tests.support.shallow_encoders import shallow_v2
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +108,8 @@ def test_other_weights_or_layers_have_another_digest() -> None:
 
 def test_keras_own_encoders_are_converted_too(empty_cache: Path) -> None:
     keras.utils.set_random_seed(0)
-    encoder = make_encoder("efficientnetv2-b0", SIDE)
+    with shallow_v2("efficientnetv2-b0"):
+        encoder = make_encoder("efficientnetv2-b0", SIDE)
     images = photographs(SIDE)
 
     grids = lite_encoder(encoder, threads=1)(images)

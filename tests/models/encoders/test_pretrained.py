@@ -1,6 +1,6 @@
 """Tests of loading pretrained weights; `test_efficientnet_lite.py` tests their values."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from models.encoders.pretrained import (
 )
 from models.encoders.registry import make_encoder
 from tests.support.oracle.encoder import make_state
+from tests.support.shallow_encoders import shallow_v2
 
 Weights = list[np.ndarray[Any, np.dtype[np.float32]]]
 
@@ -39,6 +40,13 @@ def cut(path: Path, size: int) -> Path:
     shorter = path.with_name(f"cut-{path.name}")
     shorter.write_bytes(content[:size])
     return shorter
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _shallow() -> Iterator[None]:
+    """Their weights are read one layer like the other."""
+    with shallow_v2("efficientnetv2-b0", "efficientnetv2-b1"):
+        yield
 
 
 @pytest.fixture(scope="module")
