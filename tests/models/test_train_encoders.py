@@ -1,4 +1,4 @@
-"""Tests of training with each kind of encoder, and of running the result in the engine."""
+"""Tests of training with another family of encoders, and of running the result in the engine."""
 
 import json
 from dataclasses import dataclass
@@ -13,14 +13,13 @@ from models import train
 from models.captioner.captioner import Captioner
 from models.checkpoint import ModelCard, load
 from models.datasets import Dataset, open_dataset
-from models.encoders.pretrained import assign_torch_state, load_pretrained
+from models.encoders.pretrained import load_pretrained
 from models.encoders.registry import make_encoder
 from models.language import tokenize
 from models.metrics import caption_images
 from models.training.config import TrainingConfig
 from tests.conftest import MakeOnce
 from tests.models.conftest import MakeFlickr8k, named_image
-from tests.support.oracle.encoder import make_state
 
 CONFIG = """
 width = 32
@@ -35,6 +34,9 @@ average = 0.5
 width = 2
 max_length = 6
 """
+ENCODER = "efficientnetv2-b0"
+"""Of the other family than Lite0, which the other tests train and the shipped captioner has."""
+
 TEXTS = ("a red dog runs", "two boys swim", "the dog's ball", "a car on the grass")
 KNOWN = ("dog", "boys", "'s", "car", "grass")
 
@@ -50,19 +52,13 @@ def data(tmp_path_factory: pytest.TempPathFactory, make_flickr8k: MakeFlickr8k) 
 
 
 @pytest.fixture(scope="module")
-def weights(make_once: MakeOnce) -> dict[str, Path]:
-    """Weights files written by Keras for some encoders; V2's includes its classifier."""
-    names = {"efficientnet-lite0": "lite0.weights.h5", "efficientnetv2-b0": "b0.h5"}
+def weights(make_once: MakeOnce) -> Path:
+    """A file of weights of `ENCODER` with its classifier, written by Keras."""
 
     def fill(folder: Path) -> None:
-        lite = make_encoder("efficientnet-lite0", 64)
-        assign_torch_state(lite, make_state("efficientnet-lite0"))
-        lite.save_weights(folder / names["efficientnet-lite0"])
-        v2 = keras.applications.EfficientNetV2B0(weights=None)
-        v2.save(folder / names["efficientnetv2-b0"])
+        keras.applications.EfficientNetV2B0(weights=None).save(folder / "b0.h5")
 
-    folder = make_once("weights", fill)
-    return {encoder: folder / name for encoder, name in names.items()}
+    return make_once("weights", fill) / "b0.h5"
 
 
 @pytest.fixture(scope="module")
@@ -96,25 +92,18 @@ def captions(captioner: Captioner, dataset: Dataset, config: Path) -> dict[str, 
 class Trained:
     """A complete run from a weights file."""
 
-    encoder: str
-    weights: str
     captioner: Path
     config: Path
 
 
-@pytest.fixture(scope="module", params=["efficientnet-lite0", "efficientnetv2-b0"])
-def trained(
-    request: pytest.FixtureRequest, data: Path, weights: dict[str, Path], make_once: MakeOnce
-) -> Trained:
-    encoder = request.param
-    source = str(weights[encoder])
-    classes = {"classes": 1000} if encoder.startswith("efficientnetv2") else {}
-
+@pytest.fixture(scope="module")
+def trained(data: Path, weights: Path, make_once: MakeOnce) -> Trained:
     def fill(folder: Path) -> None:
-        fit(data, folder, encoder=encoder, image_size=64, pretrained=source, **classes)
+        source = {"pretrained": str(weights), "classes": 1000}
+        fit(data, folder, encoder=ENCODER, image_size=64, **source)
 
-    folder = make_once(f"trained-{encoder}", fill)
-    return Trained(encoder, source, folder / "run" / "captioner", folder / "run.toml")
+    folder = make_once("trained", fill)
+    return Trained(folder / "run" / "captioner", folder / "run.toml")
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +117,7 @@ def test_captioner_is_trained_saved_loaded_and_captions(
 ) -> None:
     captioner, card = loaded
 
-    assert captioner.config.encoder == captioner.encoder.name == trained.encoder
+    assert captioner.config.encoder == captioner.encoder.name == ENCODER
     assert captioner.config.image_size == 64
     assert card.figures.keys() >= {"cider", "bleu_4"}
     found = captions(captioner, open_dataset(data), trained.config)
@@ -137,31 +126,28 @@ def test_captioner_is_trained_saved_loaded_and_captions(
 
 
 def test_encoder_has_the_weights_of_the_file(
-    trained: Trained, loaded: tuple[Captioner, ModelCard]
+    weights: Path, loaded: tuple[Captioner, ModelCard]
 ) -> None:
     kept = loaded[0].encoder
 
-    expected = make_encoder(trained.encoder, 64)
-    load_pretrained(expected, None, trained.weights)
+    expected = make_encoder(ENCODER, 64)
+    load_pretrained(expected, None, str(weights))
     for got, original in zip(kept.get_weights(), expected.get_weights(), strict=True):
         np.testing.assert_array_equal(got, original.astype(np.float16))
 
 
-def test_v2_keeps_its_classifier_from_the_file(
-    trained: Trained, loaded: tuple[Captioner, ModelCard]
+def test_it_keeps_its_classifier_from_the_file(
+    weights: Path, loaded: tuple[Captioner, ModelCard]
 ) -> None:
     kept = loaded[0].classifier
 
-    assert (kept is not None) == (trained.encoder == "efficientnetv2-b0")
-    if kept:
-        whole = keras.applications.EfficientNetV2B0(weights=None)
-        whole.load_weights(trained.weights)
-        expected = np.asarray(whole.get_layer("predictions").kernel)
-        np.testing.assert_array_equal(np.asarray(kept.kernel), expected.astype(np.float16))
+    assert kept
+    whole = keras.applications.EfficientNetV2B0(weights=None)
+    whole.load_weights(weights)
+    expected = np.asarray(whole.get_layer("predictions").kernel)
+    np.testing.assert_array_equal(np.asarray(kept.kernel), expected.astype(np.float16))
 
 
-# The shipped captioner has an encoder of the other family.
-@pytest.mark.parametrize("trained", ["efficientnetv2-b0"], indirect=True)
 async def test_engine_runs_the_captioner(
     trained: Trained, loaded: tuple[Captioner, ModelCard], data: Path
 ) -> None:
@@ -170,7 +156,7 @@ async def test_engine_runs_the_captioner(
     try:
         await engine.wait_loaded()
         assert engine.info
-        assert (engine.info.encoder, engine.info.resizing.side) == (trained.encoder, 64)
+        assert (engine.info.encoder, engine.info.resizing.side) == (ENCODER, 64)
         caption = await engine.caption(named_image("d0.png"))
     finally:
         await engine.stop()
@@ -229,7 +215,7 @@ def test_another_lite_encoder_is_trained_from_random_weights_and_word_vectors(
 )
 def test_error_is_reported_in_one_line(
     data: Path,
-    weights: dict[str, Path],
+    weights: Path,
     glove: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -238,7 +224,7 @@ def test_error_is_reported_in_one_line(
 ) -> None:
     if choices.get("pretrained") == "{tmp}/run.toml":
         pytest.importorskip("torch")
-    places = {"tmp": tmp_path, "b0": weights["efficientnetv2-b0"], "glove": glove}
+    places = {"tmp": tmp_path, "b0": weights, "glove": glove}
     formatted = {
         name: value.format(**places) if isinstance(value, str) else value
         for name, value in choices.items()
