@@ -1,16 +1,28 @@
 """The shipped captioner, and an image with an object at a known place."""
 
+from functools import cache
+
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from inference.captioners.lstm import LstmCaptionModel
+from inference.captioners.opening import open_captioner
 from models.catalogue import SHIPPED_FOLDER
 from stream.sources.demo import PHOTOGRAPHS
 
 CORNER = 5
 """Rows and columns of the grid that the object fills, in the lower right corner."""
+
+
+@pytest.fixture(autouse=True)
+def _open_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let all runs of the command line share a captioner, which takes five seconds to compile."""
+    monkeypatch.setattr("inference.faithfulness.__main__.open_captioner", _open)
+
+
+_open = cache(open_captioner)
 
 
 @pytest.fixture(scope="session")
