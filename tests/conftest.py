@@ -38,18 +38,18 @@ def _isolated_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 
 
 _SHARED = {
-    "browser": {"browser", "server"},
+    "server": {"server"},
     "engine": {"engine", "killable_engine", "shared_client"},
 }
-"""Fixtures that take seconds to start, by the group of the tests that use them."""
+"""Fixtures that load the captioner, by the group of the tests that use them."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Group tests for `--dist loadgroup`, and put the groups that take longest first.
 
-    Each group runs in one process: the tests that share an engine or a browser, and otherwise those
-    of a file, which share what it makes. Of the files, those that compile models take longest.
+    Each group runs in one process: the tests that share an engine or a server, and otherwise those
+    of a file, which share what it makes. Files that compile models or drive a browser take longest.
     """
     if not config.getoption("loadgroup", False):
         return
@@ -59,7 +59,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         fixtures = set(getattr(item, "fixturenames", ()))
         shared = [name for name, used in _SHARED.items() if used & fixtures]
         item.add_marker(pytest.mark.xdist_group(shared[0] if shared else str(path)))
-        order[item] = 0 if shared else 1 + (path.parts[1] not in ("models", "inference"))
+        order[item] = 0 if shared else 1 + (path.parts[1] not in ("models", "inference", "browser"))
     items.sort(key=order.__getitem__)
 
 
