@@ -3,8 +3,7 @@
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 PIP := $(PYTHON) -m pip --disable-pip-version-check --quiet
-# Groups are files, and the tests that share an engine or a server: see tests/conftest.py.
-PYTEST := $(PYTHON) -m pytest --numprocesses 3 --dist loadgroup --no-loadscope-reorder
+PYTEST := $(PYTHON) -m pytest --numprocesses 3 --dist worksteal
 
 .PHONY: run test lint types coverage bench soak fuzz train-setup gpu-setup clean
 

@@ -37,32 +37,6 @@ def _isolated_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
         yield
 
 
-_SHARED = {
-    "server": {"server"},
-    "engine": {"engine", "killable_engine", "shared_client"},
-}
-"""Fixtures that load the captioner, by the group of the tests that use them."""
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Group tests for `--dist loadgroup`, and put the groups that take longest first.
-
-    Each group runs in one process: the tests that share an engine or a server, and otherwise those
-    of a file, which share what it makes. Files that compile models or drive a browser take longest.
-    """
-    if not config.getoption("loadgroup", False):
-        return
-    order: dict[pytest.Item, int] = {}
-    for item in items:
-        path = item.path.relative_to(config.rootpath)
-        fixtures = set(getattr(item, "fixturenames", ()))
-        shared = [name for name, used in _SHARED.items() if used & fixtures]
-        item.add_marker(pytest.mark.xdist_group(shared[0] if shared else str(path)))
-        order[item] = 0 if shared else 1 + (path.parts[1] not in ("models", "inference", "browser"))
-    items.sort(key=order.__getitem__)
-
-
 MakeOnce = Callable[[str, Callable[[Path], None]], Path]
 
 
