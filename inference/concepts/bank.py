@@ -10,7 +10,6 @@ other images, and a generated image (WebP); no photograph, nor part of one. This
 TensorFlow, so the server can check early whether there is a bank.
 """
 
-import io
 import json
 import zipfile
 from collections.abc import Sequence
@@ -20,7 +19,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from inference.concepts.findings import MIN_SCENES, Evidence, FalsePositives, Verdict
@@ -265,19 +263,6 @@ def read_bank(folder: Path) -> Bank:
             f"{_FIT}"
         )
     return bank
-
-
-def encode_webp(image: NDArray[np.uint8]) -> bytes:
-    """Encode RGB [h, w, 3] as WebP, the format that the bank stores."""
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "webp", quality=80, method=6)
-    return buffer.getvalue()
-
-
-def decode_webp(encoded: bytes) -> NDArray[np.uint8]:
-    """Decode an image encoded by `encode_webp`: uint8 [h, w, 3]."""
-    with Image.open(io.BytesIO(encoded)) as opened:
-        return np.asarray(opened.convert("RGB"), np.uint8)
 
 
 def _from_arrays(arrays: dict[str, NDArray[Any]]) -> Bank:

@@ -3,8 +3,6 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from inference.explanations import Map
@@ -169,8 +167,8 @@ class ConceptFindings:
     """Of the tests behind the verdicts; None if nothing was tested."""
     notes: tuple[str, ...] = ()
     """Warnings for readers, such as too few scenes for a test."""
-    pictures: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
-    """RGB [h, w, 3] by `ConceptInFrame.picture`: images that illustrate the concepts."""
+    pictures: dict[str, bytes] = field(default_factory=dict)
+    """WebP files by `ConceptInFrame.picture`: images that illustrate the concepts."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the findings as JSON values, without `pictures`."""

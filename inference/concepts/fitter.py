@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.captioning.model import CaptionModel
-from inference.concepts.bank import BankConcept, FittedWord, encode_webp, measure_background
+from inference.concepts.bank import BankConcept, FittedWord, measure_background
 from inference.concepts.clustering import CLUSTER_COUNT, k_means, prune
 from inference.concepts.patches import (
     PatchCache,
@@ -25,6 +25,7 @@ from inference.concepts.tcav import concept_direction, logit_gradient, run_tcav
 from inference.concepts.verdicts import TcavFigures, is_significant
 from inference.progress import finish, scale_progress
 from inference.significance import holm
+from inference.webp import encode_webp
 from models.datasets import Dataset
 
 Array = NDArray[np.float32]

@@ -13,7 +13,6 @@ from inference.concepts.bank import (
     BankConcept,
     BankError,
     ConceptScores,
-    decode_webp,
     measure_background,
     read_bank,
     score,
@@ -31,6 +30,7 @@ from inference.explanations import Map, Target
 from inference.explanations.captioned_image import CaptionedImage
 from inference.explanations.score import CaptionScore
 from inference.progress import Progress
+from inference.webp import encode_webp
 from models.word_kinds import word_kind
 
 _CROP_SIDE, _COLUMNS, _ROWS = 80, 3, 2
@@ -69,7 +69,7 @@ class ConceptResults:
     scenes: int = 0
     false_positives: FalsePositives | None = None
     notes: tuple[str, ...] = ()
-    pictures: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
+    pictures: dict[str, bytes] = field(default_factory=dict)
 
 
 def select_words(subject: CaptionedImage, word: str) -> list[CaptionWord]:
@@ -120,7 +120,7 @@ def concepts_from_bank(
             gradients.append(_logit_gradient(subject, word))
         scores = score(subject.cells, np.stack(gradients), bank.directions(indices))
     found = []
-    pictures: dict[str, NDArray[np.uint8]] = {}
+    pictures: dict[str, bytes] = {}
     for number, word in enumerate(words):
         own = [index for index in indices if bank.concepts[index].word == word.text]
         if scores is None or not own:
@@ -135,7 +135,7 @@ def concepts_from_bank(
         found.append(WordConcepts(word.text, word.index, concepts, ""))
         shown = {concept.picture for concept in concepts}
         pictures |= {
-            bank.concepts[index].id: decode_webp(bank.concepts[index].picture)
+            bank.concepts[index].id: bank.concepts[index].picture
             for index in own
             if bank.concepts[index].id in shown
         }
@@ -188,7 +188,7 @@ def concepts_from_frames(
         scenes=discovery.scenes,
         false_positives=discovery.false_positives,
         notes=discovery.notes,
-        pictures={each.id: contact_sheet(each.crops) for each in discovery.concepts},
+        pictures={each.id: encode_webp(contact_sheet(each.crops)) for each in discovery.concepts},
     )
 
 

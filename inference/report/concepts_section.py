@@ -10,6 +10,7 @@ from inference.explanations import paint
 from inference.report.formatting import number, quoted, signed
 from inference.report.images import SMALL_SIDE, ReportImage, shrink
 from inference.report.summary import summarize
+from inference.webp import decode_webp
 
 
 class ConceptsSection:
@@ -57,7 +58,8 @@ class ConceptsSection:
         illustration = self.findings.pictures.get(concept.picture)
         if illustration is not None:
             alt = f"What concept {concept.id} looks like"
-            yield ReportImage(illustration, alt, note="What it looks like", max_side=SMALL_SIDE)
+            pixels = decode_webp(illustration)
+            yield ReportImage(pixels, alt, note="What it looks like", max_side=SMALL_SIDE)
         alt = f"Map of concept {concept.id} on the image"
         painted = paint(self._image, concept.map)
         yield ReportImage(painted, alt, note="Where it is here", max_side=SMALL_SIDE)

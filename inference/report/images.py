@@ -1,7 +1,6 @@
 """Images of a report: embedded in the page as data URIs, and the image files beside it."""
 
 import base64
-import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,6 +13,7 @@ from inference.captioning import Caption, Word, word_ranks
 from inference.explanations import Check, Tile, draw_contact_sheet, paint
 from inference.report.document import Contents, Explanation, MethodMaps, PaintedMaps
 from inference.report.formatting import confidence_text, number, percent, verdict_text
+from inference.webp import encode_webp
 
 MAX_SIDE = 640
 """Pixels of the longer side of an image in the page, and of those that maps are painted on."""
@@ -22,9 +22,6 @@ MEDIUM_SIDE = 240
 SMALL_SIDE = 180
 """The same for images of which there are many."""
 
-_QUALITY = 76
-_EFFORT = 1
-"""Of WebP's 0 to 6: more takes visibly longer and saves hardly any bytes."""
 _CHECK_NOTE = (
     "Below words: their confidence. Below objects also: whether the map holds up, the probability "
     "of the word as the next one, that after the top {share} of the map is blanked out, and the "
@@ -76,13 +73,6 @@ class ReportImage:
         data = base64.b64encode(encode_webp(pixels)).decode()
         height, width = pixels.shape[:2]
         return EmbeddedImage(f"data:image/webp;base64,{data}", width, height)
-
-
-def encode_webp(pixels: NDArray[np.uint8]) -> bytes:
-    """Encode an image, RGB [H, W, 3], as a WebP file."""
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "WEBP", quality=_QUALITY, method=_EFFORT)
-    return file.getvalue()
 
 
 def shrink(pixels: NDArray[np.uint8], max_side: int) -> NDArray[np.uint8]:

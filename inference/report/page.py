@@ -24,7 +24,6 @@ from inference.report.document import Analyses, Contents, Document, method_file
 from inference.report.images import (
     MEDIUM_SIDE,
     ReportImage,
-    encode_webp,
     method_sheets,
     painted_maps,
     word_sheet,
@@ -154,11 +153,11 @@ def analysis_files(
         slices.append(each)
         yield writing
     values = {**document.to_json(), **contents.to_json(has_sheets=False)}
-    images = concepts.pictures if concepts else {}
+    pictures = concepts.pictures if concepts else {}
     return {
         HTML_FILE: "".join(slices).encode(),
         JSON_FILE: _json(values).encode(),
-        **{concept_file(name): encode_webp(pixels) for name, pixels in images.items()},
+        **{concept_file(name): webp for name, webp in pictures.items()},
     }
 
 

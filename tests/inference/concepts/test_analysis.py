@@ -14,12 +14,12 @@ from inference.concepts.bank import (
     BankConcept,
     BankMetadata,
     FittedWord,
-    encode_webp,
     measure_background,
     write_bank,
 )
 from inference.concepts.findings import ConceptFindings, ConceptParams, FalsePositives
 from inference.progress import Progress
+from inference.webp import decode_webp
 from models.digests import weights_sha256
 from models.language import END
 from models.word_kinds import word_kind
@@ -28,6 +28,8 @@ from tests.inference.explanations.conftest import SIDE
 from tests.support.captioners.lstm import LstmCaptionedImage
 
 RATE = FalsePositives(level=0.05, runs=100, concepts=500, false_runs=4, false_concepts=5)
+PICTURE = b"a WebP file"
+"""Of the bank's concepts; findings have it as it is stored."""
 
 
 def run(
@@ -64,7 +66,6 @@ def make_bank(folder: Path, word: str, grid: np.ndarray) -> Bank:
     """Make a bank of one word: the direction of a cell of the grid, and its opposite."""
     direction = grid[1, 2] - grid.mean(axis=(0, 1))
     known = measure_background(np.stack([-direction, direction]), grid[None])
-    picture = encode_webp(np.zeros((8, 8, 3), np.uint8))
     concepts = tuple(
         BankConcept(
             word=word,
@@ -76,7 +77,7 @@ def make_bank(folder: Path, word: str, grid: np.ndarray) -> Bank:
             effect=3.0,
             p=1e-3,
             scenes=50,
-            picture=picture,
+            picture=PICTURE,
         )
         for place in range(2)
     )
@@ -108,7 +109,7 @@ def test_words_are_scored_with_the_bank(
     # Opposite directions have equal support: activation and slope both change sign.
     assert supports[0] == pytest.approx(supports[1], abs=1e-3)
     assert {each.evidence.verdict for each in found.concepts} == {"supports"}
-    assert set(findings.pictures) == {each.picture for each in found.concepts}
+    assert findings.pictures == {each.picture: PICTURE for each in found.concepts}
     assert all(
         "not in the concept bank" in each.why_none
         for each in findings.words
@@ -187,6 +188,6 @@ def test_concepts_are_discovered_in_frames(
         assert word.concepts or word.why_none
         for concept in word.concepts:
             assert concept.evidence.verdict == "not enough evidence"
-            assert findings.pictures[concept.picture].dtype == np.uint8
+            assert decode_webp(findings.pictures[concept.picture]).ndim == 3
     assert any("40 are needed" in note or "is in none" in note for note in findings.notes)
     assert [step.done for step in steps] == sorted(step.done for step in steps)

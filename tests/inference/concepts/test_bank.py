@@ -10,13 +10,12 @@ from inference.concepts.bank import (
     BankError,
     BankMetadata,
     FittedWord,
-    decode_webp,
-    encode_webp,
     has_bank,
     read_bank,
     write_bank,
 )
 from inference.concepts.findings import FalsePositives
+from inference.webp import decode_webp, encode_webp
 from models.digests import weights_sha256
 
 CHANNELS = 1280

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from inference.concepts.bank import Bank, BankConcept, BankMetadata, decode_webp
+from inference.concepts.bank import Bank, BankConcept, BankMetadata
 from inference.concepts.discovery import (
     Concept,
     Discovery,
@@ -19,6 +19,7 @@ from inference.concepts.fitter import BankFitter, FitSizes
 from inference.concepts.patches import MemoryCache
 from inference.concepts.survey import CaptionSurvey
 from inference.progress import finish
+from inference.webp import decode_webp
 from models.datasets import Dataset
 from tests.support.captioners.coloured import (
     BLUE,

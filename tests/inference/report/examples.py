@@ -37,6 +37,7 @@ from inference.report import (
     PaintedMaps,
     render_page,
 )
+from inference.webp import encode_webp
 from models.language import WordEdit
 from tests.support.html_tree import Element, read
 
@@ -172,7 +173,11 @@ def concepts(
     words: tuple[str, ...] = ("dog", "grass"), unknown: str = "zebra", each: int = 2
 ) -> ConceptFindings:
     """Return findings with `each` concepts of every word, and a word without any."""
-    shown = {f"{word}-{n}": example_image(n, 96, 96) for word in words for n in range(1, each + 1)}
+    shown = {
+        f"{word}-{n}": encode_webp(example_image(n, 96, 96))
+        for word in words
+        for n in range(1, each + 1)
+    }
     known = tuple(
         WordConcepts(
             word,

@@ -1,10 +1,6 @@
-import io
 import json
 import subprocess
 import sys
-
-import numpy as np
-from PIL import Image
 
 from inference.progress import finish
 from inference.report import analysis_files
@@ -51,11 +47,7 @@ def test_concepts_leave_an_image_of_what_each_looks_like() -> None:
 
     assert pictures == ["dog-1", "dog-2", "grass-1", "grass-2"]
     assert set(files) == {"report.html", "report.json", *(f"concept-{p}.webp" for p in pictures)}
-    with Image.open(io.BytesIO(files["concept-dog-2.webp"])) as image:
-        assert (image.format, image.size) == ("WEBP", (96, 96))
-        # Lossy, but the same picture.
-        shown = np.asarray(image.convert("RGB"), np.float32)
-    assert np.abs(shown - concepts().pictures["dog-2"]).mean() < 25
+    assert files["concept-dog-2.webp"] == concepts().pictures["dog-2"]
 
 
 def test_the_same_findings_give_the_same_files() -> None:

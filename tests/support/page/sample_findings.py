@@ -27,8 +27,8 @@ from inference.concepts.findings import (
     WordConcepts,
 )
 from inference.engine.service import AnalysisResult
-from inference.report.images import encode_webp
 from inference.report.page import concept_file
+from inference.webp import encode_webp
 from models.language import WordEdit
 from tests.support.page.scripted_page import cell_map
 
@@ -125,7 +125,7 @@ def concept_findings() -> ConceptFindings:
         took_s=1.0,
         false_positives=FalsePositives(0.05, 2000, 16000, 90, 96),
         notes=("6 scenes are too few for a test.",),
-        pictures={"dog-1": np.full((16, 24, 3), 90, np.uint8)},
+        pictures={"dog-1": encode_webp(np.full((16, 24, 3), 90, np.uint8))},
     )
 
 
@@ -140,6 +140,6 @@ def analysis_result(
         "ace": None if is_attack else findings.to_json(),
     }
     files = {"report.html": _HTML, "report.json": json.dumps(report).encode()}
-    if not is_attack:
-        files |= {concept_file(name): encode_webp(each) for name, each in findings.pictures.items()}
+    if isinstance(findings, ConceptFindings):
+        files |= {concept_file(name): each for name, each in findings.pictures.items()}
     return AnalysisResult(files, summary, 1.0)
