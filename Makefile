@@ -19,6 +19,7 @@ lint: $(VENV)/installed-test $(VENV)/installed-page-tools
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(VENV)/bin/lint-imports --no-logo
+	$(PYTHON) -m web.translations --check
 	$(NPM) run --silent lint
 
 types: $(VENV)/installed-test

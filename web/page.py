@@ -1,10 +1,13 @@
 """The HTML pages, their assets, and the security headers of every response."""
 
-from functools import cache
+import hashlib
+from collections.abc import Mapping
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from aiohttp.helpers import ETag
 from aiohttp.typedefs import Handler
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -12,6 +15,13 @@ from markupsafe import Markup, escape
 from web.errors import ERROR, accepts_html, error_response
 from web.keys import SETTINGS
 from web.security import ALLOWED_HOSTS
+from web.translations import (
+    ENGLISH,
+    LANGUAGE_PARAMETER,
+    LANGUAGES,
+    catalogue,
+    negotiated_language,
+)
 
 STATIC = Path(__file__).resolve().parent / "static"
 _POLICY = "; ".join(
@@ -27,7 +37,7 @@ _POLICY = "; ".join(
         "frame-ancestors ",
     ]
 )
-_VIEWS = {"wall": "wall.html", "history": "history.html"}
+_VIEWS = {"wall": "wall.html.jinja", "history": "history.html.jinja"}
 """Pages that `/` serves when its query starts with this parameter."""
 _EMBEDDABLE_VIEW = "wall"
 _FOR_PROGRAMS = ("/api/", "/v1/")
@@ -50,28 +60,73 @@ def page_routes() -> list[web.AbstractRouteDef]:
     return [web.get("/", _index), web.get("/static/{path:.*}", _static)]
 
 
-def render(template: str, root: str = "", **values: Any) -> str:
+def render(template: str, root: str = "", language: str = ENGLISH, **values: Any) -> str:
     """Render a page.
 
     Args:
         template: Its name in `web/templates`.
         root: The relative URL of the server's root; a reverse proxy may add a prefix to paths.
+        language: One of `LANGUAGES`.
         values: Of the template's variables.
     """
-    return _environment().get_template(template).render(root=root, **values)
+    return _environment(language).get_template(template).render({"root": root, "view": ""} | values)
 
 
 @cache
-def _environment() -> Environment:
+def _environment(language: str) -> Environment:
     environment = Environment(
         loader=PackageLoader("web"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    environment.policies["ext.i18n.trimmed"] = True
+    environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
+    translations = catalogue(language)
+    environment.install_gettext_callables(  # type: ignore[attr-defined]  # added by the extension
+        translations.gettext, translations.ngettext, pgettext=translations.pgettext
+    )
+    environment.globals.update(
+        language=language, languages=LANGUAGES, messages=translations.script_messages
     )
     environment.filters["inline_code"] = _inline_code
     return environment
+
+
+def page_response(
+    request: web.Request, template: str, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """Build the response with a page in the language of a request, or 304 if the client has it.
+
+    Args:
+        request: The request for it.
+        template: Its name in `web/templates`; it has no variables.
+        headers: Of the response.
+    """
+    language = negotiated_language(request)
+    body, etag = _rendered(template, language)
+    known = request.if_none_match or ()
+    response = (
+        web.Response(status=304, headers=headers)
+        if any(each.value in (etag.value, "*") for each in known)
+        else web.Response(body=body, headers=headers, content_type="text/html", charset="utf-8")
+    )
+    response.etag = etag
+    _add_language_headers(response, language)
+    return response
+
+
+@lru_cache(maxsize=32)
+def _rendered(template: str, language: str) -> tuple[bytes, ETag]:
+    body = render(template, language=language).encode()
+    return body, ETag(hashlib.sha256(body).hexdigest()[:32])
+
+
+def _add_language_headers(response: web.Response, language: str) -> None:
+    response.headers["Content-Language"] = language
+    response.headers["Vary"] = "Accept-Language, Cookie"
 
 
 def _inline_code(text: str) -> Markup:
@@ -98,8 +153,10 @@ async def not_found_middleware(request: web.Request, handler: Handler) -> web.St
         return response
     root = "../" * (request.rel_url.raw_path.count("/") - 1)
     reason = "" if error.code == "not-found" else error.message
-    response.text = render("not_found.html.jinja", root, reason=reason)
+    language = negotiated_language(request)
+    response.text = render("not_found.html.jinja", root, language, reason=reason)
     response.content_type = "text/html"
+    _add_language_headers(response, language)
     return response
 
 
@@ -113,10 +170,10 @@ async def security_headers(request: web.Request, response: web.StreamResponse) -
         response.headers["Strict-Transport-Security"] = _HSTS
 
 
-async def _index(request: web.Request) -> web.FileResponse:
-    view = next(iter(request.query), "")
+async def _index(request: web.Request) -> web.Response:
+    view = next((key for key in request.query if key != LANGUAGE_PARAMETER), "")
     headers = embedding_headers(request) if view == _EMBEDDABLE_VIEW else None
-    return web.FileResponse(STATIC / _VIEWS.get(view, "index.html"), headers=headers)
+    return page_response(request, _VIEWS.get(view, "index.html.jinja"), headers)
 
 
 async def _static(request: web.Request) -> web.StreamResponse:

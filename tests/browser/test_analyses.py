@@ -195,7 +195,7 @@ async def test_an_attack_is_followed_and_its_three_captions_stand_side_by_side(p
         assert await styles(part.locator("del"), "textDecorationLine") == ["line-through"] * 4
         assert await styles(part.locator("ins"), "borderTopStyle") == ["solid"] * 5
         assert await styles(part.locator("mark"), "textDecorationStyle") == ["wavy"]
-        await expect(sayings.nth(0)).to_contain_text("“dog” rests on fragile features.")
+        await expect(sayings.nth(0)).to_contain_text("Rests on fragile features: “dog”.")
         await expect(sayings.nth(5)).to_contain_text("a cat sits")
         await expect(sayings.nth(6)).to_contain_text(
             "with a change of at most 16 of 255 grey levels"
@@ -387,7 +387,7 @@ async def test_it_is_asked_and_read_by_keyboard_and_told_sparingly(page: Page) -
         await more_captions(page, 12)
         captions.finish_analyses.set()
         await ended(page, attack(page), "done")
-        found = page.get_by_role("group", name="How easily is it fooled? Results")
+        found = page.get_by_role("group", name="Results: How easily is it fooled?")
         await expect(found).to_be_focused()
         told = await page.evaluate("() => window.statuses")
         assert [text for text in told if "fooled" in text] == [

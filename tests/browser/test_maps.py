@@ -354,7 +354,7 @@ async def test_a_busy_captioner_is_owned_up_to(page: Page) -> None:
     )
     async with show_page(page, DOG):
         await expect(page.locator("#about-heat-maps")).to_have_text(
-            "Fewer maps, because the captioner is busy. Pixel maps: every 4th caption."
+            "Fewer maps, because the captioner is busy. Pixel maps: one caption in 4."
         )
 
 

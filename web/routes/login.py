@@ -5,7 +5,7 @@ import json
 from aiohttp import web
 
 from web.errors import error_response
-from web.page import STATIC, embedding_headers
+from web.page import embedding_headers, page_response
 from web.security import (
     ACCESS,
     ROLE,
@@ -15,7 +15,6 @@ from web.security import (
     too_many_failures_response,
 )
 
-_PAGE = STATIC / "login.html"
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
@@ -30,9 +29,9 @@ def routes() -> list[web.AbstractRouteDef]:
 
 
 @public
-async def _page(request: web.Request) -> web.FileResponse:
+async def _page(request: web.Request) -> web.Response:
     # A browser that shows the wall in a frame is redirected here within the frame.
-    return web.FileResponse(_PAGE, headers=embedding_headers(request))
+    return page_response(request, "login.html.jinja", embedding_headers(request))
 
 
 @public

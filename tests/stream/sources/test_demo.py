@@ -18,7 +18,7 @@ from PIL import Image
 from stream.sources.demo import PHOTOGRAPHS, SCENE_S, SCENES, Crop, DemoSource
 from stream.video.frame import yuv_planes
 
-PAGE = Path(__file__).parents[3] / "web" / "static" / "index.html"
+PAGE = Path(__file__).parents[3] / "web" / "templates" / "index.html.jinja"
 MAX_SIDE = 960
 MAX_BYTES = 500_000
 """Of all photographs together."""

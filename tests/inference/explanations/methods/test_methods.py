@@ -1,3 +1,5 @@
+import itertools
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from inference.progress import Progress
 from models.language import END, PAD, START
 from models.tag_kinds import tag_kinds
 from tests.support.captioners.lstm import LstmCaptionedImage
+from web.translations import catalogue
 
 OF_OTHERS = {"crossattention", "learned"}
 """Methods that explain other captioners only."""
@@ -46,6 +49,17 @@ def test_the_live_method_comes_first_and_all_have_cards(subject: LstmCaptionedIm
         assert method.name == name
         assert all((method.title, method.paper, method.cost, method.unit))
         assert method.kinds <= {"word", "contrast", "caption", "tag"}
+
+
+def test_the_page_can_translate_the_texts_of_every_method() -> None:
+    """They are listed in `web/static/js/session/server_texts.js`."""
+    known = catalogue("de").script_messages
+    for method in METHODS.values():
+        for text in (method.title, method.cost, method.unit):
+            parts = re.split(r"\d+", text)
+            places = [f"{{{place}}}" for place in range(len(parts) - 1)]
+            message = "".join(itertools.chain(*itertools.zip_longest(parts, places, fillvalue="")))
+            assert message in known, message
 
 
 @pytest.mark.parametrize("name", METHODS)

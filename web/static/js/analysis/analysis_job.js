@@ -4,6 +4,7 @@
  * polled by its path when the connection is lost or the page was reloaded.
  */
 
+import { gettext } from '../common/i18n.js';
 import { asObject, asString, asStrings, oneOf, pathOrNull } from '../common/json.js';
 import { readJobProgress } from '../session/explanation_messages.js';
 import { RequestError } from '../session/requests.js';
@@ -47,7 +48,7 @@ export class AnalysisJob {
   progress = { done: 0, left_s: null, doing: '' };
   /** Whether the last poll failed. */
   isUnreachable = false;
-  /** Why it ended without results, for the user. */
+  /** Why it ended without results, for the user. @type {Node | string} */
   message = '';
   /** Whether the server dropped it before its end was known here. */
   isGone = false;
@@ -159,7 +160,7 @@ export class AnalysisJob {
     if (this.#path !== null && (this.#isPolled || this.state !== 'running')) {
       deleteJob(this.#path);
     }
-    if (this.state === 'running') this.#end('Cancelled.');
+    if (this.state === 'running') this.#end(gettext('Cancelled.'));
   }
 
   /** @param {Results} results */
@@ -169,7 +170,7 @@ export class AnalysisJob {
     this.#onChange(this);
   }
 
-  /** @param {string} message */
+  /** @param {Node | string} message */
   #end(message) {
     this.state = 'ended';
     this.message = message;

@@ -1,7 +1,8 @@
 // @ts-check
 /** The list of analyses on the page: each with its progress, and buttons to show or drop it. */
 
-import { createButton, createElement } from '../common/dom.js';
+import { createButton, createElement, englishText, setNodes, setText } from '../common/dom.js';
+import { gettext, gettextNodes } from '../common/i18n.js';
 import { progressText, TITLES } from './analysis_text.js';
 
 /** @typedef {import('../session/explanation_messages.js').AnalysisKind} AnalysisKind */
@@ -51,11 +52,12 @@ export class AnalysisNotices {
     const { item, state, drop } = this.#rowOf(job);
     const isRunning = job.state === 'running';
     if (item.dataset.state !== job.state && !isRunning && !isOpen) {
-      this.#elements.announcement.textContent = `${nameOf(job)}: ${endText(job)}`;
+      const values = { analysis: nameElement(job), result: endNode(job) };
+      this.#elements.announcement.replaceChildren(...gettextNodes('{analysis}: {result}', values));
     }
     item.dataset.state = job.state;
-    state.textContent = isRunning ? progressText(job) : endText(job);
-    drop.textContent = isRunning ? 'Cancel' : 'Dismiss';
+    setNodes(state, [isRunning ? progressText(job) : endNode(job)]);
+    setText(drop, isRunning ? gettext('Cancel') : gettext('Dismiss'));
   }
 
   /** @param {AnalysisJob} job @returns {Row} */
@@ -63,12 +65,12 @@ export class AnalysisNotices {
     const known = this.#rows.get(job);
     if (known) return known;
     const state = createElement('span', 'analysis-state');
-    const show = createButton('Show', 'button');
+    const show = createButton(gettext('Show'), 'button');
     const drop = createButton('', 'link-button');
     show.addEventListener('click', () => this.#onShow(job.subject, job.kind));
     drop.addEventListener('click', () => this.#store.drop(job));
     for (const button of [show, drop]) button.setAttribute('aria-description', nameOf(job));
-    const name = createElement('span', 'analysis-name', nameOf(job));
+    const name = nameElement(job);
     const actions = createElement('span', 'actions', show, drop);
     const item = createElement('li', '', name, ' ', state, actions);
     const row = { item, state, drop };
@@ -82,10 +84,17 @@ export class AnalysisNotices {
 
 /** @param {AnalysisJob} job */
 function nameOf({ kind, subject }) {
-  return `${TITLES[kind]} “${subject.caption}”`;
+  return gettext('{analysis} “{caption}”', { analysis: TITLES[kind], caption: subject.caption });
+}
+
+/** @param {AnalysisJob} job */
+function nameElement({ kind, subject }) {
+  const values = { analysis: TITLES[kind], caption: englishText(subject.caption) };
+  return createElement('span', 'analysis-name', ...gettextNodes('{analysis} “{caption}”', values));
 }
 
 /** @param {AnalysisJob} job  One that has ended. */
-function endText({ state, message }) {
-  return state === 'done' ? 'Done' : message;
+function endNode({ state, message }) {
+  if (state === 'done') return gettext('Done');
+  return typeof message === 'string' ? message : message.cloneNode(true);
 }

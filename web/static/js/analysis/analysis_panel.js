@@ -1,6 +1,7 @@
 // @ts-check
 /** The analyses in the study dialog: a section for each kind. */
 
+import { gettext } from '../common/i18n.js';
 import { AnalysisSection } from './analysis_section.js';
 import { AttackOptions, attackResults } from './attack_analysis.js';
 import { ConceptOptions, conceptResults } from './concept_analysis.js';
@@ -13,7 +14,7 @@ import { ConceptOptions, conceptResults } from './concept_analysis.js';
 /** @typedef {import('./analysis_section.js').SectionElements} SectionElements */
 /** @typedef {import('./analysis_store.js').AnalysisStore} AnalysisStore */
 
-const DISCONNECTED = 'Not connected. This frame can no longer be analysed.';
+const DISCONNECTED = gettext('Not connected. This frame can no longer be analysed.');
 
 export class AnalysisPanel {
   #store;
@@ -37,7 +38,7 @@ export class AnalysisPanel {
    * @param {SectionElements} elements.concepts
    * @param {ConstructorParameters<typeof ConceptOptions>[0]} elements.conceptOptions
    * @param {AnalysisStore} store
-   * @param {(text: string) => void} announce  To screen readers.
+   * @param {(...nodes: (Node | string)[]) => void} announce  To screen readers.
    */
   constructor(elements, store, announce) {
     this.#store = store;

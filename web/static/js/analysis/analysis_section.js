@@ -1,7 +1,8 @@
 // @ts-check
 /** One kind of analysis in the study dialog: its options, its progress, its results and report. */
 
-import { createButton, createElement, screenReaderText } from '../common/dom.js';
+import { createButton, createElement, englishText, screenReaderText } from '../common/dom.js';
+import { gettext } from '../common/i18n.js';
 import { detailedProgressText, lastTimeText, TITLES } from './analysis_text.js';
 
 /** @typedef {import('../captions/caption.js').Caption} Caption */
@@ -26,7 +27,7 @@ import { detailedProgressText, lastTimeText, TITLES } from './analysis_text.js';
  * @typedef {object} Actions
  * @property {(kind: AnalysisKind, params: object) => void} start
  * @property {(job: AnalysisJob) => void} drop
- * @property {(text: string) => void} announce  To screen readers.
+ * @property {(...nodes: (Node | string)[]) => void} announce  To screen readers.
  */
 /**
  * Renders a report's JSON, with the frame if the page still has it, and the folder of the report's
@@ -38,7 +39,7 @@ import { detailedProgressText, lastTimeText, TITLES } from './analysis_text.js';
 
 /** Progress is announced to screen readers this often. */
 const ANNOUNCE_MS = 15_000;
-const REPORT_GONE = 'The server no longer has the report. These results stay.';
+const REPORT_GONE = gettext('The server no longer has the report. These results stay.');
 
 export class AnalysisSection {
   #elements;
@@ -48,9 +49,9 @@ export class AnalysisSection {
   #message = createElement('p', 'analysis-message');
   #remark = createElement('p', '');
   #bar = createElement('progress', '');
-  #cancel = createButton('Cancel', 'button');
+  #cancel = createButton(gettext('Cancel'), 'button');
   #work = createElement('div', 'work', this.#remark, this.#bar, this.#cancel);
-  #again = createButton('Run again', 'link-button');
+  #again = createButton(gettext('Run again'), 'link-button');
   #results = createElement('div', 'results');
   /** @type {AnalysisJob | null} */
   #job = null;
@@ -76,7 +77,10 @@ export class AnalysisSection {
     this.#bar.setAttribute('aria-label', TITLES[kind]);
     this.#results.tabIndex = -1;
     this.#results.setAttribute('role', 'group');
-    this.#results.setAttribute('aria-label', `${TITLES[kind]} Results`);
+    this.#results.setAttribute(
+      'aria-label',
+      gettext('Results: {analysis}', { analysis: TITLES[kind] }),
+    );
     elements.section.append(this.#message, this.#work, this.#results, this.#again);
     elements.form.addEventListener('submit', (event) => {
       event.preventDefault();
@@ -127,10 +131,10 @@ export class AnalysisSection {
     return job === this.#job;
   }
 
-  /** Shows why there are no results. @param {string} message */
+  /** Shows why there are no results. @param {Node | string} message */
   showMessage(message) {
-    this.#message.textContent = message;
-    this.#actions.announce(message);
+    this.#message.replaceChildren(message);
+    this.#actions.announce(typeof message === 'string' ? message : message.cloneNode(true));
   }
 
   /** Renders the results again, after the frame has arrived. */
@@ -180,18 +184,20 @@ export class AnalysisSection {
     else this.#bar.value = job.progress.done;
     if (performance.now() - this.#announcedAt < ANNOUNCE_MS) return;
     this.#announcedAt = performance.now();
-    this.#actions.announce(`${TITLES[this.kind]} ${text}`);
+    this.#actions.announce(TITLES[this.kind], ' ', text);
   }
 
   /** @param {AnalysisJob} job */
   async #showResults(job) {
     if (job.results === null) return;
     const { summary, report, data } = job.results;
-    const items = summary.map((line) => createElement('li', '', line));
+    const items = summary.map((line) => createElement('li', '', englishText(line)));
     const list = createElement('ul', 'summary', ...items);
     const isFirst = this.#results.childElementCount === 0;
     this.#results.replaceChildren(list);
-    if (isFirst) this.#actions.announce(`${TITLES[this.kind]} ${summary.join(' ')}`);
+    if (isFirst) {
+      this.#actions.announce(TITLES[this.kind], ' ', englishText(summary.join(' ')));
+    }
     const [json, hasReport] = await Promise.all([job.report(), job.hasReport()]);
     if (job !== this.#job || this.#results.firstElementChild !== list) return;
     this.#results.append(
@@ -210,11 +216,15 @@ export class AnalysisSection {
  * @param {string} data    Path of JSON.
  */
 function reportLinks(report, data) {
-  const open = createElement('a', 'button', 'Open report', screenReaderText(' (in a new tab)'));
+  const newTab = gettext('(in a new tab)');
+  const open = createElement('a', 'button', gettext('Open report'), screenReaderText(` ${newTab}`));
   open.href = report;
   open.target = '_blank';
   open.rel = 'noopener';
-  const downloads = [downloadLink('Download report', report), downloadLink('Download data', data)];
+  const downloads = [
+    downloadLink(gettext('Download report'), report),
+    downloadLink(gettext('Download data'), data),
+  ];
   return createElement('p', 'actions', open, ...downloads);
 }
 

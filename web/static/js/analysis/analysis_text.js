@@ -1,7 +1,9 @@
 // @ts-check
 /** Text about analyses: titles, progress and errors. */
 
-import { durationText, sentence, timeLeftText } from '../common/format.js';
+import { durationText, sentence, timeLeftText, wholePercent } from '../common/format.js';
+import { gettext } from '../common/i18n.js';
+import { serverNode } from '../session/server_texts.js';
 
 /** @typedef {import('../session/explanation_messages.js').AnalysisKind} AnalysisKind */
 /** @typedef {import('../session/requests.js').RequestError} RequestError */
@@ -9,24 +11,24 @@ import { durationText, sentence, timeLeftText } from '../common/format.js';
 
 /** @type {Record<AnalysisKind, string>} */
 export const TITLES = {
-  adversarial: 'How easily is it fooled?',
-  ace: 'Which concepts does it use?',
+  adversarial: gettext('How easily is it fooled?'),
+  ace: gettext('Which concepts does it use?'),
 };
 
-export const JOB_GONE = 'The server no longer has this analysis.';
-const NO_REASON = 'The analysis failed. The server gave no reason.';
+export const JOB_GONE = gettext('The server no longer has this analysis.');
+const NO_REASON = gettext('The analysis failed. The server gave no reason.');
 
 /** @type {Record<string, string>} */
 const ERROR_TEXTS = {
-  busy: 'Other analyses are running on the server. Try again in a moment.',
-  'captioner-paused': 'The captioner is paused. Try again when captions resume.',
-  gone: 'The server no longer has this frame. Freeze another caption.',
-  unconnected: 'Not connected.',
-  silent: 'The server did not respond. Try again.',
-  cancelled: 'Cancelled.',
+  busy: gettext('Other analyses are running on the server. Try again in a moment.'),
+  'captioner-paused': gettext('The captioner is paused. Try again when captions resume.'),
+  gone: gettext('The server no longer has this frame. Freeze another caption.'),
+  unconnected: gettext('Not connected.'),
+  silent: gettext('The server did not respond. Try again.'),
+  cancelled: gettext('Cancelled.'),
 };
 
-/** @param {RequestError} error */
+/** @param {RequestError} error @returns {Node | string} */
 export function analysisErrorText({ code, message }) {
   return ERROR_TEXTS[code] ?? reasonText(message);
 }
@@ -37,23 +39,26 @@ export function analysisErrorText({ code, message }) {
  */
 export function lastTimeText(seconds) {
   return seconds === undefined
-    ? 'The time left is shown while it runs.'
-    : `The last one took ${durationText(seconds)}.`;
+    ? gettext('The time left is shown while it runs.')
+    : gettext('The last one took {duration}.', { duration: durationText(seconds) });
 }
 
 /** @param {AnalysisJob} job  A running one. @returns {string}  Such as "40%, about 9 s left". */
 export function progressText({ progress: { done, left_s } }) {
-  return `${Math.floor(done * 100)}%${left_s === null ? '' : `, ${timeLeftText(left_s)} left`}`;
+  const percent = wholePercent(done);
+  if (left_s === null) return percent;
+  return gettext('{percent}, {left}', { percent, left: timeLeftText(left_s) });
 }
 
 /** @param {AnalysisJob} job  A running one. @returns {string}  The progress with its step. */
 export function detailedProgressText(job) {
-  if (job.isUnreachable) return 'The server does not respond. Retrying…';
-  if (job.path === null) return 'Starting…';
-  return `${job.progress.doing || 'Running'}: ${progressText(job)}.`;
+  if (job.isUnreachable) return gettext('The server does not respond. Retrying…');
+  if (job.path === null) return gettext('Starting…');
+  const step = job.progress.doing || gettext('Running');
+  return gettext('{step}: {progress}.', { step, progress: progressText(job) });
 }
 
-/** @param {string} message  The server's reason; may be empty. */
+/** @param {string} message  The server's reason; may be empty. @returns {Node | string} */
 export function reasonText(message) {
-  return message === '' ? NO_REASON : sentence(message);
+  return message === '' ? NO_REASON : serverNode(sentence(message));
 }

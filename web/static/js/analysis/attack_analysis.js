@@ -2,7 +2,9 @@
 /** The adversarial analysis: its options, and its results with the captions word by word. */
 
 import { captionWords } from '../captions/caption.js';
-import { createElement, screenReaderText } from '../common/dom.js';
+import { createElement, englishText, screenReaderText } from '../common/dom.js';
+import { fixedText, significantText } from '../common/format.js';
+import { gettext, gettextNodes, ngettext, pgettext } from '../common/i18n.js';
 import { asArray, asNumber, asObject, asString, numberOrNull, oneOf } from '../common/json.js';
 
 /** @typedef {import('../captions/caption.js').Caption} Caption */
@@ -46,17 +48,18 @@ import { asArray, asNumber, asObject, asString, numberOrNull, oneOf } from '../c
 
 const EDIT_KINDS = /** @type {const} */ (['kept', 'substituted', 'inserted', 'deleted']);
 
-const NO_HARDENED_OPTION =
-  'This captioner has no hardened model to compare with. The attack works, but cannot show which ' +
-  'words depend on fragile features.';
-const NO_HARDENED_RESULT =
-  'This captioner has no hardened model to compare with, so fragile words cannot be shown.';
+const NO_HARDENED_OPTION = gettext(
+  'This captioner has no hardened model to compare with. The attack works, but cannot show which words depend on fragile features.',
+);
+const NO_HARDENED_RESULT = gettext(
+  'This captioner has no hardened model to compare with, so fragile words cannot be shown.',
+);
 
 /** @type {Record<string, string>} */
 const MODEL_TITLES = {
-  plain: 'Captioner under a second attack',
-  hardened: 'Hardened model under this attack',
-  control: 'Control, trained on noise instead',
+  plain: gettext('Captioner under a second attack'),
+  hardened: gettext('Hardened model under this attack'),
+  control: gettext('Control, trained on noise instead'),
 };
 
 /** From here on, too many of the words called fragile are so by chance. */
@@ -193,43 +196,51 @@ function captionCards(report) {
   const fragile = words.filter(({ isFragile }) => isFragile);
   const hasHardened = compared.length > 1;
   const remarks = hasHardened
-    ? [createElement('p', 'remark', fragileWordsText(fragile, report.byChance))]
+    ? [createElement('p', 'remark', ...fragileWordsNodes(fragile, report.byChance))]
     : [];
-  const lost = isLost ? '. Lost when the image is stored in whole grey levels' : '';
+  const size = sizeText(epsilon, norm);
+  const change = isLost
+    ? gettext('changed by {size}. Lost when the image is stored in whole grey levels', { size })
+    : gettext('changed by {size}', { size });
   const cards = [
-    createCard('Original caption', '', captionElement(clean, fragile), ...remarks),
-    createCard(
-      'After the attack',
-      `changed by ${sizeText(epsilon, norm)}${lost}`,
-      ...diffElements(attacked),
-    ),
+    createCard(gettext('Original caption'), '', captionElement(clean, fragile), ...remarks),
+    createCard(gettext('After the attack'), change, ...diffElements(attacked)),
   ];
   if (!hasHardened) {
     const none = createElement('p', 'about', NO_HARDENED_RESULT);
-    return [...cards, createCard('Hardened model after the attack', '', none)];
+    return [...cards, createCard(gettext('Hardened model after the attack'), '', none)];
   }
-  const size = `attacked by ${sizeText(comparedEpsilon, 'linf')}`;
+  const attack = gettext('attacked by {size}', { size: sizeText(comparedEpsilon, 'linf') });
   const others = compared.map(({ model, clean: own, diff }) => {
     const title = MODEL_TITLES[model] ?? model;
-    const before = own === clean ? [] : [createElement('p', 'remark', `Without it: “${own}”`)];
-    return createCard(title, size, ...diffElements(diff), ...before);
+    const without = gettextNodes('Without it: “{caption}”', { caption: englishText(own) });
+    const before = own === clean ? [] : [createElement('p', 'remark', ...without)];
+    return createCard(title, attack, ...diffElements(diff), ...before);
   });
   return [...cards, ...others];
 }
 
 /** @param {KeywordAttack} attack */
 function keywordCard({ aim, word, epsilon, largest, norm, caption }) {
-  const effect = `${aim === 'lose' ? 'drop' : 'say'} “${word}”`;
+  const values = { word: englishText(word) };
   if (epsilon === null) {
-    return createCard(`Could not make it ${effect}`, `with a change of ${sizeText(largest, norm)}`);
+    const title =
+      aim === 'lose'
+        ? gettextNodes('Could not make it drop “{word}”', values)
+        : gettextNodes('Could not make it say “{word}”', values);
+    return createCard(title, gettext('with a change of {size}', { size: sizeText(largest, norm) }));
   }
   const line = createElement('p', 'diff', caption);
   line.lang = 'en';
-  return createCard(`Made to ${effect}`, `changed by ${sizeText(epsilon, norm)}`, line);
+  const title =
+    aim === 'lose'
+      ? gettextNodes('Made to drop “{word}”', values)
+      : gettextNodes('Made to say “{word}”', values);
+  return createCard(title, gettext('changed by {size}', { size: sizeText(epsilon, norm) }), line);
 }
 
 /**
- * @param {string} title
+ * @param {string | (Node | string)[]} title
  * @param {string} remark
  * @param {...HTMLElement} body
  */
@@ -237,7 +248,7 @@ function createCard(title, remark, ...body) {
   return createElement(
     'section',
     'caption-card',
-    createElement('h4', '', title),
+    createElement('h4', '', ...[title].flat()),
     createElement('p', 'remark', remark),
     ...body,
   );
@@ -256,11 +267,13 @@ function diffElements(edits) {
       line.append(after || before, ' ');
       continue;
     }
-    if (kind !== 'inserted') line.append(changeElement('del', 'removed', before), ' ');
-    if (kind !== 'deleted') line.append(changeElement('ins', 'added', after), ' ');
+    if (kind !== 'inserted')
+      line.append(changeElement('del', pgettext('word', 'removed'), before), ' ');
+    if (kind !== 'deleted')
+      line.append(changeElement('ins', pgettext('word', 'added'), after), ' ');
   }
   const isSame = edits.every(({ kind }) => kind === 'kept');
-  return isSame ? [line, createElement('p', 'remark', 'No change.')] : [line];
+  return isSame ? [line, createElement('p', 'remark', gettext('No change.'))] : [line];
 }
 
 /**
@@ -279,10 +292,11 @@ function changeElement(tag, label, word) {
 function captionElement(caption, fragile) {
   const line = createElement('p', 'diff');
   line.lang = 'en';
+  const fragileText = gettext('(fragile)');
   const indices = new Set(fragile.map(({ index }) => index));
   caption.split(' ').forEach((word, index) => {
     const shown = indices.has(index)
-      ? createElement('mark', 'fragile', word, screenReaderText(' (fragile)'))
+      ? createElement('mark', 'fragile', word, screenReaderText(` ${fragileText}`))
       : word;
     line.append(shown, ' ');
   });
@@ -292,21 +306,28 @@ function captionElement(caption, fragile) {
 /**
  * @param {CaptionWord[]} fragile
  * @param {number | null} byChance
+ * @returns {(Node | string)[]}
  */
-function fragileWordsText(fragile, byChance) {
-  if (fragile.length === 0) return 'No word is kept by the hardened model alone.';
-  const names = [...new Set(fragile.map(({ text }) => `“${text}”`))];
-  const listed = names.join(', ');
-  if (byChance === null || byChance > MOST_CHANCE) return `The models disagree about ${listed}.`;
-  return `${listed} ${names.length === 1 ? 'rests' : 'rest'} on fragile features.`;
+function fragileWordsNodes(fragile, byChance) {
+  if (fragile.length === 0) return [gettext('No word is kept by the hardened model alone.')];
+  const words = createElement('span', '');
+  [...new Set(fragile.map(({ text }) => text))].forEach((text, index) => {
+    if (index > 0) words.append(pgettext('between words of a list', ', '));
+    words.append(...gettextNodes('“{word}”', { word: englishText(text) }));
+  });
+  return byChance === null || byChance > MOST_CHANCE
+    ? gettextNodes('The models disagree about: {words}.', { words })
+    : gettextNodes('Rests on fragile features: {words}.', { words });
 }
 
 /** @param {AttackReport} report */
 function legendText({ words }) {
-  const fragile = words.some(({ isFragile }) => isFragile)
-    ? ' Wavy underline: under the second attack, only the hardened model keeps the word.'
-    : '';
-  return `Struck out: removed by the attack. Framed: added.${fragile}`;
+  const changes = gettext('Struck out: removed by the attack. Framed: added.');
+  if (!words.some(({ isFragile }) => isFragile)) return changes;
+  const fragile = gettext(
+    'Wavy underline: under the second attack, only the hardened model keeps the word.',
+  );
+  return `${changes} ${fragile}`;
 }
 
 /**
@@ -314,9 +335,12 @@ function legendText({ words }) {
  * @param {Norm} norm
  */
 function sizeText(epsilon, norm) {
-  const figure = epsilon < 10 ? Number(epsilon.toPrecision(2)) : Math.round(epsilon);
-  const unit = figure === 1 ? 'grey level' : 'grey levels';
-  return norm === 'linf'
-    ? `at most ${figure} of 255 grey levels per pixel`
-    : `${figure} ${unit} in total (L2)`;
+  const figure = epsilon < 10 ? significantText(epsilon, 2) : fixedText(epsilon, 0);
+  if (norm === 'linf') return gettext('at most {figure} of 255 grey levels per pixel', { figure });
+  return ngettext(
+    '{figure} grey level in total (L2)',
+    '{figure} grey levels in total (L2)',
+    epsilon,
+    { figure },
+  );
 }

@@ -2,8 +2,15 @@
 /** The concept analysis: its options, and its results with the concepts of each word. */
 
 import { captionWords } from '../captions/caption.js';
-import { createElement, setText } from '../common/dom.js';
-import { percent } from '../common/format.js';
+import { createElement, englishText, setText } from '../common/dom.js';
+import {
+  fixedText,
+  numberText,
+  percent,
+  percentOfTenths,
+  significantText,
+} from '../common/format.js';
+import { gettext, ngettext } from '../common/i18n.js';
 import {
   asArray,
   asNumber,
@@ -16,6 +23,7 @@ import {
 import { readHeatMap } from '../heatmaps/heat_map.js';
 import { MappedImage } from '../heatmaps/map_canvas.js';
 import { locationText } from '../heatmaps/map_location.js';
+import { serverNode } from '../session/server_texts.js';
 
 /** @typedef {import('../captions/caption.js').Caption} Caption */
 /** @typedef {import('../heatmaps/heat_map.js').HeatMap} HeatMap */
@@ -55,10 +63,10 @@ import { locationText } from '../heatmaps/map_location.js';
 const VERDICTS = /** @type {const} */ (['supports', 'opposes', 'not shown', 'not enough evidence']);
 /** @type {Record<Verdict, {sign: string, text: string}>} */
 const VERDICT_TEXTS = {
-  supports: { sign: '▲', text: 'supports it' },
-  opposes: { sign: '▼', text: 'opposes it' },
-  'not shown': { sign: '–', text: 'not shown to matter' },
-  'not enough evidence': { sign: '?', text: 'not enough evidence' },
+  supports: { sign: '▲', text: gettext('Concept {name}: supports it') },
+  opposes: { sign: '▼', text: gettext('Concept {name}: opposes it') },
+  'not shown': { sign: '–', text: gettext('Concept {name}: not shown to matter') },
+  'not enough evidence': { sign: '?', text: gettext('Concept {name}: not enough evidence') },
 };
 const MAX_SIDE = 320;
 /** The presence from which a concept counts as being in the frame, in standard deviations. */
@@ -66,8 +74,9 @@ const MIN_PRESENCE = 1;
 /** The report has the rest. */
 const MAX_CONCEPTS_PER_WORD = 4;
 
-const NO_BANK =
-  'This captioner has no built-in concepts. They can be learned from recent frames of this stream.';
+const NO_BANK = gettext(
+  'This captioner has no built-in concepts. They can be learned from recent frames of this stream.',
+);
 
 /** The form: where the concepts come from, and for which word they are learned. */
 export class ConceptOptions {
@@ -96,8 +105,8 @@ export class ConceptOptions {
     const { word, scopes, scopeField } = this.#elements;
     const hasBank = model?.concepts !== false;
     word.replaceChildren(
-      new Option('all content words', ''),
-      ...captionWords(caption).map((each) => new Option(`“${each}”`, each)),
+      new Option(gettext('all content words'), ''),
+      ...captionWords(caption).map(wordOption),
     );
     for (const radio of scopes.querySelectorAll('input')) {
       radio.checked = radio.value === (hasBank ? 'bank' : 'frames');
@@ -109,7 +118,7 @@ export class ConceptOptions {
 
   /** @param {number} count  Frames of the stream to learn concepts from. */
   set frameCount(count) {
-    const text = count === 1 ? '1 frame so far' : `${count} frames so far`;
+    const text = ngettext('{count} frame so far', '{count} frames so far', count);
     setText(this.#elements.frames, text);
   }
 
@@ -127,6 +136,13 @@ export class ConceptOptions {
   }
 }
 
+/** @param {string} word */
+function wordOption(word) {
+  const option = new Option(`“${word}”`, word);
+  option.lang = 'en';
+  return option;
+}
+
 /**
  * @param {unknown} json  The report.
  * @param {HTMLImageElement | null} frame  If the page still has it.
@@ -141,7 +157,7 @@ export function conceptResults(json, frame, folder) {
   return [
     ...report.words.map((word) => wordElement(word, { size, frame, folder })),
     ...falsePositiveTexts(report.falsePositives).map((text) => createElement('p', 'about', text)),
-    ...report.notes.map((note) => createElement('p', 'about', note)),
+    ...report.notes.map((note) => createElement('p', 'about', serverNode(note))),
   ];
 }
 
@@ -204,7 +220,12 @@ function wordElement({ text, concepts, whyNone }, view) {
   const heading = createElement('h4', '', `“${text}”`);
   heading.lang = 'en';
   if (concepts.length === 0) {
-    return createElement('section', 'word-concepts', heading, createElement('p', 'about', whyNone));
+    return createElement(
+      'section',
+      'word-concepts',
+      heading,
+      createElement('p', 'about', serverNode(whyNone)),
+    );
   }
   const shown = concepts.slice(0, MAX_CONCEPTS_PER_WORD);
   const items = shown.map((concept) => conceptElement(concept, view));
@@ -215,7 +236,10 @@ function wordElement({ text, concepts, whyNone }, view) {
     createElement('ul', '', ...items),
   );
   const rest = concepts.length - shown.length;
-  if (rest > 0) section.append(createElement('p', 'about', `${rest} more in the report.`));
+  if (rest > 0) {
+    const more = ngettext('{count} more in the report.', '{count} more in the report.', rest);
+    section.append(createElement('p', 'about', more));
+  }
   return section;
 }
 
@@ -232,22 +256,23 @@ function conceptElement(concept, { size, frame, folder }) {
   image.image = frame;
   image.map = map;
   image.element.setAttribute('role', 'img');
-  const where = map === null ? 'nowhere' : locationText(map);
-  image.element.setAttribute('aria-label', `Location of concept ${id}: ${where}`);
-  const figures = [labelled(image.element, 'Where it is here')];
+  const where = map === null ? gettext('nowhere') : locationText(map);
+  const label = gettext('Location of concept {name}: {place}', { name: id, place: where });
+  image.element.setAttribute('aria-label', label);
+  const figures = [labelled(image.element, gettext('Where it is here'))];
   if (picture !== '' && folder !== '') {
     const look = createElement('img', '');
     look.src = `${folder}concept-${encodeURIComponent(picture)}.webp`;
-    look.alt = `What concept ${id} looks like`;
+    look.alt = gettext('What concept {name} looks like', { name: id });
     look.addEventListener('error', () => look.parentElement?.remove());
-    figures.unshift(labelled(look, 'What it looks like'));
+    figures.unshift(labelled(look, gettext('What it looks like')));
   }
   const mark = createElement('span', 'verdict-sign', sign);
   mark.setAttribute('aria-hidden', 'true');
   const item = createElement(
     'li',
     'concept',
-    createElement('p', 'verdict', mark, ` Concept ${id}: ${text}`),
+    createElement('p', 'verdict', mark, ' ', ...verdictNodes(text, id)),
     createElement('div', 'concept-pair', ...figures),
     createElement('p', '', supportText(support)),
     createElement('p', 'about', presenceText(presence)),
@@ -262,28 +287,55 @@ function labelled(image, label) {
   return createElement('figure', '', image, createElement('figcaption', '', label));
 }
 
+/**
+ * @param {string} text  Of the verdict, with a placeholder.
+ * @param {string} id
+ */
+function verdictNodes(text, id) {
+  const [before = '', after = ''] = text.split('{name}');
+  return [before, englishText(id), after];
+}
+
 /** @param {number} support */
 function supportText(support) {
-  const figure = Math.abs(support).toFixed(2);
-  if (figure === '0.00') return 'Changes the word’s score by less than 0.01 here.';
+  const value = Math.abs(support);
+  const figure = fixedText(value, 2);
+  if (value < 0.005) {
+    const least = fixedText(0.01, 2);
+    return gettext('Changes the word’s score by less than {figure} here.', { figure: least });
+  }
   return support > 0
-    ? `Adds ${figure} to the word’s score here.`
-    : `Subtracts ${figure} from the word’s score here.`;
+    ? gettext('Adds {figure} to the word’s score here.', { figure })
+    : gettext('Subtracts {figure} from the word’s score here.', { figure });
 }
 
 /** @param {number} presence */
 function presenceText(presence) {
-  if (presence < MIN_PRESENCE) return 'Not clearly present in this frame.';
-  return `At its clearest, ${presence.toFixed(1)} standard deviations above average.`;
+  if (presence < MIN_PRESENCE) return gettext('Not clearly present in this frame.');
+  const figure = fixedText(presence, 1);
+  return gettext('At its clearest, {figure} standard deviations above average.', { figure });
 }
 
 /** @param {Concept} concept */
 function evidenceText({ tcav, effect, p, scenes }) {
-  if (tcav === null || effect === null) return `Found in ${scenes} scenes.`;
-  const pValue = p === null ? '' : ` (p ${p < 0.001 ? '< 0.001' : `= ${p.toPrecision(1)}`})`;
-  return (
-    `More of it raises the word’s score in ${percent(tcav)} of ${scenes} scenes; its mean effect ` +
-    `is ${Math.abs(effect).toFixed(1)} times that of random concepts${pValue}.`
+  if (tcav === null || effect === null) {
+    return ngettext('Found in {count} scene.', 'Found in {count} scenes.', scenes);
+  }
+  const values = { percent: percent(tcav), factor: fixedText(Math.abs(effect), 1) };
+  if (p === null) {
+    return ngettext(
+      'More of it raises the word’s score in {percent} of {count} scene; its mean effect is {factor} times that of random concepts.',
+      'More of it raises the word’s score in {percent} of {count} scenes; its mean effect is {factor} times that of random concepts.',
+      scenes,
+      values,
+    );
+  }
+  const pValue = p < 0.001 ? `p < ${fixedText(0.001, 3)}` : `p = ${significantText(p, 1)}`;
+  return ngettext(
+    'More of it raises the word’s score in {percent} of {count} scene; its mean effect is {factor} times that of random concepts ({p}).',
+    'More of it raises the word’s score in {percent} of {count} scenes; its mean effect is {factor} times that of random concepts ({p}).',
+    scenes,
+    { ...values, p: pValue },
   );
 }
 
@@ -292,8 +344,14 @@ function falsePositiveTexts(found) {
   if (found === null) return [];
   const { concepts, falseConcepts, runs, falseRuns } = found;
   return [
-    `Checked with ${concepts.toLocaleString('en')} random concepts: ${falseConcepts.toLocaleString('en')} ` +
-      `of them were judged to matter, in ${((100 * falseRuns) / runs).toFixed(1)}% of ` +
-      `${runs.toLocaleString('en')} tests of a word.`,
+    gettext(
+      'Checked with {concepts} random concepts: {found} of them were judged to matter, in {percent} of {tests} tests of a word.',
+      {
+        concepts: numberText(concepts),
+        found: numberText(falseConcepts),
+        percent: percentOfTenths(falseRuns / runs),
+        tests: numberText(runs),
+      },
+    ),
   ];
 }

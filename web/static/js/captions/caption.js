@@ -1,5 +1,5 @@
 // @ts-check
-/** A caption: its fields, its text and its confidence as the page shows them. */
+/** A caption: its fields, its text in English, and how the page marks confidence. */
 
 import { readHeatMap } from '../heatmaps/heat_map.js';
 import { percent } from '../common/format.js';
@@ -58,18 +58,6 @@ import {
  * @property {number} age_ms      Age of the frame when the caption was sent.
  * @property {number | null} total_ms  Time from the frame to the caption.
  */
-
-/**
- * Lowest confidence of each label for a caption as a whole.
- *
- * @type {[number, string][]}
- */
-const CONFIDENCE_LABELS = [
-  [0.85, 'Sure'],
-  [0.6, 'Fairly sure'],
-  [0.4, 'Unsure'],
-  [0, 'Very unsure'],
-];
 
 /** Below this confidence, a caption may be less certain than an object of the frame. */
 const DOUBTFUL = 0.4;
@@ -192,7 +180,7 @@ export function listedTags(caption) {
 
 /**
  * Splits a caption into the tag that leads, a prefix that states low confidence or a missing caption,
- * and the rest. Each may be empty.
+ * and the rest. Each may be empty. The prefix is in English, as on the returned video.
  *
  * @param {Pick<Caption, 'confidence' | 'fallback' | 'tags' | 'text'>} caption
  * @returns {{lead: string, prefix: string, text: string}}
@@ -221,7 +209,7 @@ export function splitCaption(caption) {
 }
 
 /** @param {string} text */
-function capitalized(text) {
+export function capitalized(text) {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
@@ -231,40 +219,17 @@ function uncapitalized(text) {
 }
 
 /**
+ * Returns a caption as one text in English: to be spoken, kept and compared.
+ *
  * @param {Pick<Caption, 'confidence' | 'fallback' | 'tags' | 'text'>} caption
- * @returns {string}  The caption in one line, such as "A dog runs" or "Cat. Possibly: a dog"; without
- *   probabilities, so that captions that state the same have the same text.
+ * @returns {string}  Such as "A dog runs" or "Cat. Possibly: a dog"; without probabilities, so
+ *   that captions that state the same have the same text.
  */
 export function captionText(caption) {
   const { prefix, text } = splitCaption(caption);
   const lead = capitalized(leadingTag(caption)?.text ?? '');
   const rest = `${prefix} ${text}`.trim();
   return lead !== '' && rest !== '' ? `${lead}. ${rest}` : lead + rest;
-}
-
-const REASON_OF_CHOICE = 'similar images are described this way';
-
-/**
- * Returns what a captioner with a consensus chose the caption over.
- *
- * @param {Pick<Caption, 'fallback' | 'instead_of'>} caption
- * @returns {string}  Empty if it is the one that the search ranked first, or is not shown.
- */
-export function choiceText({ fallback, instead_of: other }) {
-  if (other === '' || fallback !== null) return '';
-  return `Chosen over “${other}” because ${REASON_OF_CHOICE}.`;
-}
-
-/**
- * @param {Pick<Caption, 'fallback' | 'instead_of' | 'runner_up'>} caption
- * @returns {string}  The runner-up, and what the caption was chosen over; empty if neither is known.
- */
-export function otherCaptionsText(caption) {
-  const choice = choiceText(caption);
-  if (caption.runner_up === '') return choice;
-  if (choice !== '' && caption.runner_up === caption.instead_of)
-    return `Chosen over the runner-up, “${caption.runner_up}”, because ${REASON_OF_CHOICE}.`;
-  return `Runner-up: “${caption.runner_up}”. ${choice}`.trim();
 }
 
 /**
@@ -274,17 +239,6 @@ export function otherCaptionsText(caption) {
 export function captionWords({ guess, words }) {
   const all = guess === '' ? words.map(({ text }) => text) : guess.toLowerCase().split(/\s+/);
   return [...new Set(all)];
-}
-
-/**
- * @param {Pick<Caption, 'confidence' | 'fallback'>} caption
- * @returns {string}  Such as "Fairly sure, 72%".
- */
-export function confidenceText({ confidence, fallback }) {
-  if (fallback === 'blank') return '';
-  if (confidence === null) return 'Not calibrated';
-  const label = CONFIDENCE_LABELS.find(([lowest]) => confidence >= lowest)?.[1];
-  return `${fallback === null ? label : 'Not sure'}, ${percent(confidence)}`;
 }
 
 /**
@@ -317,28 +271,6 @@ export function shownWords(caption) {
 /** @param {string} text @returns {Word}  A word of which nothing is known. */
 function plainWord(text) {
   return { text, confidence: null, prob: null, rank: null, alternatives: [] };
-}
-
-/**
- * Returns what the page says about a word's confidence.
- *
- * @param {Pick<Word, 'confidence' | 'rank'>} word
- * @returns {string}  Such as "67%" or "ranked 3 of 8"; empty if it is unknown.
- */
-export function wordStanding({ confidence, rank }) {
-  if (confidence !== null) return percent(confidence);
-  return rank === null ? '' : `ranked ${rank.place} of ${rank.count}`;
-}
-
-/**
- * Names a word with its confidence or rank, for screen readers.
- *
- * @param {Word} word
- */
-export function wordLabel(word) {
-  const standing = wordStanding(word);
-  if (word.confidence !== null) return `${word.text}, ${standing} sure`;
-  return standing === '' ? word.text : `${word.text}, ${standing}`;
 }
 
 /**

@@ -2,8 +2,10 @@
 /** The log of recent captions: newest first, equal neighbours in one row, limited in length. */
 
 import { captionText } from './caption.js';
-import { createElement } from '../common/dom.js';
+import { captionNodes } from './caption_text.js';
+import { createElement, englishText } from '../common/dom.js';
 import { timeElement, timeRange } from '../common/format.js';
+import { gettextNodes, ngettext } from '../common/i18n.js';
 
 /** @typedef {import('./caption.js').Caption} Caption */
 /**
@@ -43,7 +45,7 @@ export class CaptionLog {
       newest.times.replaceChildren(...timeRange(newest.first, time));
       if (caption.kept) return;
       newest.count += 1;
-      newest.repeats.textContent = `${newest.count} times`;
+      newest.repeats.textContent = ngettext('{count} time', '{count} times', newest.count);
       return;
     }
     const row = createRow(caption, time);
@@ -68,10 +70,11 @@ export class CaptionLog {
 function createRow(caption, time) {
   const text = captionText(caption);
   const times = createElement('div', 'times', timeElement(time));
+  const nodes = captionNodes(caption);
   const words = createElement(
     'div',
     'words',
-    caption.guess === '' ? text : withGuess(text, caption.guess),
+    ...(caption.guess === '' ? nodes : [withGuess(nodes, caption.guess)]),
   );
   const repeats = createElement('div', 'repeats');
   const item = createElement('li', '', times, ' ', words, ' ', repeats);
@@ -81,14 +84,18 @@ function createRow(caption, time) {
 /**
  * Returns a disclosure with the full caption below its likely part.
  *
- * @param {string} text
+ * @param {(Node | string)[]} likely
  * @param {string} guess
  */
-function withGuess(text, guess) {
+function withGuess(likely, guess) {
   return createElement(
     'details',
     '',
-    createElement('summary', '', text),
-    createElement('p', '', `Best guess: “${guess}”`),
+    createElement('summary', '', ...likely),
+    createElement(
+      'p',
+      '',
+      ...gettextNodes('Best guess: “{caption}”', { caption: englishText(guess) }),
+    ),
   );
 }

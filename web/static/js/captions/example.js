@@ -4,11 +4,13 @@
  * turn. A word under the pointer or with the focus stays.
  */
 
-import { createButton, moveFocus, setTabStop, setText } from '../common/dom.js';
+import { createButton, englishText, moveFocus, setNodes, setTabStop } from '../common/dom.js';
 import { getJson, HttpError } from '../common/http.js';
-import { locationText } from '../heatmaps/map_location.js';
+import { gettext } from '../common/i18n.js';
+import { describeByMap } from '../heatmaps/map_location.js';
 import { MapCanvas } from '../heatmaps/map_canvas.js';
-import { readCaption, underline, wordLabel, wordStanding } from './caption.js';
+import { readCaption, underline } from './caption.js';
+import { labelWord, wordNodes } from './caption_text.js';
 
 /** @typedef {import('./caption.js').Caption} Caption */
 
@@ -81,14 +83,12 @@ export class Example {
     const { words } = this.#elements;
     const { text = '', words: scored = [], maps } = this.#caption ?? {};
     this.#buttons = scored.map((word, index) => {
-      const button = createButton(
-        index === 0 ? text.slice(0, word.text.length) : word.text,
-        'word',
-      );
+      const button = createButton('', 'word');
+      button.append(englishText(index === 0 ? text.slice(0, word.text.length) : word.text));
       const map = maps?.words[index];
       underline(button, word);
-      button.setAttribute('aria-label', wordLabel(word));
-      if (map) button.setAttribute('aria-description', `based on: ${locationText(map)}`);
+      labelWord(button, word);
+      describeByMap(button, map);
       return button;
     });
     words.replaceChildren(...this.#buttons.flatMap((button) => [button, ' ']));
@@ -101,7 +101,10 @@ export class Example {
     const mayTurn = this.#buttons.length > 1 && !REDUCED_MOTION.matches;
     pause.hidden = !mayTurn;
     pause.dataset.action = this.#isPaused ? 'play' : 'pause';
-    pause.setAttribute('aria-label', this.#isPaused ? 'Play the example' : 'Pause the example');
+    pause.setAttribute(
+      'aria-label',
+      this.#isPaused ? gettext('Play the example') : gettext('Pause the example'),
+    );
     clearInterval(this.#turning);
     if (!mayTurn || !this.#isShown || this.#isPaused || this.#isHeld || document.hidden) return;
     this.#turning = setInterval(() => this.#show(this.#next(this.#index)), TURN_MS);
@@ -133,12 +136,13 @@ export class Example {
     this.#buttons.forEach((button, each) =>
       button.toggleAttribute('data-inspected', each === index),
     );
-    setText(detail, `“${word.text}” ${wordStanding(word)}`.trim());
+    setNodes(detail, wordNodes(word));
   }
 
   /** Shows a word for as long as the pointer or the focus is on it. @param {EventTarget | null} on */
   #hold(on) {
-    const index = this.#buttons.findIndex((button) => button === on);
+    const button = on instanceof Element ? on.closest('button') : null;
+    const index = this.#buttons.findIndex((each) => each === button);
     // Between two words the pointer is over their container.
     if (index < 0 && on === this.#elements.words) return;
     this.#isHeld = index >= 0;

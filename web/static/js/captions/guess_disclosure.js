@@ -2,9 +2,10 @@
 /** The full caption whose confidence is too low, shown on demand. */
 
 import { setText } from '../common/dom.js';
+import { gettext } from '../common/i18n.js';
 
-const HELD_BACK = 'Show best guess';
-const NOTHING_HELD_BACK = 'No other guess for this caption';
+const HELD_BACK = gettext('Show best guess');
+const NOTHING_HELD_BACK = gettext('No other guess for this caption');
 
 export class GuessDisclosure {
   #elements;

@@ -1,7 +1,7 @@
 // @ts-check
 /** The tags of a caption, with their probabilities. One of them can be selected. */
 
-import { createButton, createElement } from '../common/dom.js';
+import { createButton, createElement, englishText } from '../common/dom.js';
 import { percent } from '../common/format.js';
 
 /** @typedef {import('./caption.js').Tag} Tag */
@@ -59,8 +59,8 @@ export class TagList {
     const known = this.#items.get(name);
     if (known) return known;
     const share = createElement('span', '');
-    const button = createButton(name, '');
-    button.append(' ', share);
+    const button = createButton('', '');
+    button.append(englishText(name), ' ', share);
     button.setAttribute('aria-pressed', 'false');
     button.addEventListener('click', () => this.#select(this.#selected === name ? null : name));
     const element = createElement('li', '', button);

@@ -2,11 +2,12 @@
 /** The buttons that copy or save the captions of the session. */
 
 import { createElement } from '../common/dom.js';
+import { gettext } from '../common/i18n.js';
 
 /** @typedef {import('./transcript.js').Transcript} Transcript */
 
-const COPIED = 'Copied.';
-const NOT_COPIED = 'The browser blocked copying. Save the captions as text instead.';
+const COPIED = gettext('Copied.');
+const NOT_COPIED = gettext('The browser blocked copying. Save the captions as text instead.');
 
 export class TranscriptExport {
   #transcript;

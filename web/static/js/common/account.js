@@ -3,6 +3,7 @@
 
 import { createButton, createElement } from './dom.js';
 import { getJson, HttpError } from './http.js';
+import { gettext } from './i18n.js';
 import { asString, oneOf } from './json.js';
 import { loginUrl } from './routes.js';
 
@@ -10,7 +11,11 @@ import { loginUrl } from './routes.js';
 
 const ROLES = /** @type {const} */ (['admin', 'viewer']);
 /** @type {Record<Role, string>} */
-const ROLE_LABELS = { admin: 'Admin', viewer: 'Viewer', nobody: 'Not logged in' };
+const ROLE_LABELS = {
+  admin: gettext('Admin'),
+  viewer: gettext('Viewer'),
+  nobody: gettext('Not logged in'),
+};
 
 /**
  * Gets the user's role, and shows it unless the server has no tokens to log in with.
@@ -40,9 +45,9 @@ function render(container, role) {
   if (role === 'admin') {
     container.append(logOutButton());
   } else if (role === 'viewer') {
-    container.append(loginLink('Log in as admin'), logOutButton());
+    container.append(loginLink(gettext('Log in as admin')), logOutButton());
   } else {
-    container.append(loginLink('Log in'));
+    container.append(loginLink(gettext('Log in')));
   }
   container.hidden = false;
 }
@@ -55,7 +60,7 @@ export function loginLink(label) {
 }
 
 function logOutButton() {
-  const button = createButton('Log out', 'link-button');
+  const button = createButton(gettext('Log out'), 'link-button');
   button.addEventListener('click', async () => {
     await fetch('logout', { method: 'POST' }).catch(() => {});
     location.assign('login');

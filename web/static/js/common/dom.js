@@ -40,6 +40,24 @@ export function createButton(label, className) {
   return button;
 }
 
+/** Creates text in English, as captions are in every language of the page. @param {string} text */
+export function englishText(text) {
+  const element = createElement('span', '', text);
+  element.lang = 'en';
+  return element;
+}
+
+/**
+ * Sets an element's contents only if their text differs, as `setText` does.
+ *
+ * @param {HTMLElement} element
+ * @param {(Node | string)[]} nodes
+ */
+export function setNodes(element, nodes) {
+  const text = nodes.map((node) => (typeof node === 'string' ? node : node.textContent)).join('');
+  if (element.textContent !== text) element.replaceChildren(...nodes);
+}
+
 /** Creates text that only screen readers get. @param {string} text */
 export function screenReaderText(text) {
   return createElement('span', 'visually-hidden', text);

@@ -1,7 +1,9 @@
 // @ts-check
 /** Full screen by a button; Esc leaves it, too. */
 
-const LABELS = { enter: 'Full screen', leave: 'Exit full screen' };
+import { gettext } from './i18n.js';
+
+const LABELS = { enter: gettext('Full screen'), leave: gettext('Exit full screen') };
 
 /**
  * Makes a button show an element in full screen, and leave it. The button is hidden where the

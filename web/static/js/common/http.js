@@ -1,6 +1,9 @@
 // @ts-check
 /** JSON requests to the server's HTTP API, and the delays between retries. */
 
+import { englishText } from './dom.js';
+import { sentence } from './format.js';
+import { gettext } from './i18n.js';
 import { asObject, asString, parseJson } from './json.js';
 
 /** @typedef {import('./json.js').JsonObject} JsonObject */
@@ -26,6 +29,12 @@ export class HttpError extends Error {
     this.status = status;
     this.code = code;
     this.retryAfterS = retryAfterS;
+  }
+
+  /** The message as a sentence; those of the server are in English. */
+  get node() {
+    const text = sentence(this.message);
+    return this.status === 0 ? text : englishText(text);
   }
 }
 
@@ -76,7 +85,7 @@ async function requestJson(path, { signal, ...init }, timeoutMs = TIMEOUT_MS) {
     text = await response.text();
   } catch {
     signal?.throwIfAborted();
-    throw new HttpError(0, 'server-gone', 'The server does not respond.');
+    throw new HttpError(0, 'server-gone', gettext('The server does not respond.'));
   }
   const body = asObject(parseJson(text));
   if (response.ok) return body;

@@ -2,7 +2,9 @@
 /** The login page: exchanges a token for a session cookie. */
 
 import { getElement } from './dom.js';
+import { secondsText } from './format.js';
 import { HttpError, postJson } from './http.js';
+import { gettext, gettextNodes } from './i18n.js';
 import { urlAfterLogin } from './routes.js';
 
 const tokenField = getElement('token', HTMLInputElement);
@@ -10,7 +12,7 @@ const errorLine = getElement('fault');
 const submitButton = getElement('enter', HTMLButtonElement);
 
 async function logIn() {
-  showError('');
+  showError();
   submitButton.disabled = true;
   try {
     await postJson('login', { token: tokenField.value.trim() });
@@ -18,36 +20,38 @@ async function logIn() {
   } catch (error) {
     if (!(error instanceof HttpError)) throw error;
     submitButton.disabled = false;
-    showError(errorText(error));
+    showError(...[errorText(error)].flat());
     tokenField.select();
     tokenField.focus();
   }
 }
 
 /** @param {HttpError} error */
-function errorText({ status, message, retryAfterS }) {
+function errorText({ status, node, retryAfterS }) {
   switch (status) {
     case 0:
-      return 'The server does not respond. Try again in a moment.';
+      return gettext('The server does not respond. Try again in a moment.');
     case 401:
-      return 'Wrong token.';
+      return gettext('Wrong token.');
     case 429:
-      return `Too many wrong tokens. Try again in ${Math.ceil(retryAfterS ?? 10)} s.`;
+      return gettext('Too many wrong tokens. Try again in {duration}.', {
+        duration: secondsText(Math.ceil(retryAfterS ?? 10)),
+      });
     default:
-      return `Login failed: ${message}`;
+      return gettextNodes('Login failed: {reason}', { reason: node });
   }
 }
 
-/** @param {string} text  Empty for no error. */
-function showError(text) {
-  errorLine.textContent = text;
-  tokenField.setAttribute('aria-invalid', String(text !== ''));
+/** @param {...(Node | string)} text  Nothing for no error. */
+function showError(...text) {
+  errorLine.replaceChildren(...text);
+  tokenField.setAttribute('aria-invalid', String(text.length > 0));
 }
 
 getElement('login', HTMLFormElement).addEventListener('submit', (event) => {
   event.preventDefault();
   if (tokenField.value.trim() === '') {
-    showError('Enter a token.');
+    showError(gettext('Enter a token.'));
     tokenField.focus();
   } else {
     logIn();

@@ -2,6 +2,7 @@
 /** A feed's signal: whether frames arrive, since when, and why not. */
 
 import { timeText } from './format.js';
+import { gettext, pgettext } from './i18n.js';
 import { asNumber, asObject, asString, oneOf } from './json.js';
 
 /** @typedef {typeof STATES[number]} SignalState */
@@ -27,14 +28,14 @@ export function readSignal(value) {
 export function signalText({ state, since }) {
   switch (state) {
     case 'live':
-      return 'Live';
+      return pgettext('signal', 'Live');
     case 'lost':
-      return `No signal since ${timeText(since)}`;
+      return gettext('No signal since {time}', { time: timeText(since) });
     case 'ended':
-      return 'Ended';
+      return pgettext('signal', 'Ended');
     case 'idle':
-      return 'Starts when watched';
+      return pgettext('signal', 'Starts when watched');
     case 'connecting':
-      return 'Connecting';
+      return pgettext('signal', 'Connecting');
   }
 }

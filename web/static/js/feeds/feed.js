@@ -2,6 +2,7 @@
 /** A feed, or a published session: its title, signal, viewers and newest caption. */
 
 import { readCaption } from '../captions/caption.js';
+import { ngettext } from '../common/i18n.js';
 import { asNumber, asObject, asString } from '../common/json.js';
 import { readSignal } from '../common/signal.js';
 
@@ -51,5 +52,5 @@ export function captureTime({ age_ms }) {
 /** @param {number} count @returns {string}  Empty for none. */
 export function viewersText(count) {
   if (count === 0) return '';
-  return count === 1 ? '1 viewer' : `${count} viewers`;
+  return ngettext('{count} viewer', '{count} viewers', count);
 }

@@ -1,9 +1,10 @@
 // @ts-check
 /** The list of feeds on the live page: links with each feed's signal, viewers and last caption. */
 
-import { captionText } from '../captions/caption.js';
-import { createElement, setText } from '../common/dom.js';
+import { captionNodes } from '../captions/caption_text.js';
+import { createElement, setNodes, setText } from '../common/dom.js';
 import { roughAgeText } from '../common/format.js';
+import { gettextNodes } from '../common/i18n.js';
 import { feedUrl } from '../common/routes.js';
 import { signalText } from '../common/signal.js';
 import { viewersText } from './feed.js';
@@ -60,7 +61,7 @@ export class FeedList {
     row.item.dataset.signal = feed.signal.state;
     setText(row.link, feed.title);
     setText(row.signal, signalText(feed.signal));
-    setText(row.words, lastCaption(feed));
+    setNodes(row.words, lastCaption(feed));
     setText(row.age, feed.capturedAt ? roughAgeText(feed.capturedAt) : '');
     setText(row.viewers, viewersText(feed.viewers));
   }
@@ -91,7 +92,6 @@ export class FeedList {
       createElement('span', 'feed-facts', viewers, age),
       createElement('span', 'feed-line', signal, words),
     );
-    words.lang = 'en';
     const description = [signal, words, age, viewers];
     for (const part of description) part.id = `feed-${feed.name}-${part.className}`;
     link.href = feedUrl(feed.name);
@@ -118,10 +118,12 @@ export class FeedList {
   }
 }
 
-/** @param {Feed} feed */
+/** @param {Feed} feed @returns {(Node | string)[]} */
 function lastCaption({ caption, signal }) {
-  if (caption === null) return '';
-  return signal.state === 'live' ? captionText(caption) : `Last: ${captionText(caption)}`;
+  if (caption === null) return [];
+  const nodes = captionNodes(caption);
+  if (signal.state === 'live') return nodes;
+  return gettextNodes('Last: {caption}', { caption: createElement('span', '', ...nodes) });
 }
 
 /**

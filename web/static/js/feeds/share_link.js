@@ -2,14 +2,16 @@
 /** The link to a feed or a shared session, to copy or to scan, and who cannot open it. */
 
 import { createElement, getElement, setText } from '../common/dom.js';
+import { gettext } from '../common/i18n.js';
 import { feedUrl } from '../common/routes.js';
 
 const LOOPBACK = /^(localhost|.+\.localhost|127(\.\d+){3}|\[::1\])$/;
-const LOOPBACK_NOTE =
-  'Only this computer can open this link, because it leads to this computer’s own address. To share it, start the server with --host 0.0.0.0 and --https, and open this page at the computer’s network address.';
-const TOKENS_NOTE = 'Others have to log in with a viewer token.';
-const COPIED = 'Link copied.';
-const NOT_COPIED = 'The browser blocked copying. Copy the link by hand.';
+const LOOPBACK_NOTE = gettext(
+  'Only this computer can open this link, because it leads to this computer’s own address. To share it, start the server with --host 0.0.0.0 and --https, and open this page at the computer’s network address.',
+);
+const TOKENS_NOTE = gettext('Others have to log in with a viewer token.');
+const COPIED = gettext('Link copied.');
+const NOT_COPIED = gettext('The browser blocked copying. Copy the link by hand.');
 
 export function shareLinkElements() {
   return {

@@ -5,6 +5,7 @@ import { loginLink, showAccount } from '../common/account.js';
 import { Announcer } from '../captions/announcer.js';
 import { getElement } from '../common/dom.js';
 import { addFullScreenToggle } from '../common/full_screen.js';
+import { gettext } from '../common/i18n.js';
 import { signalText } from '../common/signal.js';
 import { isWebRtcSupported } from '../session/peer_connection.js';
 import { FeedStore } from './feed_store.js';
@@ -116,7 +117,9 @@ function showFeeds(feeds) {
   getElement('announce-field').hidden = feeds.length === 0;
   getElement('about-wall').textContent =
     feeds.length > MAX_VIDEOS
-      ? `At most ${MAX_VIDEOS} feeds in view play at once. The others show their newest frame.`
+      ? gettext('At most {count} feeds in view play at once. The others show their newest frame.', {
+          count: MAX_VIDEOS,
+        })
       : '';
   layout.update();
 }
@@ -141,7 +144,7 @@ function updateAnnounceOptions(feeds) {
   const options = [...announceSelect.options].slice(1).map(({ value, text }) => `${value} ${text}`);
   if (options.join() === feeds.map(({ name, title }) => `${name} ${title}`).join()) return;
   announceSelect.replaceChildren(
-    new Option('None', ''),
+    new Option(gettext('None'), ''),
     ...feeds.map(({ name, title }) => new Option(title, name)),
   );
   announceSelect.value = feeds.some(({ name }) => name === selected) ? selected : '';
@@ -149,14 +152,18 @@ function updateAnnounceOptions(feeds) {
 
 /** Announces a change of the signal, but not a first one that is live. @param {Feed} feed */
 function announceSignal({ title, signal }) {
-  const text = `${title}: ${signalText(signal)}`;
+  const text = gettext('{feed}: {signal}', { feed: title, signal: signalText(signal) });
   if (text === announcedSignal) return;
   if (signal.state !== 'live' || announcedSignal !== '') signalAnnouncement.textContent = text;
   announcedSignal = text;
 }
 
 function showLoggedOut() {
-  getElement('trouble').replaceChildren('You are logged out. ', loginLink('Log in'));
+  getElement('trouble').replaceChildren(
+    gettext('You are logged out.'),
+    ' ',
+    loginLink(gettext('Log in')),
+  );
 }
 
 const feeds = new FeedStore({

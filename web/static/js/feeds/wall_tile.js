@@ -1,9 +1,10 @@
 // @ts-check
 /** A feed on the wall: its video or its last frame, title, caption, age, signal and viewers. */
 
-import { captionText } from '../captions/caption.js';
-import { createElement, setText } from '../common/dom.js';
+import { captionNodes } from '../captions/caption_text.js';
+import { createElement, setNodes, setText } from '../common/dom.js';
 import { roughAgeText, staleAfter } from '../common/format.js';
+import { gettext } from '../common/i18n.js';
 import { feedUrl } from '../common/routes.js';
 import { signalText } from '../common/signal.js';
 import { FeedInput } from '../session/inputs.js';
@@ -34,7 +35,6 @@ export class WallTile {
     this.#feed = feed;
     this.#prepareMedia();
     this.#title.href = feedUrl(feed.name);
-    this.#words.lang = 'en';
     const heading = createElement('h2', '', this.#title);
     heading.id = `tile-${feed.name}`;
     const article = createElement(
@@ -53,7 +53,8 @@ export class WallTile {
     this.#feed = feed;
     this.item.dataset.signal = feed.signal.state;
     setText(this.#title, feed.title);
-    setText(this.#words, feed.caption ? captionText(feed.caption) : 'No caption yet.');
+    const { caption } = feed;
+    setNodes(this.#words, caption ? captionNodes(caption) : [gettext('No caption yet.')]);
     this.item.toggleAttribute('data-silent', feed.caption === null);
     this.tick();
     this.#updateFrame();
@@ -66,7 +67,11 @@ export class WallTile {
     const isStale =
       capturedAt !== null && Date.now() - capturedAt.getTime() > 1000 * staleAfter(intervalS);
     this.item.dataset.age = isStale ? 'stale' : 'fresh';
-    const facts = [signalText(signal), isStale ? `${age}, out of date` : age, viewersText(viewers)];
+    const facts = [
+      signalText(signal),
+      isStale ? gettext('{age}, out of date', { age }) : age,
+      viewersText(viewers),
+    ];
     setText(this.#facts, facts.filter((fact) => fact !== '').join(' · '));
   }
 

@@ -4,7 +4,8 @@
  * it is with the colour scale, and the method with its figures behind a button.
  */
 
-import { createElement, setText } from '../common/dom.js';
+import { createElement, englishText, setNodes } from '../common/dom.js';
+import { gettext, gettextNodes } from '../common/i18n.js';
 import { colormapGradient } from './colormap.js';
 import { isFine } from './heat_map.js';
 import { peakText, strengthText } from './map_legend.js';
@@ -39,21 +40,27 @@ export class LiveMapLegend {
   }
 
   /**
-   * @param {string} subject  What the map is of: a word or an object in quotation marks, or the
-   *   caption.
+   * @param {string | null} subject  The word or the object that the map is of; null for the caption.
    * @param {Method} method
    * @param {HeatMap} map
    * @param {number | null} strength  Relative to the caption's strongest word, 0 to 1.
    */
   show(subject, method, map, strength) {
     const { legend } = this.#elements;
-    setText(this.#title, `Where ${subject} came from, weak to strong`);
+    setNodes(
+      this.#title,
+      subject === null
+        ? [gettext('Where the caption came from, weak to strong')]
+        : gettextNodes('Where “{word}” came from, weak to strong', { word: englishText(subject) }),
+    );
     legend.toggleAttribute('data-fine', isFine(map));
     legend.hidden = false;
     this.#showDetails([
       methodText(method),
-      `Scale: 0 to ${peakText(map, method.unit)}.`,
-      strength === null ? '' : `Strength: ${strengthText(strength)}.`,
+      gettext('Scale: 0 to {peak}.', { peak: peakText(map, method.unit) }),
+      strength === null
+        ? ''
+        : gettext('Strength: {strength}.', { strength: strengthText(strength) }),
     ]);
   }
 
@@ -70,7 +77,9 @@ export class LiveMapLegend {
 
 /** @param {Method} method */
 function methodText({ title, unit }) {
-  return unit === '' ? `Method: ${title}.` : `Method: ${title}. Unit: ${unit}.`;
+  return unit === ''
+    ? gettext('Method: {method}.', { method: title })
+    : gettext('Method: {method}. Unit: {unit}.', { method: title, unit });
 }
 
 /**

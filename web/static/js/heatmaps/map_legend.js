@@ -2,7 +2,8 @@
 /** The legend of a heat map: its method and its colour scale, from 0 to the peak with its unit. */
 
 import { createElement } from '../common/dom.js';
-import { percent } from '../common/format.js';
+import { fixedText, percent, significantText } from '../common/format.js';
+import { gettext } from '../common/i18n.js';
 import { colormapGradient } from './colormap.js';
 import { isFine, topLevel } from './heat_map.js';
 
@@ -52,21 +53,23 @@ export class MapLegend {
 export function peakText(map, unit) {
   const top = topLevel(map);
   const end = `${valueText((map.peak * top) / 255)} ${unit}`.trim();
-  return top < 255 ? `${end} or more` : end;
+  return top < 255 ? gettext('{value} or more', { value: end }) : end;
 }
 
 /** @param {number} strength  Relative to the caption's strongest word, 0 to 1. */
 export function strengthText(strength) {
-  return strength === 1 ? 'the strongest word' : `${percent(strength)} of the strongest word`;
+  return strength === 1
+    ? gettext('the strongest word')
+    : gettext('{percent} of the strongest word', { percent: percent(strength) });
 }
 
 /** @param {number} value  Not negative. */
 function valueText(value) {
-  if (value === 0 || (value >= 0.01 && value < 10_000)) return String(Number(value.toPrecision(2)));
+  if (value === 0 || (value >= 0.01 && value < 10_000)) return significantText(value, 2);
   const [digits, exponent = ''] = value.toExponential(1).split('e');
   const raised = exponent
     .replace('-', '⁻')
     .replace('+', '')
     .replace(/\d/g, (digit) => SUPERSCRIPTS.charAt(Number(digit)));
-  return `${digits} × 10${raised}`;
+  return `${fixedText(Number(digits), 1)} × 10${raised}`;
 }

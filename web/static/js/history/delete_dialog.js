@@ -3,12 +3,13 @@
 
 import { getElement, setText } from '../common/dom.js';
 import { deleteJson, getJson } from '../common/http.js';
+import { gettext, LOCALE, ngettext } from '../common/i18n.js';
 import { countOrNull } from '../common/json.js';
-import { apiUrl, deletionUrl, isForAll, readTimeline, resultsText } from './history_api.js';
+import { apiUrl, deletionUrl, isForAll, readTimeline } from './history_api.js';
 
 /** @typedef {import('./history_api.js').Query} Query */
 
-const TIME = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+const TIME = new Intl.DateTimeFormat(LOCALE, { dateStyle: 'medium', timeStyle: 'short' });
 /** What to type to delete everything. */
 const CONFIRMATION = 'delete all';
 
@@ -65,7 +66,7 @@ export class DeleteDialog {
       );
       const count = buckets.reduce((sum, { results }) => sum + results, ahead);
       setText(getElement('deletion-question'), scopeText(query, this.#title, count));
-      setText(this.#confirm, `Delete ${resultsText(count)}`);
+      setText(this.#confirm, ngettext('Delete {count} result', 'Delete {count} results', count));
     } catch (error) {
       this.#onError(error);
       return;
@@ -89,16 +90,55 @@ export class DeleteDialog {
  * @param {number} count  Of the results.
  */
 function scopeText(query, title, count) {
-  const results = resultsText(count);
-  if (isForAll(query)) {
-    return `This permanently deletes the whole history: ${results} of all feeds. ${EXPORT_FIRST}`;
-  }
-  const times = [
-    query.from === '' ? '' : ` from ${TIME.format(new Date(query.from))}`,
-    query.to === '' ? '' : ` until ${TIME.format(new Date(query.to))}`,
-  ].join('');
-  const feeds = query.feed === '' ? 'all feeds' : title;
-  return `This permanently deletes ${results} of ${feeds}${times}. ${EXPORT_FIRST}`;
+  const exportFirst = gettext('Export first if you need a copy.');
+  return `${deletionText(query, title, count)} ${exportFirst}`;
 }
 
-const EXPORT_FIRST = 'Export first if you need a copy.';
+/**
+ * @param {Query} query
+ * @param {string} title  Of the feed.
+ * @param {number} count  Of the results.
+ */
+function deletionText(query, title, count) {
+  if (isForAll(query)) {
+    return ngettext(
+      'This permanently deletes the whole history: {count} result of all feeds.',
+      'This permanently deletes the whole history: {count} results of all feeds.',
+      count,
+    );
+  }
+  const feed = query.feed === '' ? gettext('all feeds') : title;
+  const from = query.from === '' ? '' : TIME.format(new Date(query.from));
+  const to = query.to === '' ? '' : TIME.format(new Date(query.to));
+  const values = { feed, from, to };
+  if (from !== '' && to !== '') {
+    return ngettext(
+      'This permanently deletes {count} result of {feed} from {from} until {to}.',
+      'This permanently deletes {count} results of {feed} from {from} until {to}.',
+      count,
+      values,
+    );
+  }
+  if (from !== '') {
+    return ngettext(
+      'This permanently deletes {count} result of {feed} from {from}.',
+      'This permanently deletes {count} results of {feed} from {from}.',
+      count,
+      values,
+    );
+  }
+  if (to !== '') {
+    return ngettext(
+      'This permanently deletes {count} result of {feed} until {to}.',
+      'This permanently deletes {count} results of {feed} until {to}.',
+      count,
+      values,
+    );
+  }
+  return ngettext(
+    'This permanently deletes {count} result of {feed}.',
+    'This permanently deletes {count} results of {feed}.',
+    count,
+    values,
+  );
+}

@@ -97,11 +97,6 @@ export function isForAll(query) {
   return apiParams(query).size === 0;
 }
 
-/** @param {number} count */
-export function resultsText(count) {
-  return count === 1 ? '1 result' : `${count.toLocaleString()} results`;
-}
-
 /** @param {Query} query */
 function apiParams({ words, feed, from, to }) {
   const params = new URLSearchParams();

@@ -3,8 +3,8 @@
 
 import { loginLink, showAccount } from '../common/account.js';
 import { getElement, setText } from '../common/dom.js';
-import { sentence } from '../common/format.js';
 import { getJson, HttpError } from '../common/http.js';
+import { gettext, ngettext, pgettext } from '../common/i18n.js';
 import { asArray } from '../common/json.js';
 import { readFeed } from '../feeds/feed.js';
 import { DeleteDialog } from './delete_dialog.js';
@@ -15,7 +15,6 @@ import {
   queryInUrl,
   readSearchResult,
   readTimeline,
-  resultsText,
 } from './history_api.js';
 import { SearchResults } from './search_results.js';
 import { barCount, namedRange } from './time_ranges.js';
@@ -62,7 +61,7 @@ const timeline = new Timeline(
 );
 const deleteDialog = new DeleteDialog((count) => {
   load();
-  deletedLine.textContent = `${resultsText(count)} deleted.`;
+  deletedLine.textContent = ngettext('{count} result deleted.', '{count} results deleted.', count);
 }, showError);
 /** Aborts the requests of the last search. */
 let requests = new AbortController();
@@ -153,10 +152,13 @@ function addResults({ spans, before }, query) {
 /** @param {Query} query */
 function countText(query) {
   if (shownCount > 0) {
-    const shown = resultsText(shownCount);
-    return nextPage === null ? `${shown}, newest first` : `Newest ${shown}`;
+    return nextPage === null
+      ? ngettext('{count} result, newest first', '{count} results, newest first', shownCount)
+      : ngettext('Newest {count} result', 'Newest {count} results', shownCount);
   }
-  return isFiltered(query) ? 'No matches. Try another word, or all times.' : 'No captions yet.';
+  return isFiltered(query)
+    ? gettext('No matches. Try another word, or all times.')
+    : gettext('No captions yet.');
 }
 
 /** @param {Query} query */
@@ -166,8 +168,11 @@ function isFiltered(query) {
 
 /** @param {number} count */
 function aheadText(count) {
-  const are = count === 1 ? 'is' : 'are';
-  return `${resultsText(count)} ${are} dated ahead of the server’s clock.`;
+  return ngettext(
+    '{count} result is dated ahead of the server’s clock.',
+    '{count} results are dated ahead of the server’s clock.',
+    count,
+  );
 }
 
 /** @param {unknown} error */
@@ -176,10 +181,10 @@ function showError(error) {
   if (error.code === 'history-off') {
     getElement('history-off').hidden = false;
   } else if (error.status === 401) {
-    errorLine.replaceChildren('You are logged out. ', loginLink('Log in'));
+    errorLine.replaceChildren(gettext('You are logged out.'), ' ', loginLink(gettext('Log in')));
   } else {
     getElement('history').hidden = false;
-    errorLine.textContent = sentence(error.message);
+    errorLine.replaceChildren(error.node);
   }
 }
 
@@ -188,7 +193,7 @@ function updateFeedOptions(names) {
   const selected = feedSelect.value;
   const all = selected === '' || names.includes(selected) ? names : [...names, selected];
   feedSelect.replaceChildren(
-    new Option('All', ''),
+    new Option(pgettext('feeds', 'All'), ''),
     ...all.map((name) => new Option(titles.get(name) ?? name, name)),
   );
   feedSelect.value = selected;
@@ -253,8 +258,8 @@ addEventListener('popstate', () => {
   fillForm();
   load();
 });
-getElement('zone').textContent =
-  `Times shown in ${Intl.DateTimeFormat().resolvedOptions().timeZone}.`;
+const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
+getElement('zone').textContent = gettext('Times shown in {zone}.', { zone: timeZone });
 Promise.all([showAccount(getElement('account')), loadTitles()]).then(([role]) => {
   deleteDialog.isAllowed = role === 'admin';
   fillForm();

@@ -4,6 +4,7 @@
 import { contentWords } from '../captions/content_words.js';
 import { createElement } from '../common/dom.js';
 import { timeRange } from '../common/format.js';
+import { gettext, gettextNodes, LOCALE } from '../common/i18n.js';
 import { feedUrl } from '../common/routes.js';
 import { queryUrl } from './history_api.js';
 import { around } from './time_ranges.js';
@@ -11,7 +12,7 @@ import { around } from './time_ranges.js';
 /** @typedef {import('./history_api.js').Span} Span */
 /** @typedef {{stems: Set<string>, beginnings: string[]}} Sought  The words that were searched for. */
 
-const DAY = new Intl.DateTimeFormat(undefined, { dateStyle: 'full' });
+const DAY = new Intl.DateTimeFormat(LOCALE, { dateStyle: 'full' });
 
 export class SearchResults {
   #container;
@@ -67,7 +68,7 @@ export class SearchResults {
 function momentLink({ feed, from, to }) {
   const link = createElement('a', 'times', ...timeRange(from, to));
   link.href = queryUrl({ words: '', feed, ...around(from, to) });
-  link.title = 'Show the minutes around it';
+  link.title = gettext('Show the minutes around it');
   return link;
 }
 
@@ -94,13 +95,20 @@ function beginningsIn(words) {
  * @param {Sought} sought
  */
 function wordsElement({ text, guess }, sought) {
-  const words = createElement('span', 'words', ...highlighted(text, sought));
-  words.lang = 'en';
+  const words = createElement('span', 'words', englishElement(highlighted(text, sought)));
   if (guess !== '') {
-    const parts = highlighted(`(best guess: “${guess}”)`, sought);
-    words.append(' ', createElement('span', 'result-guess', ...parts));
+    const caption = englishElement(highlighted(guess, sought));
+    const nodes = gettextNodes('(best guess: “{caption}”)', { caption });
+    words.append(' ', createElement('span', 'result-guess', ...nodes));
   }
   return words;
+}
+
+/** @param {(string | HTMLElement)[]} nodes */
+function englishElement(nodes) {
+  const element = createElement('span', '', ...nodes);
+  element.lang = 'en';
+  return element;
 }
 
 /**

@@ -2,21 +2,23 @@
 /** The timeline: a bar chart of captions over time, whose bars narrow the search. */
 
 import { createButton, createElement, moveFocus, setTabStop } from '../common/dom.js';
+import { listText } from '../common/format.js';
+import { gettext, LOCALE, ngettext } from '../common/i18n.js';
 
 /** @typedef {import('./history_api.js').Bucket} Bucket */
 /** @typedef {import('./history_api.js').TimelineData} TimelineData */
 
 const DAY_MS = 86_400_000;
 const MINUTE_MS = 60_000;
-const TO_THE_SECOND = new Intl.DateTimeFormat(undefined, {
+const TO_THE_SECOND = new Intl.DateTimeFormat(LOCALE, {
   dateStyle: 'medium',
   timeStyle: 'medium',
 });
-const TO_THE_MINUTE = new Intl.DateTimeFormat(undefined, {
+const TO_THE_MINUTE = new Intl.DateTimeFormat(LOCALE, {
   dateStyle: 'medium',
   timeStyle: 'short',
 });
-const TO_THE_DAY = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium' });
+const TO_THE_DAY = new Intl.DateTimeFormat(LOCALE, { dateStyle: 'medium' });
 
 export class Timeline {
   #elements;
@@ -59,7 +61,8 @@ export class Timeline {
     this.#buckets = buckets;
     this.#buttons = buckets.map((bucket) => createBar(bucket, bucket.captions / max));
     bars.replaceChildren(...this.#buttons);
-    this.#summary = total === 0 ? '' : `${captionsText(total)} in total`;
+    this.#summary =
+      total === 0 ? '' : ngettext('{count} caption in total', '{count} captions in total', total);
     start.textContent = total === 0 ? '' : TO_THE_MINUTE.format(from);
     end.textContent = total === 0 ? '' : TO_THE_MINUTE.format(to);
     setTabStop(
@@ -105,12 +108,17 @@ function bucketText({ from, to, captions, words }) {
   const lengthMs = to.getTime() - from.getTime();
   const format =
     lengthMs >= DAY_MS ? TO_THE_DAY : lengthMs >= MINUTE_MS ? TO_THE_MINUTE : TO_THE_SECOND;
-  const most = captions > 0 && words.length > 0 ? `, mostly: ${words.join(', ')}` : '';
-  return `${format.formatRange(from, to)}: ${captionsText(captions)}${most}`;
-}
-
-/** @param {number} count */
-function captionsText(count) {
-  if (count === 0) return 'no captions';
-  return count === 1 ? '1 caption' : `${count.toLocaleString()} captions`;
+  const period = format.formatRange(from, to);
+  if (captions === 0) return gettext('{period}: no captions', { period });
+  if (words.length === 0) {
+    return ngettext('{period}: {count} caption', '{period}: {count} captions', captions, {
+      period,
+    });
+  }
+  return ngettext(
+    '{period}: {count} caption, mostly: {words}',
+    '{period}: {count} captions, mostly: {words}',
+    captions,
+    { period, words: listText(words) },
+  );
 }

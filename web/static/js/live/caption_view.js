@@ -1,20 +1,27 @@
 // @ts-check
 /** The newest caption: its words underlined by confidence or rank, its confidence, and its age. */
 
+import { captionText, listedTags, shownWords, underline } from '../captions/caption.js';
 import {
-  captionText,
-  choiceText,
+  captionNodes,
+  choiceNodes,
   confidenceText,
-  listedTags,
-  shownWords,
-  splitCaption,
-  underline,
-  wordLabel,
-} from '../captions/caption.js';
+  splitForPage,
+  labelWord,
+} from '../captions/caption_text.js';
 import { GuessDisclosure } from '../captions/guess_disclosure.js';
-import { createButton, getElement, moveFocus, setTabStop, setText } from '../common/dom.js';
+import {
+  createButton,
+  englishText,
+  getElement,
+  moveFocus,
+  setNodes,
+  setTabStop,
+} from '../common/dom.js';
 import { ageText, durationText, staleAfter } from '../common/format.js';
-import { locationText } from '../heatmaps/map_location.js';
+import { gettext } from '../common/i18n.js';
+import { describeByMap } from '../heatmaps/map_location.js';
+import { serverNode } from '../session/server_texts.js';
 import { CaptionHold } from './caption_hold.js';
 
 /** @typedef {import('../captions/caption.js').Caption} Caption */
@@ -33,7 +40,6 @@ const TICK_MS = 100;
 const LONG_CAPTION = 90;
 const VERY_LONG_CAPTION = 170;
 
-const HELD = 'Held; live continues';
 /** How much later a frame may have been captured than its caption states. */
 const CAPTURE_ERROR_MS = 200;
 
@@ -170,16 +176,16 @@ export class CaptionView {
     this.#staleAfterS = staleAfter(intervalS);
     const isList = caption.fallback === 'tags' || caption.fallback === 'words';
     this.#setWords(shownWords(caption), isList ? ', ' : ' ');
-    this.#buttons.forEach((button, index) => describeMap(button, caption.maps?.words[index]));
+    this.#buttons.forEach((button, index) => describeByMap(button, caption.maps?.words[index]));
     const { panel, words, prefix, sentence, note, confidence, choice } = this.#elements;
-    setText(note, caption.note);
-    choice.textContent = choiceText(caption);
-    sentence.textContent = this.text;
-    const { lead, prefix: prefixText } = splitCaption(caption);
+    setNodes(note, [serverNode(caption.note)]);
+    choice.replaceChildren(...choiceNodes(caption));
+    sentence.replaceChildren(...captionNodes(caption));
+    const { lead, prefix: prefixText } = splitForPage(caption);
     this.#elements.leadingTag.textContent = lead;
     prefix.textContent = prefixText;
     confidence.textContent = confidenceText(caption);
-    describeMap(confidence, caption.maps?.caption);
+    describeByMap(confidence, caption.maps?.caption);
     words.dataset.seq = String(caption.seq);
     words.dataset.length = lead === '' ? lengthClass(caption.text) : 'very-long';
     panel.toggleAttribute('data-unsure', caption.fallback !== null);
@@ -246,18 +252,24 @@ export class CaptionView {
     // A held caption is old because the user looks at it, not because captions fail to come.
     const isOutdated = seconds > this.#staleAfterS || !this.#isOfThisScene(this.#capturedAt);
     const isStale = isOutdated && this.#showNewest === null;
-    const unchanged = durationText((now - this.#unchangedSince) / 1000);
-    const remark = isStale
-      ? ', out of date'
-      : this.#caption.kept
-        ? `, unchanged for ${unchanged}`
-        : '';
-    const text = this.#hold.isHeld ? `${ageText(seconds)}. ${HELD}` : ageText(seconds) + remark;
-    age.textContent = text;
+    age.textContent = this.#ageText(ageText(seconds), isStale, (now - this.#unchangedSince) / 1000);
     panel.toggleAttribute('data-held', this.#hold.isHeld);
     panel.dataset.age = isStale ? 'stale' : 'fresh';
     ageLine.style.setProperty('--age', Math.min(1, seconds / this.#staleAfterS).toFixed(3));
     this.#mapOverlay.isStale = isStale;
+  }
+
+  /**
+   * @param {string} text  Of the age alone.
+   * @param {boolean} isStale
+   * @param {number} unchangedS  Seconds for which the scene has not changed.
+   */
+  #ageText(text, isStale, unchangedS) {
+    if (this.#hold.isHeld) return gettext('{age}. Held; live continues', { age: text });
+    if (isStale) return gettext('{age}, out of date', { age: text });
+    if (!this.#caption?.kept) return text;
+    const duration = durationText(unchangedS);
+    return gettext('{age}, unchanged for {duration}', { age: text, duration });
   }
 
   /**
@@ -306,7 +318,8 @@ export class CaptionView {
 
   /** @param {EventTarget | null} target */
   #inspect(target) {
-    const index = this.#buttons.findIndex((button) => button === target);
+    const inspected = target instanceof Element ? target.closest('button') : null;
+    const index = this.#buttons.findIndex((button) => button === inspected);
     // Between two words the pointer is over the container: keep the last word.
     if (index < 0 && target === this.#elements.words) return;
     this.#inspected = index;
@@ -346,10 +359,10 @@ export class CaptionView {
  * @param {Word} word
  */
 function setWord(button, word) {
-  button.textContent = word.text;
+  if (button.textContent !== word.text) button.replaceChildren(englishText(word.text));
   underline(button, word);
   button.style.setProperty('--sure', String(word.confidence ?? 1));
-  button.setAttribute('aria-label', wordLabel(word));
+  labelWord(button, word);
 }
 
 /**
@@ -360,17 +373,6 @@ function setWord(button, word) {
 function wordsKind({ confidence, words }) {
   if (confidence !== null) return 'calibrated';
   return words.some(({ rank }) => rank !== null) ? 'ranked' : 'plain';
-}
-
-/**
- * Describes an element's map in words, for screen readers.
- *
- * @param {HTMLElement} element
- * @param {HeatMap | undefined} map
- */
-function describeMap(element, map) {
-  if (map) element.setAttribute('aria-description', `based on: ${locationText(map)}`);
-  else element.removeAttribute('aria-description');
 }
 
 /** @param {string} text */

@@ -4,9 +4,12 @@
  * captions and maps. Parts of the page that need what it lacks are hidden.
  */
 
-import { createElement } from '../common/dom.js';
+import { createElement, setNodes } from '../common/dom.js';
+import { fixedText, listText, numberText } from '../common/format.js';
 import { getJson, HttpError, retryDelay } from '../common/http.js';
+import { gettext, pgettext } from '../common/i18n.js';
 import { abilitiesOf, methodTitle, readModel, readSource } from '../session/model.js';
+import { serverNode } from '../session/server_texts.js';
 
 /** @typedef {import('../session/model.js').Model} Model */
 /** @typedef {import('../session/model.js').Source} Source */
@@ -15,14 +18,18 @@ import { abilitiesOf, methodTitle, readModel, readSource } from '../session/mode
 const LOADING_RETRY_S = 2;
 /** @type {Fact} */
 const CHOICE_FACT = {
-  term: 'Choice of caption',
-  value: 'by similar images',
+  term: gettext('Choice of caption'),
+  value: gettext('by similar images'),
   note: [
-    'Of the captions that the beam search finds, it shows the one that agrees best with how people ' +
-      'described similar training images.',
+    gettext(
+      'Of the captions that the beam search finds, it shows the one that agrees best with how people described similar training images.',
+    ),
   ],
 };
-const ANALYSIS_NAMES = { adversarial: 'adversarial attacks', ace: 'concepts' };
+const ANALYSIS_NAMES = {
+  adversarial: pgettext('analysis', 'adversarial attacks'),
+  ace: pgettext('analysis', 'concepts'),
+};
 
 export class CaptionerCard {
   #elements;
@@ -81,9 +88,8 @@ export class CaptionerCard {
    */
   #showMissing(source, reason) {
     const { facts, status } = this.#elements;
-    const text = reason || 'Loading the captioner…';
     // It is announced when it changes.
-    if (status.textContent !== text) status.textContent = text;
+    setNodes(status, [reason === '' ? gettext('Loading the captioner…') : serverNode(reason)]);
     facts.replaceChildren(factElement(placeFact(source)));
     showDestination(source);
     // Of the shipped captioner it is known what it can do.
@@ -100,9 +106,9 @@ function pauseReason({ state, message }) {
 function mainFacts(model) {
   const { name, licence, source } = model;
   return [
-    { term: 'Name', value: name },
+    { term: gettext('Name'), value: name },
     placeFact(source),
-    { term: 'Licence', value: licence || 'unknown' },
+    { term: gettext('Licence'), value: licence || pgettext('licence', 'unknown') },
     confidenceFact(model),
     mapsFact(model),
     ...(model.consensus ? [CHOICE_FACT] : []),
@@ -111,41 +117,52 @@ function mainFacts(model) {
 
 /** @param {Source} source @returns {Fact} */
 function placeFact({ kind, name }) {
-  if (kind !== 'endpoint') return { term: 'Runs', value: 'on this server' };
-  const note = `Frames are sent to the endpoint “${name}” in the server’s settings.`;
-  return { term: 'Runs', value: 'on another server', note: [note] };
+  const term = pgettext('captioner', 'Runs');
+  if (kind !== 'endpoint') return { term, value: gettext('on this server') };
+  const note = gettext('Frames are sent to the endpoint “{name}” in the server’s settings.', {
+    name,
+  });
+  return { term, value: gettext('on another server'), note: [note] };
 }
 
 /** @param {Model} model @returns {Fact} */
 function confidenceFact({ calibrated, source }) {
-  const term = 'Confidence';
-  if (calibrated) return { term, value: 'calibrated' };
+  const term = gettext('Confidence');
+  if (calibrated) return { term, value: gettext('calibrated') };
   const note =
-    source.kind === 'endpoint' ? 'So there are no percentages.' : 'So words are only ranked.';
-  return { term, value: 'not calibrated', note: [note] };
+    source.kind === 'endpoint'
+      ? gettext('So there are no percentages.')
+      : gettext('So words are only ranked.');
+  return { term, value: gettext('not calibrated'), note: [note] };
 }
 
 /** @param {Model} model @returns {Fact} */
 function mapsFact(model) {
-  if (model.methods.length === 0) return { term: 'Maps', value: 'none' };
+  if (model.methods.length === 0) return { term: gettext('Maps'), value: pgettext('maps', 'none') };
   const titles = model.verified.map((name) => methodTitle(model, name));
-  return { term: 'Verified maps', value: titles.join(', ') || 'not measured' };
+  return { term: gettext('Verified maps'), value: listText(titles) || gettext('not measured') };
 }
 
 /** @param {Model} model @returns {Fact[]} */
 function otherFacts(model) {
   const { source, encoder, imageSize, vocabularySize, cider, methods, analyses } = model;
   const facts = [
-    { term: 'Setting', value: setting({ ...source, revision: null }) },
-    { term: 'Revision', value: source.revision ?? '' },
-    { term: 'Encoder', value: encoder },
-    { term: 'Image size', value: sizeText(imageSize, source) },
-    { term: 'Vocabulary', value: vocabularySize === null ? '' : String(vocabularySize) },
-    { term: 'CIDEr, dev split', value: cider === null ? '' : cider.toFixed(2) },
-    { term: 'Objects', value: model.tags ? 'yes' : '' },
-    { term: 'Maps with captions', value: methodTitle(model, model.liveMethod) },
-    { term: 'Maps on request', value: methods.map(({ title }) => title).join(', ') },
-    { term: 'Analyses', value: analyses.map((kind) => ANALYSIS_NAMES[kind]).join(', ') },
+    { term: pgettext('captioner', 'Setting'), value: setting({ ...source, revision: null }) },
+    { term: gettext('Revision'), value: source.revision ?? '' },
+    { term: gettext('Encoder'), value: encoder },
+    { term: gettext('Image size'), value: sizeText(imageSize, source) },
+    {
+      term: gettext('Vocabulary'),
+      value: vocabularySize === null ? '' : numberText(vocabularySize),
+    },
+    { term: gettext('CIDEr, dev split'), value: cider === null ? '' : fixedText(cider, 2) },
+    { term: gettext('Objects'), value: model.tags ? gettext('yes') : '' },
+    { term: gettext('Maps with captions'), value: methodTitle(model, model.liveMethod) },
+    { term: gettext('Maps on request'), value: listText(methods.map(({ title }) => title)) },
+    {
+      term: gettext('Analyses'),
+      value: listText(analyses.map((kind) => ANALYSIS_NAMES[kind])),
+    },
   ];
   return [...facts.filter(({ value }) => value !== ''), ...commandFacts(model)];
 }
@@ -166,11 +183,15 @@ function commandFacts({ calibrated, methods, verified, source }) {
     );
   const facts = [];
   if (!calibrated) {
-    facts.push({ term: 'To calibrate it', value: '', note: [command('models.calibrate')] });
+    facts.push({
+      term: gettext('To calibrate it'),
+      value: '',
+      note: [command('models.calibrate')],
+    });
   }
   if (verified.length === 0 && methods.length > 0) {
     const measure = command('inference.faithfulness', ' --part choosing');
-    facts.push({ term: 'To measure its maps', value: '', note: [measure] });
+    facts.push({ term: gettext('To measure its maps'), value: '', note: [measure] });
   }
   return facts;
 }
@@ -181,7 +202,9 @@ function commandFacts({ calibrated, methods, verified, source }) {
  */
 function sizeText(size, { kind }) {
   if (size === null) return '';
-  return kind === 'endpoint' ? `longer side ${size} pixels` : `${size} × ${size} pixels`;
+  return kind === 'endpoint'
+    ? gettext('longer side {size} pixels', { size })
+    : gettext('{size} × {size} pixels', { size });
 }
 
 /** @param {Source} source @returns {string}  As in the server's settings, without a path. */

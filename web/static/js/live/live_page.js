@@ -4,6 +4,7 @@
 import { Example } from '../captions/example.js';
 import { showAccount } from '../common/account.js';
 import { getElement } from '../common/dom.js';
+import { gettext } from '../common/i18n.js';
 import { feedInUrl, openLogin, pushFeedUrl } from '../common/routes.js';
 import { Shortcuts } from '../common/shortcuts.js';
 import { FeedList } from '../feeds/feed_list.js';
@@ -169,7 +170,7 @@ function fail(problem) {
   if (problem.code === 'name-taken' && isPublishable(input)) {
     input.publish = '';
     start(input);
-    shareForm.showError(problem.detail);
+    shareForm.showError(problem.detailNode);
     return;
   }
   session = null;
@@ -255,11 +256,14 @@ function showCaptioner(captioner) {
 /** @param {'input' | 'server'} step */
 function showProgress(step) {
   if (step === 'server') {
-    stage.showProgress('Connecting', 'Setting up video with the server.');
+    stage.showProgress(gettext('Connecting'), gettext('Setting up video with the server.'));
   } else if (input?.kind === 'camera') {
-    stage.showProgress('Opening the camera', 'If your browser asks, choose “Allow”.');
+    stage.showProgress(
+      gettext('Opening the camera'),
+      gettext('If your browser asks, choose “Allow”.'),
+    );
   } else if (input?.kind === 'file') {
-    stage.showProgress('Opening your file', input.label);
+    stage.showProgress(gettext('Opening your file'), input.label);
   }
 }
 

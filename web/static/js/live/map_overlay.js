@@ -5,10 +5,11 @@
  * map that is always drawn, if the user has chosen one.
  */
 
-import { listedTags, wordOfTag, wordStanding } from '../captions/caption.js';
+import { listedTags, wordOfTag } from '../captions/caption.js';
+import { inOneLine, wordSentences } from '../captions/caption_text.js';
 import { contentWords } from '../captions/content_words.js';
-import { percent } from '../common/format.js';
-import { setText } from '../common/dom.js';
+import { englishText, setNodes } from '../common/dom.js';
+import { gettext, gettextNodes, ngettext } from '../common/i18n.js';
 import { relativeStrength } from '../heatmaps/heat_map.js';
 import { locationText } from '../heatmaps/map_location.js';
 import { hasSaliency } from '../session/model.js';
@@ -29,15 +30,17 @@ import { RequestError } from '../session/requests.js';
  * @property {number | null} strength  Relative to the strongest word, 0 to 1.
  */
 
+/** @typedef {import('../captions/caption_text.js').Sentence} Sentence */
+
 /** Why the map of a tag is missing. @type {Record<string, string>} */
 const ERROR_TEXTS = {
-  busy: 'The captioner is busy. Select it again in a moment.',
-  'captioner-paused': 'Captions are paused. Maps return with them.',
-  gone: 'Its frame is no longer available.',
-  unconnected: 'Not connected.',
+  busy: gettext('The captioner is busy. Select it again in a moment.'),
+  'captioner-paused': gettext('Captions are paused. Maps return with them.'),
+  gone: gettext('Its frame is no longer available.'),
+  unconnected: gettext('Not connected.'),
 };
 
-const OUTDATED = 'The map is not drawn: the video shows something else by now.';
+const OUTDATED = gettext('The map is not drawn: the video shows something else by now.');
 
 /** Messages may come before the frames that they are about. */
 const FRAMES_LATE_MS = 500;
@@ -209,10 +212,10 @@ export class MapOverlay {
     if (this.#pending || !this.#caption) return;
     const method = this.#model?.methods.find(({ kinds }) => kinds.includes('tag'));
     if (!method) {
-      this.#tagRemark = 'This model cannot locate objects.';
+      this.#tagRemark = gettext('This model cannot locate objects.');
       return;
     }
-    if (this.#tagMap === null) this.#tagRemark = 'Computing its map…';
+    if (this.#tagMap === null) this.#tagRemark = gettext('Computing its map…');
     const pending = (this.#pending = new AbortController());
     const of = { kind: /** @type {const} */ ('tag'), text: name };
     const params = { seq: this.#caption.seq, method: method.name, of };
@@ -224,7 +227,7 @@ export class MapOverlay {
       if (this.#pending !== pending) return;
       this.#tagMap = null;
       const code = error instanceof RequestError ? error.code : '';
-      this.#tagRemark = ERROR_TEXTS[code] ?? 'Its map could not be computed.';
+      this.#tagRemark = ERROR_TEXTS[code] ?? gettext('Its map could not be computed.');
     }
     this.#pending = null;
     this.#update();
@@ -238,14 +241,15 @@ export class MapOverlay {
     canvas.map = isOutdated ? null : (shown?.map ?? null);
     if (shown && !isOutdated) {
       const { map, strength } = shown;
-      legend.show(this.#subject, method ?? { title: shown.method, unit: '' }, map, strength);
+      legend.show(this.#subjectText, method ?? { title: shown.method, unit: '' }, map, strength);
     } else {
       legend.hide();
     }
     const described = this.#describe(shown);
-    const text = isOutdated && described !== '' ? `${described} ${OUTDATED}` : described;
-    description.toggleAttribute('data-word', text !== '');
-    setText(description, text);
+    const isOutdatedMap = isOutdated && described.length > 0;
+    const nodes = inOneLine(isOutdatedMap ? [...described, [OUTDATED]] : described);
+    description.toggleAttribute('data-word', nodes.length > 0);
+    setNodes(description, nodes);
   }
 
   /** Returns whether nothing that the map is of is in the newest caption. */
@@ -257,12 +261,6 @@ export class MapOverlay {
     const present = contentWords([newest.text, newest.guess, ...tags].join(' '));
     const words = contentWords(this.#subjectText ?? this.#caption?.text ?? '');
     return words.size > 0 && ![...words].some((word) => present.has(word));
-  }
-
-  /** What the map is of. */
-  get #subject() {
-    const text = this.#subjectText;
-    return text === null ? 'the caption' : `“${text}”`;
   }
 
   /** The word or the tag that the map is of; null for the whole caption. */
@@ -306,25 +304,27 @@ export class MapOverlay {
     return { map: maps.caption, method: maps.method, strength: null };
   }
 
-  /** @param {ShownMap | null} shown */
+  /** @param {ShownMap | null} shown @returns {Sentence[]} */
   #describe(shown) {
     const [caption, inspected] = [this.#caption, this.#inspected];
-    if (caption === null) return '';
-    const where = shown && `Based on: ${locationText(shown.map)}.`;
-    const whereOrWhyNot = () => where ?? this.#missingMapText();
-    if (inspected?.kind === 'caption') return `Whole caption. ${whereOrWhyNot()}`.trim();
+    if (caption === null) return [];
+    const where = shown && gettext('Based on: {place}.', { place: locationText(shown.map) });
+    const whereOrWhyNot = () => [where ?? this.#missingMapText()];
+    if (inspected?.kind === 'caption') return [[gettext('Whole caption.')], whereOrWhyNot()];
     if (inspected === null) {
-      if (this.#tag === null) return '';
-      return `Object “${this.#tag}”. ${where ?? this.#tagRemark}`.trim();
+      if (this.#tag === null) return [];
+      const object = englishText(this.#tag);
+      return [gettextNodes('Object “{object}”.', { object }), [where ?? this.#tagRemark]];
     }
     const listed = listedTags(caption);
     if (listed) {
       const tag = listed[inspected.index];
-      const remark = tag?.text === this.#tag ? this.#tagRemark : 'Select it to see where.';
-      return tag ? `${wordText(wordOfTag(tag))}. ${where ?? remark}` : '';
+      const isSelected = tag?.text === this.#tag;
+      const remark = isSelected ? this.#tagRemark : gettext('Select it to see where.');
+      return tag ? [...wordSentences(wordOfTag(tag)), [where ?? remark]] : [];
     }
     const word = caption.words[inspected.index];
-    return word ? `${wordText(word)}. ${whereOrWhyNot()}`.trim() : '';
+    return word ? [...wordSentences(word), whereOrWhyNot()] : [];
   }
 
   /** Returns why a caption has no maps of its words. */
@@ -332,27 +332,13 @@ export class MapOverlay {
     const model = this.#model;
     if (model?.liveMethod === null) {
       const canExplain = model.methods.some(({ kinds }) => kinds.includes('word'));
-      return canExplain ? 'Freeze the caption to compute its map.' : '';
+      return canExplain ? gettext('Freeze the caption to compute its map.') : '';
     }
-    if (this.#explanations === 'none') return 'No map: maps are turned off in the settings.';
+    if (this.#explanations === 'none')
+      return gettext('No map: maps are turned off in the settings.');
     const reduced = reducedMapsText(model, this.#explanations, this.#rates, this.#isFeed);
-    return reduced || 'No map for this caption.';
+    return reduced || gettext('No map for this caption.');
   }
-}
-
-/**
- * Describes a word: its confidence, and what it was chosen over, with the probabilities of being the
- * next word.
- *
- * @param {Word} word
- */
-function wordText(word) {
-  const others = word.alternatives.map(({ text, prob }) =>
-    prob === null ? text : `${text} ${percent(prob)}`,
-  );
-  const nextWord = word.prob === null ? '' : `. As the next word: ${percent(word.prob)}`;
-  const runnersUp = others.length > 0 ? `. Runners-up: ${others.join(', ')}` : '';
-  return `“${word.text}” ${wordStanding(word)}`.trim() + nextWord + runnersUp;
 }
 
 /**
@@ -365,27 +351,28 @@ function wordText(word) {
 export function reducedMapsText(model, explanations, { words_every, saliency_every }, isFeed) {
   const reduced = [];
   if (model !== null && model.liveMethod !== null && explanations !== 'none' && words_every !== 1) {
-    reduced.push(`Word maps: ${rateText(words_every)}.`);
+    reduced.push(wordMapsText(words_every));
   }
   if (hasSaliency(model) && explanations === 'all' && saliency_every !== 1) {
-    reduced.push(`Pixel maps: ${rateText(saliency_every)}.`);
+    reduced.push(pixelMapsText(saliency_every));
   }
   if (reduced.length === 0) return '';
   const reason = isFeed
-    ? 'This feed has fewer maps right now.'
-    : 'Fewer maps, because the captioner is busy.';
+    ? gettext('This feed has fewer maps right now.')
+    : gettext('Fewer maps, because the captioner is busy.');
   return [reason, ...reduced].join(' ');
 }
 
-/** @param {number} every  One caption in so many has a map. */
-function rateText(every) {
-  if (every === 0) return 'none';
-  return every === 1 ? 'every caption' : `every ${ordinal(every)} caption`;
+/** @param {number} every  One caption in so many has a map; 0 for none. */
+function wordMapsText(every) {
+  return every === 0
+    ? gettext('Word maps: none.')
+    : ngettext('Word maps: every caption.', 'Word maps: one caption in {count}.', every);
 }
 
-/** @param {number} count */
-function ordinal(count) {
-  const rule = new Intl.PluralRules('en', { type: 'ordinal' }).select(count);
-  const suffix = rule === 'one' ? 'st' : rule === 'two' ? 'nd' : rule === 'few' ? 'rd' : 'th';
-  return `${count}${suffix}`;
+/** @param {number} every  One caption in so many has a map; 0 for none. */
+function pixelMapsText(every) {
+  return every === 0
+    ? gettext('Pixel maps: none.')
+    : ngettext('Pixel maps: every caption.', 'Pixel maps: one caption in {count}.', every);
 }

@@ -2,6 +2,7 @@
 /** The state of the page: in data attributes of the root element, the title and the header. */
 
 import { setText } from '../common/dom.js';
+import { gettext, pgettext } from '../common/i18n.js';
 
 /** @typedef {'idle' | 'connecting' | 'live' | 'paused' | 'reconnecting' | 'problem'} State */
 /** @typedef {import('../session/inputs.js').Input} Input */
@@ -10,12 +11,12 @@ import { setText } from '../common/dom.js';
 
 /** @type {Record<State, string>} */
 const STATE_LABELS = {
-  idle: 'Ready',
-  connecting: 'Connecting',
-  live: 'Live',
-  paused: 'Captions paused',
-  reconnecting: 'Reconnecting',
-  problem: 'Stopped',
+  idle: pgettext('state', 'Ready'),
+  connecting: gettext('Connecting'),
+  live: pgettext('state', 'Live'),
+  paused: gettext('Captions paused'),
+  reconnecting: gettext('Reconnecting'),
+  problem: pgettext('state', 'Stopped'),
 };
 
 const root = document.documentElement;
@@ -55,16 +56,23 @@ export class PageState {
     setData('problem', problem?.code);
     setData('source', source);
     setData('captioner', this.isLive ? captioner.state : undefined);
-    const verb = source === 'feed' ? 'Watching' : 'Live';
-    setText(label, state === 'live' ? `${verb}: ${input?.label}` : STATE_LABELS[state]);
+    setText(label, state === 'live' ? liveText(input) : STATE_LABELS[state]);
     const title = state === 'live' && source === 'feed' ? input?.label : STATE_LABELS[state];
     document.title = state === 'idle' ? 'Sightline' : `${title} · Sightline`;
-    stop.textContent = state === 'problem' ? 'Close' : 'Stop';
+    stop.textContent = state === 'problem' ? gettext('Close') : gettext('Stop');
     for (const [kind, button] of Object.entries(sources)) {
       if (kind === source) button.setAttribute('aria-current', 'true');
       else button.removeAttribute('aria-current');
     }
   }
+}
+
+/** @param {Input | null} input */
+function liveText(input) {
+  const values = { source: input?.label ?? '' };
+  return input?.kind === 'feed'
+    ? gettext('Watching: {source}', values)
+    : gettext('Live: {source}', values);
 }
 
 /**

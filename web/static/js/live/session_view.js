@@ -8,11 +8,13 @@ import { captionText } from '../captions/caption.js';
 import { CaptionLog } from '../captions/caption_log.js';
 import { Transcript } from '../captions/transcript.js';
 import { TranscriptExport } from '../captions/transcript_export.js';
-import { getElement, setText } from '../common/dom.js';
+import { getElement, setNodes, setText } from '../common/dom.js';
+import { gettext } from '../common/i18n.js';
 import { preference, setPreference } from '../common/preferences.js';
 import { LiveMapLegend } from '../heatmaps/live_map_legend.js';
 import { MapCanvas } from '../heatmaps/map_canvas.js';
 import { Requests } from '../session/requests.js';
+import { serverNode } from '../session/server_texts.js';
 import { StudyDialog, studyDialogElements } from '../study/study_dialog.js';
 import { CutDetector } from '../video/cut_detector.js';
 import { DirectOffer } from '../video/direct_offer.js';
@@ -225,7 +227,7 @@ export class SessionView {
     this.#offer.update(stats.load.step, this.#isDirect);
     const reduced = reducedMapsText(this.#model, explanations, stats.explanations, this.#isFeed);
     setText(getElement('about-heat-maps'), reduced || explanationsHint);
-    setText(getElement('load'), stats.load.message);
+    setNodes(getElement('load'), [serverNode(stats.load.message)]);
   }
 
   #freeze() {
@@ -275,6 +277,6 @@ export class SessionView {
       return;
     }
     speak.disabled = true;
-    getElement('about-speak').textContent = 'This browser has no speech synthesis.';
+    getElement('about-speak').textContent = gettext('This browser has no speech synthesis.');
   }
 }

@@ -1,8 +1,9 @@
 // @ts-check
 /** The settings of captions and maps: sent to the server, and shown as it confirms them. */
 
-import { getElement, setText } from '../common/dom.js';
-import { sentence } from '../common/format.js';
+import { englishText, getElement, setText } from '../common/dom.js';
+import { secondsText, sentence } from '../common/format.js';
+import { gettext, gettextNodes } from '../common/i18n.js';
 import { asNumber, asObject } from '../common/json.js';
 import { preference, setPreference } from '../common/preferences.js';
 import { RETURNED_VIDEOS } from '../session/messages.js';
@@ -36,12 +37,14 @@ const MAP_CHOICES = {
 
 /** @type {Record<ReturnedVideo, string>} */
 const ABOUT_RETURNED_VIDEO = {
-  annotated: 'The server sends the video back with the caption drawn in.',
-  plain: 'The server sends the video back as it is. The caption is below it.',
-  off: 'The server sends no video, which is the least work for it. You see your own camera or file, with maps and captions.',
+  annotated: gettext('The server sends the video back with the caption drawn in.'),
+  plain: gettext('The server sends the video back as it is. The caption is below it.'),
+  off: gettext(
+    'The server sends no video, which is the least work for it. You see your own camera or file, with maps and captions.',
+  ),
 };
-const SERVER_HAS_VIDEO = 'This video is on the server, so it cannot be turned off.';
-const VIDEO_IS_SHARED = 'Others may watch this video too, so it comes with the caption.';
+const SERVER_HAS_VIDEO = gettext('This video is on the server, so it cannot be turned off.');
+const VIDEO_IS_SHARED = gettext('Others may watch this video too, so it comes with the caption.');
 
 /** Delay before a change is sent: a slider fires many. */
 const DEBOUNCE_MS = 200;
@@ -171,13 +174,14 @@ export class SettingsForm {
   confirm(settings) {
     this.#confirmed = settings;
     if (this.#isPending && !this.#isConfirmed()) return;
-    this.#settle('Saved');
+    this.#settle(gettext('Saved'));
   }
 
   /** @param {string} message  An error of the server, which rejects a pending change. */
   showError(message) {
-    if (this.#isPending) this.#settle(`Not saved: ${message}`);
-    else this.#elements.confirmation.textContent = sentence(message);
+    const reason = englishText(sentence(message));
+    if (this.#isPending) this.#settle(...gettextNodes('Not saved: {reason}', { reason }));
+    else this.#elements.confirmation.replaceChildren(reason);
   }
 
   /** @param {Partial<Settings>} change */
@@ -194,24 +198,24 @@ export class SettingsForm {
     this.#configure(this.#ownChanges);
     clearTimeout(this.#timeout);
     this.#timeout = setTimeout(
-      () => this.#settle('Not saved: the server did not confirm the change.'),
+      () => this.#settle(gettext('Not saved: the server did not confirm the change.')),
       CONFIRMATION_TIMEOUT_MS,
     );
   }
 
   #showPending() {
     this.#isPending = true;
-    this.#elements.confirmation.textContent = 'Saving…';
+    this.#elements.confirmation.textContent = gettext('Saving…');
   }
 
   /**
    * Shows the settings in effect, and drops changes that were not accepted.
    *
-   * @param {string} result  Shown if a change was pending.
+   * @param {...(Node | string)} result  Shown if a change was pending.
    */
-  #settle(result) {
+  #settle(...result) {
     clearTimeout(this.#timeout);
-    if (this.#isPending) this.#elements.confirmation.textContent = result;
+    if (this.#isPending) this.#elements.confirmation.replaceChildren(...result);
     const wasPending = this.#isPending;
     this.#isPending = false;
     if (!this.#isConfirmed()) this.#changes = {};
@@ -345,9 +349,4 @@ function toggleDescription(control, description, applies) {
     .filter((id) => id !== '' && id !== description.id);
   const ids = applies ? [description.id, ...others] : others;
   control.setAttribute('aria-describedby', ids.join(' '));
-}
-
-/** @param {number} seconds */
-function secondsText(seconds) {
-  return `${Number(seconds.toFixed(2))} s`;
 }

@@ -1,12 +1,15 @@
 // @ts-check
 /** The form that publishes the session under a name, with its viewers. */
 
-import { getElement, setText } from '../common/dom.js';
+import { getElement, setNodes, setText } from '../common/dom.js';
+import { gettext } from '../common/i18n.js';
 import { viewersText } from '../feeds/feed.js';
 
 /** The names that the server accepts. */
 const NAME = /^[a-z0-9][a-z0-9_-]{0,39}$/;
-const NAME_RULE = 'Use 1 to 40 lowercase letters, digits, - or _. Start with a letter or digit.';
+const NAME_RULE = gettext(
+  'Use 1 to 40 lowercase letters, digits, - or _. Start with a letter or digit.',
+);
 
 export function shareFormElements() {
   return {
@@ -62,7 +65,7 @@ export class ShareForm {
     form.hidden = this.#name !== '';
     published.hidden = this.#name === '';
     if (this.#name === '') return;
-    setText(publishedName, `Shared as “${this.#name}”`);
+    setText(publishedName, gettext('Shared as “{name}”', { name: this.#name }));
     this.#setError('');
     if (hadFocus) stop.focus();
   }
@@ -74,10 +77,10 @@ export class ShareForm {
 
   /** @param {number} count */
   set viewers(count) {
-    setText(this.#elements.viewers, viewersText(count) || 'No viewers');
+    setText(this.#elements.viewers, viewersText(count) || gettext('No viewers'));
   }
 
-  /** Shows why the name cannot be used. @param {string} message */
+  /** Shows why the name cannot be used. @param {Node | string} message */
   showError(message) {
     this.#setError(message);
     this.#elements.name.focus();
@@ -86,14 +89,15 @@ export class ShareForm {
   #submit() {
     const name = this.#elements.name.value.trim().toLowerCase();
     if (!NAME.test(name)) this.showError(NAME_RULE);
-    else if (this.#isTaken(name)) this.showError(`“${name}” is taken. Choose another name.`);
+    else if (this.#isTaken(name))
+      this.showError(gettext('“{name}” is taken. Choose another name.', { name }));
     else this.#onSubmit(name);
   }
 
-  /** @param {string} text  Empty for no error. */
+  /** @param {Node | string} text  Empty for no error. */
   #setError(text) {
     const { name, error } = this.#elements;
-    setText(error, text);
+    setNodes(error, [text]);
     name.setAttribute('aria-invalid', String(text !== ''));
   }
 }

@@ -2,6 +2,7 @@
 /** The choice of what to caption: a camera, the demo, or a file, by button or by drag and drop. */
 
 import { getElement } from '../common/dom.js';
+import { gettext } from '../common/i18n.js';
 import { CameraInput, isCameraAvailable, listCameras } from '../session/camera_input.js';
 import { FileInput } from '../session/file_input.js';
 import { DemoInput } from '../session/inputs.js';
@@ -30,8 +31,9 @@ export class SourcePicker {
     this.#onChosen = onChosen;
     this.#onCameraMuted = onCameraMuted;
     if (!isCameraAvailable()) {
-      getElement('about-camera').textContent =
-        'Browsers allow camera access only over HTTPS. Start the server with --https.';
+      getElement('about-camera').textContent = gettext(
+        'Browsers allow camera access only over HTTPS. Start the server with --https.',
+      );
     }
     this.#addListeners();
   }
@@ -74,7 +76,7 @@ export class SourcePicker {
   offerFeedsOnly() {
     getElement('own-sources').hidden = true;
     getElement('viewer-only').hidden = false;
-    getElement('first-step').textContent = 'Choose a feed.';
+    getElement('first-step').textContent = gettext('Choose a feed.');
   }
 
   #addListeners() {

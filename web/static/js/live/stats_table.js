@@ -2,6 +2,8 @@
 /** The table of the stream's figures: frame rates, latency, captions sent. */
 
 import { createElement } from '../common/dom.js';
+import { fixedText, numberText } from '../common/format.js';
+import { gettext } from '../common/i18n.js';
 
 /** @typedef {import('../captions/caption.js').Caption} Caption */
 /** @typedef {import('../session/messages.js').Stats} Stats */
@@ -18,15 +20,20 @@ export class StatsTable {
 
   /** @param {Caption} caption */
   showCaption({ kept, total_ms }) {
-    if (!kept && total_ms !== null) this.#set('Caption latency', `${Math.round(total_ms)} ms`);
+    if (!kept && total_ms !== null) {
+      this.#set(
+        gettext('Caption latency'),
+        gettext('{count} ms', { count: fixedText(total_ms, 0) }),
+      );
+    }
   }
 
   /** @param {Stats} stats */
   showStats({ frames, captions }) {
-    const [fpsIn, fpsOut] = [frames.fps_in.toFixed(1), frames.fps_out.toFixed(1)];
-    this.#set('Frame rate in, out', `${fpsIn}, ${fpsOut} fps`);
-    this.#set('Frames dropped', String(frames.replaced));
-    this.#set('Captions sent', String(captions.sent));
+    const rates = { input: fixedText(frames.fps_in, 1), output: fixedText(frames.fps_out, 1) };
+    this.#set(gettext('Frame rate in, out'), gettext('{input}, {output} fps', rates));
+    this.#set(gettext('Frames dropped'), numberText(frames.replaced));
+    this.#set(gettext('Captions sent'), numberText(captions.sent));
   }
 
   /**

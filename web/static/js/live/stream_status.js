@@ -1,7 +1,10 @@
 // @ts-check
 /** The note over the video: why it stands still or has no captions. */
 
+import { createElement, englishText } from '../common/dom.js';
 import { timeText } from '../common/format.js';
+import { gettext } from '../common/i18n.js';
+import { serverNode } from '../session/server_texts.js';
 
 /** @typedef {import('../common/signal.js').Signal} Signal */
 /** @typedef {import('../session/messages.js').Captioner} Captioner */
@@ -81,21 +84,24 @@ export class StreamStatus {
     if (this.#isShown) this.#stage.showNote(this.#text());
   }
 
+  /** @returns {Node | string} */
   #text() {
     if (this.#isCameraMuted) {
-      return 'The camera sends no video. It may be covered, or in use by another program.';
+      return gettext('The camera sends no video. It may be covered, or in use by another program.');
     }
     const noFrames = this.#signal && noFramesText(this.#signal);
     if (noFrames) return noFrames;
-    if (this.#captioner.state === 'paused') {
-      const reason = this.#captioner.message || 'Captions are paused.';
-      return `${reason} Captions resume automatically; the video goes on.`;
+    const { state, message } = this.#captioner;
+    if (state === 'paused') {
+      const reason = message === '' ? gettext('Captions are paused.') : serverNode(message);
+      const resume = gettext('Captions resume automatically; the video goes on.');
+      return createElement('span', '', reason, ' ', resume);
     }
-    if (this.#captioner.state === 'starting') {
-      return 'The captioner is starting. The video is already live.';
+    if (state === 'starting') {
+      return gettext('The captioner is starting. The video is already live.');
     }
-    if (this.#recovered !== undefined) return 'The signal is back.';
-    return this.#stage.hasFrame ? '' : 'Waiting for the first frame…';
+    if (this.#recovered !== undefined) return gettext('The signal is back.');
+    return this.#stage.hasFrame ? '' : gettext('Waiting for the first frame…');
   }
 
   #clearRecovered() {
@@ -106,17 +112,21 @@ export class StreamStatus {
 
 /**
  * @param {Signal} signal
- * @returns {string}  Why the feed has no frames; empty if it has.
+ * @returns {Node | string}  Why the feed has no frames; empty if it has.
  */
 function noFramesText({ state, since, message }) {
+  const details = message === '' ? [] : [' ', englishText(message)];
   switch (state) {
-    case 'lost':
-      return `No signal since ${timeText(since)}. Reconnecting… ${message}`.trim();
+    case 'lost': {
+      const time = timeText(since);
+      const text = gettext('No signal since {time}. Reconnecting…', { time });
+      return createElement('span', '', text, ...details);
+    }
     case 'ended':
-      return `This feed has ended. ${message}`.trim();
+      return createElement('span', '', gettext('This feed has ended.'), ...details);
     case 'connecting':
     case 'idle':
-      return 'The server is connecting to this feed.';
+      return gettext('The server is connecting to this feed.');
     case 'live':
       return '';
   }

@@ -4,7 +4,9 @@
  * problems with their actions, and a one-line note.
  */
 
-import { createButton, getElement, setText } from '../common/dom.js';
+import { createButton, getElement, setNodes, setText } from '../common/dom.js';
+import { secondsText } from '../common/format.js';
+import { gettext } from '../common/i18n.js';
 
 /** @typedef {import('../session/messages.js').ReturnedVideo} ReturnedVideo */
 /** @typedef {import('../session/problems.js').Action} Action */
@@ -12,19 +14,19 @@ import { createButton, getElement, setText } from '../common/dom.js';
 
 /** @type {Record<Action, string>} */
 const ACTION_LABELS = {
-  retry: 'Try again',
-  continue: 'Continue',
-  camera: 'Use the camera',
-  demo: 'Play the demo',
-  file: 'Choose a file',
-  login: 'Log in',
-  start: 'Home',
+  retry: gettext('Try again'),
+  continue: gettext('Continue'),
+  camera: gettext('Use the camera'),
+  demo: gettext('Play the demo'),
+  file: gettext('Choose a file'),
+  login: gettext('Log in'),
+  start: gettext('Home'),
 };
 /** @type {Record<ReturnedVideo, string>} */
 const VIDEO_LABELS = {
-  annotated: 'Video returned by the server, with the caption drawn in',
-  plain: 'Video returned by the server',
-  off: 'Your own video, shown directly',
+  annotated: gettext('Video returned by the server, with the caption drawn in'),
+  plain: gettext('Video returned by the server'),
+  off: gettext('Your own video, shown directly'),
 };
 /** The stage takes the video's aspect ratio within these limits, so that the caption is in view. */
 const MIN_ASPECT_RATIO = 4 / 3;
@@ -101,9 +103,9 @@ export class VideoStage {
     this.hideOverlay();
   }
 
-  /** Shows a one-line note over the video. @param {string} text  Empty for none. */
+  /** Shows a one-line note over the video. @param {Node | string} text  Empty for none. */
   showNote(text) {
-    setText(this.#elements.note, text);
+    setNodes(this.#elements.note, [text]);
   }
 
   /**
@@ -117,7 +119,7 @@ export class VideoStage {
   /** @param {Problem} problem */
   showProblem(problem) {
     const { title, advice, actions } = problem.explanation;
-    this.#showOverlay('problem', title, advice, problem.detail);
+    this.#showOverlay('problem', title, advice, problem.detailNode);
     this.#elements.actions.replaceChildren(
       ...actions.map((action, index) =>
         actionButton(ACTION_LABELS[action], action, index === 0, () => this.#onAction(action)),
@@ -133,13 +135,16 @@ export class VideoStage {
     const { title, advice } = problem.explanation;
     const { actions, countdown } = this.#elements;
     const hadFocus = actions.contains(document.activeElement);
-    const button = actionButton('Retry now', 'try-now', true, this.#onRetryNow);
-    this.#showOverlay('problem', title, advice, problem.detail);
+    const button = actionButton(gettext('Retry now'), 'try-now', true, this.#onRetryNow);
+    this.#showOverlay('problem', title, advice, problem.detailNode);
     actions.replaceChildren(button);
     if (hadFocus) button.focus();
     const tick = () => {
       const seconds = Math.ceil((retryAt - performance.now()) / 1000);
-      countdown.textContent = seconds > 0 ? `Retrying in ${seconds} s` : 'Retrying…';
+      countdown.textContent =
+        seconds > 0
+          ? gettext('Retrying in {duration}', { duration: secondsText(seconds) })
+          : gettext('Retrying…');
     };
     tick();
     this.#countdown = setInterval(tick, COUNTDOWN_TICK_MS);
@@ -148,7 +153,7 @@ export class VideoStage {
   /** Ends the countdown: the next attempt has begun. */
   showRetrying() {
     clearInterval(this.#countdown);
-    this.#elements.countdown.textContent = 'Retrying…';
+    this.#elements.countdown.textContent = gettext('Retrying…');
   }
 
   hideOverlay() {
@@ -160,7 +165,7 @@ export class VideoStage {
    * @param {'progress' | 'problem'} kind
    * @param {string} title
    * @param {string} advice
-   * @param {string} detail
+   * @param {Node | string} detail
    */
   #showOverlay(kind, title, advice, detail) {
     const { overlay, countdown, actions, ...elements } = this.#elements;
@@ -171,7 +176,7 @@ export class VideoStage {
     actions.replaceChildren();
     setText(elements.title, title);
     setText(elements.advice, advice);
-    setText(elements.detail, detail);
+    setNodes(elements.detail, [detail]);
   }
 
   #play() {

@@ -1,6 +1,7 @@
 // @ts-check
 /** A camera of this device as an input, and the list of its cameras. */
 
+import { gettext } from '../common/i18n.js';
 import { peerRequest } from './inputs.js';
 import { Problem } from './problems.js';
 
@@ -11,7 +12,7 @@ import { Problem } from './problems.js';
 /** @implements {Input} */
 export class CameraInput {
   kind = /** @type {const} */ ('camera');
-  label = 'Camera';
+  label = gettext('Camera');
   /** The name to publish the session under; empty for none. */
   publish = '';
   /** @type {Promise<Problem>} */
@@ -64,9 +65,9 @@ export class CameraInput {
   /** @param {MediaStreamTrack} track */
   #useTrack(track) {
     this.#track = track;
-    this.label = track.label || 'Camera';
+    this.label = track.label || gettext('Camera');
     this.ended = new Promise((resolve) => {
-      track.onended = () => resolve(new Problem('camera-lost', { detail: track.label }));
+      track.onended = () => resolve(new Problem('camera-lost', { subject: track.label }));
     });
     track.onmute = () => this.#onMuted(true);
     track.onunmute = () => this.#onMuted(false);
@@ -93,7 +94,10 @@ export async function listCameras() {
       .catch(() => [])) ?? [];
   return devices
     .filter(({ kind, deviceId }) => kind === 'videoinput' && deviceId !== '')
-    .map(({ deviceId, label }, index) => ({ deviceId, label: label || `Camera ${index + 1}` }));
+    .map(({ deviceId, label }, index) => ({
+      deviceId,
+      label: label || gettext('Camera {number}', { number: index + 1 }),
+    }));
 }
 
 /** @param {() => void} listener  Called when a camera was connected or disconnected. */
@@ -114,7 +118,9 @@ function mediaDevices() {
 async function requestCamera(deviceId) {
   const devices = mediaDevices();
   if (devices === null) {
-    throw new Problem('camera-insecure', { detail: `This page: ${location.origin}` });
+    throw new Problem('camera-insecure', {
+      subject: gettext('This page: {address}', { address: location.origin }),
+    });
   }
   /** @type {MediaTrackConstraints} */
   const constraints = {

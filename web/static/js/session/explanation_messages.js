@@ -13,6 +13,7 @@ import {
   pathOrNull,
 } from '../common/json.js';
 import { readHeatMap } from '../heatmaps/heat_map.js';
+import { serverText } from './server_texts.js';
 
 /** @typedef {import('../common/json.js').JsonObject} JsonObject */
 /** @typedef {import('../heatmaps/heat_map.js').HeatMap} HeatMap */
@@ -102,7 +103,7 @@ export function readJobProgress({ done, left_s, doing }) {
   return {
     done: asProbability(done),
     left_s: left === null ? null : Math.max(0, left),
-    doing: asString(doing),
+    doing: serverText(asString(doing)),
   };
 }
 

@@ -2,6 +2,7 @@
 /** A video or image file as an input: played in the browser and captured as a stream. */
 
 import { createElement } from '../common/dom.js';
+import { gettext } from '../common/i18n.js';
 import { Animation } from './animation.js';
 import { peerRequest } from './inputs.js';
 import { Problem } from './problems.js';
@@ -58,7 +59,7 @@ export class FileInput {
     this.#video = video;
     this.#release = release;
     this.ended = new Promise((resolve) => {
-      const onEnded = () => resolve(new Problem('file-unplayable', { detail: this.label }));
+      const onEnded = () => resolve(new Problem('file-unplayable', { subject: this.label }));
       video.track?.addEventListener('ended', onEnded);
     });
     return video;
@@ -76,7 +77,10 @@ export class FileInput {
  * @returns {Promise<Capture>}
  */
 async function capture(file) {
-  if (file.size === 0) throw new Problem('file-unplayable', { detail: `${file.name} is empty.` });
+  if (file.size === 0) {
+    const subject = gettext('{file} is empty.', { file: file.name });
+    throw new Problem('file-unplayable', { subject });
+  }
   if (file.type.startsWith('image/') || (await isHeic(file))) return captureImage(file);
   if (file.type === '') return captureImage(file).catch(() => captureVideo(file));
   return captureVideo(file);
@@ -101,7 +105,7 @@ async function captureImage(file) {
     image = await createImageBitmap(file);
   } catch (error) {
     const code = (await isHeic(file)) ? 'file-heic' : 'file-unplayable';
-    throw new Problem(code, { detail: file.name, cause: error });
+    throw new Problem(code, { subject: file.name, cause: error });
   }
   return captureCanvas(
     () => image,
@@ -165,7 +169,7 @@ async function startPlaying(video, url, name) {
   video.playsInline = true;
   const loaded = new Promise((resolve, reject) => {
     const fail = () => {
-      reject(new Problem('file-unplayable', { detail: name, cause: video.error }));
+      reject(new Problem('file-unplayable', { subject: name, cause: video.error }));
     };
     video.onerror = fail;
     video.onloadeddata = resolve;
@@ -174,11 +178,11 @@ async function startPlaying(video, url, name) {
   video.src = url;
   await loaded;
   video.onerror = video.onloadeddata = null;
-  if (video.videoWidth === 0) throw new Problem('file-without-picture', { detail: name });
+  if (video.videoWidth === 0) throw new Problem('file-without-picture', { subject: name });
   try {
     await video.play();
   } catch (error) {
-    throw new Problem('file-unplayable', { detail: name, cause: error });
+    throw new Problem('file-unplayable', { subject: name, cause: error });
   }
 }
 

@@ -1,6 +1,8 @@
 // @ts-check
 /** What a session captions: the interface of every input, and the inputs on the server's side. */
 
+import { gettext } from '../common/i18n.js';
+
 /** @typedef {import('./problems.js').Problem} Problem */
 /**
  * The video that an input sends to the server.
@@ -34,7 +36,7 @@
 /** The server's sample video. @implements {Input} */
 export class DemoInput {
   kind = /** @type {const} */ ('demo');
-  label = 'Demo';
+  label = gettext('Demo');
   request = { source: /** @type {const} */ ('demo') };
   /** @type {Promise<Problem>} */
   ended = new Promise(() => {});

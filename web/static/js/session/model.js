@@ -12,6 +12,7 @@ import {
   oneOf,
 } from '../common/json.js';
 import { ANALYSIS_KINDS, TARGET_KINDS } from './explanation_messages.js';
+import { serverText } from './server_texts.js';
 
 /** @typedef {import('./explanation_messages.js').AnalysisKind} AnalysisKind */
 /** @typedef {import('./explanation_messages.js').TargetKind} TargetKind */
@@ -97,10 +98,10 @@ function readMethod(value) {
   return [
     {
       name,
-      title: asString(method.title) || name,
+      title: serverText(asString(method.title)) || name,
       paper: asString(method.paper),
-      cost: asString(method.cost),
-      unit: asString(method.unit),
+      cost: serverText(asString(method.cost)),
+      unit: serverText(asString(method.unit)),
       kinds: TARGET_KINDS.filter((kind) => asArray(method.kinds).includes(kind)),
     },
   ];

@@ -1,6 +1,9 @@
 // @ts-check
 /** Requests over the data channel, each matched to its response by an id. */
 
+import { gettext } from '../common/i18n.js';
+import { serverNode } from './server_texts.js';
+
 /** @typedef {import('./explanation_messages.js').AnalysisKind} AnalysisKind */
 /** @typedef {import('./explanation_messages.js').Checked} Checked */
 /** @typedef {import('./explanation_messages.js').Explanation} Explanation */
@@ -25,12 +28,12 @@ const MIN_GAP_MS = 150;
 
 /** @type {Record<string, string>} */
 const ERROR_TEXTS = {
-  busy: 'The captioner is busy with other requests.',
-  'captioner-paused': 'Captions are paused and will resume automatically.',
-  gone: 'The server no longer has this frame.',
-  unconnected: 'Not connected.',
-  silent: 'The server did not respond.',
-  cancelled: 'Cancelled.',
+  busy: gettext('The captioner is busy with other requests.'),
+  'captioner-paused': gettext('Captions are paused and will resume automatically.'),
+  gone: gettext('The server no longer has this frame.'),
+  unconnected: gettext('Not connected.'),
+  silent: gettext('The server did not respond.'),
+  cancelled: gettext('Cancelled.'),
 };
 const PERMANENT_ERRORS = new Set(['gone', 'unconnected', 'cannot-explain']);
 
@@ -49,12 +52,14 @@ export class RequestError extends Error {
 
 /**
  * @param {unknown} error
- * @returns {{text: string, canRetry: boolean}}  What to show the user.
+ * @returns {{text: Node | string, canRetry: boolean}}  What to show the user.
  */
 export function requestErrorText(error) {
   if (!(error instanceof RequestError)) throw error;
-  const text = ERROR_TEXTS[error.code] ?? (error.message || 'The request failed.');
-  return { text, canRetry: !PERMANENT_ERRORS.has(error.code) };
+  const { code, message } = error;
+  const failed = message === '' ? gettext('The request failed.') : serverNode(message);
+  const text = ERROR_TEXTS[code] ?? failed;
+  return { text, canRetry: !PERMANENT_ERRORS.has(code) };
 }
 
 /** Sends requests one at a time, and resolves or rejects each by its response. */

@@ -4,18 +4,19 @@
  * computed while the server had the frame.
  */
 
-import { confidenceText } from '../captions/caption.js';
+import { confidenceText } from '../captions/caption_text.js';
 import { createElement } from '../common/dom.js';
 import { timeWithSeconds } from '../common/format.js';
+import { gettext } from '../common/i18n.js';
 import { relativeStrength } from '../heatmaps/heat_map.js';
 import { MapPanel } from './map_panel.js';
-import { TargetPicker, targetsOf } from './target_picker.js';
+import { TargetPicker, targetName, targetsOf } from './target_picker.js';
 
 /** @typedef {import('../session/model.js').Method} Method */
 /** @typedef {import('./seen_frames.js').SeenFrame} SeenFrame */
 /** @typedef {import('./target_picker.js').TargetInfo} TargetInfo */
 
-const NO_MAP = 'This map was not computed while the server had the frame.';
+const NO_MAP = gettext('This map was not computed while the server had the frame.');
 
 export class ComparedFrame {
   #panel;
@@ -33,11 +34,11 @@ export class ComparedFrame {
     this.#infos = targetsOf(caption);
     this.#panel = new MapPanel({ width: image.naturalWidth, height: image.naturalHeight });
     this.#panel.image = image;
-    const facts = `Frame from ${timeWithSeconds(taken)}. ${confidenceText(caption)}`;
+    const time = gettext('Frame from {time}.', { time: timeWithSeconds(taken) });
+    const facts = `${time} ${confidenceText(caption)}`;
     const words = createElement('div', 'word-picks');
-    words.lang = 'en';
     words.setAttribute('role', 'radiogroup');
-    words.setAttribute('aria-label', 'What to explain in the compared frame');
+    words.setAttribute('aria-label', gettext('What to explain in the compared frame'));
     this.#targets = new TargetPicker(words, (info) => {
       this.#info = info;
       this.#show();
@@ -72,13 +73,12 @@ export class ComparedFrame {
     const { explanations } = this.frame;
     const info = this.#info;
     if (info === null) return;
-    const name = info.target.kind === 'caption' ? 'the whole caption' : `“${info.name}”`;
     for (const method of this.#methods) {
       const map = explanations.get(method.name, info.target);
       if (!map) continue;
       const isWord = info.target.kind === 'word';
       const words = isWord ? explanations.mapsOfAllWords(method.name) : [];
-      this.#panel.showMap(method, name, map, relativeStrength(map, words));
+      this.#panel.showMap(method, targetName(info, null), map, relativeStrength(map, words));
       return;
     }
     this.#panel.showOffer(NO_MAP, '', () => {});

@@ -4,17 +4,20 @@
  * method's or another frame's, against an alternative word, and with a faithfulness check.
  */
 
-import { wordStanding } from '../captions/caption.js';
-import { createButton } from '../common/dom.js';
-import { percent } from '../common/format.js';
+import { wordNodes } from '../captions/caption_text.js';
+import { createButton, createElement, englishText } from '../common/dom.js';
+import { percent, wholePercent } from '../common/format.js';
+import { gettext, gettextNodes, pgettext } from '../common/i18n.js';
 import { relativeStrength } from '../heatmaps/heat_map.js';
 import { locationText } from '../heatmaps/map_location.js';
 import { requestErrorText } from '../session/requests.js';
+import { serverNode } from '../session/server_texts.js';
 import { ComparedFrame } from './compared_frame.js';
-import { checkText, FaithfulnessCheck } from './faithfulness_check.js';
+import { checkNodes, FaithfulnessCheck } from './faithfulness_check.js';
 import { MapPanel } from './map_panel.js';
 import { MethodPicker } from './method_picker.js';
 import { frameTitle } from './seen_frames.js';
+import { targetName } from './target_picker.js';
 
 /** @typedef {import('../heatmaps/map_canvas.js').Size} Size */
 /** @typedef {import('../session/explanation_messages.js').Target} Target */
@@ -37,7 +40,9 @@ import { frameTitle } from './seen_frames.js';
 
 /** It blanks all places of a small region in turn, and shows the effect of each. */
 const THOROUGH_CHECK = 'occlusion';
-const NO_CHECK = 'Only words can be checked, not objects, comparisons or the whole caption.';
+const NO_CHECK = gettext(
+  'Only words can be checked, not objects, comparisons or the whole caption.',
+);
 
 export class ExplanationView {
   #elements;
@@ -64,7 +69,7 @@ export class ExplanationView {
    * @param {HTMLElement} elements.rivalTitle
    * @param {ConstructorParameters<typeof MethodPicker>[0]} elements.methods
    * @param {ConstructorParameters<typeof FaithfulnessCheck>[0]} elements.check
-   * @param {(text: string) => void} announce  To screen readers.
+   * @param {(...nodes: (Node | string)[]) => void} announce  To screen readers.
    */
   constructor(elements, announce) {
     this.#elements = elements;
@@ -112,7 +117,7 @@ export class ExplanationView {
     if (!this.#shown) return;
     this.#shown.info = info;
     this.#shown.contrast = null;
-    this.#elements.chosen.textContent = targetText(info);
+    this.#elements.chosen.replaceChildren(...targetNodes(info));
     this.#showAlternatives(info);
     this.#update(false);
   }
@@ -122,14 +127,11 @@ export class ExplanationView {
     const { rivalSet, rivalTitle, rivals } = this.#elements;
     const alternatives = target.kind === 'word' && word ? word.alternatives : [];
     rivalSet.hidden = alternatives.length === 0 || !this.#methods.offers('contrast');
-    rivalTitle.textContent = `Why “${name}”?`;
+    rivalTitle.replaceChildren(...gettextNodes('Why “{word}”?', { word: englishText(name) }));
     const choices = [
-      { button: createButton('overall', 'pick'), contrast: null },
+      { button: createButton(pgettext('why a word', 'overall'), 'pick'), contrast: null },
       ...alternatives.map(({ text, prob }) => ({
-        button: createButton(
-          `instead of “${text}” ${prob === null ? '' : percent(prob)}`.trim(),
-          'pick',
-        ),
+        button: rivalButton(text, prob),
         contrast: text,
       })),
     ];
@@ -167,9 +169,15 @@ export class ExplanationView {
     const isCompared = compared !== undefined || this.#comparedFrame !== null;
     panels.compared.element.hidden = compared === undefined;
     this.#elements.panels.toggleAttribute('data-beside', isCompared);
-    this.#check.showMessage(target.kind === 'word' ? 'The check follows the map.' : NO_CHECK);
-    if (selected) this.#showMap(panels.selected, selected, mayRun);
-    else panels.selected.showOffer('This model has no method to explain it.', '', () => {});
+    this.#check.showMessage(
+      target.kind === 'word' ? gettext('The check follows the map.') : NO_CHECK,
+    );
+    if (selected) {
+      this.#showMap(panels.selected, selected, mayRun);
+    } else {
+      const text = gettext('This model has no method to explain it.');
+      panels.selected.showOffer(text, '', () => {});
+    }
     if (compared) this.#showMap(panels.compared, compared, mayRun);
   }
 
@@ -196,11 +204,13 @@ export class ExplanationView {
     const { explanations, panels, info, contrast } = this.#shown;
     const target = contrastTarget(info.target, contrast);
     const name = targetName(info, contrast);
+    const offer = gettext('Compute for {target}', { target: name });
     const { signal } = this.#requests;
     const compute = () => this.#showMap(panel, method, true);
     const cached = explanations.get(method.name, target);
     if (!cached && !computeSlow && !explanations.isFast(method.name)) {
-      panel.showOffer(`${method.title}: ${method.cost}.`, `Compute for ${name}`, compute);
+      const { title, cost } = method;
+      panel.showOffer(gettext('{method}: {cost}.', { method: title, cost }), offer, compute);
       return;
     }
     const cancel = new AbortController();
@@ -219,7 +229,8 @@ export class ExplanationView {
             panel.showRoughMap(method, name, progress.map);
             // Only the first: a screen reader need not follow each refinement.
             if (!isRough && panel === panels.selected) {
-              this.#announce(`${name}, rough map: ${locationText(progress.map)}. Refining it.`);
+              const values = { target: name, place: locationText(progress.map) };
+              this.#announce(gettext('{target}, rough map: {place}. Refining it.', values));
             }
             isRough = true;
           },
@@ -228,16 +239,19 @@ export class ExplanationView {
       const words = target.kind === 'word' ? explanations.mapsOfAllWords(method.name) : [];
       panel.showMap(method, name, map, relativeStrength(map, words));
       if (panel !== panels.selected) return;
-      const what = isRough ? `${name}, final map` : name;
-      this.#announce([`${what}: ${locationText(map)}.`, map.note].join(' ').trim());
+      const values = { target: name, place: locationText(map) };
+      const text = isRough
+        ? gettext('{target}, final map: {place}.', values)
+        : gettext('{target}: {place}.', values);
+      this.#announce(text, ' ', serverNode(map.note));
       if (target.kind === 'word' && target.index !== undefined && explanations.isFree) {
         this.#offerCheck(method, info.name, target.index);
       }
     } catch (error) {
       if (signal.aborted) return;
       const { text, canRetry } = requestErrorText(error);
-      panel.showOffer(text, canRetry ? `Compute for ${name}` : '', compute);
-      this.#announce(text);
+      panel.showOffer(text, canRetry ? offer : '', compute);
+      this.#announce(typeof text === 'string' ? text : text.cloneNode(true));
     }
   }
 
@@ -251,7 +265,8 @@ export class ExplanationView {
   #offerCheck(method, word, index) {
     const check = () => this.#runCheck(method, word, index);
     if (this.#shown?.explanations.isFast(method.name)) check();
-    else this.#check.showMessage('The check may compute the map again.', checkOffer(check));
+    else
+      this.#check.showMessage(gettext('The check may compute the map again.'), checkOffer(check));
   }
 
   /**
@@ -262,16 +277,17 @@ export class ExplanationView {
   async #runCheck(method, word, index) {
     if (!this.#shown) return;
     const { signal } = this.#requests;
-    this.#check.showMessage('Checking the map…');
+    this.#check.showMessage(gettext('Checking the map…'));
     try {
       const { explanations } = this.#shown;
       const checked = await explanations.check(method.name, index, signal, ({ done, doing }) => {
-        this.#check.showMessage(`Checking the map: ${Math.round(done * 100)}%. ${doing}…`);
+        const values = { percent: wholePercent(done), step: doing };
+        this.#check.showMessage(gettext('Checking the map: {percent}. {step}…', values));
       });
       if (signal.aborted) return;
       const isCalibrated = this.#shown?.explanations.caption.confidence !== null;
       this.#check.showResult(word, checked, isCalibrated, this.#occlusionOffer());
-      this.#announce(checkText(word, checked));
+      this.#announce(...checkNodes(word, checked));
     } catch (error) {
       if (signal.aborted) return;
       const { text, canRetry } = requestErrorText(error);
@@ -284,7 +300,7 @@ export class ExplanationView {
   #occlusionOffer() {
     if (!this.#methods.canCompare(THOROUGH_CHECK)) return null;
     return {
-      label: 'Compare with occlusion',
+      label: gettext('Compare with occlusion'),
       onClick: () => {
         this.#methods.compare(THOROUGH_CHECK);
         this.#update(true);
@@ -295,7 +311,7 @@ export class ExplanationView {
 
 /** @param {() => void} onClick @returns {Offer} */
 function checkOffer(onClick) {
-  return { label: 'Check this map', onClick };
+  return { label: gettext('Check this map'), onClick };
 }
 
 /**
@@ -308,16 +324,20 @@ function contrastTarget(target, contrast) {
 }
 
 /**
- * @param {TargetInfo} info
- * @param {string | null} contrast
+ * @param {string} text  The word to contrast with.
+ * @param {number | null} prob
  */
-function targetName({ name, target }, contrast) {
-  if (target.kind === 'caption') return 'the whole caption';
-  return contrast === null ? `“${name}”` : `“${name}” instead of “${contrast}”`;
+function rivalButton(text, prob) {
+  const button = createButton('', 'pick');
+  button.append(...gettextNodes('instead of “{word}”', { word: englishText(text) }));
+  if (prob !== null) button.append(` ${percent(prob)}`);
+  return button;
 }
 
 /** @param {TargetInfo} info */
-function targetText({ target, name, word }) {
-  if (word === null) return 'Whole caption';
-  return `${target.kind === 'tag' ? 'Object ' : ''}“${name}” ${wordStanding(word)}`.trim();
+function targetNodes({ target, word }) {
+  if (word === null) return [gettext('Whole caption')];
+  if (target.kind !== 'tag') return wordNodes(word);
+  const object = createElement('span', '', ...wordNodes(word));
+  return gettextNodes('Object {object}', { object });
 }

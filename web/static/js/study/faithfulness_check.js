@@ -4,8 +4,9 @@
  * map is blanked, and after the same region elsewhere is, then what the verdict rests on.
  */
 
-import { createElement, screenReaderText } from '../common/dom.js';
-import { percent } from '../common/format.js';
+import { createElement, englishText, screenReaderText } from '../common/dom.js';
+import { fixedText, numberText, percent } from '../common/format.js';
+import { gettext, gettextNodes, pgettext } from '../common/i18n.js';
 
 /** @typedef {import('../session/explanation_messages.js').Checked} Checked */
 /**
@@ -18,10 +19,10 @@ import { percent } from '../common/format.js';
 
 /** @type {Record<Checked['verdict'], string>} */
 const VERDICT_TEXTS = {
-  'holds up': 'Holds up',
-  fails: 'Fails',
-  'cannot tell': 'Can’t tell',
-  'cannot be checked': 'Can’t be checked',
+  'holds up': pgettext('verdict', 'Holds up'),
+  fails: pgettext('verdict', 'Fails'),
+  'cannot tell': pgettext('verdict', 'Can’t tell'),
+  'cannot be checked': pgettext('verdict', 'Can’t be checked'),
 };
 
 export class FaithfulnessCheck {
@@ -46,13 +47,13 @@ export class FaithfulnessCheck {
   /**
    * Shows why there is no result, or not yet.
    *
-   * @param {string} text
+   * @param {Node | string} text
    * @param {Offer | null} [offer]
    */
   showMessage(text, offer = null) {
     const { bars, button, scale, sentence, verdict } = this.#elements;
     verdict.textContent = scale.textContent = '';
-    sentence.textContent = text;
+    sentence.replaceChildren(text);
     bars.replaceChildren();
     button.hidden = offer === null;
     button.textContent = offer?.label ?? '';
@@ -67,29 +68,33 @@ export class FaithfulnessCheck {
    */
   showResult(word, checked, isCalibrated, offer) {
     const { bars, scale, verdict } = this.#elements;
-    this.showMessage(reasonText(word, checked), offer);
+    this.showMessage(createElement('span', '', ...reasonNodes(word, checked)), offer);
     verdict.textContent = VERDICT_TEXTS[checked.verdict];
     verdict.dataset.verdict = checked.verdict;
-    scale.textContent = isCalibrated
-      ? `Probability of “${word}” as the next word:`
-      : `Score of “${word}”, relative to the original frame:`;
+    const subject = { word: englishText(word) };
+    scale.replaceChildren(
+      ...(isCalibrated
+        ? gettextNodes('Probability of “{word}” as the next word:', subject)
+        : gettextNodes('Score of “{word}”, relative to the original frame:', subject)),
+    );
     const { prob, blanked, elsewhere } = isCalibrated ? checked : relativeToOriginal(checked);
     const text = isCalibrated ? percent : ratioText;
     const longest = isCalibrated ? 1 : Math.max(prob, blanked, elsewhere?.[2] ?? 0);
     const bar = (/** @type {string} */ label, /** @type {number} */ value) =>
       createBar(label, value / longest, text(value));
     bars.append(
-      bar('Original frame', prob),
-      bar(`Map’s top ${percent(checked.share)} blanked`, blanked),
+      bar(gettext('Original frame'), prob),
+      bar(gettext('Map’s top {percent} blanked', { percent: percent(checked.share) }), blanked),
     );
     if (elsewhere === null) return;
     const [lowest, median, highest] = elsewhere;
     const range = {
       lowest: lowest / longest,
       highest: highest / longest,
-      text: `${text(lowest)} to ${text(highest)}`,
+      text: gettext('({lowest} to {highest})', { lowest: text(lowest), highest: text(highest) }),
     };
-    bars.append(createBar('Blanked elsewhere', median / longest, text(median), range));
+    const elsewhereLabel = gettext('Blanked elsewhere');
+    bars.append(createBar(elsewhereLabel, median / longest, text(median), range));
   }
 
   /** @param {boolean} isOffered  Whether maps of this captioner can be checked. */
@@ -101,30 +106,41 @@ export class FaithfulnessCheck {
 /**
  * @param {string} word
  * @param {Checked} checked
- * @returns {string}  The verdict and what it rests on.
+ * @returns {(Node | string)[]}  The verdict and what it rests on.
  */
-export function checkText(word, checked) {
-  return `${VERDICT_TEXTS[checked.verdict]}. ${reasonText(word, checked)}`;
+export function checkNodes(word, checked) {
+  const verdict = gettext('{verdict}.', { verdict: VERDICT_TEXTS[checked.verdict] });
+  return [verdict, ' ', ...reasonNodes(word, checked)];
 }
 
 /**
  * @param {string} word
  * @param {Checked} checked
- * @returns {string}  Why it has its verdict.
+ * @returns {(Node | string)[]}  Why it has its verdict.
  */
-function reasonText(word, { verdict, p, prob, blanked, regions }) {
-  const pValue = p === null || p < 0.005 ? 'p < 0.01' : `p = ${p.toFixed(2)}`;
+function reasonNodes(word, { verdict, p, prob, blanked, regions }) {
+  const pValue = p === null || p < 0.005 ? `p < ${fixedText(0.01, 2)}` : `p = ${fixedText(p, 2)}`;
+  const values = { word: englishText(word), p: pValue, regions: numberText(regions) };
   switch (verdict) {
     case 'holds up':
-      return `“${word}” depends on this region more than on others of its shape (${pValue}, ${regions} compared).`;
+      return gettextNodes(
+        '“{word}” depends on this region more than on others of its shape ({p}, {regions} compared).',
+        values,
+      );
     case 'fails':
-      return `In most of ${regions} other places, a region of this shape matters as much to “${word}”, or more.`;
+      return gettextNodes(
+        'In most of {regions} other places, a region of this shape matters as much to “{word}”, or more.',
+        values,
+      );
     case 'cannot tell':
       return blanked < prob
-        ? `“${word}” depends on this region, but not clearly more than on others of its shape (${pValue}, ${regions} compared).`
-        : `Blanking this region does not make “${word}” less likely.`;
+        ? gettextNodes(
+            '“{word}” depends on this region, but not clearly more than on others of its shape ({p}, {regions} compared).',
+            values,
+          )
+        : gettextNodes('Blanking this region does not make “{word}” less likely.', values);
     case 'cannot be checked':
-      return 'The captioner’s grid has too few other places for a region of this size.';
+      return [gettext('The captioner’s grid has too few other places for a region of this size.')];
   }
 }
 
@@ -146,7 +162,7 @@ function relativeToOriginal({ prob, blanked, elsewhere }) {
 
 /** @param {number} value  0 or more. */
 function ratioText(value) {
-  return `× ${value.toFixed(value < 10 ? 2 : 0)}`;
+  return `× ${fixedText(value, value < 10 ? 2 : 0)}`;
 }
 
 /**
@@ -164,7 +180,7 @@ function createBar(label, share, text, range) {
     track.dataset.range = '';
     track.style.setProperty('--lowest', String(range.lowest));
     track.style.setProperty('--highest', String(range.highest));
-    value.append(screenReaderText(` (${range.text})`));
+    value.append(screenReaderText(` ${range.text}`));
   }
   return createElement(
     'div',

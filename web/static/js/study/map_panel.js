@@ -2,10 +2,12 @@
 /** A large frame with one heat map, its legend, and the progress while it is computed. */
 
 import { createButton, createElement } from '../common/dom.js';
-import { timeLeftText } from '../common/format.js';
+import { sentence, timeLeftText, wholePercent } from '../common/format.js';
+import { gettext } from '../common/i18n.js';
 import { MappedImage } from '../heatmaps/map_canvas.js';
 import { MapLegend, strengthText } from '../heatmaps/map_legend.js';
 import { locationText } from '../heatmaps/map_location.js';
+import { serverNode } from '../session/server_texts.js';
 
 /** @typedef {import('../heatmaps/heat_map.js').HeatMap} HeatMap */
 /** @typedef {import('../heatmaps/map_canvas.js').Size} Size */
@@ -60,10 +62,17 @@ export class MapPanel {
    */
   showMap(method, target, map, strength) {
     const where = this.#draw(method, map, strength);
-    this.#location.textContent = `${where.charAt(0).toUpperCase()}${where.slice(1)}.`;
-    const share = strength === null ? '' : `; ${strengthText(strength)}`;
-    this.#setLabel(`Frame with the map of ${target} by ${method.title}: ${where}${share}`);
-    this.#note.textContent = map.note;
+    this.#location.textContent = sentence(gettext('{place}.', { place: where }));
+    const values = { target, method: method.title, place: where };
+    this.#setLabel(
+      strength === null
+        ? gettext('Frame with the map of {target} by {method}: {place}', values)
+        : gettext('Frame with the map of {target} by {method}: {place}; {strength}', {
+            ...values,
+            strength: strengthText(strength),
+          }),
+    );
+    this.#note.replaceChildren(serverNode(map.note));
     this.#note.hidden = map.note === '';
     this.#work.hidden = true;
     this.element.dataset.state = 'shown';
@@ -78,8 +87,9 @@ export class MapPanel {
    */
   showRoughMap(method, target, map) {
     const where = this.#draw(method, map, null);
-    this.#location.textContent = `So far ${where}.`;
-    this.#setLabel(`Frame with a rough map of ${target} by ${method.title}: ${where}`);
+    this.#location.textContent = gettext('So far {place}.', { place: where });
+    const values = { target, method: method.title, place: where };
+    this.#setLabel(gettext('Frame with a rough map of {target} by {method}: {place}', values));
   }
 
   /**
@@ -87,43 +97,50 @@ export class MapPanel {
    * @param {() => void} onCancel
    */
   showComputing(method, onCancel) {
-    this.#clearMap(`Frame without a map`);
+    this.#clearMap();
     this.#doing = '';
     this.#bar.hidden = false;
     this.#bar.removeAttribute('value');
     this.#bar.setAttribute('aria-label', method.title);
-    this.#showWork(`Computing ${method.title}…`, 'Cancel', onCancel);
+    const remark = gettext('Computing {method}…', { method: method.title });
+    this.#showWork(remark, gettext('Cancel'), onCancel);
     this.element.dataset.state = 'working';
   }
 
   /** @param {Method} method @param {Progress} progress */
   setProgress({ title }, { done, left_s, doing }) {
     this.#bar.value = done;
-    const left = left_s === null ? '' : `, ${timeLeftText(left_s)} left`;
-    if (doing !== '') this.#doing = ` ${doing}.`;
-    this.#remark.textContent = `${title}: ${Math.round(done * 100)}%${left}.${this.#doing}`;
+    const values = { method: title, percent: wholePercent(done) };
+    const text =
+      left_s === null
+        ? gettext('{method}: {percent}.', values)
+        : gettext('{method}: {percent}, {left}.', { ...values, left: timeLeftText(left_s) });
+    if (doing !== '') {
+      const step = gettext('{step}.', { step: doing });
+      this.#doing = ` ${sentence(step)}`;
+    }
+    this.#remark.textContent = text + this.#doing;
   }
 
   /**
    * Shows why there is no map, and a button that requests one.
    *
-   * @param {string} remark
+   * @param {Node | string} remark
    * @param {string} label  Of the button; empty for none.
    * @param {() => void} onClick
    */
   showOffer(remark, label, onClick) {
-    this.#clearMap('Frame without a map');
+    this.#clearMap();
     this.#bar.hidden = true;
     this.#showWork(remark, label, onClick);
     this.element.dataset.state = 'offered';
   }
 
-  /** @param {string} label */
-  #clearMap(label) {
+  #clearMap() {
     this.#image.map = null;
     this.#legend.hide();
     this.#location.hidden = this.#note.hidden = true;
-    this.#setLabel(label);
+    this.#setLabel(gettext('Frame without a map'));
   }
 
   /**
@@ -145,13 +162,13 @@ export class MapPanel {
   }
 
   /**
-   * @param {string} remark
+   * @param {Node | string} remark
    * @param {string} label
    * @param {() => void} onClick
    */
   #showWork(remark, label, onClick) {
     this.#work.hidden = false;
-    this.#remark.textContent = remark;
+    this.#remark.replaceChildren(remark);
     this.#button.hidden = label === '';
     this.#button.textContent = label;
     this.#onClick = onClick;

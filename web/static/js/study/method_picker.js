@@ -4,7 +4,8 @@
  * with: another method's, or another frame's.
  */
 
-import { createElement } from '../common/dom.js';
+import { createElement, englishText } from '../common/dom.js';
+import { gettext, pgettext } from '../common/i18n.js';
 
 /** @typedef {import('../session/explanation_messages.js').TargetKind} TargetKind */
 /** @typedef {import('../session/model.js').Method} Method */
@@ -37,9 +38,13 @@ export class MethodPicker {
   constructor(elements, onChange) {
     this.#elements = elements;
     this.#onChange = onChange;
-    this.#methodGroup.label = 'Another method';
-    this.#frameGroup.label = 'Another frame';
-    elements.beside.replaceChildren(new Option('None', ''), this.#methodGroup, this.#frameGroup);
+    this.#methodGroup.label = gettext('Another method');
+    this.#frameGroup.label = gettext('Another frame');
+    elements.beside.replaceChildren(
+      new Option(pgettext('to compare with', 'None'), ''),
+      this.#methodGroup,
+      this.#frameGroup,
+    );
     elements.beside.addEventListener('change', onChange);
   }
 
@@ -130,7 +135,8 @@ export class MethodPicker {
     this.#selectedName = name;
     for (const radio of this.#radios) radio.checked = radio.value === name;
     const { selected } = this;
-    const facts = selected ? [selected.paper, `Cost: ${selected.cost}`] : [];
+    const cost = gettext('Cost: {cost}', { cost: selected?.cost ?? '' });
+    const facts = selected ? [englishText(selected.paper), cost] : [];
     about.replaceChildren(...facts.map((fact) => createElement('p', '', fact)));
     if (recommended.querySelector(':checked') === null) more.open = true;
     for (const option of this.#methodGroup.querySelectorAll('option')) {

@@ -6,6 +6,7 @@
 
 import { captionText } from '../captions/caption.js';
 import { timeWithSeconds } from '../common/format.js';
+import { gettext } from '../common/i18n.js';
 
 /** @typedef {import('../captions/caption.js').Caption} Caption */
 /** @typedef {import('./explanation_cache.js').ExplanationCache} ExplanationCache */
@@ -87,5 +88,6 @@ export class SeenFrames {
 
 /** @param {SeenFrame} frame @returns {string}  Names it in a list. */
 export function frameTitle({ caption, taken }) {
-  return `${timeWithSeconds(taken)} “${captionText(caption)}”`;
+  const values = { time: timeWithSeconds(taken), caption: captionText(caption) };
+  return gettext('{time} “{caption}”', values);
 }

@@ -2,9 +2,10 @@
 /** The dialog of a frozen caption and its frame: explanations, and analyses of the frame. */
 
 import { AnalysisPanel } from '../analysis/analysis_panel.js';
-import { confidenceText, otherCaptionsText } from '../captions/caption.js';
+import { confidenceText, otherCaptionsNodes } from '../captions/caption_text.js';
 import { getElement } from '../common/dom.js';
 import { timeWithSeconds } from '../common/format.js';
+import { gettext } from '../common/i18n.js';
 import { Tabs } from '../common/tabs.js';
 import { relativeStrength } from '../heatmaps/heat_map.js';
 import { RequestError } from '../session/requests.js';
@@ -23,10 +24,11 @@ import { TargetPicker, targetsOf } from './target_picker.js';
 /** @typedef {import('../session/requests.js').Requests} Requests */
 /** @typedef {import('./target_picker.js').TargetInfo} TargetInfo */
 
-const FRAME_GONE = 'The server no longer has this frame. These results stay.';
-const DISCONNECTED =
-  'The connection was lost. These results stay, but nothing new can be computed.';
-const RESULTS_ONLY = 'The frame is no longer available. Its results are below.';
+const FRAME_GONE = gettext('The server no longer has this frame. These results stay.');
+const DISCONNECTED = gettext(
+  'The connection was lost. These results stay, but nothing new can be computed.',
+);
+const RESULTS_ONLY = gettext('The frame is no longer available. Its results are below.');
 const DEFAULT_SIZE = { width: 4, height: 3 };
 
 export function studyDialogElements() {
@@ -124,8 +126,8 @@ export class StudyDialog {
     this.#elements = elements;
     this.#requests = requests;
     this.#onClose = onClose;
-    const announce = (/** @type {string} */ text) => {
-      elements.status.textContent = text;
+    const announce = (/** @type {(Node | string)[]} */ ...nodes) => {
+      elements.status.replaceChildren(...nodes);
     };
     const explanation = new ExplanationView(elements.explanation, announce);
     this.#tabs = new Tabs(elements.tabs);
@@ -161,8 +163,8 @@ export class StudyDialog {
     this.#explanations = new ExplanationCache(this.#requests, caption, liveMethod, isFree);
     this.#closed = new AbortController();
     this.#showHead(subject, true);
-    facts.textContent += ` ${confidenceText(caption)}.`;
-    others.textContent = otherCaptionsText(caption);
+    facts.append(' ', gettext('{confidence}.', { confidence: confidenceText(caption) }));
+    others.replaceChildren(...otherCaptionsNodes(caption));
     this.analyses.open(subject, caption);
     this.#explanation.open(this.#explanations, model, size);
     this.#explanation.frames = this.#frames.besides(caption);
@@ -256,9 +258,9 @@ export class StudyDialog {
   #showHead({ caption, taken }, hasFrame) {
     const { heading, facts, others, notice, status, close } = this.#elements;
     heading.textContent = caption;
-    facts.textContent = `Frame from ${timeWithSeconds(taken)}.`;
+    facts.textContent = gettext('Frame from {time}.', { time: timeWithSeconds(taken) });
     others.textContent = notice.textContent = status.textContent = '';
-    close.textContent = hasFrame ? 'Back to live' : 'Close';
+    close.textContent = hasFrame ? gettext('Back to live') : gettext('Close');
   }
 
   #closeViews() {

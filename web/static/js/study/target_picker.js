@@ -4,10 +4,12 @@
  * button with a small heat map.
  */
 
-import { underline, wordLabel, wordOfTag, wordStanding } from '../captions/caption.js';
-import { createButton, createElement, indexAfterKey } from '../common/dom.js';
+import { underline, wordOfTag } from '../captions/caption.js';
+import { wordLabel, wordStanding } from '../captions/caption_text.js';
+import { createButton, createElement, englishText, indexAfterKey } from '../common/dom.js';
+import { gettext, pgettext } from '../common/i18n.js';
 import { MappedImage } from '../heatmaps/map_canvas.js';
-import { locationText } from '../heatmaps/map_location.js';
+import { describeByMap } from '../heatmaps/map_location.js';
 
 /** @typedef {import('../captions/caption.js').Caption} Caption */
 /** @typedef {import('../captions/caption.js').Word} Word */
@@ -43,7 +45,7 @@ export function targetsOf({ words, tags }) {
       name: word.text,
       word,
     })),
-    { target: { kind: /** @type {const} */ ('caption') }, name: 'caption', word: null },
+    { target: { kind: /** @type {const} */ ('caption') }, name: gettext('caption'), word: null },
     ...tags.map((tag) => ({
       target: { kind: /** @type {const} */ ('tag'), text: tag.text },
       name: tag.text,
@@ -90,7 +92,7 @@ export class TargetPicker {
     const tile = this.#tiles[index];
     if (!tile) return;
     tile.image.map = map;
-    tile.button.setAttribute('aria-description', `based on: ${locationText(map)}`);
+    describeByMap(tile.button, map);
   }
 
   /**
@@ -144,18 +146,39 @@ function createTile(info, size) {
   const { target, name, word } = info;
   const image = new MappedImage(size, MAX_SIDE);
   const strength = createElement('span', 'strength');
-  const label = createElement('span', 'tile-name', name);
+  const label = createElement('span', 'tile-name', word ? englishText(name) : name);
   const share = createElement('span', 'tile-share');
   if (word) {
     label.classList.add('sample');
     underline(label, word);
-    share.textContent = word.rank ? `${word.rank.place}.` : wordStanding(word);
+    share.textContent = word.rank
+      ? pgettext('rank', '{place}.', { place: word.rank.place })
+      : wordStanding(word);
   }
   const button = createButton('', 'tile');
   button.append(image.element, strength, label, ' ', share);
   button.dataset.kind = target.kind;
   button.setAttribute('role', 'radio');
-  const kind = { word: '', contrast: '', caption: 'whole ', tag: 'object ' }[target.kind];
-  button.setAttribute('aria-label', `${kind}${word ? wordLabel(word) : name}`);
+  button.setAttribute('aria-label', tileLabel(info));
   return { info, button, image, strength };
+}
+
+/** @param {TargetInfo} info */
+function tileLabel({ target, word }) {
+  if (word === null) return gettext('whole caption');
+  return target.kind === 'tag'
+    ? gettext('object {word}', { word: wordLabel(word) })
+    : wordLabel(word);
+}
+
+/**
+ * @param {TargetInfo} info
+ * @param {string | null} contrast  The word to contrast it with, if any.
+ * @returns {string}  To name its map by.
+ */
+export function targetName({ name, target }, contrast) {
+  if (target.kind === 'caption') return gettext('the whole caption');
+  return contrast === null
+    ? gettext('“{word}”', { word: name })
+    : gettext('“{word}” instead of “{contrast}”', { word: name, contrast });
 }

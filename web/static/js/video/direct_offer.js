@@ -5,14 +5,15 @@
  */
 
 import { setText } from '../common/dom.js';
+import { gettext } from '../common/i18n.js';
 
 /** The load level at which captions come less often; at the next one, sessions are refused. */
 const OFFERED_FROM_STEP = 3;
 
 /** @type {Record<'camera' | 'file', string>} */
 const OFFERS = {
-  camera: 'The server is busy. Show your camera directly to make room.',
-  file: 'The server is busy. Show your file directly to make room.',
+  camera: gettext('The server is busy. Show your camera directly to make room.'),
+  file: gettext('The server is busy. Show your file directly to make room.'),
 };
 
 export class DirectOffer {
