@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 
 from web.errors import ERROR, accepts_html, error_response
 from web.keys import SETTINGS
-from web.security import ALLOWED_HOSTS
+from web.security import ALLOWED_HOSTS, public
 from web.translations import (
     ENGLISH,
     LANGUAGE_PARAMETER,
@@ -176,6 +176,7 @@ async def _index(request: web.Request) -> web.Response:
     return page_response(request, _VIEWS.get(view, "index.html.jinja"), headers)
 
 
+@public
 async def _static(request: web.Request) -> web.StreamResponse:
     try:
         path = (STATIC / request.match_info["path"]).resolve()

@@ -260,11 +260,8 @@ def too_many_failures_response(error: TooManyFailures) -> web.Response:
 
 
 def _required_role(request: web.Request) -> Role | None:
-    route = request.match_info.route
-    if request.match_info.http_exception is not None or isinstance(
-        route.resource, web.StaticResource
-    ):
-        # A 404 or 405 reveals nothing, and the page's assets are the same for everyone.
+    if request.match_info.http_exception is not None:
+        # A 404 or 405 reveals nothing.
         return None
     handler: Any = request.match_info.handler
     return _required_roles.get(getattr(handler, "__func__", handler), Role.VIEWER)

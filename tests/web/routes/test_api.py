@@ -28,7 +28,7 @@ def routes_of(app: web.Application) -> set[tuple[str, str]]:
         (route.method.lower(), route.resource.canonical)
         for route in app.router.routes()
         if route.resource
-        and not isinstance(route.resource, web.StaticResource)
+        and not route.resource.canonical.startswith("/static/")
         # aiohttp adds HEAD to most GET routes.
         and route.method != "HEAD"
     }
