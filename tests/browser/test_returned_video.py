@@ -156,18 +156,35 @@ async def test_a_map_leaves_the_video_at_a_cut_until_a_caption_of_the_new_scene(
         await expect(page.locator("#map")).to_be_visible(timeout=SOON)
         await expect(page.locator("#word-detail")).to_have_text("")
         await page.evaluate(RECORD_FRAMES)
-        await page.wait_for_function(
-            """() => {
-              const frames = window.frames_seen;
-              const cuts = frames.filter(([red], at) => at > 0 && red !== frames[at - 1][0]);
-              return cuts.length > 2 && [true, false].every(
-                (scene) => frames.some(([red, painted]) => red === scene && painted));
-            }""",
-            timeout=SOON,
-        )
-        frames = await page.evaluate("() => window.frames_seen")
-        cuts = [after for before, after in pairwise(frames) if before[0] != after[0]]
-        assert {(painted, age) for _, painted, age in cuts} == {(False, "stale")}
+        cuts = await frames_after_cuts(page)
+        assert {(painted, age) for painted, age in cuts} == {(False, "stale")}
+
+        # So does the map of a word in a held caption.
+        await page.select_option("#heat-maps", "words")
+        await page.focus("#caption .word >> nth=1")
+        await expect(page.locator("#age")).to_contain_text("Held")
+        await page.evaluate("() => { window.frames_seen.length = 0; }")
+        assert not any(painted for painted, _ in await frames_after_cuts(page))
+
+
+async def frames_after_cuts(page: Page) -> list[tuple[bool, str]]:
+    """Return of each first frame of a scene whether a map is on it, and the caption's age.
+
+    Waits for some cuts, and until a map has been on frames of both scenes.
+    """
+    await page.wait_for_function(
+        """() => {
+          const frames = window.frames_seen;
+          const cuts = frames.filter(([red], at) => at > 0 && red !== frames[at - 1][0]);
+          return cuts.length > 2 && [true, false].every(
+            (scene) => frames.some(([red, painted]) => red === scene && painted));
+        }""",
+        timeout=SOON,
+    )
+    frames = await page.evaluate("() => window.frames_seen")
+    return [
+        (painted, age) for (before, *_), (red, painted, age) in pairwise(frames) if red != before
+    ]
 
 
 async def test_a_busy_server_offers_once_to_show_the_camera_directly(
