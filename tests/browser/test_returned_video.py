@@ -36,8 +36,8 @@ RECORD_PEERS = """
 """
 SHOWN = """() => {
   const shown = document.querySelector('#returned-video').srcObject?.getVideoTracks()[0];
-  const [sender] = window.peers.at(-1).getSenders();
-  return { isOwn: !!shown && shown.id === sender.track?.id, width: document.querySelector(
+  const [sender] = window.peers.at(-1)?.getSenders() ?? [];
+  return { isOwn: !!shown && shown.id === sender?.track?.id, width: document.querySelector(
     '#returned-video').videoWidth };
 }"""
 RECEIVED = """async () => {
