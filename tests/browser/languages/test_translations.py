@@ -154,6 +154,11 @@ async def test_a_german_browser_gets_a_german_page_with_english_captions(browser
         word = page.locator("#caption .word").nth(1)
         await expect(word).to_have_attribute("aria-label", f"dog, zu 85{PERCENT} sicher")
         await page.keyboard.press("Escape")
+        # German has the widest buttons.
+        detail, controls = [
+            await page.locator(part).bounding_box() for part in (".detail-row", ".controls")
+        ]
+        assert detail and controls and detail["x"] + detail["width"] <= controls["x"]
         await page.click("#stop")
 
         await page.get_by_label("Sprache").select_option("Français")
