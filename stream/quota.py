@@ -138,6 +138,10 @@ class HourlyLimit:
             self._total = self._limit(1.0) if per_hour else None
             self._by_network.clear()
 
+    def allows_none(self, owner: Owner) -> bool:
+        """Whether the owner may use nothing at all."""
+        return not owner.is_admin and self._limits is not None and not self._limits[0]
+
     def take(self, owner: Owner, count: int) -> None:
         """Count a use.
 
@@ -145,10 +149,10 @@ class HourlyLimit:
             ShareExceeded: If the owner's address has used up its share.
             QuotaExceeded: If all viewers together have reached the limit.
         """
+        if self.allows_none(owner):
+            raise QuotaExceeded(f"only an admin may cause {self._name}")
         if owner.is_admin or self._limits is None:
             return
-        if not self._limits[0]:
-            raise QuotaExceeded(f"only an admin may cause {self._name}")
         assert self._total
         own = self._by_network.setdefault(owner.network, self._limit(owner.share))
         self._by_network.move_to_end(owner.network)

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 from aiortc import RTCDataChannel
@@ -64,7 +65,7 @@ class Client:
             spawn: Runs a coroutine that is cancelled when the session ends.
         """
         self._session_id, self._stream, self._context = session_id, stream, context
-        self._track = track
+        self._track, self._owner = track, owner
         self._owns, self._shared, self._may_analyse = owns, shared, may_analyse
         self._returned, self._spawn = returned, spawn
         self.frames = ClientFrames(stream.frames)
@@ -224,7 +225,7 @@ class Client:
             self._channel.send(
                 messages.hello(
                     self._session_id,
-                    self._context.caption_service.info,
+                    self._offered_info(),
                     self._settings_json(),
                     messages.limits(self._context.settings),
                     self._captioner_json(),
@@ -233,6 +234,13 @@ class Client:
             )
             self._send_text_area()
             self._send_stats()
+
+    def _offered_info(self) -> EngineInfo | None:
+        """Return the captioner's properties, without methods if the client may use none."""
+        info = self._context.caption_service.info
+        if info and self._context.endpoint_requests.allows_none(self._owner):
+            return replace(info, methods=())
+        return info
 
     def _send_stats(self) -> None:
         stream, intervals = self._stream, self._stream.maps.intervals

@@ -112,7 +112,7 @@ async def test_a_camera_is_captioned_live(server: Server, page: Page) -> None:
     words = page.locator("#caption .word")
     # A caption in doubt may be no more than one object.
     assert await words.count() >= 1
-    labels = await words.evaluate_all("each => each.map((word) => word.ariaLabel)")
+    labels = await words.evaluate_all("each => each.map((word) => word.ariaLabel ?? '')")
     with_confidence = [re.fullmatch(r".+, (over |under )?\d+% sure", label) for label in labels]
     assert any(with_confidence) or await page.locator("#screen[data-unsure]").count()
     await expect(page.locator("#age")).to_have_text(re.compile(r"\d.* ago"))

@@ -207,6 +207,17 @@ async def explain_three_words(sessions: Sessions, owner: Owner) -> list[str]:
     return [each.get("code", "") and f"{each['code']}: {each['message']}" for each in found]
 
 
+async def offered_methods(sessions: Sessions, owner: Owner) -> list[str]:
+    """Return the names of the methods that a new session is offered."""
+    async with Peer(None) as peer:
+        offer = Offer.from_sdp((await peer.offer()).sdp, InputKind.DEMO, 65_536)
+        _, answer = await sessions.accept(offer, owner=owner)
+        await peer.accept(answer)
+        await peer.until(lambda: peer.received("hello"))
+        (hello,) = peer.received("hello")
+    return [method["name"] for method in hello["model"]["methods"]]
+
+
 async def test_viewers_have_a_limit_of_requests_for_explanations_and_admins_none() -> None:
     async with AsyncExitStack() as opened:
         fake = await opened.enter_async_context(fake_endpoint())
@@ -228,6 +239,11 @@ async def test_viewers_have_a_limit_of_requests_for_explanations_and_admins_none
         )
         admin = replace(viewer, is_admin=True)
         assert await explain_three_words(sessions, admin) == ["", "", ""]
+
+        # Nothing is offered to those who may cause no request.
+        limit_viewer_requests(context, replace(endpoint, viewer_requests_per_hour=0))
+        assert await offered_methods(sessions, viewer) == []
+        assert await offered_methods(sessions, admin) == ["occlusion-answers"]
 
 
 async def test_a_reload_changes_the_endpoint_and_keeps_the_one_in_use(

@@ -9,9 +9,11 @@ from aiohttp import web
 
 from stream.captioned_stream import CaptionedStream
 from stream.captioning import FrameNotFound, feed_caption_json
+from stream.history import BadQuery
 from stream.publishing import NoSuchStream
 from web.errors import error_response
 from web.keys import FEEDS, HISTORY, PUBLICATIONS
+from web.routes.query import check_parameters
 from web.security import embeddable, public_url_of
 
 NAME = r"{name:[a-z0-9][a-z0-9_-]{0,39}}"
@@ -79,13 +81,16 @@ async def _get_frame(request: web.Request) -> web.Response:
 
 
 async def _get_qr_code(request: web.Request) -> web.Response:
+    url, scheme = public_url_of(request), request.query.get("scheme", request.scheme)
     try:
+        check_parameters(request, "scheme")
+        if scheme not in ("http", "https"):
+            raise BadQuery("scheme must be http or https")
         name = find_feed(request).name
     except NoSuchStream as error:
         return no_such_feed_response(error)
-    url, scheme = public_url_of(request), request.query.get("scheme", request.scheme)
-    if scheme not in ("http", "https"):
-        return error_response(400, "bad-request", "scheme must be http or https", _HEADERS)
+    except BadQuery as error:
+        return error_response(400, "bad-request", str(error), _HEADERS)
     link = f"{url.scheme or scheme}://{url.host}{url.prefix}/?feed={name}"
     if not url.host_name or len(link) > _MAX_LINK:
         message = "the request's Host is missing, malformed or too long; send the server's own"

@@ -23,6 +23,7 @@ from stream.webrtc import InputKind, Offer, Session, SessionGone
 from web.errors import error_response
 from web.keys import SESSIONS, SETTINGS
 from web.routes.admission import ADMISSION_ERRORS, admission_error_response, admit
+from web.routes.query import check_parameters
 from web.security import admin_only, public, public_url_of
 
 _SDP = "application/sdp"
@@ -171,6 +172,7 @@ async def _end_session(request: web.Request, source: InputKind) -> web.Response:
 def _parse_offer(request: web.Request, sdp: str, source: InputKind, name: str) -> Offer:
     sdp_bytes = request.app[SETTINGS].stream.sdp_bytes
     if source is InputKind.FEED:
+        check_parameters(request, "caption")
         caption = request.query.get("caption", "on")
         if caption not in ("on", "off"):
             raise ValueError("caption must be on or off")

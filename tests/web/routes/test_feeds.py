@@ -79,8 +79,9 @@ async def test_the_qr_code_of_a_feed_is_the_link_that_the_client_sees() -> None:
         query = {"scheme": "https"}
         async with client.get("/api/feeds/yard/qr.svg", params=query, headers=headers) as response:
             assert read_qr_code(await response.text()) == "https://127.0.0.1/?feed=yard"
-        async with client.get("/api/feeds/yard/qr.svg?scheme=javascript") as response:
-            assert response.status == 400
+        for wrong in ("scheme=javascript", "scheme=http&scheme=https", "schema=https"):
+            async with client.get(f"/api/feeds/yard/qr.svg?{wrong}") as response:
+                assert response.status == 400
 
 
 async def test_every_route_of_an_unknown_feed_gets_404() -> None:

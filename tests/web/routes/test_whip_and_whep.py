@@ -153,6 +153,8 @@ async def test_a_player_can_watch_without_the_caption(client: Client, footage: P
         response = await post(client, "/whep/street?caption=of", offer, VIEWER)
         assert response.status == 400
         assert (await response.json())["error"]["message"] == "caption must be on or off"
+        response = await post(client, "/whep/street?captions=off", offer, VIEWER)
+        assert response.status == 400
 
         response = await start(client, player, "/whep/street?caption=off", VIEWER)
         assert "?" not in response.headers["Location"]
