@@ -3,7 +3,7 @@
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 PIP := $(PYTHON) -m pip --disable-pip-version-check --quiet
-PYTEST := $(PYTHON) -m pytest --numprocesses 4 --dist worksteal
+PYTEST := $(PYTHON) -m pytest --numprocesses 3 --dist worksteal
 
 .PHONY: run test lint types coverage bench soak fuzz train-setup gpu-setup clean
 

@@ -213,12 +213,14 @@ class MqttSink:
             wanted[name] = (self._states.get(name, ("", ""))[0], _OFFLINE)
         for name, (title, availability) in wanted.items():
             known_title, known_availability = self._states.get(name, ("", ""))
+            # Before it is confirmed: the broker may have it when this is cancelled, and a stream
+            # that it has as online is set to offline at the end.
+            self._states[name] = title, availability
             if title != known_title and self._settings.discovery:
                 body = json.dumps(discovery_message(self._topic, name, title))
                 await connection.publish(self._discovery_topic(name), body)
             if availability != known_availability:
                 await connection.publish(f"{self._topic}/{name}/availability", availability)
-            self._states[name] = title, availability
 
     async def _publish_caption(self, connection: MqttConnection) -> None:
         name = next(iter(self._captions))

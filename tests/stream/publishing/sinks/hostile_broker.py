@@ -145,3 +145,35 @@ def _relaying(broker: Broker, size: int, frozen: asyncio.Event) -> Behaviour:
             to_broker.transport.abort()
 
     return behave
+
+
+def keeping_online_unconfirmed(published: list[tuple[str, str]]) -> Behaviour:
+    """Note each message, and acknowledge all but that a stream is online."""
+
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_packet(reader)
+        writer.write(CONNACK)
+        while True:
+            kind, body = await read_packet(reader)
+            if kind & 0xF0 == 0x30:
+                topic, rest = _text(body)
+                number, rest = (rest[:2], rest[2:]) if kind & 0x06 else (b"", rest)
+                published.append((topic, rest.decode()))
+                if number and not topic.endswith("/availability"):
+                    writer.write(b"\x40\x02" + number)
+            elif kind & 0xF0 == 0x80:
+                number, rest, filters = body[:2], body[2:], 0
+                while rest:
+                    _, rest = _text(rest)
+                    rest, filters = rest[1:], filters + 1
+                writer.write(bytes((0x90, 2 + filters)) + number + filters * b"\x01")
+            elif kind & 0xF0 == 0xE0:
+                return
+
+    return behave
+
+
+def _text(data: bytes) -> tuple[str, bytes]:
+    """Read a text of MQTT; return what follows it, too."""
+    end = 2 + int.from_bytes(data[:2])
+    return data[2:end].decode(), data[end:]

@@ -22,6 +22,7 @@ from tests.stream.publishing.sinks.hostile_broker import (
     byte_by_byte,
     flooding,
     hostile,
+    keeping_online_unconfirmed,
     never_acknowledge,
     never_read,
     sending_once,
@@ -141,3 +142,17 @@ async def test_a_broker_that_sends_single_bytes_is_served(tmp_path: Path) -> Non
             assert not mqtt.failed
     finally:
         await asyncio.to_thread(broker.stop)
+
+
+async def test_a_stream_whose_availability_was_not_confirmed_is_offline_at_the_end() -> None:
+    published: list[tuple[str, str]] = []
+    topic = "sightline/yard/availability"
+    async with hostile(keeping_online_unconfirmed(published)) as broker:
+        async with sending(broker.port, Backoff(0.05, 0.1)), asyncio.timeout(30):
+            while (topic, "online") not in published:
+                await asyncio.sleep(0.01)
+        async with asyncio.timeout(30):
+            while broker.open:
+                await asyncio.sleep(0.01)
+    states = [body for name, body in published if name == topic]
+    assert (states[-1], published[-1]) == ("offline", ("sightline/status", "offline"))
