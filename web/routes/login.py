@@ -31,7 +31,7 @@ def routes() -> list[web.AbstractRouteDef]:
 @public
 async def _page(request: web.Request) -> web.Response:
     # A browser that shows the wall in a frame is redirected here within the frame.
-    return page_response(request, "login.html.jinja", embedding_headers(request))
+    return await page_response(request, "login.html.jinja", embedding_headers(request))
 
 
 @public
