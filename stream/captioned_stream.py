@@ -6,13 +6,14 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from inference.engine import EngineState
 from stream.broadcast import Broadcast
 from stream.captioning import (
     CaptionedFrame,
     CaptionEvent,
+    ExplanationMode,
     KeptFrames,
     LiveExplanation,
     LiveMaps,
@@ -65,6 +66,15 @@ class Signal:
         """Return `signal` of the messages in `schema.json`."""
         return {"state": self.state.value, "since": round(self.since, 3), "message": self.message}
 
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "Signal":
+        """Read what `to_json` returned."""
+        return cls(SignalState(values["state"]), values["since"], values["message"])
+
+
+StreamKind = Literal["feed", "session"]
+"""A stream of a source in the configuration, or of a session."""
+
 
 class CaptionedStream:
     """One stream, whatever its source and its viewers.
@@ -77,7 +87,13 @@ class CaptionedStream:
     """Notice above the caption in the annotated video, such as "No signal"."""
 
     def __init__(
-        self, name: str, context: StreamContext, *, title: str = "", interval_s: float | None = None
+        self,
+        name: str,
+        context: StreamContext,
+        *,
+        title: str = "",
+        interval_s: float | None = None,
+        kind: StreamKind = "session",
     ) -> None:
         """Prepare a stream.
 
@@ -86,12 +102,13 @@ class CaptionedStream:
             context: Context that all streams of the server share.
             title: Name for people; `name` by default.
             interval_s: Seconds between captions; the server's setting by default.
+            kind: Whether it is a feed.
         """
-        self.name, self.title = name, title or name
+        self.name, self.title, self.kind = name, title or name, kind
         self.ingest, self.recent_frames = Ingest(), RecentFrames()
         self.captions: Broadcast[CaptionEvent] = Broadcast()
         """Publishes each caption."""
-        self.explanations: Broadcast[LiveExplanation] = Broadcast()
+        self.live_explanations: Broadcast[LiveExplanation] = Broadcast()
         """Publishes each saliency map that was computed without a request."""
         self.signals: Broadcast[Signal] = Broadcast()
         """Publishes each change of the signal."""
@@ -118,7 +135,7 @@ class CaptionedStream:
             context.caption_service,
             context.settings.explanation_share,
             lambda: self.sampler.interval_s,
-            self.explanations.publish,
+            self.live_explanations.publish,
             self._spawn,
             lambda: context.load.level,
         )
@@ -143,6 +160,24 @@ class CaptionedStream:
     def signal(self, signal: Signal) -> None:
         self._signal = signal
         self.signals.publish(signal)
+
+    @property
+    def interval_s(self) -> float:
+        """Seconds between captions."""
+        return self.sampler.interval_s
+
+    @property
+    def explanations(self) -> ExplanationMode:
+        """The heat maps that are computed for each caption."""
+        return self.maps.explanations
+
+    async def picture(self) -> bytes:
+        """Return the frame of the latest caption as a JPEG, without annotations.
+
+        Raises:
+            FrameNotFound: If there is no caption yet.
+        """
+        return await self.frames.newest().jpeg()
 
     @contextmanager
     def viewing(self) -> Iterator[None]:

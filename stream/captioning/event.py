@@ -1,6 +1,6 @@
 """Caption events: what a stream publishes with each caption, its JSON, and its text for display."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from inference.captioning import Caption, Tag
@@ -63,6 +63,21 @@ class CaptionEvent:
             received_boottime=captioned.frame.received_boottime,
             note=captioned.frame.note,
         )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the whole event as JSON values, for other processes of the server."""
+        return {
+            **{each.name: getattr(self, each.name) for each in fields(self)},
+            "caption": self.caption.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "CaptionEvent":
+        """Read what `to_json` returned.
+
+        The times on the clock `boottime` are those of the machine that wrote them.
+        """
+        return cls(**{**values, "caption": Caption.from_json(values["caption"])})
 
     @property
     def id(self) -> str:

@@ -81,7 +81,7 @@ class Client:
         self._rates = FrameRates()
         self._subscriptions = [
             stream.captions.subscribe(self._on_caption),
-            stream.explanations.subscribe(self._on_explanation),
+            stream.live_explanations.subscribe(self._on_explanation),
             stream.signals.subscribe(lambda _: self._send_stats()),
             track.text_tops.subscribe(lambda _: self._send_text_area()),
             context.caption_service.subscribe(self._on_captioner_state),

@@ -31,7 +31,7 @@ class Feed:
         self.name, self.settings = name, settings
         self._publications = publications
         self.stream = CaptionedStream(
-            name, context, title=settings.title, interval_s=settings.interval_s
+            name, context, title=settings.title, interval_s=settings.interval_s, kind="feed"
         )
         self.stream.maps.explanations = settings.explanations
         self._demand = Demand(always=settings.run == "always")

@@ -1,14 +1,25 @@
 """Published streams, and how captions reach subscribers of one or all of them."""
 
-from stream.publishing.publications import NameTaken, NoSuchStream, Publications, RecentSpans
+from stream.publishing.publications import (
+    CaptionedElsewhere,
+    NameTaken,
+    NoSuchStream,
+    Publications,
+    RecentSpans,
+)
+from stream.publishing.published_stream import PublishedStream, RemoteStream, StreamReport
 from stream.publishing.subscription import SignalChange, StreamUpdate, subscribe
 
 __all__ = [
+    "CaptionedElsewhere",
     "NameTaken",
     "NoSuchStream",
     "Publications",
+    "PublishedStream",
     "RecentSpans",
+    "RemoteStream",
     "SignalChange",
+    "StreamReport",
     "StreamUpdate",
     "subscribe",
 ]

@@ -10,6 +10,7 @@ from stream.captioned_stream import CaptionedStream
 from stream.captioning import CaptionEvent
 from stream.clock import boottime
 from stream.history import OpenSpans, Span
+from stream.publishing.published_stream import PublishedStream, RemoteStream
 
 _MAX_RECENT_CAPTIONS = 200
 _RECENT_SPANS_S = 600.0
@@ -20,12 +21,20 @@ class NoSuchStream(LookupError):
     """No stream is published under the name."""
 
 
+class CaptionedElsewhere(RuntimeError):
+    """The stream is captioned by another process, which has its video."""
+
+    def __init__(self, stream: RemoteStream) -> None:
+        super().__init__(f"{stream.name} is captioned by another process")
+        self.stream = stream
+
+
 class NameTaken(ValueError):
     """Another stream is published under the name."""
 
 
 class _Publication(NamedTuple):
-    stream: CaptionedStream
+    stream: PublishedStream
     unsubscribe: tuple[Callable[[], None], ...]
 
 
@@ -41,7 +50,7 @@ class Publications:
         self.changes: Broadcast[None] = Broadcast()
         """Publishes an event when a stream is added or removed, or its signal changes."""
 
-    def add(self, stream: CaptionedStream) -> None:
+    def add(self, stream: PublishedStream) -> None:
         """Publish a stream under its name.
 
         Raises:
@@ -56,7 +65,7 @@ class Publications:
         self._publications[stream.name] = _Publication(stream, unsubscribe)
         self.changes.publish(None)
 
-    def remove(self, stream: CaptionedStream) -> None:
+    def remove(self, stream: PublishedStream) -> None:
         """Stop publishing a stream; does nothing if it is not published."""
         publication = self._publications.get(stream.name)
         if publication is None or publication.stream is not stream:
@@ -66,7 +75,7 @@ class Publications:
             unsubscribe()
         self.changes.publish(None)
 
-    def find(self, name: str) -> CaptionedStream:
+    def find(self, name: str) -> PublishedStream:
         """Return the stream with a name.
 
         Raises:
@@ -77,7 +86,20 @@ class Publications:
         except KeyError:
             raise NoSuchStream(f"there is no feed named {name}") from None
 
-    def all(self) -> tuple[CaptionedStream, ...]:
+    def find_here(self, name: str) -> CaptionedStream:
+        """Return the stream with a name, with its video.
+
+        Raises:
+            NoSuchStream: If there is none.
+            CaptionedElsewhere: If another process captions it.
+        """
+        stream = self.find(name)
+        if isinstance(stream, RemoteStream):
+            raise CaptionedElsewhere(stream)
+        assert isinstance(stream, CaptionedStream)
+        return stream
+
+    def all(self) -> tuple[PublishedStream, ...]:
         """Return all streams, in the order in which they were added."""
         return tuple(publication.stream for publication in self._publications.values())
 

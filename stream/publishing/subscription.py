@@ -9,9 +9,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from stream.broadcast import Broadcast, Subscription
-from stream.captioned_stream import CaptionedStream, Signal
+from stream.captioned_stream import Signal
 from stream.captioning import CaptionEvent, display_text
 from stream.publishing.publications import Publications
+from stream.publishing.published_stream import PublishedStream
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ StreamUpdate = CaptionEvent | SignalChange
 
 @contextmanager
 def subscribe(
-    publications: Publications, stream: CaptionedStream | None, max_size: int, last_id: str = ""
+    publications: Publications, stream: PublishedStream | None, max_size: int, last_id: str = ""
 ) -> Iterator[Subscription[StreamUpdate]]:
     """Subscribe to updates, starting with the current signals and the latest captions.
 
@@ -72,7 +73,7 @@ def subscribe(
 
 
 def _first_captions(
-    publications: Publications, stream: CaptionedStream | None, last_id: str
+    publications: Publications, stream: PublishedStream | None, last_id: str
 ) -> Sequence[CaptionEvent]:
     """Return the captions that the reader has not received yet."""
     missed = publications.recent.after(last_id)

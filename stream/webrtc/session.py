@@ -122,6 +122,7 @@ class Session:
 
         Raises:
             NoSuchStream: If the feed to watch does not exist.
+            CaptionedElsewhere: If another process captions it.
             NameTaken: If the name to publish under is in use.
         """
         self.id = secrets.token_urlsafe(_ID_BYTES)
@@ -245,7 +246,7 @@ class Session:
 
     def _find_stream(self) -> CaptionedStream:
         if self.offer.input is InputKind.FEED:
-            return self._publications.find(self.offer.feed)
+            return self._publications.find_here(self.offer.feed)
         stream = CaptionedStream(self.offer.publish or self.id, self._context)
         stream.signal = Signal(SignalState.LIVE, time.time())
         if not self.offer.receives:

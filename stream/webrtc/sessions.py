@@ -94,6 +94,7 @@ class Sessions:
             ShareExceeded: If the owner's address has its share of the sessions or viewers.
             OfferError: If the offer cannot be answered.
             NoSuchStream: If the feed to watch does not exist.
+            CaptionedElsewhere: If another process captions it.
             NameTaken: If the name to publish under is in use.
         """
         level = self.context.load.level

@@ -10,11 +10,10 @@ from typing import Any
 from aiohttp import web
 
 from stream.broadcast import Subscription
-from stream.captioned_stream import CaptionedStream
 from stream.captioning import CaptionEvent, display_text, feed_caption_json, webvtt
 from stream.clock import boottime
 from stream.history import BadQuery
-from stream.publishing import NoSuchStream, StreamUpdate, subscribe
+from stream.publishing import NoSuchStream, PublishedStream, StreamUpdate, subscribe
 from stream.quota import QuotaExceeded
 from web.errors import error_response
 from web.keys import PUBLICATIONS, RECENT
@@ -58,7 +57,7 @@ async def _feed_events(request: web.Request) -> web.StreamResponse:
 
 
 async def _stream_events(
-    request: web.Request, stream: CaptionedStream | None
+    request: web.Request, stream: PublishedStream | None
 ) -> web.StreamResponse:
     # Browsers send it when they reconnect (HTML standard, section 9.2.4).
     last_id = request.headers.get("Last-Event-ID", "")
@@ -152,7 +151,7 @@ async def _jsonl(request: web.Request) -> web.StreamResponse:
 
 @contextmanager
 def _subscription(
-    request: web.Request, stream: CaptionedStream | None, last_id: str = ""
+    request: web.Request, stream: PublishedStream | None, last_id: str = ""
 ) -> Iterator[Subscription[StreamUpdate]]:
     with (
         request.app[SUBSCRIBERS].admit(owner_of(request)),
@@ -161,10 +160,10 @@ def _subscription(
         yield updates
 
 
-def _recent_cues(request: web.Request, stream: CaptionedStream, zero: float) -> str:
+def _recent_cues(request: web.Request, stream: PublishedStream, zero: float) -> str:
     spans = request.app[RECENT].spans(stream.name)
     # The last caption is taken to last until a client requests the file again.
-    last_s = 2 * stream.sampler.interval_s
+    last_s = 2 * stream.interval_s
     return "".join(
         webvtt.cue(
             recent.started - zero,
@@ -182,7 +181,7 @@ class _CueEncoder:
     Time zero is on the clock `boottime`, so that a step of the clock moves no cue.
     """
 
-    def __init__(self, zero: float, stream: CaptionedStream) -> None:
+    def __init__(self, zero: float, stream: PublishedStream) -> None:
         self._zero, self._stream = zero, stream
         self._end = 0.0
 
@@ -190,7 +189,7 @@ class _CueEncoder:
         if not isinstance(update, CaptionEvent):
             return None if update.signal is None else ""
         begin = max(self._end, update.captured_boottime - self._zero)
-        end = boottime() + self._stream.sampler.interval_s - self._zero
+        end = boottime() + self._stream.interval_s - self._zero
         if end <= begin:
             return ""
         self._end = end

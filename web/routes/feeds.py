@@ -7,12 +7,11 @@ import cv2
 import numpy as np
 from aiohttp import web
 
-from stream.captioned_stream import CaptionedStream
 from stream.captioning import FrameNotFound, feed_caption_json
 from stream.history import BadQuery
-from stream.publishing import NoSuchStream
+from stream.publishing import NoSuchStream, PublishedStream
 from web.errors import error_response
-from web.keys import FEEDS, HISTORY, PUBLICATIONS
+from web.keys import HISTORY, PUBLICATIONS
 from web.routes.query import check_parameters
 from web.security import embeddable, public_url_of
 
@@ -38,7 +37,7 @@ def routes() -> list[web.AbstractRouteDef]:
     ]
 
 
-def find_feed(request: web.Request) -> CaptionedStream:
+def find_feed(request: web.Request) -> PublishedStream:
     """Return the stream that the path names.
 
     Raises:
@@ -72,7 +71,7 @@ async def _get_feed(request: web.Request) -> web.Response:
 @embeddable
 async def _get_frame(request: web.Request) -> web.Response:
     try:
-        jpeg = await find_feed(request).frames.newest().jpeg()
+        jpeg = await find_feed(request).picture()
     except NoSuchStream as error:
         return no_such_feed_response(error)
     except FrameNotFound as error:
@@ -112,17 +111,17 @@ def _draw_qr_code(text: str) -> str:
     )
 
 
-def _to_json(request: web.Request, stream: CaptionedStream) -> dict[str, Any]:
+def _to_json(request: web.Request, stream: PublishedStream) -> dict[str, Any]:
     app, prefix = request.app, public_url_of(request).prefix
     path = f"{prefix}/api/feeds/{stream.name}"
     caption = stream.latest_caption
     return {
         "name": stream.name,
         "title": stream.title,
-        "kind": "feed" if any(feed.stream is stream for feed in app[FEEDS]) else "session",
+        "kind": stream.kind,
         "signal": stream.signal.to_json(),
-        "interval_s": stream.sampler.interval_s,
-        "explanations": stream.maps.explanations,
+        "interval_s": stream.interval_s,
+        "explanations": stream.explanations,
         "viewers": stream.viewers,
         "caption": feed_caption_json(caption) if caption else None,
         "history": HISTORY in app,

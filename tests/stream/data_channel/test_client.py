@@ -213,8 +213,8 @@ async def test_no_saliency_is_sent_for_a_caption_that_was_not(hall: Hall) -> Non
         last = one.received("explanation")[-1]
         result = ExplanationResult(Map.from_json(last["map"]), last["took_ms"])
         live = LiveExplanation(last["seq"], "after", Target("caption"), result)
-        hall.stream.explanations.publish(replace(live, seq=10**6))
-        hall.stream.explanations.publish(live)
+        hall.stream.live_explanations.publish(replace(live, seq=10**6))
+        hall.stream.live_explanations.publish(live)
         await one.until(lambda: one.received("explanation")[-1]["method"] == "after")
 
         assert 10**6 not in [message["seq"] for message in one.received("explanation")]

@@ -204,7 +204,7 @@ async def published(publications: Publications, *names: str) -> dict[str, Captio
     async with asyncio.timeout(10):
         while {stream.name for stream in publications.all()} != set(names):
             await asyncio.sleep(0.01)
-    return {stream.name: stream for stream in publications.all()}
+    return {name: publications.find_here(name) for name in names}
 
 
 async def test_reloading_leaves_unchanged_feeds_alone() -> None:

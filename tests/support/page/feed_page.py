@@ -29,7 +29,7 @@ class FeedServer:
 
     def stream(self, name: str) -> CaptionedStream:
         """Return the stream that is published under a name."""
-        return self.app[PUBLICATIONS].find(name)
+        return self.app[PUBLICATIONS].find_here(name)
 
     @property
     def viewers(self) -> int:

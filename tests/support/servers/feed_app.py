@@ -47,7 +47,7 @@ def get_publications(client: Client) -> Publications:
 
 def get_stream(client: Client, name: str = "yard") -> CaptionedStream:
     """Return the stream of a feed."""
-    return get_publications(client).find(name)
+    return get_publications(client).find_here(name)
 
 
 async def wait_for_caption(client: Client, name: str = "yard") -> None:
