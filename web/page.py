@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import io
 from collections.abc import Mapping
 from functools import cache, lru_cache
 from pathlib import Path
@@ -187,7 +188,21 @@ async def _static(request: web.Request) -> web.StreamResponse:
         path = STATIC
     if not path.is_relative_to(STATIC) or not path.is_file():
         return error_response(404, "not-found", "Not Found")
-    return web.FileResponse(path)
+    return _StaticFile(path)
+
+
+class _StaticFile(web.FileResponse):
+    """A small file, which the thread that opens it also reads and closes.
+
+    aiohttp loses a file that is opened while its request is cancelled, as when the server stops.
+    """
+
+    def _make_response(self, *arguments: Any) -> Any:
+        result, file, *details = super()._make_response(*arguments)
+        if file:
+            with file:
+                file = io.BufferedReader(io.BytesIO(file.read()))
+        return result, file, *details
 
 
 def embedding_headers(request: web.Request) -> dict[str, str]:
