@@ -52,6 +52,8 @@ _HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-cache",
 }
+_ASSET_HEADERS = {".webp": {"Content-Type": "image/webp"}}
+"""By file extension. Python up to 3.12 does not know the type of WebP."""
 _HSTS = "max-age=2592000"
 """Only with a configured certificate. The self-signed one may be replaced, and users then have to
 accept it again, which HSTS does not allow (RFC 6797, section 12.1)."""
@@ -188,7 +190,7 @@ async def _static(request: web.Request) -> web.StreamResponse:
         path = STATIC
     if not path.is_relative_to(STATIC) or not path.is_file():
         return error_response(404, "not-found", "Not Found")
-    return _StaticFile(path)
+    return _StaticFile(path, headers=_ASSET_HEADERS.get(path.suffix))
 
 
 class _StaticFile(web.FileResponse):

@@ -66,6 +66,7 @@ async def test_browsers_get_assets_in_parts_and_only_when_changed() -> None:
     async with serve_feeds(feeds={}) as client:
         async with client.get(path) as response:
             assert (response.status, await response.read()) == (200, whole)
+            assert response.content_type == "image/webp"
             etag, modified = response.headers["ETag"], response.headers["Last-Modified"]
         for condition in ({"If-None-Match": etag}, {"If-Modified-Since": modified}):
             async with client.get(path, headers=condition) as response:
