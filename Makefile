@@ -78,12 +78,13 @@ $(VENV)/installed-page-tools: $(VENV)/installed-test web/package.json web/packag
 	@touch $@
 
 # Debian packages that the tests run against: Chromium (its driver needs libatomic), Firefox,
-# GStreamer's RTSP server, mosquitto (MQTT), coturn (TURN) and nginx (reverse proxy).
+# GStreamer's RTSP server, mosquitto (MQTT), coturn (TURN), nginx (reverse proxy) and PostgreSQL.
 PACKAGES := chromium firefox-esr fonts-dejavu-core libatomic1 mosquitto coturn nginx-light iproute2 \
-	python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
-	gstreamer1.0-plugins-ugly
+	postgresql python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base \
+	gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly
 
-# RUNLEVEL=1 keeps the installed packages from starting services.
+# RUNLEVEL=1 keeps the installed packages from starting services. PostgreSQL's creates a cluster,
+# which stays stopped; the tests start servers of their own.
 .PHONY: peers
 peers:
 	@missing=$$(for package in $(PACKAGES); do \

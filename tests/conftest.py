@@ -1,4 +1,4 @@
-"""Fixtures of all tests: the engine, footage, and the loopback interface for media."""
+"""Fixtures of all tests: the engine, PostgreSQL, footage, and loopback for media."""
 
 import fcntl
 import os
@@ -21,6 +21,7 @@ from inference.engine.process import EngineTiming
 from models.catalogue import SHIPPED_FOLDER
 from stream.ice.addresses import MediaAddresses
 from tests.support.load.footage import footage_path
+from tests.support.postgres import PostgresServer
 
 # A shell script that runs the tests in the background makes them ignore SIGINT, and the processes
 # that they start would inherit that.
@@ -87,6 +88,22 @@ async def killable_engine(_killable_engine: Engine) -> Engine:
     """A real engine whose process a test may kill, ready."""
     await _killable_engine.wait_ready()
     return _killable_engine
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A running PostgreSQL server; a test that kills it starts it again."""
+    server = PostgresServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def database_url(postgres: PostgresServer) -> Iterator[str]:
+    """URL of an empty PostgreSQL database."""
+    name = postgres.create_database()
+    yield postgres.url(name)
+    postgres.drop_database(name)
 
 
 @pytest.fixture(scope="session")
