@@ -1,11 +1,10 @@
 """Counters for the server's metrics, which include streams that have ended."""
 
 import time
-from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import astuple, dataclass
-from itertools import accumulate
 
+from inference.histogram import Histogram
 from stream.captioning import CaptionEvent
 
 _CAPTION_AGE_BOUNDS_S = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10)
@@ -87,26 +86,6 @@ class Counters:
         self.caption_ages_s.observe(event.age_ms() / 1e3)
         if event.caption.timing_ms.encoder:
             self.engine_waits_s.observe(event.wait_ms / 1e3)
-
-
-class Histogram:
-    """Counts values by bucket, as Prometheus does; the values themselves are not stored."""
-
-    def __init__(self, bounds: Sequence[float]) -> None:
-        """Start empty, with buckets of these inclusive upper bounds, in ascending order."""
-        self._bounds = tuple(bounds)
-        self._counts = [0] * (len(bounds) + 1)
-        self.total = 0.0
-        """Sum of all values."""
-
-    def observe(self, value: float) -> None:
-        """Count a value."""
-        self._counts[bisect_left(self._bounds, value)] += 1
-        self.total += value
-
-    def cumulative(self) -> list[tuple[float, int]]:
-        """Return each bound with the number of values up to it; the last bound is infinite."""
-        return list(zip((*self._bounds, float("inf")), accumulate(self._counts), strict=True))
 
 
 class FrameRates:

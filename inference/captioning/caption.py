@@ -50,13 +50,15 @@ class Tag:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How long each part of captioning took, in milliseconds."""
+    """How long each part of captioning took, in milliseconds, and where."""
 
     encoder: float
     decoder: float
     maps: float = 0.0
     endpoint: float = 0.0
     """Of another server that captioned the frame."""
+    replica: str = ""
+    """Name of the replica of a captioner pool that captioned the frame; empty without a pool."""
 
 
 @dataclass(frozen=True, slots=True)

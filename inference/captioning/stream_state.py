@@ -66,6 +66,9 @@ class StreamState:
     """Of the frame for which the caption was last computed."""
     origin: Features
     """Of the last frame for which the search itself found a caption of this content."""
+    captioner: str = ""
+    """Identifies the captioner that made it, where another may caption the stream's next frame; see
+    `EngineInfo.fingerprint`."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the state as JSON values."""
@@ -74,6 +77,7 @@ class StreamState:
             "tokens": list(self.tokens),
             "features": _to_base64(self.features),
             "origin": _to_base64(self.origin),
+            "captioner": self.captioner,
         }
 
     @classmethod
@@ -84,6 +88,7 @@ class StreamState:
             tuple(values["tokens"]),
             _from_base64(values["features"]),
             _from_base64(values["origin"]),
+            values["captioner"],
         )
 
 
@@ -101,6 +106,9 @@ class FrameRequest:
     """Whether the caption should have maps. A caption that is kept keeps the maps that it has."""
     background: bool = False
     """Whether frames of live streams are captioned before it, within limits."""
+    max_wait_s: float | None = None
+    """Seconds that it may wait for the captioner, after which it is dropped as too old; unlimited
+    if None."""
 
 
 class FrameResult(NamedTuple):

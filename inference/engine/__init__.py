@@ -14,6 +14,7 @@ from inference.engine.service import (
     EngineState,
     EngineUnavailable,
     ExplanationResult,
+    FrameTooOld,
     read_params,
 )
 
@@ -28,5 +29,6 @@ __all__ = [
     "EngineState",
     "EngineUnavailable",
     "ExplanationResult",
+    "FrameTooOld",
     "read_params",
 ]

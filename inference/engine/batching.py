@@ -1,6 +1,7 @@
 """Batching of caption requests: frames that arrive while the worker is busy are captioned together.
 
 Requests are answered in the order in which they arrive; those in the background after the others.
+A frame that has waited for too long is dropped.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from inference.captioning import FrameRequest
+from inference.engine.service import FrameTooOld
 
 _MAX_PASSES = 4
 """Full batches for which requests in the background wait; then one of them takes a place."""
@@ -25,6 +27,8 @@ class _Pending:
     request: FrameRequest
     beam_width: int | None
     result: asyncio.Future[FrameMessage]
+    deadline: float
+    """When it is too old, by the event loop's clock."""
 
 
 class CaptionBatcher:
@@ -41,9 +45,16 @@ class CaptionBatcher:
         self._task: asyncio.Task[None] | None = None
 
     async def caption(self, request: FrameRequest, beam_width: int | None) -> FrameMessage:
-        """Queue a frame and wait for its result; raises what `send_batch` raises."""
-        result: asyncio.Future[FrameMessage] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Pending(request, beam_width, result))
+        """Queue a frame and wait for its result.
+
+        Raises:
+            FrameTooOld: If it waited for too long.
+            Exception: What `send_batch` raises.
+        """
+        loop = asyncio.get_running_loop()
+        result: asyncio.Future[FrameMessage] = loop.create_future()
+        wait_s = float("inf") if request.max_wait_s is None else request.max_wait_s
+        self._queue.append(_Pending(request, beam_width, result, loop.time() + wait_s))
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._drain(), name="engine requests")
         return await result
@@ -73,7 +84,10 @@ class CaptionBatcher:
                 _resolve(batch, outcome)
 
     def _next_batch(self) -> list[_Pending]:
-        """Take the next requests with one beam width from the queue, dropping cancelled ones."""
+        """Take the next requests with one beam width; drop those cancelled or too old."""
+        now = asyncio.get_running_loop().time()
+        too_old = [pending for pending in self._queue if pending.deadline < now]
+        _resolve(too_old, FrameTooOld("the frame waited for too long; a newer one is due"))
         active = [pending for pending in self._queue if not pending.result.done()]
         # Stable, so each kind stays in its order.
         ordered = sorted(active, key=lambda pending: pending.request.background)

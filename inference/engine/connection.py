@@ -1,26 +1,17 @@
-"""The connection between the engine and its worker: the wire format and the engine's end of it.
+"""The engine's end of the connection to its worker.
 
-A message is JSON and a payload of bytes, both preceded by their lengths. The engine sends `caption`
-(a batch of frames), `explain`, `check` and `analyse` (jobs, by number) and `cancel`. The worker
-replies with `captions` to each batch, in order, and at any time with a job's `progress` and with
-its end: `explained`, `checked`, `analysed` or `failed`.
+The engine sends `caption` (a batch of frames), `explain`, `check` and `analyse` (jobs, by number)
+and `cancel`. The worker replies with `captions` to each batch, in order, and at any time with a
+job's `progress` and with its end: `explained`, `checked`, `analysed` or `failed`.
 """
 
 import asyncio
-import itertools
-import json
-import struct
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any
 
+from inference.engine.messages import Message, pack_head, read
 from inference.explanations import read_progress
 from inference.progress import ProgressCallback
-
-Message = tuple[dict[str, Any], bytes]
-"""The JSON values of a message and its payload."""
-
-_LENGTHS = struct.Struct(">II")
 
 
 class ConnectionClosed(RuntimeError):
@@ -144,56 +135,3 @@ class WorkerConnection:
         for result in [self._captions, *(job.result for job in self._jobs.values())]:
             if result and not result.done():
                 result.set_exception(ConnectionClosed(reason))
-
-
-def pack(message: dict[str, Any], payload: bytes = b"") -> bytes:
-    """Serialise a message."""
-    return pack_head(message, len(payload)) + payload
-
-
-def pack_head(message: dict[str, Any], payload_bytes: int) -> bytes:
-    """Serialise a message without its payload, which has to follow.
-
-    Raises:
-        ValueError: If it contains a number that is not finite, which is no JSON.
-    """
-    text = json.dumps(message, allow_nan=False).encode()
-    return _LENGTHS.pack(len(text), payload_bytes) + text
-
-
-def split(payload: bytes, sizes: Iterable[int]) -> list[bytes]:
-    """Split a payload into parts of the given sizes."""
-    ends = itertools.accumulate(sizes, initial=0)
-    return [payload[start:end] for start, end in itertools.pairwise(ends)]
-
-
-async def read(reader: asyncio.StreamReader) -> Message:
-    """Read a message.
-
-    Raises:
-        asyncio.IncompleteReadError: At the end of the stream.
-    """
-    text, payload = _LENGTHS.unpack(await reader.readexactly(_LENGTHS.size))
-    return json.loads(await reader.readexactly(text)), await reader.readexactly(payload)
-
-
-def read_blocking(file: BinaryIO) -> Message:
-    """Read a message from a file, and not a byte more.
-
-    So `select` on an unbuffered file shows whether another message has begun to arrive.
-
-    Raises:
-        EOFError: At the end of the file.
-    """
-    text, payload = _LENGTHS.unpack(_read_exactly(file, _LENGTHS.size))
-    return json.loads(_read_exactly(file, text)), _read_exactly(file, payload)
-
-
-def _read_exactly(file: BinaryIO, size: int) -> bytes:
-    data = bytearray()
-    while len(data) < size:
-        part = file.read(size - len(data))
-        if not part:
-            raise EOFError
-        data += part
-    return bytes(data)

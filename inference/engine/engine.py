@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from inference.captioning import Caption, FrameRequest, FrameResult, Precision, StreamState
 from inference.engine.batching import CaptionBatcher
-from inference.engine.connection import ConnectionClosed, Message, WorkerConnection, split
+from inference.engine.connection import ConnectionClosed, WorkerConnection
+from inference.engine.messages import Message, split
 from inference.engine.process import EngineTiming, LoadFailed, Standby, WorkerProcess
 from inference.engine.service import (
     AnalysisKind,

@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from inference.engine.connection import WorkerConnection, read
+from inference.engine.connection import WorkerConnection
+from inference.engine.messages import read
 from inference.engine.service import EngineInfo
 
 logger = logging.getLogger(__name__)

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Literal, Protocol
 
@@ -42,6 +42,10 @@ class EngineState(StrEnum):
 
 class EngineUnavailable(RuntimeError):
     """There is no result: the worker is not ready, or it exited before it answered."""
+
+
+class FrameTooOld(EngineUnavailable):
+    """The frame waited for longer than `FrameRequest.max_wait_s`."""
 
 
 class EngineBusy(RuntimeError):
@@ -90,9 +94,19 @@ class EngineInfo:
     caption_s: float = 0.0
     """Seconds that one caption took when it was loaded; 0 if it was not measured."""
 
+    @property
+    def fingerprint(self) -> str:
+        """Identifies the captioner: the state of a stream is of use to the same one only."""
+        parts = (self.captioner, self.revision, self.name, self.encoder, self.vocabulary_size)
+        return ":".join(map(str, parts))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the properties as JSON values."""
+        return asdict(self)
+
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "EngineInfo":
-        """Read the worker's `ready` message."""
+        """Read what `to_json` returned, or the worker's `ready` message."""
         parts = {
             "resizing": Resizing(**values["resizing"]),
             "methods": tuple(map(MethodCard.from_json, values["methods"])),

@@ -24,8 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.captioning import FrameRequest, Precision, QuantizedError, StreamState
-from inference.engine.connection import pack, read_blocking, split
 from inference.engine.jobs import JobScheduler, JobWork
+from inference.engine.messages import pack, read_blocking, split
 from inference.explanations import Target
 from inference.startup import TensorFlowUnavailable, load_keras, quiet_stderr, use_one_thread
 from models.catalogue import CaptionerError, reference_of

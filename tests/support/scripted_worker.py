@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from inference.captioning import StreamState
-from inference.engine.connection import pack
+from inference.engine.messages import pack
 from inference.engine.service import EngineInfo
 from models.preprocessing import Resizing
 from tests.support.captions import confident_caption
@@ -20,7 +20,7 @@ _WORKER = """\
 #!{python}
 import os, sys, time
 sys.path.insert(0, os.getcwd())
-from inference.engine.connection import pack, read_blocking
+from inference.engine.messages import pack, read_blocking
 os.write(1, {ready!r})
 pause_s = {pause_s}
 while True:

@@ -14,8 +14,8 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 
 from inference.engine import EngineState
+from inference.histogram import Histogram
 from stream.captioned_stream import SignalState
-from stream.counters import Histogram
 from web.errors import error_response
 from web.keys import (
     CAPTIONS,

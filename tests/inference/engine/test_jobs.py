@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from inference.engine.connection import pack, read_blocking
 from inference.engine.jobs import JobResult, JobScheduler, JobWork
+from inference.engine.messages import pack, read_blocking
 from inference.explanations import Map, RoughMap, read_progress
 from inference.progress import Progress
 

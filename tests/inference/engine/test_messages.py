@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.engine.connection import pack, read, read_blocking, split
+from inference.engine.messages import pack, read, read_blocking, split
 
 messages = st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=9), max_size=4)
 
