@@ -19,8 +19,10 @@ from stream.image_captions import ImageCaptions
 from stream.publishing import Publications, RecentSpans
 from stream.publishing.sinks import MqttSink, WebhookSink
 from stream.webrtc import Sessions
+from web.cluster import install_cluster
 from web.keys import (
     CAPTIONS,
+    CLUSTER,
     ENDPOINT,
     ENGINE,
     FEEDS,
@@ -95,6 +97,8 @@ def install_services(
     app[FEEDS] = Feeds(context, publications)
     app[RECENT] = RecentSpans(publications)
     app[SUBSCRIBERS] = Subscribers(settings.subscribers)
+    if settings.cluster.database_url:
+        install_cluster(app, settings)
     app.cleanup_ctx.append(_run_stream_context)
     if settings.history.path:
         app[HISTORY] = History(settings.history)
@@ -134,7 +138,9 @@ async def _run_stream_context(app: web.Application) -> AsyncIterator[None]:
 
 async def _run_history(app: web.Application) -> AsyncIterator[None]:
     """Store captions; raises `HistoryError` on startup if the file cannot be used."""
-    history, captions = app[HISTORY], app[PUBLICATIONS].captions
+    history, cluster = app[HISTORY], app.get(CLUSTER)
+    # In a cluster each server stores its own.
+    captions = cluster.local_captions if cluster else app[PUBLICATIONS].captions
     await history.open()
     storing = asyncio.create_task(_restart_on_failure("history", lambda: history.record(captions)))
     yield
@@ -159,8 +165,13 @@ async def _run_sinks(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _run_feeds(app: web.Application) -> AsyncIterator[None]:
-    await app[FEEDS].reload(app[SETTINGS].feeds)
+    if cluster := app.get(CLUSTER):
+        await cluster.start(app[SETTINGS].feeds)
+    else:
+        await app[FEEDS].reload(app[SETTINGS].feeds)
     yield
+    if cluster:
+        await cluster.close()
     await app[FEEDS].close()
 
 

@@ -1,5 +1,7 @@
 """Application keys: the objects that request handlers share, stored in the aiohttp application."""
 
+from typing import TYPE_CHECKING
+
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
@@ -14,6 +16,9 @@ from stream.publishing.sinks import MqttSink, WebhookSink
 from stream.webrtc import Sessions
 from web.security import Connections
 from web.settings import ServerSettings
+
+if TYPE_CHECKING:
+    from stream.cluster.cluster import Cluster
 
 SETTINGS = web.AppKey("settings", ServerSettings)
 METRICS_REGISTRY = web.AppKey("metrics registry", CollectorRegistry)
@@ -33,5 +38,7 @@ HISTORY = web.AppKey("history", History)
 """Absent unless configured, as are `WEBHOOK` and `MQTT`."""
 WEBHOOK = web.AppKey("webhook", WebhookSink)
 MQTT = web.AppKey("mqtt", MqttSink)
+CLUSTER: "web.AppKey[Cluster]" = web.AppKey("cluster")
+"""The cluster that this server belongs to; absent unless configured."""
 CONNECTIONS = web.AppKey("connections", Connections)
 """The open HTTP connections; absent when a test serves the application itself."""

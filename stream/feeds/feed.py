@@ -111,29 +111,30 @@ class Feeds:
         A feed whose settings are unchanged continues, and so do its viewers.
         """
         async with self._reloading:
-            await self._stop(
-                [
-                    name
-                    for name, running in self._running.items()
-                    if settings.get(name) != running.feed.settings
-                ]
-            )
-            for name, feed_settings in settings.items():
-                if name not in self._running:
-                    feed = Feed(name, feed_settings, self._context, self._publications)
-                    task = asyncio.create_task(feed.run(), name=f"feed {name}")
-                    self._running[name] = _RunningFeed(feed, task)
+            ending = [
+                name
+                for name, running in self._running.items()
+                if settings.get(name) != running.feed.settings
+            ]
+            tasks = [self._running.pop(name).task for name in ending]
+            for task in tasks:
+                task.cancel()
+            # Before the others have stopped, which takes a while if a source hangs.
+            self._start({name: each for name, each in settings.items() if name not in ending})
+            if tasks:
+                await asyncio.wait(tasks, timeout=_STOP_S)
+            self._start(settings)
 
     async def close(self) -> None:
         """Stop all feeds; returns within a bounded time, even if a source hangs."""
         await self.reload({})
 
-    async def _stop(self, names: list[str]) -> None:
-        tasks = [self._running.pop(name).task for name in names]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=_STOP_S)
+    def _start(self, settings: Mapping[str, FeedSettings]) -> None:
+        for name, feed_settings in settings.items():
+            if name not in self._running:
+                feed = Feed(name, feed_settings, self._context, self._publications)
+                task = asyncio.create_task(feed.run(), name=f"feed {name}")
+                self._running[name] = _RunningFeed(feed, task)
 
 
 def _notice(signal: Signal) -> str | None:

@@ -1,6 +1,7 @@
 """Published streams, and how captions reach subscribers of one or all of them."""
 
 from stream.publishing.publications import (
+    MAX_RECENT_CAPTIONS,
     CaptionedElsewhere,
     NameTaken,
     NoSuchStream,
@@ -11,6 +12,7 @@ from stream.publishing.published_stream import PublishedStream, RemoteStream, St
 from stream.publishing.subscription import SignalChange, StreamUpdate, subscribe
 
 __all__ = [
+    "MAX_RECENT_CAPTIONS",
     "CaptionedElsewhere",
     "NameTaken",
     "NoSuchStream",

@@ -12,7 +12,7 @@ from stream.clock import boottime
 from stream.history import OpenSpans, Span
 from stream.publishing.published_stream import PublishedStream, RemoteStream
 
-_MAX_RECENT_CAPTIONS = 200
+MAX_RECENT_CAPTIONS = 200
 _RECENT_SPANS_S = 600.0
 _MAX_RECENT_SPANS = 1000
 
@@ -44,6 +44,9 @@ class Publications:
     def __init__(self) -> None:
         """Start without streams."""
         self._publications: dict[str, _Publication] = {}
+        self._stand_ins: dict[str, RemoteStream] = {}
+        self.accepts: Callable[[CaptionEvent], bool] = lambda event: True
+        """Whether to publish a caption of a stream that is no stand-in."""
         self.captions: Broadcast[CaptionEvent] = Broadcast()
         """Publishes the captions of all streams."""
         self.recent = RecentCaptions(self.captions)
@@ -53,26 +56,41 @@ class Publications:
     def add(self, stream: PublishedStream) -> None:
         """Publish a stream under its name.
 
+        A feed takes the place of its stand-in.
+
         Raises:
             NameTaken: If the name is in use.
         """
-        if stream.name in self._publications:
+        present = self._publications.get(stream.name)
+        stand_in = self._stand_ins.get(stream.name)
+        replaces = present and present.stream is stand_in and stream.kind == "feed"
+        if present and not replaces:
             raise NameTaken(f"the name {stream.name} is in use; choose another name")
-        unsubscribe = (
-            stream.captions.subscribe(self.captions.publish),
-            stream.signals.subscribe(lambda _: self.changes.publish(None)),
-        )
-        self._publications[stream.name] = _Publication(stream, unsubscribe)
+        self._publish(stream)
         self.changes.publish(None)
+
+    def add_stand_in(self, stream: RemoteStream) -> None:
+        """Publish a stream of another server, whenever this server has none of that name."""
+        self._stand_ins[stream.name] = stream
+        if stream.name not in self._publications:
+            self._publish(stream)
+            self.changes.publish(None)
+
+    def remove_stand_in(self, stream: RemoteStream) -> None:
+        """Stop publishing a stream of another server."""
+        if self._stand_ins.get(stream.name) is stream:
+            del self._stand_ins[stream.name]
+            self.remove(stream)
 
     def remove(self, stream: PublishedStream) -> None:
         """Stop publishing a stream; does nothing if it is not published."""
         publication = self._publications.get(stream.name)
         if publication is None or publication.stream is not stream:
             return
-        del self._publications[stream.name]
-        for unsubscribe in publication.unsubscribe:
-            unsubscribe()
+        if stand_in := self._stand_ins.get(stream.name):
+            self._publish(stand_in)
+        else:
+            self._withdraw(stream.name)
         self.changes.publish(None)
 
     def find(self, name: str) -> PublishedStream:
@@ -103,14 +121,44 @@ class Publications:
         """Return all streams, in the order in which they were added."""
         return tuple(publication.stream for publication in self._publications.values())
 
+    def is_stand_in(self, stream: PublishedStream) -> bool:
+        """Whether a stream is that of another server."""
+        return self._stand_ins.get(stream.name) is stream
+
+    def _publish(self, stream: PublishedStream) -> None:
+        """Publish a stream, in place of the one with its name."""
+        is_stand_in = self._stand_ins.get(stream.name) is stream
+        unsubscribe = (
+            stream.captions.subscribe(self.captions.publish if is_stand_in else self._publish_own),
+            stream.signals.subscribe(lambda _: self.changes.publish(None)),
+        )
+        if stream.name in self._publications:
+            for each in self._publications[stream.name].unsubscribe:
+                each()
+        self._publications[stream.name] = _Publication(stream, unsubscribe)
+
+    def _withdraw(self, name: str) -> None:
+        for unsubscribe in self._publications.pop(name).unsubscribe:
+            unsubscribe()
+
+    def _publish_own(self, event: CaptionEvent) -> None:
+        if self.accepts(event):
+            self.captions.publish(event)
+
 
 class RecentCaptions:
     """The latest captions of all published streams, for subscribers that reconnect."""
 
     def __init__(self, captions: Broadcast[CaptionEvent]) -> None:
         """Collect captions from now on."""
-        self._events: deque[CaptionEvent] = deque(maxlen=_MAX_RECENT_CAPTIONS)
+        self._events: deque[CaptionEvent] = deque(maxlen=MAX_RECENT_CAPTIONS)
         captions.subscribe(self._events.append)
+
+    def restore(self, events: Sequence[CaptionEvent]) -> None:
+        """Put captions before those that were collected since the start."""
+        kept = [*events, *self._events]
+        self._events.clear()
+        self._events.extend(kept)
 
     def after(self, id_: str) -> Sequence[CaptionEvent] | None:
         """Return the captions after the one with an id; None if that is not kept any more."""

@@ -41,13 +41,19 @@ def subscribe(
     """
     updates: Broadcast[StreamUpdate] = Broadcast()
     signals: dict[str, Signal] = {}
+    viewing, viewed = ExitStack(), None
 
     def publish_signals(_: None) -> None:
-        current = {
-            each.name: each.signal
-            for each in publications.all()
-            if stream is None or each is stream
-        }
+        nonlocal viewed
+        streams = [
+            each for each in publications.all() if stream is None or each.name == stream.name
+        ]
+        # The feed may have moved to another server, or to this one.
+        if stream and streams and streams[0] is not viewed:
+            viewing.close()
+            viewing.enter_context(streams[0].viewing())
+            viewed = streams[0]
+        current = {each.name: each.signal for each in streams}
         for name, signal in current.items():
             if signals.get(name) != signal:
                 updates.publish(SignalChange(name, signal))
@@ -61,8 +67,7 @@ def subscribe(
             updates.publish(event)
 
     with ExitStack() as stack:
-        if stream:
-            stack.enter_context(stream.viewing())
+        stack.enter_context(viewing)
         subscription = stack.enter_context(updates.queue(max_size))
         publish_signals(None)
         for event in _first_captions(publications, stream, last_id):

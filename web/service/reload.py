@@ -15,7 +15,7 @@ from aiohttp import web
 
 from stream.feeds.source_reader import run_in_daemon_thread
 from web.background import limit_viewer_requests
-from web.keys import ENDPOINT, FEEDS, STREAM_CONTEXT
+from web.keys import CLUSTER, ENDPOINT, FEEDS, STREAM_CONTEXT
 from web.security import (
     ACCESS,
     ALLOWED_HOSTS,
@@ -166,7 +166,10 @@ class SettingsReloader:
             await captioner.configure(new.endpoint)
             limit_viewer_requests(self._app[STREAM_CONTEXT], new.endpoint)
         if "feeds" in changed:
-            await self._app[FEEDS].reload(new.feeds)
+            if cluster := self._app.get(CLUSTER):
+                cluster.configure(new.feeds)
+            else:
+                await self._app[FEEDS].reload(new.feeds)
 
 
 def _load_tls(settings: ServerSettings) -> LoadedTls:

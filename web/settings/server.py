@@ -18,6 +18,7 @@ from pydantic_settings import SettingsError as PydanticSettingsError
 from inference.captioning import Precision
 from inference.endpoints import Endpoint
 from models.catalogue import FORMS, CaptionerReference
+from stream.cluster import ClusterSettings
 from stream.feeds import FeedName, FeedSettings
 from stream.history import HistorySettings
 from stream.ice import IceSettings
@@ -102,6 +103,7 @@ class ServerSettings(BaseSettings):
     history: HistorySettings = HistorySettings()
     webhook: WebhookSettings = WebhookSettings()
     mqtt: MqttSettings = MqttSettings()
+    cluster: ClusterSettings = ClusterSettings()
 
     @property
     def keeps_standby(self) -> bool:

@@ -9,6 +9,7 @@ from stream.captioned_stream import Signal, SignalState
 from stream.captioning import CaptionEvent
 from stream.publishing import (
     CaptionedElsewhere,
+    NameTaken,
     Publications,
     RemoteStream,
     SignalChange,
@@ -74,3 +75,46 @@ def test_the_video_of_a_remote_stream_is_elsewhere() -> None:
         publications.find_here("yard")
     assert problem.value.stream is stream
     assert publications.find("yard") is stream
+
+
+async def test_a_feed_takes_the_place_of_its_stand_in_and_readers_follow() -> None:
+    publications, watched = Publications(), list[int]()
+    stand_in, own = remote(watched), remote()
+    publications.add_stand_in(stand_in)
+    with subscribe(publications, stand_in, 10) as updates:
+        publications.add(own)
+        own.receive(caption_event("A cat sits", 2, "yard"))
+        assert publications.find("yard") is own
+        assert own.viewers == 1
+        publications.remove(own)
+        stand_in.receive(caption_event("A dog runs", 3, "yard"))
+        assert publications.find("yard") is stand_in
+        assert publications.is_stand_in(stand_in)
+
+        received = [each for each in updates.take_all() if isinstance(each, CaptionEvent)]
+        assert [each.caption.text for each in received] == ["A cat sits", "A dog runs"]
+        assert watched == [1, 0, 1]
+        publications.remove_stand_in(stand_in)
+        assert updates.take_all() == [SignalChange("yard", None)]
+    assert publications.all() == ()
+
+
+def test_a_session_cannot_take_the_name_of_another_servers_stream() -> None:
+    publications = Publications()
+    publications.add_stand_in(remote())
+    report = replace(REPORT, kind="session")
+    with pytest.raises(NameTaken):
+        publications.add(RemoteStream("yard", report, read_picture=picture))
+
+
+def test_captions_that_are_not_accepted_are_not_published() -> None:
+    publications, captions = Publications(), list[CaptionEvent]()
+    publications.captions.subscribe(captions.append)
+    publications.accepts = lambda event: False
+    own, stand_in = remote(), RemoteStream("door", REPORT, read_picture=picture)
+    publications.add(own)
+    publications.add_stand_in(stand_in)
+    own.receive(caption_event("A dog runs", 1, "yard"))
+    stand_in.receive(caption_event("A cat sits", 2, "door"))
+
+    assert [event.stream for event in captions] == ["door"]
