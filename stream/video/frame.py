@@ -103,7 +103,9 @@ def convert_frame(
     """
     width, height = size or (frame.width, frame.height)
     reformatter = _reformatters.by_kind[pixel_format, size is None, interpolation]
-    return reformatter.reformat(frame, width, height, pixel_format, interpolation=interpolation)
+    return reformatter.reformat(
+        frame, width, height, pixel_format, interpolation=interpolation, threads=1
+    )
 
 
 def fit_size(width: int, height: int, max_pixels: int) -> tuple[int, int]:
