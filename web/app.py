@@ -8,6 +8,7 @@ from web.background import install_services
 from web.errors import error_middleware
 from web.keys import METRICS_REGISTRY, SETTINGS
 from web.page import not_found_middleware, page_routes, security_headers
+from web.peers import peer_middleware
 from web.requests import (
     REQUEST_METRICS,
     RequestMetrics,
@@ -44,6 +45,7 @@ MIDDLEWARES = (
     origin_middleware,
     access_middleware,
     body_middleware,
+    peer_middleware,
 )
 """From the outermost to the innermost."""
 

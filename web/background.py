@@ -19,7 +19,7 @@ from stream.image_captions import ImageCaptions
 from stream.publishing import Publications, RecentSpans
 from stream.publishing.sinks import MqttSink, WebhookSink
 from stream.webrtc import Sessions
-from web.cluster import install_cluster
+from web.cluster import install_cluster, run_cluster
 from web.keys import (
     CAPTIONS,
     CLUSTER,
@@ -152,6 +152,10 @@ async def _run_history(app: web.Application) -> AsyncIterator[None]:
 async def _run_sinks(app: web.Application) -> AsyncIterator[None]:
     publications = app[PUBLICATIONS]
     tasks = []
+    if CLUSTER in app:
+        # They run with it.
+        yield
+        return
     if webhook := app.get(WEBHOOK):
         sending = _restart_on_failure("webhook", lambda: webhook.run(publications.captions))
         tasks.append(asyncio.create_task(sending))
@@ -165,13 +169,12 @@ async def _run_sinks(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _run_feeds(app: web.Application) -> AsyncIterator[None]:
-    if cluster := app.get(CLUSTER):
-        await cluster.start(app[SETTINGS].feeds)
+    if CLUSTER in app:
+        async for _ in run_cluster(app, app[SETTINGS]):
+            yield
     else:
         await app[FEEDS].reload(app[SETTINGS].feeds)
-    yield
-    if cluster:
-        await cluster.close()
+        yield
     await app[FEEDS].close()
 
 

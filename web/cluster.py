@@ -1,10 +1,15 @@
-"""The application's part in a cluster of servers."""
+"""The application's part in a cluster of servers: logins, and clients that others have to serve."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 from aiohttp import web
 
-from stream.captioning import FrameNotFound
-from stream.publishing import RemoteStream
+from web.cluster_sinks import run_cluster_sinks
 from web.keys import CLUSTER, FEEDS, PUBLICATIONS
+from web.peers import PEERS, Peers
+from web.security import ACCESS, SHARED_LOGINS, TICKETS, SharedLogins, Tickets
 from web.settings import ServerSettings, SettingsError
 
 
@@ -19,19 +24,90 @@ def install_cluster(app: web.Application, settings: ServerSettings) -> None:
     try:
         # Not before, since psycopg is an extra.
         from stream.cluster.cluster import Cluster
+        from stream.cluster.connection import DatabaseUnavailable
+        from stream.cluster.login_table import LoginTable
     except ImportError as error:
         raise SettingsError(
             "[cluster] needs psycopg; install it with: pip install 'sightline[cluster]'"
         ) from error
-    app[CLUSTER] = Cluster(
+
+    tickets = app[TICKETS] = Tickets(lambda: cluster.identity.secret if cluster.identity else None)
+    peers = app[PEERS] = Peers(tickets)
+    cluster = app[CLUSTER] = Cluster(
         url,
         settings.cluster.url,
         app[PUBLICATIONS],
         app[FEEDS].reload,
-        _read_picture,
+        peers.read_picture,
         has_sinks=bool(settings.webhook.url or settings.mqtt.host),
     )
+    table = LoginTable(cluster.connection)
+    app[SHARED_LOGINS] = SharedLogins(app[ACCESS].logins, table, DatabaseUnavailable)
+    app.cleanup_ctx.append(_run_peers)
 
 
-async def _read_picture(stream: RemoteStream) -> bytes:
-    raise FrameNotFound("another server captions this feed")
+def install_shared_logins(app: web.Application) -> Callable[[], None]:
+    """Share logins and wrong tokens with the other servers; return how to end that."""
+    cluster, access, shared = app[CLUSTER], app[ACCESS], app[SHARED_LOGINS]
+
+    def on_failure(network: str, cross_origin: bool) -> None:
+        cluster.notify(
+            {
+                "kind": "wrong-token",
+                "server": cluster.id,
+                "network": network,
+                "cross_origin": cross_origin,
+            }
+        )
+
+    def on_notice(notice: dict[str, Any]) -> None:
+        match notice:
+            case {"kind": "logins"}:
+                shared.hurry()
+            case {
+                "kind": "wrong-token",
+                "server": str(server),
+                "network": str(network),
+                "cross_origin": bool(cross_origin),
+            } if server != cluster.id:
+                access.count_failure(network, cross_origin)
+
+    def on_reconnection(_: None) -> None:
+        if cluster.identity:
+            access.cookie_scope = cluster.identity.id
+        shared.hurry()
+
+    access.on_failure = on_failure
+    on_reconnection(None)
+    unsubscribe = (
+        cluster.notices.subscribe(on_notice),
+        cluster.reconnections.subscribe(on_reconnection),
+    )
+
+    def end() -> None:
+        for each in unsubscribe:
+            each()
+
+    return end
+
+
+async def run_cluster(app: web.Application, settings: ServerSettings) -> AsyncIterator[None]:
+    """Join the cluster, and leave it in the end."""
+    cluster = app[CLUSTER]
+    await cluster.start(settings.feeds)
+    end = install_shared_logins(app)
+    tasks = {
+        asyncio.create_task(app[SHARED_LOGINS].run(), name="cluster logins"),
+        asyncio.create_task(run_cluster_sinks(app), name="cluster sinks"),
+    }
+    yield
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    end()
+    await cluster.close()
+
+
+async def _run_peers(app: web.Application) -> AsyncIterator[None]:
+    async with app[PEERS]:
+        yield

@@ -16,6 +16,7 @@ from markupsafe import Markup, escape
 
 from web.errors import ERROR, accepts_html, error_response
 from web.keys import SETTINGS
+from web.peers import peer_origins
 from web.security import ALLOWED_HOSTS, public
 from web.translations import (
     ENGLISH,
@@ -33,7 +34,7 @@ _POLICY = "; ".join(
         "style-src 'self'",
         "img-src 'self' data:",
         "media-src 'self' blob: mediastream:",
-        "connect-src 'self'",
+        "connect-src 'self'{peers}",
         "base-uri 'none'",
         "form-action 'none'",
         "frame-ancestors ",
@@ -45,7 +46,6 @@ _EMBEDDABLE_VIEW = "wall"
 _FOR_PROGRAMS = ("/api/", "/v1/")
 """Paths below these have JSON errors whatever the client accepts."""
 _HEADERS = {
-    "Content-Security-Policy": f"{_POLICY}'none'",
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
@@ -167,6 +167,7 @@ async def not_found_middleware(request: web.Request, handler: Handler) -> web.St
 
 async def security_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Add the security headers that the response does not set itself."""
+    response.headers.setdefault("Content-Security-Policy", _policy(request, "'none'"))
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
     # aiohttp has set it to the versions of itself and of Python.
@@ -212,4 +213,15 @@ def embedding_headers(request: web.Request) -> dict[str, str]:
     embedders = request.app[ALLOWED_HOSTS].embedders
     if not embedders:
         return {}
-    return {"Content-Security-Policy": f"{_POLICY}'self' {' '.join(embedders)}"}
+    return {"Content-Security-Policy": _policy(request, f"'self' {' '.join(embedders)}")}
+
+
+def _policy(request: web.Request, ancestors: str) -> str:
+    """Return the content security policy.
+
+    Args:
+        request: The request.
+        ancestors: Pages that may show this one in a frame.
+    """
+    peers = "".join(f" {origin}" for origin in peer_origins(request.app))
+    return f"{_POLICY.format(peers=peers)}{ancestors}"

@@ -15,7 +15,7 @@ from stream.broadcast import Broadcast
 from stream.captioning import CaptionEvent
 from stream.cluster.connection import DatabaseConnection, DatabaseUnavailable
 from stream.cluster.event_log import EventReader, EventWriter, delete_expired, read_latest
-from stream.cluster.membership import LEASE_S, Membership
+from stream.cluster.membership import LEASE_S, SINKS, Membership
 from stream.cluster.schema import CHANNEL, Identity, create_tables
 from stream.cluster.stand_ins import ReadPicture, StandIns
 from stream.feeds import FeedSettings
@@ -71,6 +71,7 @@ class Cluster:
             read_picture: Reads a picture from another server.
             has_sinks: Whether captions are sent to sinks, by one server of the cluster.
         """
+        self.own_url = own_url
         self.id = secrets.token_hex(_ID_BYTES)
         """Id of this server, new at each start."""
         self.identity: Identity | None = None
@@ -110,6 +111,11 @@ class Cluster:
     def urls(self) -> Collection[str]:
         """How the other servers are reached, as far as is known."""
         return [url for url in self.membership.view.urls.values() if url]
+
+    @property
+    def sinks_token(self) -> int | None:
+        """Token of the lease of the server that sends captions to sinks; None if it is another."""
+        return self.membership.token(SINKS)
 
     @property
     def is_connected(self) -> bool:
@@ -321,6 +327,7 @@ class Cluster:
             await asyncio.sleep(_EXPIRE_INTERVAL_S)
             with suppress(DatabaseUnavailable):
                 await delete_expired(self.connection)
+                await self.reader.forget_former_servers()
 
 
 async def _wait_for_notices(connection: AsyncConnection) -> list[str]:

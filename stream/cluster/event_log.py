@@ -10,9 +10,9 @@ import asyncio
 import json
 import logging
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from stream.captioning import CaptionEvent
 from stream.clock import boottime
@@ -226,6 +226,11 @@ class EventReader:
         """Read what is written from now on; raises `DatabaseUnavailable`."""
         self.cursors = dict(await self._connection.fetch(_ENDS, (self._without,)))
 
+    async def forget_former_servers(self) -> None:
+        """Drop the cursors of servers that are long gone; raises `DatabaseUnavailable`."""
+        known = {id_ for (id_,) in await self._connection.fetch("SELECT id FROM cluster_servers")}
+        self.cursors = {id_: seq for id_, seq in self.cursors.items() if id_ in known}
+
     async def read(self) -> list[LoggedEvent]:
         """Return the next captions; those of each stream are in order.
 
@@ -281,13 +286,3 @@ def _rebase(event: CaptionEvent, now: float, age_s: float) -> CaptionEvent:
     waited_s = max(0.0, event.received_boottime - event.captured_boottime)
     received = min(now, captured + waited_s)
     return replace(event, captured_boottime=captured, received_boottime=received)
-
-
-def cursors_to_json(cursors: Mapping[str, int]) -> str:
-    """Return cursors as JSON text."""
-    return json.dumps(dict(cursors))
-
-
-def cursors_from_json(values: Any) -> dict[str, int]:
-    """Read what `cursors_to_json` returned, as the database parsed it."""
-    return {str(origin): int(seq) for origin, seq in values.items()}

@@ -87,6 +87,7 @@ WITH told AS (
 )
 SELECT pg_notify(%(channel)s, '{"kind": "leases"}') FROM told LIMIT 1
 """
+_JOINED = 'SELECT pg_notify(%s, \'{"kind": "leases"}\')'
 _LEAVE = """
 WITH released AS (
     UPDATE cluster_leases SET server = '', expires = '-infinity' WHERE server = %(id)s
@@ -161,6 +162,7 @@ class Membership:
         self.held: dict[str, Lease] = {}
         self._free_since: dict[str, float] = {}
         self._beaten_at = boottime()
+        self._has_joined = False
         self._patient_until = 0.0
         self._due = asyncio.Event()
         self._next_expiry_s = HEARTBEAT_S
@@ -246,6 +248,9 @@ class Membership:
             "lease_s": LEASE_S,
         }
         renewed = await self._connection.fetch(_BEAT, values)
+        if not self._has_joined:
+            await self._connection.fetch(_JOINED, (CHANNEL,))
+            self._has_joined = True
         self.held = {name: Lease(token, valid_until) for name, token in renewed}
         now = boottime()
         if now - self._beaten_at > LEASE_S:

@@ -13,7 +13,7 @@ from stream.publishing import NoSuchStream, PublishedStream
 from web.errors import error_response
 from web.keys import HISTORY, PUBLICATIONS
 from web.routes.query import check_parameters
-from web.security import embeddable, public_url_of
+from web.security import TICKET_PARAMETER, embeddable, public_url_of
 
 NAME = r"{name:[a-z0-9][a-z0-9_-]{0,39}}"
 """The path variable of a feed's name."""
@@ -71,7 +71,11 @@ async def _get_feed(request: web.Request) -> web.Response:
 @embeddable
 async def _get_frame(request: web.Request) -> web.Response:
     try:
-        jpeg = await find_feed(request).picture()
+        stream = find_feed(request)
+        if TICKET_PARAMETER in request.query and request.app[PUBLICATIONS].is_stand_in(stream):
+            # Another server asks, which must not be asked in turn.
+            raise FrameNotFound("this server does not caption the feed any more")
+        jpeg = await stream.picture()
     except NoSuchStream as error:
         return no_such_feed_response(error)
     except FrameNotFound as error:

@@ -9,6 +9,7 @@ from web.page import embedding_headers, page_response
 from web.security import (
     ACCESS,
     ROLE,
+    SHARED_LOGINS,
     TokenForPrograms,
     TooManyFailures,
     public,
@@ -51,14 +52,22 @@ async def _log_in(request: web.Request) -> web.Response:
         return error_response(403, "not-allowed", str(error), _NO_STORE)
     if role is None:
         return error_response(401, "wrong-token", "wrong token", _NO_STORE)
+    await _share(request)
     response.text = json.dumps({"role": role})
     return response
+
+
+async def _share(request: web.Request) -> None:
+    """Let the other servers of the cluster know, of which the next request may ask any."""
+    if shared := request.app.get(SHARED_LOGINS):
+        await shared.flush()
 
 
 @public
 async def _log_out(request: web.Request) -> web.Response:
     response = web.Response(status=204, headers=_NO_STORE)
     request.app[ACCESS].log_out(request, response)
+    await _share(request)
     return response
 
 

@@ -18,13 +18,23 @@ from stream.ice import (
     ice_servers_to_json,
     ice_servers_to_links,
 )
+from stream.publishing import RemoteStream
 from stream.settings import validate_stream_name
 from stream.webrtc import InputKind, Offer, Session, SessionGone
 from web.errors import error_response
-from web.keys import SESSIONS, SETTINGS
+from web.keys import PUBLICATIONS, SESSIONS, SETTINGS
+from web.peers import elsewhere_response
 from web.routes.admission import ADMISSION_ERRORS, admission_error_response, admit
 from web.routes.query import check_parameters
-from web.security import admin_only, public, public_url_of
+from web.security import (
+    ROLE,
+    TICKET_PARAMETER,
+    TICKETS,
+    Role,
+    admin_only,
+    public,
+    public_url_of,
+)
 
 _SDP = "application/sdp"
 _FRAGMENT = "application/trickle-ice-sdpfrag"
@@ -59,6 +69,8 @@ async def _offer(request: web.Request) -> web.Response:
         return error_response(400, "bad-json", f"the body is not JSON: {error}")
     try:
         offer = Offer.from_json(body, request.app[SETTINGS].stream.sdp_bytes)
+        if elsewhere := _find_elsewhere(request, offer):
+            return elsewhere_response(request, elsewhere)
         stream, answer = await admit(request, offer)
     except ADMISSION_ERRORS as error:
         return admission_error_response(error)
@@ -117,6 +129,8 @@ async def _start_session(request: web.Request, source: InputKind) -> web.Respons
             message = "the body must be an SDP offer; this server makes no offers itself"
             return error_response(400, "no-offer", message)
         offer = _parse_offer(request, sdp, source, name)
+        if elsewhere := _find_elsewhere(request, offer):
+            return elsewhere_response(request, elsewhere)
         session, answer = await admit(request, offer)
     except ADMISSION_ERRORS as error:
         return admission_error_response(error)
@@ -126,7 +140,7 @@ async def _start_session(request: web.Request, source: InputKind) -> web.Respons
     headers = {
         # Without a charset, which some clients reject.
         "Content-Type": _SDP,
-        "Location": f"{public_url_of(request).prefix}{request.path}/{session}",
+        "Location": _session_url(request, session),
         "ETag": _etag(session),
         "Accept-Patch": _FRAGMENT,
     }
@@ -172,12 +186,32 @@ async def _end_session(request: web.Request, source: InputKind) -> web.Response:
 def _parse_offer(request: web.Request, sdp: str, source: InputKind, name: str) -> Offer:
     sdp_bytes = request.app[SETTINGS].stream.sdp_bytes
     if source is InputKind.FEED:
-        check_parameters(request, "caption")
+        check_parameters(request, "caption", TICKET_PARAMETER)
         caption = request.query.get("caption", "on")
         if caption not in ("on", "off"):
             raise ValueError("caption must be on or off")
         return Offer.from_sdp(sdp, source, sdp_bytes, feed=name, captioned=caption == "on")
     return Offer.from_sdp(sdp, source, sdp_bytes, publish=name, returns_video=False)
+
+
+def _find_elsewhere(request: web.Request, offer: Offer) -> RemoteStream | None:
+    """Return the stream that an offer asks to watch, if another server captions it."""
+    if offer.input is not InputKind.FEED:
+        return None
+    stream = request.app[PUBLICATIONS].find(offer.feed)
+    is_elsewhere = request.app[PUBLICATIONS].is_stand_in(stream)
+    return stream if is_elsewhere and isinstance(stream, RemoteStream) else None
+
+
+def _session_url(request: web.Request, session: str) -> str:
+    """Return the URL of a session; a client that was sent here gets a ticket for it, too."""
+    path = f"{request.path}/{session}"
+    ticket = None
+    if TICKET_PARAMETER in request.query and TICKETS in request.app:
+        settings, role = request.app[SETTINGS].stream, request[ROLE] or Role.VIEWER
+        ticket = request.app[TICKETS].issue(role, path, settings.session_s)
+    query = f"?{TICKET_PARAMETER}={ticket}" if ticket else ""
+    return f"{public_url_of(request).prefix}{path}{query}"
 
 
 def _find_session(request: web.Request, source: InputKind) -> Session:

@@ -4,6 +4,7 @@ from web.security.access import (
     ACCESS,
     ANALYSIS_ROLE,
     ROLE,
+    SHARED_LOGINS,
     AccessControl,
     Role,
     TokenForPrograms,
@@ -51,6 +52,8 @@ from web.security.origin import (
     origin_middleware,
 )
 from web.security.public_url import public_url_of
+from web.security.shared_logins import SharedLogins
+from web.security.ticket import TICKET_PARAMETER, TICKETS, Tickets
 
 __all__ = [
     "ACCESS",
@@ -58,6 +61,9 @@ __all__ = [
     "ANALYSIS_ROLE",
     "LIMITS",
     "ROLE",
+    "SHARED_LOGINS",
+    "TICKETS",
+    "TICKET_PARAMETER",
     "AccessControl",
     "AllowedHosts",
     "Certificate",
@@ -67,6 +73,8 @@ __all__ = [
     "Limits",
     "Role",
     "ServerTls",
+    "SharedLogins",
+    "Tickets",
     "TokenForPrograms",
     "TooManyFailures",
     "access_middleware",

@@ -2,10 +2,8 @@
 
 import hmac
 import math
-import secrets
 import socket
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Container
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
@@ -15,14 +13,16 @@ from urllib.parse import quote
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from stream.clock import boottime
 from stream.quota import Owner
 from stream.rate_limit import RateLimit
 from stream.settings import is_loopback
 from web.errors import accepts_html, error_response
 from web.security.client_address import AddressTable, address_of, client_network
 from web.security.limits import LIMITS
+from web.security.logins import Logins
 from web.security.public_url import public_url_of
+from web.security.shared_logins import SharedLogins
+from web.security.ticket import TICKET_PARAMETER, TICKETS
 from web.settings import AccessSettings
 
 AnyHandler = TypeVar("AnyHandler", bound=Callable[..., Awaitable[web.StreamResponse]])
@@ -33,8 +33,6 @@ CHALLENGE = {"WWW-Authenticate": 'Bearer realm="Sightline"', "Cache-Control": "n
 _FAILURES_PER_S = 1 / 10
 _FAILURES_BURST = 10
 _MAX_ADDRESSES = 10_000
-_MAX_LOGINS = 1000
-_ID_BYTES = 32
 _SERVER_DIGITS = 8
 
 
@@ -107,11 +105,17 @@ class AccessControl:
 
     def __init__(self, settings: AccessSettings) -> None:
         """Start without logins."""
-        self._logins = Logins()
+        self.logins = Logins()
         self._failures = _failure_table()
         # Pages of other sites can make a browser send wrong tokens. They must not lock out the
         # people at its address.
         self._cross_origin_failures = _failure_table()
+        self.cookie_scope = ""
+        """What the servers whose logins are the same have in common; empty for this server alone.
+        """
+        self.on_failure: Callable[[str, bool], None] = lambda network, cross_origin: None
+        """Called with the network of each wrong token, and whether a page of another site sent it.
+        """
         self.configure(settings)
 
     def configure(self, settings: AccessSettings) -> None:
@@ -123,7 +127,7 @@ class AccessControl:
             (settings.caption, Role.CAPTIONS),
         )
         self._roles = {_digest(token): role for token, role in pairs if token}
-        self._logins.keep(self._roles)
+        self.logins.keep(self._roles)
 
     @property
     def has_tokens(self) -> bool:
@@ -151,9 +155,18 @@ class AccessControl:
             return self._check_token(token.strip(), request)
         if request.get(CROSS_ORIGIN):
             return None
-        login_id = request.cookies.get(_Cookie.of(request).name)
-        digest = self._logins.find(login_id) if login_id else None
-        return (self._roles.get(digest) if digest else None) or self.anonymous_role
+        digests = [self.logins.find(id_) for id_ in self._login_ids(request)]
+        roles = [self._roles[digest] for digest in digests if digest in self._roles]
+        return roles[0] if roles else self.anonymous_role
+
+    def has_unknown_login(self, request: web.Request) -> bool:
+        """Whether a browser sends a login that this server does not know."""
+        ids = self._login_ids(request)
+        return bool(ids) and not any(self.logins.find(id_) for id_ in ids)
+
+    def count_failure(self, network: str, cross_origin: bool) -> None:
+        """Count a wrong token that another server has received."""
+        self._failures_of(cross_origin)[network].take()
 
     def log_in(self, token: str, request: web.Request, response: web.StreamResponse) -> Role | None:
         """Set a login cookie for a valid token; return its role, or None for a wrong token.
@@ -170,7 +183,7 @@ class AccessControl:
             network, share = client_network(address_of(request)), request.app[LIMITS].settings.share
             response.set_cookie(
                 cookie.name,
-                self._logins.add(_digest(token), lifetime_s, network, share),
+                self.logins.add(_digest(token), lifetime_s, network, share),
                 max_age=lifetime_s,
                 path=cookie.path,
                 httponly=True,
@@ -182,7 +195,8 @@ class AccessControl:
     def log_out(self, request: web.Request, response: web.StreamResponse) -> None:
         """Invalidate the login and delete the browser's cookie."""
         cookie = _Cookie.of(request)
-        self._logins.remove(request.cookies.get(cookie.name, ""))
+        for login_id in self._login_ids(request):
+            self.logins.remove(login_id)
         response.del_cookie(
             cookie.name,
             path=cookie.path,
@@ -192,8 +206,8 @@ class AccessControl:
         )
 
     def _check_token(self, token: str, request: web.Request) -> Role | None:
-        table = self._cross_origin_failures if request.get(CROSS_ORIGIN) else self._failures
-        failures = table[address_of(request)]
+        cross_origin = bool(request.get(CROSS_ORIGIN))
+        failures = self._failures_of(cross_origin)[address_of(request)]
         if not failures.remaining():
             raise TooManyFailures
         given, found = _digest(token), None
@@ -203,7 +217,16 @@ class AccessControl:
                 found = role
         if found is None:
             failures.take()
+            self.on_failure(client_network(address_of(request)), cross_origin)
         return found
+
+    def _failures_of(self, cross_origin: bool) -> AddressTable[RateLimit]:
+        return self._cross_origin_failures if cross_origin else self._failures
+
+    def _login_ids(self, request: web.Request) -> list[str]:
+        """Return the ids in the browser's cookies, one of before it was in a cluster included."""
+        names = {_Cookie.of(request).name, _Cookie.of(request, alone=True).name}
+        return [id_ for name in sorted(names) if (id_ := request.cookies.get(name))]
 
 
 def _failure_table() -> AddressTable[RateLimit]:
@@ -211,6 +234,9 @@ def _failure_table() -> AddressTable[RateLimit]:
 
 
 ACCESS = web.AppKey("access", AccessControl)
+
+SHARED_LOGINS = web.AppKey("shared logins", SharedLogins)
+"""Absent unless the server belongs to a cluster."""
 
 
 def owner_of(request: web.Request) -> Owner:
@@ -228,10 +254,15 @@ def owner_of(request: web.Request) -> Owner:
 @web.middleware
 async def access_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Set `request[ROLE]`, and reject the request if the handler requires a higher role."""
-    try:
-        role = request.app[ACCESS].authenticate(request)
-    except TooManyFailures as error:
-        return too_many_failures_response(error)
+    access, role = request.app[ACCESS], _ticket_role(request)
+    if role is None:
+        shared = request.app.get(SHARED_LOGINS)
+        if shared and access.has_unknown_login(request):
+            await shared.refresh()
+        try:
+            role = access.authenticate(request)
+        except TooManyFailures as error:
+            return too_many_failures_response(error)
     request[ROLE] = role
     if role is None and request.get(CROSS_ORIGIN):
         message = "pages of other sites need a valid token; send Authorization: Bearer TOKEN"
@@ -247,6 +278,12 @@ async def access_middleware(request: web.Request, handler: Handler) -> web.Strea
     if "Authorization" in request.headers:
         message = "the token is wrong; send a token of this server as Authorization: Bearer TOKEN"
     return error_response(401, "no-token", message, CHALLENGE)
+
+
+def _ticket_role(request: web.Request) -> Role | None:
+    tickets, ticket = request.app.get(TICKETS), request.query.get(TICKET_PARAMETER)
+    role = tickets.role(ticket, request.path) if tickets and ticket else None
+    return Role(role) if role else None
 
 
 def too_many_failures_response(error: TooManyFailures) -> web.Response:
@@ -289,80 +326,20 @@ class _Cookie:
     secure: bool
 
     @classmethod
-    def of(cls, request: web.Request) -> Self:
+    def of(cls, request: web.Request, *, alone: bool = False) -> Self:
         """Return the cookie of the server under the URL that the client uses.
 
         Cookies are shared by all ports of a host (RFC 6265, section 8.5), and proxies put several
-        servers under one, so the name differs by machine and port.
+        servers under one, so the name differs by machine and port; except that the servers of a
+        cluster have the same, unless `alone`.
         """
         url = public_url_of(request)
         port = (request.get_extra_info("sockname") or ("", 0))[1]
-        server = sha256(f"{socket.gethostname()}:{port}".encode()).hexdigest()[:_SERVER_DIGITS]
+        cluster = "" if alone else request.app[ACCESS].cookie_scope
+        scope = cluster or f"{socket.gethostname()}:{port}"
+        server = sha256(scope.encode()).hexdigest()[:_SERVER_DIGITS]
         secure = url.scheme == "https"
         # Browsers accept cookies with these prefixes over HTTPS only; the first only from the host
         # itself and for all its paths (RFC 6265bis, section 4.1.3).
         prefix = ("__Secure-" if url.prefix else "__Host-") if secure else ""
         return cls(f"{prefix}sightline-{server}", url.prefix or "/", secure)
-
-
-@dataclass(frozen=True, slots=True)
-class _Login:
-    token_digest: bytes
-    network: str
-    expires_at: float
-
-
-class Logins:
-    """Logins of browsers by random id, in memory, up to 1000 for each token.
-
-    Beyond that, and beyond an address's share of them, the oldest are removed: so viewers cannot
-    log out an admin, nor one address all others. The token itself is not stored. An id becomes
-    invalid when it expires, when the browser logs out, and when its token changes.
-    """
-
-    def __init__(self, clock: Callable[[], float] = boottime) -> None:
-        """Start without logins; by default they expire while the machine is suspended, too."""
-        self._clock = clock
-        self._logins: OrderedDict[str, _Login] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._logins)
-
-    def add(self, token_digest: bytes, lifetime_s: float, network: str, share: float) -> str:
-        """Return a new id for a token.
-
-        Args:
-            token_digest: The token's digest.
-            lifetime_s: Seconds until it expires.
-            network: The client's network.
-            share: The largest share of the token's logins that a network may have, 0..1.
-        """
-        of_token = [id_ for id_, each in self._logins.items() if each.token_digest == token_digest]
-        of_network = [id_ for id_ in of_token if self._logins[id_].network == network]
-        if len(of_network) >= max(1, int(_MAX_LOGINS * share)):
-            del self._logins[of_network[0]]
-        elif len(of_token) >= _MAX_LOGINS:
-            del self._logins[of_token[0]]
-        login_id = secrets.token_urlsafe(_ID_BYTES)
-        self._logins[login_id] = _Login(token_digest, network, self._clock() + lifetime_s)
-        return login_id
-
-    def find(self, login_id: str) -> bytes | None:
-        """Return the token's digest, or None if the id is unknown or expired."""
-        login = self._logins.get(login_id)
-        if login is None:
-            return None
-        if self._clock() >= login.expires_at:
-            del self._logins[login_id]
-            return None
-        return login.token_digest
-
-    def keep(self, token_digests: Container[bytes]) -> None:
-        """Invalidate the ids of all other tokens."""
-        for login_id, login in list(self._logins.items()):
-            if login.token_digest not in token_digests:
-                del self._logins[login_id]
-
-    def remove(self, login_id: str) -> None:
-        """Invalidate an id."""
-        self._logins.pop(login_id, None)

@@ -12,11 +12,13 @@ from web.security.access import ACCESS, CROSS_ORIGIN
 from web.security.exposure import machine_names
 from web.security.limits import LIMITS
 from web.security.public_url import PUBLIC_URL, PublicUrl, find_public_url, split_origin
+from web.security.ticket import TICKET_PARAMETER
 from web.settings import ServerSettings
 
 AnyHandler = TypeVar("AnyHandler", bound=Callable[..., Awaitable[web.StreamResponse]])
 
 _CORS_PATHS = ("/whip/", "/whep/")
+_OFFER_PATH = "/offer"
 _CORS_HEADERS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Expose-Headers": "Accept-Patch, ETag, Link, Location, Retry-After",
@@ -57,6 +59,8 @@ class AllowedHosts:
         self.embedders = settings.access.embedders
         self._embedders = {split_origin(origin) for origin in self.embedders}
         self._names = {"localhost", *settings.access.hosts}
+        if own := split_origin(settings.cluster.url):
+            self._names.add(own[1])
         self._only_loopback = is_loopback(settings.host)
         if not self._only_loopback:
             self._names |= machine_names()
@@ -111,10 +115,19 @@ async def add_cross_origin_headers(request: web.Request, response: web.StreamRes
 
     Browsers do not combine `*` with cookies, so a page reads only what it has a token for.
     """
-    if "Origin" in request.headers and request.path.startswith(_CORS_PATHS):
+    if "Origin" in request.headers and _allows_cross_origin(request):
         response.headers.extend(_CORS_HEADERS)
     if _is_embedded(request):
         response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+
+
+def _allows_cross_origin(request: web.Request) -> bool:
+    """Whether pages of other sites may send a request: by WHIP and WHEP, or with a ticket.
+
+    The page of another server of the cluster, which has sent it here, posts its offer with one.
+    """
+    is_offer = request.path == _OFFER_PATH and TICKET_PARAMETER in request.query
+    return is_offer or request.path.startswith(_CORS_PATHS)
 
 
 def _is_own_origin(request: web.Request, url: PublicUrl, origin: str) -> bool:
@@ -133,7 +146,7 @@ def _is_own_origin(request: web.Request, url: PublicUrl, origin: str) -> bool:
 async def _handle_cross_origin(
     request: web.Request, handler: Handler, origin: str
 ) -> web.StreamResponse:
-    if not request.path.startswith(_CORS_PATHS):
+    if not _allows_cross_origin(request):
         message = (
             f"pages of {_shown(origin)} cannot use this server, whose address is "
             f"{_shown(request[PUBLIC_URL].host)}; if a reverse proxy changes the address, name the "
@@ -142,7 +155,7 @@ async def _handle_cross_origin(
         return error_response(403, "bad-origin", message)
     if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
         return web.Response(status=204, headers=_PREFLIGHT_HEADERS)
-    if not request.app[ACCESS].has_tokens:
+    if not request.app[ACCESS].has_tokens and TICKET_PARAMETER not in request.query:
         message = (
             "pages of other sites need a token, and this server has none; set admin_token or "
             "viewer_token in [access]"

@@ -2,9 +2,10 @@
 
 from stream.publishing.sinks.mqtt import MqttSink
 from stream.publishing.sinks.settings import MqttSettings, WebhookSettings
-from stream.publishing.sinks.webhook import WebhookSink
+from stream.publishing.sinks.webhook import WEBHOOK_QUEUE_SIZE, WebhookSink
 
 __all__ = [
+    "WEBHOOK_QUEUE_SIZE",
     "MqttSettings",
     "MqttSink",
     "WebhookSettings",

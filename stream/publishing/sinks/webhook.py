@@ -7,6 +7,9 @@ import json
 import logging
 import time
 import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -17,12 +20,15 @@ from stream.publishing.sinks.settings import WebhookSettings
 from stream.publishing.subscription import ChangeFilter
 from stream.rate_limit import Backoff, RateLimit
 
-QUEUE_SIZE = 100
+WEBHOOK_QUEUE_SIZE = 100
 """Captions queued while the receiver is slow or unavailable; beyond that the oldest are dropped."""
 
 _MAX_RETRY_AFTER_S = 300.0
 _MAX_RESPONSE_BYTES = 4096
 _LOG_LINES_PER_S, _LOG_BURST = 1 / 60, 10
+_DELIVERIES = uuid.UUID("5c1d5a52-3c0f-4a35-9d7c-6f3f0f3c7a10")
+"""Namespace of the ids of deliveries (RFC 9562, version 5)."""
+
 _RETRYABLE_STATUSES = frozenset({408, 425, 429})
 
 logger = logging.getLogger(__name__)
@@ -58,6 +64,8 @@ class WebhookSink:
     """Captions that were given up after repeated failures."""
     failed = 0
     """Attempts that failed temporarily."""
+    skipped = 0
+    """Captions of a cluster's log that were lost because too many waited."""
 
     def __init__(self, settings: WebhookSettings, backoff: Backoff | None = None) -> None:
         """Prepare a webhook.
@@ -78,8 +86,8 @@ class WebhookSink:
 
     @property
     def dropped(self) -> int:
-        """Captions that were lost because the queue was full."""
-        return self._captions.dropped if self._captions else 0
+        """Captions that were lost because too many waited."""
+        return self.skipped + (self._captions.dropped if self._captions else 0)
 
     @property
     def lost(self) -> int:
@@ -91,23 +99,34 @@ class WebhookSink:
         selected: Broadcast[CaptionEvent] = Broadcast()
 
         def select(event: CaptionEvent) -> None:
-            if self._filter.is_new(event):
+            if self.selects(event):
                 selected.publish(event)
 
         unsubscribe = captions.subscribe(select)
-        timeout = aiohttp.ClientTimeout(total=self._settings.timeout_s)
         try:
-            with selected.queue(QUEUE_SIZE) as self._captions:
-                # No proxy from the environment, and no cookies of the receiver are kept.
-                jar = aiohttp.DummyCookieJar()
-                async with aiohttp.ClientSession(timeout=timeout, cookie_jar=jar) as client:
+            with selected.queue(WEBHOOK_QUEUE_SIZE) as self._captions:
+                async with self.opened() as deliver:
                     async for event in self._captions:
-                        await self._deliver(client, event)
+                        await deliver(event)
         finally:
             unsubscribe()
 
+    def selects(self, event: CaptionEvent) -> bool:
+        """Whether to post a caption: it differs from the last one of its feed."""
+        return self._filter.is_new(event)
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[Callable[[CaptionEvent], Awaitable[None]]]:
+        """Open a client; the context is a function that posts a caption until that succeeds."""
+        timeout = aiohttp.ClientTimeout(total=self._settings.timeout_s)
+        # No proxy from the environment, and no cookies of the receiver are kept.
+        jar = aiohttp.DummyCookieJar()
+        async with aiohttp.ClientSession(timeout=timeout, cookie_jar=jar) as client:
+            yield partial(self._deliver, client)
+
     async def _deliver(self, client: aiohttp.ClientSession, event: CaptionEvent) -> None:
-        delivery, started = str(uuid.uuid4()), time.monotonic()
+        # The same if another server of a cluster sends it again.
+        delivery, started = str(uuid.uuid5(_DELIVERIES, event.id)), time.monotonic()
         while True:
             try:
                 await self._post(client, event, delivery)

@@ -22,10 +22,10 @@ Client = TestClient[Any, Any]
 class ClusterServer:
     """One server, with all captions that it has published."""
 
-    def __init__(self, client: Client) -> None:
-        """Follow the captions of a server that was started."""
+    def __init__(self, client: Client, service: ScriptedCaptions) -> None:
+        """Follow the captions of a server, from its start on."""
         assert client.app
-        self.client = client
+        self.client, self.service = client, service
         self.cluster: Cluster = client.app[CLUSTER]
         self.publications: Publications = client.app[PUBLICATIONS]
         self.captions: list[CaptionEvent] = []
@@ -79,11 +79,10 @@ class ClusterServers:
             "url": f"http://127.0.0.1:{port}",
         }
         values = {"feeds": self._feeds, "cluster": cluster, **self._settings, **settings}
-        app = create_app(
-            ServerSettings.model_validate(values), ScriptedCaptions(confident_caption("A dog runs"))
-        )
+        service = ScriptedCaptions(confident_caption("A dog runs"))
+        app = create_app(ServerSettings.model_validate(values), service)
         stack = AsyncExitStack()
-        server = ClusterServer(TestClient(TestServer(app, port=port)))
+        server = ClusterServer(TestClient(TestServer(app, port=port)), service)
         await stack.enter_async_context(server.client)
         self._stacks[server] = stack
         return server

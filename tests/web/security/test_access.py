@@ -17,12 +17,12 @@ from web.security.access import (
     ACCESS,
     ROLE,
     AccessControl,
-    Logins,
     access_middleware,
     admin_only,
     public,
 )
 from web.security.limits import LIMITS, Limits, limits_middleware
+from web.security.logins import Logins
 from web.settings.sections import AccessSettings, LimitsSettings
 
 ADMIN, VIEWER = "a" * 20, "v" * 20

@@ -14,7 +14,7 @@ from aiohttp.test_utils import TestServer, unused_port
 from stream.broadcast import Broadcast
 from stream.captioning.event import CaptionEvent
 from stream.publishing.sinks.settings import WebhookSettings
-from stream.publishing.sinks.webhook import QUEUE_SIZE, WebhookSink
+from stream.publishing.sinks.webhook import WEBHOOK_QUEUE_SIZE, WebhookSink
 from stream.rate_limit import Backoff
 from tests.stream.publishing.sinks.receiver import KEY, receiving
 from tests.support.captions import caption_event, confident_caption
@@ -141,14 +141,14 @@ async def test_the_latest_captions_are_queued_while_the_receiver_is_unavailable(
         webhook,
         captions,
     ):
-        for number in range(QUEUE_SIZE + 50):
+        for number in range(WEBHOOK_QUEUE_SIZE + 50):
             captions.publish(caption_event(f"Frame {number}", number))
             await asyncio.sleep(0)
         assert webhook.dropped in (49, 50)
         async with receiving(port) as (receiver, _):
-            await receiver.until(lambda: webhook.sent == QUEUE_SIZE + 1)
+            await receiver.until(lambda: webhook.sent == WEBHOOK_QUEUE_SIZE + 1)
 
-    assert receiver.accepted[-1]["text"] == f"Frame {QUEUE_SIZE + 49}"
+    assert receiver.accepted[-1]["text"] == f"Frame {WEBHOOK_QUEUE_SIZE + 49}"
     assert webhook.failed > 0
     messages = [
         each.getMessage()

@@ -9,7 +9,22 @@ import { Problem } from './problems.js';
 
 const GATHERING_TIMEOUT_MS = 2_000;
 const ANSWER_TIMEOUT_MS = 10_000;
+/** Between two reloads of the page, in milliseconds. */
+const RELOAD_INTERVAL_MS = 60_000;
+const RELOADED_AT = 'sightline.reloadedAt';
 const ICE_URL = /^(stun|stuns|turn|turns):/;
+
+/**
+ * Reloads the page if its policy forbids a request: it is older than a server of the cluster that a
+ * feed has moved to.
+ */
+document.addEventListener('securitypolicyviolation', ({ effectiveDirective }) => {
+  if (effectiveDirective !== 'connect-src') return;
+  const last = Number(sessionStorage.getItem(RELOADED_AT));
+  if (Date.now() - last < RELOAD_INTERVAL_MS) return;
+  sessionStorage.setItem(RELOADED_AT, String(Date.now()));
+  location.reload();
+});
 
 /**
  * @param {AbortSignal} signal
@@ -121,6 +136,7 @@ function offerProblem(response, error) {
   const { code, message } = asObject(error);
   const detail = asString(message) || `HTTP status ${response.status}`;
   const retryAfterS = parseRetryAfter(response.headers.get('Retry-After'));
+  if (code === 'feed-moving') return new Problem('feed-interrupted', { detail, retryAfterS });
   if (code === 'not-available') return new Problem('not-available', { detail });
   switch (response.status) {
     case 401:

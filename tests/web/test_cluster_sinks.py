@@ -1,0 +1,95 @@
+"""The webhook and MQTT in a cluster: one server sends the captions of all, each once."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from itertools import count, groupby
+
+import psycopg
+
+from tests.stream.publishing.sinks.receiver import KEY, Receiver, receiving
+from tests.support.captions import confident_caption
+from tests.support.servers.cluster_apps import ClusterServer, ClusterServers, eventually
+
+
+@asynccontextmanager
+async def changing_captions(*servers: ClusterServer) -> AsyncIterator[None]:
+    """Let the servers caption with ever new texts, as a camera that moves."""
+
+    async def change() -> None:
+        for number in count():
+            for server in servers:
+                server.service.caption = confident_caption(f"Frame {number // 2}")
+            await asyncio.sleep(0.15)
+
+    task = asyncio.create_task(change())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def written(database_url: str) -> list[str]:
+    """The texts in the log that differ from the one before."""
+    with psycopg.connect(database_url) as connection:
+        rows = connection.execute("SELECT body FROM cluster_events ORDER BY position")
+        texts = [json.loads(body)["caption"]["text"] for (body,) in rows]
+    return [text for text, _ in groupby(texts)]
+
+
+def sinks(*servers: ClusterServer) -> ClusterServer:
+    """The server that sends."""
+    (sender,) = (each for each in servers if each.cluster.sinks_token is not None)
+    return sender
+
+
+def texts(receiver: Receiver) -> list[str]:
+    return [caption["text"] for caption in receiver.accepted]
+
+
+async def test_the_webhook_gets_each_caption_once(database_url: str) -> None:
+    async with receiving() as (receiver, hook):
+        webhook = {"url": str(hook.make_url("/hook")), "secret": KEY.decode()}
+        async with ClusterServers(database_url, webhook=webhook) as servers:
+            one = await servers.start()
+            await eventually(lambda: receiver.accepted)
+            two = await servers.start()
+            async with changing_captions(one, two):
+                await eventually(lambda: len(receiver.accepted) > 3)
+                assert sinks(one, two) is one
+                # The other one captions the feed and sends now.
+                await servers.stop(one)
+                before = len(receiver.accepted)
+                await eventually(lambda: two.own and len(receiver.accepted) > before + 3)
+                assert sinks(two) is two
+            await eventually(lambda: len(written(database_url)) == len(receiver.accepted))
+
+    assert texts(receiver) == written(database_url)
+    deliveries = [headers["Sightline-Delivery"] for headers in receiver.posts]
+    assert len(set(deliveries)) == len(deliveries)
+
+
+async def test_the_webhook_goes_on_after_its_server_has_died(database_url: str) -> None:
+    async with receiving() as (receiver, hook):
+        webhook = {"url": str(hook.make_url("/hook")), "secret": KEY.decode()}
+        async with ClusterServers(database_url, webhook=webhook) as servers:
+            one = await servers.start()
+            await eventually(lambda: receiver.accepted)
+            two = await servers.start()
+            async with changing_captions(one, two):
+                await eventually(lambda: len(receiver.accepted) > 3)
+                # As if it had died: it neither renews nor releases its leases.
+                for connection in (one.cluster.connection, one.cluster.reading):
+                    connection._url = "postgresql://127.0.0.1:1/none"
+                    await connection._discard()
+                before = len(receiver.accepted)
+                await eventually(lambda: two.own and len(receiver.accepted) > before + 3, 20)
+            await eventually(lambda: written(database_url)[-1] == texts(receiver)[-1])
+
+    ids = {headers["Sightline-Delivery"] for headers in receiver.posts}
+    # What was sent but not noted may be sent again, under the same id.
+    assert len(receiver.posts) - len(ids) <= 1
+    assert [text for text, _ in groupby(texts(receiver))] == written(database_url)
