@@ -210,6 +210,8 @@ class EventReader:
 
     read_count = 0
     """Captions that were read."""
+    lag_s = 0.0
+    """How long ago the last one was written when it was read."""
 
     def __init__(self, connection: DatabaseConnection, *, without: str = "") -> None:
         """Prepare to read.
@@ -249,6 +251,8 @@ class EventReader:
         rows = await self._connection.fetch(_READ, values)
         self.cursors |= {row[0]: row[1] for row in rows}
         events = _parse(rows)
+        if rows:
+            self.lag_s = rows[-1][4]
         self.read_count += len(events)
         return events
 

@@ -1,6 +1,7 @@
 """Logins, viewers and pictures in a cluster of two servers."""
 
 import asyncio
+import re
 from http.cookies import SimpleCookie
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -214,3 +215,20 @@ async def test_the_page_may_connect_to_the_clusters_servers(database_url: str) -
         policy = (await one.client.get("/")).headers["Content-Security-Policy"]
 
         assert f"connect-src 'self' {' '.join(sorted([one.url, two.url]))};" in policy
+
+
+async def test_metrics_state_leases_and_the_log(database_url: str) -> None:
+    async with ClusterServers(database_url) as servers:
+        holder, other = await holder_and_other(servers)
+        metrics = [await (await each.client.get("/metrics")).text() for each in (holder, other)]
+
+        assert all("sightline_cluster_database_up 1.0" in each for each in metrics)
+        assert "sightline_cluster_leases 1.0" in metrics[0]
+        assert "sightline_cluster_leases 0.0" in metrics[1]
+        assert 'sightline_cluster_captions_sent_total{outcome="refused"} 0.0' in metrics[0]
+        (received,) = re.findall(
+            r"^sightline_cluster_captions_received_total (\S+)", metrics[1], re.M
+        )
+        assert float(received) > 0
+        (lag,) = re.findall(r"^sightline_cluster_lag_seconds (\S+)", metrics[1], re.M)
+        assert 0 < float(lag) < 1

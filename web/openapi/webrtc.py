@@ -24,12 +24,17 @@ _ANY_SESSION = path_parameter("session", "Any session.", ".")
 
 _SDP = {"application/sdp": {"schema": {"type": "string"}}}
 _FRAGMENT = {"application/trickle-ice-sdpfrag": {"schema": {"type": "string"}}}
+_TICKET = query_parameter("ticket", "From the `Location` of a redirect.", {"type": "string"})
 _IF_MATCH = {
     "name": "If-Match",
     "in": "header",
     "required": True,
     "description": "The session's ETag.",
     "schema": {"type": "string", "pattern": '^"[A-Za-z0-9_-]+"$'},
+}
+_REDIRECT = {
+    "description": "In a cluster: another server captions the feed. Send the same request there.",
+    "headers": {"Location": header("The URL, with a ticket that is valid for 30 s.")},
 }
 _ETAG = {"ETag": header("The entity tag of the ICE session.")}
 
@@ -71,7 +76,11 @@ def _offer() -> Json:
     return operation(
         _TAG,
         "Start a session or watch a feed",
-        {"200": json_response("The answer; captions come on the data channel.", ref("Session"))},
+        {
+            "200": json_response("The answer; captions come on the data channel.", ref("Session")),
+            "307": _REDIRECT,
+        },
+        parameters=[_TICKET],
         description="The offer has one video track and a data channel `captions`; "
         "`stream/data_channel/schema.json` describes its messages. The source `feed` requires the "
         "role viewer, the others admin.",
@@ -117,11 +126,13 @@ def _exchange(path: str, summary: str, role: str) -> dict[str, Json]:
         "Whether the caption is drawn on the video.",
         {"enum": ["on", "off"], "default": "on"},
     )
+    watches = path == "/whep"
+    answer = text_response("The SDP answer.", "application/sdp", headers=created)
     start = operation(
         _TAG,
         summary,
-        {"201": text_response("The SDP answer.", "application/sdp", headers=created)},
-        parameters=[NAME, caption] if path == "/whep" else [NAME],
+        {"201": answer, "307": _REDIRECT} if watches else {"201": answer},
+        parameters=[NAME, caption, _TICKET] if watches else [NAME],
         body=_SDP,
         errors=["400", "404", "406", "409", "415"],
         role=role,

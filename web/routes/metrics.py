@@ -19,6 +19,7 @@ from stream.captioned_stream import SignalState
 from web.errors import error_response
 from web.keys import (
     CAPTIONS,
+    CLUSTER,
     CONNECTIONS,
     ENDPOINT,
     ENGINE,
@@ -86,6 +87,7 @@ class _ApplicationCollector(Collector):
         yield from self._load()
         yield from self._http()
         yield from self._delivery()
+        yield from self._cluster()
 
     def _sessions(self) -> Iterator[Metric]:
         sessions, context = self._app[SESSIONS], self._app[STREAM_CONTEXT]
@@ -178,6 +180,32 @@ class _ApplicationCollector(Collector):
             lost["mqtt"] = mqtt.dropped
         about = "Captions not delivered, because a recipient was too slow or could not be reached."
         yield _counters("captions_lost", about, "recipient", lost)
+
+    def _cluster(self) -> Iterator[Metric]:
+        if (cluster := self._app.get(CLUSTER)) is None:
+            return
+        about = "Whether the cluster's database answers."
+        yield _gauge("cluster_database_up", about, cluster.is_connected)
+        about = "Servers of the cluster that are alive, this one included, as last known."
+        yield _gauge("cluster_servers", about, 1 + len(cluster.membership.view.urls))
+        about = "Feeds and published sessions that this server holds the lease of."
+        yield _gauge("cluster_leases", about, len(cluster.membership.held))
+        about = "Whether this server sends the captions of the cluster to sinks."
+        yield _gauge("cluster_sends", about, cluster.sinks_token is not None)
+        writer = cluster.writer
+        outcomes = {
+            "written": writer.written,
+            "refused": writer.refused,
+            "dropped": writer.dropped,
+        }
+        about = "Captions for the other servers, by whether the database took them."
+        yield _counters("cluster_captions_sent", about, "outcome", outcomes)
+        about = "Captions that wait for the database."
+        yield _gauge("cluster_captions_waiting", about, writer.waiting)
+        about = "Captions of other servers that were published here."
+        yield _counter("cluster_captions_received", about, cluster.reader.read_count)
+        about = "Age of the latest caption of another server when it arrived, since it was written."
+        yield _gauge("cluster_lag_seconds", about, cluster.reader.lag_s)
 
 
 def _gauge(name: str, about: str, value: float) -> Metric:
