@@ -20,6 +20,7 @@ from inference.engine.engine import Engine
 from inference.engine.process import EngineTiming
 from models.catalogue import SHIPPED_FOLDER
 from stream.ice.addresses import MediaAddresses
+from tests.support.distribution import distributed
 from tests.support.load.footage import footage_path
 from tests.support.postgres import PostgresServer
 
@@ -27,6 +28,13 @@ from tests.support.postgres import PostgresServer
 # that they start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the tests for the processes that share them."""
+    if (processes := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))) > 1:
+        items[:] = distributed(items, processes)
 
 
 @pytest.fixture(scope="session", autouse=True)
