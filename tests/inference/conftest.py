@@ -1,6 +1,7 @@
-"""A captioner small enough to be created in tests, and photographs."""
+"""Captioners small enough to be created in tests, captioned images and photographs."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -9,15 +10,20 @@ import pytest
 import skimage
 from numpy.typing import NDArray
 
+from inference.captioners.lstm import LstmCaptionModel
+from inference.captioning.stream_captions import caption_frames
+from inference.captioning.stream_state import FrameRequest
+from models.calibration.tags import TagCalibration
 from models.captioner.beam_search import BeamConfig
 from models.captioner.captioner import Captioner
 from models.checkpoint import ModelCard, save
 from models.consensus import Consensus, ConsensusCard, ConsensusConfig, save_consensus
 from models.language import END
 from models.preprocessing import resize_to_square
-from tests.models.conftest import captioner, make_flickr8k
+from tests.models.conftest import lite0_captioner, make_flickr8k
+from tests.support.captioners.lstm import LstmCaptionedImage
 
-__all__ = ["captioner", "make_flickr8k"]
+__all__ = ["lite0_captioner", "make_flickr8k"]
 
 SIDE = 64
 _PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png")
@@ -31,6 +37,12 @@ CARD = ModelCard(
 
 CHOICE = ConsensusConfig(neighbours=4, sharpness=0.0, weight=1000.0)
 """Without sharpness, the features that are left out change no share."""
+
+
+@pytest.fixture(scope="session")
+def captioner(lite0_captioner: Captioner) -> Captioner:
+    """A small captioner with random weights everywhere. Tests must not change it."""
+    return lite0_captioner
 
 
 @pytest.fixture(scope="session")
@@ -54,6 +66,11 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
+TAGGED_SIDE = 128
+"""Side of the images of the captioner with tags, in pixels; the grid has 4 by 4 cells."""
+TAGS = TagCalibration(slope=0.9, offset=0.3, penalties={}, threshold=0.5)
+
+
 TRAINING_CAPTIONS = [
     [[*words, END], [*words[::-1], END]]
     for words in np.random.default_rng(7).integers(END + 2, 12, (9, 5)).tolist()
@@ -74,6 +91,44 @@ def choosing(saved: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     save_consensus(folder, consensus, ConsensusCard(consensus.images, CHOICE, (), 0.0))
     return folder
+
+
+@pytest.fixture(scope="session")
+def tagged(captioner: Captioner, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a small captioner with random weights and tags; read-only."""
+    made = Captioner(
+        replace(captioner.config, image_size=TAGGED_SIDE, classes=1000), captioner.vocabulary
+    )
+    random = np.random.default_rng(2)
+    classifier = [random.normal(0, 0.05, (1280, 1000)), random.normal(0, 1, 1000)]
+    made.set_weights([*captioner.get_weights(), *classifier])
+    folder = tmp_path_factory.mktemp("captioner") / "tagged"
+    save(folder, made, replace(CARD, tags=TAGS))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model(tagged: Path) -> LstmCaptionModel:
+    """That captioner, loaded; read-only."""
+    return LstmCaptionModel(tagged)
+
+
+@pytest.fixture(scope="session")
+def subjects(model: LstmCaptionModel) -> list[LstmCaptionedImage]:
+    """Images with the beginnings of the captions found for them, of 3 to 7 words."""
+    requests = [FrameRequest(image, maps=False) for image in photographs(TAGGED_SIDE)]
+    found = [result.state.tokens for result in caption_frames(model, requests)]
+    shorter = [(*tokens[: 3 + place], END)[:7] for place, tokens in enumerate(found)]
+    return [
+        LstmCaptionedImage(model, request.image, tokens)
+        for request, tokens in zip(requests, shorter, strict=True)
+    ]
+
+
+@pytest.fixture(scope="session")
+def subject(subjects: list[LstmCaptionedImage]) -> LstmCaptionedImage:
+    """The one with the longest caption."""
+    return max(subjects, key=lambda subject: len(subject.words))
 
 
 def photographs(side: int) -> NDArray[np.uint8]:

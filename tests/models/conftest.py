@@ -1,7 +1,7 @@
 """Fixtures: small decoders, captioners and datasets."""
 
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from models.captioner.decoder import Decoder, DecoderConfig
 from models.encoders.pretrained import assign_torch_state
 from models.language import SPECIAL_WORDS, Vocabulary
 from tests.support.oracle.encoder import make_state
+from tests.support.small_encoders import THIN_LITE, assign_synthetic_weights, thin_lite
 
 CHANNELS = 12
 WORDS = (*SPECIAL_WORDS, "a", "dog", "'s", "ball", "on", "grass", "runs", "red")
@@ -51,11 +52,27 @@ def make_decoder() -> MakeDecoder:
 
 
 @pytest.fixture(scope="session")
-def captioner() -> Captioner:
-    """A small captioner with random weights everywhere. Tests must not change it."""
+def thin_encoder() -> Iterator[str]:
+    """The name of an encoder that is quick to build, in this process."""
+    with thin_lite():
+        yield THIN_LITE
+
+
+@pytest.fixture(scope="session")
+def lite0_captioner() -> Captioner:
+    """A captioner with a small decoder and random weights everywhere. Tests must not change it."""
     made = Captioner(CaptionerConfig("efficientnet-lite0", 64, SMALL), Vocabulary(WORDS))
     randomize(made.decoder, seed=5)
     assign_torch_state(made.encoder, make_state("efficientnet-lite0"))
+    return made
+
+
+@pytest.fixture(scope="session")
+def captioner(thin_encoder: str) -> Captioner:
+    """The same with another encoder, which is quicker to build, to save and to load."""
+    made = Captioner(CaptionerConfig(thin_encoder, 64, SMALL), Vocabulary(WORDS))
+    randomize(made.decoder, seed=5)
+    assign_synthetic_weights(made.encoder)
     return made
 
 

@@ -28,6 +28,12 @@ TAGS = TagCalibration(0.75, -0.5, {"cup": 0.125}, 0.25)
 COUNT = 40  # More than a batch.
 
 
+@pytest.fixture(scope="module")
+def captioner(lite0_captioner: Captioner) -> Captioner:
+    """Its captions say something about blank images."""
+    return lite0_captioner
+
+
 @pytest.fixture
 def data(tmp_path: Path, make_flickr8k: MakeFlickr8k) -> Path:
     folder = tmp_path / "data"

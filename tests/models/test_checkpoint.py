@@ -70,7 +70,9 @@ def test_files_are_small_and_plain(captioner: Captioner, saved: Path) -> None:
 
     assert files.keys() == {"config.json", "vocabulary.txt", "weights.npz"}
     parameters = captioner.encoder.count_params() + captioner.decoder.count_params()
-    assert files["weights.npz"] < 2.1 * parameters
+    # Two bytes for each, and the names and shapes of the arrays.
+    arrays = len(captioner.encoder.weights) + len(captioner.decoder.weights)
+    assert files["weights.npz"] < 2 * parameters + 400 * arrays
     assert json.loads((saved / "config.json").read_text())["card"]["name"] == "small"
 
 
@@ -210,7 +212,7 @@ DAMAGES: dict[str, Damage] = {
     ),
     "an encoder of the same grid": (
         lambda f: change_architecture(f, encoder="efficientnet-lite1"),
-        "weights.npz and config.json differ in efficientnet-lite0",
+        "weights.npz and config.json differ in efficientnet-lite-thin",
     ),
     "another image size": (
         lambda f: change_architecture(f, image_size=96),
@@ -278,11 +280,11 @@ DAMAGES: dict[str, Damage] = {
         "weights.npz is truncated, damaged",
     ),
     "truncated weights": (
-        lambda f: truncate(f / "weights.npz", 1_000_000),
+        lambda f: truncate(f / "weights.npz", 100_000),
         "weights.npz is truncated, damaged or from another captioner",
     ),
     "a flipped bit": (
-        lambda f: flip(f / "weights.npz", 3_000_000),
+        lambda f: flip(f / "weights.npz", 300_000),
         "weights.npz is truncated, damaged",
     ),
     "another captioner's weights": (
@@ -298,7 +300,7 @@ DAMAGES: dict[str, Damage] = {
 DAMAGES_WITHOUT_DIGESTS: dict[str, Damage] = {
     "no weights": (lambda f: (f / "weights.npz").unlink(), "loaded: weights.npz is missing"),
     "truncated weights": (
-        lambda f: truncate(f / "weights.npz", 1_000_000),
+        lambda f: truncate(f / "weights.npz", 100_000),
         "weights.npz is truncated or damaged",
     ),
     "empty weights": (
@@ -313,7 +315,7 @@ DAMAGES_WITHOUT_DIGESTS: dict[str, Damage] = {
         lambda f: (f / "weights.npz").write_bytes(one_array()),
         "weights.npz is truncated or damaged",
     ),
-    "a flipped bit": (lambda f: flip(f / "weights.npz", 3_000_000), "weights.npz is truncated or"),
+    "a flipped bit": (lambda f: flip(f / "weights.npz", 300_000), "weights.npz is truncated or"),
     "a missing array": (lambda f: change_arrays(f, lambda a: a.pop(BIAS)), f"differ in {BIAS}"),
     "an additional array": (
         lambda f: change_arrays(f, lambda a: a.update({"decoder/extra": np.zeros(3)})),

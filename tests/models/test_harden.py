@@ -31,6 +31,12 @@ SPLITS = {"train": 24, "dev": 14}
 
 
 @pytest.fixture(scope="module")
+def captioner(lite0_captioner: Captioner) -> Captioner:
+    """Its captions change under attack as those of a real one do."""
+    return lite0_captioner
+
+
+@pytest.fixture(scope="module")
 def data(
     captioner: Captioner,
     tmp_path_factory: pytest.TempPathFactory,

@@ -19,7 +19,7 @@ from tests.models.conftest import MakeFlickr8k
 # Dropout is off because a resumed run draws other dropout than an uninterrupted one.
 CONFIG = """
 train_splits = ["train", "extra"]
-encoder = "efficientnet-lite0"
+encoder = "efficientnet-lite-thin"
 image_size = 64
 pretrained = false
 width = 32
@@ -83,7 +83,7 @@ def examples(count: int, kind: str = "t") -> dict[str, tuple[str, str]]:
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> Path:
+def config(tmp_path: Path, thin_encoder: str) -> Path:
     path = tmp_path / "small.toml"
     path.write_text(CONFIG, encoding="utf-8")
     return path
@@ -118,7 +118,7 @@ def test_resumed_run_equals_an_uninterrupted_one(
     assert (card.name, card.data, card.beam.width) == ("small", "10 captioned images", 2)
     # With one image CIDEr is 0, because each word is in every image. A captioner is saved anyway.
     assert card.figures["cider"] == 0
-    assert captioner.config.encoder == "efficientnet-lite0"
+    assert captioner.config.encoder == "efficientnet-lite-thin"
     words = " ".join(TEXTS).replace("'s", " 's").split()
     assert set(captioner.vocabulary.words) == {*SPECIAL_WORDS, *words}
     state = training_state(whole)
@@ -181,7 +181,7 @@ def test_folder_of_another_run_is_refused(
         train.main(arguments)
 
     # The grids have the same shape.
-    config.write_text(CONFIG.replace("lite0", "lite1"), encoding="utf-8")
+    config.write_text(CONFIG.replace("lite-thin", "lite0"), encoding="utf-8")
     assert train.main(arguments) == 2
     assert "holds a run with another encoder; choose another folder" in capsys.readouterr().err
 

@@ -10,12 +10,8 @@ from numpy.typing import NDArray
 from inference.captioners.lstm import LstmCaptionModel
 from models.hardening import HardenedCard, LostWords, Student, save_hardened
 from models.language import END
-from tests.inference.conftest import captioner, photographs
-from tests.inference.explanations.conftest import SIDE, model, subject, subjects, tagged
+from tests.inference.conftest import TAGGED_SIDE, photographs
 from tests.support.captioners.lstm import LstmCaptionedImage
-
-__all__ = ["captioner", "model", "subject", "subjects", "tagged"]
-
 
 LOST = LostWords(
     epsilon=0.5, words=100, lost=50, kept_hardened=12, kept_control=6, fragile=8, reverse=2
@@ -41,7 +37,7 @@ CARD = HardenedCard(
 def hardened_model(model: LstmCaptionModel, tagged: Path) -> LstmCaptionModel:
     """The small captioner with a second model that favours frequent words, and a control."""
     random = np.random.default_rng(0)
-    tokens = model.search(model.encode(list(photographs(SIDE)))).tokens.ravel()
+    tokens = model.search(model.encode(list(photographs(TAGGED_SIDE)))).tokens.ravel()
     counts = np.bincount(tokens[tokens > END], minlength=model.vocabulary_size)
     students = [Student(model.captioner, 1) for _ in range(2)]
     for student, bias in zip(students, (3.0, 0.5), strict=True):

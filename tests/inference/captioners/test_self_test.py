@@ -11,9 +11,6 @@ import server
 from inference.captioners.opening import open_captioner
 from inference.captioning.model import CaptionModel
 from inference.explanations import CaptionMaps, Map
-from tests.inference.conftest import captioner, saved
-
-__all__ = ["captioner", "saved"]
 
 NAMES = ("astronaut.png", "chelsea.png", "coffee.png")
 

@@ -9,16 +9,13 @@ from numpy.typing import NDArray
 from inference.captioners.lstm import LstmCaptionModel
 from inference.concepts.discovery import caption_images
 from inference.progress import finish
-from tests.inference.conftest import photographs
-from tests.inference.explanations.conftest import SIDE, model, subject, subjects, tagged
-
-__all__ = ["model", "subject", "subjects", "tagged"]
+from tests.inference.conftest import TAGGED_SIDE, photographs
 
 
 @pytest.fixture(scope="session")
 def images() -> list[NDArray[np.uint8]]:
     """Photographs of the captioner's image size."""
-    return list(photographs(SIDE))
+    return list(photographs(TAGGED_SIDE))
 
 
 @pytest.fixture(scope="session")

@@ -23,8 +23,7 @@ from inference.webp import decode_webp
 from models.digests import weights_sha256
 from models.language import END
 from models.word_kinds import word_kind
-from tests.inference.conftest import photographs
-from tests.inference.explanations.conftest import SIDE
+from tests.inference.conftest import TAGGED_SIDE, photographs
 from tests.support.captioners.lstm import LstmCaptionedImage
 
 RATE = FalsePositives(level=0.05, runs=100, concepts=500, false_runs=4, false_concepts=5)
@@ -179,7 +178,10 @@ def test_concepts_are_discovered_in_frames(
     chosen = objects[0] if objects else words[0]
 
     steps, findings = run(
-        model, subject, ConceptParams(scope="frames", word=chosen, rank=2), tuple(photographs(SIDE))
+        model,
+        subject,
+        ConceptParams(scope="frames", word=chosen, rank=2),
+        tuple(photographs(TAGGED_SIDE)),
     )
 
     assert findings.scope == "frames"

@@ -6,7 +6,7 @@ from inference.captioners.lstm import LstmCaptionModel
 from inference.concepts.discovery import Discovery, DiscoveryParams, caption_images, discover
 from inference.concepts.tcav import logit_gradient
 from inference.progress import Progress, finish
-from tests.inference.explanations.conftest import SIDE
+from tests.inference.conftest import TAGGED_SIDE
 
 FEW = DiscoveryParams(clusters=6, random_concepts=99)
 
@@ -39,7 +39,7 @@ def test_concepts_are_clusters_of_segments(
     for each in discovery.concepts:
         assert each.direction.shape == (1280,)
         assert np.linalg.norm(each.direction) == pytest.approx(1, abs=1e-3)
-        assert all(crop.shape == (SIDE, SIDE, 3) for crop in each.crops)
+        assert all(crop.shape == (TAGGED_SIDE, TAGGED_SIDE, 3) for crop in each.crops)
         assert 1 <= len(each.crops) <= 10
 
 

@@ -18,13 +18,12 @@ from inference.concepts.patches import (
 )
 from inference.progress import finish
 from inference.segmentation import RESOLUTIONS, distinct, patch, segment
-from tests.inference.conftest import photographs
-from tests.inference.explanations.conftest import SIDE
+from tests.inference.conftest import TAGGED_SIDE, photographs
 
 
 @pytest.fixture(scope="module")
 def image() -> NDArray[np.uint8]:
-    return np.asarray(photographs(SIDE)[0])
+    return np.asarray(photographs(TAGGED_SIDE)[0])
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +38,8 @@ def test_patches_are_segments_of_all_resolutions(
     assert len(patches.segments) == len(patches.activations) == len(masks)
     assert set(patches.images) == {3}
     for place in (0, len(masks) - 1):
-        crop = patches.segments[place].crop([image] * 4, SIDE)
-        np.testing.assert_array_equal(crop, patch(image, masks[place], SIDE))
+        crop = patches.segments[place].crop([image] * 4, TAGGED_SIDE)
+        np.testing.assert_array_equal(crop, patch(image, masks[place], TAGGED_SIDE))
 
 
 def test_activations_are_means_over_the_pixels_of_the_whole_encoded_image(
@@ -48,7 +47,7 @@ def test_activations_are_means_over_the_pixels_of_the_whole_encoded_image(
 ) -> None:
     cells = model.encode_pixels(image[None])[0]
     masks = distinct([segment(image, count) for count in RESOLUTIONS])
-    rows, columns = (np.arange(SIDE) * size // SIDE for size in cells.shape[:2])
+    rows, columns = (np.arange(TAGGED_SIDE) * size // TAGGED_SIDE for size in cells.shape[:2])
 
     for place in (0, len(masks) // 2, len(masks) - 1):
         pixels = cells[rows[:, None], columns][masks[place]]

@@ -8,7 +8,7 @@ from inference.explanations.score import target_score
 from inference.explanations.target import Target
 from models.calibration.tags import Tagger
 from models.tag_kinds import tag_kinds
-from tests.inference.explanations.conftest import TAGS
+from tests.inference.conftest import TAGS
 from tests.support.captioners.lstm import LstmCaptionedImage
 
 

@@ -17,7 +17,7 @@ from models.encoders.pretrained import (
 )
 from models.encoders.registry import make_encoder
 from tests.support.oracle.encoder import make_state
-from tests.support.shallow_encoders import shallow_v2
+from tests.support.small_encoders import shallow_v2
 
 Weights = list[np.ndarray[Any, np.dtype[np.float32]]]
 

@@ -38,6 +38,12 @@ CARD = HardenedCard(
 FILE = "hardened.npz"
 
 
+@pytest.fixture(scope="module")
+def captioner(lite0_captioner: Captioner) -> Captioner:
+    """A captioner whose encoder has many blocks."""
+    return lite0_captioner
+
+
 @pytest.fixture
 def folder(tmp_path: Path, captioner: Captioner) -> Path:
     save(tmp_path, captioner, ModelCard("made", "made up", "none", {}, BeamConfig()))

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.captioner import BeamConfig, Captioner, CaptionerConfig
+from models.captioner import BeamConfig, Captioner
 from models.checkpoint import ModelCard, load, read_card, save
 from models.language import Vocabulary
 from models.training.average import main
-from tests.models.conftest import SMALL, WORDS, MakeFlickr8k, randomize
+from tests.models.conftest import WORDS, MakeFlickr8k, randomize
 
 BEAM = BeamConfig(width=2, max_length=6, alternatives=0)
 
@@ -19,7 +19,7 @@ BEAM = BeamConfig(width=2, max_length=6, alternatives=0)
 def folders(captioner: Captioner, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Of two captioners with the same encoder and different decoders."""
     folder = tmp_path_factory.mktemp("captioners")
-    other = Captioner(CaptionerConfig("efficientnet-lite0", 64, SMALL), Vocabulary(WORDS))
+    other = Captioner(captioner.config, Vocabulary(WORDS))
     other.encoder.set_weights(captioner.encoder.get_weights())
     randomize(other.decoder, seed=6)
     card = ModelCard("first", "nothing", "none", {"cider": 9.0}, BEAM)
@@ -82,11 +82,12 @@ def test_invalid_arguments_are_reported_and_nothing_is_written(
 
 
 def test_other_vocabularies_are_refused(
-    folders: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    captioner: Captioner,
+    folders: list[Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    other = Captioner(
-        CaptionerConfig("efficientnet-lite0", 64, SMALL), Vocabulary((*WORDS[:-1], "blue"))
-    )
+    other = Captioner(captioner.config, Vocabulary((*WORDS[:-1], "blue")))
     card = ModelCard("other", "nothing", "none", {}, BEAM)
     save(tmp_path / "other", other, card)
 

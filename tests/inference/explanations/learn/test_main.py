@@ -18,8 +18,7 @@ from inference.faithfulness.randomisation import shuffle_weights
 from inference.progress import finish
 from models.captioner import BeamCaption
 from models.language import PAD
-from tests.inference.conftest import photographs
-from tests.inference.explanations.conftest import SIDE
+from tests.inference.conftest import TAGGED_SIDE, photographs
 from tests.models.conftest import MakeFlickr8k
 from tests.support.captioners.subwords import COLUMNS, PIECES, ROWS, SubwordCaptionModel
 from tests.support.captioners.subwords import SIDE as SUBWORD_SIDE
@@ -42,7 +41,7 @@ def arguments(tmp_path: Path, make_flickr8k: MakeFlickr8k, copied: Path) -> list
 
 
 def subject_of(model: LstmCaptionModel) -> CaptionedImage:
-    image = photographs(SIDE)[0]
+    image = photographs(TAGGED_SIDE)[0]
     tokens = model.search(model.encode([image])).tokens[0]
     return CaptionedImage(model, image, tuple(tokens[tokens != PAD].tolist()))
 

@@ -12,7 +12,7 @@ from inference.progress import finish
 from models.calibration.tags import Tagger
 from models.captioner.decoder import Memory
 from models.tag_kinds import tag_kinds
-from tests.inference.explanations.conftest import TAGS
+from tests.inference.conftest import TAGS
 from tests.support.captioners.lstm import LstmCaptionedImage
 from tests.support.oracle.autodiff_captioner import (
     DirectWordLogits,

@@ -12,8 +12,8 @@ from inference.explanations.score import target_score
 from inference.explanations.target import Target
 from inference.progress import finish
 from models.language import END
-from tests.inference.conftest import photographs
-from tests.inference.explanations.conftest import SIDE, follow
+from tests.inference.conftest import TAGGED_SIDE, photographs
+from tests.inference.explanations.conftest import follow
 from tests.support.captioners.lstm import LstmCaptionedImage
 
 
@@ -24,7 +24,7 @@ from tests.support.captioners.lstm import LstmCaptionedImage
 )
 def test_attributions_sum_to_the_difference_of_z(model: LstmCaptionModel, target: Target) -> None:
     # A faint image: on the path to a strong one a network of random weights is too non-linear.
-    faint = np.round(128 + (photographs(SIDE)[0] - 128.0) * 0.06).astype(np.uint8)
+    faint = np.round(128 + (photographs(TAGGED_SIDE)[0] - 128.0) * 0.06).astype(np.uint8)
     subject = LstmCaptionedImage(model, faint, (4, 5, 6, END))
     z = target_score(subject, target)
     colour = np.broadcast_to(subject.mean_colour, subject.pixels.shape)

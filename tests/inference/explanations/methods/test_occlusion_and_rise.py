@@ -22,8 +22,8 @@ from models.captioner.captioner import Captioner
 from models.checkpoint import save
 from models.language import END, PAD, START, UNKNOWN
 from models.tag_kinds import tag_kinds
-from tests.inference.conftest import CARD
-from tests.inference.explanations.conftest import SIDE, TAGS, follow
+from tests.inference.conftest import CARD, TAGGED_SIDE, TAGS
+from tests.inference.explanations.conftest import follow
 from tests.support.captioners.lstm import LstmCaptionedImage
 from tests.support.oracle.numpy_decoder import NumpyDecoder
 from tests.support.oracle.plain_masking import plain_occlusion, plain_rise
@@ -45,7 +45,7 @@ def _visibility(random: np.random.Generator) -> NDArray[np.float32]:
 
 def with_patch(place: tuple[int, int], visible: float | NDArray[np.float32] = 1) -> Image:
     """Return a dark image with a light patch, masked by `visible`, [PATCH, PATCH]."""
-    image = np.full((SIDE, SIDE, 3), 60, np.float32)
+    image = np.full((TAGGED_SIDE, TAGGED_SIDE, 3), 60, np.float32)
     row, column = place
     image[row : row + PATCH, column : column + PATCH] += 160 * np.asarray(visible)[..., None]
     return image.astype(np.uint8)
@@ -54,7 +54,9 @@ def with_patch(place: tuple[int, int], visible: float | NDArray[np.float32] = 1)
 @pytest.fixture(scope="module")
 def detector(captioner: Captioner, tmp_path_factory: pytest.TempPathFactory) -> LstmCaptionModel:
     """A captioner whose tag `KIND` measures how much of the patch is visible."""
-    made = Captioner(replace(captioner.config, image_size=SIDE, classes=1000), captioner.vocabulary)
+    made = Captioner(
+        replace(captioner.config, image_size=TAGGED_SIDE, classes=1000), captioner.vocabulary
+    )
     made.set_weights([*captioner.get_weights(), np.zeros((1280, 1000)), np.zeros(1000)])
     random = np.random.default_rng(3)
     visible = [_visibility(random) for _ in range(_EXAMPLES)]
@@ -88,7 +90,7 @@ def test_the_map_highlights_the_patch(
     subject = LstmCaptionedImage(detector, with_patch(place), (END,))
     values = finish(method.explain(subject, Target("tag", text=KIND.name))).values
 
-    cell = SIDE // len(values)
+    cell = TAGGED_SIDE // len(values)
     patch = np.zeros(values.shape, bool)
     patch[tuple(slice(start // cell, (start + PATCH) // cell) for start in place)] = True
     assert values[patch].mean() > values[~patch].mean() + 1.5 * values[~patch].std()
@@ -254,5 +256,5 @@ def test_rise_is_deterministic(subject: LstmCaptionedImage) -> None:
     once, again = (finish(Rise(masks=6).explain(subject, Target("word", 0))).values for _ in "12")
 
     np.testing.assert_array_equal(once, again)
-    assert once.shape == (SIDE, SIDE)
+    assert once.shape == (TAGGED_SIDE, TAGGED_SIDE)
     assert once.min() == 0 < once.max()
