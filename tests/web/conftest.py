@@ -6,15 +6,17 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 from aiohttp.test_utils import TestClient, TestServer
 
+from inference.engine import Engine
 from stream.settings import StreamSettings
 from web.app import create_app
-from web.keys import STREAM_CONTEXT
+from web.keys import ENGINE, STREAM_CONTEXT
 from web.settings.server import ServerSettings
 
 
 @pytest_asyncio.fixture(scope="session")
-async def shared_client() -> AsyncIterator[TestClient]:  # type: ignore[type-arg]
-    app = create_app(ServerSettings(stream=StreamSettings(sessions=1, sdp_bytes=20_000)))
+async def shared_client(engine: Engine) -> AsyncIterator[TestClient]:  # type: ignore[type-arg]
+    app = create_app(ServerSettings(stream=StreamSettings(sessions=1, sdp_bytes=20_000)), engine)
+    app[ENGINE] = engine
     async with TestClient(TestServer(app)) as client:
         yield client
 

@@ -2,16 +2,20 @@
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import ClientResponse
-from aiohttp.test_utils import TestClient
+from aiohttp.test_utils import TestClient, TestServer
 from aiortc import RTCSessionDescription
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support.peer import Peer
+from tests.support.scripted_worker import install_worker
+from web.app import create_app
+from web.settings.server import ServerSettings
 
 Client = TestClient[Any, Any]
 
@@ -133,11 +137,15 @@ async def test_other_paths_and_methods_are_refused_in_json(client: Client) -> No
         assert response.headers["Allow"] == "POST"
 
 
-async def test_it_is_healthy_at_once_and_ready_when_the_captioner_is(client: Client) -> None:
-    async with client.get("/healthz") as response:
-        assert (await response.json())["status"] == "ok"
-    async with asyncio.timeout(60):
-        while (response := await client.get("/readyz")).status != 200:
-            assert await error_of(response) == (503, "not-ready")
-            await asyncio.sleep(0.2)
-    assert await response.json() == {"status": "ready"}
+async def test_it_is_healthy_at_once_and_ready_when_the_captioner_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_worker(tmp_path, monkeypatch)
+    async with TestClient(TestServer(create_app(ServerSettings()))) as client:
+        async with client.get("/healthz") as response:
+            assert (await response.json())["status"] == "ok"
+        async with asyncio.timeout(60):
+            while (response := await client.get("/readyz")).status != 200:
+                assert await error_of(response) == (503, "not-ready")
+                await asyncio.sleep(0.05)
+        assert await response.json() == {"status": "ready"}
