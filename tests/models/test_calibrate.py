@@ -166,13 +166,21 @@ def tagged_folder(tagged_checkpoint: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(tagged_checkpoint, tmp_path / "captioner"))
 
 
-@pytest.fixture
-def tagged_data(tmp_path: Path, tagged_folder: Path, make_flickr8k: MakeFlickr8k) -> Path:
-    """Images whose captions mention the objects that the captioner sees, half of them wrongly."""
+@pytest.fixture(scope="module")
+def tagged_data(
+    tagged_checkpoint: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    make_flickr8k: MakeFlickr8k,
+) -> Path:
+    """Images whose captions mention the objects that the captioner sees, half of them wrongly.
+
+    Tests must not change them.
+    """
+    folder = tmp_path_factory.mktemp("tagged")
     names = [f"{index}.png" for index in range(COUNT)]
-    make_flickr8k(tmp_path / "uncaptioned", {"dev": {name: ["?"] for name in names}})
-    uncaptioned = open_dataset(tmp_path / "uncaptioned")
-    captioner, _ = load(tagged_folder)
+    make_flickr8k(folder / "uncaptioned", {"dev": {name: ["?"] for name in names}})
+    uncaptioned = open_dataset(folder / "uncaptioned")
+    captioner, _ = load(tagged_checkpoint)
     pixels = np.stack([resize_to_square(uncaptioned.image(name), 64) for name in names])
     tagger = Tagger(captioner.classifier, TagCalibration(1.0, 0.0, {}, 1e-6))
     seen = tagger.tags(captioner.encoder.predict_on_batch(pixels.astype(np.float32)))
@@ -180,14 +188,14 @@ def tagged_data(tmp_path: Path, tagged_folder: Path, make_flickr8k: MakeFlickr8k
         name: [f"a {tags[0][0]}", "a thing" if index % 2 else f"the {tags[1][0]}"]
         for index, (name, tags) in enumerate(zip(names, seen, strict=True))
     }
-    make_flickr8k(tmp_path / "data", {"dev": captions, "train": {"t.png": ["a dog"]}})
-    return tmp_path / "data"
+    make_flickr8k(folder / "data", {"dev": captions, "train": {"t.png": ["a dog"]}})
+    return folder / "data"
 
 
 def test_tag_calibration_and_its_figures_are_written(
-    tagged_folder: Path, tagged_data: Path, capsys: pytest.CaptureFixture[str]
+    tagged_folder: Path, tagged_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tagged_data / "report.json"
+    out = tmp_path / "report.json"
 
     status = main(
         ["--tags", "--captioner", str(tagged_folder), "--data", str(tagged_data), "--out", str(out)]

@@ -168,13 +168,16 @@ async def test_engine_runs_the_captioner(
 
 
 def test_another_lite_encoder_is_trained_from_random_weights_and_word_vectors(
-    data: Path, glove: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    data: Path,
+    glove: Path,
+    thin_encoder: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    encoder = "efficientnet-lite1"
     folder = fit(
         data,
         tmp_path,
-        encoder=encoder,
+        encoder=thin_encoder,
         pretrained=False,
         glove=str(glove),
         epochs=1,
@@ -183,10 +186,10 @@ def test_another_lite_encoder_is_trained_from_random_weights_and_word_vectors(
     )
 
     captioner, _ = load(folder)
-    assert captioner.encoder.name == encoder
+    assert captioner.encoder.name == thin_encoder
     # This encoder's own image size, because none is configured.
-    assert captioner.config.image_size == 240
-    assert captioner.encoder.output_shape == (None, 8, 8, 1280)
+    assert captioner.config.image_size == 96
+    assert captioner.encoder.output_shape == (None, 3, 3, 1280)
     assert len(captions(captioner, open_dataset(data), tmp_path / "run.toml")) == 2
 
     embedding = np.asarray(captioner.decoder.embedding.embeddings)

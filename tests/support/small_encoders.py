@@ -19,7 +19,7 @@ THIN_LITE = "efficientnet-lite-thin"
 def thin_lite() -> Iterator[None]:
     """Make `THIN_LITE` known for a while, in this process: others need a published encoder."""
     with pytest.MonkeyPatch.context() as patch:
-        thin = efficientnet_lite.Variant(width=0.25, depth=0.25, image_size=64)
+        thin = efficientnet_lite.Variant(width=0.25, depth=0.25, image_size=96)
         patch.setitem(efficientnet_lite.VARIANTS, THIN_LITE, thin)
         patch.setitem(registry.IMAGE_SIZES, THIN_LITE, thin.image_size)
         yield
