@@ -15,8 +15,8 @@ from models.captioner.captioner import Captioner, CaptionerConfig
 from models.captioner.decoder import Decoder, DecoderConfig
 from models.encoders.pretrained import assign_torch_state
 from models.language import SPECIAL_WORDS, Vocabulary
+from tests.support.captioners.small_encoders import THIN_LITE, assign_synthetic_weights, thin_lite
 from tests.support.oracle.encoder import make_state
-from tests.support.small_encoders import THIN_LITE, assign_synthetic_weights, thin_lite
 
 CHANNELS = 12
 WORDS = (*SPECIAL_WORDS, "a", "dog", "'s", "ball", "on", "grass", "runs", "red")

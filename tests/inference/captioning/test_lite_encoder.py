@@ -16,7 +16,7 @@ from models.checkpoint import load
 from models.encoders.registry import make_encoder
 from models.lite import LiteNetwork
 from tests.inference.conftest import SIDE, photographs
-from tests.support.small_encoders import shallow_v2
+from tests.support.captioners.small_encoders import shallow_v2
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,8 @@ from models.encoders.pretrained import (
     read_torch_state,
 )
 from models.encoders.registry import make_encoder
+from tests.support.captioners.small_encoders import shallow_v2
 from tests.support.oracle.encoder import make_state
-from tests.support.small_encoders import shallow_v2
 
 Weights = list[np.ndarray[Any, np.dtype[np.float32]]]
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from models.encoders.registry import IMAGE_SIZES, check_image_size, make_encoder
-from tests.support.small_encoders import shallow_v2
+from tests.support.captioners.small_encoders import shallow_v2
 
 DEEP = ("efficientnetv2-s", "efficientnetv2-m", "efficientnetv2-l")
 CHANNELS = {"efficientnetv2-b2": 1408, "efficientnetv2-b3": 1536}
