@@ -100,8 +100,8 @@ def install_services(
     if settings.cluster.database_url:
         install_cluster(app, settings)
     app.cleanup_ctx.append(_run_stream_context)
-    if settings.history.path:
-        app[HISTORY] = History(settings.history)
+    if settings.history.path or settings.cluster.database_url:
+        app[HISTORY] = History(settings.history, settings.cluster.database_url)
         app.cleanup_ctx.append(_run_history)
     if settings.webhook.url:
         app[WEBHOOK] = WebhookSink(settings.webhook)
@@ -137,7 +137,7 @@ async def _run_stream_context(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _run_history(app: web.Application) -> AsyncIterator[None]:
-    """Store captions; raises `HistoryError` on startup if the file cannot be used."""
+    """Store captions; raises `HistoryError` on startup if the database cannot be used."""
     history, cluster = app[HISTORY], app.get(CLUSTER)
     # In a cluster each server stores its own.
     captions = cluster.local_captions if cluster else app[PUBLICATIONS].captions

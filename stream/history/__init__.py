@@ -1,9 +1,10 @@
-"""The caption history: captions kept in SQLite, to search by words, feed and time."""
+"""The caption history: captions kept in a database, to search by words, feed and time."""
 
-from stream.history.database import HistoryError
+from stream.history.errors import HistoryBusy, HistoryError
 from stream.history.export import EXPORT_FORMATS
-from stream.history.history import History, HistoryBusy, HistorySettings
-from stream.history.search import MAX_BUCKETS, MAX_SPANS, MAX_TIME, HistoryQuery
+from stream.history.history import History, HistorySettings
+from stream.history.query import MAX_TIME, HistoryQuery
+from stream.history.reader import MAX_BUCKETS, MAX_SPANS
 from stream.history.search_text import BadQuery
 from stream.history.span import OpenSpans, Span
 

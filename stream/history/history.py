@@ -1,22 +1,22 @@
-"""The history of all captions: settings, and an asynchronous interface to its two threads."""
+"""The history of all captions: settings, and an asynchronous interface to its threads."""
 
 import asyncio
 import contextlib
 import logging
-import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from stream.broadcast import Broadcast, Subscription
 from stream.captioning import CaptionEvent
-from stream.history.database import HistoryError
-from stream.history.search import MAX_SPANS, HistoryQuery, HistoryReader
+from stream.history.backend import Backend, choose_backend
+from stream.history.errors import HistoryBusy, HistoryError, WriteDelayed, WriteError
+from stream.history.query import HistoryQuery
+from stream.history.reader import MAX_SPANS, HistoryReader
 from stream.history.span import Span
 from stream.history.store import Store
 from stream.quota import SERVER, Owner, Quota, Turns
@@ -29,6 +29,8 @@ _FLUSH_INTERVAL_S = 10.0
 _RETENTION_INTERVAL_S = 60.0
 _MAX_REQUESTS = 16
 _CLOSE_S = 5.0
+_FIRST_RETRY_S, _MAX_RETRY_S = 0.1, 5.0
+"""Pauses between attempts to write while the database cannot be reached."""
 
 Result = TypeVar("Result")
 
@@ -36,43 +38,46 @@ logger = logging.getLogger(__name__)
 
 
 class HistorySettings(BaseModel):
-    """Settings of the history; it is off without a path."""
+    """Settings of the history; it is off without a path and without a database."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     path: UserPath | None = None
-    """The SQLite file, in an existing folder. It contains captions, but never images."""
+    """The SQLite file, in an existing folder. It contains captions, but never images. With
+    `[cluster] database` it is not written, but may be copied."""
     days: float = Field(90, gt=0, le=36_500)
     """Days after which captions are deleted; see `RetentionClock` for a clock that jumps."""
     megabytes: float = Field(500, ge=1, le=1_000_000)
-    """Maximum size of the file, in megabytes (1,000,000 bytes). The oldest captions are deleted
-    beyond it."""
-
-
-class HistoryBusy(RuntimeError):
-    """A request takes too long."""
+    """Maximum size of the file, or of the tables and indexes in PostgreSQL, in megabytes (1,000,000
+    bytes). The oldest captions are deleted beyond it."""
 
 
 class History:
-    """Records captions and searches them; file access is confined to two threads.
+    """Records captions and searches them; access to the database is confined to three threads.
 
-    While the file cannot be written, for example on a full disk, captions are counted as lost, and
-    everything else continues.
+    While a file cannot be written, for example on a full disk, captions are counted as lost. While
+    a PostgreSQL database cannot be reached, they are queued, and the oldest are lost only if the
+    queue overflows. Everything else continues.
     """
 
     lost = 0
     """Captions that could not be written."""
-    spans = 0
-    """Spans written since the start."""
     bytes = 0
-    """Size of the file, updated every few seconds."""
+    """Size of what is stored, updated every few seconds."""
 
-    def __init__(self, settings: HistorySettings) -> None:
-        """Prepare a history from settings with a path; call `open` next."""
-        assert settings.path
-        self._settings, self._path = settings, settings.path
+    def __init__(self, settings: HistorySettings, database: str | None = None) -> None:
+        """Prepare a history; call `open` next.
+
+        Args:
+            settings: The settings, with a path unless there is a database.
+            database: URL of a PostgreSQL database.
+
+        Raises:
+            HistoryError: If the database's driver is not installed.
+        """
+        self._settings, self._backend = settings, choose_backend(settings.path, database)
         self._write_executor = ThreadPoolExecutor(1, "history")
-        self._store: Store
+        self._store: Store | None = None
         self._readers: dict[bool, _Reading] = {}
         """By whether the owner of a request is an admin, who never waits for viewers."""
         self._requests = Quota(_MAX_REQUESTS, "history requests")
@@ -80,17 +85,17 @@ class History:
         self._captions: Subscription[CaptionEvent] | None = None
 
     async def open(self) -> None:
-        """Open the file, or create it.
+        """Open the database, or create it.
 
         Raises:
             HistoryError: If it cannot be used; the message says why.
         """
         settings, loop = self._settings, asyncio.get_running_loop()
-        create = partial(Store, self._path, settings.days, settings.megabytes)
+        create = partial(self._backend.open_store, settings.days, settings.megabytes)
         self._store = await loop.run_in_executor(self._write_executor, create)
         try:
             for is_admin in (True, False):
-                self._readers[is_admin] = await _Reading.open(self._path)
+                self._readers[is_admin] = await _Reading.open(self._backend)
         except HistoryError:
             await self.close()
             raise
@@ -100,19 +105,23 @@ class History:
         """Captions that were lost because the queue was full."""
         return self._captions.dropped if self._captions else 0
 
+    @property
+    def spans(self) -> int:
+        """Spans written since the start."""
+        return self._store.written if self._store else 0
+
     async def record(self, captions: Broadcast[CaptionEvent]) -> None:
         """Write captions until cancelled; those that are queued then are written by `close`."""
+        assert self._store
         with captions.queue(_QUEUE_SIZE) as self._captions:
             try:
                 async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(self._maintain(), name="history maintenance")
+                    tasks.create_task(self._maintain(self._store), name="history maintenance")
                     async for event in self._captions:
-                        written = await self._write(partial(self._store.add, event))
-                        self.lost += written is None
-                        self.spans += bool(written)
+                        await self._add(self._store, event)
             finally:
-                for event in self._captions.take_all():
-                    self._write_executor.submit(self._store.add, event)
+                if queued := self._captions.take_all():
+                    self._write_executor.submit(self._store.add_all, queued)
 
     async def search(
         self, query: HistoryQuery, limit: int, before: int | None, owner: Owner = SERVER
@@ -122,7 +131,7 @@ class History:
         Raises:
             QuotaExceeded: If too many requests are pending, of this owner or of all.
             HistoryBusy: If this one takes too long.
-            HistoryError: If the file cannot be read.
+            HistoryError: If the database cannot be read.
         """
         with self._requests.use(owner):
             return await self._read(lambda reader: reader.newest(query, limit, before), owner)
@@ -154,6 +163,7 @@ class History:
         Raises:
             HistoryError: If not all of them could be deleted.
         """
+        assert self._store
         deleted = await self._write(partial(self._store.delete, query))
         if deleted is None:
             raise HistoryError("the history cannot be written; see the server's log")
@@ -161,34 +171,53 @@ class History:
         return deleted
 
     async def close(self) -> None:
-        """Write what is not written yet, and close the file; safe to call more than once."""
+        """Write what is not written yet, and close the database; safe to call more than once."""
         if self._closed:
             return
         self._closed = True
         loop = asyncio.get_running_loop()
         closing = [loop.run_in_executor(self._write_executor, self._close_store)]
         closing += [reading.close() for reading in self._readers.values()]
-        # Bounded, so that a disk that hangs does not keep the server from stopping.
+        # Bounded, so that a disk or a network that hangs does not keep the server from stopping.
         await asyncio.wait(closing, timeout=_CLOSE_S)
         self._write_executor.shutdown(wait=False, cancel_futures=True)
         for reading in self._readers.values():
             reading.executor.shutdown(wait=False, cancel_futures=True)
 
     def _close_store(self) -> None:
-        with contextlib.suppress(sqlite3.Error):
+        if not self._store:
+            return
+        with contextlib.suppress(WriteError):
             self._store.close()
+        if self._store.unwritten:
+            self.lost += self._store.unwritten
+            logger.error(
+                "history %s cannot be written, %d spans are lost",
+                self._backend.name,
+                self._store.unwritten,
+            )
 
-    async def _maintain(self) -> None:
-        """Flush extended spans, apply the retention and measure the file, periodically."""
+    async def _maintain(self, store: Store) -> None:
+        """Flush extended spans, apply the retention and measure the size, periodically."""
         retained_at = -_RETENTION_INTERVAL_S
         while True:
             if time.monotonic() - retained_at >= _RETENTION_INTERVAL_S:
-                await self._write(self._store.apply_retention)
+                await self._write(store.apply_retention)
                 retained_at = time.monotonic()
             with contextlib.suppress(HistoryError, HistoryBusy):
                 self.bytes = await self._read(HistoryReader.bytes, SERVER)
             await asyncio.sleep(_FLUSH_INTERVAL_S)
-            await self._write(self._store.flush)
+            await self._write(store.flush)
+
+    async def _add(self, store: Store, event: CaptionEvent) -> None:
+        """Add a caption; wait until it is written, or lost."""
+        if await self._write(partial(store.add, event)) is not None:
+            return
+        pause = _FIRST_RETRY_S
+        while store.unwritten:
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _MAX_RETRY_S)
+            await self._write(store.flush)
 
     async def _write(self, work: Callable[[], Result]) -> Result | None:
         """Run in the writing thread; log a failure once, until a write succeeds again.
@@ -199,28 +228,22 @@ class History:
         loop = asyncio.get_running_loop()
         try:
             result = await loop.run_in_executor(self._write_executor, work)
-        except sqlite3.Error as problem:
+        except WriteError as problem:
+            is_delayed = isinstance(problem, WriteDelayed)
+            self.lost += problem.lost
             if not self._is_failing:
-                logger.error(
-                    "history %s cannot be written, captions are lost: %s", self._path, problem
-                )
+                fate = "queued" if is_delayed else "lost"
+                logger.error("captions are %s: %s", fate, problem)
             self._is_failing = True
             return None
         if result and self._is_failing:
-            logger.warning("history %s can be written again", self._path)
+            logger.warning("history %s can be written again", self._backend.name)
             self._is_failing = False
         return result
 
     async def _read(self, work: Callable[[HistoryReader], Result], owner: Owner) -> Result:
         """Run in the reading thread of the owner's role, when it is the owner's turn."""
-        try:
-            return await self._readers[owner.is_admin].run(work, owner)
-        except sqlite3.OperationalError as problem:
-            if problem.sqlite_errorname == "SQLITE_INTERRUPT":
-                raise HistoryBusy("the request takes too long; choose a shorter time") from problem
-            raise HistoryError(f"the history cannot be read: {problem}") from problem
-        except sqlite3.Error as problem:
-            raise HistoryError(f"the history cannot be read: {problem}") from problem
+        return await self._readers[owner.is_admin].run(work, owner)
 
 
 class _Reading:
@@ -231,12 +254,12 @@ class _Reading:
         self._turns = Turns()
 
     @classmethod
-    async def open(cls, path: Path) -> Self:
-        """Open the file in a new thread; raises `HistoryError`."""
+    async def open(cls, backend: Backend) -> Self:
+        """Open the database in a new thread; raises `HistoryError`."""
         executor = ThreadPoolExecutor(1, "history reading")
         try:
             loop = asyncio.get_running_loop()
-            return cls(executor, await loop.run_in_executor(executor, HistoryReader, path))
+            return cls(executor, await loop.run_in_executor(executor, backend.open_reader))
         except HistoryError:
             executor.shutdown(wait=False)
             raise
@@ -248,7 +271,7 @@ class _Reading:
             return await loop.run_in_executor(self.executor, work, self._reader)
 
     def close(self) -> asyncio.Future[None]:
-        """Close the file in the thread."""
+        """Close the database in the thread."""
         return asyncio.get_running_loop().run_in_executor(self.executor, self._reader.close)
 
 

@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 from models.language import content_words, tokenize
 
@@ -27,94 +28,60 @@ class BadQuery(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
-    """What the words of a search mean to the database."""
-
-    match: str | None = None
-    """An FTS5 expression that must match; it finds the spans by the full-text index."""
-    sql: str = ""
-    """A further condition on `spans`; empty for none."""
-    values: tuple[str, ...] = ()
-    """The parameters of `sql`."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Term:
+class Term:
     """A word, a phrase in quotes, or the beginning of a word."""
 
     words: str
-    kind: str = "word"
-
-    @property
-    def match(self) -> str | None:
-        return None if self.kind == "prefix" else f'"{self.words}"'
+    """Folded words with a space between them."""
+    kind: Literal["word", "phrase", "prefix"] = "word"
+    """A word is found in any form, the others as they are written."""
 
     @property
     def needle(self) -> str:
-        """The text to find in a folded text."""
+        """The text to find in a folded text (see `contains_words`)."""
         return f" {self.words}" if self.kind == "prefix" else f" {self.words} "
 
     @property
     def is_content(self) -> bool:
+        """Whether the term counts beside others: function words do not."""
         return self.kind != "word" or (
             bool(content_words(self.words)) and self.words not in _QUESTION_WORDS
         )
 
-    def condition(self) -> Condition:
-        if self.kind == "word":
-            return Condition(self.match)
-        return Condition(
-            self.match, "contains_words(?, spans.text, spans.guess, spans.objects)", (self.needle,)
-        )
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """What must not match."""
+
+    part: "Search"
 
 
 @dataclass(frozen=True, slots=True)
-class _Not:
-    part: "_Node"
+class AllOf:
+    """What must all match."""
 
-    def condition(self) -> Condition:
-        sql, values = _as_sql(self.part.condition())
-        return Condition(None, f"NOT {sql}", values)
+    parts: tuple["Search", ...]
 
-
-@dataclass(frozen=True, slots=True)
-class _All:
-    parts: tuple["_Node", ...]
-
-    def condition(self) -> Condition:
-        """Combine the conditions; function words count only if there are no other words."""
-        content = [part for part in self.parts if not isinstance(part, _Term) or part.is_content]
-        words = [part for part in content if not isinstance(part, _Not)]
-        conditions = [part.condition() for part in (content if words else self.parts)]
-        matches = [each.match for each in conditions if each.match]
-        return Condition(
-            " AND ".join(matches) or None,
-            " AND ".join(each.sql for each in conditions if each.sql),
-            tuple(value for each in conditions for value in each.values),
-        )
+    @property
+    def significant(self) -> tuple["Search", ...]:
+        """The parts that count; function words do only if there are no other words."""
+        content = [part for part in self.parts if not isinstance(part, Term) or part.is_content]
+        has_words = any(not isinstance(part, Not) for part in content)
+        return tuple(content) if has_words else self.parts
 
 
 @dataclass(frozen=True, slots=True)
-class _Any:
-    parts: tuple["_Node", ...]
+class AnyOf:
+    """Of which one must match."""
 
-    def condition(self) -> Condition:
-        conditions = [part.condition() for part in self.parts]
-        matches = [each.match for each in conditions if each.match and not each.sql]
-        if len(matches) == len(conditions):
-            return Condition(f"({' OR '.join(matches)})")
-        pairs = [_as_sql(each) for each in conditions]
-        return Condition(
-            None,
-            f"({' OR '.join(sql for sql, _ in pairs)})",
-            tuple(value for _, values in pairs for value in values),
-        )
+    parts: tuple["Search", ...]
 
 
-_Node = _Term | _Not | _All | _Any
+Search = Term | Not | AllOf | AnyOf
+"""A parsed search; the backends turn it into conditions of their databases."""
 
 
-def parse_search(text: str) -> Condition:
+def parse_search(text: str) -> Search:
     """Parse a search.
 
     Words must all occur, in any form ("dog" finds "dogs"); in a question only content words count.
@@ -126,7 +93,7 @@ def parse_search(text: str) -> Condition:
     node = _Parser(text).parse()
     if node is None:
         raise BadQuery("enter at least one word to search for")
-    return node.condition()
+    return node
 
 
 class _Parser:
@@ -136,31 +103,31 @@ class _Parser:
         self._tokens = _TOKEN.findall(text)
         self._terms = 0
 
-    def parse(self) -> _Node | None:
+    def parse(self) -> Search | None:
         parts = []
         while self._tokens:
             if part := self._all(0):
                 parts.append(part)
             # What follows a closing parenthesis that none opened.
             self._take(")")
-        return _combine(_All, parts)
+        return _combine(AllOf, parts)
 
-    def _all(self, depth: int) -> _Node | None:
+    def _all(self, depth: int) -> Search | None:
         """Parse clauses up to a closing parenthesis or the end."""
-        parts: list[_Node] = []
+        parts: list[Search] = []
         while self._tokens and self._tokens[0] != ")":
             if part := self._any(depth):
                 parts.append(part)
-        return _combine(_All, parts)
+        return _combine(AllOf, parts)
 
-    def _any(self, depth: int) -> _Node | None:
+    def _any(self, depth: int) -> Search | None:
         parts = [self._clause(depth)]
         while self._tokens and self._take("OR"):
             if self._tokens and self._tokens[0] != ")":
                 parts.append(self._clause(depth))
-        return _combine(_Any, [part for part in parts if part])
+        return _combine(AnyOf, [part for part in parts if part])
 
-    def _clause(self, depth: int) -> _Node | None:
+    def _clause(self, depth: int) -> Search | None:
         if self._take("AND") or self._take("OR"):
             return None
         is_excluded = False
@@ -171,24 +138,25 @@ class _Parser:
         token = self._tokens.pop(0)
         is_excluded ^= token.startswith("-")
         part = self._group(depth + 1) if token.endswith("(") else self._term(token)
-        return _Not(part) if part and is_excluded else part
+        return Not(part) if part and is_excluded else part
 
-    def _group(self, depth: int) -> _Node | None:
+    def _group(self, depth: int) -> Search | None:
         if depth > _MAX_DEPTH:
             raise BadQuery(f"nest at most {_MAX_DEPTH} parentheses")
         part = self._all(depth)
         self._take(")")
         return part
 
-    def _term(self, token: str) -> _Term | None:
+    def _term(self, token: str) -> Term | None:
         words = " ".join(_WORD.findall(_fold_letters(token)))
         if not words:
             return None
         self._terms += 1
         if self._terms > MAX_TERMS:
             raise BadQuery(f"enter at most {MAX_TERMS} words to search for")
-        kind = "phrase" if token.endswith('"') else "prefix" if token.endswith("*") else "word"
-        return _Term(words, kind)
+        if token.endswith('"'):
+            return Term(words, "phrase")
+        return Term(words, "prefix" if token.endswith("*") else "word")
 
     def _take(self, token: str) -> bool:
         """Remove the next token if it is this one."""
@@ -198,18 +166,8 @@ class _Parser:
         return is_next
 
 
-def _combine(kind: Callable[[tuple[_Node, ...]], _Node], parts: list[_Node]) -> _Node | None:
+def _combine(kind: Callable[[tuple[Search, ...]], Search], parts: list[Search]) -> Search | None:
     return kind(tuple(parts)) if len(parts) > 1 else parts[0] if parts else None
-
-
-def _as_sql(condition: Condition) -> tuple[str, tuple[str, ...]]:
-    """Return a condition as SQL alone, in parentheses, and its parameters."""
-    if condition.match is None:
-        return f"({condition.sql})", condition.values
-    found = "spans.id IN (SELECT rowid FROM words WHERE words MATCH ?)"
-    if not condition.sql:
-        return f"({found})", (condition.match,)
-    return f"({found} AND {condition.sql})", (condition.match, *condition.values)
 
 
 def contains_words(needle: str, *texts: str) -> bool:
@@ -221,13 +179,11 @@ def contains_words(needle: str, *texts: str) -> bool:
     """
     # Most texts do not contain the word at all, and folding a text takes long.
     word = needle.split(maxsplit=1)[0]
-    return any(
-        needle in _fold(text) for text in texts if not text.isascii() or word in text.lower()
-    )
+    return any(needle in fold(text) for text in texts if not text.isascii() or word in text.lower())
 
 
 @lru_cache(_FOLDED_TEXTS)
-def _fold(text: str) -> str:
+def fold(text: str) -> str:
     """Return the words of a text in lower case without diacritics, each between spaces."""
     return f" {' '.join(_WORD.findall(_fold_letters(text)))} "
 

@@ -16,6 +16,9 @@ MAX_GAP_S = 30.0
 """Captions further apart than this are two spans even with the same content, because nothing is
 known about the time between them."""
 
+MAX_DURATION_S = MAX_SPAN_S + MAX_GAP_S
+"""Maximum time between the start and the end of a span, which lasts until the next caption."""
+
 COLUMNS = "id, feed, ended, captions, text, guess, fallback, said, confidence, tags"
 """Columns of the table `spans` that make up a span."""
 
@@ -71,12 +74,12 @@ class Span:
             feed=event.stream,
             ended=event.captured,
             captions=1,
-            text=caption.text,
-            guess=caption.guess,
+            text=storable(caption.text),
+            guess=storable(caption.guess),
             fallback=caption.fallback,
-            said=display_text(caption),
+            said=storable(display_text(caption)),
             confidence=caption.confidence,
-            tags=caption.tags,
+            tags=tuple(Tag(storable(tag.text), tag.prob) for tag in caption.tags),
         )
 
     @classmethod
@@ -185,6 +188,12 @@ class OpenSpans:
             self._spans.popitem(last=False)
         return previous.span if previous else None, following.span
 
+    def close(self, span: Span) -> None:
+        """Close a span, if it is open, so that its feed's next caption starts a new one."""
+        current = self._spans.get(span.feed)
+        if current and current.span is span:
+            del self._spans[span.feed]
+
     def clear(self) -> None:
         """Close all spans, so that the next caption of each feed starts a new one."""
         self._spans.clear()
@@ -195,5 +204,15 @@ def to_microseconds(seconds: float) -> int:
     return round(seconds * MICROSECONDS)
 
 
+def storable(text: str) -> str:
+    """Return a text without what a database cannot store: NUL and lone surrogates."""
+    if text.isascii() and "\0" not in text:
+        return text
+    return (
+        text.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    )
+
+
 def _content(caption: Caption) -> tuple[str, str, frozenset[str]]:
-    return caption.text, caption.guess, frozenset(tag.text for tag in caption.tags)
+    objects = frozenset(storable(tag.text) for tag in caption.tags)
+    return storable(caption.text), storable(caption.guess), objects

@@ -1,23 +1,17 @@
-"""The writing side of the history: adds, deletes and expires spans; commits are durable."""
+"""The writing side of the history, the same for all databases: spans, retention, deletion."""
 
 import logging
-import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable
 
 from stream.captioning import CaptionEvent
-from stream.history.database import open_database, read_pragma
+from stream.history.errors import WriteDelayed, WriteError
+from stream.history.query import HistoryQuery
 from stream.history.retention import DAY_S, RetentionClock
-from stream.history.search import HistoryQuery
-from stream.history.span import COLUMNS, MAX_AHEAD_S, MAX_SPAN_S, OpenSpans, Span, to_microseconds
+from stream.history.span import OpenSpans, Span
 
-_DELETE_CHUNK = 500
-"""Number of spans deleted in one transaction."""
-
-_MERGE_PAGES = 500
-_FILL_AFTER_DELETION = 0.95
+FILL_AFTER_DELETION = 0.95
 """Share of the size limit to which the oldest spans are deleted when the limit is exceeded."""
 
 _MEGABYTE = 1_000_000
@@ -27,27 +21,32 @@ _MANY_SPANS = 1000
 logger = logging.getLogger(__name__)
 
 
-class Store:
-    """Writes the history; for one thread at a time."""
+class Store(ABC):
+    """Writes the history; commits are durable. For one thread at a time."""
 
-    def __init__(self, path: Path, days: float, megabytes: float) -> None:
-        """Open the file, or create it.
+    written = 0
+    """New spans that were committed."""
+
+    def __init__(self, days: float, megabytes: float) -> None:
+        """Start without open spans.
 
         Args:
-            path: Path of the file.
             days: As `HistorySettings.days`.
             megabytes: As `HistorySettings.megabytes`.
-
-        Raises:
-            HistoryError: If it cannot be opened or created.
         """
         self._days, self._max_bytes = days, megabytes * _MEGABYTE
         self._open = OpenSpans()
-        self._extended: dict[int, Span] = {}
-        """Open spans that were extended since they were last written."""
-        self._connection = open_database(path)
+        self._new: list[Span] = []
+        """Spans that are not written yet."""
+        self._changed: dict[int, Span] = {}
+        """Spans that were extended since they were last written, by identity."""
         self._clock = RetentionClock(days, self._newest())
         self._is_waiting = False
+
+    @property
+    def unwritten(self) -> int:
+        """Number of new spans that are kept for the next `flush`."""
+        return len(self._new)
 
     def add(self, event: CaptionEvent) -> bool:
         """Add a caption; one that starts a new span is committed when this returns.
@@ -56,55 +55,47 @@ class Store:
             Whether it started a new span.
 
         Raises:
-            sqlite3.Error: If it cannot be written; the caption is lost then.
+            WriteDelayed: If it cannot be written now; call `flush` until it can.
+            WriteError: If it cannot be written; the caption is lost then.
         """
-        ended, span = self._open.add(event)
-        if span.captions > 1:
-            self._extended[span.id] = span
-            return False
-        try:
-            with self._transaction():
-                if ended:
-                    self._update(ended)
-                self._insert(span)
-        except sqlite3.Error:
-            self._close_spans()
-            raise
-        if ended:
-            self._extended.pop(ended.id, None)
-        return True
+        ended, is_new = self._merge(event)
+        if is_new:
+            self._write([ended] if ended else [])
+        return is_new
+
+    def add_all(self, events: Iterable[CaptionEvent]) -> None:
+        """Add captions in one transaction; raises as `add`, for all of them."""
+        for event in events:
+            self._merge(event)
+        self.flush()
 
     def flush(self) -> bool:
-        """Write the extended spans; return whether there were any.
+        """Write what is not written yet; return whether there was anything.
 
         Raises:
-            sqlite3.Error: If they cannot be written; it may be tried again.
+            WriteDelayed: If it cannot be written now; it may be tried again.
+            WriteError: If it cannot be written.
         """
-        if not self._extended:
+        if not self._new and not self._changed:
             return False
-        with self._transaction():
-            for span in self._extended.values():
-                self._update(span)
-        self._extended.clear()
+        self._write(list(self._changed.values()))
         return True
 
     def delete(self, query: HistoryQuery) -> int:
         """Delete spans; return their number.
 
         Raises:
-            sqlite3.Error: If they cannot be deleted; some may be.
+            WriteError: If they cannot be deleted; some may be.
         """
+        if self._new:
+            self.flush()
         self._close_spans()
-        where, values = query.sql()
-        ids = f"SELECT {query.id_column} FROM {where} LIMIT {_DELETE_CHUNK}"
-        deleted = 0
-        while count := self._delete_ids(ids, values):
-            deleted += count
+        deleted = self._delete(query)
         self._shrink()
         return deleted
 
     def apply_retention(self, now: float | None = None) -> int:
-        """Delete spans that are too old, and the oldest if the file is too large; return how many.
+        """Delete spans that are too old, and the oldest if all are too large; return how many.
 
         Nothing is too old by a clock that is in doubt (see `RetentionClock`). A span that is dated
         ahead of the clock ages from when that was noticed.
@@ -113,68 +104,73 @@ class Store:
             now: Current time in seconds since the Unix epoch; the clock's if None.
 
         Raises:
-            sqlite3.Error: If they cannot be deleted; some may be.
+            WriteError: If they cannot be deleted; some may be.
         """
         now = time.time() if now is None else now
         trusted = self._clock.time(now)
         self._log_waiting(trusted, now)
         self._note_misdated(now)
         oldest = trusted - self._days * DAY_S
-        deleted = 0
-        # Scans only the beginning of the index: ids are ordered by time.
-        first = f"SELECT id FROM (SELECT id, ended FROM spans ORDER BY id LIMIT {_DELETE_CHUNK}) "
-        while count := self._delete_ids(first + "WHERE ended < ?", [oldest]):
-            deleted += count
-        misdated = f"SELECT id FROM misdated WHERE noticed < ? LIMIT {_DELETE_CHUNK}"
-        while count := self._delete_ids(misdated, [oldest]):
-            deleted += count
+        deleted = self._delete_older(oldest)
+        if misdated := self._delete_misdated(oldest):
+            deleted += misdated
             self._note_misdated(now)
         if deleted >= _MANY_SPANS:
             logger.info("%d spans of the history were older than %g days", deleted, self._days)
         if self.bytes > self._max_bytes:
-            deleted += self._delete_oldest()
+            deleted += self._delete_oldest(FILL_AFTER_DELETION * self._max_bytes)
         elif not deleted:
             return 0
         self._shrink()
         return deleted
 
     @property
+    @abstractmethod
     def bytes(self) -> int:
-        """Size of the file's used pages."""
-        page_count = read_pragma(self._connection, "page_count")
-        used = page_count - read_pragma(self._connection, "freelist_count")
-        return used * read_pragma(self._connection, "page_size")
+        """Size of what is stored; raises `WriteError`."""
 
+    @abstractmethod
     def close(self) -> None:
-        """Write what is not written yet, and close the file; safe to call more than once.
+        """Write what is not written yet, and close the database; safe to call more than once.
 
         Raises:
-            sqlite3.Error: If it could not be written; the file is closed all the same.
+            WriteError: If it could not be written; the database is closed all the same.
         """
+
+    def _merge(self, event: CaptionEvent) -> tuple[Span | None, bool]:
+        """Add a caption to the spans; return the one that it ended, and whether it began one."""
+        ended, span = self._open.add(event)
+        if span.captions > 1:
+            self._changed[id(span)] = span
+            return None, False
+        if ended:
+            self._changed[id(ended)] = ended
+        self._new.append(span)
+        return ended, True
+
+    def _write(self, changed: Collection[Span]) -> None:
+        """Write the new spans, and the ends of some others."""
+        count = len(self._new)
         try:
-            self.flush()
-        finally:
-            self._extended.clear()
-            self._connection.close()
+            gone = self._commit(self._new, changed)
+        except WriteDelayed:
+            raise
+        except WriteError as error:
+            if self._new:
+                error.lost = count
+                self._close_spans()
+            raise
+        self.written += count
+        del self._new[:count]
+        for span in changed:
+            self._changed.pop(id(span), None)
+        for span in gone:
+            self._open.close(span)
 
-    def _newest(self) -> float | None:
-        """Return the end of the newest span that is not known to be dated wrongly."""
-        row = self._connection.execute(
-            "SELECT ended FROM spans WHERE id NOT IN (SELECT id FROM misdated) "
-            "ORDER BY id DESC LIMIT 1"
-        ).fetchone()
-        return None if row is None else float(row[0])
-
-    def _note_misdated(self, now: float) -> None:
-        """Note spans that are dated ahead of the clock; forget those that are not, or are gone."""
-        limit = to_microseconds(now + MAX_AHEAD_S)
-        with self._transaction():
-            self._connection.execute(
-                "DELETE FROM misdated WHERE id <= ? OR id NOT IN (SELECT id FROM spans)", (limit,)
-            )
-            self._connection.execute(
-                "INSERT OR IGNORE INTO misdated SELECT id, ? FROM spans WHERE id > ?", (now, limit)
-            )
+    def _close_spans(self) -> None:
+        self._open.clear()
+        self._new.clear()
+        self._changed.clear()
 
     def _log_waiting(self, trusted: float, now: float) -> None:
         """Log once that spans are kept because the clock is in doubt, and once that it is not."""
@@ -185,11 +181,7 @@ class Store:
             return
         if self._is_waiting:
             return
-        begin, end = trusted - self._days * DAY_S, now - self._days * DAY_S
-        count: int = self._connection.execute(
-            "SELECT count(*) FROM spans WHERE id >= ? AND id < ? AND ended BETWEEN ? AND ?",
-            (to_microseconds(begin - MAX_SPAN_S), to_microseconds(end), begin, end),
-        ).fetchone()[0]
+        count = self._count_ended(trusted - self._days * DAY_S, now - self._days * DAY_S)
         if count:
             self._is_waiting = True
             logger.warning(
@@ -201,78 +193,46 @@ class Store:
                 self._clock.wait_s / 3600,
             )
 
-    def _delete_oldest(self) -> int:
-        """Delete the oldest spans until the rest fits; the word index is merged each round."""
-        deleted = 0
-        while (size := self.bytes) > _FILL_AFTER_DELETION * self._max_bytes:
-            spans: int = self._connection.execute("SELECT count(*) FROM spans").fetchone()[0]
-            if not spans:
-                break
-            left = 1 + int(spans * (1 - _FILL_AFTER_DELETION * self._max_bytes / size))
-            while left > 0:
-                limit = min(left, _DELETE_CHUNK)
-                deleted += self._delete_ids("SELECT id FROM spans ORDER BY id LIMIT ?", [limit])
-                left -= limit
-            self._merge_word_index()
-        return deleted
+    @abstractmethod
+    def _commit(self, new: Collection[Span], changed: Collection[Span]) -> Collection[Span]:
+        """Commit new spans, with ids that are free, and the ends of changed ones.
 
-    def _delete_ids(self, ids: str, values: list[object]) -> int:
-        with self._transaction():
-            return self._connection.execute(
-                f"DELETE FROM spans WHERE id IN ({ids})", values
-            ).rowcount
+        Returns:
+            Those of the changed spans that have been deleted.
 
+        Raises:
+            WriteDelayed: If they cannot be written now, and are to be kept.
+            WriteError: If they cannot be written.
+        """
+
+    @abstractmethod
+    def _newest(self) -> float | None:
+        """Return the end of the newest span that is not known to be dated wrongly."""
+
+    @abstractmethod
+    def _count_ended(self, begin: float, end: float) -> int:
+        """Return the number of spans that ended between two times."""
+
+    @abstractmethod
+    def _note_misdated(self, now: float) -> None:
+        """Note spans that are dated ahead of the clock; forget those that are not, or are gone."""
+
+    @abstractmethod
+    def _delete(self, query: HistoryQuery) -> int:
+        """Delete spans; return their number."""
+
+    @abstractmethod
+    def _delete_older(self, oldest: float) -> int:
+        """Delete spans that ended before a time; return their number."""
+
+    @abstractmethod
+    def _delete_misdated(self, oldest: float) -> int:
+        """Delete spans that were noticed to be misdated before a time; return their number."""
+
+    @abstractmethod
+    def _delete_oldest(self, max_bytes: float) -> int:
+        """Delete the oldest spans until the rest fits; return their number."""
+
+    @abstractmethod
     def _shrink(self) -> None:
         """Return the space of deleted spans to the file system."""
-        self._merge_word_index()
-        # As a script: execute would run only the first step of a statement without columns, which
-        # frees one page.
-        self._connection.executescript("PRAGMA incremental_vacuum")
-        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-
-    def _merge_word_index(self) -> None:
-        """Purge deleted words from the full-text index, which only marks them at first."""
-        pages = -_MERGE_PAGES
-        while True:
-            before = self._connection.total_changes
-            self._connection.execute(
-                "INSERT INTO words (words, rank) VALUES ('merge', ?)", (pages,)
-            )
-            # Fewer than 2 changes: done (https://www.sqlite.org/fts5.html#the_merge_command).
-            if self._connection.total_changes - before < 2:
-                return
-            pages = _MERGE_PAGES
-
-    def _insert(self, span: Span) -> None:
-        objects = " ".join(tag.text for tag in span.tags)
-        placeholders = ", ".join("?" * (COLUMNS.count(",") + 2))
-        # Ids collide for frames of two feeds at the same time, or after the clock was set back.
-        while self._connection.execute("SELECT 1 FROM spans WHERE id = ?", (span.id,)).fetchone():
-            span.id += 1
-        span.ended = max(span.ended, span.started)
-        self._connection.execute(
-            f"INSERT INTO spans ({COLUMNS}, objects) VALUES ({placeholders})",
-            (*span.to_row(), objects),
-        )
-
-    def _update(self, span: Span) -> None:
-        self._connection.execute(
-            "UPDATE spans SET ended = ?, captions = ?, confidence = ? WHERE id = ?",
-            (span.ended, span.captions, span.confidence, span.id),
-        )
-
-    def _close_spans(self) -> None:
-        self._open.clear()
-        self._extended.clear()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._connection.execute("COMMIT")
-        except BaseException:
-            # A full disk may have ended the transaction already.
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            raise

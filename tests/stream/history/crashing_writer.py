@@ -9,7 +9,7 @@ import sys
 from itertools import count
 from pathlib import Path
 
-from stream.history.store import Store
+from stream.history.sqlite import SqliteStore as Store
 from tests.support.captions import caption_event
 
 

@@ -9,7 +9,8 @@ import sys
 import time
 from pathlib import Path
 
-from stream.history.search import HistoryQuery, HistoryReader
+from stream.history.query import HistoryQuery
+from stream.history.sqlite import SqliteReader
 
 ROOT = Path(__file__).parent.parent.parent.parent
 KILLS = 100
@@ -52,7 +53,7 @@ def test_committed_captions_survive_a_kill_at_any_moment(tmp_path: Path) -> None
 
 def found(path: Path) -> set[int]:
     """Return the numbers of the recorded captions, found by the word that all contain."""
-    reader = HistoryReader(path)
+    reader = SqliteReader(path)
     numbers, after = set[int](), None
     while spans := reader.oldest(HistoryQuery.parse(None, None, None, "dogs"), 500, after):
         numbers |= {int(span.text.split()[2]) for span in spans}

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from stream.history import History, HistoryError, HistorySettings
-from stream.history.store import Store
+from stream.history.sqlite import SqliteStore as Store
 from tests.support.captions import caption_event, uncalibrated_caption
 
 ROOT = Path(__file__).parent.parent.parent.parent

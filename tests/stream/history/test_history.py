@@ -1,20 +1,33 @@
 """Recording and searching through the asynchronous interface."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import chain
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 
 from stream.broadcast import Broadcast
 from stream.captioning.event import CaptionEvent
 from stream.history import History, HistoryQuery, HistorySettings
-from stream.history.search import MAX_SPANS
+from stream.history.reader import MAX_SPANS
 from tests.support.captions import caption_event
 
 Captions = Broadcast[CaptionEvent]
+
+
+OpenHistory = Callable[[], History]
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def open_history(request: pytest.FixtureRequest, path: Path) -> OpenHistory:
+    """A function that creates the history of an empty database."""
+    settings = HistorySettings(path=path, days=36_500)
+    is_file = request.param == "sqlite"
+    url = None if is_file else request.getfixturevalue("history_url")
+    return lambda: History(settings, url)
 
 
 @pytest_asyncio.fixture
@@ -23,14 +36,14 @@ async def captions() -> Captions:
 
 
 @pytest_asyncio.fixture
-async def history(path: Path, captions: Captions) -> AsyncIterator[History]:
-    async with recording(path, captions) as history:
+async def history(open_history: OpenHistory, captions: Captions) -> AsyncIterator[History]:
+    async with recording(open_history, captions) as history:
         yield history
 
 
 @asynccontextmanager
-async def recording(path: Path, captions: Captions) -> AsyncIterator[History]:
-    history = History(HistorySettings(path=path, days=36_500))
+async def recording(open_history: OpenHistory, captions: Captions) -> AsyncIterator[History]:
+    history = open_history()
     await history.open()
     task = asyncio.create_task(history.record(captions))
     async with asyncio.timeout(10):
@@ -81,14 +94,14 @@ async def test_captions_that_overflow_the_queue_are_counted(
 
 
 async def test_spans_persist_after_closing(
-    path: Path, history: History, captions: Captions
+    open_history: OpenHistory, history: History, captions: Captions
 ) -> None:
     captions.publish(caption_event("A dog runs", 0))
     captions.publish(caption_event("A dog runs", 4))
     await until_written(history, 1)
     await history.close()
 
-    again = History(HistorySettings(path=path, days=36_500))
+    again = open_history()
     await again.open()
     (span,) = await again.search(HistoryQuery(), 10, None)
     await again.close()
@@ -96,13 +109,13 @@ async def test_spans_persist_after_closing(
 
 
 async def test_queued_captions_are_written_when_the_server_stops(
-    path: Path, captions: Captions
+    open_history: OpenHistory, captions: Captions
 ) -> None:
-    async with recording(path, captions):
+    async with recording(open_history, captions):
         for number in range(300):
             captions.publish(caption_event(f"Frame {number}", number))
 
-    again = History(HistorySettings(path=path, days=36_500))
+    again = open_history()
     await again.open()
     found = [span.text async for page in again.pages(HistoryQuery()) for span in page]
     await again.close()

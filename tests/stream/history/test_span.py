@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from stream.history.search import HistoryQuery, HistoryReader
+from stream.history.query import HistoryQuery
+from stream.history.reader import HistoryReader
 from stream.history.span import MAX_GAP_S, MAX_SPAN_S, Span
 from stream.history.store import Store
 from tests.support.captions import (

@@ -12,7 +12,7 @@ from aiohttp import ClientSession, web
 from jsonschema import Draft202012Validator
 from jsonschema.validators import validator_for
 
-from stream.history.search import MAX_SPANS
+from stream.history.reader import MAX_SPANS
 from tests.support.captions import ScriptedCaptions
 from tests.support.servers.feed_app import DOG, Client, serve_feeds
 from web.app import create_app

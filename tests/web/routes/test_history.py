@@ -21,7 +21,7 @@ from aiohttp import ClientPayloadError
 
 from stream.captioning import CaptionEvent
 from stream.history import HistoryError, HistoryQuery
-from stream.history.search import HistoryReader
+from stream.history.reader import HistoryReader
 from stream.history.span import Span
 from stream.quota import Owner
 from tests.support.captions import (

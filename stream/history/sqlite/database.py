@@ -5,6 +5,7 @@ import os
 import sqlite3
 from pathlib import Path
 
+from stream.history import HistoryError
 from stream.history.search_text import contains_words
 
 _APPLICATION_ID = 0x53_4C_48_31
@@ -15,7 +16,10 @@ _SCHEMA_VERSION = 2
 
 _BUSY_TIMEOUT_MS = 5000
 
-_SCHEMA = """
+TOKENIZER = "porter unicode61 remove_diacritics 2"
+"""How FTS5 takes texts apart: by Unicode's letters and digits, without diacritics, into stems."""
+
+_SCHEMA = f"""
 CREATE TABLE spans (
   id INTEGER PRIMARY KEY,
   feed TEXT NOT NULL,
@@ -32,7 +36,7 @@ CREATE TABLE spans (
 CREATE INDEX spans_of_feed ON spans (feed, id);
 CREATE VIRTUAL TABLE words USING fts5(
   text, guess, objects, content='spans', content_rowid='id',
-  tokenize='porter unicode61 remove_diacritics 2'
+  tokenize='{TOKENIZER}'
 );
 CREATE TRIGGER words_of_new AFTER INSERT ON spans BEGIN
   INSERT INTO words (rowid, text, guess, objects)
@@ -50,10 +54,6 @@ END;
 _MISDATED = "CREATE TABLE IF NOT EXISTS misdated (id INTEGER PRIMARY KEY, noticed REAL NOT NULL)"
 """Spans that are dated ahead of the clock, because it was wrong when they were written, and when
 that was noticed. Versions without this table ignore it."""
-
-
-class HistoryError(RuntimeError):
-    """The history cannot be used; the message says why and what to do."""
 
 
 def open_database(path: Path) -> sqlite3.Connection:

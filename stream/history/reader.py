@@ -1,0 +1,202 @@
+"""The reading side of the history: paged results and a timeline, the same for all databases."""
+
+import time
+from abc import ABC, abstractmethod
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+from models.language import content_words, tokenize
+from stream.history.query import MAX_TIME, HistoryQuery
+from stream.history.span import MICROSECONDS, Span, to_microseconds
+
+MAX_SPANS = 500
+"""Maximum number of spans in a page of results."""
+
+MAX_BUCKETS = 200
+"""Maximum number of buckets in a timeline."""
+
+SAMPLED_SPANS = 200
+"""Number of spans per bucket whose words are counted."""
+
+TIMEOUT_S = 5.0
+"""Time that a request may take."""
+
+_TOP_WORDS = 5
+
+
+@dataclass(slots=True)
+class Bucket:
+    """A bucket of the timeline."""
+
+    spans: int = 0
+    captions: int = 0
+    texts: list[str] = field(default_factory=list)
+    """Of its first spans."""
+
+    def to_json(self, begin: int, step: int) -> dict[str, Any]:
+        """Return the bucket as JSON values; times in microseconds."""
+        return {
+            "from": begin / MICROSECONDS,
+            "to": (begin + step) / MICROSECONDS,
+            "spans": self.spans,
+            "captions": self.captions,
+            "words": _top_words(self.texts),
+        }
+
+
+class HistoryReader(ABC):
+    """Reads the history while the store writes; for one thread at a time.
+
+    A query without an end ends now, unless it begins later: spans that are dated ahead of the clock
+    must neither come before all others nor stretch the timeline.
+    """
+
+    def newest(self, query: HistoryQuery, limit: int, before: int | None) -> list[Span]:
+        """Return a page of spans, the newest first.
+
+        Args:
+            query: The criteria.
+            limit: Maximum number of spans.
+            before: Id that the spans must precede; None for the first page.
+
+        Raises:
+            HistoryError: If reading fails.
+            HistoryBusy: If it takes too long.
+        """
+        return self._page(query, limit, ("<", before, "DESC"))
+
+    def oldest(self, query: HistoryQuery, limit: int, after: int | None) -> list[Span]:
+        """Return a page of spans, the oldest first; otherwise as `newest`."""
+        return self._page(query, limit, (">", after, "ASC"))
+
+    def timeline(self, query: HistoryQuery, buckets: int) -> dict[str, Any]:
+        """Count spans and captions in time buckets of equal length, with each one's top words.
+
+        Args:
+            query: The criteria; without begin or end, from the first or to the last span.
+            buckets: Number of buckets.
+
+        Returns:
+            The buckets, none for an empty history, and as `ahead` the number of spans that are left
+            out because they are dated ahead of the clock.
+
+        Raises:
+            HistoryError: If reading fails.
+            HistoryBusy: If it takes too long.
+        """
+        with self._reading():
+            first, last = self._extent(query)
+            ahead = self._count_ahead(query)
+            query = query.until_now()
+            step = max(1, -(-(last - first) // buckets))
+            counted = self._buckets(query, first, step)
+            found = [
+                counted.get(number, Bucket()).to_json(first + number * step, step)
+                for number in range(buckets if last > first else 0)
+            ]
+            feeds = self._feeds()
+        return {
+            "from": first / MICROSECONDS,
+            "to": (first + buckets * step) / MICROSECONDS if found else last / MICROSECONDS,
+            "feeds": feeds,
+            "buckets": found,
+            "ahead": ahead,
+        }
+
+    @abstractmethod
+    def bytes(self) -> int:
+        """Return the size of the stored history; raises `HistoryError`."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the database; safe to call more than once."""
+
+    @abstractmethod
+    def _reading(self) -> AbstractContextManager[None]:
+        """Limit the time of what the context reads, and turn failures into the history's."""
+
+    @abstractmethod
+    def _fetch(self, sql: str, values: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
+        """Return the rows of a statement with `?` for each parameter."""
+
+    @abstractmethod
+    def _where(self, query: HistoryQuery) -> tuple[str, list[Any]]:
+        """Return the SQL that follows `FROM`, always with a `WHERE`, and its parameters."""
+
+    @abstractmethod
+    def _id(self, query: HistoryQuery) -> str:
+        """Return the column of the id by which a query is filtered and ordered."""
+
+    @property
+    @abstractmethod
+    def _columns(self) -> str:
+        """The columns that make up a span."""
+
+    @abstractmethod
+    def _buckets(self, query: HistoryQuery, first: int, step: int) -> dict[int, Bucket]:
+        """Return the buckets that have spans, by number; texts are those of their first spans.
+
+        A span that started before the first bucket is counted there.
+        """
+
+    @abstractmethod
+    def _feeds(self) -> list[str]:
+        """Return the names of all feeds, in order of their code points."""
+
+    def _page(
+        self, query: HistoryQuery, limit: int, order: tuple[str, int | None, str]
+    ) -> list[Span]:
+        comparison, boundary, direction = order
+        column = self._id(query)
+        where, values = self._where(query.until_now())
+        if boundary is not None:
+            where += f" AND {column} {comparison} ?"
+            values.append(boundary)
+        sql = f"SELECT {self._columns} FROM {where} ORDER BY {column} {direction} LIMIT ?"
+        with self._reading():
+            rows = self._fetch(sql, [*values, limit])
+        return [Span.from_row(row) for row in rows]
+
+    def _extent(self, query: HistoryQuery) -> tuple[int, int]:
+        """Return the start and the end of a query, in microseconds."""
+        limit = HistoryQuery(begin=query.begin).until_now().end or MAX_TIME
+        limits = [to_microseconds(limit)] * 2
+        ((first, last),) = self._fetch(
+            "SELECT (SELECT min(id) FROM spans WHERE id < ?), (SELECT max(ended) FROM "
+            "(SELECT ended FROM spans WHERE id < ? ORDER BY id DESC LIMIT 100) AS latest)",
+            limits,
+        )
+        end = time.time() if last is None else last
+        last = to_microseconds(end) + 1 if query.end is None else to_microseconds(query.end)
+        if query.begin is not None:
+            first = to_microseconds(query.begin)
+        elif first is None:
+            first = last
+        return first, max(first, last)
+
+    def _count_ahead(self, query: HistoryQuery) -> int:
+        """Return the number of spans that `until_now` leaves out."""
+        limit = query.until_now().end
+        if query.end is not None or limit is None:
+            return 0
+        where, values = self._where(query)
+        sql = f"SELECT count(*) FROM {where} AND {self._id(query)} >= ?"
+        ((count,),) = self._fetch(sql, [*values, to_microseconds(limit)])
+        return int(count)
+
+
+def _top_words(texts: Iterable[str]) -> list[dict[str, Any]]:
+    counts: Counter[frozenset[str]] = Counter()
+    forms: defaultdict[frozenset[str], Counter[str]] = defaultdict(Counter)
+    for text in texts:
+        for word in set(tokenize(text)):
+            if stem := content_words(word):
+                counts[stem] += 1
+                forms[stem][word] += 1
+    return [
+        {"text": forms[stem].most_common(1)[0][0], "spans": count}
+        for stem, count in counts.most_common(_TOP_WORDS)
+    ]

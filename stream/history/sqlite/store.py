@@ -1,0 +1,197 @@
+"""The writing side of a history in SQLite."""
+
+import sqlite3
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from stream.history import HistoryQuery, Span
+from stream.history.errors import WriteError
+from stream.history.span import COLUMNS, MAX_AHEAD_S, MAX_DURATION_S, to_microseconds
+from stream.history.sqlite.conditions import id_column, where
+from stream.history.sqlite.database import open_database, read_pragma
+from stream.history.store import Store
+
+_DELETE_CHUNK = 500
+"""Number of spans deleted in one transaction."""
+
+_MERGE_PAGES = 500
+
+
+class SqliteStore(Store):
+    """Writes a file; a caption that cannot be written is lost."""
+
+    def __init__(self, path: Path, days: float, megabytes: float) -> None:
+        """Open the file, or create it.
+
+        Args:
+            path: Path of the file.
+            days: As `HistorySettings.days`.
+            megabytes: As `HistorySettings.megabytes`; the size of the file's used pages.
+
+        Raises:
+            HistoryError: If it cannot be opened or created.
+        """
+        self._path, self._connection = path, open_database(path)
+        super().__init__(days, megabytes)
+
+    @property
+    def bytes(self) -> int:
+        """Size of the file's used pages; raises `WriteError`."""
+        with self._writing():
+            page_count = read_pragma(self._connection, "page_count")
+            used = page_count - read_pragma(self._connection, "freelist_count")
+            return used * read_pragma(self._connection, "page_size")
+
+    def close(self) -> None:
+        """Write what is not written yet, and close the file; safe to call more than once.
+
+        Raises:
+            WriteError: If it could not be written; the file is closed all the same.
+        """
+        try:
+            self.flush()
+        finally:
+            self._close_spans()
+            self._connection.close()
+
+    def _commit(self, new: Collection[Span], changed: Collection[Span]) -> Collection[Span]:
+        with self._transaction():
+            for span in changed:
+                self._update(span)
+            for span in new:
+                self._insert(span)
+        return ()
+
+    def _newest(self) -> float | None:
+        """Return the end of the newest span that is not known to be dated wrongly."""
+        with self._writing():
+            row = self._connection.execute(
+                "SELECT ended FROM spans WHERE id NOT IN (SELECT id FROM misdated) "
+                "ORDER BY id DESC LIMIT 1"
+            ).fetchone()
+        return None if row is None else float(row[0])
+
+    def _count_ended(self, begin: float, end: float) -> int:
+        with self._writing():
+            count: int = self._connection.execute(
+                "SELECT count(*) FROM spans WHERE id >= ? AND id < ? AND ended BETWEEN ? AND ?",
+                (to_microseconds(begin - MAX_DURATION_S), to_microseconds(end), begin, end),
+            ).fetchone()[0]
+            return count
+
+    def _note_misdated(self, now: float) -> None:
+        """Note spans that are dated ahead of the clock; forget those that are not, or are gone."""
+        limit = to_microseconds(now + MAX_AHEAD_S)
+        with self._transaction():
+            self._connection.execute(
+                "DELETE FROM misdated WHERE id <= ? OR id NOT IN (SELECT id FROM spans)", (limit,)
+            )
+            self._connection.execute(
+                "INSERT OR IGNORE INTO misdated SELECT id, ? FROM spans WHERE id > ?", (now, limit)
+            )
+
+    def _delete(self, query: HistoryQuery) -> int:
+        clause, values = where(query)
+        ids = f"SELECT {id_column(query)} FROM {clause} LIMIT {_DELETE_CHUNK}"
+        return self._delete_all(ids, values)
+
+    def _delete_older(self, oldest: float) -> int:
+        # Scans only the beginning of the index: ids are ordered by time.
+        first = f"SELECT id FROM (SELECT id, ended FROM spans ORDER BY id LIMIT {_DELETE_CHUNK}) "
+        return self._delete_all(first + "WHERE ended < ?", [oldest])
+
+    def _delete_misdated(self, oldest: float) -> int:
+        ids = "SELECT id FROM misdated WHERE noticed < ? AND id IN (SELECT id FROM spans) "
+        return self._delete_all(ids + f"LIMIT {_DELETE_CHUNK}", [oldest])
+
+    def _delete_oldest(self, max_bytes: float) -> int:
+        """Delete the oldest spans until the rest fits; the word index is merged each round."""
+        deleted = 0
+        while (size := self.bytes) > max_bytes:
+            with self._writing():
+                spans = self._connection.execute("SELECT count(*) FROM spans").fetchone()[0]
+            if not spans:
+                break
+            left = 1 + int(spans * (1 - max_bytes / size))
+            while left > 0:
+                limit = min(left, _DELETE_CHUNK)
+                deleted += self._delete_ids("SELECT id FROM spans ORDER BY id LIMIT ?", [limit])
+                left -= limit
+            self._merge_word_index()
+        return deleted
+
+    def _delete_all(self, ids: str, values: list[object]) -> int:
+        """Delete chunks of spans until there are no more; return their number."""
+        deleted = 0
+        while count := self._delete_ids(ids, values):
+            deleted += count
+        return deleted
+
+    def _delete_ids(self, ids: str, values: list[object]) -> int:
+        with self._transaction():
+            return self._connection.execute(
+                f"DELETE FROM spans WHERE id IN ({ids})", values
+            ).rowcount
+
+    def _shrink(self) -> None:
+        """Return the space of deleted spans to the file system."""
+        self._merge_word_index()
+        with self._writing():
+            # As a script: execute would run only the first step of a statement without columns,
+            # which frees one page.
+            self._connection.executescript("PRAGMA incremental_vacuum")
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def _merge_word_index(self) -> None:
+        """Purge deleted words from the full-text index, which only marks them at first."""
+        pages = -_MERGE_PAGES
+        with self._writing():
+            while True:
+                before = self._connection.total_changes
+                self._connection.execute(
+                    "INSERT INTO words (words, rank) VALUES ('merge', ?)", (pages,)
+                )
+                # Fewer than 2 changes: done (https://www.sqlite.org/fts5.html#the_merge_command).
+                if self._connection.total_changes - before < 2:
+                    return
+                pages = _MERGE_PAGES
+
+    def _insert(self, span: Span) -> None:
+        objects = " ".join(tag.text for tag in span.tags)
+        placeholders = ", ".join("?" * (COLUMNS.count(",") + 2))
+        # Ids collide for frames of two feeds at the same time, or after the clock was set back.
+        while self._connection.execute("SELECT 1 FROM spans WHERE id = ?", (span.id,)).fetchone():
+            span.id += 1
+        span.ended = max(span.ended, span.started)
+        self._connection.execute(
+            f"INSERT INTO spans ({COLUMNS}, objects) VALUES ({placeholders})",
+            (*span.to_row(), objects),
+        )
+
+    def _update(self, span: Span) -> None:
+        self._connection.execute(
+            "UPDATE spans SET ended = ?, captions = ?, confidence = ? WHERE id = ?",
+            (span.ended, span.captions, span.confidence, span.id),
+        )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._writing():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                # A full disk may have ended the transaction already.
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Turn failures of SQLite into the history's."""
+        try:
+            yield
+        except sqlite3.Error as problem:
+            raise WriteError(f"history {self._path} cannot be written: {problem}") from problem
