@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -54,16 +55,18 @@ class PostgresServer:
     It ends with the process that started it, even if that one is killed.
     """
 
-    def __init__(self, listen: str = "") -> None:
+    def __init__(self, listen: str = "", settings: Mapping[str, str] | None = None) -> None:
         """Create the server's data; call `start` next, and `stop` in the end.
 
         Args:
             listen: Addresses on which to listen for TCP, separated by commas, beside the socket.
+            settings: Settings of the server that override those for tests.
         """
         self._programs = _programs_folder()
         self._folder = Path(tempfile.mkdtemp(prefix="sightline-postgres-"))
         self._data, self._password = self._folder / "data", secrets.token_urlsafe(12)
         self._names = (f"test_{number}" for number in count())
+        self._settings = {**_SETTINGS, **(settings or {})}
         self._guard: subprocess.Popen[bytes] | None = None
         self.listen, self.port = listen, _free_port() if listen else 5432
         try:
@@ -89,7 +92,7 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start the server, and wait until it answers."""
-        options = {**_SETTINGS, "unix_socket_directories": str(self._folder)}
+        options = {**self._settings, "unix_socket_directories": str(self._folder)}
         options |= {"listen_addresses": self.listen, "port": str(self.port)}
         flags = [f"--{name}={value}" for name, value in options.items()]
         command = self._as_user("postgres", "-D", str(self._data), *flags)

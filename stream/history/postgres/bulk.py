@@ -12,7 +12,7 @@ from stream.history.postgres.connection import Connection, describe, describe_ur
 from stream.history.postgres.lexemes import Lexemes
 from stream.history.postgres.partitions import Partition, Partitions
 from stream.history.postgres.rows import to_row
-from stream.history.postgres.schema import COLUMNS, LOCK, prepare_schema
+from stream.history.postgres.schema import COLUMNS, SCHEMA_LOCK, prepare_schema
 
 _BATCH = 20_000
 _SPAN_BYTES = 600
@@ -101,7 +101,7 @@ class BulkWriter:
             with connection.transaction():
                 self._partitions.create_table(connection, partition)
                 count = self._copy(connection, partition.table, spans)
-                connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
+                connection.execute("SELECT pg_advisory_xact_lock(%s)", (SCHEMA_LOCK,))
                 known = self._partitions.find(connection)
                 if any(partition.overlaps(each) for each in known):
                     raise HistoryError(

@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from stream.history.postgres.schema import LOCK
+from stream.history.postgres.schema import SCHEMA_LOCK
 from stream.history.retention import DAY_S
 from stream.history.span import MICROSECONDS
 
@@ -78,7 +78,7 @@ class Partitions:
         """Create the partitions that some spans lack."""
         for span_id in span_ids:
             with connection.transaction():
-                connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
+                connection.execute("SELECT pg_advisory_xact_lock(%s)", (SCHEMA_LOCK,))
                 known = self.find(connection)
                 if not any(each.holds(span_id) for each in known):
                     partition = self.plan(known, span_id)

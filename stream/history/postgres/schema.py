@@ -10,8 +10,11 @@ from stream.history.postgres.connection import SCHEMA
 
 _SCHEMA_VERSION = 1
 
-LOCK = 0x53_4C_48_31
-"""Key of the advisory locks of the history: "SLH1", as in a file's `application_id`."""
+SCHEMA_LOCK = 0x53_4C_48_31
+"""Key of the advisory lock of whoever changes tables: "SLH1", as in a file's `application_id`."""
+
+RETENTION_LOCK = SCHEMA_LOCK + 1
+"""Key of the advisory lock of whoever deletes old spans."""
 
 COLUMNS = "id, feed, ended, captions, text, guess, fallback, said, confidence, tags, words"
 """Columns of the table `spans`; `said` is null if it equals the text, to save space."""
@@ -54,7 +57,7 @@ def prepare_schema(connection: psycopg.Connection[tuple[Any, ...]], name: str) -
         psycopg.Error: If the database fails.
     """
     with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (SCHEMA_LOCK,))
         ((exists, version_exists),) = connection.execute(
             "SELECT to_regnamespace(%s) IS NOT NULL, to_regclass(%s) IS NOT NULL",
             (SCHEMA, f"{SCHEMA}.version"),

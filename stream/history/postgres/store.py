@@ -14,11 +14,10 @@ from stream.history.postgres.connection import Connection, describe, describe_ur
 from stream.history.postgres.lexemes import Lexemes
 from stream.history.postgres.partitions import Partition, Partitions
 from stream.history.postgres.rows import to_row
-from stream.history.postgres.schema import COLUMNS, LOCK, prepare_schema
+from stream.history.postgres.schema import COLUMNS, RETENTION_LOCK, prepare_schema
 from stream.history.span import MAX_AHEAD_S, MAX_DURATION_S, to_microseconds
 from stream.history.store import FILL_AFTER_DELETION, Store
 
-_RETENTION_LOCK = LOCK + 1
 _INSERT = f"""
 INSERT INTO spans ({COLUMNS}) VALUES ({", ".join(["%s"] * (COLUMNS.count(",") + 1))})
 ON CONFLICT (id) DO NOTHING
@@ -88,7 +87,7 @@ class PostgresStore(Store):
 
     def apply_retention(self, now: float | None = None) -> int:
         """Delete spans as `Store.apply_retention`, unless another server is doing it."""
-        key = (_RETENTION_LOCK,)
+        key = (RETENTION_LOCK,)
         row = self._run(
             lambda connection: connection.execute("SELECT pg_try_advisory_lock(%s)", key).fetchone()
         )
