@@ -66,11 +66,11 @@ class HistoryReader(ABC):
             HistoryError: If reading fails.
             HistoryBusy: If it takes too long.
         """
-        return self._page(query, limit, ("<", before, "DESC"))
+        return self._page(query, limit, before, descending=True)
 
     def oldest(self, query: HistoryQuery, limit: int, after: int | None) -> list[Span]:
         """Return a page of spans, the oldest first; otherwise as `newest`."""
-        return self._page(query, limit, (">", after, "ASC"))
+        return self._page(query, limit, after, descending=False)
 
     def timeline(self, query: HistoryQuery, buckets: int) -> dict[str, Any]:
         """Count spans and captions in time buckets of equal length, with each one's top words.
@@ -130,10 +130,11 @@ class HistoryReader(ABC):
     def _id(self, query: HistoryQuery) -> str:
         """Return the column of the id by which a query is filtered and ordered."""
 
-    @property
     @abstractmethod
-    def _columns(self) -> str:
-        """The columns that make up a span."""
+    def _select(
+        self, query: HistoryQuery, limit: int, boundary: int | None, *, descending: bool
+    ) -> list[tuple[Any, ...]]:
+        """Return the columns of the first spans on one side of an id, in order of their ids."""
 
     @abstractmethod
     def _buckets(self, query: HistoryQuery, first: int, step: int) -> dict[int, Bucket]:
@@ -147,17 +148,10 @@ class HistoryReader(ABC):
         """Return the names of all feeds, in order of their code points."""
 
     def _page(
-        self, query: HistoryQuery, limit: int, order: tuple[str, int | None, str]
+        self, query: HistoryQuery, limit: int, boundary: int | None, *, descending: bool
     ) -> list[Span]:
-        comparison, boundary, direction = order
-        column = self._id(query)
-        where, values = self._where(query.until_now())
-        if boundary is not None:
-            where += f" AND {column} {comparison} ?"
-            values.append(boundary)
-        sql = f"SELECT {self._columns} FROM {where} ORDER BY {column} {direction} LIMIT ?"
         with self._reading():
-            rows = self._fetch(sql, [*values, limit])
+            rows = self._select(query.until_now(), limit, boundary, descending=descending)
         return [Span.from_row(row) for row in rows]
 
     def _extent(self, query: HistoryQuery) -> tuple[int, int]:

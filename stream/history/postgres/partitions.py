@@ -18,6 +18,11 @@ _FIRST_S, _LONGEST_S = DAY_S, 30 * DAY_S
 _MIN_BYTES = 4_000_000
 _PREFIX = "spans_"
 
+_FIND = (
+    "SELECT relname, {} FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid "
+    "WHERE inhparent = 'spans'::regclass"
+)
+
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
@@ -44,6 +49,17 @@ class Partition:
         return self.begin < other.end and other.begin < self.end
 
 
+def partition_begins(connection: Connection) -> list[int]:
+    """Return where the partitions begin, in order."""
+    rows = connection.execute(_FIND.format(0).encode()).fetchall()
+    return sorted(_parse(name, size).begin for name, size in rows)
+
+
+def _parse(table: str, size: int) -> Partition:
+    begin, end = table.removeprefix(_PREFIX).rsplit("_", 1)
+    return Partition(int(begin), int(end), size)
+
+
 class Partitions:
     """Creates and drops partitions.
 
@@ -64,15 +80,9 @@ class Partitions:
 
     def find(self, connection: Connection) -> list[Partition]:
         """Return all partitions, the oldest first, with their sizes."""
-        rows = connection.execute(
-            "SELECT relname, pg_total_relation_size(pg_class.oid) FROM pg_inherits "
-            "JOIN pg_class ON pg_class.oid = inhrelid WHERE inhparent = 'spans'::regclass"
-        ).fetchall()
-        bounds = [(name.removeprefix(_PREFIX).rsplit("_", 1), size) for name, size in rows]
-        return sorted(
-            (Partition(int(begin), int(end), size) for (begin, end), size in bounds),
-            key=lambda partition: partition.begin,
-        )
+        rows = connection.execute(_FIND.format("pg_total_relation_size(inhrelid)").encode())
+        found = [_parse(name, size) for name, size in rows.fetchall()]
+        return sorted(found, key=lambda partition: partition.begin)
 
     def create(self, connection: Connection, span_ids: list[int]) -> None:
         """Create the partitions that some spans lack."""

@@ -8,9 +8,9 @@ from typing import Any
 import psycopg
 
 from stream.history import HistoryBusy, HistoryError, HistoryQuery
-from stream.history.postgres.conditions import where
 from stream.history.postgres.connection import Connection, describe, describe_url
-from stream.history.postgres.lexemes import Lexemes
+from stream.history.postgres.partitions import partition_begins
+from stream.history.postgres.search import OrderedSearch, Range
 from stream.history.reader import SAMPLED_SPANS, TIMEOUT_S, Bucket, HistoryReader
 from stream.history.span import COLUMNS
 
@@ -18,6 +18,10 @@ _SESSION = {
     "default_transaction_read_only": "on",
     "statement_timeout": str(int(1000 * TIMEOUT_S)),
 }
+
+_COLUMNS = ", ".join(f"spans.{name}" for name in COLUMNS.split(", ")).replace(
+    "spans.said", "coalesce(spans.said, spans.text)"
+)
 
 _FEEDS = """
 WITH RECURSIVE names AS (
@@ -42,7 +46,7 @@ class PostgresReader(HistoryReader):
         """
         self._name = describe_url(url)
         self._connection = Connection(url, _SESSION)
-        self._lexemes = Lexemes()
+        self._search = OrderedSearch(self._fetch, lambda: self._connection.run(partition_begins))
         self._deadline = 0.0
 
     def bytes(self) -> int:
@@ -57,7 +61,7 @@ class PostgresReader(HistoryReader):
     def close(self) -> None:
         """Close the connection; safe to call more than once."""
         self._connection.close()
-        self._lexemes.close()
+        self._search.close()
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -80,36 +84,34 @@ class PostgresReader(HistoryReader):
         )
 
     def _where(self, query: HistoryQuery) -> tuple[str, list[Any]]:
-        return where(query, self._lexemes)
+        return self._search.where(query)
 
     def _id(self, query: HistoryQuery) -> str:
         return "spans.id"
 
-    @property
-    def _columns(self) -> str:
-        columns = ", ".join(f"spans.{name}" for name in COLUMNS.split(", "))
-        return columns.replace("spans.said", "coalesce(spans.said, spans.text)")
+    def _select(
+        self, query: HistoryQuery, limit: int, boundary: int | None, *, descending: bool
+    ) -> list[tuple[Any, ...]]:
+        ids = Range.beyond(boundary, descending=descending)
+        return self._search.first(_COLUMNS, query, ids, limit, descending=descending)
 
     def _buckets(self, query: HistoryQuery, first: int, step: int) -> dict[int, Bucket]:
         clause, values = self._where(query)
         rows = self._fetch(
-            f"SELECT (greatest(spans.id, ?) - ?) / ? AS bucket, count(*), sum(spans.captions), "
-            f"min(spans.id) FROM {clause} GROUP BY bucket",
+            f"SELECT (greatest(spans.id, ?) - ?) / ? AS bucket, count(*), sum(spans.captions) "
+            f"FROM {clause} GROUP BY bucket",
             [first, first, step, *values],
         )
         return {
-            number: Bucket(spans, captions, self._texts(query, begin, first + (number + 1) * step))
-            for number, spans, captions, begin in rows
+            number: Bucket(spans, captions, self._texts(query, first + number * step, step, first))
+            for number, spans, captions in rows
         }
 
-    def _texts(self, query: HistoryQuery, begin: int, end: int) -> list[str]:
+    def _texts(self, query: HistoryQuery, begin: int, step: int, first: int) -> list[str]:
         """Return the first texts of a bucket."""
-        clause, values = self._where(query)
-        rows = self._fetch(
-            f"SELECT spans.text FROM {clause} AND spans.id >= ? AND spans.id < ? "
-            "ORDER BY spans.id LIMIT ?",
-            [*values, begin, end, SAMPLED_SPANS],
-        )
+        # The first bucket has the spans that started before it, too.
+        ids = Range(begin, begin + step) if begin > first else Range(high=begin + step)
+        rows = self._search.first("spans.text", query, ids, SAMPLED_SPANS)
         return [text for (text,) in rows]
 
     def _feeds(self) -> list[str]:

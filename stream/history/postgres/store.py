@@ -9,12 +9,12 @@ from psycopg import sql
 
 from stream.history import HistoryError, HistoryQuery, Span
 from stream.history.errors import WriteDelayed, WriteError
-from stream.history.postgres.conditions import where
 from stream.history.postgres.connection import Connection, describe, describe_url
 from stream.history.postgres.lexemes import Lexemes
 from stream.history.postgres.partitions import Partition, Partitions
 from stream.history.postgres.rows import to_row
 from stream.history.postgres.schema import COLUMNS, RETENTION_LOCK, prepare_schema
+from stream.history.postgres.search import where
 from stream.history.span import MAX_AHEAD_S, MAX_DURATION_S, to_microseconds
 from stream.history.store import FILL_AFTER_DELETION, Store
 

@@ -67,9 +67,18 @@ class SqliteReader(HistoryReader):
     def _id(self, query: HistoryQuery) -> str:
         return id_column(query)
 
-    @property
-    def _columns(self) -> str:
-        return ", ".join(f"spans.{name}" for name in COLUMNS.split(", "))
+    def _select(
+        self, query: HistoryQuery, limit: int, boundary: int | None, *, descending: bool
+    ) -> list[tuple[Any, ...]]:
+        clause, values = where(query)
+        column = id_column(query)
+        comparison, direction = ("<", "DESC") if descending else (">", "ASC")
+        if boundary is not None:
+            clause += f" AND {column} {comparison} ?"
+            values.append(boundary)
+        columns = ", ".join(f"spans.{name}" for name in COLUMNS.split(", "))
+        sql = f"SELECT {columns} FROM {clause} ORDER BY {column} {direction} LIMIT ?"
+        return self._fetch(sql, [*values, limit])
 
     def _buckets(self, query: HistoryQuery, first: int, step: int) -> dict[int, Bucket]:
         clause, values = where(query)
