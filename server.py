@@ -4,6 +4,7 @@ python server.py                      start the web server
 python server.py caption SOURCE       caption an image, video, camera or stream in the terminal
 python server.py explain IMAGE        write a report that explains an image's caption
 python server.py captioner ACTION     download, list and test captioners
+python server.py history copy         copy the history from SQLite to PostgreSQL
 """
 
 import os
@@ -58,6 +59,7 @@ from stream.captioning import (
     transcribe,
 )
 from stream.history import HistoryError
+from stream.history import command as history_command
 from stream.sources import Source, SourceError, open_source, read_image
 from web.background import create_captioner
 from web.security import CertificateError, check_exposure, warn_if_world_readable
@@ -89,6 +91,8 @@ def _run(options: argparse.Namespace) -> int:
         return _fail(describe_failure(error))
     if options.command == "captioner":
         return _captioner(options, settings)
+    if options.command == "history":
+        return _history(settings)
     try:
         if not settings.endpoint:
             folder = local_folder(settings.captioner)
@@ -161,6 +165,7 @@ def _parser() -> argparse.ArgumentParser:
     output.add_argument("--jsonl", action="store_true", help="print JSON Lines")
     output.add_argument("--vtt", type=Path, metavar="FILE", help="also write WebVTT subtitles")
     captioner_command.add_parser(commands)
+    history_command.add_parser(commands)
     explain = commands.add_parser("explain", help="explain the caption of an image")
     explain.add_argument(
         "image", type=Path, metavar="IMAGE", help="image file: JPEG, PNG, WebP or similar"
@@ -307,6 +312,14 @@ def _captioner(options: argparse.Namespace, settings: ServerSettings) -> int:
         return 0
     except OSError as error:
         return _fail(f"{error.filename} cannot be read: {error.strerror or error}")
+
+
+def _history(settings: ServerSettings) -> int:
+    try:
+        history_command.run(settings.history, settings.cluster.database_url)
+    except HistoryError as error:
+        return _fail(str(error))
+    return 0
 
 
 def _discard_output() -> None:

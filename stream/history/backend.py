@@ -1,11 +1,14 @@
 """The databases that can hold the history."""
 
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from stream.history.errors import HistoryError
 from stream.history.reader import HistoryReader
 from stream.history.store import Store
+
+if TYPE_CHECKING:
+    from stream.history.postgres import PostgresBackend
 
 
 class Backend(Protocol):
@@ -49,10 +52,15 @@ def choose_backend(path: Path | None, database: str | None) -> Backend:
         from stream.history.sqlite import SqliteBackend
 
         return SqliteBackend(path)
+    return open_postgres(database)
+
+
+def open_postgres(url: str) -> "PostgresBackend":
+    """Return a PostgreSQL database as a backend; raises `HistoryError` as `choose_backend`."""
     try:
         from stream.history.postgres import PostgresBackend
     except ImportError as error:
         raise HistoryError(
             "PostgreSQL needs its driver; install it with: pip install 'sightline[cluster]'"
         ) from error
-    return PostgresBackend(database)
+    return PostgresBackend(url)

@@ -15,7 +15,7 @@ from stream.history.postgres.rows import to_row
 from stream.history.postgres.schema import COLUMNS, SCHEMA_LOCK, prepare_schema
 
 _BATCH = 20_000
-_SPAN_BYTES = 600
+_SPAN_BYTES = 420
 """Approximate size of a span with its share of the indexes."""
 
 _SESSION = {"maintenance_work_mem": "256MB"}
@@ -88,6 +88,10 @@ class BulkWriter:
         )
         rows = self._run(lambda connection: connection.execute(statement, (ids,)).fetchall())
         return [span_id for (span_id,) in rows]
+
+    def bytes(self) -> int:
+        """Return the size of all spans and their indexes; raises `HistoryError`."""
+        return sum(partition.bytes for partition in self._run(self._partitions.find))
 
     def close(self) -> None:
         """Close the connection; safe to call more than once."""
