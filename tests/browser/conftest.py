@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from urllib.error import URLError
@@ -19,6 +20,8 @@ from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
 
 ROOT = Path(__file__).parent.parent.parent
 CHROMIUM = "/usr/bin/chromium"
+FOOTAGE_FPS, CAMERA_FPS = 25, 5
+"""In frames per second. Chromium encodes every frame of the camera, and draws the returned one."""
 QUIET = [
     "--no-sandbox",
     "--disable-gpu",
@@ -89,10 +92,13 @@ def camera_file(footage: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     """The footage as Chromium's fake camera plays it: 640x480, uncompressed."""
     path = tmp_path_factory.mktemp("camera") / "bikes.y4m"
     with av.open(str(footage)) as source, av.open(str(path), "w", format="yuv4mpegpipe") as target:
-        stream = target.add_stream("rawvideo", rate=25)
+        stream = target.add_stream("rawvideo", rate=CAMERA_FPS)
         stream.width, stream.height, stream.pix_fmt = 640, 480, "yuv420p"
-        for frame in islice(source.decode(video=0), 100):
-            for packet in stream.encode(frame.reformat(640, 480, "yuv420p")):
+        every = FOOTAGE_FPS // CAMERA_FPS
+        for index, frame in enumerate(islice(source.decode(video=0), 0, 100, every)):
+            picture = frame.reformat(640, 480, "yuv420p")
+            picture.pts, picture.time_base = index, Fraction(1, CAMERA_FPS)
+            for packet in stream.encode(picture):
                 target.mux(packet)
     return path
 
