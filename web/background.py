@@ -11,7 +11,7 @@ from aiohttp import web
 
 from inference.endpoints import Endpoint, EndpointCaptioner, request_count
 from inference.engine import CaptionService, Engine
-from models.catalogue import local_folder
+from inference.pool import PoolCaptioner
 from stream.context import StreamContext
 from stream.feeds import Feeds
 from stream.history import History
@@ -29,6 +29,7 @@ from web.keys import (
     HISTORY,
     IMAGE_CAPTIONS,
     MQTT,
+    POOL,
     PUBLICATIONS,
     RECENT,
     SESSIONS,
@@ -50,28 +51,28 @@ def create_captioner(
     explains: bool = True,
     standby: bool = False,
     max_failures: int | None = None,
-) -> Engine | EndpointCaptioner:
-    """Create the caption service that the settings choose: an engine, or an endpoint's client.
+) -> Engine | EndpointCaptioner | PoolCaptioner:
+    """Create the caption service that the settings choose: an engine, or a client.
 
     Args:
         settings: The server's settings.
         explains: As for `Engine`.
         standby: As for `Engine`.
-        max_failures: As for both.
+        max_failures: As for all of them.
 
     Raises:
         CaptionerError: If the captioner is not on this machine.
     """
-    if endpoint := settings.endpoint:
-        return EndpointCaptioner(endpoint, max_failures=max_failures)
-    return Engine(
-        local_folder(settings.captioner),
-        precision=settings.precision,
-        layer=settings.cross_attention_layer,
-        consensus=settings.consensus,
-        explains=explains,
-        standby=standby,
-        max_failures=max_failures,
+    if settings.uses_pool:
+        engine = settings.engine
+        return PoolCaptioner(
+            engine.address,
+            secret=engine.pool_secret,
+            max_wait_s=engine.max_wait_s,
+            max_failures=max_failures,
+        )
+    return settings.captioner_config.create(
+        explains=explains, standby=standby, max_failures=max_failures
     )
 
 
@@ -81,10 +82,13 @@ def install_services(
     """Add the services to an application; an engine of its own if `captions` is None."""
     if captions is None:
         captions = create_captioner(settings, standby=settings.keeps_standby)
-        if isinstance(captions, Engine):
-            app[ENGINE] = captions
-        else:
-            app[ENDPOINT] = captions
+        match captions:
+            case Engine():
+                app[ENGINE] = captions
+            case EndpointCaptioner():
+                app[ENDPOINT] = captions
+            case PoolCaptioner():
+                app[POOL] = captions
         app.cleanup_ctx.append(_run_captioner)
     app[CAPTIONS] = captions
     context = StreamContext.create(settings.stream, captions, settings.host, settings.ice)
@@ -121,7 +125,7 @@ def limit_viewer_requests(context: StreamContext, endpoint: Endpoint) -> None:
 
 
 async def _run_captioner(app: web.Application) -> AsyncIterator[None]:
-    captioner = app.get(ENGINE) or app[ENDPOINT]
+    captioner = app.get(ENGINE) or app.get(ENDPOINT) or app[POOL]
     captioner.start()
     yield
     await captioner.stop()

@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry
 
 from inference.endpoints import EndpointCaptioner
 from inference.engine import CaptionService, Engine
+from inference.pool import PoolCaptioner
 from stream.context import StreamContext
 from stream.feeds import Feeds
 from stream.history import History
@@ -28,6 +29,8 @@ ENGINE = web.AppKey("engine", Engine)
 """The server's own engine; absent if a caption service was passed in, or an endpoint captions."""
 ENDPOINT = web.AppKey("endpoint", EndpointCaptioner)
 """The endpoint that captions; absent unless configured."""
+POOL = web.AppKey("pool", PoolCaptioner)
+"""The client of the captioner pool; absent unless configured."""
 STREAM_CONTEXT = web.AppKey("stream context", StreamContext)
 IMAGE_CAPTIONS = web.AppKey("image captions", ImageCaptions)
 PUBLICATIONS = web.AppKey("publications", Publications)

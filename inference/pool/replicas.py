@@ -1,6 +1,6 @@
 """Counts of what the replicas of a pool answered, and how long requests waited for them."""
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Mapping
 
 from inference.histogram import Histogram
@@ -20,7 +20,7 @@ class ReplicaCounts:
 
     def __init__(self) -> None:
         """Start from zero."""
-        self.failures: Counter[str] = Counter()
+        self.failures = {"too old": 0, "unavailable": 0, "repeated": 0}
         """Requests without a result: `too old`, or `unavailable`; and those that were `repeated` at
         another replica."""
         self._waits_s: OrderedDict[str, Histogram] = OrderedDict()

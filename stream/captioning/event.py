@@ -126,6 +126,7 @@ def caption_json(event: CaptionEvent) -> dict[str, Any]:
         },
         "age_ms": round(event.age_ms(), 1),
         "timing_ms": {part: round(ms, 2) for part, ms in timing.items()},
+        **({"replica": caption.timing_ms.replica} if caption.timing_ms.replica else {}),
     }
 
 

@@ -27,6 +27,7 @@ from web.keys import (
     IMAGE_CAPTIONS,
     METRICS_REGISTRY,
     MQTT,
+    POOL,
     PUBLICATIONS,
     SESSIONS,
     STREAM_CONTEXT,
@@ -143,6 +144,14 @@ class _ApplicationCollector(Collector):
             about = "Requests to the endpoint that captions."
             yield _counters("endpoint_requests", about, "outcome", outcomes)
 
+        if pool := self._app.get(POOL):
+            about = "Time that captions waited at a replica of the pool, and on the way."
+            waits_s = pool.replicas.waits_s
+            yield _histograms("pool_wait_seconds", about, "replica", waits_s)
+            about = "Frames that no replica captioned, and requests repeated at another replica."
+            failures = {name.replace(" ", "_"): n for name, n in pool.replicas.failures.items()}
+            yield _counters("pool_failures", about, "reason", failures)
+
     def _load(self) -> Iterator[Metric]:
         load = self._app[STREAM_CONTEXT].load
         about = (
@@ -231,8 +240,18 @@ def _counters(name: str, about: str, label: str, values: Mapping[str, float]) ->
 
 
 def _histogram(name: str, about: str, values: Histogram) -> Metric:
-    buckets = [
+    return HistogramMetricFamily(f"sightline_{name}", about, _buckets(values), values.total)
+
+
+def _histograms(name: str, about: str, label: str, values: Mapping[str, Histogram]) -> Metric:
+    family = HistogramMetricFamily(f"sightline_{name}", about, labels=[label])
+    for each, histogram in values.items():
+        family.add_metric([each], _buckets(histogram), histogram.total)
+    return family
+
+
+def _buckets(values: Histogram) -> list[tuple[str, int]]:
+    return [
         ("+Inf" if bound == float("inf") else str(float(bound)), count)
         for bound, count in values.cumulative()
     ]
-    return HistogramMetricFamily(f"sightline_{name}", about, buckets, values.total)

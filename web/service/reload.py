@@ -162,8 +162,9 @@ class SettingsReloader:
         if "limits" in changed:
             self._app[LIMITS].configure(new.limits)
         captioner = self._app.get(ENDPOINT)
-        if "endpoints" in changed and captioner and new.endpoint:
-            await captioner.configure(new.endpoint)
+        if "endpoints" in changed and new.endpoint:
+            if captioner:
+                await captioner.configure(new.endpoint)
             limit_viewer_requests(self._app[STREAM_CONTEXT], new.endpoint)
         if "feeds" in changed:
             if cluster := self._app.get(CLUSTER):

@@ -15,6 +15,7 @@ from pydantic_settings import (
 )
 from pydantic_settings import SettingsError as PydanticSettingsError
 
+from inference.captioner_config import CaptionerConfig
 from inference.captioning import Precision
 from inference.endpoints import Endpoint
 from models.catalogue import FORMS, CaptionerReference
@@ -25,6 +26,7 @@ from stream.ice import IceSettings
 from stream.publishing.sinks import MqttSettings, WebhookSettings
 from stream.settings import StreamSettings, UnreadableFile, UserPath, read_text_file
 from web.settings.endpoints import EndpointName, EndpointSettings
+from web.settings.engine import EngineSettings
 from web.settings.errors import describe_errors
 from web.settings.sections import (
     AccessSettings,
@@ -91,6 +93,7 @@ class ServerSettings(BaseSettings):
     standby: bool | None = None
     """Whether a standby worker stays loaded, to take over at once if the first fails; it needs as
     much memory again. By default only if there are feeds."""
+    engine: EngineSettings = EngineSettings()
     stream: StreamSettings = StreamSettings()
     ice: IceSettings = IceSettings()
     feeds: dict[FeedName, FeedSettings] = Field(default_factory=dict, max_length=100)
@@ -115,6 +118,22 @@ class ServerSettings(BaseSettings):
         """The endpoint that captions, if the captioner is one."""
         name = self.captioner.value
         return self.endpoints[name].endpoint(name) if self.captioner.kind == "endpoint" else None
+
+    @property
+    def uses_pool(self) -> bool:
+        """Whether a captioner pool captions, instead of a process of this server."""
+        return self.engine.kind == "ray"
+
+    @property
+    def captioner_config(self) -> CaptionerConfig:
+        """What captions, on this machine or on those of a pool."""
+        return CaptionerConfig(
+            reference=self.captioner,
+            precision=self.precision,
+            layer=self.cross_attention_layer,
+            consensus=self.consensus,
+            endpoint=self.endpoint,
+        )
 
     @field_validator("host")
     @classmethod

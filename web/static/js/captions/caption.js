@@ -57,6 +57,8 @@ import {
  * @property {{width: number, height: number}} frame  In pixels.
  * @property {number} age_ms      Age of the frame when the caption was sent.
  * @property {number | null} total_ms  Time from the frame to the caption.
+ * @property {number | null} wait_ms  Of that, the time that the frame waited for the captioner.
+ * @property {string} replica     Of a captioner pool; empty without one.
  */
 
 /** Below this confidence, a caption may be less certain than an object of the frame. */
@@ -90,6 +92,8 @@ export function readCaption(message) {
     frame: { width: Math.max(0, asNumber(width, 0)), height: Math.max(0, asNumber(height, 0)) },
     age_ms: Math.max(0, asNumber(message.age_ms, 0)),
     total_ms: numberOrNull(asObject(message.timing_ms).total),
+    wait_ms: numberOrNull(asObject(message.timing_ms).wait),
+    replica: asString(message.replica),
   };
 }
 

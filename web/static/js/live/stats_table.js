@@ -19,12 +19,16 @@ export class StatsTable {
   }
 
   /** @param {Caption} caption */
-  showCaption({ kept, total_ms }) {
+  showCaption({ kept, total_ms, wait_ms, replica }) {
     if (!kept && total_ms !== null) {
       this.#set(
         gettext('Caption latency'),
         gettext('{count} ms', { count: fixedText(total_ms, 0) }),
       );
+    }
+    if (replica && wait_ms !== null) {
+      const waited = { replica, count: fixedText(wait_ms, 0) };
+      this.#set(gettext('Captioned by'), gettext('{replica}, after waiting {count} ms', waited));
     }
   }
 
