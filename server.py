@@ -5,6 +5,7 @@ python server.py caption SOURCE       caption an image, video, camera or stream 
 python server.py explain IMAGE        write a report that explains an image's caption
 python server.py captioner ACTION     download, list and test captioners
 python server.py history copy         copy the history from SQLite to PostgreSQL
+python server.py pool                 deploy a captioner pool on a Ray cluster
 """
 
 import os
@@ -61,6 +62,7 @@ from stream.captioning import (
 from stream.history import HistoryError
 from stream.history import command as history_command
 from stream.sources import Source, SourceError, open_source, read_image
+from web import pool as pool_command
 from web.background import create_captioner
 from web.security import CertificateError, check_exposure, warn_if_world_readable
 from web.service import log_to_stderr, secrets_in
@@ -93,8 +95,10 @@ def _run(options: argparse.Namespace) -> int:
         return _captioner(options, settings)
     if options.command == "history":
         return _history(settings)
+    if options.command == "pool":
+        return _deploy_pool(settings)
     try:
-        if not settings.endpoint:
+        if not (settings.endpoint or settings.uses_pool):
             folder = local_folder(settings.captioner)
             if settings.precision == "int8" and read_architecture(folder) == "sightline":
                 read_int8(folder)
@@ -166,6 +170,7 @@ def _parser() -> argparse.ArgumentParser:
     output.add_argument("--vtt", type=Path, metavar="FILE", help="also write WebVTT subtitles")
     captioner_command.add_parser(commands)
     history_command.add_parser(commands)
+    pool_command.add_parser(commands)
     explain = commands.add_parser("explain", help="explain the caption of an image")
     explain.add_argument(
         "image", type=Path, metavar="IMAGE", help="image file: JPEG, PNG, WebP or similar"
@@ -263,7 +268,7 @@ async def _transcribe(
         engine = create_captioner(settings, explains=False, max_failures=_MAX_ENGINE_FAILURES)
         stack.push_async_callback(engine.stop)
         engine.start()
-        if not settings.endpoint:
+        if not (settings.endpoint or settings.uses_pool):
             print("Loading the captioner...", file=sys.stderr)
         await engine.wait_loaded()
         # Only now, so that an existing file survives a captioner that cannot be loaded.
@@ -318,6 +323,14 @@ def _history(settings: ServerSettings) -> int:
     try:
         history_command.run(settings.history, settings.cluster.database_url)
     except HistoryError as error:
+        return _fail(str(error))
+    return 0
+
+
+def _deploy_pool(settings: ServerSettings) -> int:
+    try:
+        pool_command.deploy(settings, lambda line: print(f"sightline: {line}", flush=True))
+    except pool_command.PoolError as error:
         return _fail(str(error))
     return 0
 

@@ -1,0 +1,1 @@
+"""A Ray cluster, and a captioner for the replicas of a pool on it."""
