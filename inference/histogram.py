@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import accumulate
+from typing import Any
 
 
 class Histogram:
@@ -26,6 +27,17 @@ class Histogram:
         total._counts = [one + two for one, two in zip(self._counts, other._counts, strict=True)]
         total.total = self.total + other.total
         return total
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the histogram as JSON values."""
+        return {"bounds": self._bounds, "counts": self._counts, "total": self.total}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "Histogram":
+        """Read what `to_json` returned."""
+        histogram = cls(values["bounds"])
+        histogram._counts, histogram.total = list(values["counts"]), values["total"]
+        return histogram
 
     def cumulative(self) -> list[tuple[float, int]]:
         """Return each bound with the number of values up to it; the last bound is infinite."""

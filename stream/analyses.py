@@ -7,8 +7,8 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from enum import StrEnum
 from typing import Any
 
@@ -24,6 +24,7 @@ from inference.engine import (
 )
 from inference.progress import Progress, TimeLeft
 from stream.captioning import KeptFrame
+from stream.quota import QuotaExceeded
 from stream.settings import StreamSettings
 
 _TOKEN_BYTES = 16
@@ -77,6 +78,10 @@ class AnalysisState(StrEnum):
 
 class AnalysisNotFound(LookupError):
     """No analysis has this token, or its result is no longer kept."""
+
+
+class AnalysisFileNotFound(LookupError):
+    """An analysis has no such file."""
 
 
 class Analysis:
@@ -150,9 +155,21 @@ class Analysis:
 class Analyses:
     """Runs the analyses of a server and keeps their results for a while."""
 
-    def __init__(self, caption_service: CaptionService, settings: StreamSettings) -> None:
-        """Start without analyses; the caption service does the work."""
-        self._caption_service, self._settings = caption_service, settings
+    def __init__(
+        self,
+        caption_service: CaptionService,
+        settings: StreamSettings,
+        use: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
+    ) -> None:
+        """Start without analyses.
+
+        Args:
+            caption_service: Does the work.
+            settings: Limits of analyses.
+            use: Counts an analysis while its context lasts, over all processes of the server;
+                raises QuotaExceeded if too many are running.
+        """
+        self._caption_service, self._settings, self._use = caption_service, settings, use
         self._analyses: dict[str, Analysis] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._expiries: dict[str, asyncio.TimerHandle] = {}
@@ -217,6 +234,27 @@ class Analyses:
             task.cancel()
             analysis.fail(AnalysisState.CANCELLED, "cancelled", "it was cancelled")
 
+    async def describe(self, token: str) -> dict[str, Any]:
+        """Return `analysis` of `schema.json`; raises AnalysisNotFound."""
+        return self.find(token).to_json()
+
+    async def discard(self, token: str) -> None:
+        """Cancel the analysis with this token, or delete its result; raises AnalysisNotFound."""
+        self.cancel(self.find(token))
+
+    async def read_file(self, token: str, name: str) -> bytes:
+        """Return a file of an analysis.
+
+        Raises:
+            AnalysisNotFound: If there is no such analysis.
+            AnalysisFileNotFound: If it has no such file, or not yet.
+        """
+        analysis = self.find(token)
+        if name not in analysis.files:
+            state = analysis.state.value
+            raise AnalysisFileNotFound(f"{name} does not exist; the analysis is {state}")
+        return analysis.files[name]
+
     async def close(self) -> None:
         """Cancel all analyses that are running, and delete all results."""
         tasks = list(self._tasks.values())
@@ -234,7 +272,7 @@ class Analyses:
         frames: Sequence[NDArray[np.uint8]],
     ) -> None:
         try:
-            async with request_errors("cannot-analyse", self._settings.analysis_s):
+            async with self._use(), request_errors("cannot-analyse", self._settings.analysis_s):
                 info = self._caption_service.info
                 if info is None:
                     raise EngineUnavailable(self._caption_service.message)
@@ -245,6 +283,8 @@ class Analyses:
                         analysis.kind, image, tokens, params, frames, analysis.update
                     )
                 )
+        except QuotaExceeded as error:
+            analysis.fail(AnalysisState.FAILED, "busy", str(error))
         except RequestError as error:
             analysis.fail(AnalysisState.FAILED, error.code, str(error))
         except Exception:

@@ -10,11 +10,10 @@ from stream.analyses import Analyses
 from stream.counters import Counters
 from stream.ice import IceSettings, MediaAddresses
 from stream.load import LoadMonitor
-from stream.quota import HourlyLimit, Quota
 from stream.settings import StreamSettings
+from stream.usage_limits import LocalLimits, UsageLimits
 from stream.video import install_vp8_encoder
 
-_MAX_EXPLANATIONS = 16
 _DRAW_THREADS = 2
 _ENCODE_THREADS = 2
 _NO_SERVERS = IceSettings()
@@ -39,10 +38,8 @@ class StreamContext:
     caption_service: CaptionService
     analyses: Analyses
     """Analyses that clients have started, also those whose client has disconnected."""
-    explanations: Quota
-    """Explanations and checks that clients have requested."""
-    endpoint_requests: HourlyLimit
-    """Requests that viewers' explanations send to an endpoint."""
+    limits: UsageLimits
+    """What clients may use, over all processes of the server."""
     addresses: MediaAddresses
     ice: IceSettings
     counters: Counters
@@ -63,6 +60,7 @@ class StreamContext:
         caption_service: CaptionService,
         host: str,
         ice: IceSettings = _NO_SERVERS,
+        limits: UsageLimits | None = None,
     ) -> "StreamContext":
         """Create the context of a server.
 
@@ -71,14 +69,15 @@ class StreamContext:
             caption_service: The caption service of all streams.
             host: The host that the server listens on; media uses its addresses.
             ice: STUN and TURN servers and the port range.
+            limits: What clients may use; counted in this process by default.
         """
         install_vp8_encoder()
+        limits = limits or LocalLimits(settings.analyses)
         return cls(
             settings=settings,
             caption_service=caption_service,
-            analyses=Analyses(caption_service, settings),
-            explanations=Quota(_MAX_EXPLANATIONS, "explanations"),
-            endpoint_requests=HourlyLimit("requests to the endpoint"),
+            analyses=Analyses(caption_service, settings, limits.analysis),
+            limits=limits,
             addresses=MediaAddresses(host, ice.port_range),
             ice=ice,
             counters=Counters(),

@@ -26,9 +26,17 @@ class ImageCaptions:
     Requests are answered in their order, those of several addresses in turn.
     """
 
-    def __init__(self, context: StreamContext) -> None:
-        """Caption with the service of the streams."""
+    def __init__(
+        self, context: StreamContext, load_level: Callable[[], LoadLevel] | None = None
+    ) -> None:
+        """Caption with the service of the streams.
+
+        Args:
+            context: Settings and services of the server.
+            load_level: Returns the load level of the streams; the context's by default.
+        """
         self._context = context
+        self._load_level = load_level or (lambda: context.load.level)
         self._quota = Quota(_MAX_REQUESTS, "caption requests")
         self._turns = Turns()
         self._executor = ThreadPoolExecutor(1, "image captions")
@@ -43,7 +51,7 @@ class ImageCaptions:
             QuotaExceeded: If the limit is reached, of the owner's address or of all, or the server
                 is overloaded.
         """
-        if self._context.load.level >= LoadLevel.NO_NEW_SESSIONS:
+        if self._load_level() >= LoadLevel.NO_NEW_SESSIONS:
             raise QuotaExceeded("the server is too busy with live captions")
         return self._quota.use(owner)
 

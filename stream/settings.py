@@ -8,7 +8,7 @@ import select
 import stat
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
@@ -29,6 +29,9 @@ class StreamSettings(BaseModel):
     """Live sessions at once; further ones are refused with 503 and Retry-After."""
     viewers: int = Field(32, ge=1, le=1000)
     """Viewers at once, of all feeds and shared sessions together; further ones are refused."""
+    media_processes: Literal["auto"] | Annotated[int, Field(ge=0, le=64)] = "auto"
+    """Largest number of processes over which sessions and feeds are spread; they are started as
+    they are needed. `auto` for one a core. With 0 or 1 the server's own process has all of them."""
     interval_s: float = Field(1.0, ge=0.25, le=10)
     """Seconds between captions; a client may choose another interval in 0.25..10."""
     beam_width: int | None = Field(None, ge=1, le=5)

@@ -20,6 +20,7 @@ from inference.engine.engine import Engine
 from inference.engine.process import EngineTiming
 from models.catalogue import SHIPPED_FOLDER
 from stream.ice.addresses import MediaAddresses
+from stream.media import process_count
 from tests.support.distribution import distributed
 from tests.support.load.footage import footage_path
 from tests.support.postgres import PostgresServer
@@ -43,6 +44,17 @@ def _isolated_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _video_in_this_process() -> Iterator[None]:
+    """Use no media processes unless a test sets their number, as on a machine with one core.
+
+    Tests look into the sessions of their own process, and a media process takes a second to start.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(process_count, "available_cores", lambda: 1)
         yield
 
 

@@ -13,30 +13,30 @@ from inference.endpoints import Endpoint, EndpointCaptioner, request_count
 from inference.engine import CaptionService, Engine
 from inference.pool import PoolCaptioner
 from stream.context import StreamContext
-from stream.feeds import Feeds
 from stream.history import History
 from stream.image_captions import ImageCaptions
 from stream.publishing import Publications, RecentSpans
 from stream.publishing.sinks import MqttSink, WebhookSink
-from stream.webrtc import Sessions
+from stream.usage_limits import LocalLimits
 from web.cluster import install_cluster, run_cluster
 from web.keys import (
     CAPTIONS,
     CLUSTER,
     ENDPOINT,
     ENGINE,
-    FEEDS,
     HISTORY,
     IMAGE_CAPTIONS,
+    MEDIA,
     MQTT,
     POOL,
     PUBLICATIONS,
     RECENT,
-    SESSIONS,
     SETTINGS,
     STREAM_CONTEXT,
+    USAGE_LIMITS,
     WEBHOOK,
 )
+from web.media_processes import create_media, run_media_processes
 from web.routes.subscribers import SUBSCRIBERS, Subscribers
 from web.settings import ServerSettings
 
@@ -91,19 +91,20 @@ def install_services(
                 app[POOL] = captions
         app.cleanup_ctx.append(_run_captioner)
     app[CAPTIONS] = captions
-    context = StreamContext.create(settings.stream, captions, settings.host, settings.ice)
+    limits = app[USAGE_LIMITS] = LocalLimits(settings.stream.analyses)
+    context = StreamContext.create(settings.stream, captions, settings.host, settings.ice, limits)
     if settings.endpoint:
-        limit_viewer_requests(context, settings.endpoint)
+        limit_viewer_requests(limits, settings.endpoint)
     publications = Publications()
     app[STREAM_CONTEXT], app[PUBLICATIONS] = context, publications
-    app[IMAGE_CAPTIONS] = ImageCaptions(context)
-    app[SESSIONS] = Sessions(context, publications)
-    app[FEEDS] = Feeds(context, publications)
+    media = app[MEDIA] = create_media(settings, context, publications)
+    app[IMAGE_CAPTIONS] = ImageCaptions(context, lambda: media.accepting_level)
     app[RECENT] = RecentSpans(publications)
     app[SUBSCRIBERS] = Subscribers(settings.subscribers)
     if settings.cluster.database_url:
         install_cluster(app, settings)
     app.cleanup_ctx.append(_run_stream_context)
+    app.cleanup_ctx.append(run_media_processes)
     if settings.history.path or settings.cluster.database_url:
         app[HISTORY] = History(settings.history, settings.cluster.database_url)
         app.cleanup_ctx.append(_run_history)
@@ -117,9 +118,9 @@ def install_services(
     app.on_shutdown.extend((_close_subscribers, _close_sessions))
 
 
-def limit_viewer_requests(context: StreamContext, endpoint: Endpoint) -> None:
+def limit_viewer_requests(limits: LocalLimits, endpoint: Endpoint) -> None:
     """Limit the requests that viewers' explanations send to an endpoint, as it is configured."""
-    context.endpoint_requests.configure(
+    limits.endpoint_requests.configure(
         endpoint.viewer_requests_per_hour, request_count(endpoint.regions)
     )
 
@@ -173,13 +174,14 @@ async def _run_sinks(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _run_feeds(app: web.Application) -> AsyncIterator[None]:
+    feeds = app[MEDIA].feeds
     if CLUSTER in app:
         async for _ in run_cluster(app, app[SETTINGS]):
             yield
     else:
-        await app[FEEDS].reload(app[SETTINGS].feeds)
+        await feeds.reload(app[SETTINGS].feeds)
         yield
-    await app[FEEDS].close()
+    await feeds.close()
 
 
 async def _close_subscribers(app: web.Application) -> None:
@@ -187,7 +189,7 @@ async def _close_subscribers(app: web.Application) -> None:
 
 
 async def _close_sessions(app: web.Application) -> None:
-    await app[SESSIONS].close()
+    await app[MEDIA].sessions.close()
 
 
 async def _restart_on_failure(name: str, run: Callable[[], Awaitable[None]]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from web.cluster_sinks import run_cluster_sinks
-from web.keys import CLUSTER, FEEDS, PUBLICATIONS
+from web.keys import CLUSTER, MEDIA, PUBLICATIONS
 from web.peers import PEERS, Peers
 from web.security import ACCESS, SHARED_LOGINS, TICKETS, SharedLogins, Tickets
 from web.settings import ServerSettings, SettingsError
@@ -37,7 +37,7 @@ def install_cluster(app: web.Application, settings: ServerSettings) -> None:
         url,
         settings.cluster.url,
         app[PUBLICATIONS],
-        app[FEEDS].reload,
+        app[MEDIA].feeds.reload,
         peers.read_picture,
         has_sinks=bool(settings.webhook.url or settings.mqtt.host),
     )

@@ -9,12 +9,12 @@ from inference.endpoints import EndpointCaptioner
 from inference.engine import CaptionService, Engine
 from inference.pool import PoolCaptioner
 from stream.context import StreamContext
-from stream.feeds import Feeds
 from stream.history import History
 from stream.image_captions import ImageCaptions
+from stream.media import MediaService
 from stream.publishing import Publications, RecentSpans
 from stream.publishing.sinks import MqttSink, WebhookSink
-from stream.webrtc import Sessions
+from stream.usage_limits import LocalLimits
 from web.security import Connections
 from web.settings import ServerSettings
 
@@ -34,8 +34,9 @@ POOL = web.AppKey("pool", PoolCaptioner)
 STREAM_CONTEXT = web.AppKey("stream context", StreamContext)
 IMAGE_CAPTIONS = web.AppKey("image captions", ImageCaptions)
 PUBLICATIONS = web.AppKey("publications", Publications)
-FEEDS = web.AppKey("feeds", Feeds)
-SESSIONS = web.AppKey("sessions", Sessions)
+USAGE_LIMITS = web.AppKey("usage limits", LocalLimits)
+MEDIA = web.AppKey("media", MediaService)
+"""Sessions, feeds and analyses, in this process or in media processes."""
 RECENT = web.AppKey("recent", RecentSpans)
 HISTORY = web.AppKey("history", History)
 """Absent unless configured, as are `WEBHOOK` and `MQTT`."""

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -188,7 +188,7 @@ class EndpointCaptioner:
         progress: ProgressCallback | None = None,
         *,
         live: bool = False,
-        before_requests: Callable[[int], None] | None = None,
+        before_requests: Callable[[int], Awaitable[None]] | None = None,
     ) -> ExplanationResult:
         """Explain a caption; cancelling this cancels its requests.
 
@@ -274,7 +274,7 @@ class EndpointCaptioner:
         self,
         image: NDArray[np.uint8],
         progress: ProgressCallback | None,
-        before_requests: Callable[[int], None] | None,
+        before_requests: Callable[[int], Awaitable[None]] | None,
     ) -> HiddenRegions:
         """Caption an image with each of its regions hidden, as far as that was not yet done."""
         endpoint = self._endpoint
@@ -294,7 +294,7 @@ class EndpointCaptioner:
 
         async with hidden.collecting:
             if before_requests and hidden.missing:
-                before_requests(len(hidden.missing))
+                await before_requests(len(hidden.missing))
             try:
                 async with asyncio.TaskGroup() as group:
                     for region in hidden.missing:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -191,7 +191,7 @@ class Engine:
         progress: ProgressCallback | None = None,
         *,
         live: bool = False,
-        before_requests: Callable[[int], None] | None = None,
+        before_requests: Callable[[int], Awaitable[None]] | None = None,
     ) -> ExplanationResult:
         """Explain a caption; cancelling this cancels the explanation.
 

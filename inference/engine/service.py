@@ -3,7 +3,7 @@
 `CaptionService` is the protocol; `inference.engine.Engine` implements it. Needs no TensorFlow.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Literal, Protocol
@@ -168,7 +168,7 @@ class CaptionService(Protocol):
         progress: ProgressCallback | None = None,
         *,
         live: bool = False,
-        before_requests: Callable[[int], None] | None = None,
+        before_requests: Callable[[int], Awaitable[None]] | None = None,
     ) -> ExplanationResult:
         """Explain a caption; raises EngineUnavailable, EngineBusy or ValueError."""
 

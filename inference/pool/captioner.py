@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -162,7 +162,7 @@ class PoolCaptioner:
         progress: ProgressCallback | None = None,
         *,
         live: bool = False,
-        before_requests: Callable[[int], None] | None = None,
+        before_requests: Callable[[int], Awaitable[None]] | None = None,
     ) -> ExplanationResult:
         """Explain a caption at any replica; see `inference.engine.Engine` for the arguments.
 
@@ -193,7 +193,7 @@ class PoolCaptioner:
                 return ExplanationResult(Map.from_json(message["map"]), message["took_ms"])
             # Only the replica knows the number, and it began nothing.
             assert before_requests is not None
-            before_requests(message["count"] - (allowed or 0))
+            await before_requests(message["count"] - (allowed or 0))
             allowed = message["count"]
 
     async def check(

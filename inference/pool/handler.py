@@ -177,7 +177,7 @@ class CaptionHandler:
         image: NDArray[np.uint8],
         report: ProgressCallback,
     ) -> bytes:
-        def before_requests(count: int) -> None:
+        async def before_requests(count: int) -> None:
             if request.requests is not None and count > request.requests:
                 raise _NeedsRequests(count)
 

@@ -238,7 +238,7 @@ class Client:
     def _offered_info(self) -> EngineInfo | None:
         """Return the captioner's properties, without methods if the client may use none."""
         info = self._context.caption_service.info
-        if info and self._context.endpoint_requests.allows_none(self._owner):
+        if info and self._context.limits.allows_no_requests(self._owner):
             return replace(info, methods=())
         return info
 

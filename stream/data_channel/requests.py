@@ -37,14 +37,13 @@ class ExplanationRequests:
         """Prepare to answer a client.
 
         Args:
-            context: The server's caption service, settings and quota of explanations.
+            context: The server's caption service, settings and limits.
             frames: Frames that the client can request.
             owner: Whose requests these are.
             spawn: Runs a coroutine that is cancelled when the session ends.
         """
         self._caption_service, self._frames = context.caption_service, frames
-        self._quota, self._owner = context.explanations, owner
-        self._endpoint_requests = context.endpoint_requests
+        self._limits, self._owner = context.limits, owner
         self._timeout_s, self._spawn = context.settings.explanation_s, spawn
         self._tasks: dict[int, asyncio.Task[object]] = {}
 
@@ -57,17 +56,11 @@ class ExplanationRequests:
         request_id = message["id"]
         try:
             kept = self._find_frame(message)
-            self._acquire()
         except RequestError as error:
             channel.send_error(error.code, str(error), request_id)
             return
         task = self._tasks[request_id] = self._spawn(self._answer(message, kept, channel))
-
-        def on_end(_: asyncio.Task[object]) -> None:
-            del self._tasks[request_id]
-            self._quota.release(self._owner)
-
-        task.add_done_callback(on_end)
+        task.add_done_callback(lambda _: self._tasks.pop(request_id))
 
     def cancel(self, request_id: int, channel: CaptionChannel) -> None:
         """Cancel a request if it is running."""
@@ -87,15 +80,9 @@ class ExplanationRequests:
         except FrameNotFound as error:
             raise RequestError("gone", str(error)) from error
 
-    def _acquire(self) -> None:
+    async def _take_requests(self, count: int) -> None:
         try:
-            self._quota.acquire(self._owner)
-        except QuotaExceeded as error:
-            raise RequestError("busy", f"{error}; try again in a few seconds") from error
-
-    def _take_requests(self, count: int) -> None:
-        try:
-            self._endpoint_requests.take(self._owner, count)
+            await self._limits.take_requests(self._owner, count)
         except QuotaExceeded as error:
             raise RequestError("limit-reached", f"Not explained: {error}.") from error
 
@@ -103,7 +90,10 @@ class ExplanationRequests:
         self, message: dict[str, Any], kept: KeptFrame, channel: CaptionChannel
     ) -> None:
         try:
-            async with request_errors("cannot-explain", self._timeout_s):
+            async with (
+                self._limits.explanation(self._owner),
+                request_errors("cannot-explain", self._timeout_s),
+            ):
                 response = await self._compute(
                     message, kept, _progress_sender(message["id"], channel)
                 )
@@ -111,6 +101,9 @@ class ExplanationRequests:
                 raise RequestError(
                     "busy", "the connection is too slow to send the result; try again"
                 )
+        except QuotaExceeded as error:
+            message_text = f"{error}; try again in a few seconds"
+            channel.send_error("busy", message_text, message["id"])
         except RequestError as error:
             channel.send_error(error.code, str(error), message["id"])
 

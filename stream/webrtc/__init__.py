@@ -1,7 +1,7 @@
 """WebRTC sessions: offers, their peers, and the limits that end them."""
 
 from stream.webrtc.offer import InputKind, Offer, OfferError
-from stream.webrtc.session import Session
+from stream.webrtc.session import Session, new_session_id
 from stream.webrtc.sessions import ServerFull, SessionGone, Sessions
 
 __all__ = [
@@ -12,4 +12,5 @@ __all__ = [
     "Session",
     "SessionGone",
     "Sessions",
+    "new_session_id",
 ]

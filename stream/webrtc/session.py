@@ -47,6 +47,11 @@ _ID_BYTES = 16
 logger = logging.getLogger(__name__)
 
 
+def new_session_id() -> str:
+    """Return an unguessable id for a session."""
+    return secrets.token_urlsafe(_ID_BYTES)
+
+
 @dataclass(frozen=True, slots=True)
 class SessionEnd:
     """Why a session ends."""
@@ -110,6 +115,7 @@ class Session:
         *,
         owner: Owner = SERVER,
         may_analyse: bool,
+        session_id: str = "",
     ) -> None:
         """Prepare to answer an offer.
 
@@ -119,13 +125,14 @@ class Session:
             publications: Published streams, for the session to watch one or be published itself.
             owner: Whose session it is, for the quota of explanations.
             may_analyse: Whether the client may request analyses.
+            session_id: Its id, from `new_session_id`; a new one by default.
 
         Raises:
             NoSuchStream: If the feed to watch does not exist.
             CaptionedElsewhere: If another process captions it.
             NameTaken: If the name to publish under is in use.
         """
-        self.id = secrets.token_urlsafe(_ID_BYTES)
+        self.id = session_id or new_session_id()
         self.name = self.id[:6]
         self.offer, self._context, self._publications = offer, context, publications
         self._stream = self._find_stream()

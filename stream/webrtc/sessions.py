@@ -1,6 +1,7 @@
 """All live sessions of a server, limited in number and ended with it."""
 
 import asyncio
+from collections.abc import Callable
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -40,16 +41,22 @@ class SessionGone(LookupError):
 class Sessions:
     """Accepts offers and runs their sessions; an async context manager that ends them."""
 
-    def __init__(self, context: StreamContext, publications: Publications) -> None:
+    def __init__(
+        self,
+        context: StreamContext,
+        publications: Publications,
+        on_end: Callable[[str], None] = lambda session: None,
+    ) -> None:
         """Start without sessions.
 
         Args:
             context: Settings and services of the server.
             publications: Published streams, for sessions to watch or to publish themselves.
+            on_end: Called with the id of each session that has ended.
         """
         use_low_latency_jitter_buffer()
         limit_received_frames(context.settings.frame_pixels)
-        self.context, self._publications = context, publications
+        self.context, self._publications, self._on_end = context, publications, on_end
         self._live: dict[str, _LiveSession] = {}
         self._viewer_quota = Quota(context.settings.viewers, "viewers")
         self._quota = Quota(context.settings.sessions, "sessions")
@@ -79,7 +86,12 @@ class Sessions:
         await self.close()
 
     async def accept(
-        self, offer: Offer, *, owner: Owner = SERVER, may_analyse: bool = True
+        self,
+        offer: Offer,
+        *,
+        owner: Owner = SERVER,
+        may_analyse: bool = True,
+        session_id: str = "",
     ) -> tuple[str, RTCSessionDescription]:
         """Start a session; return its id and the answer.
 
@@ -87,6 +99,7 @@ class Sessions:
             offer: The client's offer.
             owner: Whose session it is, for the quotas and `count_of`.
             may_analyse: Whether the client may request analyses.
+            session_id: Its id, from `new_session_id`; a new one by default.
 
         Raises:
             ServerFull: If the limit of sessions or viewers is reached, the server is overloaded, or
@@ -108,7 +121,12 @@ class Sessions:
         except QuotaExceeded as problem:
             raise ServerFull(str(problem)) from problem
         session = Session(
-            offer, self.context, self._publications, owner=owner, may_analyse=may_analyse
+            offer,
+            self.context,
+            self._publications,
+            owner=owner,
+            may_analyse=may_analyse,
+            session_id=session_id,
         )
         quota.acquire(owner)
         answer: asyncio.Future[RTCSessionDescription] = asyncio.Future()
@@ -118,6 +136,7 @@ class Sessions:
         def on_end(_: asyncio.Task[None]) -> None:
             del self._live[session.id]
             quota.release(owner)
+            self._on_end(session.id)
 
         task.add_done_callback(on_end)
         try:

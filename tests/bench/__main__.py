@@ -13,6 +13,7 @@ from models.catalogue import SHIPPED_FOLDER
 from tests.bench import steadiness
 from tests.bench.analyses import benchmark as analyses
 from tests.bench.capacity import benchmark as capacity
+from tests.bench.capacity import processes
 from tests.bench.captioner import benchmark as captioner
 from tests.bench.explanations import benchmark as explanations
 from tests.bench.figures import Figure, format_table
@@ -28,6 +29,7 @@ _BENCHMARKS: dict[str, Benchmark] = {
     "explanations": explanations.measure,
     "live": live.measure,
     "capacity": capacity.measure,
+    "processes": processes.measure,
     "analyses": analyses.measure,
     "steadiness": steadiness.measure,
 }

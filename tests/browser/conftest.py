@@ -36,12 +36,17 @@ QUIET = [
 class Server:
     """A server in a process of its own."""
 
-    def __init__(self, *arguments: str, program: Sequence[str]) -> None:
+    def __init__(
+        self, *arguments: str, program: Sequence[str], media_processes: int | None
+    ) -> None:
+        environment = {"SIGHTLINE_STREAM__ANALYSIS_S": "480", **os.environ}
+        if media_processes is not None:
+            environment["SIGHTLINE_STREAM__MEDIA_PROCESSES"] = str(media_processes)
         self.process = subprocess.Popen(
             [sys.executable, "-u", *program, *arguments],
             cwd=ROOT,
             # A machine that is busy with tests needs longer than a visitor would wait.
-            env={"SIGHTLINE_STREAM__ANALYSIS_S": "480", **os.environ},
+            env=environment,
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -67,9 +72,14 @@ class Server:
 
 
 @contextmanager
-def running(*arguments: str, program: Sequence[str] = ("server.py",)) -> Iterator[Server]:
-    """A server that is stopped in the end; `SCRIPTED` where the captioner is not the point."""
-    server = Server(*arguments, program=program)
+def running(
+    *arguments: str, program: Sequence[str] = ("server.py",), media_processes: int | None = 0
+) -> Iterator[Server]:
+    """A server that is stopped in the end; `SCRIPTED` where the captioner is not the point.
+
+    With as many media processes as by default if `media_processes` is None.
+    """
+    server = Server(*arguments, program=program, media_processes=media_processes)
     try:
         yield server
     finally:
@@ -79,7 +89,7 @@ def running(*arguments: str, program: Sequence[str] = ("server.py",)) -> Iterato
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
     """One server for all tests that leave it as it is, or wait until it is so again."""
-    with running("--port", "0") as server:
+    with running("--port", "0", media_processes=None) as server:
         # The first time that TensorFlow is imported after installing it is compiled: a minute.
         while not server.ready():
             assert server.process.poll() is None, "the server ended"

@@ -175,7 +175,7 @@ async def test_a_killed_captioner_pauses_captions_and_not_the_video(
     await page.goto(server.url)
     await page.click("#start-camera")
     await captioned(page)
-    (engine,) = psutil.Process(server.process.pid).children()
+    (engine,) = children(server, "inference.engine.worker")
     os.kill(engine.pid, signal.SIGKILL)
     await state(page, "paused")
     video = "document.querySelector('#returned-video')"
@@ -187,6 +187,27 @@ async def test_a_killed_captioner_pauses_captions_and_not_the_video(
     await page.wait_for_function(
         f"() => Number(document.querySelector('#caption').dataset.seq) > {seq}", timeout=SOON
     )
+
+
+async def test_a_page_whose_media_process_is_killed_reconnects(page: Page) -> None:
+    with running("--port", "0", program=SCRIPTED, media_processes=2) as server:
+        await page.goto(server.url)
+        await page.click("#start-camera")
+        await captioned(page)
+        busiest = max(
+            children(server, "stream.media.worker"),
+            key=lambda process: sum(process.cpu_times()[:2]),
+        )
+        busiest.kill()
+        await state(page, "reconnecting", 60_000)
+        await state(page, "live")
+        await captioned(page)
+
+
+def children(server: Server, module: str) -> list[psutil.Process]:
+    """Return the server's processes that run a module."""
+    processes = psutil.Process(server.process.pid).children()
+    return [process for process in processes if module in process.cmdline()]
 
 
 async def test_a_restarted_server_is_found_again_by_itself(page: Page) -> None:

@@ -1,7 +1,7 @@
 """Captions and caption events for tests, and a caption service that returns scripted captions."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -153,7 +153,7 @@ class ScriptedCaptions:
         progress: ProgressCallback | None = None,
         *,
         live: bool = False,
-        before_requests: Callable[[int], None] | None = None,
+        before_requests: Callable[[int], Awaitable[None]] | None = None,
     ) -> ExplanationResult:
         """Return the current heat map."""
         self.explained_methods.append(method)

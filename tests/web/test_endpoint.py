@@ -20,6 +20,7 @@ import server
 from inference.endpoints import EndpointCaptioner
 from stream.publishing import Publications
 from stream.quota import Owner, QuotaExceeded
+from stream.usage_limits import LocalLimits
 from stream.webrtc import Sessions
 from stream.webrtc.offer import InputKind, Offer
 from tests.stream.data_channel.test_explanation_requests import check_all
@@ -30,7 +31,7 @@ from tests.support.servers.fake_endpoint import error, fake_endpoint, sent_image
 from tests.support.servers.feed_app import YARD, Client, get_stream, serve_feeds, wait_for_caption
 from web.app import create_app
 from web.background import limit_viewer_requests
-from web.keys import STREAM_CONTEXT
+from web.keys import USAGE_LIMITS
 from web.service.reload import SettingsReloader
 from web.settings import ServerSettings, read_settings
 
@@ -226,7 +227,9 @@ async def test_viewers_have_a_limit_of_requests_for_explanations_and_admins_none
         captioner.start()
         opened.push_async_callback(captioner.stop)
         context = await opened.enter_async_context(stream_context(captioner, interval_s=0.25))
-        limit_viewer_requests(context, endpoint)
+        limits = context.limits
+        assert isinstance(limits, LocalLimits)
+        limit_viewer_requests(limits, endpoint)
         sessions = await opened.enter_async_context(Sessions(context, Publications()))
 
         viewer = Owner("192.0.2.1", is_admin=False, share=0.5)
@@ -241,7 +244,7 @@ async def test_viewers_have_a_limit_of_requests_for_explanations_and_admins_none
         assert await explain_three_words(sessions, admin) == ["", "", ""]
 
         # Nothing is offered to those who may cause no request.
-        limit_viewer_requests(context, replace(endpoint, viewer_requests_per_hour=0))
+        limit_viewer_requests(limits, replace(endpoint, viewer_requests_per_hour=0))
         assert await offered_methods(sessions, viewer) == []
         assert await offered_methods(sessions, admin) == ["occlusion-answers"]
 
@@ -266,7 +269,7 @@ async def test_a_reload_changes_the_endpoint_and_keeps_the_one_in_use(
         """Return the reason why a viewer cannot have a million requests."""
         viewer = Owner("192.0.2.1", is_admin=False, share=0.5)
         with pytest.raises(QuotaExceeded) as caught:
-            app[STREAM_CONTEXT].endpoint_requests.take(viewer, 10**6)
+            app[USAGE_LIMITS].endpoint_requests.take(viewer, 10**6)
         return str(caught.value)
 
     def read() -> ServerSettings:

@@ -7,7 +7,7 @@ from stream.publishing import NameTaken, NoSuchStream
 from stream.quota import ShareExceeded
 from stream.webrtc import InputKind, Offer, OfferError, ServerFull
 from web.errors import error_response
-from web.keys import SESSIONS
+from web.keys import MEDIA
 from web.security import (
     ANALYSIS_ROLE,
     LIMITS,
@@ -41,7 +41,7 @@ async def admit(request: web.Request, offer: Offer) -> tuple[str, RTCSessionDesc
     Raises:
         One of `ADMISSION_ERRORS`: If the offer is rejected; see `admission_error_response`.
     """
-    role, sessions = request[ROLE] or Role.VIEWER, request.app[SESSIONS]
+    role, sessions = request[ROLE] or Role.VIEWER, request.app[MEDIA].sessions
     if offer.input is not InputKind.FEED and role is not Role.ADMIN:
         raise NotAllowed("sending your own video requires the admin token")
     owner, limit = owner_of(request), request.app[LIMITS].settings.sessions

@@ -7,11 +7,11 @@ from pathlib import PurePosixPath
 
 from aiohttp import web
 
-from stream.analyses import Analysis, AnalysisNotFound
+from stream.analyses import AnalysisFileNotFound, AnalysisNotFound
 from stream.captioning import FrameNotFound
 from stream.webrtc import SessionGone
 from web.errors import error_response
-from web.keys import SESSIONS, STREAM_CONTEXT
+from web.keys import MEDIA
 from web.security import admin_only
 
 _HEADERS = {"Cache-Control": "no-store", "Cross-Origin-Resource-Policy": "same-origin"}
@@ -56,16 +56,16 @@ def routes() -> list[web.AbstractRouteDef]:
 @admin_only
 async def _get_analysis(request: web.Request) -> web.Response:
     try:
-        analysis = _find_analysis(request)
+        analysis = await request.app[MEDIA].analyses.describe(request.match_info["token"])
     except AnalysisNotFound as error:
         return error_response(404, "gone", str(error), _HEADERS)
-    return web.json_response(analysis.to_json(), headers=_HEADERS)
+    return web.json_response(analysis, headers=_HEADERS)
 
 
 @admin_only
 async def _cancel_analysis(request: web.Request) -> web.Response:
     try:
-        request.app[STREAM_CONTEXT].analyses.cancel(_find_analysis(request))
+        await request.app[MEDIA].analyses.discard(request.match_info["token"])
     except AnalysisNotFound as error:
         return error_response(404, "gone", str(error), _HEADERS)
     return web.Response(status=204, headers=_HEADERS)
@@ -75,24 +75,19 @@ async def _cancel_analysis(request: web.Request) -> web.Response:
 async def _get_file(request: web.Request) -> web.Response:
     name = request.match_info["name"]
     try:
-        analysis = _find_analysis(request)
+        content = await request.app[MEDIA].analyses.read_file(request.match_info["token"], name)
     except AnalysisNotFound as error:
         return error_response(404, "gone", str(error), _HEADERS)
-    if name not in analysis.files:
-        message = f"{name} does not exist; the analysis is {analysis.state.value}"
-        return error_response(404, "not-found", message, _HEADERS)
+    except AnalysisFileNotFound as error:
+        return error_response(404, "not-found", str(error), _HEADERS)
     headers = {**_HEADERS, **_HEADERS_BY_SUFFIX[PurePosixPath(name).suffix]}
-    return web.Response(body=analysis.files[name], headers=headers)
-
-
-def _find_analysis(request: web.Request) -> Analysis:
-    return request.app[STREAM_CONTEXT].analyses.find(request.match_info["token"])
+    return web.Response(body=content, headers=headers)
 
 
 async def _get_frame(request: web.Request) -> web.Response:
     stream, seq = request.match_info["stream"], int(request.match_info["seq"])
     try:
-        jpeg = await request.app[SESSIONS].frame_jpeg(stream, seq)
+        jpeg = await request.app[MEDIA].sessions.frame_jpeg(stream, seq)
     except (FrameNotFound, SessionGone) as error:
         return error_response(404, "gone", str(error), _HEADERS)
     return web.Response(body=jpeg, content_type="image/jpeg", headers=_HEADERS)

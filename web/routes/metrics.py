@@ -25,12 +25,11 @@ from web.keys import (
     ENGINE,
     HISTORY,
     IMAGE_CAPTIONS,
+    MEDIA,
     METRICS_REGISTRY,
     MQTT,
     POOL,
     PUBLICATIONS,
-    SESSIONS,
-    STREAM_CONTEXT,
     WEBHOOK,
 )
 from web.routes.subscribers import SUBSCRIBERS
@@ -53,6 +52,7 @@ def routes() -> list[web.AbstractRouteDef]:
 
 
 async def _metrics(request: web.Request) -> web.Response:
+    await request.app[MEDIA].refresh()
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
     body = encode(request.app[METRICS_REGISTRY])
     return web.Response(body=body, headers={"Content-Type": content_type})
@@ -60,7 +60,7 @@ async def _metrics(request: web.Request) -> web.Response:
 
 @public
 async def _healthz(request: web.Request) -> web.Response:
-    return web.json_response({"status": "ok", "sessions": len(request.app[SESSIONS])})
+    return web.json_response({"status": "ok", "sessions": len(request.app[MEDIA].sessions)})
 
 
 @public
@@ -86,19 +86,20 @@ class _ApplicationCollector(Collector):
         yield from self._frames()
         yield from self._captions()
         yield from self._load()
+        yield from self._processes()
         yield from self._http()
         yield from self._delivery()
         yield from self._cluster()
 
     def _sessions(self) -> Iterator[Metric]:
-        sessions, context = self._app[SESSIONS], self._app[STREAM_CONTEXT]
+        sessions, report = self._app[MEDIA].sessions, self._app[MEDIA].report
         watching = sessions.viewers
         kinds = {"own": len(sessions) - watching, "watching": watching}
         yield _gauges(
             "sessions", "Live sessions: with a source of their own, or watching.", "kind", kinds
         )
-        yield _gauge("streams", "Streams being captioned.", context.counters.live_streams)
-        yield _gauge("analyses", "Long analyses in progress.", context.analyses.running)
+        yield _gauge("streams", "Streams being captioned.", report.live_streams)
+        yield _gauge("analyses", "Long analyses in progress.", report.analyses)
         streams = self._app[PUBLICATIONS].all()
         live = {each.name: float(each.signal.state is SignalState.LIVE) for each in streams}
         yield _gauges(
@@ -108,7 +109,7 @@ class _ApplicationCollector(Collector):
         yield _gauges("feed_viewers", "Viewers of a feed or published session.", "feed", viewers)
 
     def _frames(self) -> Iterator[Metric]:
-        totals = self._app[STREAM_CONTEXT].counters.totals
+        totals = self._app[MEDIA].report.totals.frames
         yield _counter("frames_received", "Frames received.", totals.received)
         yield _counter("frames_drawn", "Frames with a caption drawn on them.", totals.drawn)
         yield _counter("frames_encoded", "Frames encoded for viewers.", totals.encoded)
@@ -122,12 +123,12 @@ class _ApplicationCollector(Collector):
         yield _counters("frames_dropped", about, "stage", dropped)
 
     def _captions(self) -> Iterator[Metric]:
-        counters = self._app[STREAM_CONTEXT].counters
-        yield _counter("captions", "Captions published.", counters.totals.captions)
+        totals = self._app[MEDIA].report.totals
+        yield _counter("captions", "Captions published.", totals.frames.captions)
         about = "Age of the frame when its caption is published."
-        yield _histogram("caption_age_seconds", about, counters.caption_ages_s)
+        yield _histogram("caption_age_seconds", about, totals.caption_ages_s)
         about = "Time that frames wait for the captioner."
-        yield _histogram("engine_wait_seconds", about, counters.engine_waits_s)
+        yield _histogram("engine_wait_seconds", about, totals.engine_waits_s)
         about = "Requests for captions of images that are being received, wait or are captioned."
         yield _gauge("image_requests", about, len(self._app[IMAGE_CAPTIONS]))
         ready = self._app[CAPTIONS].state is EngineState.READY
@@ -153,7 +154,7 @@ class _ApplicationCollector(Collector):
             yield _counters("pool_failures", about, "reason", failures)
 
     def _load(self) -> Iterator[Metric]:
-        load = self._app[STREAM_CONTEXT].load
+        load = self._app[MEDIA].report
         about = (
             "Load level, by what is skipped: 1 saliency, 2 word maps, 3 every second caption, "
             "4 new sessions."
@@ -163,6 +164,32 @@ class _ApplicationCollector(Collector):
         yield _gauge("load_lateness_ratio", about, load.pressure.lateness)
         about = "Delay of scheduled callbacks on the event loop."
         yield _gauge("event_loop_lag_seconds", about, load.pressure.lag_s)
+
+    def _processes(self) -> Iterator[Metric]:
+        processes = self._app[MEDIA].processes
+        if not processes:
+            return
+        about = "Whether a media process runs."
+        running = {each.name: float(each.is_running) for each in processes}
+        yield _gauges("media_process_up", about, "process", running)
+        about = "Media processes that replaced another one."
+        restarts = {each.name: max(0, each.starts - 1) for each in processes}
+        yield _counters("media_process_restarts", about, "process", restarts)
+        about = "Live sessions of a media process."
+        sessions = {each.name: each.sessions for each in processes}
+        yield _gauges("media_process_sessions", about, "process", sessions)
+        about = "Feeds of a media process."
+        feeds = {each.name: each.feeds for each in processes}
+        yield _gauges("media_process_feeds", about, "process", feeds)
+        about = "Load level of a media process."
+        levels = {each.name: each.level for each in processes}
+        yield _gauges("media_process_load_level", about, "process", levels)
+        about = "CPU time of a media process and of those that it replaced."
+        cpu = {each.name: each.cpu_s for each in processes}
+        yield _counters("media_process_cpu_seconds", about, "process", cpu)
+        about = "Resident memory of a media process."
+        memory = {each.name: each.resident_bytes for each in processes}
+        yield _gauges("media_process_resident_memory_bytes", about, "process", memory)
 
     def _http(self) -> Iterator[Metric]:
         limits = self._app[LIMITS]
@@ -179,7 +206,7 @@ class _ApplicationCollector(Collector):
     def _delivery(self) -> Iterator[Metric]:
         subscribers = self._app[SUBSCRIBERS]
         yield _gauge("subscribers", "Clients that follow captions over HTTP.", len(subscribers))
-        unsent = self._app[STREAM_CONTEXT].counters.unsent_captions
+        unsent = self._app[MEDIA].report.totals.unsent_captions
         lost = {"channel": unsent, "subscriber": subscribers.dropped}
         if history := self._app.get(HISTORY):
             lost["history"] = history.dropped + history.lost

@@ -18,11 +18,12 @@ from stream.ice import (
     ice_servers_to_json,
     ice_servers_to_links,
 )
+from stream.media import SessionHandle
 from stream.publishing import RemoteStream
 from stream.settings import validate_stream_name
-from stream.webrtc import InputKind, Offer, Session, SessionGone
+from stream.webrtc import InputKind, Offer, SessionGone
 from web.errors import error_response
-from web.keys import PUBLICATIONS, SESSIONS, SETTINGS
+from web.keys import MEDIA, PUBLICATIONS, SETTINGS
 from web.peers import elsewhere_response
 from web.routes.admission import ADMISSION_ERRORS, admission_error_response, admit
 from web.routes.query import check_parameters
@@ -177,7 +178,7 @@ async def _end_session(request: web.Request, source: InputKind) -> web.Response:
     """Handle DELETE of a session."""
     try:
         session = _find_session(request, source)
-        await request.app[SESSIONS].end(session.id, "the client ended the session")
+        await request.app[MEDIA].sessions.end(session.id, "the client ended the session")
     except SessionGone as error:
         return error_response(404, "not-found", str(error))
     return web.Response()
@@ -214,9 +215,9 @@ def _session_url(request: web.Request, session: str) -> str:
     return f"{public_url_of(request).prefix}{path}{query}"
 
 
-def _find_session(request: web.Request, source: InputKind) -> Session:
+def _find_session(request: web.Request, source: InputKind) -> SessionHandle:
     """Return the session in the path; it must have been started under this very path."""
-    session = request.app[SESSIONS].find(request.match_info["session"])
+    session = request.app[MEDIA].sessions.find(request.match_info["session"])
     offer = session.offer
     if offer.input is not source or (offer.feed or offer.publish) != request.match_info["name"]:
         raise SessionGone("there is no such session at this path")

@@ -15,7 +15,8 @@ from aiohttp import web
 
 from stream.feeds.source_reader import run_in_daemon_thread
 from web.background import limit_viewer_requests
-from web.keys import CLUSTER, ENDPOINT, FEEDS, STREAM_CONTEXT
+from web.keys import CLUSTER, ENDPOINT, MEDIA, USAGE_LIMITS
+from web.media_processes import configure_media
 from web.security import (
     ACCESS,
     ALLOWED_HOSTS,
@@ -165,12 +166,13 @@ class SettingsReloader:
         if "endpoints" in changed and new.endpoint:
             if captioner:
                 await captioner.configure(new.endpoint)
-            limit_viewer_requests(self._app[STREAM_CONTEXT], new.endpoint)
+            limit_viewer_requests(self._app[USAGE_LIMITS], new.endpoint)
+        configure_media(self._app[MEDIA], new)
         if "feeds" in changed:
             if cluster := self._app.get(CLUSTER):
                 cluster.configure(new.feeds)
             else:
-                await self._app[FEEDS].reload(new.feeds)
+                await self._app[MEDIA].feeds.reload(new.feeds)
 
 
 def _load_tls(settings: ServerSettings) -> LoadedTls:

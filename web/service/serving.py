@@ -2,9 +2,7 @@
 
 import asyncio
 import contextlib
-import ctypes
 import errno
-import gc
 import logging
 import os
 import signal
@@ -17,6 +15,7 @@ from typing import Any
 from aiohttp import web
 
 from inference.engine import CaptionService
+from stream.process_memory import freeze_loaded_objects, trim_periodically
 from web.app import create_app
 from web.keys import CONNECTIONS
 from web.security import (
@@ -44,8 +43,6 @@ _LINGERING_S = 2.0
 A client that is still sending would otherwise see a reset instead of the response (RFC 9112,
 section 9.6).
 """
-
-_TRIM_INTERVAL_S = 60.0
 
 logger = logging.getLogger(__name__)
 
@@ -225,31 +222,3 @@ async def _watchdog() -> None:
     while interval_s := watchdog_interval_s():
         notify("WATCHDOG=1")
         await asyncio.sleep(interval_s)
-
-
-def freeze_loaded_objects() -> None:
-    """Exclude everything loaded so far from garbage collection, since it is never freed.
-
-    A full collection blocks the event loop; this shortens it from tens of milliseconds to a few.
-    """
-    gc.collect()
-    gc.freeze()
-
-
-async def trim_periodically() -> None:
-    """Return freed memory to the system every minute, until cancelled; glibc only.
-
-    glibc keeps an arena per thread, each as large as its peak use. Frames take hundreds of
-    kilobytes, and many threads allocate them in turn, so the process would keep growing with every
-    coincidence of peaks.
-    """
-    trim = _malloc_trim()
-    while trim:
-        await asyncio.sleep(_TRIM_INTERVAL_S)
-        await asyncio.to_thread(trim, 0)
-
-
-def _malloc_trim() -> Callable[[int], int] | None:
-    """Return `malloc_trim` of the C library, which only glibc has."""
-    trim: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    return trim

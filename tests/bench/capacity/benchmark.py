@@ -7,6 +7,7 @@ is measured, until the server no longer sustains it.
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
 from typing import Any
 
 from tests.bench.capacity import load
@@ -53,10 +54,36 @@ async def measure(plan: Plan) -> dict[str, Any]:
 
 async def _measure_round(plan: Plan) -> list[Level]:
     """Measure without sessions, with one, with two, and so on."""
+    async with opened_server(plan, media_processes=None) as (server, client):
+        levels: list[Level] = []
+        failures = 0
+        while len(levels) <= MAX_SESSIONS and failures < _MAX_FAILURES:
+            level = await measure_level(len(levels), server, client, plan.seconds)
+            print(f"capacity: {level}", flush=True)
+            levels.append(level)
+            failures = 0 if is_sustained(level) else failures + 1
+    return levels
+
+
+@contextlib.asynccontextmanager
+async def opened_server(
+    plan: Plan, *, media_processes: int | None
+) -> AsyncIterator[tuple[ServerProcess, Child]]:
+    """Run a server, and a load generator without sessions.
+
+    Args:
+        plan: With the captioner.
+        media_processes: As for `ServerProcess.start`.
+
+    Raises:
+        ChildError: If a process fails.
+    """
     config = f"captioner = '{plan.captioner.resolve()}'\n[stream]\nsessions = {MAX_SESSIONS}\n"
     async with contextlib.AsyncExitStack() as stack:
         try:
-            server = await stack.enter_async_context(ServerProcess.start(config=config))
+            server = await stack.enter_async_context(
+                ServerProcess.start(config=config, media_processes=media_processes)
+            )
             await server.wait_ready()
         except ServerFailed as problem:
             raise ChildError(str(problem)) from problem
@@ -64,19 +91,17 @@ async def _measure_round(plan: Plan) -> list[Level]:
             Child.start("tests.bench.capacity.load", server.url)
         )
         await client.receive()
-        levels: list[Level] = []
-        failures = 0
-        while len(levels) <= MAX_SESSIONS and failures < _MAX_FAILURES:
-            level = await _measure_level(len(levels), server, client, plan.seconds)
-            print(f"capacity: {level}", flush=True)
-            levels.append(level)
-            failures = 0 if is_sustained(level) else failures + 1
-    return levels
+        yield server, client
 
 
-async def _measure_level(
+async def measure_level(
     sessions: int, server: ServerProcess, client: Child, seconds: float
 ) -> Level:
+    """Open sessions until there are so many, and measure.
+
+    Raises:
+        ChildError: If a process fails.
+    """
     opened = await client.request(sessions=sessions)
     if opened["problem"]:
         return Level.refused(sessions, opened["problem"])
@@ -85,12 +110,20 @@ async def _measure_level(
     engine = server.engine
     if engine is None:
         raise ChildError("the engine is not running")
-    processes = {"server": server.pid, "engine": engine.pid, "load": client.pid}
+    processes = {
+        "front": [server.pid],
+        "server": [server.pid, *(process.pid for process in server.media_processes)],
+        "engine": [engine.pid],
+        "load": [client.pid],
+    }
     await client.request(take_counts=True)
     started = asyncio.get_running_loop().time()
-    used = {name: cpu_seconds(pid) for name, pid in processes.items()}
+    used = {name: sum(map(cpu_seconds, pids)) for name, pids in processes.items()}
     await asyncio.sleep(seconds)
     counts = (await client.request(take_counts=True))["counts"]
     elapsed = asyncio.get_running_loop().time() - started
-    used = {name: (cpu_seconds(pid) - used[name]) / elapsed for name, pid in processes.items()}
+    used = {
+        name: (sum(map(cpu_seconds, pids)) - used[name]) / elapsed
+        for name, pids in processes.items()
+    }
     return Level.from_counts(sessions, elapsed, counts, used, load_before)

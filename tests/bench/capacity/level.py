@@ -25,7 +25,8 @@ class Level:
         returned_min: The same for the worst session.
         captions_per_s: Captions per second and session.
         age: Age of captions in seconds; None if there were none.
-        cpu: CPU seconds per second of `server`, `engine` and `load`.
+        cpu: CPU seconds per second of `front` (the server's process), `server` (with its media
+            processes), `engine` and `load`.
         skipped: Frames that the load generator was too late to send.
         lost: Packets lost on the way to the load generator.
         retransmission_requests: Packets that the server did not receive.

@@ -11,7 +11,7 @@ from tests.bench.live.measured_server import HOST, serve
 from tests.support.load.frame_number import read_number
 from tests.support.load.round_trip_client import TICKS_PER_FRAME
 from web.app import create_app
-from web.keys import ENGINE, SESSIONS
+from web.keys import ENGINE, MEDIA
 from web.settings.server import read_settings
 
 
@@ -47,7 +47,7 @@ async def main(captioner: Path) -> None:
     def state() -> dict[str, Any]:
         engine = app[ENGINE]
         return {
-            "sessions": len(app[SESSIONS]),
+            "sessions": len(app[MEDIA].sessions),
             "timestamp_offset": offset.ticks,
             "engine": engine.pid,
             "engine_starts": engine.starts,

@@ -9,7 +9,7 @@ from stream.captioned_stream import SignalState
 from stream.feeds.settings import FeedSettings
 from tests.support.captions import confident_caption
 from tests.support.page.feed_page import HALL, YARD, assert_fits, listed, serve_feeds
-from web.keys import FEEDS, PUBLICATIONS, STREAM_CONTEXT
+from web.keys import MEDIA, PUBLICATIONS, STREAM_CONTEXT
 
 RECORD_NOTES = """() => {
   window.told = [];
@@ -127,9 +127,11 @@ async def test_a_feed_that_is_set_up_anew_goes_on_and_one_that_is_gone_is_explai
         await page.get_by_role("button", name="Home").click()
         await page.get_by_role("link", name="The hall").click()
         await watching(page)
-        await here.app[FEEDS].reload({"hall": FeedSettings(**{**HALL, "title": "The new hall"})})
+        await here.app[MEDIA].feeds.reload(
+            {"hall": FeedSettings(**{**HALL, "title": "The new hall"})}
+        )
         await watching(page, "The new hall")
-        await here.app[FEEDS].reload({})
+        await here.app[MEDIA].feeds.reload({})
         await expect(page.locator("#overlay")).to_contain_text("Feed not found")
 
 

@@ -415,8 +415,11 @@ async def test_a_viewers_limit_of_requests_to_an_endpoint_holds_across_the_netwo
     image: NDArray[np.uint8] = photographs(64)[0]
     taken: list[int] = []
 
-    def refuse(count: int) -> None:
+    async def refuse(count: int) -> None:
         raise PermissionError
+
+    async def take(count: int) -> None:
+        taken.append(count)
 
     async with fake_endpoint() as fake:
         endpoint = EndpointCaptioner(fake.endpoint())
@@ -432,7 +435,7 @@ async def test_a_viewers_limit_of_requests_to_an_endpoint_holds_across_the_netwo
                 await pool.explain(*arguments, before_requests=refuse)
             assert len(fake.requests) == sent
 
-            explained = await pool.explain(*arguments, before_requests=taken.append)
+            explained = await pool.explain(*arguments, before_requests=take)
 
             assert taken == [len(fake.requests) - sent] and taken[0] > 1
             assert explained.map.values.shape == (2, 2)

@@ -16,6 +16,7 @@ from stream.publishing.publications import NameTaken, NoSuchStream, Publications
 from stream.quota import Owner
 from stream.sources import open_source
 from stream.sources.ingest import ingest_source
+from stream.usage_limits import LocalLimits
 from stream.webrtc.offer import InputKind, Offer
 from stream.webrtc.sessions import ServerFull, Sessions
 from tests.stream.data_channel.test_explanation_requests import check_all
@@ -247,6 +248,8 @@ async def test_an_address_may_have_a_share_of_the_explanations() -> None:
     async with live_sessions(captions, interval_s=0.25) as sessions, AsyncExitStack() as opened:
         owners = [Owner("192.0.2.1", is_admin=False, share=0.5)] * 3
         owners.append(Owner("192.0.2.1", is_admin=True, share=0.5))
+        limits = sessions.context.limits
+        assert isinstance(limits, LocalLimits)
         peers = [await opened.enter_async_context(Peer(None)) for _ in owners]
         for peer, owner in zip(peers, owners, strict=True):
             offer = Offer.from_sdp((await peer.offer()).sdp, InputKind.DEMO, 65_536)
@@ -260,9 +263,9 @@ async def test_an_address_may_have_a_share_of_the_explanations() -> None:
                 request = {"id": request_id, "seq": seq, "method": "gradcam"}
                 peer.send({"type": "explain", "of": {"kind": "caption"}, **request})
             running = (4, 8, 8, 12)[number]
-            await peer.until(lambda running=running: len(sessions.context.explanations) == running)  # type: ignore[misc]
+            await peer.until(lambda running=running: len(limits.explanations) == running)  # type: ignore[misc]
         await peers[2].until(lambda: len(peers[2].received("error")) == 4)
 
         assert [len(peer.received("error")) for peer in peers] == [0, 0, 4, 0]
         assert {error["code"] for error in peers[2].received("error")} == {"busy"}
-    assert not len(sessions.context.explanations)
+    assert not len(limits.explanations)

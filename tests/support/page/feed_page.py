@@ -12,7 +12,7 @@ from stream.captioned_stream import CaptionedStream, Signal, SignalState
 from tests.support.captions import ScriptedCaptions, confident_caption
 from tests.support.page.scripted_page import HOST
 from web.app import create_app
-from web.keys import PUBLICATIONS, SESSIONS
+from web.keys import MEDIA, PUBLICATIONS
 from web.settings.server import ServerSettings
 
 HALL = {"source": "demo", "title": "The hall", "interval_s": 0.25, "explanations": "none"}
@@ -34,7 +34,7 @@ class FeedServer:
     @property
     def viewers(self) -> int:
         """Number of viewers of all feeds."""
-        return self.app[SESSIONS].viewers
+        return self.app[MEDIA].sessions.viewers
 
     def signal(self, name: str, state: SignalState, message: str = "") -> None:
         """Set a feed's signal."""

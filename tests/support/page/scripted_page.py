@@ -1,7 +1,7 @@
 """The page in a real session with a scripted captioner."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -87,7 +87,7 @@ class ExplainedCaptions(ScriptedCaptions):
         progress: ProgressCallback | None = None,
         *,
         live: bool = False,
-        before_requests: Callable[[int], None] | None = None,
+        before_requests: Callable[[int], Awaitable[None]] | None = None,
     ) -> ExplanationResult:
         """Explain at once; but RISE makes progress until it `ends`."""
         self.targets.append((method, target))

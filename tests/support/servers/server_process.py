@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import re
 import signal
 import sys
@@ -44,6 +45,7 @@ class ServerProcess:
         config: str = "",
         prefix: Sequence[str] = (),
         program: Sequence[str] = ("server.py",),
+        media_processes: int | None = 0,
     ) -> AsyncIterator["ServerProcess"]:
         """Run a server until the context ends.
 
@@ -52,12 +54,17 @@ class ServerProcess:
             config: The configuration, as TOML.
             prefix: A command that runs the command that follows it, such as `unshare --net`.
             program: Arguments of Python; `SCRIPTED` if the test needs no model.
+            media_processes: Largest number of media processes, each of which takes a second to
+                start; as many as by default if None.
 
         Raises:
             ServerFailed: If the server exits before it listens.
         """
         with tempfile.TemporaryDirectory() as folder:
             settings, log = Path(folder, "settings.toml"), Path(folder, "log")
+            environment = dict(os.environ)
+            if media_processes is not None:
+                environment["SIGHTLINE_STREAM__MEDIA_PROCESSES"] = str(media_processes)
             _write(settings, config)
             with _open(log) as output:
                 process = await asyncio.create_subprocess_exec(
@@ -65,6 +72,7 @@ class ServerProcess:
                     *("--port", "0", "--config", str(settings)),
                     *arguments,
                     cwd=ROOT,
+                    env=environment,
                     stdout=output,
                     stderr=output,
                     start_new_session=True,
@@ -82,18 +90,27 @@ class ServerProcess:
     @property
     def engines(self) -> list[psutil.Process]:
         """The engine's processes: first the worker in use, then the standby."""
-        workers = []
-        for child in psutil.Process(self.pid).children():
-            with contextlib.suppress(psutil.NoSuchProcess):
-                if "inference.engine.worker" in child.cmdline():
-                    workers.append(child)
         # The standby replaces the worker in use, and only then is another started.
-        return sorted(workers, key=lambda process: process.create_time())
+        return self._running("inference.engine.worker")
+
+    @property
+    def media_processes(self) -> list[psutil.Process]:
+        """The media processes, in the order in which they were started."""
+        return self._running("stream.media.worker")
 
     @property
     def engine(self) -> psutil.Process | None:
         """The worker in use, if there is one."""
         return next(iter(self.engines), None)
+
+    def _running(self, module: str) -> list[psutil.Process]:
+        """Return the child processes that run a module, the oldest first."""
+        found = []
+        for child in psutil.Process(self.pid).children():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if module in child.cmdline():
+                    found.append(child)
+        return sorted(found, key=lambda process: process.create_time())
 
     async def wait_ready(self) -> None:
         """Wait until the server captions.

@@ -12,26 +12,26 @@ from aiohttp.test_utils import TestClient, TestServer
 from aiortc import RTCSessionDescription
 from jsonschema import Draft202012Validator
 
+from stream.media import SessionService
 from stream.settings import StreamSettings
-from stream.webrtc.sessions import Sessions
 from tests.support.captions import ScriptedCaptions, confident_caption
 from tests.support.live_sessions import SCHEMA
 from tests.support.peer import Peer
 from tests.web.test_app import Client, error_of, offer_of, until_no_session
 from web.app import create_app
-from web.keys import SESSIONS
+from web.keys import MEDIA
 from web.settings.server import ServerSettings
 
 ANALYSIS = Draft202012Validator({"$ref": "#/$defs/analysis", "$defs": SCHEMA["$defs"]})
 
 
 @asynccontextmanager
-async def serving(captions: ScriptedCaptions) -> AsyncIterator[tuple[Client, Sessions]]:
+async def serving(captions: ScriptedCaptions) -> AsyncIterator[tuple[Client, SessionService]]:
     """Serve the application with scripted captions."""
     limits = StreamSettings(interval_s=0.25, analysis_kept_s=60)
     app = create_app(ServerSettings(stream=limits), captions)
     async with TestClient(TestServer(app)) as client:
-        yield client, app[SESSIONS]
+        yield client, app[MEDIA].sessions
 
 
 @asynccontextmanager

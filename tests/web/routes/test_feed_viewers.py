@@ -13,7 +13,7 @@ from tests.support.captions import ScriptedCaptions, confident_caption
 from tests.support.peer import Peer
 from tests.support.servers.gstreamer_camera import GStreamerCamera
 from web.app import create_app
-from web.keys import FEEDS
+from web.keys import MEDIA
 from web.settings.server import ServerSettings
 
 
@@ -81,6 +81,6 @@ async def test_removing_a_feed_ends_its_viewers() -> None:
         assert client.app
         await watch(client, peer, "demo")
         await peer.until(lambda: len(peer.frames) > 2)
-        await client.app[FEEDS].reload({})
+        await client.app[MEDIA].feeds.reload({})
         await peer.until(lambda: peer.received("error"))
     assert peer.received("error")[0]["code"] == "source-ended"

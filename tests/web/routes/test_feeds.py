@@ -18,7 +18,7 @@ from stream.clock import boottime
 from stream.video import Frame, blank_frame
 from tests.support.captions import ScriptedCaptions, tags_fallback
 from tests.support.servers.feed_app import DOG, YARD, get_stream, serve_feeds
-from web.keys import FEEDS
+from web.keys import MEDIA
 
 
 async def test_feeds_have_their_state_and_links() -> None:
@@ -116,7 +116,7 @@ async def test_removing_a_feed_ends_its_subscribers() -> None:
             for path in ("events", "captions.jsonl", "captions.vtt?follow=true")
         ]
         responses = await asyncio.gather(*subscribing)
-        await client.app[FEEDS].reload({})
+        await client.app[MEDIA].feeds.reload({})
         for response in responses:
             assert await asyncio.wait_for(response.read(), 10)
 

@@ -16,7 +16,7 @@ from stream.settings import StreamSettings
 from tests.support.captions import ScriptedCaptions, confident_caption
 from tests.support.peer import Peer
 from web.app import create_app
-from web.keys import SESSIONS
+from web.keys import MEDIA
 from web.settings.sections import LimitsSettings
 from web.settings.server import ServerSettings
 
@@ -57,7 +57,7 @@ async def client() -> AsyncIterator[Client]:
     )
     async with TestClient(TestServer(app)) as client:
         yield client
-        assert len(app[SESSIONS]) == 0
+        assert len(app[MEDIA].sessions) == 0
 
 
 @pytest_asyncio.fixture(scope="module")

@@ -5,7 +5,7 @@ import sys
 import psutil
 import pytest
 
-from web.service import serving as memory
+from stream import process_memory as memory
 
 BLOCK, COUNT = 64 * 1024, 2000
 
