@@ -38,7 +38,7 @@ def run(settings: HistorySettings, database: str | None) -> None:
         HistoryError: If it cannot be copied; the message says why.
     """
     count, size = copy_history(settings, database, _Progress().report)
-    print(f"{count:,} spans are in the database, {size / 1e6:,.1f} MB with all that it had before")
+    print(f"{count:,} spans are in the database; its history takes {size / 1e6:,.1f} MB")
     if size > settings.megabytes * 1e6:
         print(
             f"This is more than megabytes = {settings.megabytes:g} in [history]: raise it, or the "

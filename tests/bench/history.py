@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -185,11 +186,9 @@ def _measure(url: str, captions: list[str], spans: int, rounds: int) -> dict[str
         search()
         figures[name] = [_time_ms(search) for _ in range(rounds)]
     for word in (None, "man", next(iter(rare.values()))[0]):
-        query = HistoryQuery.parse(None, None, None, word)
-        timeline = lambda query=query: reader.timeline(query, _BUCKETS)  # noqa: E731
-        figures[f"timeline: {word or 'all'}"] = [
-            _time_ms(timeline) for _ in range(_TIMELINE_ROUNDS)
-        ]
+        timeline = partial(reader.timeline, HistoryQuery.parse(None, None, None, word), _BUCKETS)
+        times = [_time_ms(timeline) for _ in range(_TIMELINE_ROUNDS)]
+        figures[f"timeline: {word or 'all'}"] = times
     reader.close()
     return figures
 

@@ -14,7 +14,7 @@ from stream.history import HistoryError
 from stream.history.search_text import AllOf, AnyOf, Not, Search, Term, fold
 from stream.history.sqlite import TOKENIZER
 
-_CACHED = 50_000
+_CACHED, _CACHED_TEXTS = 50_000, 5000
 _MAX_LEXEME = 200
 """Characters of a word that count; a lexeme has at most 2046 bytes."""
 
@@ -43,14 +43,15 @@ class Lexemes:
             raise HistoryError(
                 "this Python's SQLite has no full-text search (FTS5); use another Python"
             ) from problem
+        self.vector: Callable[..., str] = lru_cache(_CACHED_TEXTS)(self._vector)
+        """Returns the lexemes of a span's texts as a `tsvector`; phrases do not span two texts."""
         self._stems_of: Callable[[str], tuple[str, ...]] = lru_cache(_CACHED)(self._tokenize)
 
     def close(self) -> None:
         """Close the tokenizer."""
         self._connection.close()
 
-    def vector(self, *texts: str) -> str:
-        """Return the lexemes of a span's texts as a `tsvector`; phrases do not span two texts."""
+    def _vector(self, *texts: str) -> str:
         places: dict[str, list[int]] = {}
         begin = 1
         for text in texts:
