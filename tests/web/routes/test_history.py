@@ -101,6 +101,36 @@ async def test_a_question_is_searched_by_its_content_words(tmp_path: Path) -> No
         }
 
 
+async def test_a_history_in_postgresql_answers_as_one_in_a_file(
+    tmp_path: Path, database_url: str
+) -> None:
+    cluster = {"database": database_url}
+    requests = [
+        *("search?q=dog", "search?q=-dog+OR+laptop&limit=2", f"search?to={BASE_TIME + 20}"),
+        f"timeline?q=dog&from={BASE_TIME}&to={BASE_TIME + 40}&buckets=4",
+        *(f"export?format={name}" for name in ("vtt", "srt", "csv", "jsonl")),
+        *("search?feed=%00", "search?q=%00", "search?q=%22"),
+    ]
+    answers = []
+    async with (
+        serving_history(tmp_path) as of_file,
+        serving_history(tmp_path, cluster=cluster) as of_database,
+    ):
+        for client in (of_file, of_database):
+            answers.append([await read(client, request) for request in requests])
+            async with client.delete("/api/history?feed=door") as response:
+                assert await response.json() == {"deleted": 3}
+            assert {each["feed"] for each in (await get(client, "search"))["spans"]} == {"yard"}
+
+    assert answers[0] == answers[1]
+    assert [status for status, _ in answers[1]] == [200] * 9 + [400, 400]
+
+
+async def read(client: Client, path: str) -> tuple[int, str]:
+    async with client.get(f"/api/history/{path}") as response:
+        return response.status, await response.text()
+
+
 async def test_times_are_seconds_or_rfc_3339(tmp_path: Path) -> None:
     async with serving_history(tmp_path) as client:
         for begin in (BASE_TIME + 25, "2023-11-14T22:13:45Z", "2023-11-14T23:13:45%2B01:00"):
