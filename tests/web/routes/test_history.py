@@ -123,7 +123,7 @@ async def test_a_history_in_postgresql_answers_as_one_in_a_file(
             assert {each["feed"] for each in (await get(client, "search"))["spans"]} == {"yard"}
 
     assert answers[0] == answers[1]
-    assert [status for status, _ in answers[1]] == [200] * 9 + [400, 400]
+    assert [status for status, _ in answers[1]] == [200] * 8 + [400] * 3
 
 
 async def read(client: Client, path: str) -> tuple[int, str]:
