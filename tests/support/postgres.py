@@ -162,6 +162,8 @@ class PostgresServer:
         done = subprocess.run(command, capture_output=True, text=True, cwd="/")
         if done.returncode:
             raise RuntimeError(f"initdb failed:\n{done.stderr}")
+        with (self._data / "pg_hba.conf").open("a") as rules:
+            rules.write("host all all samenet scram-sha-256\n")
         self.start()
         try:
             self._execute(

@@ -1,0 +1,1 @@
+"""Endurance test of a cluster: servers, their database and the network between them fail."""

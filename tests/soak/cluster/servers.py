@@ -1,0 +1,135 @@
+"""The servers of the cluster, each a process on a machine of its own, and their database."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+from aiohttp import ClientError, ClientSession, ClientTimeout
+
+from tests.soak.cluster.machines import Machine
+from tests.support.postgres import PostgresServer
+from tests.support.servers.server_process import ROOT, SCRIPTED
+
+FEEDS = ("alley", "barn", "court", "dock", "estuary")
+INTERVAL_S = 0.5
+"""Seconds between captions of a feed."""
+
+VIEWER = "viewer-token-of-the-soak"
+_PORT = 4200
+_START_S = 30.0
+_STOP_S = 15.0
+_TIMEOUT = ClientTimeout(total=5)
+
+
+class ClusterServer:
+    """A server that is killed and started again; each time it is a new member of the cluster."""
+
+    def __init__(self, machine: Machine, database: str, folder: Path) -> None:
+        """Prepare a server.
+
+        Args:
+            machine: Where it runs.
+            database: URL of the database, as the machine reaches it.
+            folder: A folder for its settings and its log.
+        """
+        self.machine, self.url = machine, f"http://{machine.address}:{_PORT}"
+        self.log = folder / f"server-{machine.number}.log"
+        self._settings = folder / f"server-{machine.number}.toml"
+        feeds = "".join(
+            f'[feeds.{name}]\nsource = "demo"\ninterval_s = {INTERVAL_S}\n' for name in FEEDS
+        )
+        self._settings.write_text(
+            f'{feeds}[access]\nviewer_token = "{VIEWER}"\n'
+            f'[cluster]\ndatabase = "{database}"\nurl = "{self.url}"\n'
+        )
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its process runs."""
+        return self._process is not None
+
+    async def start(self) -> None:
+        """Start it, and wait until it answers."""
+        command = (*self.machine.prefix, sys.executable, *SCRIPTED)
+        with self.log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *command,
+                *("--host", self.machine.address, "--port", str(_PORT)),
+                *("--config", str(self._settings)),
+                cwd=ROOT,
+                stdout=log,
+                stderr=log,
+            )
+        async with asyncio.timeout(_START_S), ClientSession(timeout=_TIMEOUT) as http:
+            while True:
+                with contextlib.suppress(ClientError, OSError):
+                    async with http.get(f"{self.url}/healthz"):
+                        return
+                await asyncio.sleep(0.1)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the process."""
+        assert self._process
+        self._process.send_signal(number)
+
+    async def end(self, number: signal.Signals) -> None:
+        """End the process by a signal."""
+        if self._process is None:
+            return
+        process, self._process = self._process, None
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGCONT)
+            process.send_signal(number)
+        try:
+            async with asyncio.timeout(_STOP_S):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+class SoakCluster:
+    """The servers and their database."""
+
+    def __init__(self, servers: Sequence[ClusterServer], postgres: PostgresServer, url: str):
+        """Wrap what runs.
+
+        Args:
+            servers: The servers.
+            postgres: The database server.
+            url: URL of the database by its socket.
+        """
+        self.servers, self.postgres, self.url = servers, postgres, url
+
+    @property
+    def log(self) -> str:
+        """What all servers have logged."""
+        return "".join(each.log.read_text(errors="replace") for each in self.servers)
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def start(cls, machines: Sequence[Machine]) -> AsyncIterator["SoakCluster"]:
+        """Run a server on each machine until the context ends."""
+        postgres = PostgresServer(listen="0.0.0.0")
+        try:
+            name = postgres.create_database()
+            with tempfile.TemporaryDirectory() as folder:
+                servers = [
+                    ClusterServer(
+                        each, postgres.url(name, host=each.database_address), Path(folder)
+                    )
+                    for each in machines
+                ]
+                try:
+                    await asyncio.gather(*(each.start() for each in servers))
+                    yield cls(servers, postgres, postgres.url(name))
+                finally:
+                    ending = [each.end(signal.SIGTERM) for each in servers]
+                    await asyncio.gather(*ending, return_exceptions=True)
+        finally:
+            postgres.stop()
