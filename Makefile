@@ -32,10 +32,12 @@ coverage: $(VENV)/installed-test $(VENV)/installed-page-tools peers
 bench: $(VENV)/installed-test
 	$(PYTHON) -m tests.bench
 
-# A lossy, stalling network link; one hour of feeds and viewers; 200 killed processes.
+# A lossy, stalling network link; one hour of feeds and viewers; 200 killed processes; a cluster of
+# three servers, with 50 faults of servers, database and network (as root).
 soak: $(VENV)/installed-test peers
 	$(PYTHON) -m tests.network
 	$(PYTHON) -m tests.soak
+	$(PYTHON) -m tests.soak.cluster
 
 fuzz: $(VENV)/installed-test
 	$(PYTHON) -m tests.fuzz

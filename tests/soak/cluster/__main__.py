@@ -11,9 +11,10 @@ import asyncio
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from tests.soak.cluster.faults import FaultInjector
+from tests.soak.cluster.faults import KINDS, FaultInjector
 from tests.soak.cluster.machines import machines
 from tests.soak.cluster.observation import Observation
 from tests.soak.cluster.record import MAX_GAP_S, Record
@@ -25,7 +26,9 @@ _SETTLE_S = 6.0
 _IN_NAMESPACE = "SIGHTLINE_SOAK_NAMESPACE"
 
 
-async def soak(record: Record, servers: int, faults: int, seed: int) -> list[str]:
+async def soak(
+    record: Record, servers: int, faults: int, seed: int, kinds: Sequence[str]
+) -> list[str]:
     """Run a cluster, and let its parts fail; return the errors in the servers' logs.
 
     Args:
@@ -33,6 +36,7 @@ async def soak(record: Record, servers: int, faults: int, seed: int) -> list[str
         servers: Number of servers.
         faults: Number of faults.
         seed: Seed of everything random.
+        kinds: Kinds of faults.
     """
     with machines(servers) as found:
         async with SoakCluster.start(found) as cluster:
@@ -40,7 +44,7 @@ async def soak(record: Record, servers: int, faults: int, seed: int) -> list[str
             observing = asyncio.create_task(observation.run())
             try:
                 await observation.log_in()
-                await FaultInjector(cluster, observation, record, seed).run(faults)
+                await FaultInjector(cluster, observation, record, seed).run(faults, kinds)
                 await asyncio.sleep(_SETTLE_S)
                 await observation.read_rest()
             finally:
@@ -78,6 +82,9 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=50, help="number of faults (default: 50)")
     parser.add_argument("--servers", type=int, default=3, help="number of servers (default: 3)")
     parser.add_argument("--seed", type=int, default=1, help="seed of everything random")
+    parser.add_argument(
+        "--kind", action="append", choices=KINDS, help="kind of fault; may be repeated"
+    )
     parser.add_argument("--out", type=Path, metavar="JSON", help="file to write the figures to")
     options = parser.parse_args()
     if _IN_NAMESPACE not in os.environ:
@@ -87,7 +94,8 @@ def main() -> int:
         command = [sys.executable, "-m", "tests.soak.cluster", *sys.argv[1:]]
         os.execvpe("unshare", ["unshare", "--net", *command], {**os.environ, _IN_NAMESPACE: "1"})
     record = Record()
-    errors = asyncio.run(soak(record, options.servers, options.kills, options.seed))
+    kinds = options.kind or KINDS
+    errors = asyncio.run(soak(record, options.servers, options.kills, options.seed, kinds))
     lines = report(record, errors)
     print("\n".join(lines))
     if options.out:

@@ -4,6 +4,7 @@ import asyncio
 import random
 import signal
 import time
+from collections.abc import Sequence
 
 from tests.soak.cluster.observation import Observation
 from tests.soak.cluster.record import Record
@@ -34,11 +35,11 @@ class FaultInjector:
         self._cluster, self._observation, self._record = cluster, observation, record
         self._rng = random.Random(seed)
 
-    async def run(self, count: int) -> None:
-        """Cause so many faults; wait for all captions after each."""
+    async def run(self, count: int, kinds: Sequence[str] = KINDS) -> None:
+        """Cause so many faults of these kinds; wait for all captions after each."""
         for number in range(count):
             # Each kind at least once before chance decides.
-            kind = KINDS[number] if number < len(KINDS) else self._rng.choice(KINDS)
+            kind = kinds[number] if number < len(kinds) else self._rng.choice(kinds)
             await self._wait_for_captions(time.time())
             await asyncio.sleep(self._rng.uniform(*_PAUSE_S))
             server = self._rng.choice(self._cluster.servers)

@@ -5,6 +5,7 @@ import contextlib
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -20,7 +21,7 @@ INTERVAL_S = 0.5
 
 VIEWER = "viewer-token-of-the-soak"
 _PORT = 4200
-_START_S = 30.0
+_START_S = 60.0
 _STOP_S = 15.0
 _TIMEOUT = ClientTimeout(total=5)
 
@@ -65,12 +66,15 @@ class ClusterServer:
                 stdout=log,
                 stderr=log,
             )
-        async with asyncio.timeout(_START_S), ClientSession(timeout=_TIMEOUT) as http:
-            while True:
+        deadline = time.monotonic() + _START_S
+        async with ClientSession(timeout=_TIMEOUT) as http:
+            while self._process.returncode is None and time.monotonic() < deadline:
                 with contextlib.suppress(ClientError, OSError):
                     async with http.get(f"{self.url}/healthz"):
                         return
                 await asyncio.sleep(0.1)
+        tail = self.log.read_text(errors="replace")[-4000:]
+        raise RuntimeError(f"server {self.machine.number} does not answer:\n{tail}")
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to the process."""

@@ -13,7 +13,7 @@ from stream.cluster.cluster import Cluster
 from stream.publishing.publications import Publications
 from tests.support.captions import ScriptedCaptions, confident_caption
 from web.app import create_app
-from web.keys import CLUSTER, PUBLICATIONS
+from web.keys import CLUSTER, PUBLICATIONS, SESSIONS
 from web.settings.server import ServerSettings
 
 Client = TestClient[Any, Any]
@@ -40,6 +40,12 @@ class ClusterServer:
     def feeds(self) -> set[str]:
         """The feeds that it captions."""
         return set(self.cluster.membership.held) - {"@sinks"}
+
+    @property
+    def viewers(self) -> int:
+        """Sessions that watch a feed here."""
+        assert self.client.app
+        return self.client.app[SESSIONS].viewers
 
     @property
     def url(self) -> str:
