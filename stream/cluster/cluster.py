@@ -33,9 +33,16 @@ _STOP_S = 5.0
 _SETTLE_S = 3.0
 """How long to wait for a feed to stop before another server may have it."""
 
-_CATCH_UP_S = 1.0
+_CATCH_UP_S = 5.0
+"""How long a feed that was leased waits for the captions of its last server."""
+
+_BURST = 16
+"""Captions that are published at once: subscribers queue a few only."""
+
+_BURST_PAUSE_S = 0.02
 _APPLY_S = 5.0
 _REPORT_DELAY_S = 0.1
+_SOON_S = 0.05
 _EXPIRE_INTERVAL_S = 60.0
 _MAX_NOTICE_BYTES = 7000
 
@@ -191,6 +198,8 @@ class Cluster:
 
     async def _create_tables(self, connection: AsyncConnection) -> None:
         self.identity = await create_tables(connection)
+        # If this connection was cut, so was the other one, which may not have noticed yet.
+        self.reading.reset()
 
     async def _listen(self, connection: AsyncConnection) -> None:
         await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(CHANNEL)))
@@ -241,13 +250,20 @@ class Cluster:
             self.membership.view, self._feeds, is_cut_off=not self.connection.is_up
         )
         if self._leased() - self._running:
-            # So that the last captions of the feed's last server come first.
-            with suppress(DatabaseUnavailable, TimeoutError):
-                async with asyncio.timeout(_CATCH_UP_S):
-                    await self._read_all()
+            await self._catch_up()
         async with self._applying:
             self._running = self._leased()
             await self._run_feeds({name: self._feeds[name] for name in self._running})
+
+    async def _catch_up(self) -> None:
+        """Read what is in the log now, so that the captions of a feed's last server come first."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CATCH_UP_S):
+                while True:
+                    with suppress(DatabaseUnavailable):
+                        await self._start_reading()
+                        return await self._read_all()
+                    await asyncio.sleep(_SOON_S)
 
     def _leased(self) -> set[str]:
         return {name for name in self._feeds if self.membership.token(name) is not None}
@@ -271,8 +287,11 @@ class Cluster:
 
     async def _start_reading(self) -> None:
         """Read from the end of the log on; older captions are for readers that reconnect."""
-        if self._is_reading:
-            return
+        async with self._reading_log:
+            if not self._is_reading:
+                await self._find_end()
+
+    async def _find_end(self) -> None:
         if self.identity is None:
             raise DatabaseUnavailable("the tables are not created yet")
         await self.reader.start_at_end()
@@ -286,8 +305,10 @@ class Cluster:
     async def _read_all(self) -> None:
         async with self._reading_log:
             while events := await self.reader.read():
-                for each in events:
+                for number, each in enumerate(events, 1):
                     self._stand_ins.receive(each.event)
+                    if number % _BURST == 0:
+                        await _let_others_run()
 
     def _on_notice(self, text: str) -> None:
         try:
@@ -328,6 +349,13 @@ class Cluster:
             with suppress(DatabaseUnavailable):
                 await delete_expired(self.connection)
                 await self.reader.forget_former_servers()
+
+
+async def _let_others_run() -> None:
+    """Give subscribers time to take several captions each, also when the event loop is busy."""
+    for _ in range(4 * _BURST):
+        await asyncio.sleep(0)
+    await asyncio.sleep(_BURST_PAUSE_S)
 
 
 async def _wait_for_notices(connection: AsyncConnection) -> list[str]:

@@ -111,6 +111,11 @@ class DatabaseConnection:
                 await self._discard()
                 raise
 
+    def reset(self) -> None:
+        """Let the connection be opened again; a statement that runs fails."""
+        if self._connection:
+            _cut(self._connection)
+
     async def close(self) -> None:
         """Close the connection for good; a statement that runs is given up."""
         self._is_closed = True
@@ -124,6 +129,7 @@ class DatabaseConnection:
             raise DatabaseUnavailable("the server is stopping")
         if self._connection and not self._connection.closed:
             return self._connection
+        self._connection = None
         if time.monotonic() < self._retry_at:
             raise DatabaseUnavailable(self._failure)
         try:

@@ -18,7 +18,7 @@ from tests.soak.cluster.faults import KINDS, FaultInjector
 from tests.soak.cluster.machines import machines
 from tests.soak.cluster.observation import Observation
 from tests.soak.cluster.record import MAX_GAP_S, Record
-from tests.soak.cluster.servers import SoakCluster
+from tests.soak.cluster.servers import FEEDS, SoakCluster
 
 _SETTLE_S = 6.0
 """Time after the last fault, so that the last captions arrive."""
@@ -27,19 +27,20 @@ _IN_NAMESPACE = "SIGHTLINE_SOAK_NAMESPACE"
 
 
 async def soak(
-    record: Record, servers: int, faults: int, seed: int, kinds: Sequence[str]
+    record: Record, servers: int, feeds: int, faults: int, seed: int, kinds: Sequence[str]
 ) -> list[str]:
     """Run a cluster, and let its parts fail; return the errors in the servers' logs.
 
     Args:
         record: Filled with what happens.
         servers: Number of servers.
+        feeds: Number of feeds.
         faults: Number of faults.
         seed: Seed of everything random.
         kinds: Kinds of faults.
     """
     with machines(servers) as found:
-        async with SoakCluster.start(found) as cluster:
+        async with SoakCluster.start(found, FEEDS[:feeds]) as cluster:
             observation = Observation(cluster, record)
             observing = asyncio.create_task(observation.run())
             try:
@@ -81,6 +82,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.soak.cluster", description=__doc__)
     parser.add_argument("--kills", type=int, default=50, help="number of faults (default: 50)")
     parser.add_argument("--servers", type=int, default=3, help="number of servers (default: 3)")
+    parser.add_argument(
+        "--feeds", type=int, default=len(FEEDS), help=f"number of feeds (default: {len(FEEDS)})"
+    )
     parser.add_argument("--seed", type=int, default=1, help="seed of everything random")
     parser.add_argument(
         "--kind", action="append", choices=KINDS, help="kind of fault; may be repeated"
@@ -95,7 +99,9 @@ def main() -> int:
         os.execvpe("unshare", ["unshare", "--net", *command], {**os.environ, _IN_NAMESPACE: "1"})
     record = Record()
     kinds = options.kind or KINDS
-    errors = asyncio.run(soak(record, options.servers, options.kills, options.seed, kinds))
+    errors = asyncio.run(
+        soak(record, options.servers, options.feeds, options.kills, options.seed, kinds)
+    )
     lines = report(record, errors)
     print("\n".join(lines))
     if options.out:

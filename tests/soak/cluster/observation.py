@@ -10,7 +10,7 @@ import psycopg
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from tests.soak.cluster.record import Committed, Follower, Record
-from tests.soak.cluster.servers import FEEDS, VIEWER, ClusterServer, SoakCluster
+from tests.soak.cluster.servers import VIEWER, ClusterServer, SoakCluster
 
 _POLL_S = 0.5
 _BEARER = {"Authorization": f"Bearer {VIEWER}"}
@@ -42,7 +42,7 @@ class Observation:
         return all(
             self._latest.get(number, {}).get(feed, 0.0) > since
             for number in running
-            for feed in FEEDS
+            for feed in self._cluster.feeds
         )
 
     async def log_in(self) -> None:

@@ -29,22 +29,23 @@ _TIMEOUT = ClientTimeout(total=5)
 class ClusterServer:
     """A server that is killed and started again; each time it is a new member of the cluster."""
 
-    def __init__(self, machine: Machine, database: str, folder: Path) -> None:
+    def __init__(self, machine: Machine, database: str, feeds: Sequence[str], folder: Path) -> None:
         """Prepare a server.
 
         Args:
             machine: Where it runs.
             database: URL of the database, as the machine reaches it.
+            feeds: Names of the feeds.
             folder: A folder for its settings and its log.
         """
         self.machine, self.url = machine, f"http://{machine.address}:{_PORT}"
         self.log = folder / f"server-{machine.number}.log"
         self._settings = folder / f"server-{machine.number}.toml"
-        feeds = "".join(
-            f'[feeds.{name}]\nsource = "demo"\ninterval_s = {INTERVAL_S}\n' for name in FEEDS
+        tables = "".join(
+            f'[feeds.{name}]\nsource = "demo"\ninterval_s = {INTERVAL_S}\n' for name in feeds
         )
         self._settings.write_text(
-            f'{feeds}[access]\nviewer_token = "{VIEWER}"\n'
+            f'{tables}[access]\nviewer_token = "{VIEWER}"\n'
             f'[cluster]\ndatabase = "{database}"\nurl = "{self.url}"\n'
         )
         self._process: asyncio.subprocess.Process | None = None
@@ -100,15 +101,22 @@ class ClusterServer:
 class SoakCluster:
     """The servers and their database."""
 
-    def __init__(self, servers: Sequence[ClusterServer], postgres: PostgresServer, url: str):
+    def __init__(
+        self,
+        servers: Sequence[ClusterServer],
+        feeds: Sequence[str],
+        postgres: PostgresServer,
+        url: str,
+    ) -> None:
         """Wrap what runs.
 
         Args:
             servers: The servers.
+            feeds: Names of their feeds.
             postgres: The database server.
             url: URL of the database by its socket.
         """
-        self.servers, self.postgres, self.url = servers, postgres, url
+        self.servers, self.feeds, self.postgres, self.url = servers, feeds, postgres, url
 
     @property
     def log(self) -> str:
@@ -117,21 +125,23 @@ class SoakCluster:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def start(cls, machines: Sequence[Machine]) -> AsyncIterator["SoakCluster"]:
-        """Run a server on each machine until the context ends."""
+    async def start(
+        cls, machines: Sequence[Machine], feeds: Sequence[str]
+    ) -> AsyncIterator["SoakCluster"]:
+        """Run a server with these feeds on each machine until the context ends."""
         postgres = PostgresServer(listen="0.0.0.0")
         try:
             name = postgres.create_database()
             with tempfile.TemporaryDirectory() as folder:
                 servers = [
                     ClusterServer(
-                        each, postgres.url(name, host=each.database_address), Path(folder)
+                        each, postgres.url(name, host=each.database_address), feeds, Path(folder)
                     )
                     for each in machines
                 ]
                 try:
                     await asyncio.gather(*(each.start() for each in servers))
-                    yield cls(servers, postgres, postgres.url(name))
+                    yield cls(servers, feeds, postgres, postgres.url(name))
                 finally:
                     ending = [each.end(signal.SIGTERM) for each in servers]
                     await asyncio.gather(*ending, return_exceptions=True)

@@ -10,9 +10,10 @@ from tests.support.servers.server_process import ROOT
 
 
 def test_a_cluster_survives_a_killed_server_and_a_cut_network() -> None:
+    size = ("--servers", "2", "--feeds", "2", "--kills", "2")
     kinds = ("--kind", "server killed", "--kind", "network cut")
     done = subprocess.run(
-        [sys.executable, "-m", "tests.soak.cluster", "--servers", "2", "--kills", "2", *kinds],
+        [sys.executable, "-m", "tests.soak.cluster", *size, *kinds],
         cwd=ROOT,
         capture_output=True,
         text=True,

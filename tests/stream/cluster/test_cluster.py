@@ -1,13 +1,16 @@
 """Two servers of a cluster in one process, with a real database."""
 
 import asyncio
+import json
 import time
 from collections import defaultdict
 
 from stream.captioned_stream import SignalState
 from stream.cluster import membership
+from stream.cluster.connection import DatabaseConnection
 from stream.publishing.published_stream import RemoteStream
 from tests.support.postgres import PostgresServer
+from tests.support.servers.bare_member import BareMember
 from tests.support.servers.cluster_apps import ClusterServer, ClusterServers, eventually
 
 FEEDS = ("door", "hall", "yard")
@@ -16,6 +19,19 @@ FEEDS = ("door", "hall", "yard")
 def holder_of(name: str, *servers: ClusterServer) -> ClusterServer:
     (holder,) = (each for each in servers if name in each.feeds)
     return holder
+
+
+def cut(*connections: DatabaseConnection) -> None:
+    """Cut connections to the database, until they are mended."""
+    for each in connections:
+        each._url = "postgresql://127.0.0.1:1/none"
+        each.reset()
+
+
+def mend(database_url: str, *connections: DatabaseConnection) -> None:
+    """Let connections be opened again."""
+    for each in connections:
+        each._url = database_url
 
 
 def check_deliveries(*servers: ClusterServer) -> None:
@@ -81,10 +97,8 @@ async def test_a_server_that_cannot_renew_its_leases_stops_before_another_starts
         await eventually(lambda: one.own)
         two = await servers.start()
         await eventually(lambda: two.captions)
-        # As if its connections were cut: it believes that it is a member, and hears nothing.
-        one.cluster.connection._url = one.cluster.reading._url = "postgresql://127.0.0.1:1/none"
-        await one.cluster.connection._discard()
-        await one.cluster.reading._discard()
+        # It believes that it is a member, and hears nothing.
+        cut(one.cluster.connection, one.cluster.reading)
         await eventually(lambda: two.own, within_s=10)
         last_of_one, first_of_two = one.own[-1][0], two.own[0][0]
 
@@ -92,7 +106,7 @@ async def test_a_server_that_cannot_renew_its_leases_stops_before_another_starts
         assert first_of_two - last_of_one < 10
         assert one.feeds == set()
         assert one.publications.find("yard").signal.state is SignalState.LOST
-        one.cluster.connection._url = one.cluster.reading._url = database_url
+        mend(database_url, one.cluster.connection, one.cluster.reading)
         count = len(one.captions)
         await eventually(lambda: len(one.captions) > count + 2)
         check_deliveries(one, two)
@@ -125,3 +139,47 @@ async def test_everything_returns_after_the_database_was_killed(
         await eventually(lambda: written <= {event.id for event in one.captions})
         await eventually(lambda: written <= {event.id for event in two.captions})
         check_deliveries(one, two)
+
+
+async def test_a_feed_goes_on_only_after_what_was_missed(database_url: str) -> None:
+    async with ClusterServers(database_url) as servers:
+        one = await servers.start()
+        await eventually(lambda: one.own)
+        two = await servers.start()
+        await eventually(lambda: two.captions)
+        cut(one.cluster.connection, one.cluster.reading)
+        await eventually(lambda: len(two.own) > 3)
+        mend(database_url, one.cluster.connection)
+        await servers.stop(two)
+        await eventually(lambda: one.feeds)
+        await asyncio.sleep(1)
+        mend(database_url, one.cluster.reading)
+        count = len(one.own)
+        await eventually(lambda: len(one.own) > count)
+
+        check_deliveries(one)
+        assert {event.id for _, event in two.own} <= {event.id for event in one.captions}
+
+
+async def test_a_reader_gets_all_that_its_server_had_missed(database_url: str) -> None:
+    another = BareMember(database_url, "another", "street")
+    async with another as member, ClusterServers(database_url) as servers:
+        one = await servers.start()
+        await member.beat()
+        await member.write("Frame 0")
+        await eventually(lambda: any(event.stream == "street" for event in one.captions))
+        response = await one.client.get("/api/events")
+        cut(one.cluster.reading)
+        await member.write(*(f"Frame {number}" for number in range(1, 300)))
+        mend(database_url, one.cluster.reading)
+        texts = list[str]()
+        async with asyncio.timeout(10):
+            while "Frame 299" not in texts[-1:]:
+                line = await response.content.readline()
+                assert b"event: missed" not in line
+                if line.startswith(b"data: ") and b'"feed": "street", "said"' in line:
+                    texts.append(json.loads(line[6:])["text"])
+        response.close()
+
+    assert texts[-299:] == [f"Frame {number}" for number in range(1, 300)]
+    assert len(texts) <= 300

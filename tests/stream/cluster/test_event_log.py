@@ -1,59 +1,20 @@
 """The log of captions, written and read with a real database."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 import pytest
 import pytest_asyncio
 
 from stream.captioning.event import CaptionEvent
-from stream.clock import boottime
 from stream.cluster import event_log
-from stream.cluster.connection import DatabaseConnection, DatabaseUnavailable
-from stream.cluster.event_log import EventReader, EventWriter, delete_expired, read_latest
-from stream.cluster.membership import Membership
-from stream.cluster.schema import create_tables
-from tests.support.captions import caption_event
-
-
-class Server:
-    """A server's connection, its leases, and its captions in the log."""
-
-    def __init__(self, url: str, name: str) -> None:
-        async def prepare(connection: object) -> None:
-            await create_tables(connection)  # type: ignore[arg-type]
-
-        self.name, self.lost = name, set[str]()
-        self.connection = DatabaseConnection(url, name, prepare)
-        self.membership = Membership(
-            self.connection, name, "", lambda: None, self._settle, wants_sinks=False
-        )
-        self.membership.configure(["yard"])
-        self.writer = EventWriter(
-            self.connection, name, self.membership.token, lambda names: self.lost.update(names)
-        )
-
-    async def _settle(self) -> None:
-        pass
-
-    async def beat(self) -> None:
-        """Renew the leases, and take the feed if it is free."""
-        await self.membership._beat()
-
-    async def write(self, *texts: str) -> None:
-        """Write captions with these texts."""
-        for text in texts:
-            now = boottime()
-            event = replace(
-                caption_event(text), captured_boottime=now - 1.5, received_boottime=now - 1
-            )
-            self.writer.add(event)
-        await self.writer.flush()
+from stream.cluster.connection import DatabaseUnavailable
+from stream.cluster.event_log import EventReader, delete_expired, read_latest
+from tests.support.servers.bare_member import BareMember
 
 
 @pytest_asyncio.fixture
-async def servers(database_url: str) -> AsyncIterator[tuple[Server, Server]]:
-    found = Server(database_url, "one"), Server(database_url, "two")
+async def servers(database_url: str) -> AsyncIterator[tuple[BareMember, BareMember]]:
+    found = BareMember(database_url, "one"), BareMember(database_url, "two")
     yield found
     for each in found:
         await each.connection.close()
@@ -63,7 +24,7 @@ def texts(events: list[event_log.LoggedEvent]) -> list[str]:
     return [each.event.caption.text for each in events]
 
 
-async def hand_over(old: Server, new: Server) -> None:
+async def hand_over(old: BareMember, new: BareMember) -> None:
     """Let a server have the feed whose old holder knows nothing of it."""
     await new.connection.fetch("UPDATE cluster_leases SET expires = '-infinity', server = ''")
     await new.connection.fetch("UPDATE cluster_servers SET heartbeat = '-infinity'")
@@ -73,7 +34,7 @@ async def hand_over(old: Server, new: Server) -> None:
 
 
 async def test_captions_of_a_feed_stay_in_order_when_it_moves(
-    servers: tuple[Server, Server], monkeypatch: pytest.MonkeyPatch
+    servers: tuple[BareMember, BareMember], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, two = servers
     monkeypatch.setattr(event_log, "_MAX_PAGE", 2)
@@ -93,7 +54,7 @@ async def test_captions_of_a_feed_stay_in_order_when_it_moves(
 
 
 async def test_a_server_that_lost_its_lease_writes_nothing(
-    servers: tuple[Server, Server],
+    servers: tuple[BareMember, BareMember],
 ) -> None:
     one, two = servers
     await one.beat()
@@ -108,7 +69,7 @@ async def test_a_server_that_lost_its_lease_writes_nothing(
 
 
 async def test_a_batch_that_is_written_again_is_there_once(
-    servers: tuple[Server, Server], monkeypatch: pytest.MonkeyPatch
+    servers: tuple[BareMember, BareMember], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, two = servers
     await one.beat()
@@ -128,7 +89,7 @@ async def test_a_batch_that_is_written_again_is_there_once(
     assert texts(await read_latest(two.connection, 10)) == ["1", "2", "3"]
 
 
-async def test_captions_without_a_lease_wait_for_it(servers: tuple[Server, Server]) -> None:
+async def test_captions_without_a_lease_wait_for_it(servers: tuple[BareMember, BareMember]) -> None:
     one, _ = servers
     await one.connection.fetch("SELECT 1")
     await one.write("early")
@@ -139,7 +100,9 @@ async def test_captions_without_a_lease_wait_for_it(servers: tuple[Server, Serve
     assert texts(await read_latest(one.connection, 10)) == ["early"]
 
 
-async def test_ages_do_not_depend_on_the_machines_clocks(servers: tuple[Server, Server]) -> None:
+async def test_ages_do_not_depend_on_the_machines_clocks(
+    servers: tuple[BareMember, BareMember],
+) -> None:
     one, two = servers
     await one.beat()
     await one.write("1")
@@ -151,7 +114,7 @@ async def test_ages_do_not_depend_on_the_machines_clocks(servers: tuple[Server, 
 
 
 async def test_old_captions_and_former_servers_are_deleted(
-    servers: tuple[Server, Server],
+    servers: tuple[BareMember, BareMember],
 ) -> None:
     one, two = servers
     await one.beat()
