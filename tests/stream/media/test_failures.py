@@ -13,7 +13,7 @@ from stream.feeds import FeedSettings
 from stream.media import process as process_module
 from tests.support.event_stream import read_named_event
 from tests.support.peer import Peer
-from tests.support.servers.media_server import DOG, MediaServer, serve_media, until
+from tests.support.servers.media_server import DOG, HeldCaptions, MediaServer, serve_media, until
 
 YARD = {"source": "demo", "title": "Back yard", "interval_s": 0.25}
 BACK_S = 10
@@ -104,14 +104,20 @@ async def test_a_process_that_hangs_is_replaced(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(process_module, "_SILENT_REPORTS", 2)
-    async with serve_media(processes=2) as server, Peer(None) as peer, Peer(None) as other:
+    captions = HeldCaptions(DOG)
+    async with serve_media(captions) as server, Peer(None) as peer, Peer(None) as other:
         await server.until_running(1)
         await server.connect(peer)
+        await peer.until(lambda: peer.received("caption"))
+        request = {"seq": peer.received("caption")[-1]["seq"], "method": "gradcam"}
+        peer.send({"type": "explain", "id": 1, "of": {"kind": "caption"}, **request})
+        await until(lambda: len(server.limits.explanations) == 1)
         pid = _pid(server, 1)
         os.kill(pid, signal.SIGSTOP)
         await until(lambda: not len(server.media.sessions))
         await until(lambda: _pid_or_none(server) not in (None, pid))
         assert "media process 1: it hung and was ended" in caplog.text
+        assert not len(server.limits.explanations)
         await server.connect(other)
         await other.until(lambda: other.received("caption"))
 

@@ -1,6 +1,5 @@
 """Sessions in media processes: placement, limits over all of them, and what the front shows."""
 
-import asyncio
 import socket
 from contextlib import AsyncExitStack
 
@@ -11,10 +10,9 @@ from aiortc import RTCSessionDescription
 from stream.load import LoadLevel
 from stream.media.slot import Slot
 from tests.stream.data_channel.test_explanation_requests import check_all
-from tests.support.captions import ScriptedCaptions
 from tests.support.event_stream import read_named_event
 from tests.support.peer import Peer
-from tests.support.servers.media_server import DOG, MediaServer, serve_media, until
+from tests.support.servers.media_server import DOG, HeldCaptions, MediaServer, serve_media, until
 
 YARD = {"source": "demo", "title": "Back yard", "interval_s": 0.25}
 
@@ -201,13 +199,6 @@ async def test_whip_and_whep_sessions_are_ended_by_their_url() -> None:
         await until(lambda: not len(server.media.sessions))
 
 
-class _HeldCaptions(ScriptedCaptions):
-    """Holds explanations until the test ends."""
-
-    async def explain(self, *_: object, **__: object):  # type: ignore[no-untyped-def]
-        await asyncio.Event().wait()
-
-
 async def _freeze(peer: Peer) -> int:
     """Freeze the next caption's frame; return its number."""
     count, frozen = len(peer.received("caption")), len(peer.received("frozen"))
@@ -219,7 +210,7 @@ async def _freeze(peer: Peer) -> int:
 
 
 async def test_explanations_and_analyses_are_limited_over_all_processes() -> None:
-    captions = _HeldCaptions(DOG)
+    captions = HeldCaptions(DOG)
     captions.finish_analyses.clear()
     # Long, so that a frame is still kept when a busy machine freezes it.
     limits = {"analyses": 1, "interval_s": 1.0}

@@ -10,6 +10,7 @@ from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 from aiortc import RTCSessionDescription
 
+from inference.engine import ExplanationResult
 from stream.media import MediaProcesses
 from stream.media.slot import Slot
 from tests.support.captions import ScriptedCaptions, confident_caption
@@ -21,6 +22,15 @@ from web.settings.server import ServerSettings
 DOG = confident_caption("A dog runs", dog=0.9)
 WAIT_S = 30
 """A process takes a second to start, on a busy machine several."""
+
+
+class HeldCaptions(ScriptedCaptions):
+    """Scripted captions whose explanations never end."""
+
+    async def explain(self, *_: object, **__: object) -> ExplanationResult:
+        """Wait until cancelled."""
+        await asyncio.Event().wait()
+        raise AssertionError
 
 
 class MediaServer:
