@@ -51,7 +51,7 @@ class PoolCaptioner:
         addresses: Sequence[str],
         *,
         secret: str | None = None,
-        max_wait_s: float = 2.0,
+        max_wait_s: float | None = 2.0,
         max_failures: int | None = None,
         poll_s: float = 1.0,
     ) -> None:
@@ -61,7 +61,8 @@ class PoolCaptioner:
             addresses: See `Address`; requests go to that with the fewest in flight of those that
                 answer.
             secret: What the pool asks for, if anything.
-            max_wait_s: Seconds after which a frame that no replica has taken is dropped as too old.
+            max_wait_s: Seconds after which a frame that no replica has taken is dropped as too old;
+                unlimited if None.
             max_failures: After so many rounds in a row without an answer it gives up. Unlimited if
                 None.
             poll_s: Seconds between two questions for the state of each address.

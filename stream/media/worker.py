@@ -33,7 +33,6 @@ from stream.webrtc import Sessions
 
 _CAPTIONER_S = 2.0
 """How long to wait for the front's answer about the captioner before sessions are accepted."""
-_MAX_WAIT_S = 600.0
 _LONGEST_STOP_S = 12.0
 """A process that has lost its front, and has not ended by itself for so long, is ended."""
 
@@ -46,7 +45,7 @@ class MediaWorker:
         self._settings, self._channel, self._log = settings, channel, log
         self._limits = FrontLimits(channel)
         # The front limits how long a frame waits, as it does for its own streams.
-        self._captions = PoolCaptioner([f"unix:{settings.captions}"], max_wait_s=_MAX_WAIT_S)
+        self._captions = PoolCaptioner([f"unix:{settings.captions}"], max_wait_s=None)
         self._context = StreamContext.create(
             settings.stream, self._captions, settings.host, settings.ice, self._limits
         )

@@ -7,9 +7,11 @@ import psutil
 import pytest
 from aiortc import RTCSessionDescription
 
+from inference.captioning import FrameRequest, FrameResult
 from stream.load import LoadLevel
 from stream.media.slot import Slot
 from tests.stream.data_channel.test_explanation_requests import check_all
+from tests.support.captions import ScriptedCaptions
 from tests.support.event_stream import read_named_event
 from tests.support.peer import Peer
 from tests.support.servers.media_server import DOG, HeldCaptions, MediaServer, serve_media, until
@@ -17,8 +19,21 @@ from tests.support.servers.media_server import DOG, HeldCaptions, MediaServer, s
 YARD = {"source": "demo", "title": "Back yard", "interval_s": 0.25}
 
 
+class _RecordedCaptions(ScriptedCaptions):
+    """Scripted captions that record what is asked for."""
+
+    requests: list[FrameRequest]
+
+    async def caption_frame(self, request: FrameRequest, beam_width: int | None) -> FrameResult:
+        """Return the current caption."""
+        self.requests.append(request)
+        return await super().caption_frame(request, beam_width)
+
+
 async def test_sessions_are_spread_over_processes_that_start_as_they_are_needed() -> None:
-    async with serve_media() as server, Peer(None) as first, Peer(None) as second:
+    captions = _RecordedCaptions(DOG)
+    captions.requests = []
+    async with serve_media(captions) as server, Peer(None) as first, Peer(None) as second:
         await server.until_running(1)
         one = await server.connect(first)
         await server.until_running(2)
@@ -32,6 +47,10 @@ async def test_sessions_are_spread_over_processes_that_start_as_they_are_needed(
             frame = await response.read()
 
         assert slots == [1, 2]
+        # A pool's limit of the front is not replaced by one of the media process.
+        assert {request.max_wait_s for request in captions.requests} == {None}
+        assert captions.requests[-1].image.shape == (32, 32, 3)
+        assert any(request.state for request in captions.requests)
         assert shown == [one, two]
         assert second.received("caption")[0]["text"] == DOG.text
         assert (response.status, frame[:2]) == (200, b"\xff\xd8")
