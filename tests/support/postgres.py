@@ -120,10 +120,15 @@ class PostgresServer:
         main = psutil.Process(self.pid)
         # While it is stopped, it starts no further processes.
         main.suspend()
-        for process in (*main.children(recursive=True), main):
+        processes = (*main.children(recursive=True), main)
+        for process in processes:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
         self._end_guard()
+        # A server does not start while a process of the last one has its memory still.
+        deadline = time.monotonic() + _START_S
+        while any(map(_is_alive, processes)) and time.monotonic() < deadline:
+            time.sleep(0.005)
 
     def stop(self) -> None:
         """Stop the server, and remove its data; safe to call more than once."""
@@ -197,6 +202,13 @@ class PostgresServer:
             keep.write(b"keep\n")
         self._guard.wait()
         self._guard = None
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _programs_folder() -> Path:

@@ -18,6 +18,7 @@ _FIRST_S, _LONGEST_S = DAY_S, 30 * DAY_S
 _MIN_BYTES = 4_000_000
 _PREFIX = "spans_"
 
+_SIZE = "coalesce(pg_total_relation_size(inhrelid), 0)"
 _FIND = (
     "SELECT relname, {} FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid "
     "WHERE inhparent = 'spans'::regclass"
@@ -80,7 +81,7 @@ class Partitions:
 
     def find(self, connection: Connection) -> list[Partition]:
         """Return all partitions, the oldest first, with their sizes."""
-        rows = connection.execute(_FIND.format("pg_total_relation_size(inhrelid)").encode())
+        rows = connection.execute(_FIND.format(_SIZE).encode())
         found = [_parse(name, size) for name, size in rows.fetchall()]
         return sorted(found, key=lambda partition: partition.begin)
 
@@ -145,6 +146,9 @@ class Partitions:
         with connection.transaction():
             # First the whole table, so that nothing is inserted meanwhile, and in one order.
             connection.execute("LOCK TABLE ONLY spans IN ACCESS EXCLUSIVE MODE")
+            if all(partition != each for each in self.find(connection)):
+                # Another server has dropped it.
+                return 0
             counted = sql.SQL(f"SELECT count(*), {condition} FROM {{}}").format(partition.table)
             ((count, is_droppable),) = connection.execute(counted).fetchall()
             if not is_droppable:

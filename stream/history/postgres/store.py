@@ -25,6 +25,9 @@ ON CONFLICT (id) DO NOTHING
 _IS_STORED = "SELECT EXISTS (SELECT FROM spans WHERE id = %s AND feed = %s AND text = %s)"
 _UPDATE = "UPDATE spans SET ended = %s, captions = %s, confidence = %s WHERE id = %s"
 
+_NoPartition = psycopg.errors.CheckViolation
+"""There is no partition for the time of a span."""
+
 _FAULTY = (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError)
 """Errors that do not go away when what failed is repeated."""
 
@@ -128,10 +131,15 @@ class PostgresStore(Store):
         def write_with_partitions(connection: PostgresConnection) -> list[Span]:
             try:
                 return write(connection)
-            except psycopg.errors.CheckViolation:
-                # There is no partition for the time of a span.
-                self._partitions.create(connection, [span.id for span in new])
-                return write(connection)
+            except _NoPartition:
+                with connection.transaction():
+                    # Until the end no other server can drop a partition.
+                    connection.execute("LOCK TABLE ONLY spans IN ROW EXCLUSIVE MODE")
+                    self._partitions.create(connection, [span.id for span in new])
+                    gone = write(connection)
+                    self._is_uncertain = True
+                self._is_uncertain = False
+                return gone
 
         return self._run(write_with_partitions)
 
@@ -219,7 +227,7 @@ class PostgresStore(Store):
             )
             return connection.execute(statement, (to_microseconds(oldest), oldest)).rowcount
 
-        return self._run(delete)
+        return self._run_unless_dropped(delete)
 
     def _delete_misdated(self, oldest: float) -> int:
         statement = "DELETE FROM spans USING misdated WHERE spans.id = misdated.id AND noticed < %s"
@@ -259,7 +267,9 @@ class PostgresStore(Store):
             "DELETE FROM {table} WHERE id <= (SELECT id FROM {table} ORDER BY id "
             "OFFSET (SELECT floor(count(*) * %s) FROM {table}) LIMIT 1)"
         ).format(table=partition.table)
-        count = self._run(lambda connection: connection.execute(statement, (share,)).rowcount)
+        count = self._run_unless_dropped(
+            lambda connection: connection.execute(statement, (share,)).rowcount
+        )
         self._vacuum(partition, "FULL")
         sizes = {each.begin: each.bytes for each in self._run(self._partitions.find)}
         return count, partition.bytes - sizes.get(partition.begin, 0)
@@ -267,7 +277,7 @@ class PostgresStore(Store):
     def _vacuum(self, partition: Partition, option: str = "TRUNCATE") -> None:
         """Remove deleted spans from a partition's table and indexes."""
         statement = sql.SQL(f"VACUUM ({option}) {{}}").format(partition.table)
-        self._run(lambda connection: connection.execute(statement))
+        self._run_unless_dropped(lambda connection: connection.execute(statement).rowcount)
 
     def _shrink(self) -> None:
         """Drop the partitions that are empty, and remove what was deleted from the others."""
@@ -279,8 +289,20 @@ class PostgresStore(Store):
         self._to_vacuum.clear()
 
     def _is_empty(self, partition: Partition) -> bool:
-        statement = sql.SQL("SELECT EXISTS (SELECT FROM {})").format(partition.table)
-        return self._run(lambda connection: connection.execute(statement).fetchall()) == [(False,)]
+        statement = sql.SQL("SELECT FROM {} LIMIT 1").format(partition.table)
+        return not self._run_unless_dropped(
+            lambda connection: connection.execute(statement).rowcount
+        )
+
+    def _run_unless_dropped(self, work: Callable[[PostgresConnection], int]) -> int:
+        """Run work with a partition; return 0 if another server has dropped it."""
+
+        def run(connection: PostgresConnection) -> int:
+            with suppress(psycopg.errors.UndefinedTable):
+                return work(connection)
+            return 0
+
+        return self._run(run)
 
 
 def _update(connection: PostgresConnection, span: Span) -> bool:

@@ -1,6 +1,7 @@
 """What only PostgreSQL has to do: outages, several servers, schema versions and partitions."""
 
 import asyncio
+import itertools
 import random
 import subprocess
 import sys
@@ -201,6 +202,40 @@ def feed_of(store: Store) -> str:
     return f"feed-{id(store)}"
 
 
+def test_servers_write_delete_and_search_at_once(history_url: str) -> None:
+    stores = [open_store(history_url, days=90) for _ in range(4)]
+    reader, numbers = PostgresReader(history_url), itertools.count()
+    end = time.monotonic() + 1.5
+
+    def repeat(work: Callable[[], object]) -> int:
+        for count in itertools.count(1):
+            work()
+            if time.monotonic() > end:
+                return count
+        raise AssertionError
+
+    def add(store: Store) -> None:
+        # Partitions come and go.
+        number = next(numbers)
+        store.add(caption_event(f"Frame {number}", 3600 * (number % 2000), feed_of(store)))
+
+    with ThreadPoolExecutor(5) as executor:
+        running = [
+            executor.submit(repeat, work)
+            for work in (
+                lambda: add(stores[0]),
+                lambda: add(stores[1]),
+                lambda: stores[2].delete(ALL),
+                lambda: stores[3].apply_retention(BASE_TIME + 100 * DAY_S),
+                lambda: reader.newest(ALL, 10, None),
+            )
+        ]
+        assert all(each.result() for each in running)
+    for store in stores:
+        store.close()
+    reader.close()
+
+
 def test_a_span_that_another_server_deleted_is_not_extended(
     history_url: str, store: PostgresStore, reader: PostgresReader
 ) -> None:
@@ -237,6 +272,7 @@ def test_old_partitions_are_dropped_as_a_whole_and_by_one_server_at_a_time(
     with psycopg.connect(history_url, autocommit=True) as other:
         other.execute("SELECT pg_advisory_lock(%s::bigint)", (RETENTION_LOCK,))
         assert store.apply_retention(BASE_TIME + 95 * DAY_S) == 0
+        other.execute("SELECT pg_advisory_unlock_all()")
     assert store.apply_retention(BASE_TIME + 95 * DAY_S) == 1
     store.close()
 
