@@ -90,7 +90,9 @@ def _caption(message: Json) -> Json:
         for name, rule in message["properties"].items()
         if name not in ("type", "maps")
     }
-    return object_schema({"feed": _NAME, "said": _SAID, **kept})
+    schema = object_schema({"feed": _NAME, "said": _SAID, **kept})
+    optional = kept.keys() - set(message["required"])
+    return {**schema, "required": [name for name in schema["required"] if name not in optional]}
 
 
 def _span() -> Json:
