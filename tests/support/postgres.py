@@ -56,7 +56,7 @@ class PostgresServer:
     """
 
     def __init__(self, listen: str = "", settings: Mapping[str, str] | None = None) -> None:
-        """Create the server's data; call `start` next, and `stop` in the end.
+        """Create the server's data, and start it; call `stop` in the end.
 
         Args:
             listen: Addresses on which to listen for TCP, separated by commas, beside the socket.
@@ -90,6 +90,11 @@ class PostgresServer:
         at, query = (f"{host}:{self.port}", "") if host else ("", self._socket_query)
         return f"postgresql://{user}:{self._password}@{at}/{database}{query}"
 
+    @property
+    def admin_url(self) -> str:
+        """URL of the database `postgres` for the superuser."""
+        return self.url("postgres", _ADMIN)
+
     def start(self) -> None:
         """Start the server, and wait until it answers."""
         options = {**self._settings, "unix_socket_directories": str(self._folder)}
@@ -108,7 +113,7 @@ class PostgresServer:
         deadline = time.monotonic() + _START_S
         while True:
             try:
-                psycopg.connect(self.url("postgres", _ADMIN), connect_timeout=5).close()
+                psycopg.connect(self.admin_url, connect_timeout=5).close()
                 return
             except psycopg.OperationalError:
                 if time.monotonic() > deadline:
@@ -193,7 +198,7 @@ class PostgresServer:
         return command
 
     def _execute(self, statement: sql.Composed) -> None:
-        with psycopg.connect(self.url("postgres", _ADMIN), autocommit=True) as connection:
+        with psycopg.connect(self.admin_url, autocommit=True) as connection:
             connection.execute(statement)
 
     def _end_guard(self) -> None:

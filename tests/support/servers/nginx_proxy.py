@@ -40,22 +40,34 @@ def nginx_proxy(folder: Path, locations: str, *, certificate: Path | None = None
         locations: The `location` blocks of its configuration.
         certificate: PEM file with a certificate and its key, for HTTPS.
     """
-    port, config = unused_port(), folder / "nginx.conf"
+    port = unused_port()
     tls = f" ssl;\nssl_certificate {certificate};\nssl_certificate_key {certificate}"
     text = _CONFIG.format(
         folder=folder, port=port, tls=tls if certificate else "", locations=locations
     )
-    config.write_text(text, encoding="utf-8")
-    log = folder / "nginx.log"
+    with running_nginx(folder, text):
+        yield f"{'https' if certificate else 'http'}://127.0.0.1:{port}"
+
+
+@contextmanager
+def running_nginx(folder: Path, config: str) -> Iterator[None]:
+    """Run nginx with a configuration until the context ends.
+
+    Args:
+        folder: An empty folder for its files.
+        config: Its configuration; the file with its process id must be `nginx.pid` in the folder.
+    """
+    file, log = folder / "nginx.conf", folder / "nginx.log"
+    file.write_text(config, encoding="utf-8")
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [NGINX, "-e", "stderr", "-p", str(folder), "-c", str(config)],
+            [NGINX, "-e", "stderr", "-p", str(folder), "-c", str(file)],
             stdout=output,
             stderr=subprocess.STDOUT,
         )
     try:
         _wait_until_running(folder / "nginx.pid", process, log)
-        yield f"{'https' if certificate else 'http'}://127.0.0.1:{port}"
+        yield
     finally:
         process.terminate()
         process.wait(10)
