@@ -22,8 +22,8 @@ from inference.pool.codec import (
 )
 from inference.progress import Progress, ProgressCallback
 
-SILENCE_S = 3.0
-"""A replica with a request to answer sends a sign of life every second; one that is silent for so
+SILENCE_S = 1.5
+"""A replica with a request to answer sends a sign of life twice a second; one that is silent for so
 long is lost, as is an address that does not let clients connect."""
 
 _MAX_CONNECTIONS = 256

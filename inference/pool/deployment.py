@@ -12,9 +12,11 @@ from functools import partial
 
 from ray import serve
 from ray.serve import Application
+from ray.serve.config import RequestRouterConfig
 
 from inference.captioner_config import CaptionerConfig
 from inference.pool.replica import CaptionerReplica
+from inference.pool.routing import CaptionerRouter
 
 APPLICATION = "sightline"
 """Name of the application on the cluster."""
@@ -67,6 +69,9 @@ def application(config: PoolConfig) -> Application:
         health_check_timeout_s=10.0,
         graceful_shutdown_wait_loop_s=0.5,
         graceful_shutdown_timeout_s=10.0,
+        request_router_config=RequestRouterConfig(
+            request_router_class=f"{CaptionerRouter.__module__}.{CaptionerRouter.__name__}"  # type: ignore[arg-type]
+        ),
         logging_config={"enable_access_log": False},
     )(CaptionerReplica)
     create = partial(config.captioner.create, max_failures=1)

@@ -29,7 +29,7 @@ from inference.pool.codec import (
 )
 from inference.progress import Progress, ProgressCallback
 
-ALIVE_INTERVAL_S = 1.0
+ALIVE_INTERVAL_S = 0.5
 """Between two signs of life of a request that takes long."""
 
 _MAX_UPDATES = 16

@@ -177,7 +177,9 @@ async def _ask(address: Address) -> PoolState:
         AddressError: If there is no answer.
     """
     for _ in range(_QUESTIONS - 1):
-        state = await address.state()
-        if state.state is EngineState.READY:
-            return state
+        # A replica that is lost does not answer, but the next one may.
+        with contextlib.suppress(AddressError):
+            state = await address.state()
+            if state.state is EngineState.READY:
+                return state
     return await address.state()

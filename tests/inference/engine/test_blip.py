@@ -15,6 +15,7 @@ from inference.captioning import FrameRequest
 from inference.engine.engine import Engine
 from inference.engine.service import EngineUnavailable
 from inference.explanations import Target
+from inference.pool import CaptionServer, PoolCaptioner
 from models.preprocessing import resize_to_square
 from stream.captioning.stream_captioner import StreamCaptioner, captioner_image
 from stream.video import Frame
@@ -202,3 +203,25 @@ async def test_a_damaged_captioner_is_one_sentence_that_names_the_file(tmp_path:
     assert message.endswith("; download the whole model again.")
     # Viewers read it.
     assert str(tmp_path) not in message and "\n" not in message
+
+
+async def test_a_pool_captions_and_explains_as_the_engine(
+    blip: Engine, tokens: tuple[int, ...], tmp_path: Path
+) -> None:
+    server = CaptionServer(blip, replica="one")
+    await server.listen_unix(tmp_path / "captions")
+    pool = PoolCaptioner([f"unix:{tmp_path / 'captions'}"])
+    pool.start()
+    try:
+        await pool.wait_loaded()
+        assert pool.info == blip.info
+        found, state = await pool.caption_frame(FrameRequest(IMAGES[1]))
+        own, own_state = await blip.caption_frame(FrameRequest(IMAGES[1]))
+        assert (found.text, found.words) == (own.text, own.words)
+        assert state.tokens == own_state.tokens
+        remote = await pool.explain(IMAGES[0], tokens, "gradcam", Target("word", 2))
+        local = await blip.explain(IMAGES[0], tokens, "gradcam", Target("word", 2))
+        np.testing.assert_array_equal(remote.map.values, local.map.values)
+    finally:
+        await pool.stop()
+        await server.close()

@@ -101,7 +101,8 @@ async def test_any_replica_answers_any_stream_and_its_state_travels(
     ray_cluster: RayCluster,
 ) -> None:
     async with connected(ray_cluster) as pool:
-        streams = Streams(pool, 4, 0.02)
+        # Whichever proxy its connection leads to.
+        streams = Streams(pool, 1, 0.02)
         await streams.until(replicas=2)
         await streams.stop()
 
