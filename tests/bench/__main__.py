@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from models.catalogue import SHIPPED_FOLDER
-from tests.bench import steadiness
+from tests.bench import pool, steadiness
 from tests.bench.analyses import benchmark as analyses
 from tests.bench.capacity import benchmark as capacity
 from tests.bench.capacity import processes
@@ -32,6 +32,7 @@ _BENCHMARKS: dict[str, Benchmark] = {
     "processes": processes.measure,
     "analyses": analyses.measure,
     "steadiness": steadiness.measure,
+    "pool": pool.measure,
 }
 _RESULTS = Path(__file__).parent / "results.json"
 _MAX_LOAD_PER_CORE = 0.25
