@@ -61,7 +61,9 @@ async def test_a_login_is_valid_on_all_servers(database_url: str) -> None:
         await servers.stop(one)
         assert await role(two, cookie) == "viewer"
         await two.client.post("/logout", headers=cookie)
-        assert await role(three, cookie) is None
+        async with asyncio.timeout(5):
+            while await role(three, cookie):
+                await asyncio.sleep(0.05)
 
 
 async def test_nobody_is_logged_out_while_the_database_is_away(
@@ -93,12 +95,14 @@ async def test_wrong_tokens_count_on_all_servers(database_url: str) -> None:
         for number in range(10):
             await (one, two)[number % 2].client.post("/login", json={"token": "wrong"})
 
-        async def is_limited(server: ClusterServer) -> bool:
-            response = await server.client.post("/login", json={"token": "wrong"})
-            return response.status == 429
-
-        assert await is_limited(one) or await is_limited(one)
-        assert await is_limited(two) or await is_limited(two)
+        for server in (one, two):
+            statuses = []
+            # Fewer than it takes at a server on its own, which has received five.
+            while 429 not in statuses and len(statuses) < 4:
+                response = await server.client.post("/login", json={"token": "wrong"})
+                statuses.append(response.status)
+                await asyncio.sleep(0.5)
+            assert statuses[-1] == 429
 
 
 async def post_offer(client: Client, path: str, sdp: str, **options: Any) -> ClientResponse:

@@ -70,8 +70,7 @@ def machines(count: int) -> Iterator[list[Machine]]:
     try:
         for _ in range(count):
             command = ["unshare", "--net", "sh", "-c", "echo; exec cat"]
-            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-            holder = subprocess.Popen(command, **pipes)
+            holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
             holders.append(holder)
             assert holder.stdout
             holder.stdout.readline()

@@ -7,7 +7,7 @@ import time
 from http.cookies import SimpleCookie
 
 import psycopg
-from aiohttp import ClientError, ClientSession, ClientTimeout
+from aiohttp import ClientError, ClientSession, ClientTimeout, StreamReader
 
 from tests.soak.cluster.record import Committed, Follower, Record
 from tests.soak.cluster.servers import VIEWER, ClusterServer, SoakCluster
@@ -112,7 +112,7 @@ class Observation:
             follower.ended = time.time()
             await asyncio.sleep(0.05)
 
-    async def _receive(self, follower: Follower, lines: asyncio.StreamReader) -> None:  # type: ignore[override]
+    async def _receive(self, follower: Follower, lines: StreamReader) -> None:
         kind, id_ = "", ""
         try:
             async for line in lines:

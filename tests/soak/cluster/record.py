@@ -88,8 +88,8 @@ class Record:
             for feed, times in follower.captured.items():
                 seen[feed].update(times)
         most = _WINDOW_S / INTERVAL_S + 2
-        for feed, times in seen.items():
-            ordered = sorted(times)
+        for feed, captured in seen.items():
+            ordered = sorted(captured)
             for index, begin in enumerate(ordered):
                 count = sum(time < begin + _WINDOW_S for time in ordered[index : index + 50])
                 if count > most:

@@ -21,7 +21,7 @@ INTERVAL_S = 0.5
 
 VIEWER = "viewer-token-of-the-soak"
 _PORT = 4200
-_START_S = 60.0
+_START_S = 180.0
 _STOP_S = 15.0
 _TIMEOUT = ClientTimeout(total=5)
 

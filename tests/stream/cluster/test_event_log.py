@@ -123,11 +123,11 @@ async def test_old_captions_and_former_servers_are_deleted(
     reader = EventReader(two.connection)
     await reader.read()
     hour = "clock_timestamp() - interval '1 hour'"
-    await one.connection.fetch(f"UPDATE cluster_events SET written = {hour} WHERE seq = 1")  # type: ignore[arg-type]
+    await one.connection.fetch(f"UPDATE cluster_events SET written = {hour} WHERE seq = 1")
     await delete_expired(two.connection)
     assert texts(await read_latest(two.connection, 10)) == ["new"]
-    await one.connection.fetch(f"UPDATE cluster_events SET written = {hour}")  # type: ignore[arg-type]
-    await one.connection.fetch(f"UPDATE cluster_servers SET heartbeat = {hour} WHERE id = 'one'")  # type: ignore[arg-type]
+    await one.connection.fetch(f"UPDATE cluster_events SET written = {hour}")
+    await one.connection.fetch(f"UPDATE cluster_servers SET heartbeat = {hour} WHERE id = 'one'")
     await delete_expired(two.connection)
     # Its captions were still there when the statement began.
     await delete_expired(two.connection)

@@ -13,7 +13,7 @@ from stream.cluster.cluster import Cluster
 from stream.publishing.publications import Publications
 from tests.support.captions import ScriptedCaptions, confident_caption
 from web.app import create_app
-from web.keys import CLUSTER, PUBLICATIONS, SESSIONS
+from web.keys import CLUSTER, MEDIA, PUBLICATIONS
 from web.settings.server import ServerSettings
 
 Client = TestClient[Any, Any]
@@ -45,7 +45,8 @@ class ClusterServer:
     def viewers(self) -> int:
         """Sessions that watch a feed here."""
         assert self.client.app
-        return self.client.app[SESSIONS].viewers
+        viewers: int = self.client.app[MEDIA].sessions.viewers
+        return viewers
 
     @property
     def url(self) -> str:
