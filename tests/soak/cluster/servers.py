@@ -45,7 +45,9 @@ class ClusterServer:
             f'[feeds.{name}]\nsource = "demo"\ninterval_s = {INTERVAL_S}\n' for name in feeds
         )
         self._settings.write_text(
-            f'{tables}[access]\nviewer_token = "{VIEWER}"\n'
+            # One process a server, as there are three on this machine.
+            f"{tables}[stream]\nmedia_processes = 0\n"
+            f'[access]\nviewer_token = "{VIEWER}"\n'
             f'[cluster]\ndatabase = "{database}"\nurl = "{self.url}"\n'
         )
         self._process: asyncio.subprocess.Process | None = None
