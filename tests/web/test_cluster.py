@@ -96,7 +96,7 @@ async def test_wrong_tokens_count_on_all_servers(database_url: str) -> None:
             await (one, two)[number % 2].client.post("/login", json={"token": "wrong"})
 
         for server in (one, two):
-            statuses = []
+            statuses: list[int] = []
             # Fewer than it takes at a server on its own, which has received five.
             while 429 not in statuses and len(statuses) < 4:
                 response = await server.client.post("/login", json={"token": "wrong"})
