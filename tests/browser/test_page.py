@@ -17,10 +17,15 @@ from jsonschema import Draft202012Validator
 from PIL import Image
 from playwright.async_api import Browser, Page, async_playwright, expect
 
+from inference.engine.engine import Engine
+from inference.engine.process import EngineTiming
+from models.catalogue import SHIPPED_FOLDER
 from stream.data_channel.messages import SCHEMA_PATH
 from tests.browser.conftest import CHROMIUM, QUIET, Server, running
 from tests.support.clips import pixels
 from tests.support.heic import write_heic
+from tests.support.page.scripted_page import serve_page
+from tests.support.scripted_worker import install_worker
 from tests.support.servers.server_process import SCRIPTED
 
 SCHEMA = json.loads(SCHEMA_PATH.read_text())
@@ -179,23 +184,31 @@ async def test_another_source_is_chosen_without_reloading(server: Server, page: 
 
 
 async def test_a_killed_captioner_pauses_captions_and_not_the_video(
-    server: Server, page: Page
+    page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await page.goto(server.url)
-    await page.click("#start-camera")
-    await captioned(page)
-    (engine,) = children(server, "inference.engine.worker")
-    os.kill(engine.pid, signal.SIGKILL)
-    await state(page, "paused")
-    video = "document.querySelector('#returned-video')"
-    before = await page.evaluate(f"() => {video}.currentTime")
-    await page.wait_for_function(f"() => {video}.currentTime > {before} + 1")
-    seq = int(str(await page.locator("#caption").get_attribute("data-seq")))
-    # Ten seconds to load the captioner; minutes on a busy machine.
-    await state(page, "live", 200_000)
-    await page.wait_for_function(
-        f"() => Number(document.querySelector('#caption').dataset.seq) > {seq}", timeout=SOON
-    )
+    install_worker(tmp_path, monkeypatch)
+    # As long as a captioner takes to load, which this one does not.
+    engine = Engine(SHIPPED_FOLDER, EngineTiming(first_pause_s=3))
+    engine.start()
+    try:
+        async with serve_page(engine) as url:
+            await page.goto(url)
+            await page.click("#start-camera")
+            await captioned(page)
+            assert engine.pid
+            os.kill(engine.pid, signal.SIGKILL)
+            await state(page, "paused")
+            video = "document.querySelector('#returned-video')"
+            before = await page.evaluate(f"() => {video}.currentTime")
+            await page.wait_for_function(f"() => {video}.currentTime > {before} + 1")
+            seq = int(str(await page.locator("#caption").get_attribute("data-seq")))
+            await state(page, "live")
+            await page.wait_for_function(
+                f"() => Number(document.querySelector('#caption').dataset.seq) > {seq}",
+                timeout=SOON,
+            )
+    finally:
+        await engine.stop()
 
 
 async def test_a_page_whose_media_process_is_killed_reconnects(page: Page) -> None:

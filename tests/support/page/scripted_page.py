@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from playwright.async_api import Page
 
 from inference.captioning.caption import Caption
-from inference.engine.service import ExplanationResult
+from inference.engine.service import CaptionService, ExplanationResult
 from inference.explanations.map import CaptionMaps, Map
 from inference.explanations.target import MethodCard, Target
 from inference.progress import Progress, ProgressCallback
@@ -105,7 +105,7 @@ class ExplainedCaptions(ScriptedCaptions):
 
 
 @asynccontextmanager
-async def serve_page(captions: ScriptedCaptions) -> AsyncIterator[str]:
+async def serve_page(captions: CaptionService) -> AsyncIterator[str]:
     """Serve the page and its sessions; yield the URL."""
     app = create_app(ServerSettings(stream=StreamSettings(interval_s=0.25)), captions)
     async with TestServer(app, host=HOST) as server:
