@@ -96,7 +96,7 @@ class ServerSettings(BaseSettings):
     engine: EngineSettings = EngineSettings()
     stream: StreamSettings = StreamSettings()
     ice: IceSettings = IceSettings()
-    feeds: dict[FeedName, FeedSettings] = Field(default_factory=dict, max_length=100)
+    feeds: dict[FeedName, FeedSettings] = Field(default_factory=dict, max_length=2000)
     """Cameras that are captioned around the clock, by name."""
     access: AccessSettings = AccessSettings()
     https: HttpsSettings = Field(default_factory=HttpsSettings)
