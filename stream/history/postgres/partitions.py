@@ -144,10 +144,7 @@ class Partitions:
             The number of spans that were dropped.
         """
         with connection.transaction():
-            # First the whole table, so that nothing is inserted meanwhile, and in one order.
-            connection.execute("LOCK TABLE ONLY spans IN ACCESS EXCLUSIVE MODE")
-            if all(partition != each for each in self.find(connection)):
-                # Another server has dropped it.
+            if not self._lock(connection, partition):
                 return 0
             counted = sql.SQL(f"SELECT count(*), {condition} FROM {{}}").format(partition.table)
             ((count, is_droppable),) = connection.execute(counted).fetchall()
@@ -155,6 +152,44 @@ class Partitions:
                 return 0
             connection.execute(sql.SQL("DROP TABLE {}").format(partition.table))
             return int(count)
+
+    def cut(self, connection: Connection, partition: Partition, share: float) -> int:
+        """Replace a partition by one that lacks its oldest spans; return their number.
+
+        To delete them would not shrink it while a search runs that began before.
+
+        Args:
+            connection: The connection.
+            partition: The partition.
+            share: Share of the spans to leave out, 0..1.
+        """
+        rest = sql.Identifier("spans_rest")
+        with connection.transaction():
+            if not self._lock(connection, partition):
+                return 0
+            connection.execute(
+                sql.SQL("CREATE TABLE {} (LIKE spans INCLUDING DEFAULTS)").format(rest)
+            )
+            ((count,),) = connection.execute(
+                sql.SQL("SELECT count(*) FROM {}").format(partition.table)
+            ).fetchall()
+            oldest = min(count, 1 + int(count * share))
+            kept = connection.execute(
+                sql.SQL("INSERT INTO {} SELECT * FROM {} ORDER BY id OFFSET %s").format(
+                    rest, partition.table
+                ),
+                (oldest,),
+            ).rowcount
+            connection.execute(sql.SQL("DROP TABLE {}").format(partition.table))
+            connection.execute(sql.SQL("ALTER TABLE {} RENAME TO {}").format(rest, partition.table))
+            self.attach(connection, partition)
+            return int(count - kept)
+
+    def _lock(self, connection: Connection, partition: Partition) -> bool:
+        """Lock all spans until the transaction ends; return whether the partition still exists."""
+        # First the whole table, so that nothing is inserted meanwhile, and in one order.
+        connection.execute("LOCK TABLE ONLY spans IN ACCESS EXCLUSIVE MODE")
+        return partition in self.find(connection)
 
     def _length(self, previous: Partition | None, span_id: int, duration_s: float | None) -> int:
         """Return the length of a new partition in microseconds, of whole hours."""

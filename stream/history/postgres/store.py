@@ -263,20 +263,19 @@ class PostgresStore(Store):
 
     def _cut(self, partition: Partition, share: float) -> tuple[int, float]:
         """Delete the oldest spans of a partition; return their number and the bytes freed."""
-        statement = sql.SQL(
-            "DELETE FROM {table} WHERE id <= (SELECT id FROM {table} ORDER BY id "
-            "OFFSET (SELECT floor(count(*) * %s) FROM {table}) LIMIT 1)"
-        ).format(table=partition.table)
-        count = self._run_unless_dropped(
-            lambda connection: connection.execute(statement, (share,)).rowcount
-        )
-        self._vacuum(partition, "FULL")
+
+        def cut(connection: PostgresConnection) -> int:
+            with suppress(psycopg.errors.LockNotAvailable):
+                return self._partitions.cut(connection, partition, share)
+            return 0
+
+        count = self._run(cut)
         sizes = {each.begin: each.bytes for each in self._run(self._partitions.find)}
         return count, partition.bytes - sizes.get(partition.begin, 0)
 
-    def _vacuum(self, partition: Partition, option: str = "TRUNCATE") -> None:
+    def _vacuum(self, partition: Partition) -> None:
         """Remove deleted spans from a partition's table and indexes."""
-        statement = sql.SQL(f"VACUUM ({option}) {{}}").format(partition.table)
+        statement = sql.SQL("VACUUM {}").format(partition.table)
         self._run_unless_dropped(lambda connection: connection.execute(statement).rowcount)
 
     def _shrink(self) -> None:

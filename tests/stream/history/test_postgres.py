@@ -25,6 +25,7 @@ from stream.history.postgres import reader as reader_module
 from stream.history.postgres.connection import SCHEMA
 from stream.history.postgres.schema import RETENTION_LOCK
 from stream.history.store import Store
+from tests.stream.history.test_retention import fill
 from tests.support.captions import BASE_TIME, caption_event
 from tests.support.postgres import PostgresServer
 
@@ -278,6 +279,18 @@ def test_old_partitions_are_dropped_as_a_whole_and_by_one_server_at_a_time(
 
     assert texts_of(history_url) == ["Day 10", "Day 80", "Day 95"]
     assert partitions(history_url) == 3
+
+
+def test_the_size_limit_holds_while_a_search_runs(history_url: str) -> None:
+    store = PostgresStore(history_url, 36_500, megabytes=1)
+    fill(store, 500)
+    with psycopg.connect(history_url) as other:
+        other.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        other.execute("SELECT count(*) FROM pg_class")
+        assert 0 < store.apply_retention(BASE_TIME) < 250
+        assert store.bytes <= 1_000_000
+        assert store.apply_retention(BASE_TIME) == 0
+    store.close()
 
 
 def partitions(url: str) -> int:
