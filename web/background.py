@@ -146,8 +146,16 @@ async def _run_history(app: web.Application) -> AsyncIterator[None]:
     history, cluster = app[HISTORY], app.get(CLUSTER)
     # In a cluster each server stores its own.
     captions = cluster.local_captions if cluster else app[PUBLICATIONS].captions
-    await history.open()
-    storing = asyncio.create_task(_restart_on_failure("history", lambda: history.record(captions)))
+    if not cluster:
+        await history.open()
+
+    async def record() -> None:
+        if cluster:
+            # A server may start before the database does.
+            await history.open_when_possible()
+        await history.record(captions)
+
+    storing = asyncio.create_task(_restart_on_failure("history", record))
     yield
     storing.cancel()
     await asyncio.wait({storing})

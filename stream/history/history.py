@@ -28,6 +28,8 @@ _QUEUE_SIZE = 1000
 _FLUSH_INTERVAL_S = 10.0
 _RETENTION_INTERVAL_S = 60.0
 _MAX_REQUESTS = 16
+_REOPEN_S = 2.0
+_NOT_OPEN = "the history's database has not been reached yet; try again later"
 _CLOSE_S = 5.0
 _FIRST_RETRY_S, _MAX_RETRY_S = 0.1, 5.0
 """Pauses between attempts to write while the database cannot be reached."""
@@ -85,7 +87,7 @@ class History:
         self._captions: Subscription[CaptionEvent] | None = None
 
     async def open(self) -> None:
-        """Open the database, or create it.
+        """Open the database, or create it; a later attempt may succeed if this one fails.
 
         Raises:
             HistoryError: If it cannot be used; the message says why.
@@ -97,8 +99,28 @@ class History:
             for is_admin in (True, False):
                 self._readers[is_admin] = await _Reading.open(self._backend)
         except HistoryError:
-            await self.close()
+            for reading in self._readers.values():
+                await reading.close()
+                reading.executor.shutdown(wait=False)
+            self._readers.clear()
+            await loop.run_in_executor(self._write_executor, self._close_store)
+            self._store = None
             raise
+
+    async def open_when_possible(self) -> None:
+        """Open the database as soon as it can be reached; until then searches fail."""
+        is_failing = False
+        while not self._readers:
+            try:
+                await self.open()
+            except HistoryError as problem:
+                if not is_failing:
+                    logger.error("%s; trying again", problem)
+                is_failing = True
+                await asyncio.sleep(_REOPEN_S)
+            else:
+                if is_failing:
+                    logger.warning("history %s can be used now", self._backend.name)
 
     @property
     def dropped(self) -> int:
@@ -163,7 +185,8 @@ class History:
         Raises:
             HistoryError: If not all of them could be deleted.
         """
-        assert self._store
+        if self._store is None:
+            raise HistoryError(_NOT_OPEN)
         deleted = await self._write(partial(self._store.delete, query))
         if deleted is None:
             raise HistoryError("the history cannot be written; see the server's log")
@@ -243,6 +266,8 @@ class History:
 
     async def _read(self, work: Callable[[HistoryReader], Result], owner: Owner) -> Result:
         """Run in the reading thread of the owner's role, when it is the owner's turn."""
+        if not self._readers:
+            raise HistoryError(_NOT_OPEN)
         return await self._readers[owner.is_admin].run(work, owner)
 
 

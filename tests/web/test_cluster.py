@@ -236,3 +236,23 @@ async def test_metrics_state_leases_and_the_log(database_url: str) -> None:
         assert float(received) > 0
         (lag,) = re.findall(r"^sightline_cluster_lag_seconds (\S+)", metrics[1], re.M)
         assert 0 < float(lag) < 1
+
+
+async def test_a_server_may_start_before_the_database(
+    postgres: PostgresServer, database_url: str
+) -> None:
+    async with ClusterServers(database_url) as servers:
+        postgres.kill()
+        try:
+            server = await servers.start()
+            assert (await server.client.get("/healthz")).status == 200
+            listed = await (await server.client.get("/api/feeds")).json()
+            assert [feed["signal"]["state"] for feed in listed["feeds"]] == ["lost"]
+            search = await server.client.get("/api/history/search")
+            assert search.status == 503
+        finally:
+            postgres.start()
+        await eventually(lambda: server.own)
+        async with asyncio.timeout(10):
+            while (await server.client.get("/api/history/search")).status != 200:
+                await asyncio.sleep(0.1)
