@@ -70,16 +70,21 @@ async def test_a_cancelled_request_does_not_affect_the_next(engine: Engine) -> N
 
 
 async def test_pending_requests_fail_when_the_worker_is_killed(
-    killable_engine: Engine, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert killable_engine.pid
-    os.kill(killable_engine.pid, signal.SIGSTOP)
+    install_worker(tmp_path, monkeypatch)
+    engine = Engine(SHIPPED_FOLDER, SOON, explains=False)
+    engine.start()
+    await engine.wait_loaded()
+    assert engine.pid
+    os.kill(engine.pid, signal.SIGSTOP)
     # More than the pipe's buffer: it breaks in the middle of an image.
-    tasks = await request_captions(killable_engine, list(photographs(260)), [None] * 6)
-    os.kill(killable_engine.pid, signal.SIGKILL)
+    tasks = await request_captions(engine, list(photographs(260)), [None] * 6)
+    os.kill(engine.pid, signal.SIGKILL)
 
     answers = await asyncio.gather(*tasks, return_exceptions=True)
-    await killable_engine.wait_ready()
+    await engine.wait_ready()
+    await engine.stop()
     gc.collect()
 
     assert {type(answer) for answer in answers} == {EngineUnavailable}
