@@ -34,16 +34,17 @@ from inference.pool.health import PoolHealth, no_answer
 from inference.pool.replicas import ReplicaCounts
 from inference.progress import Progress, ProgressCallback
 
-_ATTEMPTS = 2
-"""Of a request, each at another address if there is one. Requests change nothing at a replica, so
-repeating one does no harm."""
+_ATTEMPTS = 3
+"""Of a request, each at another address if there is one: a lost machine may take the proxy of the
+first with it, and the replica of the second. Requests change nothing at a replica, so repeating one
+does no harm."""
 
 
 class PoolCaptioner:
     """Captions by the replicas of a pool; needs no TensorFlow and no Ray.
 
     A stream has one frame in flight at most, so that the newest frame wins. A request whose replica
-    is lost is repeated once, as long as its frame is fresh.
+    is lost is repeated, twice at most, as long as its frame is fresh.
     """
 
     def __init__(
@@ -239,7 +240,7 @@ class PoolCaptioner:
         return await self._send(lambda: body, progress and _never_falling(progress))
 
     async def _send(self, body: Callable[[], bytes], progress: ProgressCallback | None) -> Message:
-        """Send a request, and once more if its replica is lost; return its result.
+        """Send a request, and again if its replica is lost; return its result.
 
         Args:
             body: Returns the request, or raises an exception if it is no longer of use.

@@ -12,7 +12,7 @@ from ray.serve.request_router import (
     RunningReplica,
 )
 
-_SILENT_S = 0.5
+_SILENT_S = 1.0
 """A replica accepts a request within milliseconds, however many it has; one that does not for so
 long is on a machine that is lost, which Ray notices only after some 15 s."""
 _TRIAL_INTERVAL_S = 5.0
@@ -47,13 +47,15 @@ class CaptionerRouter(FIFOMixin, RequestRouter):
         candidate_replicas: list[RunningReplica],
         pending_request: PendingRequest | None = None,
     ) -> list[list[RunningReplica]]:
-        """Return two of the candidates that answer, or of all if none does."""
+        """Return two of the candidates that answer, or the one that was the last to do so."""
         now = time.monotonic()
         known = {each.replica_id for each in candidate_replicas}
         self._unanswered = {key: at for key, at in self._unanswered.items() if key in known}
         answering = [each for each in candidate_replicas if not self._is_silent(each, now)]
-        usable = answering or candidate_replicas
-        return [random.sample(usable, min(2, len(usable)))]
+        if candidate_replicas and not answering:
+            since = self._unanswered
+            answering = [max(candidate_replicas, key=lambda each: since[each.replica_id])]
+        return [random.sample(answering, min(2, len(answering)))]
 
     def _is_silent(self, replica: RunningReplica, now: float) -> bool:
         silent_s = now - self._unanswered.get(replica.replica_id, now)

@@ -163,7 +163,7 @@ async def test_a_replica_whose_captioner_is_lost_is_replaced(ray_cluster: RayClu
         streams = Streams(pool, 4, 0.05)
         await streams.until(replicas=2)
         before = set(streams.replicas)
-        # It is repeated once, so both replicas may be lost.
+        # It is repeated, so both replicas may be lost.
         with pytest.raises(EngineUnavailable):
             await pool.caption_frame(FrameRequest(LOSING_IMAGE))
         await asyncio.sleep(1)

@@ -15,6 +15,8 @@ import threading
 from collections.abc import AsyncIterator
 from typing import Any, TextIO
 
+import psutil
+
 from tests.support.child_process import Child
 
 SECRET = "plugh-0123456789abc"
@@ -123,13 +125,24 @@ class _Cluster:
                 name = f"SERVE_REPLICA::sightline#captioner#{values['name']}"
                 ray.kill(ray.get_actor(name, namespace="serve"))
             case "kill node":
-                self._cluster.remove_node(self._node, allow_graceful=False)
+                self._kill_node()
             case "add node":
                 self._node = self._cluster.add_node(**self._options)
             case "stop":
                 ray.shutdown()
                 self._cluster.shutdown()  # type: ignore[no-untyped-call]
         return {}
+
+    def _kill_node(self) -> None:
+        """Kill all processes of the second node at once, as if its machine had lost power.
+
+        Ray leaves it to the replicas and the proxy to notice that their node is gone.
+        """
+        raylet = psutil.Process(self._node.all_processes["raylet"][0].process.pid)
+        for process in [raylet, *raylet.children(recursive=True)]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        self._cluster.remove_node(self._node, allow_graceful=False)
 
     def _deploy(self, replicas: int, captioner: str) -> list[str]:
         from inference.captioner_config import CaptionerConfig
