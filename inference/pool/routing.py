@@ -14,7 +14,7 @@ from ray.serve.request_router import (
 
 _SILENT_S = 1.0
 """A replica accepts a request within milliseconds, however many it has; one that does not for so
-long is on a machine that is lost, which Ray notices only after some 15 s."""
+long is on a machine that is lost, which Ray notices only later."""
 _TRIAL_INTERVAL_S = 5.0
 """Between two requests that try whether such a replica is back."""
 
