@@ -45,14 +45,18 @@ ENV PATH=/venv/bin:$PATH \
 VOLUME ["/var/cache/sightline", "/var/lib/sightline"]
 STOPSIGNAL SIGTERM
 
-# A machine of a Ray cluster; Compose and KubeRay give the command. KubeRay's health checks need wget,
+# A machine of a Ray cluster, which notices within seconds that another one is lost (by default 15 s);
+# Compose and KubeRay give the command. KubeRay's health checks need wget,
 # and its login shells do not keep PATH.
 FROM base AS pool
 RUN apt-get update && apt-get install --yes --no-install-recommends wget \
  && rm -rf /var/lib/apt/lists/* \
  && ln -s /venv/bin/ray /venv/bin/serve /usr/local/bin/
 ENV HOME=/tmp \
-    RAY_USAGE_STATS_ENABLED=0
+    RAY_USAGE_STATS_ENABLED=0 \
+    RAY_health_check_period_ms=500 \
+    RAY_health_check_timeout_ms=2000 \
+    RAY_health_check_failure_threshold=3
 USER 10001:10001
 
 FROM base
