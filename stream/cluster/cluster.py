@@ -140,7 +140,8 @@ class Cluster:
         self._stand_ins.update(self.membership.view, feeds, is_cut_off=True)
         with suppress(DatabaseUnavailable, TimeoutError):
             async with asyncio.timeout(_START_S):
-                await self.connection.fetch("SELECT 1")
+                await self.membership.join()
+                self._stand_ins.update(self.membership.view, feeds, is_cut_off=False)
                 await self._start_reading()
         work = {
             "membership": self.membership.run,

@@ -214,6 +214,14 @@ class Membership:
             watching.cancel()
             await asyncio.wait({watching})
 
+    async def join(self) -> None:
+        """Become known to the others, and learn of them and of what they hold.
+
+        Raises:
+            DatabaseUnavailable: If that failed; `run` tries again.
+        """
+        await self._beat()
+
     async def leave(self) -> None:
         """Release all leases, so that others take them at once."""
         self.held.clear()

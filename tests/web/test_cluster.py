@@ -198,6 +198,18 @@ async def test_a_picture_is_fetched_from_the_server_that_captions_the_feed(
             assert (await http.get(elsewhere)).status == 404
 
 
+async def test_a_server_that_has_just_started_knows_where_the_feeds_are(
+    database_url: str,
+) -> None:
+    async with ClusterServers(database_url, access=ACCESS) as servers:
+        holder = await servers.start()
+        await eventually(lambda: holder.own)
+        other = await servers.start()
+        picture = await other.client.get("/api/feeds/yard/picture", headers=BEARER)
+
+        assert picture.status == 200
+
+
 async def test_a_redirected_viewer_whose_feed_is_moving_has_to_wait(database_url: str) -> None:
     async with ClusterServers(database_url) as servers:
         _, other = await holder_and_other(servers)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import threading
 import time
 from http.cookies import SimpleCookie
 
@@ -25,6 +26,7 @@ class Observation:
         """Prepare to fill a record."""
         self._cluster, self._record = cluster, record
         self._position = 0
+        self._reading = threading.Lock()
         self._cookie = ""
         self._latest: dict[int, dict[str, float]] = {}
         """When the latest caption of each feed was captured, by number of the server."""
@@ -81,6 +83,11 @@ class Observation:
             await asyncio.sleep(_POLL_S)
 
     def _read_rows(self) -> None:
+        # The last reading may begin while another is under way.
+        with self._reading:
+            self._read_new_rows()
+
+    def _read_new_rows(self) -> None:
         # Positions may become visible out of order, so all recent rows are read each time.
         known = {each.id for each in self._record.committed[-2000:]}
         with psycopg.connect(self._cluster.url, connect_timeout=2) as connection:
