@@ -1,12 +1,7 @@
-"""Pacing: a rate limit for incoming requests, and a backoff between attempts to reconnect."""
+"""A rate limit for incoming requests."""
 
-import random
 import time
 from collections.abc import Callable
-
-_INITIAL_DELAY_S = 1.0
-_MAX_DELAY_S = 60.0
-_JITTER = 0.2
 
 
 class RateLimit:
@@ -60,31 +55,3 @@ class RateLimit:
         now = self._clock()
         self._tokens = min(self._capacity, self._tokens + (now - self._filled_at) * self._per_s)
         self._filled_at = now
-
-
-class Backoff:
-    """Exponential backoff: a delay that doubles with each failure, up to a maximum.
-
-    Each delay varies by up to 20 %, so that feeds that lost the same network do not all reconnect
-    at once.
-    """
-
-    def __init__(self, initial_s: float = _INITIAL_DELAY_S, max_s: float = _MAX_DELAY_S) -> None:
-        """Start with the initial delay.
-
-        Args:
-            initial_s: First delay, in seconds.
-            max_s: Longest delay, in seconds.
-        """
-        self._initial_s, self._max_s = initial_s, max_s
-        self._next_s = initial_s
-
-    def next_delay_s(self) -> float:
-        """Return the seconds to wait before the next attempt, and double the delay after it."""
-        delay_s = self._next_s
-        self._next_s = min(2 * delay_s, self._max_s)
-        return delay_s * random.uniform(1 - _JITTER, 1 + _JITTER)
-
-    def reset(self) -> None:
-        """Return to the initial delay, after an attempt succeeded."""
-        self._next_s = self._initial_s

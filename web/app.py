@@ -5,10 +5,10 @@ from prometheus_client import CollectorRegistry
 
 from inference.engine import CaptionService
 from web.background import install_services
+from web.cluster import peer_middleware
 from web.errors import error_middleware
 from web.keys import METRICS_REGISTRY, SETTINGS
 from web.page import not_found_middleware, page_routes, security_headers
-from web.peers import peer_middleware
 from web.requests import (
     REQUEST_METRICS,
     RequestMetrics,

@@ -4,8 +4,7 @@ Each is an aiohttp cleanup context: it starts with the application and stops in 
 """
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
 from aiohttp import web
 
@@ -17,6 +16,7 @@ from stream.history import History
 from stream.image_captions import ImageCaptions
 from stream.publishing import Publications, RecentSpans
 from stream.publishing.sinks import MqttSink, WebhookSink
+from stream.restart import restart_on_failure
 from stream.usage_limits import LocalLimits
 from web.cluster import install_cluster, run_cluster
 from web.keys import (
@@ -39,10 +39,6 @@ from web.keys import (
 from web.media_processes import create_media, run_media_processes
 from web.routes.subscribers import SUBSCRIBERS, Subscribers
 from web.settings import ServerSettings
-
-_RESTART_DELAY_S = 10.0
-
-logger = logging.getLogger(__name__)
 
 
 def create_captioner(
@@ -155,7 +151,7 @@ async def _run_history(app: web.Application) -> AsyncIterator[None]:
             await history.open_when_possible()
         await history.record(captions)
 
-    storing = asyncio.create_task(_restart_on_failure("history", record))
+    storing = asyncio.create_task(restart_on_failure("history", record))
     yield
     storing.cancel()
     await asyncio.wait({storing})
@@ -170,10 +166,10 @@ async def _run_sinks(app: web.Application) -> AsyncIterator[None]:
         yield
         return
     if webhook := app.get(WEBHOOK):
-        sending = _restart_on_failure("webhook", lambda: webhook.run(publications.captions))
+        sending = restart_on_failure("webhook", lambda: webhook.run(publications.captions))
         tasks.append(asyncio.create_task(sending))
     if mqtt := app.get(MQTT):
-        sending = _restart_on_failure("mqtt", lambda: mqtt.run(publications))
+        sending = restart_on_failure("mqtt", lambda: mqtt.run(publications))
         tasks.append(asyncio.create_task(sending))
     yield
     for task in tasks:
@@ -198,13 +194,3 @@ async def _close_subscribers(app: web.Application) -> None:
 
 async def _close_sessions(app: web.Application) -> None:
     await app[MEDIA].sessions.close()
-
-
-async def _restart_on_failure(name: str, run: Callable[[], Awaitable[None]]) -> None:
-    """Run a service until cancelled; restart it after unexpected failures, which are logged."""
-    while True:
-        try:
-            await run()
-        except Exception:
-            logger.exception("%s failed; it restarts in %g s", name, _RESTART_DELAY_S)
-        await asyncio.sleep(_RESTART_DELAY_S)

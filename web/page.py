@@ -14,9 +14,9 @@ from aiohttp.typedefs import Handler
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from web.cluster import peer_origins
 from web.errors import ERROR, accepts_html, error_response
 from web.keys import SETTINGS
-from web.peers import peer_origins
 from web.security import ALLOWED_HOSTS, public
 from web.translations import (
     ENGLISH,

@@ -5,7 +5,7 @@ import json
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -20,6 +20,7 @@ from stream.cluster.schema import CHANNEL, Identity, create_tables
 from stream.cluster.stand_ins import ReadPicture, StandIns
 from stream.feeds import FeedSettings
 from stream.publishing import MAX_RECENT_CAPTIONS, Publications, StreamReport
+from stream.restart import Backoff, restart_on_failure
 
 _ID_BYTES = 6
 _POLL_S = 1.0
@@ -152,7 +153,10 @@ class Cluster:
             "retention": self._delete_expired,
         }
         self._tasks = [
-            asyncio.create_task(_restart_on_failure(name, each), name=f"cluster {name}")
+            asyncio.create_task(
+                restart_on_failure(f"the cluster's {name}", each, Backoff(_POLL_S, _POLL_S)),
+                name=f"cluster {name}",
+            )
             for name, each in work.items()
         ]
 
@@ -367,12 +371,3 @@ async def _wait_for_notices(connection: AsyncConnection) -> list[str]:
         # So that a connection that is cut is noticed.
         await connection.execute("SELECT 1")
     return notices
-
-
-async def _restart_on_failure(name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    while True:
-        try:
-            await work()
-        except Exception:
-            logger.exception("the cluster's %s failed; it restarts", name)
-        await asyncio.sleep(_POLL_S)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from stream.captioned_stream import Signal, SignalState
 from stream.feeds.settings import FeedSettings
 from stream.feeds.source_reader import SourceReader
-from stream.rate_limit import Backoff
+from stream.restart import Backoff
 from stream.settings import MAX_FRAME_PIXELS
 from stream.sources import Ingest, RealTimeSource, Source, SourceError, open_source
 from stream.video import Frame, blank_frame, yuv_planes

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from stream.captioned_stream import CaptionedStream, Signal, SignalState
@@ -11,7 +11,7 @@ from stream.context import StreamContext, bind_log_context
 from stream.feeds.connection import Demand, SourceConnection
 from stream.feeds.settings import FeedSettings
 from stream.publishing import NameTaken, Publications
-from stream.rate_limit import Backoff
+from stream.restart import restart_on_failure
 
 _STOP_S = 8.0
 """How long to wait for feeds to stop."""
@@ -47,13 +47,14 @@ class Feed:
     async def run(self) -> None:
         """Caption the source until cancelled, then free all resources."""
         bind_log_context(feed=self.name)
+        name = f"feed {self.name}"
         unsubscribe = self.stream.viewer_counts.subscribe(
             lambda viewers: self._demand.update(watched=viewers > 0)
         )
         try:
             async with asyncio.TaskGroup() as tasks:
                 for work in (self._publish, self._connection.run, self.stream.run):
-                    tasks.create_task(self._restart_on_failure(work), name=f"feed {self.name}")
+                    tasks.create_task(restart_on_failure(name, work), name=name)
         finally:
             unsubscribe()
             self._publications.remove(self.stream)
@@ -68,17 +69,6 @@ class Feed:
                 await asyncio.sleep(_NAME_RETRY_S)
             else:
                 return
-
-    async def _restart_on_failure(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Run a part of the feed, and restart it with backoff after an unexpected exception."""
-        backoff = Backoff()
-        while True:
-            try:
-                return await work()
-            except Exception:
-                delay_s = backoff.next_delay_s()
-                logger.exception("feed %s failed; restarting in %.0f s", self.name, delay_s)
-                await asyncio.sleep(delay_s)
 
     def _on_signal(self, signal: Signal) -> None:
         self.stream.notice = _notice(signal)

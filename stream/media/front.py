@@ -21,7 +21,7 @@ from stream.media.remote_streams import RemoteStreams
 from stream.media.slot import Slot
 from stream.media.usage import CountedUses
 from stream.publishing import Publications
-from stream.rate_limit import Backoff
+from stream.restart import Backoff
 from stream.webrtc import ServerFull
 
 _READY_S = 10.0

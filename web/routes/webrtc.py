@@ -22,9 +22,9 @@ from stream.media import SessionHandle
 from stream.publishing import RemoteStream
 from stream.settings import validate_stream_name
 from stream.webrtc import InputKind, Offer, SessionGone
+from web.cluster import elsewhere_response
 from web.errors import error_response
 from web.keys import MEDIA, PUBLICATIONS, SETTINGS
-from web.peers import elsewhere_response
 from web.routes.admission import ADMISSION_ERRORS, admission_error_response, admit
 from web.routes.query import check_parameters
 from web.security import (

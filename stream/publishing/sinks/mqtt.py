@@ -26,7 +26,7 @@ from stream.publishing.sinks.mqtt_connection import (
 )
 from stream.publishing.sinks.settings import MqttSettings
 from stream.publishing.subscription import ChangeFilter
-from stream.rate_limit import Backoff
+from stream.restart import Backoff
 from stream.settings import validate_stream_name
 
 WITHDRAW_AFTER_S = 120.0

@@ -18,7 +18,8 @@ from stream.broadcast import Broadcast, Subscription
 from stream.captioning import CaptionEvent, feed_caption_json
 from stream.publishing.sinks.settings import WebhookSettings
 from stream.publishing.subscription import ChangeFilter
-from stream.rate_limit import Backoff, RateLimit
+from stream.rate_limit import RateLimit
+from stream.restart import Backoff
 
 WEBHOOK_QUEUE_SIZE = 100
 """Captions queued while the receiver is slow or unavailable; beyond that the oldest are dropped."""

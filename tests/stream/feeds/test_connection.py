@@ -19,7 +19,7 @@ from stream.captioned_stream import Signal, SignalState
 from stream.feeds import connection as module
 from stream.feeds.connection import Demand, SourceConnection
 from stream.feeds.settings import FeedSettings
-from stream.rate_limit import Backoff
+from stream.restart import Backoff
 from stream.sources.ingest import Ingest
 from tests.support.clips import is_open, pixels, write_clip
 from tests.support.loop_blocking import MAX_BLOCKED_S, measure_loop_blocking

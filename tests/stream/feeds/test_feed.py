@@ -176,7 +176,7 @@ async def test_an_unexpected_exception_is_logged_and_the_feed_restarts(
     async with running_feed(Faulty(confident_caption("A cat")), settings) as observed:
         await observed.until(lambda: len(observed.captions) >= 3)
     assert [event.seq for event in observed.captions] == [0, 1, 2]
-    assert "feed door failed; restarting in 1 s" in caplog.text
+    assert "feed door failed; it restarts in 1 s" in caplog.text
 
 
 def feed_settings(**sources: dict[str, Any] | str) -> dict[str, FeedSettings]:

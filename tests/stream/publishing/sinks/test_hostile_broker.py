@@ -12,7 +12,7 @@ from stream.captioned_stream import CaptionedStream, Signal, SignalState
 from stream.publishing.publications import Publications
 from stream.publishing.sinks.mqtt import MqttSink
 from stream.publishing.sinks.settings import MqttSettings
-from stream.rate_limit import Backoff
+from stream.restart import Backoff
 from tests.stream.publishing.sinks.broker import PASSWORD, USER, Broker
 from tests.stream.publishing.sinks.hostile_broker import (
     CONNACK,

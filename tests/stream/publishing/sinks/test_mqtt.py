@@ -20,7 +20,7 @@ from stream.publishing.publications import Publications
 from stream.publishing.sinks.home_assistant import device_id
 from stream.publishing.sinks.mqtt import MqttSink
 from stream.publishing.sinks.settings import MqttSettings
-from stream.rate_limit import Backoff
+from stream.restart import Backoff
 from tests.stream.publishing.sinks.broker import PASSWORD, USER, Broker
 from tests.stream.publishing.sinks.hostile_broker import hostile, until_frozen
 from tests.support.captions import ScriptedCaptions, caption_event, confident_caption

@@ -15,7 +15,7 @@ from stream.broadcast import Broadcast
 from stream.captioning.event import CaptionEvent
 from stream.publishing.sinks.settings import WebhookSettings
 from stream.publishing.sinks.webhook import WEBHOOK_QUEUE_SIZE, WebhookSink
-from stream.rate_limit import Backoff
+from stream.restart import Backoff
 from tests.stream.publishing.sinks.receiver import KEY, receiving
 from tests.support.captions import caption_event, confident_caption
 

@@ -18,7 +18,7 @@ from tests.support.servers.cluster_apps import (
     ClusterServers,
     eventually,
 )
-from web.peers import PEERS
+from web.cluster import PEERS
 from web.security.access import Role
 
 ADMIN, VIEWER = "admin-token-0123456789", "viewer-token-0123456789"

@@ -2,17 +2,13 @@
 
 import asyncio
 import contextlib
-import logging
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 from aiohttp import web
 
+from stream.restart import restart_on_failure
 from web.keys import CLUSTER, MQTT, PUBLICATIONS, WEBHOOK
-
-_RESTART_DELAY_S = 10.0
-
-logger = logging.getLogger(__name__)
 
 
 async def run_cluster_sinks(app: web.Application) -> None:
@@ -35,26 +31,22 @@ async def _run_until(changed: asyncio.Event, app: web.Application, token: int) -
     """Run the sinks until the lease has ended, or another one has begun."""
     from stream.cluster.sink_log import WebhookLog
 
-    cluster, work = app[CLUSTER], dict[str, Coroutine[Any, Any, None]]()
+    cluster, work = app[CLUSTER], dict[str, Callable[[], Awaitable[None]]]()
     with contextlib.ExitStack() as stack:
         if webhook := app.get(WEBHOOK):
             log = WebhookLog(cluster.connection, webhook, token)
             stack.callback(cluster.notices.subscribe(lambda _: log.hurry()))
-            work["webhook"] = log.run()
+            work["webhook"] = log.run
         if mqtt := app.get(MQTT):
-            work["mqtt"] = mqtt.run(app[PUBLICATIONS])
-        tasks = [asyncio.create_task(each, name=name) for name, each in work.items()]
+            work["mqtt"] = partial(mqtt.run, app[PUBLICATIONS])
+        tasks = [
+            asyncio.create_task(restart_on_failure(name, each), name=name)
+            for name, each in work.items()
+        ]
         try:
-            while cluster.sinks_token == token and not any(task.done() for task in tasks):
-                waiting = asyncio.create_task(changed.wait())
-                await asyncio.wait({waiting, *tasks}, return_when=asyncio.FIRST_COMPLETED)
-                waiting.cancel()
+            while cluster.sinks_token == token:
+                await changed.wait()
                 changed.clear()
-            for task in tasks:
-                if task.done() and (problem := task.exception()):
-                    about = "%s failed; it restarts in %g s"
-                    logger.error(about, task.get_name(), _RESTART_DELAY_S, exc_info=problem)
-                    await asyncio.sleep(_RESTART_DELAY_S)
         finally:
             for task in tasks:
                 task.cancel()

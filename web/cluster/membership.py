@@ -1,4 +1,4 @@
-"""The application's part in a cluster of servers: logins, and clients that others have to serve."""
+"""Joining a cluster: what the application shares with the other servers, such as logins."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -6,9 +6,9 @@ from typing import Any
 
 from aiohttp import web
 
-from web.cluster_sinks import run_cluster_sinks
+from web.cluster.peers import PEERS, Peers
+from web.cluster.sinks import run_cluster_sinks
 from web.keys import CLUSTER, MEDIA, PUBLICATIONS
-from web.peers import PEERS, Peers
 from web.security import ACCESS, SHARED_LOGINS, TICKETS, SharedLogins, Tickets
 from web.settings import ServerSettings, SettingsError
 
