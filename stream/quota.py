@@ -120,6 +120,8 @@ class HourlyLimit:
         self._limits: tuple[int, int] | None = None
         self._total: RateLimit | None = None
         self._by_network: OrderedDict[str, RateLimit] = OrderedDict()
+        self.on_use: Callable[[Owner, int], None] = lambda owner, count: None
+        """Called with each use that was counted."""
 
     def __len__(self) -> int:
         """Return the number of addresses whose use is remembered."""
@@ -154,10 +156,7 @@ class HourlyLimit:
         if owner.is_admin or self._limits is None:
             return
         assert self._total
-        own = self._by_network.setdefault(owner.network, self._limit(owner.share))
-        self._by_network.move_to_end(owner.network)
-        if len(self._by_network) > _MAX_NETWORKS:
-            self._by_network.popitem(last=False)
+        own = self._own(owner)
         about = f"{self._name} ({self._limits[0]} an hour)"
         if wait_s := own.wait_s(count):
             raise ShareExceeded(
@@ -170,6 +169,20 @@ class HourlyLimit:
             )
         own.take(count)
         self._total.take(count)
+        self.on_use(owner, count)
+
+    def charge(self, owner: Owner, count: int) -> None:
+        """Count a use that another server has allowed."""
+        if self._total:
+            self._own(owner).charge(count)
+            self._total.charge(count)
+
+    def _own(self, owner: Owner) -> RateLimit:
+        own = self._by_network.setdefault(owner.network, self._limit(owner.share))
+        self._by_network.move_to_end(owner.network)
+        if len(self._by_network) > _MAX_NETWORKS:
+            self._by_network.popitem(last=False)
+        return own
 
     def _limit(self, share: float) -> RateLimit:
         assert self._limits

@@ -169,3 +169,18 @@ def test_many_addresses_do_not_grow_the_memory() -> None:
     for number in range(5000):
         limit.take(Owner(str(number), is_admin=False, share=0.5), 1)
     assert len(limit) == 1000
+
+
+def test_a_use_that_another_server_allowed_counts_and_is_not_told_again() -> None:
+    limit, now = limit_per_hour(100)
+    viewer = Owner("192.0.2.1", is_admin=False, share=0.5)
+    told: list[tuple[Owner, int]] = []
+    limit.on_use = lambda owner, count: told.append((owner, count))
+    limit.charge(viewer, 60)
+
+    with pytest.raises(ShareExceeded):
+        limit.take(viewer, 1)
+    limit.take(Owner("192.0.2.2", is_admin=False, share=0.5), 17)
+    assert [count for _, count in told] == [17]
+    now[0] = 3600.0
+    limit.take(viewer, 17)

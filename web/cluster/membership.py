@@ -6,9 +6,10 @@ from typing import Any
 
 from aiohttp import web
 
+from stream.quota import Owner
 from web.cluster.peers import PEERS, Peers
 from web.cluster.sinks import run_cluster_sinks
-from web.keys import CLUSTER, MEDIA, PUBLICATIONS
+from web.keys import CLUSTER, MEDIA, PUBLICATIONS, USAGE_LIMITS
 from web.security import ACCESS, SHARED_LOGINS, TICKETS, SharedLogins, Tickets
 from web.settings import ServerSettings, SettingsError
 
@@ -46,9 +47,10 @@ def install_cluster(app: web.Application, settings: ServerSettings) -> None:
     app.cleanup_ctx.append(_run_peers)
 
 
-def install_shared_logins(app: web.Application) -> Callable[[], None]:
-    """Share logins and wrong tokens with the other servers; return how to end that."""
+def _share_with_others(app: web.Application) -> Callable[[], None]:
+    """Share logins, wrong tokens and requests to an endpoint; return how to end that."""
     cluster, access, shared = app[CLUSTER], app[ACCESS], app[SHARED_LOGINS]
+    requests = app[USAGE_LIMITS].endpoint_requests
 
     def on_failure(network: str, cross_origin: bool) -> None:
         cluster.notify(
@@ -57,6 +59,17 @@ def install_shared_logins(app: web.Application) -> Callable[[], None]:
                 "server": cluster.id,
                 "network": network,
                 "cross_origin": cross_origin,
+            }
+        )
+
+    def on_use(owner: Owner, count: int) -> None:
+        cluster.notify(
+            {
+                "kind": "endpoint-requests",
+                "server": cluster.id,
+                "network": owner.network,
+                "share": owner.share,
+                "count": count,
             }
         )
 
@@ -71,13 +84,21 @@ def install_shared_logins(app: web.Application) -> Callable[[], None]:
                 "cross_origin": bool(cross_origin),
             } if server != cluster.id:
                 access.count_failure(network, cross_origin)
+            case {
+                "kind": "endpoint-requests",
+                "server": str(server),
+                "network": str(network),
+                "share": float(share),
+                "count": int(count),
+            } if server != cluster.id:
+                requests.charge(Owner(network, is_admin=False, share=share), count)
 
     def on_reconnection(_: None) -> None:
         if cluster.identity:
             access.cookie_scope = cluster.identity.id
         shared.hurry()
 
-    access.on_failure = on_failure
+    access.on_failure, requests.on_use = on_failure, on_use
     on_reconnection(None)
     unsubscribe = (
         cluster.notices.subscribe(on_notice),
@@ -95,7 +116,7 @@ async def run_cluster(app: web.Application, settings: ServerSettings) -> AsyncIt
     """Join the cluster, and leave it in the end."""
     cluster = app[CLUSTER]
     await cluster.start(settings.feeds)
-    end = install_shared_logins(app)
+    end = _share_with_others(app)
     tasks = {
         asyncio.create_task(app[SHARED_LOGINS].run(), name="cluster logins"),
         asyncio.create_task(run_cluster_sinks(app), name="cluster sinks"),

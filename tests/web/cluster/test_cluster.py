@@ -10,6 +10,7 @@ import pytest
 from aiohttp import ClientResponse, ClientSession
 from aiortc import RTCSessionDescription
 
+from stream.quota import Owner, ShareExceeded
 from tests.support.peer import Peer
 from tests.support.postgres import PostgresServer
 from tests.support.servers.cluster_apps import (
@@ -19,6 +20,7 @@ from tests.support.servers.cluster_apps import (
     eventually,
 )
 from web.cluster import PEERS
+from web.keys import USAGE_LIMITS
 from web.security.access import Role
 
 ADMIN, VIEWER = "admin-token-0123456789", "viewer-token-0123456789"
@@ -103,6 +105,27 @@ async def test_wrong_tokens_count_on_all_servers(database_url: str) -> None:
                 statuses.append(response.status)
                 await asyncio.sleep(0.5)
             assert statuses[-1] == 429
+
+
+async def test_viewers_requests_to_an_endpoint_count_on_all_servers(database_url: str) -> None:
+    async with ClusterServers(database_url) as servers:
+        one, two = await servers.start(), await servers.start()
+        limits = [each.client.app[USAGE_LIMITS] for each in (one, two) if each.client.app]
+        for each in limits:
+            each.endpoint_requests.configure(100, 10)
+        viewer = Owner("192.0.2.1", is_admin=False, share=0.5)
+        await limits[0].take_requests(viewer, 50)
+        refusals = 0
+        # Fewer than the other server would allow on its own.
+        for _ in range(4):
+            await asyncio.sleep(0.5)
+            try:
+                await limits[1].take_requests(viewer, 10)
+            except ShareExceeded:
+                refusals += 1
+
+        assert refusals >= 3
+        await limits[1].take_requests(Owner("192.0.2.9", is_admin=False, share=0.5), 10)
 
 
 async def post_offer(client: Client, path: str, sdp: str, **options: Any) -> ClientResponse:
