@@ -28,6 +28,7 @@ async def soak(
     seed: int,
     program: Sequence[str] = ("server.py",),
     parts: Sequence[Part] = PARTS,
+    media_processes: int = 0,
 ) -> None:
     """Run a server with clients, and then inject faults.
 
@@ -38,8 +39,9 @@ async def soak(
         seed: Seed of everything random.
         program: See `ServerProcess.start`.
         parts: Parts that may be killed.
+        media_processes: See `ServerProcess.start`.
     """
-    async with SoakServer.start(program) as server:
+    async with SoakServer.start(program, media_processes) as server:
         clients = SimulatedClients(server.process.url, FEEDS, seed)
         report.clients = clients.counts
         task = asyncio.create_task(clients.run())
@@ -84,13 +86,29 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=200, help="number of faults (default: 200)")
     parser.add_argument("--seed", type=int, default=1, help="seed of everything random")
     parser.add_argument(
+        "--media-processes",
+        type=int,
+        default=0,
+        metavar="N",
+        help="media processes, which are killed, too (default: 0)",
+    )
+    parser.add_argument(
         "--out", type=Path, default=_RESULTS, metavar="JSON", help="file to write the results to"
     )
     options = parser.parse_args()
     report = Report()
     # After Ctrl-C the results until then are reported.
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(soak(report, 60 * options.minutes, options.kills, options.seed))
+        asyncio.run(
+            soak(
+                report,
+                60 * options.minutes,
+                options.kills,
+                options.seed,
+                parts=(*PARTS, "media process") if options.media_processes else PARTS,
+                media_processes=options.media_processes,
+            )
+        )
     print("\n".join(report.lines()))
     options.out.write_text(json.dumps(report.to_json(), indent=1) + "\n", encoding="utf-8")
     print(f"Results: {options.out}")

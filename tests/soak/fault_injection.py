@@ -13,8 +13,9 @@ from tests.soak.clients import SimulatedClients
 from tests.soak.soak_server import CAMERA, FEEDS, SoakServer
 from tests.support.load.counting_peer import CountingPeer
 
-Part = Literal["engine", "feed", "viewer"]
+Part = Literal["engine", "feed", "media process", "viewer"]
 PARTS: tuple[Part, ...] = ("engine", "feed", "viewer")
+"""The parts of every server; a media process is one more, if it has them."""
 MAX_RECOVERY_S = 5.0
 """Maximum time until captions resume."""
 
@@ -66,6 +67,7 @@ class FaultInjector:
             seconds = await {
                 "engine": self._kill_engine,
                 "feed": self._restart_camera,
+                "media process": self._kill_media_process,
                 "viewer": self._replace_viewer,
             }[part]()
             self.recoveries.add(part, seconds)
@@ -85,6 +87,13 @@ class FaultInjector:
         await asyncio.sleep(self._rng.uniform(*_CAMERA_DOWN_S))
         await asyncio.to_thread(self._server.camera.start)
         return await self._wait_for_captions(time.time(), (CAMERA,))
+
+    async def _kill_media_process(self) -> float:
+        """Kill a media process; what publishes the session connects again, as a page does."""
+        self._rng.choice(self._server.process.media_processes).kill()
+        killed = time.time()
+        await self._server.publish()
+        return await self._wait_for_captions(killed, FEEDS)
 
     async def _replace_viewer(self) -> float:
         """Let a viewer vanish, and connect another."""

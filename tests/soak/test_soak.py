@@ -7,7 +7,7 @@ import pytest
 
 from tests.soak import fault_injection, sampling
 from tests.soak.__main__ import soak
-from tests.soak.fault_injection import Recoveries
+from tests.soak.fault_injection import Part, Recoveries
 from tests.soak.report import Report
 from tests.soak.sampling import Samples
 from tests.support.servers.server_process import SCRIPTED
@@ -29,6 +29,18 @@ async def test_clients_are_simulated_and_faults_injected(monkeypatch: pytest.Mon
     assert 50 < report.trends["server memory, MB"].mean < 1000
     assert "caption age, ms" in report.trends
     assert not report.log_errors
+
+
+async def test_a_killed_media_process_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fault_injection, "_PAUSE_S", (0.1, 0.5))
+    report = Report()
+    parts: tuple[Part, ...] = ("media process",)
+    await soak(report, 0, 1, seed=3, program=SCRIPTED, parts=parts, media_processes=2)
+
+    assert report.recoveries
+    (seconds,) = report.recoveries.times_s["media process"]
+    # Not the limit of `make soak`: a process starts slowly while other tests run.
+    assert 0 < seconds < 60
 
 
 async def test_a_cancelled_run_reports_its_results(monkeypatch: pytest.MonkeyPatch) -> None:
