@@ -1,9 +1,15 @@
-"""Request ids, log lines and metrics of HTTP requests, and the handling of malformed ones."""
+"""Request ids, log lines and metrics of HTTP requests, and the handling of malformed ones.
 
+Also of those whose client has left.
+"""
+
+import asyncio
 import logging
 import re
 import secrets
 import time
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 import aiohttp.web_urldispatcher
 from aiohttp import HttpVersion11, web
@@ -27,6 +33,11 @@ _FREQUENT = ("/static", "/healthz", "/readyz", "/metrics")
 _BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 _REQUEST_ID = web.RequestKey("request id", str)
+
+_POLL_S = 0.25
+"""How often a request that waits is checked for disconnection."""
+
+Result = TypeVar("Result")
 
 logger = logging.getLogger(__name__)
 
@@ -104,6 +115,23 @@ def _record(request: web.Request, status: int, seconds: float) -> None:
     level = logging.DEBUG if route.startswith(_FREQUENT) else logging.INFO
     message = "%(method)s %(route)s %(status)s in %(ms)s ms for %(address)s"
     logger.log(level, message, fields, extra={"fields": fields})
+
+
+async def until_disconnected(request: web.Request, work: Coroutine[Any, Any, Result]) -> Result:
+    """Wait for work, and cancel it if nobody waits for its result any more.
+
+    Raises:
+        ConnectionResetError: If the client has left.
+    """
+    task = asyncio.create_task(work)
+    try:
+        while not (await asyncio.wait({task}, timeout=_POLL_S))[0]:
+            if request.transport is None or request.transport.is_closing():
+                raise ConnectionResetError
+        return task.result()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 _LOG_LINES_PER_S = 1 / 60

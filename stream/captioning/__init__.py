@@ -6,6 +6,9 @@ from stream.captioning.event import (
     display_parts,
     display_text,
     feed_caption_json,
+    maps_json,
+    timing_json,
+    wording_json,
 )
 from stream.captioning.kept_frames import ClientFrames, FrameNotFound, KeptFrame, KeptFrames
 from stream.captioning.live_maps import ExplanationMode, LiveExplanation, LiveMaps, OverlayMode
@@ -44,5 +47,8 @@ __all__ = [
     "format_json_line",
     "format_line",
     "is_repeat",
+    "maps_json",
+    "timing_json",
     "transcribe",
+    "wording_json",
 ]

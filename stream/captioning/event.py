@@ -96,26 +96,9 @@ class CaptionEvent:
 def caption_json(event: CaptionEvent) -> dict[str, Any]:
     """Return `caption` of `schema.json`, without `type` and `maps`; `age_ms` is as of now."""
     caption = event.caption
-    body = caption.to_json()
-    timing = {
-        "prepare": event.prepare_ms,
-        "wait": event.wait_ms,
-        "encoder": caption.timing_ms.encoder,
-        "decoder": caption.timing_ms.decoder,
-        "maps": caption.timing_ms.maps,
-        "endpoint": caption.timing_ms.endpoint,
-    }
-    timing["total"] = sum(timing.values())
     return {
         "seq": event.seq,
-        "text": caption.text,
-        "confidence": body["confidence"],
-        "words": body["words"],
-        "tags": body["tags"],
-        "fallback": caption.fallback,
-        "guess": caption.guess,
-        "runner_up": caption.runner_up,
-        "instead_of": caption.instead_of,
+        **wording_json(caption),
         "kept": caption.kept,
         "note": event.note,
         "frame": {
@@ -125,17 +108,63 @@ def caption_json(event: CaptionEvent) -> dict[str, Any]:
             "height": event.height,
         },
         "age_ms": round(event.age_ms(), 1),
-        "timing_ms": {part: round(ms, 2) for part, ms in timing.items()},
-        **({"replica": caption.timing_ms.replica} if caption.timing_ms.replica else {}),
+        **timing_json(caption, {"prepare": event.prepare_ms, "wait": event.wait_ms}),
     }
 
 
-def feed_caption_json(event: CaptionEvent) -> dict[str, Any]:
+def wording_json(caption: Caption) -> dict[str, Any]:
+    """Return what a caption states: its text with its confidence, its words and its tags."""
+    body = caption.to_json()
+    return {
+        "text": caption.text,
+        "confidence": body["confidence"],
+        "words": body["words"],
+        "tags": body["tags"],
+        "fallback": caption.fallback,
+        "guess": caption.guess,
+        "runner_up": caption.runner_up,
+        "instead_of": caption.instead_of,
+    }
+
+
+def timing_json(caption: Caption, before_ms: dict[str, float]) -> dict[str, Any]:
+    """Return `timing_ms`, and `replica` if a captioner pool captioned.
+
+    Args:
+        caption: The caption.
+        before_ms: Times of what was done before the captioner got the image, by name.
+    """
+    timing = caption.timing_ms
+    parts = {
+        **before_ms,
+        "encoder": timing.encoder,
+        "decoder": timing.decoder,
+        "maps": timing.maps,
+        "endpoint": timing.endpoint,
+    }
+    parts["total"] = sum(parts.values())
+    return {
+        "timing_ms": {part: round(ms, 2) for part, ms in parts.items()},
+        **({"replica": timing.replica} if timing.replica else {}),
+    }
+
+
+def feed_caption_json(event: CaptionEvent, *, maps: bool = False) -> dict[str, Any]:
     """Return a caption for subscribers of several feeds, with `feed` and `said` added.
 
     `said` is the caption as `display_text`, for subtitles and speech.
+
+    Args:
+        event: The caption.
+        maps: Whether to add `maps`, as in `maps_json`.
     """
-    return {"feed": event.stream, "said": display_text(event.caption), **caption_json(event)}
+    body = {"feed": event.stream, "said": display_text(event.caption), **caption_json(event)}
+    return {**body, "maps": maps_json(event.caption)} if maps else body
+
+
+def maps_json(caption: Caption) -> dict[str, Any] | None:
+    """Return a caption's maps, `maps` of `schema.json`; None if they were not computed."""
+    return caption.maps.to_json() if caption.maps else None
 
 
 def display_parts(caption: Caption) -> tuple[str, str]:

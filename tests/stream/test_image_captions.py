@@ -106,4 +106,4 @@ async def test_an_image_that_cannot_be_decoded_is_no_obstacle_to_the_next() -> N
                 async with captions.turn(ADMIN):
                     await captions.caption(data)
         async with captions.turn(ADMIN):
-            assert (await captions.caption(png(5))).text == "A cup"
+            assert (await captions.caption(png(5))).caption.text == "A cup"

@@ -95,12 +95,20 @@ async def test_one_sightline_is_the_endpoint_of_another(
             expected = [pytest.approx(word.prob, abs=1e-3) for word in CAPTION.words]
             assert [word.prob for word in event.caption.words] == expected
             listed = await (await client.get("/api/feeds/yard")).text()
-            image = np.zeros((8, 8, 3), np.uint8)
-            encoded = base64.b64encode(cv2.imencode(".png", image)[1].tobytes()).decode()
+            image = cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
+            encoded = base64.b64encode(image).decode()
             part = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{encoded}"}}
             body = {"model": "sightline", "messages": [{"role": "user", "content": [part]}]}
             chained = await (await client.post("/v1/chat/completions", json=body)).json()
             assert chained["choices"][0]["message"]["content"] == "A dog runs across the grass"
+            explained = await client.post("/api/explain?word=dog", data=image)
+            explanation = (await explained.json())["explanation"]
+            assert (explanation["method"], explanation["map"]["shape"]) == (
+                "occlusion-answers",
+                [4, 4],
+            )
+            unmapped = await client.post("/api/caption?maps=true", data=image)
+            assert (await unmapped.json())["error"]["code"] == "not-available"
             metrics = await (await client.get("/metrics")).text()
             assert 'sightline_endpoint_requests_total{outcome="failed"} 0.0' not in metrics
             assert 'sightline_endpoint_requests_total{outcome="answered"} ' in metrics

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from aiortc import RTCSessionDescription
@@ -93,6 +95,9 @@ async def test_captions_and_metrics_name_the_replica(tmp_path: Path) -> None:
             await peer.accept(RTCSessionDescription(answer["sdp"], answer["type"]))
             await peer.until(lambda: peer.received("caption"))
             caption = peer.received("caption")[0]
+        image = cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
+        said = await (await client.post("/api/caption", data=image)).json()
+        explained = await (await client.post("/api/explain?index=1", data=image)).json()
         metrics = await (await client.get("/metrics")).text()
         await pool.close()
         async with asyncio.timeout(20):
@@ -105,7 +110,8 @@ async def test_captions_and_metrics_name_the_replica(tmp_path: Path) -> None:
         for family in text_string_to_metric_families(metrics)
         for sample in family.samples
     }
-    assert caption["replica"] == "one"
+    assert caption["replica"] == said["replica"] == "one"
+    assert said["said"] == "A cup" and explained["explanation"]["map"]["shape"] == [9, 9]
     assert samples["sightline_pool_wait_seconds_count", "one"] >= 1
     assert samples["sightline_pool_failures_total", "too_old"] == 0
     assert problem.startswith("No captioner of the pool answers: it cannot be reached")

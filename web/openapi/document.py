@@ -13,6 +13,7 @@ from web.completions import request_schemas
 from web.openapi.completions import completion_paths, completion_schemas
 from web.openapi.feeds import feed_paths
 from web.openapi.history import history_paths
+from web.openapi.images import image_paths, image_schemas
 from web.openapi.operation import NAME_PATTERN, Json, object_schema, ref
 from web.openapi.server import server_paths
 from web.openapi.webrtc import webrtc_paths
@@ -29,7 +30,10 @@ _ID = {
 }
 
 
-_SHARED = ("kind", "left_s", "summary", "analysis", "method", "source", "model")
+_SHARED = (
+    *("kind", "left_s", "summary", "analysis", "method", "source", "model"),
+    *("place", "target", "map"),
+)
 """Schemas of the data channel that the document uses as they are."""
 
 
@@ -37,6 +41,7 @@ def schemas() -> dict[str, Json]:
     """Return all schemas of the document by name."""
     messages = json.loads(SCHEMA_PATH.read_text(encoding="utf-8"))["$defs"]
     shared = {name: messages[name] for name in ("probability", "count", "milliseconds")}
+    caption = _caption(messages["caption"])
     return {
         **shared,
         **{name: _rebase(messages[name]) for name in _SHARED},
@@ -48,7 +53,7 @@ def schemas() -> dict[str, Json]:
                 "message": {**_TEXT, "description": "The reason, for people."},
             }
         ),
-        "Caption": _caption(messages["caption"]),
+        "Caption": caption,
         "Feed": object_schema(
             {
                 "name": _NAME,
@@ -78,6 +83,7 @@ def schemas() -> dict[str, Json]:
         "Timeline": _timeline(),
         "Role": {"enum": ["admin", "viewer", "captions", None]},
         "Session": object_schema({"sdp": _TEXT, "type": {"const": "answer"}, "stream": _TEXT}),
+        **image_schemas(caption["properties"], _rebase(messages["caption"]["properties"]["maps"])),
         **completion_schemas(),
         **request_schemas(),
     }
@@ -163,6 +169,7 @@ _TAGS = {
     "Feeds": "Cameras that the server captions around the clock, and published sessions.",
     "History": "Past captions; off until a path is configured.",
     "Video": "Send and receive video over WebRTC.",
+    "Images": "Captions and explanations of images that a program sends.",
     "OpenAI API": "Captions of images, for programs that use the OpenAI API. Its base URL is this "
     "server's with `/v1`; its errors are `{error: {message, type, param, code}}`.",
     "Analysis": "Frames and reports of a session, for clients that have its id.",
@@ -193,6 +200,7 @@ def document() -> Json:
             **feed_paths(),
             **history_paths(),
             **webrtc_paths(),
+            **image_paths(),
             **completion_paths(),
             **server_paths(),
         },

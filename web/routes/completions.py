@@ -1,9 +1,7 @@
 """`/v1`: captions of images in the format of the OpenAI API, for programs that use that API."""
 
-import asyncio
 import json
 import time
-from collections.abc import Coroutine
 from typing import Any
 
 from aiohttp import web
@@ -15,6 +13,7 @@ from stream.sources import SourceError
 from web.completions import Completion, CompletionRequest, RequestError
 from web.errors import OPENAI_PATH, error_response
 from web.keys import CAPTIONS, IMAGE_CAPTIONS
+from web.requests import until_disconnected
 from web.security import captions_only, owner_of, read_image_body, reads_image_body
 
 _ALIAS = "sightline"
@@ -24,8 +23,6 @@ _STARTED = int(time.time())
 _HEADERS = {"Cache-Control": "no-store"}
 _EVENT_HEADERS = {**_HEADERS, "Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
 _DONE = "data: [DONE]\n\n"
-_POLL_S = 0.25
-"""How often a request that waits is checked for disconnection."""
 _RETRY_S = 2
 
 
@@ -69,9 +66,7 @@ async def _complete(request: web.Request) -> web.StreamResponse:
     try:
         with captions.admit(owner):
             body = await read_image_body(request)
-            completion = await _until_disconnected(
-                request, _caption(request, captions, owner, body)
-            )
+            completion = await until_disconnected(request, _caption(request, captions, owner, body))
     except RequestError as error:
         return error_response(400, "invalid-request", str(error), param=error.param)
     except SourceError as error:
@@ -95,23 +90,8 @@ async def _caption(
     async with captions.turn(owner):
         parsed = await captions.run(lambda: CompletionRequest.parse(body))
         model = _find_model(request, parsed.model)
-        caption = await captions.caption(await captions.run(parsed.image))
-    return Completion.of(parsed, caption, model.name)
-
-
-async def _until_disconnected(
-    request: web.Request, work: Coroutine[Any, Any, Completion]
-) -> Completion:
-    """Wait for work, and cancel it if nobody waits for its result any more."""
-    task = asyncio.create_task(work)
-    try:
-        while not (await asyncio.wait({task}, timeout=_POLL_S))[0]:
-            if request.transport is None or request.transport.is_closing():
-                raise ConnectionResetError
-        return task.result()
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        captioned = await captions.caption(await captions.run(parsed.image))
+    return Completion.of(parsed, captioned.caption, model.name)
 
 
 async def _stream(request: web.Request, completion: Completion) -> web.StreamResponse:

@@ -43,6 +43,7 @@ from web.security.limits import (
     quota_exceeded_response,
     read_image_body,
     reads_image_body,
+    receiving_image_parts,
 )
 from web.security.origin import (
     ALLOWED_HOSTS,
@@ -102,6 +103,7 @@ __all__ = [
     "quota_exceeded_response",
     "read_image_body",
     "reads_image_body",
+    "receiving_image_parts",
     "too_many_failures_response",
     "warn_if_world_readable",
 ]

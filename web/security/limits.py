@@ -6,7 +6,8 @@ the middlewares here reject requests by them.
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from aiohttp import HttpVersion11, web
@@ -223,18 +224,50 @@ def _count_as_image(request: web.Request) -> None:
         connection.receive_image()
 
 
-async def read_image_body(request: web.Request) -> bytes:
+async def read_image_body(request: web.Request, max_bytes: int | None = None) -> bytes:
     """Read the body of a caption request, which may be larger than other bodies.
+
+    Args:
+        request: The request.
+        max_bytes: Maximum size; that of an image in base64 in JSON if None.
 
     Raises:
         BodyRejected: If it is too large, too slow or compressed.
         LimitExceeded: If the address, or all together, have sent too many bytes of images.
     """
-    limit = request.app[LIMITS].image_body_bytes
+    limit = request.app[LIMITS].image_body_bytes if max_bytes is None else max_bytes
     return await _read_body(request.clone(client_max_size=limit), image=True)
 
 
+@asynccontextmanager
+async def receiving_image_parts(request: web.Request) -> AsyncIterator[Callable[[], None]]:
+    """Let the body of a caption request, which has several parts, be read while the context lasts.
+
+    Yields a function that must be called as parts are read.
+
+    Raises:
+        BodyRejected: If the body is too large, too slow or compressed.
+        LimitExceeded: As `read_image_body`.
+    """
+    limit = request.app[LIMITS].settings.image_bytes + _IMAGE_BODY_OVERHEAD
+
+    def check_size() -> None:
+        if request.content.total_bytes > limit:
+            message = f"the body has more than {limit} bytes; send fewer or smaller images"
+            raise BodyRejected(error_response(413, "too-large", message))
+
+    async with _receiving(request.clone(client_max_size=limit), image=True):
+        yield check_size
+
+
 async def _read_body(request: web.Request, *, image: bool) -> bytes:
+    async with _receiving(request, image=image):
+        return await request.read()
+
+
+@asynccontextmanager
+async def _receiving(request: web.Request, *, image: bool) -> AsyncIterator[None]:
+    """Check that a body may be read, and limit the time in which it is."""
     limits = request.app[LIMITS]
     codings = request.headers.getall("Content-Encoding", [])
     if any(coding.lower() not in ("", "identity") for coding in codings):
@@ -250,7 +283,7 @@ async def _read_body(request: web.Request, *, image: bool) -> bytes:
     try:
         async with asyncio.timeout(limits.settings.body_s):
             await _send_continue(request)
-            return await request.read()
+            yield
     except TimeoutError:
         message = f"the body took longer than {limits.settings.body_s:g} s"
         raise BodyRejected(error_response(408, "too-slow", message)) from None
