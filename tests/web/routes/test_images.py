@@ -20,6 +20,7 @@ from PIL import Image
 from inference.captioning.caption import Caption
 from inference.engine.service import ExplanationResult
 from inference.explanations.map import CaptionMaps, Map
+from stream.usage_limits import LocalLimits
 from tests.support.captions import ScriptedCaptions, confident_caption, uncalibrated_caption
 from tests.support.servers.feed_app import serve_feeds
 from tests.support.servers.in_process_server import in_process_server
@@ -251,10 +252,12 @@ async def test_a_client_that_leaves_gives_its_place_away(tmp_path: Path) -> None
 class HeldExplanations(ScriptedCaptions):
     """Explanations that never arrive."""
 
-    cancelled = 0
+    cancelled = counted = 0
+    limits: LocalLimits
 
     async def explain(self, *arguments: Any, **options: Any) -> ExplanationResult:
         """Wait until cancelled."""
+        self.counted = len(self.limits.explanations)
         await options["before_requests"](5)
         try:
             await asyncio.Event().wait()
@@ -268,11 +271,11 @@ async def test_explanations_have_the_limits_of_viewers() -> None:
     stream = {"explanation_s": 0.1}
     async with serve_feeds(service, feeds={}, access=TOKENS, stream=stream) as client:
         assert client.app
-        limits = client.app[USAGE_LIMITS]
+        limits = service.limits = client.app[USAGE_LIMITS]
         headers = {"Authorization": f"Bearer {PROGRAM}"}
         async with client.post("/api/explain", data=DOT, headers=headers) as response:
             assert await error_of(response) == (503, "cannot-explain", "it took longer than 0.1 s")
-        assert service.cancelled == 1
+        assert service.cancelled == service.counted == 1
         limits.endpoint_requests.configure(0, 5)
         async with client.post("/api/explain", data=DOT, headers=headers) as response:
             status, code, message = await error_of(response)
