@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.calibration.logistic import logistic
-from models.calibration.synonyms import is_right, stated_stems
 from models.calibration.word_confidence import CaptionEvidence, WordCalibration
 from models.language import content_words, stem, tokenize
+from models.lexicon import is_right, stated_stems
 
 RIGHT_SHARE = 2 / 3
 """Least share of content words that must be right for a caption to be mostly right."""

@@ -23,10 +23,10 @@ from models.calibration.logistic import (
     rank_correlation,
 )
 from models.calibration.predictors import Prediction, Predictor
-from models.calibration.synonyms import is_right, stated_stems
 from models.calibration.word_confidence import CaptionEvidence, WordCalibration
 from models.datasets import Dataset, Example
 from models.language import sentence, stem
+from models.lexicon import is_right, stated_stems
 from models.metrics import cider_by_image
 
 _BATCH = 32

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.calibration.logistic import logistic
-from models.calibration.synonyms import right_stems
 from models.captioner import BeamCaption
 from models.language import content_words, stem
+from models.lexicon import right_stems
 
 WORD_FEATURES = (
     "synonyms",

@@ -4,14 +4,17 @@ from stream.history.errors import HistoryBusy, HistoryError
 from stream.history.export import EXPORT_FORMATS
 from stream.history.history import History, HistorySettings
 from stream.history.query import MAX_TIME, HistoryQuery
-from stream.history.reader import MAX_BUCKETS, MAX_SPANS
+from stream.history.reader import MAX_BUCKETS, MAX_HOURS_S, MAX_SPANS, MAX_SUMMARY_S
 from stream.history.search_text import BadQuery
 from stream.history.span import OpenSpans, Span
+from stream.history.summaries import summary_text
 
 __all__ = [
     "EXPORT_FORMATS",
     "MAX_BUCKETS",
+    "MAX_HOURS_S",
     "MAX_SPANS",
+    "MAX_SUMMARY_S",
     "MAX_TIME",
     "BadQuery",
     "History",
@@ -21,4 +24,5 @@ __all__ = [
     "HistorySettings",
     "OpenSpans",
     "Span",
+    "summary_text",
 ]

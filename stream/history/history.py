@@ -165,6 +165,13 @@ class History:
         with self._requests.use(owner):
             return await self._read(lambda reader: reader.timeline(query, buckets), owner)
 
+    async def summary(
+        self, query: HistoryQuery, owner: Owner = SERVER, *, by_hour: bool = False
+    ) -> dict[str, Any]:
+        """Summarize captions as `HistoryReader.summary` does; raises as `search`."""
+        with self._requests.use(owner):
+            return await self._read(lambda reader: reader.summary(query, by_hour=by_hour), owner)
+
     async def pages(self, query: HistoryQuery, owner: Owner = SERVER) -> AsyncIterator[list[Span]]:
         """Yield all spans in pages, the oldest first; raises as `search`, except QuotaExceeded.
 

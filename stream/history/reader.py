@@ -1,16 +1,19 @@
 """The reading side of the history: paged results and a timeline, the same for all databases."""
 
+import json
 import time
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from models.language import content_words, tokenize
 from stream.history.query import MAX_TIME, HistoryQuery
 from stream.history.span import MICROSECONDS, Span, to_microseconds
+from stream.history.summaries import Record, Summaries
 
 MAX_SPANS = 500
 """Maximum number of spans in a page of results."""
@@ -24,7 +27,16 @@ SAMPLED_SPANS = 200
 TIMEOUT_S = 5.0
 """Time that a request may take."""
 
+MAX_SUMMARY_S = 8 * 86_400.0
+"""Maximum length of a summary's period, in seconds."""
+
+MAX_HOURS_S = 49 * 3600.0
+"""Maximum length of the period of a summary by the hour, in seconds: two days, and the hour that
+one of them may have more."""
+
 _TOP_WORDS = 5
+_SUMMARY_PAGE = 5000
+"""Spans that are read at a time for a summary."""
 
 
 @dataclass(slots=True)
@@ -106,6 +118,38 @@ class HistoryReader(ABC):
             "ahead": ahead,
         }
 
+    def summary(self, query: HistoryQuery, *, by_hour: bool = False) -> dict[str, Any]:
+        """Summarize which objects the captions stated, for how long, and what changed.
+
+        Args:
+            query: The criteria, with begin and end, at most `MAX_SUMMARY_S` apart.
+            by_hour: Whether to summarize each hour, too; then at most `MAX_HOURS_S` apart.
+
+        Returns:
+            As `/api/history/summary`: a summary of each feed that has captions.
+
+        Raises:
+            HistoryError: If reading fails.
+            HistoryBusy: If it takes too long.
+        """
+        assert query.begin is not None and query.end is not None
+        summaries = Summaries(query.begin, query.end, by_hour=by_hour)
+        where, values = self._where(query)
+        column, after = self._id(query), -1
+        sql = (
+            f"SELECT {column}, spans.ended, spans.feed, spans.captions, spans.text, "
+            f"spans.fallback, spans.confidence, spans.tags FROM {where} AND {column} > ? "
+            f"ORDER BY {column} LIMIT {_SUMMARY_PAGE}"
+        )
+        with self._reading():
+            while rows := self._fetch(sql, [*values, after]):
+                for row in rows:
+                    summaries.add(_record(*row))
+                if len(rows) < _SUMMARY_PAGE:
+                    break
+                after = rows[-1][0]
+        return {"from": query.begin, "to": query.end, "feeds": summaries.to_json()}
+
     @abstractmethod
     def bytes(self) -> int:
         """Return the size of the stored history; raises `HistoryError`."""
@@ -180,6 +224,28 @@ class HistoryReader(ABC):
         sql = f"SELECT count(*) FROM {where} AND {self._id(query)} >= ?"
         ((count,),) = self._fetch(sql, [*values, to_microseconds(limit)])
         return int(count)
+
+
+def _record(
+    started: int,
+    ended: float,
+    feed: str,
+    captions: int,
+    text: str,
+    fallback: str | None,
+    confidence: float | None,
+    tags: str,
+) -> Record:
+    """Return what a summary needs of a span, from its columns."""
+    has_confidence, names = confidence is not None, _tag_names(tags)
+    return Record(
+        started / MICROSECONDS, ended, feed, captions, text, fallback, has_confidence, names
+    )
+
+
+@lru_cache(1000)
+def _tag_names(tags: str) -> tuple[str, ...]:
+    return tuple(name for name, _ in json.loads(tags))
 
 
 def _top_words(texts: Iterable[str]) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from stream.data_channel import SCHEMA_PATH
 from web.completions import request_schemas
 from web.openapi.completions import completion_paths, completion_schemas
 from web.openapi.feeds import feed_paths
-from web.openapi.history import history_paths
+from web.openapi.history import history_paths, summary_schema
 from web.openapi.images import image_paths, image_schemas
 from web.openapi.operation import NAME_PATTERN, Json, object_schema, ref
 from web.openapi.server import server_paths
@@ -81,6 +81,7 @@ def schemas() -> dict[str, Json]:
             }
         ),
         "Timeline": _timeline(),
+        "Summaries": summary_schema(),
         "Role": {"enum": ["admin", "viewer", "captions", None]},
         "Session": object_schema({"sdp": _TEXT, "type": {"const": "answer"}, "stream": _TEXT}),
         **image_schemas(caption["properties"], _rebase(messages["caption"]["properties"]["maps"])),

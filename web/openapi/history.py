@@ -1,8 +1,9 @@
 """Operations on past captions."""
 
-from stream.history import EXPORT_FORMATS, MAX_BUCKETS, MAX_SPANS
+from stream.history import EXPORT_FORMATS, MAX_BUCKETS, MAX_HOURS_S, MAX_SPANS, MAX_SUMMARY_S
 from web.openapi.operation import (
     FEED,
+    NAME_PATTERN,
     TIME,
     Json,
     header,
@@ -66,9 +67,85 @@ def history_paths() -> dict[str, Json]:
                 errors=["400", "404"],
             )
         },
+        "/api/history/summary": {"get": _summary()},
         "/api/history/export": {"get": _export(filters)},
         "/api/history": {"delete": _delete()},
     }
+
+
+def summary_schema() -> Json:
+    """Describe the summary of a feed over a period, and over its hours."""
+    time = {"type": "number", "description": "Seconds since the Unix epoch."}
+    count, text = {"type": "integer", "minimum": 0}, {"type": "string"}
+
+    def seconds(description: str) -> Json:
+        return {"type": "number", "minimum": 0, "description": f"Seconds {description}."}
+
+    mentioned = {
+        "text": {**text, "description": "The word for it that captions use most, or the tag."},
+        "seconds": seconds("in which captions or tags state it"),
+        "captions": count,
+        "times": {**count, "description": "Number of stays, with a minute or more between them."},
+        "first": time,
+        "last": time,
+    }
+    names = {"type": "array", "items": text}
+    change = {"at": time, "appeared": names, "gone": names}
+    period = {
+        "feed": {"type": "string", "pattern": NAME_PATTERN},
+        "from": time,
+        "to": time,
+        "captions": count,
+        "captioned_s": seconds("with captions"),
+        "unsure_s": seconds("of captions of low confidence, whose words do not count"),
+        "blank_s": seconds("in which the video showed nothing"),
+        "uncalibrated_s": seconds("of captions without a confidence, which may be wrong unnoticed"),
+        "objects": {
+            "type": "array",
+            "items": object_schema(mentioned),
+            "description": "Those stated for longest, with inflections and synonyms merged.",
+        },
+        "more_objects": {**count, "description": "Objects that are left out."},
+        "changes": {
+            "type": "array",
+            "items": object_schema(change),
+            "description": "Times at which an object was stated, or no longer, after a minute of "
+            "captions that were sure and said otherwise; the latest. Of listed objects only.",
+        },
+        "more_changes": {**count, "description": "Earlier changes that are left out."},
+        "text": {**text, "description": "The summary in a line of English."},
+    }
+    hours = {
+        "type": "array",
+        "items": object_schema(period),
+        "description": "A summary of each hour that has captions; empty unless `hours=true`.",
+    }
+    feeds = {"type": "array", "items": object_schema({**period, "hours": hours})}
+    return object_schema({"from": time, "to": time, "feeds": feeds})
+
+
+def _summary() -> Json:
+    hours = {"enum": ["true", "false"], "default": "false"}
+    return operation(
+        _TAG,
+        "Summarize past captions",
+        {"200": json_response("A summary of each feed that has captions.", ref("Summaries"))},
+        description="Which objects captions and tags stated, for how long, and what changed. "
+        "Captions of low confidence do not count. Without `from`, of the hour before `to`; at most "
+        f"{MAX_SUMMARY_S / 86_400:.0f} days.",
+        parameters=[
+            FEED,
+            _FROM,
+            _TO,
+            query_parameter(
+                "hours",
+                f"Whether to summarize each hour, too; then at most {MAX_HOURS_S / 3600:.0f} "
+                "hours. They count from `from`.",
+                hours,
+            ),
+        ],
+        errors=["400", "404"],
+    )
 
 
 def _export(filters: list[Json]) -> Json:

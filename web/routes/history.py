@@ -1,6 +1,8 @@
-"""`/api/history`: search, count, export and delete past captions."""
+"""`/api/history`: search, count, summarize, export and delete past captions."""
 
 import logging
+import time
+from dataclasses import replace
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -8,13 +10,16 @@ from aiohttp.typedefs import Handler
 from stream.history import (
     EXPORT_FORMATS,
     MAX_BUCKETS,
+    MAX_HOURS_S,
     MAX_SPANS,
+    MAX_SUMMARY_S,
     BadQuery,
     History,
     HistoryBusy,
     HistoryError,
     HistoryQuery,
     Span,
+    summary_text,
 )
 from stream.quota import QuotaExceeded
 from web.errors import error_response
@@ -25,6 +30,7 @@ from web.security import admin_only, owner_of, quota_exceeded_response
 
 _DEFAULT_SPANS = 50
 _DEFAULT_BUCKETS = 60
+_DEFAULT_SUMMARY_S = 3600.0
 _MAX_ID = 10**18 - 1
 _HEADERS = {"Cache-Control": "no-store"}
 _RETRY = {"Retry-After": "5"}
@@ -37,6 +43,7 @@ def routes() -> list[web.AbstractRouteDef]:
     return [
         web.get("/api/history/search", _search),
         web.get("/api/history/timeline", _timeline),
+        web.get("/api/history/summary", _summary),
         web.get("/api/history/export", _export, allow_head=False),
         web.delete("/api/history", _delete),
     ]
@@ -82,6 +89,34 @@ async def _timeline(request: web.Request) -> web.StreamResponse:
     query = parse_history_query(request)
     body = await request.app[HISTORY].timeline(query, buckets, owner_of(request))
     return web.json_response(body, headers=_HEADERS)
+
+
+@_with_history
+async def _summary(request: web.Request) -> web.StreamResponse:
+    check_parameters(request, "feed", "from", "to", "hours")
+    by_hour = parse_bool(request, "hours")
+    query = _with_period(parse_history_query(request), MAX_HOURS_S if by_hour else MAX_SUMMARY_S)
+    body = await request.app[HISTORY].summary(query, owner_of(request), by_hour=by_hour)
+    for feed in body["feeds"]:
+        for summary in (feed, *feed["hours"]):
+            summary["text"] = summary_text(summary)
+    return web.json_response(body, headers=_HEADERS)
+
+
+def _with_period(query: HistoryQuery, max_s: float) -> HistoryQuery:
+    """Return a query of an hour, unless it has begin and end, and until now, unless it has an end.
+
+    Raises:
+        BadQuery: If it is longer than `max_s`.
+    """
+    begin, end = query.begin, query.end
+    if end is None:
+        end = time.time() if begin is None else max(begin, time.time())
+    if begin is None:
+        begin = max(0.0, end - _DEFAULT_SUMMARY_S)
+    if end - begin > max_s:
+        raise BadQuery(f"choose at most {max_s / 3600:.0f} hours between from and to")
+    return replace(query, begin=begin, end=end)
 
 
 @_with_history

@@ -73,7 +73,7 @@ async def get(client: Client, path: str) -> Any:
 
 async def test_without_a_path_the_history_is_off() -> None:
     async with serve_feeds(feeds={}) as client:
-        for path in ("search", "timeline", "export?format=csv"):
+        for path in ("search", "timeline", "summary", "export?format=csv"):
             async with client.get(f"/api/history/{path}") as response:
                 assert response.status == 404
                 assert (await response.json())["error"]["code"] == "history-off"
@@ -108,6 +108,7 @@ async def test_a_history_in_postgresql_answers_as_one_in_a_file(
     requests = [
         *("search?q=dog", "search?q=-dog+OR+laptop&limit=2", f"search?to={BASE_TIME + 20}"),
         f"timeline?q=dog&from={BASE_TIME}&to={BASE_TIME + 40}&buckets=4",
+        f"summary?from={BASE_TIME}&to={BASE_TIME + 40}&hours=true",
         *(f"export?format={name}" for name in ("vtt", "srt", "csv", "jsonl")),
         *("search?feed=%00", "search?q=%00", "search?q=%22"),
     ]
@@ -123,7 +124,7 @@ async def test_a_history_in_postgresql_answers_as_one_in_a_file(
             assert {each["feed"] for each in (await get(client, "search"))["spans"]} == {"yard"}
 
     assert answers[0] == answers[1]
-    assert [status for status, _ in answers[1]] == [200] * 8 + [400] * 3
+    assert [status for status, _ in answers[1]] == [200] * 9 + [400] * 3
 
 
 async def read(client: Client, path: str) -> tuple[int, str]:
@@ -162,6 +163,20 @@ async def test_the_timeline_has_buckets_of_equal_length(tmp_path: Path) -> None:
         assert line["buckets"][0]["words"][0]["text"] in ("dog", "runs")
 
 
+async def test_a_summary_is_of_the_period_that_is_asked_for(tmp_path: Path) -> None:
+    async with serving_history(tmp_path) as client:
+        period = f"from={BASE_TIME}&to={BASE_TIME + 3600}"
+        body = await get(client, f"summary?{period}&feed=yard&hours=true")
+        every_feed = await get(client, f"summary?{period}")
+        before = await get(client, f"summary?to={BASE_TIME}")
+
+    (yard,) = body["feeds"]
+    assert yard["text"] == "30 s of captions. Dog: 20 s. Man: 10 s. Laptop: 1 caption."
+    assert [hour["text"] for hour in yard["hours"]] == [yard["text"]]
+    assert [feed["feed"] for feed in every_feed["feeds"]] == ["door", "yard"]
+    assert before == {"from": BASE_TIME - 3600, "to": BASE_TIME, "feeds": []}
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -179,6 +194,10 @@ async def test_the_timeline_has_buckets_of_equal_length(tmp_path: Path) -> None:
         "search?query=dog",
         "timeline?buckets=0",
         "timeline?buckets=201",
+        "summary?hours=1",
+        "summary?q=dog",
+        "summary?from=0",
+        f"summary?from={BASE_TIME}&to={BASE_TIME + 50 * 3600}&hours=true",
         "export",
         "export?format=xml",
     ],

@@ -25,6 +25,8 @@ class _Table(NamedTuple):
     equal: Relation
     specific: Relation
     related: Relation
+    main: dict[str, str]
+    """The first stem of the line of equals in which a stem stands first."""
 
 
 def stated_stems(captions: Iterable[str]) -> frozenset[str]:
@@ -52,7 +54,7 @@ def is_right(word: str, stated: frozenset[str]) -> bool:
 @cache
 def right_stems(word: str) -> frozenset[str]:
     """Return the stems of the words that make a word right, its own stem among them."""
-    equal, specific, related = _table()
+    equal, specific, related, _ = _table()
     found: set[str] = set()
     waiting = {stem(word)}
     while waiting:
@@ -64,9 +66,19 @@ def right_stems(word: str) -> frozenset[str]:
     return frozenset(found)
 
 
+def main_stem(word: str) -> str:
+    """Return the stem that stands for a word, its inflections and its synonyms.
+
+    Args:
+        word: In lower case.
+    """
+    own = stem(word)
+    return _table().main.get(own, own)
+
+
 @cache
 def _table() -> _Table:
-    table = _Table({}, {}, {})
+    table = _Table({}, {}, {}, {})
     for line in _TABLE.read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#"):
             general, _, narrower = line.partition(" < ")
@@ -74,6 +86,8 @@ def _table() -> _Table:
             for word in words:
                 relation = table.related if " ~ " in general else table.equal
                 relation.setdefault(word, set()).update(words)
+                if " = " in general and " ~ " not in general:
+                    table.main.setdefault(word, words[0])
             table.specific.setdefault(words[0], set()).update(_stems(narrower))
     return table
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from models.calibration.synonyms import is_right, stated_stems
+from models.lexicon import is_right, stated_stems
 
 CAPTIONS = ("A boy rides his bicycle.", "The kid is on a surf board near a sofa", "It is small")
 
