@@ -15,7 +15,7 @@ from stream.context import StreamContext
 from stream.history import History
 from stream.image_captions import ImageCaptions
 from stream.publishing import Publications, RecentSpans
-from stream.publishing.sinks import MqttSink, WebhookSink
+from stream.publishing.sinks import HourlySummaries, MqttSink, WebhookSink
 from stream.restart import restart_on_failure
 from stream.usage_limits import LocalLimits
 from web.cluster import install_cluster, run_cluster
@@ -107,7 +107,8 @@ def install_services(
     if settings.webhook.url:
         app[WEBHOOK] = WebhookSink(settings.webhook)
     if settings.mqtt.host:
-        app[MQTT] = MqttSink(settings.mqtt)
+        summaries = HourlySummaries(app[HISTORY]) if HISTORY in app else None
+        app[MQTT] = MqttSink(settings.mqtt, summaries=summaries)
     app.cleanup_ctx.append(_run_sinks)
     # Feeds start last, so that history and sinks get their first captions.
     app.cleanup_ctx.append(_run_feeds)

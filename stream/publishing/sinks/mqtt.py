@@ -7,7 +7,9 @@ import json
 import logging
 import ssl
 import time
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
+from typing import Any
 
 from stream.captioned_stream import SignalState
 from stream.captioning import CaptionEvent, feed_caption_json
@@ -18,6 +20,7 @@ from stream.publishing.sinks.home_assistant import (
     discovery_message,
     discovery_topic,
 )
+from stream.publishing.sinks.hourly_summaries import HourlySummaries
 from stream.publishing.sinks.mqtt_connection import (
     BrokerAddress,
     MqttConnection,
@@ -41,6 +44,8 @@ _MAX_FOUND = 1000
 """Streams and discovery topics of earlier runs that are noted, to be deleted."""
 
 _ONLINE, _OFFLINE = "online", "offline"
+_RETAINED = ("caption", "availability", "summary")
+"""What is published of each stream."""
 
 logger = logging.getLogger(__name__)
 
@@ -50,10 +55,11 @@ class MqttSink:
 
     Topics, all retained so that a new subscriber receives them at once: `TOPIC/status` is whether
     the server is online (the broker sets it to offline if the connection is lost),
-    `TOPIC/STREAM/availability` whether frames arrive, and `TOPIC/STREAM/caption` the caption as
-    JSON. Of each stream only the latest caption waits for a broker that is slow or cannot be
-    reached. When the server stops, only availability changes. The messages of streams that do not
-    come back are deleted, also those that an earlier run of the server left.
+    `TOPIC/STREAM/availability` whether frames arrive, `TOPIC/STREAM/caption` the caption as JSON,
+    and `TOPIC/STREAM/summary` the summary of the last whole hour as JSON, if captions are stored.
+    Of each stream only the latest caption waits for a broker that is slow or cannot be reached.
+    When the server stops, only availability changes. The messages of streams that do not come back
+    are deleted, also those that an earlier run of the server left.
     """
 
     sent = 0
@@ -68,6 +74,7 @@ class MqttSink:
         settings: MqttSettings,
         backoff: Backoff | None = None,
         withdraw_after_s: float = WITHDRAW_AFTER_S,
+        summaries: HourlySummaries | None = None,
     ) -> None:
         """Prepare a sink.
 
@@ -76,10 +83,12 @@ class MqttSink:
             backoff: Delays between attempts to connect.
             withdraw_after_s: How long a stream may be missing before its messages are deleted, in
                 seconds.
+            summaries: Where the summaries come from; None for none.
         """
         self._settings, self._topic = settings, settings.topic
         self._backoff, self._withdraw_after_s = backoff or Backoff(), withdraw_after_s
         self._filter = ChangeFilter(settings.feeds)
+        self._summaries = summaries
         self._captions: dict[str, CaptionEvent] = {}
         """The latest caption of each stream, unless the broker has it."""
         self._changed = asyncio.Event()
@@ -149,6 +158,7 @@ class MqttSink:
                     connection.keep_alive(),
                     self._recover_when_stable(),
                     self._publish_changes(connection, publications),
+                    *self._summarize(publications),
                 )
             ]
             try:
@@ -163,6 +173,10 @@ class MqttSink:
                 await _cancel(tasks)
             for task in done:
                 task.result()
+
+    def _summarize(self, publications: Publications) -> Iterator[Coroutine[Any, Any, None]]:
+        if self._summaries:
+            yield self._summaries.run(publications, self._changed.set)
 
     async def _recover_when_stable(self) -> None:
         await asyncio.sleep(_STABLE_S)
@@ -194,7 +208,7 @@ class MqttSink:
             await self._withdraw(connection)
             if self._captions:
                 await self._publish_caption(connection)
-            else:
+            elif not await self._publish_summary(connection):
                 await self._wait_for_changes()
 
     async def _publish_states(self, connection: MqttConnection, publications: Publications) -> None:
@@ -234,6 +248,20 @@ class MqttSink:
             raise
         self.sent += 1
 
+    async def _publish_summary(self, connection: MqttConnection) -> bool:
+        """Publish a summary that the broker does not have; return whether there was one."""
+        live = self._states.keys() - self._missing.keys()
+        found = self._summaries.take(live) if self._summaries else None
+        if self._summaries is None or found is None:
+            return False
+        name, body = found
+        try:
+            await connection.publish(f"{self._topic}/{name}/summary", body)
+        except BaseException:
+            self._summaries.put_back(name, body)
+            raise
+        return True
+
     async def _wait_for_changes(self) -> None:
         """Wait for a change, or until a stream has been missing for too long."""
         due = min(self._missing.values(), default=None)
@@ -250,7 +278,7 @@ class MqttSink:
         now = time.monotonic()
         topics = list(self._outdated)
         for name in [name for name, due in self._missing.items() if due <= now]:
-            topics += [f"{self._topic}/{name}/{part}" for part in ("caption", "availability")]
+            topics += [f"{self._topic}/{name}/{part}" for part in _RETAINED]
             if self._settings.discovery:
                 topics.append(self._discovery_topic(name))
             self.dropped += self._captions.pop(name, None) is not None

@@ -7,17 +7,23 @@ import json
 import re
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import aiomqtt
 import pytest
 
+from stream.broadcast import Broadcast
 from stream.captioned_stream import CaptionedStream, Signal, SignalState
+from stream.captioning import CaptionEvent
+from stream.history import History, HistorySettings
 from stream.publishing.publications import Publications
 from stream.publishing.sinks.home_assistant import device_id
+from stream.publishing.sinks.hourly_summaries import HourlySummaries
 from stream.publishing.sinks.mqtt import MqttSink
 from stream.publishing.sinks.settings import MqttSettings
 from stream.restart import Backoff
@@ -88,6 +94,7 @@ async def sending(
     publications: Publications | None = None,
     withdraw_after_s: float = 60.0,
     backoff_s: float = 0.05,
+    summaries: HourlySummaries | None = None,
     **settings: Any,
 ) -> AsyncIterator[tuple[MqttSink, CaptionedStream]]:
     """Run a server that publishes a stream for each feed; yields the first one.
@@ -99,6 +106,7 @@ async def sending(
         MqttSettings.model_validate({**required, **settings}),
         Backoff(backoff_s, 2 * backoff_s),
         withdraw_after_s,
+        summaries,
     )
     async with stream_context(ScriptedCaptions(DOG)) as context:
         publications = publications or Publications()
@@ -150,6 +158,44 @@ async def test_home_assistant_discovers_a_sensor_with_the_caption(broker: Broker
         assert "cat" in subscriber.topics[config["state_topic"]]
 
 
+@asynccontextmanager
+async def history_of_the_last_hour(path: Path) -> AsyncIterator[History]:
+    """Yield a history in which a dog was in the yard for 20 s of the last whole hour."""
+    history = History(HistorySettings(path=path))
+    await history.open()
+    captions: Broadcast[CaptionEvent] = Broadcast()
+    recording = asyncio.create_task(history.record(captions))
+    await asyncio.sleep(0)
+    begin = time.time() // 3600 * 3600 - 3600
+    for at_s, caption in ((600, DOG), (610, DOG), (620, confident_caption("An empty street"))):
+        event = caption_event(caption, at_s)
+        captions.publish(replace(event, captured=begin + at_s))
+    async with asyncio.timeout(10):
+        while history.spans < 2:
+            await asyncio.sleep(0.01)
+    recording.cancel()
+    await asyncio.wait({recording})
+    yield history
+    await history.close()
+
+
+async def test_the_summary_of_the_last_hour_is_retained(broker: Broker, tmp_path: Path) -> None:
+    yard, door = "sightline/yard/summary", "sightline/door/summary"
+    async with history_of_the_last_hour(tmp_path / "history.sqlite") as history:
+        async with (
+            subscribed(broker) as subscriber,
+            sending(broker, "yard", "door", summaries=HourlySummaries(history)),
+        ):
+            await subscriber.until(lambda topics: {yard, door} <= topics.keys())
+        async with subscribed(broker) as later:
+            await later.until(lambda topics: {yard, door} <= topics.keys())
+            summary, empty = (json.loads(later.topics[each]) for each in (yard, door))
+    assert summary["text"] == "20 s of captions. Dog: 20 s. Street: 1 caption."
+    assert summary["to"] - summary["from"] == 3600
+    assert 0 <= time.time() - summary["to"] < 3700
+    assert (empty["feed"], empty["text"]) == ("door", "No captions.")
+
+
 async def test_what_an_earlier_run_left_is_deleted_unless_it_comes_back(broker: Broker) -> None:
     stale = "homeassistant/sensor/an_older_id/caption/config"
     other = "homeassistant/sensor/thermometer/caption/config"
@@ -192,7 +238,7 @@ async def test_a_feed_that_is_removed_is_deleted_unless_it_comes_back(broker: Br
             await asyncio.sleep(1)
             assert all(subscriber.topics.values()) and not subscriber.deleted
             publications.remove(stream)
-            await subscriber.until(lambda topics: len(subscriber.deleted) == 3)
+            await subscriber.until(lambda topics: len(subscriber.deleted) == 4)
             assert [topic for topic, body in subscriber.topics.items() if body] == [
                 "sightline/status"
             ]
