@@ -168,6 +168,7 @@ def _parser() -> argparse.ArgumentParser:
     output = caption.add_mutually_exclusive_group()
     output.add_argument("--jsonl", action="store_true", help="print JSON Lines")
     output.add_argument("--vtt", type=Path, metavar="FILE", help="also write WebVTT subtitles")
+    caption.add_argument("--maps", action="store_true", help="with --jsonl: print word maps, too")
     captioner_command.add_parser(commands)
     history_command.add_parser(commands)
     pool_command.add_parser(commands)
@@ -234,6 +235,8 @@ def _serve(
 
 def _caption(options: argparse.Namespace, settings: ServerSettings) -> int:
     try:
+        if options.maps and not options.jsonl:
+            return _fail("--maps needs --jsonl: maps are printed as JSON")
         if options.vtt:
             check_writable(options.vtt)
         source = open_source(
@@ -271,9 +274,13 @@ async def _transcribe(
         if not (settings.endpoint or settings.uses_pool):
             print("Loading the captioner...", file=sys.stderr)
         await engine.wait_loaded()
+        if options.maps and not (engine.info and engine.info.live_method):
+            raise EngineUnavailable(
+                "this captioner computes no maps with its captions; leave out --maps"
+            )
         # Only now, so that an existing file survives a captioner that cannot be loaded.
         vtt = options.vtt and stack.enter_context(WebVttWriter(options.vtt, options.every))
-        lines = transcribe(source, engine, options.every)
+        lines = transcribe(source, engine, options.every, maps=options.maps)
         await stack.enter_async_context(contextlib.aclosing(lines))
         count, shown = 0, None
         async for line in lines:
@@ -281,7 +288,10 @@ async def _transcribe(
                 vtt.add(line)
             if is_repeat(shown, line) and not options.jsonl:
                 continue
-            print(format_json_line(count, line) if options.jsonl else format_line(line), flush=True)
+            if options.jsonl:
+                print(format_json_line(count, line, maps=options.maps), flush=True)
+            else:
+                print(format_line(line), flush=True)
             count, shown = count + 1, line
             if count == options.limit:
                 return

@@ -288,6 +288,15 @@ def test_captions_a_feed_of_the_settings_as_json(quick: tuple[str, ...]) -> None
     assert caption["position_s"] == 0
     assert caption["frame"]["width"] == 120
     assert "dogs" in caption["text"]
+    assert caption["maps"] is None
+
+
+def test_maps_are_printed_as_json_if_the_captioner_computes_them(
+    quick: tuple[str, ...], capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert "--maps needs --jsonl" in refusal(capfd, "caption", "demo", "--maps")
+    options = (*quick, "caption", "feed:hall", "--jsonl", "--maps")
+    assert "computes no maps with its captions; leave out --maps" in refusal(capfd, *options)
 
 
 def test_captions_until_the_limit_on_a_terminal_without_unicode(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from inference.captioning import NOT_CALIBRATED
 from inference.engine import CaptionService, EngineUnavailable
-from stream.captioning.event import CaptionEvent, caption_json, display_text
+from stream.captioning.event import CaptionEvent, caption_json, display_text, maps_json
 from stream.captioning.sampler import Sampler
 from stream.captioning.stream_captioner import CaptionedFrame, StreamCaptioner
 from stream.sources import Ingest, IngestEnded, Source, SourceError, SourceFrame, ingest_source
@@ -29,7 +29,7 @@ class TranscriptLine:
 
 
 async def transcribe(
-    source: Source, caption_service: CaptionService, interval_s: float
+    source: Source, caption_service: CaptionService, interval_s: float, *, maps: bool = False
 ) -> AsyncGenerator[TranscriptLine, None]:
     """Caption a source.
 
@@ -40,6 +40,7 @@ async def transcribe(
         source: An open source; it is closed at the end.
         caption_service: Captions the frames.
         interval_s: Seconds from one captioned frame to the next.
+        maps: Whether captions come with word maps, if the captioner computes them with captions.
 
     Raises:
         SourceError: If the source fails before its end.
@@ -47,19 +48,29 @@ async def transcribe(
     with ThreadPoolExecutor(2, "transcript") as executor:
         transcribe_kind = _transcribe_live if source.live else _transcribe_recorded
         async with contextlib.aclosing(
-            transcribe_kind(source, caption_service, interval_s, executor)
+            transcribe_kind(source, caption_service, interval_s, executor, maps)
         ) as lines:
             async for line in lines:
                 yield line
 
 
 async def _transcribe_live(
-    source: Source, caption_service: CaptionService, interval_s: float, executor: Executor
+    source: Source,
+    caption_service: CaptionService,
+    interval_s: float,
+    executor: Executor,
+    maps: bool,
 ) -> AsyncGenerator[TranscriptLine, None]:
     ingest = Ingest()
     newest: Slot[CaptionedFrame] = Slot()
     sampler = Sampler(
-        ingest.to_caption, caption_service, newest.put, executor, interval_s, beam_width=None
+        ingest.to_caption,
+        caption_service,
+        newest.put,
+        executor,
+        interval_s,
+        beam_width=None,
+        maps_due=lambda: maps,
     )
     sampling = asyncio.create_task(sampler.run())
     reading = asyncio.create_task(ingest_source(source, ingest))
@@ -92,28 +103,35 @@ def _raise_failure(task: "asyncio.Task[None]") -> None:
 
 
 async def _transcribe_recorded(
-    source: Source, caption_service: CaptionService, interval_s: float, executor: Executor
+    source: Source,
+    caption_service: CaptionService,
+    interval_s: float,
+    executor: Executor,
+    maps: bool,
 ) -> AsyncGenerator[TranscriptLine, None]:
     loop = asyncio.get_running_loop()
     frames = _sample(source, interval_s)
     captioner = StreamCaptioner(caption_service, executor)
     try:
         while frame := await loop.run_in_executor(executor, next, frames, None):
-            captioned = await _caption_with_retries(frame, caption_service, captioner)
+            captioned = await _caption_with_retries(frame, caption_service, captioner, maps)
             yield TranscriptLine(frame.position_s, captioned)
     finally:
         await asyncio.to_thread(source.close)
 
 
 async def _caption_with_retries(
-    source_frame: SourceFrame, caption_service: CaptionService, captioner: StreamCaptioner
+    source_frame: SourceFrame,
+    caption_service: CaptionService,
+    captioner: StreamCaptioner,
+    maps: bool,
 ) -> CaptionedFrame:
     """Caption a frame of a recorded source, after as many engine restarts as it takes."""
     frame = source_frame.to_frame()
     while True:
         await caption_service.wait_ready()
         with contextlib.suppress(EngineUnavailable):
-            return await captioner.caption(frame, source_frame.position_s, None)
+            return await captioner.caption(frame, source_frame.position_s, None, maps=maps)
 
 
 def _sample(source: Source, interval_s: float) -> Iterator[SourceFrame]:
@@ -151,10 +169,14 @@ def format_line(line: TranscriptLine) -> str:
     return f"{text}  [{note}]" if note else text
 
 
-def format_json_line(seq: int, line: TranscriptLine) -> str:
-    """Format a line as the data channel's `caption`, with `position_s` in place of `type`."""
+def format_json_line(seq: int, line: TranscriptLine, *, maps: bool = False) -> str:
+    """Format a line as the data channel's `caption`, with `position_s` in place of `type`.
+
+    Without `maps` they are null, as those that were not computed.
+    """
     event = CaptionEvent.of("transcript", seq, line.captioned)
-    body = {"position_s": round(line.position_s, 3), **caption_json(event), "maps": None}
+    heat = maps_json(event.caption) if maps else None
+    body = {"position_s": round(line.position_s, 3), **caption_json(event), "maps": heat}
     return json.dumps(body)
 
 

@@ -84,21 +84,17 @@ def schemas() -> dict[str, Json]:
         "Summaries": summary_schema(),
         "Role": {"enum": ["admin", "viewer", "captions", None]},
         "Session": object_schema({"sdp": _TEXT, "type": {"const": "answer"}, "stream": _TEXT}),
-        **image_schemas(caption["properties"], _rebase(messages["caption"]["properties"]["maps"])),
+        **image_schemas(caption["properties"]),
         **completion_schemas(),
         **request_schemas(),
     }
 
 
 def _caption(message: Json) -> Json:
-    """Derive the schema from the data channel's caption: without maps, with feed and line."""
-    kept = {
-        name: _rebase(rule)
-        for name, rule in message["properties"].items()
-        if name not in ("type", "maps")
-    }
+    """Derive the schema from the data channel's caption: maps on request, with feed and line."""
+    kept = {name: _rebase(rule) for name, rule in message["properties"].items() if name != "type"}
     schema = object_schema({"feed": _NAME, "said": _SAID, **kept})
-    optional = kept.keys() - set(message["required"])
+    optional = {"maps", *kept.keys() - set(message["required"])}
     return {**schema, "required": [name for name in schema["required"] if name not in optional]}
 
 

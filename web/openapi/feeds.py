@@ -29,6 +29,12 @@ _LAST_EVENT_ID = {
     "schema": {"type": "string"},
 }
 
+_MAPS = query_parameter(
+    "maps",
+    "Whether captions come with their word maps, as far as they were computed; null if not.",
+    {"enum": ["true", "false"], "default": "false"},
+)
+
 _SCHEME = query_parameter(
     "scheme",
     "The link's scheme, if the server does not know it: behind a proxy that ends TLS and that it "
@@ -89,7 +95,8 @@ def feed_paths() -> dict[str, Json]:
                 "Stream all feeds' captions as server-sent events",
                 {"200": text_response("An endless event stream.", "text/event-stream")},
                 description=_EVENTS,
-                parameters=[_LAST_EVENT_ID],
+                parameters=[_MAPS, _LAST_EVENT_ID],
+                errors=["400"],
             )
         },
         "/api/feeds/{name}/events": {
@@ -102,8 +109,8 @@ def feed_paths() -> dict[str, Json]:
                     )
                 },
                 description=_EVENTS,
-                parameters=[NAME, _LAST_EVENT_ID],
-                errors=["404"],
+                parameters=[NAME, _MAPS, _LAST_EVENT_ID],
+                errors=["400", "404"],
             )
         },
         "/api/feeds/{name}/captions.jsonl": {"get": _json_lines()},
@@ -118,7 +125,7 @@ def _json_lines() -> Json:
         "Stream a feed's captions as JSON Lines",
         {"200": text_response("One Caption a line.", "application/jsonl")},
         description="Starts with the latest caption. Spaces before a line are heartbeats.",
-        parameters=[NAME, query_parameter("limit", "End after this many lines.", limit)],
+        parameters=[NAME, query_parameter("limit", "End after this many lines.", limit), _MAPS],
         errors=["400", "404"],
     )
 

@@ -100,13 +100,8 @@ def image_paths() -> dict[str, Json]:
     }
 
 
-def image_schemas(caption: Json, maps: Json) -> dict[str, Json]:
-    """Return the schemas of the responses by name.
-
-    Args:
-        caption: The properties of a caption of a feed, by name.
-        maps: The schema of its maps.
-    """
+def image_schemas(caption: Json) -> dict[str, Json]:
+    """Return the schemas of the responses by name, given the properties of a feed's caption."""
     size = {"type": "integer", "minimum": 1}
     shared = ("said", "text", "confidence", "words", "tags", "fallback", "guess", "runner_up")
     parts = dict.fromkeys(("encoder", "decoder", "maps", "endpoint", "total"), ref("milliseconds"))
@@ -132,7 +127,7 @@ def image_schemas(caption: Json, maps: Json) -> dict[str, Json]:
     return {
         name: _with_optional(object_schema({**body, **rest}), replica)
         for name, rest in (
-            ("ImageCaption", {"maps": maps}),
+            ("ImageCaption", {"maps": caption["maps"]}),
             ("ImageExplanation", {"explanation": explanation}),
         )
     }

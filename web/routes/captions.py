@@ -62,12 +62,16 @@ async def _stream_events(
     # Browsers send it when they reconnect (HTML standard, section 9.2.4).
     last_id = request.headers.get("Last-Event-ID", "")
     try:
+        maps = parse_bool(request, "maps")
+    except BadQuery as error:
+        return error_response(400, "bad-request", str(error))
+    try:
         with _subscription(request, stream, last_id) as updates:
             return await stream_updates(
                 request,
                 "text/event-stream",
                 updates,
-                lambda update: _encode_event(update, ends_with_stream=stream is not None),
+                lambda update: _encode_event(update, maps, ends_with_stream=stream is not None),
                 head=f"retry: {_RETRY_MS}\n\n",
                 heartbeat=":\n\n",
                 encode_dropped=lambda count: _sse("missed", {"count": count}),
@@ -76,9 +80,9 @@ async def _stream_events(
         return quota_exceeded_response(error)
 
 
-def _encode_event(update: StreamUpdate, *, ends_with_stream: bool) -> str | None:
+def _encode_event(update: StreamUpdate, maps: bool, *, ends_with_stream: bool) -> str | None:
     if isinstance(update, CaptionEvent):
-        return f"id: {update.id}\n{_sse('caption', feed_caption_json(update))}"
+        return f"id: {update.id}\n{_sse('caption', feed_caption_json(update, maps=maps))}"
     if update.signal is None and ends_with_stream:
         return None
     signal = update.signal.to_json() if update.signal else None
@@ -127,13 +131,14 @@ async def _vtt(request: web.Request) -> web.StreamResponse:
 async def _jsonl(request: web.Request) -> web.StreamResponse:
     """Stream captions from the latest on, one JSON object a line; `limit` ends the response."""
     try:
-        check_parameters(request, "limit")
+        check_parameters(request, "limit", "maps")
         stream, limit = find_feed(request), parse_int(request, "limit", 1, _MAX_LINES)
+        maps = parse_bool(request, "maps")
     except NoSuchStream as error:
         return no_such_feed_response(error)
     except BadQuery as error:
         return error_response(400, "bad-request", str(error))
-    encoder = _LineEncoder(limit)
+    encoder = _LineEncoder(limit, maps)
     try:
         with _subscription(request, stream) as updates:
             return await stream_updates(
@@ -198,10 +203,10 @@ class _CueEncoder:
 
 
 class _LineEncoder:
-    """Encodes captions as JSON Lines, up to a limit."""
+    """Encodes captions as JSON Lines, up to a limit, with their maps or without."""
 
-    def __init__(self, limit: int | None) -> None:
-        self._left = limit
+    def __init__(self, limit: int | None, maps: bool) -> None:
+        self._left, self._maps = limit, maps
 
     def is_complete(self) -> bool:
         return self._left == 0
@@ -211,7 +216,7 @@ class _LineEncoder:
             return None if update.signal is None else ""
         if self._left is not None:
             self._left -= 1
-        return f"{json.dumps(feed_caption_json(update))}\n"
+        return f"{json.dumps(feed_caption_json(update, maps=self._maps))}\n"
 
 
 def _iso(time_s: float) -> str:

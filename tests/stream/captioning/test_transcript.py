@@ -1,6 +1,7 @@
 """Tests of transcripts of recorded and live sources, by the real captioner."""
 
 import asyncio
+import json
 import os
 import signal
 import threading
@@ -26,6 +27,18 @@ async def test_a_recorded_source_is_sampled_by_its_media_time(
 
     assert [round(line.position_s, 1) for line in lines] == [0.0, 2.5, 5.0, 7.5]
     assert all(line.captioned.caption.words for line in lines)
+
+
+async def test_maps_are_computed_and_printed_only_on_request(engine: Engine) -> None:
+    with open_source("demo") as source:
+        lines = transcribe(source, engine, 0.3, maps=True)
+        line = await anext(lines)
+        await lines.aclose()
+
+    maps = line.captioned.caption.maps
+    assert maps and len(maps.words) == len(line.captioned.caption.words)
+    assert json.loads(format_json_line(0, line, maps=True))["maps"] == maps.to_json()
+    assert json.loads(format_json_line(0, line))["maps"] is None
 
 
 async def test_a_live_source_is_sampled_by_the_clock(engine: Engine) -> None:

@@ -4,12 +4,15 @@ import asyncio
 import json
 import re
 import time
+from dataclasses import replace
 from itertools import pairwise
 
 import av
+import numpy as np
 import pytest
 from aiohttp import ClientResponse
 
+from inference.explanations.map import CaptionMaps, Map
 from stream.captioned_stream import Signal, SignalState
 from tests.support.captions import ScriptedCaptions, caption_event, confident_caption, tags_fallback
 from tests.support.event_stream import read_event, read_named_event
@@ -21,7 +24,9 @@ from tests.support.servers.feed_app import (
     get_stream,
     serve_feeds,
 )
+from tests.web.routes.test_api import valid
 
+HEAT = Map(np.arange(12, dtype=np.float32).reshape(3, 4))
 CUE = re.compile(r"(\d\d:\d\d:\d\d\.\d{3}) --> (\d\d:\d\d:\d\d\.\d{3})\n(.+)")
 
 
@@ -47,6 +52,24 @@ async def test_events_start_with_signal_and_latest_caption_then_updates() -> Non
             "since": 1.5,
             "message": "no frame for 3 s",
         }
+
+
+async def test_captions_have_their_maps_only_on_request() -> None:
+    mapped = replace(DOG, maps=CaptionMaps("gradcam", (HEAT, HEAT, HEAT), HEAT))
+    expected = {"method": "gradcam", "words": [HEAT.to_json()] * 3, "caption": HEAT.to_json()}
+    async with serve_feeds(ScriptedCaptions(mapped)) as client:
+        for path in ("/api/events", "/api/feeds/yard/events"):
+            async with client.get(path) as plain, client.get(f"{path}?maps=true") as full:
+                assert "maps" not in (await read_named_event(plain, "caption"))["data"]
+                assert (await read_named_event(full, "caption"))["data"]["maps"] == expected
+            async with client.get(f"{path}?maps=1") as response:
+                assert response.status == 400
+        lines = "/api/feeds/yard/captions.jsonl?limit=1"
+        async with client.get(lines) as plain, client.get(f"{lines}&maps=true") as full:
+            assert "maps" not in json.loads(await plain.text())
+            line = json.loads(await full.text())
+        assert line["maps"] == expected
+        valid("Caption").validate(line)
 
 
 async def test_one_event_stream_has_all_feeds() -> None:
