@@ -205,6 +205,38 @@ async def test_words_in_operators_are_found_and_marked(page: Page, tmp_path: Pat
         await expect(page.get_by_text("dated ahead")).to_be_hidden()
 
 
+async def test_a_summary_states_what_was_there_and_links_to_hours(
+    page: Page, tmp_path: Path
+) -> None:
+    async with serve_feeds(history={"path": tmp_path / "history.db"}) as here:
+        publish, begin = here.app[PUBLICATIONS].captions.publish, time.time() - 7200
+        scenes = ("An empty street", "A dog on a street", "An empty street", "A bus")
+        for number in range(241):
+            event = caption_event(scenes[number // 80], 20 * number, "porch")
+            publish(replace(event, captured=begin + 20 * number))
+
+        await page.goto(f"{here.url}/?history&feed=porch")
+        await page.get_by_text("Summary", exact=True).click()
+        summary = page.locator("#summaries")
+        await expect(summary.locator("h3")).to_have_text("porch")
+        await expect(summary).to_contain_text("Captions for 80 min")
+        rows = summary.locator("tbody tr")
+        await expect(rows).to_have_count(3)
+        await expect(rows.nth(1)).to_contain_text(re.compile(r"dog27 min1"))
+        changes = summary.locator(".changes li")
+        await expect(changes).to_have_text([re.compile("Appeared: dog"), re.compile("Gone: dog")])
+        await assert_fits(page, "/?history, summary")
+        hours = summary.locator(".summary-hours a")
+        count = await hours.count()
+        await hours.first.click()
+        # The summary of that hour alone is one click away.
+        await expect(page.get_by_label("Feed")).to_have_value("porch")
+        await page.get_by_text("Summary", exact=True).click()
+        await expect(summary.locator("h3")).to_have_text("porch")
+        await expect(hours).to_have_count(0)
+        assert count in (2, 3)
+
+
 async def test_a_viewer_cannot_delete(page: Page, tmp_path: Path) -> None:
     access = {"admin_token": "a" * 24, "viewer_token": "v" * 24}
     async with serve_feeds(access=access, history={"path": tmp_path / "history.db"}) as here:

@@ -39,6 +39,38 @@ import { asArray, asNumber, asObject, asString, asStrings, countOrNull } from '.
  * @property {number} ahead  Results that are left out: they are dated ahead of the server's clock.
  */
 
+/** @typedef {{from: Date, to: Date, byHour: boolean}} SummaryRange */
+/**
+ * An object that captions or tags stated.
+ *
+ * @typedef {object} StatedObject
+ * @property {string} text
+ * @property {number} seconds   How long.
+ * @property {number} captions
+ * @property {number} times     How many times, with a minute or more between them.
+ * @property {Date} first
+ * @property {Date} last
+ */
+/** @typedef {{at: Date, appeared: string[], gone: string[]}} Change  Of objects. */
+/**
+ * What a feed's captions stated over a period.
+ *
+ * @typedef {object} Summary
+ * @property {string} name  Of the feed.
+ * @property {Date} from
+ * @property {Date} to
+ * @property {number} captions
+ * @property {number} captionedS     Seconds with captions.
+ * @property {number} unsureS        Of those, of low confidence.
+ * @property {number} blankS         Of those, of a video that showed nothing.
+ * @property {number} uncalibratedS  Of those, without a confidence.
+ * @property {StatedObject[]} objects
+ * @property {number} moreObjects
+ * @property {Change[]} changes
+ * @property {number} moreChanges
+ */
+/** @typedef {Summary & {hours: Summary[]}} FeedSummary */
+
 const URL_KEYS = /** @type {const} */ ([
   ['words', 'q'],
   ['feed', 'feed'],
@@ -90,6 +122,21 @@ export function apiUrl(resource, query, params) {
  */
 export function deletionUrl(query) {
   return `api/history?${isForAll(query) ? 'all=true' : apiParams(query)}`;
+}
+
+/**
+ * @param {string} feed  Empty for all.
+ * @param {SummaryRange} range
+ * @returns {string}  The API's URL of the summary.
+ */
+export function summaryUrl(feed, { from, to, byHour }) {
+  const params = new URLSearchParams({
+    from: String(from.getTime() / 1000),
+    to: String(to.getTime() / 1000),
+    hours: String(byHour),
+  });
+  if (feed !== '') params.set('feed', feed);
+  return `api/history/summary?${params}`;
 }
 
 /** @param {Query} query @returns {boolean}  Whether it selects everything. */
@@ -146,7 +193,54 @@ export function readTimeline(body) {
   return { ...readPeriod(body), feeds: asStrings(body.feeds), buckets, ahead };
 }
 
+/** @param {JsonObject} body @returns {FeedSummary[]} */
+export function readSummaries(body) {
+  return asArray(body.feeds).map((value) => {
+    const feed = asObject(value);
+    return { ...readSummary(feed), hours: asArray(feed.hours).map(asObject).map(readSummary) };
+  });
+}
+
+/** @param {JsonObject} value @returns {Summary} */
+function readSummary(value) {
+  return {
+    ...readPeriod(value),
+    name: asString(value.feed),
+    captions: countOrNull(value.captions) ?? 0,
+    captionedS: asNumber(value.captioned_s, 0),
+    unsureS: asNumber(value.unsure_s, 0),
+    blankS: asNumber(value.blank_s, 0),
+    uncalibratedS: asNumber(value.uncalibrated_s, 0),
+    objects: asArray(value.objects).map(asObject).map(readObject),
+    moreObjects: countOrNull(value.more_objects) ?? 0,
+    changes: asArray(value.changes).map(asObject).map(readChange),
+    moreChanges: countOrNull(value.more_changes) ?? 0,
+  };
+}
+
+/** @param {JsonObject} value @returns {StatedObject} */
+function readObject(value) {
+  return {
+    text: asString(value.text),
+    seconds: asNumber(value.seconds, 0),
+    captions: countOrNull(value.captions) ?? 0,
+    times: countOrNull(value.times) ?? 0,
+    first: readTime(value.first),
+    last: readTime(value.last),
+  };
+}
+
+/** @param {JsonObject} value @returns {Change} */
+function readChange({ at, appeared, gone }) {
+  return { at: readTime(at), appeared: asStrings(appeared), gone: asStrings(gone) };
+}
+
 /** @param {JsonObject} value */
 function readPeriod({ from, to }) {
-  return { from: new Date(asNumber(from, 0) * 1000), to: new Date(asNumber(to, 0) * 1000) };
+  return { from: readTime(from), to: readTime(to) };
+}
+
+/** @param {unknown} seconds  Since 1970. */
+function readTime(seconds) {
+  return new Date(asNumber(seconds, 0) * 1000);
 }

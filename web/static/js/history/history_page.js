@@ -17,6 +17,7 @@ import {
   readTimeline,
 } from './history_api.js';
 import { SearchResults } from './search_results.js';
+import { SummaryView } from './summary_view.js';
 import { barCount, namedRange } from './time_ranges.js';
 import { Timeline } from './timeline.js';
 
@@ -59,6 +60,14 @@ const timeline = new Timeline(
     search();
   },
 );
+const summary = new SummaryView(
+  {
+    details: getElement('summary', HTMLDetailsElement),
+    period: getElement('summary-period'),
+    container: getElement('summaries'),
+  },
+  titles,
+);
 const deleteDialog = new DeleteDialog((count) => {
   load();
   deletedLine.textContent = ngettext('{count} result deleted.', '{count} results deleted.', count);
@@ -93,6 +102,7 @@ async function load() {
   requests = new AbortController();
   const { signal } = requests;
   const query = currentQuery();
+  summary.update(query);
   allTimesButton.hidden = query.from === '' && query.to === '';
   for (const format of EXPORT_FORMATS) {
     getElement(`export-${format}`, HTMLAnchorElement).href = apiUrl('export', query, { format });

@@ -17,6 +17,9 @@ const STEPS_MS = [
 ];
 /** What is shown around a moment. */
 const AROUND_MS = 5 * MINUTE_MS;
+/** The longest range of a summary, and of one by the hour: two days, one of which may be longer. */
+const MAX_SUMMARY_MS = 8 * DAY_MS;
+const MAX_HOURS_MS = 49 * HOUR_MS;
 
 /** @param {string} name @returns {TimeRange}  Of "hour", "today" or "week". */
 export function namedRange(name) {
@@ -52,6 +55,29 @@ export function barCount({ from, to }, max) {
   const lengthMs = Date.parse(to) - Date.parse(from);
   const step = STEPS_MS.find((each) => lengthMs % each === 0 && lengthMs / each <= max);
   return step === undefined ? max : Math.max(1, lengthMs / step);
+}
+
+/**
+ * Returns the range of a summary: a day if no beginning is given, until now if no end is.
+ *
+ * @param {TimeRange} range  Either may be empty.
+ * @returns {import('./history_api.js').SummaryRange | null}  Null if it is too long.
+ */
+export function summaryRange({ from, to }) {
+  const now = Math.ceil(Date.now() / MINUTE_MS) * MINUTE_MS;
+  const start = Date.parse(from);
+  const stop = Date.parse(to);
+  const end = Number.isFinite(stop) ? stop : Math.max(now, Number.isFinite(start) ? start : 0);
+  const begin = Number.isFinite(start) ? start : beginningOfHour(end) - DAY_MS + HOUR_MS;
+  const lengthMs = end - begin;
+  if (lengthMs < 0 || lengthMs > MAX_SUMMARY_MS) return null;
+  const byHour = lengthMs > HOUR_MS && lengthMs <= MAX_HOURS_MS;
+  return { from: new Date(begin), to: new Date(end), byHour };
+}
+
+/** @param {number} time  Milliseconds since 1970. */
+function beginningOfHour(time) {
+  return new Date(time).setMinutes(0, 0, 0);
 }
 
 /**
