@@ -1,5 +1,6 @@
 """Resizing of images to the encoder's input, and the augmented views used in training."""
 
+import math
 import zlib
 from dataclasses import dataclass
 
@@ -43,6 +44,23 @@ def resize_to_fit(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
         return image
     size = max(1, round(scale * width)), max(1, round(scale * height))
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def fit_size(width: int, height: int, max_pixels: int) -> tuple[int, int]:
+    """Return the size of an image scaled down to a number of pixels; its own size if it fits.
+
+    Args:
+        width: In pixels.
+        height: In pixels.
+        max_pixels: Maximum width times height.
+
+    Returns:
+        Width and height, both even if the image has to be scaled, as video frames need them.
+    """
+    if width * height <= max_pixels:
+        return width, height
+    scale = math.sqrt(max_pixels / (width * height))
+    return max(2, int(width * scale) // 2 * 2), max(2, int(height * scale) // 2 * 2)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,103 +3,32 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.captioning.model import CaptionModel
 from inference.engine.jobs import JobResult, JobWork
 from inference.explanations import Target
-from inference.explanations.captioned_image import CaptionedImage
-from inference.explanations.masking import check_map
-from inference.explanations.method import Method
-from inference.explanations.methods import available_methods
-from inference.progress import Progress, map_progress
-
-_MAX_MASKED = 4
-"""Captioned images that are remembered for their masked copies' scores."""
+from inference.explanations.explainer import Explainer, as_progress
+from inference.progress import map_progress
 
 
-class Explainer:
-    """Explains captions of a captioner.
-
-    Remembers the last captioned image, so that jobs on the same one share what they compute, and
-    the last few of which masked copies were scored: live maps, which explain one frame after
-    another, do not displace those of frozen frames.
-    """
-
-    def __init__(self, model: CaptionModel) -> None:
-        """Explain this captioner's captions."""
-        self._model, self._methods = model, available_methods(model)
-        self._last: CaptionedImage | None = None
-        self._masked: list[CaptionedImage] = []
-
-    def explain(
-        self, image: NDArray[np.uint8], tokens: tuple[int, ...], method: str, target: Target
-    ) -> JobWork:
-        """Compute a map, for the message `explained`.
-
-        Args:
-            image: RGB, uint8 [H, W, 3] of any size.
-            tokens: The caption's, see `StreamState.tokens`.
-            method: Name of one of `available_methods`.
-            target: What to explain.
-
-        Raises:
-            ValueError: If there is no such method, or it cannot explain the target.
-        """
-        chosen = self._method(method)
-        work = chosen.explain(self._captioned_image(image, tokens), target)
-        result = yield from map_progress(work, _progress)
-        return JobResult({"type": "explained", "map": result.to_json()})
-
-    def check(
-        self, image: NDArray[np.uint8], tokens: tuple[int, ...], method: str, index: int
-    ) -> JobWork:
-        """Check a word's map, for the message `checked`.
-
-        Args:
-            image: As in `explain`.
-            tokens: As in `explain`.
-            method: As in `explain`.
-            index: The word's index in the caption.
-
-        Raises:
-            ValueError: As in `explain`.
-        """
-        chosen = self._method(method)
-        subject = self._captioned_image(image, tokens)
-        work = chosen.explain(subject, Target("word", index))
-        # A map that comes at once takes no part of the progress, and a slow one half of it.
-        start = 0.0
-
-        def computing(step: float | Progress) -> Progress:
-            nonlocal start
-            start = max(start, _progress(step).done / 2)
-            return Progress(start, "Computing the map")
-
-        def blanking(done: float) -> Progress:
-            return Progress(start + (1 - start) * done, "Blanking regions")
-
-        result = yield from map_progress(work, computing)
-        check = yield from map_progress(check_map(subject, result, index), blanking)
-        return JobResult({"type": "checked", "check": check.to_json()})
-
-    def _captioned_image(self, image: NDArray[np.uint8], tokens: tuple[int, ...]) -> CaptionedImage:
-        """Reuse a remembered captioned image if it is the same one."""
-        self._model.check(image)
-        if self._last and self._last.masked and self._last not in self._masked:
-            self._masked = [*self._masked, self._last][-_MAX_MASKED:]
-        for known in filter(None, (self._last, *self._masked)):
-            if known.tokens == tokens and np.array_equal(known.image, image):
-                self._last = known
-                return known
-        self._last = CaptionedImage(self._model, image, tokens)
-        return self._last
-
-    def _method(self, name: str) -> Method:
-        if name not in self._methods:
-            methods = ", ".join(self._methods)
-            raise ValueError(f"there is no method {name!r}; the methods are {methods}")
-        return self._methods[name]
+def explain(
+    explainer: Explainer,
+    image: NDArray[np.uint8],
+    tokens: tuple[int, ...],
+    method: str,
+    target: Target,
+) -> JobWork:
+    """Compute a map, for the message `explained`; see `Explainer.explain`."""
+    work = explainer.explain(image, tokens, method, target)
+    result = yield from map_progress(work, as_progress)
+    return JobResult({"type": "explained", "map": result.to_json()})
 
 
-def _progress(step: float | Progress) -> Progress:
-    """Return what a method yields as progress: a share has no named step."""
-    return step if isinstance(step, Progress) else Progress(step, "")
+def check(
+    explainer: Explainer,
+    image: NDArray[np.uint8],
+    tokens: tuple[int, ...],
+    method: str,
+    index: int,
+) -> JobWork:
+    """Check a word's map, for the message `checked`; see `Explainer.check`."""
+    result = yield from explainer.check(image, tokens, method, index)
+    return JobResult({"type": "checked", "check": result.to_json()})

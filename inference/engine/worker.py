@@ -32,7 +32,7 @@ from models.catalogue import CaptionerError, reference_of
 
 if TYPE_CHECKING:
     from inference.captioning.model import CaptionModel
-    from inference.engine.explanation_jobs import Explainer
+    from inference.explanations.explainer import Explainer
 
 _NICENESS = 5
 
@@ -55,7 +55,7 @@ def main(
             _send(output, {"type": "failed", "message": str(problem)})
             return 1
         from inference.captioners.opening import open_captioner
-        from inference.engine.explanation_jobs import Explainer
+        from inference.explanations.explainer import Explainer
         from models.checkpoint import CheckpointError
 
         try:
@@ -219,11 +219,15 @@ def _analysis(model: "CaptionModel", request: dict[str, Any], payload: bytes) ->
 
 
 def _explanation(explainer: "Explainer", request: dict[str, Any], payload: bytes) -> JobWork:
+    # Imported here, as it loads TensorFlow.
+    from inference.engine import explanation_jobs
+
     (image,) = _images(request["shapes"], payload)
     tokens, method = tuple(request["tokens"]), request["method"]
     if request["type"] == "check":
-        return explainer.check(image, tokens, method, request["index"])
-    return explainer.explain(image, tokens, method, Target.from_json(request["target"]))
+        return explanation_jobs.check(explainer, image, tokens, method, request["index"])
+    target = Target.from_json(request["target"])
+    return explanation_jobs.explain(explainer, image, tokens, method, target)
 
 
 def _images(shapes: list[list[int]], payload: bytes) -> list[NDArray[np.uint8]]:

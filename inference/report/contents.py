@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.adversarial import AdversarialFindings
-from inference.captioning import Tag, Timing, Word
-from inference.captioning.decoding import blank_caption
+from inference.captioning import Caption, Tag, Timing, Word
 from inference.captioning.model import CaptionModel
+from inference.captioning.still_image import caption_images
 from inference.concepts import ConceptFindings
 from inference.explanations import Check, Target
 from inference.explanations.captioned_image import CaptionedImage
@@ -20,9 +20,6 @@ from inference.explanations.method import Method
 from inference.explanations.methods import METHODS
 from inference.progress import ProgressPrinter, run_with_progress, scale_progress
 from inference.report.document import Analyses, Contents, Explanation, MethodMaps
-from models.calibration import is_blank
-from models.captioner import BeamCaption
-from models.language import PAD
 from models.word_kinds import word_kind
 
 ANALYSES: Final = ("adversarial", "ace")
@@ -34,6 +31,8 @@ def explain_image(
     image: NDArray[np.uint8],
     methods: Sequence[str],
     progress: ProgressPrinter,
+    *,
+    check: bool = True,
 ) -> Contents:
     """Caption an image and explain the caption.
 
@@ -43,31 +42,23 @@ def explain_image(
         methods: Names of methods that are available for the captioner. The first one that explains
             words is checked.
         progress: Reports each method, and the checks if there are any.
+        check: Whether the maps of objects are checked, which takes seconds for each.
 
     Raises:
         ValueError: If the array is not such an image.
     """
-    model.check(image)
-    if is_blank(image):
-        return _blank_contents(model, image)
+    (found,) = caption_images(model, [image])
+    if found.caption.fallback == "blank":
+        return _blank_contents(model, image, found.caption)
     chosen = [METHODS[name] for name in methods]
-    started = time.perf_counter()
-    grids = model.encode([image])
-    encoded = time.perf_counter()
-    found = BeamCaption(*(part[0] for part in model.search(grids)))
-    decoded = time.perf_counter()
-    timing = Timing(encoder=(encoded - started) * 1e3, decoder=(decoded - encoded) * 1e3)
-    caption = model.build_caption(found, grids[0], timing)
-    # Without a fallback: what the confidence is too low to show is explained too.
-    whole = model.build_caption(found, grids[0], timing, fallback=False)
-    tokens = tuple(int(token) for token in found.tokens[found.tokens != PAD])
+    words, tokens = found.whole.words, found.tokens
     subject = CaptionedImage(model, image, tokens)
     explained = []
     for method in chosen:
         progress.begin(method.title)
-        targets = list(_targets(method, whole.words, caption.tags))
+        targets = list(_targets(method, words, found.caption.tags))
         explained.append(_explain(subject, method, targets, progress))
-    checked = next((method for method in chosen if "word" in method.kinds), None)
+    checked = next((method for method in chosen if check and "word" in method.kinds), None)
     started = time.perf_counter()
     checks = {}
     if checked:
@@ -77,8 +68,8 @@ def explain_image(
     return Contents(
         image=image,
         card=model.card,
-        caption=caption,
-        words=whole.words,
+        caption=found.caption,
+        words=words,
         tokens=tokens,
         methods=tuple(explained),
         checks=checks,
@@ -173,11 +164,11 @@ def analyse_image(
     return Analyses(adversarial, concepts)
 
 
-def _blank_contents(model: CaptionModel, image: NDArray[np.uint8]) -> Contents:
+def _blank_contents(model: CaptionModel, image: NDArray[np.uint8], caption: Caption) -> Contents:
     return Contents(
         image=image,
         card=model.card,
-        caption=blank_caption(calibrated=model.calibrated),
+        caption=caption,
         words=(),
         tokens=(model.wording.end,),
         methods=(),

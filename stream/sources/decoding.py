@@ -17,6 +17,7 @@ from av.stream import Disposition, Stream
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
+from models.preprocessing import fit_size
 from stream.settings import MAX_FRAME_PIXELS
 from stream.sources.source import SourceError
 from stream.video import (
@@ -24,7 +25,6 @@ from stream.video import (
     Plane,
     blank_frame,
     convert_frame,
-    fit_size,
     yuv_planes,
 )
 

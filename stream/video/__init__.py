@@ -2,7 +2,7 @@
 
 from stream.video.annotated_track import AnnotatedTrack, ReturnedVideo
 from stream.video.caption_overlay import OverlayText
-from stream.video.frame import Frame, Plane, Slot, blank_frame, convert_frame, fit_size, yuv_planes
+from stream.video.frame import Frame, Plane, Slot, blank_frame, convert_frame, yuv_planes
 from stream.video.incomplete_frames import IncompleteFrames
 from stream.video.shared_encoder import SharedCodec
 from stream.video.shared_track import SharedVideo
@@ -22,7 +22,6 @@ __all__ = [
     "ViewerTrack",
     "blank_frame",
     "convert_frame",
-    "fit_size",
     "install_vp8_encoder",
     "send_shared_video",
     "yuv_planes",

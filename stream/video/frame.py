@@ -1,7 +1,6 @@
 """Video frames: the newest-wins slot between two stages, conversion, and access to YUV samples."""
 
 import asyncio
-import math
 import threading
 import time
 from collections import defaultdict
@@ -106,23 +105,6 @@ def convert_frame(
     return reformatter.reformat(
         frame, width, height, pixel_format, interpolation=interpolation, threads=1
     )
-
-
-def fit_size(width: int, height: int, max_pixels: int) -> tuple[int, int]:
-    """Return the size of a frame scaled down to a number of pixels; its own size if it fits.
-
-    Args:
-        width: In pixels.
-        height: In pixels.
-        max_pixels: Maximum width times height.
-
-    Returns:
-        Width and height, both even if the frame has to be scaled.
-    """
-    if width * height <= max_pixels:
-        return width, height
-    scale = math.sqrt(max_pixels / (width * height))
-    return max(2, int(width * scale) // 2 * 2), max(2, int(height * scale) // 2 * 2)
 
 
 def yuv_planes(frame: av.VideoFrame) -> tuple[Plane, Plane, Plane]:
