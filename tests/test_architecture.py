@@ -72,7 +72,7 @@ def test_public_names_are_imported_from_the_package_that_exports_them() -> None:
     assert deep == []
 
 
-@pytest.mark.parametrize("module", ["server", "web.app", "inference.engine"])
+@pytest.mark.parametrize("module", ["server", "web.app", "inference.engine", "inference.api"])
 def test_the_servers_process_loads_no_heavy_library(module: str) -> None:
     code = f"import sys, {module}; print(sorted(set({HEAVY!r}) & sys.modules.keys()))"
     done = subprocess.run(
