@@ -143,9 +143,14 @@ def content_words(caption: str) -> frozenset[str]:
     return frozenset(stem(word) for word in tokenize(caption) if word not in _FUNCTION_WORDS)
 
 
+def base_form(word: str) -> str:
+    """Return the base form of a word with irregular inflection, as "men"; others as they are."""
+    return _IRREGULAR.get(word, word)
+
+
 def stem(word: str) -> str:
     """Return a crude stem: "rides", "riding" and "ride" become one; so do "carries", "carrying"."""
-    root = _without_verb_ending(_without_plural(_IRREGULAR.get(word, word)))
+    root = _without_verb_ending(_without_plural(base_form(word)))
     return re.sub(r"(?<=..)y$", "i", re.sub(r"(?<=..)e$", "", root))
 
 

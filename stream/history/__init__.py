@@ -2,21 +2,25 @@
 
 from stream.history.errors import HistoryBusy, HistoryError
 from stream.history.export import EXPORT_FORMATS
+from stream.history.firing import Firing, FiringQuery
 from stream.history.history import History, HistorySettings
 from stream.history.query import MAX_TIME, HistoryQuery
 from stream.history.reader import MAX_BUCKETS, MAX_HOURS_S, MAX_SPANS, MAX_SUMMARY_S
-from stream.history.search_text import BadQuery
-from stream.history.span import OpenSpans, Span
+from stream.history.search_text import BadQuery, words_of
+from stream.history.span import MAX_GAP_S, OpenSpans, Span
 from stream.history.summaries import summary_text
 
 __all__ = [
     "EXPORT_FORMATS",
     "MAX_BUCKETS",
+    "MAX_GAP_S",
     "MAX_HOURS_S",
     "MAX_SPANS",
     "MAX_SUMMARY_S",
     "MAX_TIME",
     "BadQuery",
+    "Firing",
+    "FiringQuery",
     "History",
     "HistoryBusy",
     "HistoryError",
@@ -25,4 +29,5 @@ __all__ = [
     "OpenSpans",
     "Span",
     "summary_text",
+    "words_of",
 ]

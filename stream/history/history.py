@@ -15,6 +15,7 @@ from stream.broadcast import Broadcast, Subscription
 from stream.captioning import CaptionEvent
 from stream.history.backend import Backend, choose_backend
 from stream.history.errors import HistoryBusy, HistoryError, WriteDelayed, WriteError
+from stream.history.firing import Firing, FiringQuery
 from stream.history.query import HistoryQuery
 from stream.history.reader import MAX_SPANS, HistoryReader
 from stream.history.span import Span
@@ -185,6 +186,29 @@ class History:
             if len(page) < MAX_SPANS:
                 return
             after = page[-1].id
+
+    async def record_firing(self, firing: Firing) -> None:
+        """Write a firing, or its end; wait while the database cannot be reached.
+
+        One that cannot be written is counted as lost.
+        """
+        pause = _FIRST_RETRY_S
+        while True:
+            if self._store:
+                lost = self.lost
+                if await self._write(partial(self._store.put_firing, firing)):
+                    return
+                if self.lost > lost:
+                    return
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _MAX_RETRY_S)
+
+    async def firings(
+        self, query: FiringQuery, limit: int, before: int | None, owner: Owner = SERVER
+    ) -> list[tuple[int, Firing]]:
+        """Return a page of firings as `HistoryReader.firings` does; raises as `search`."""
+        with self._requests.use(owner):
+            return await self._read(lambda reader: reader.firings(query, limit, before), owner)
 
     async def delete(self, query: HistoryQuery) -> int:
         """Delete spans; return their number.

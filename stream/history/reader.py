@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from models.language import content_words, tokenize
+from stream.history.firing import FIRING_COLUMNS, Firing, FiringQuery
 from stream.history.query import MAX_TIME, HistoryQuery
 from stream.history.span import MICROSECONDS, Span, to_microseconds
 from stream.history.summaries import Record, Summaries
@@ -83,6 +84,25 @@ class HistoryReader(ABC):
     def oldest(self, query: HistoryQuery, limit: int, after: int | None) -> list[Span]:
         """Return a page of spans, the oldest first; otherwise as `newest`."""
         return self._page(query, limit, after, descending=False)
+
+    def firings(
+        self, query: FiringQuery, limit: int, before: int | None
+    ) -> list[tuple[int, Firing]]:
+        """Return a page of firings with their numbers, the latest first; raises as `newest`.
+
+        Args:
+            query: The criteria.
+            limit: Maximum number of firings.
+            before: Number that the firings' numbers must precede; None for the first page.
+        """
+        clause, values = query.sql()
+        if before is not None:
+            clause += " AND id < ?"
+            values.append(before)
+        sql = f"SELECT id, {FIRING_COLUMNS} FROM firings WHERE {clause} ORDER BY id DESC LIMIT ?"
+        with self._reading():
+            rows = self._fetch(sql, [*values, limit])
+        return [(number, Firing.from_row(tuple(row))) for number, *row in rows]
 
     def timeline(self, query: HistoryQuery, buckets: int) -> dict[str, Any]:
         """Count spans and captions in time buckets of equal length, with each one's top words.

@@ -182,6 +182,11 @@ def contains_words(needle: str, *texts: str) -> bool:
     return any(needle in fold(text) for text in texts if not text.isascii() or word in text.lower())
 
 
+def words_of(text: str) -> list[str]:
+    """Return the words of a text in lower case without diacritics."""
+    return fold(text).split()
+
+
 @lru_cache(_FOLDED_TEXTS)
 def fold(text: str) -> str:
     """Return the words of a text in lower case without diacritics, each between spaces."""

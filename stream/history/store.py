@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 
 from stream.captioning import CaptionEvent
 from stream.history.errors import WriteDelayed, WriteError
+from stream.history.firing import MAX_FIRINGS, Firing, FiringQuery
 from stream.history.query import HistoryQuery
 from stream.history.retention import DAY_S, RetentionClock
 from stream.history.span import OpenSpans, Span
@@ -81,8 +82,17 @@ class Store(ABC):
         self._write(list(self._changed.values()))
         return True
 
+    @abstractmethod
+    def put_firing(self, firing: Firing) -> bool:
+        """Store a firing, or the end of one that is stored; return True.
+
+        Raises:
+            WriteDelayed: If it cannot be written now; it may be tried again.
+            WriteError: If it cannot be written.
+        """
+
     def delete(self, query: HistoryQuery) -> int:
-        """Delete spans; return their number.
+        """Delete spans, and the firings that began among them; return the number of spans.
 
         Raises:
             WriteError: If they cannot be deleted; some may be.
@@ -91,6 +101,8 @@ class Store(ABC):
             self.flush()
         self._close_spans()
         deleted = self._delete(query)
+        if query.words is None:
+            self._delete_firings(FiringQuery(None, query.feed, query.begin, query.end))
         self._shrink()
         return deleted
 
@@ -112,6 +124,8 @@ class Store(ABC):
         self._note_misdated(now)
         oldest = trusted - self._days * DAY_S
         deleted = self._delete_older(oldest)
+        self._delete_firings(FiringQuery(end=oldest))
+        self._delete_excess_firings(MAX_FIRINGS)
         if misdated := self._delete_misdated(oldest):
             deleted += misdated
             self._note_misdated(now)
@@ -232,6 +246,14 @@ class Store(ABC):
     @abstractmethod
     def _delete_oldest(self, max_bytes: float) -> int:
         """Delete the oldest spans until the rest fits; return their number."""
+
+    @abstractmethod
+    def _delete_firings(self, query: FiringQuery) -> None:
+        """Delete firings."""
+
+    @abstractmethod
+    def _delete_excess_firings(self, count: int) -> None:
+        """Delete all firings but the latest `count`."""
 
     @abstractmethod
     def _shrink(self) -> None:

@@ -5,16 +5,14 @@ database. A word that equals its stem is one lexeme, as it is. Another one is tw
 `~`, and itself behind a `=`, for searches of words as they are written.
 """
 
-import sqlite3
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from itertools import zip_longest
 
-from stream.history import HistoryError
 from stream.history.search_text import AllOf, AnyOf, Not, Search, Term, fold
-from stream.history.sqlite import TOKENIZER
+from stream.history.sqlite import Stemmer
 
-_CACHED, _CACHED_TEXTS = 50_000, 5000
+_CACHED_TEXTS = 5000
 _MAX_LEXEME = 200
 """Characters of a word that count; a lexeme has at most 2046 bytes."""
 
@@ -30,26 +28,13 @@ class Lexemes:
 
     def __init__(self) -> None:
         """Prepare SQLite's tokenizer; raises `HistoryError` if this Python's has none."""
-        self._connection = sqlite3.connect(
-            ":memory:", isolation_level=None, check_same_thread=False
-        )
-        try:
-            self._connection.executescript(
-                f"CREATE VIRTUAL TABLE texts USING fts5(text, tokenize='{TOKENIZER}');"
-                "CREATE VIRTUAL TABLE tokens USING fts5vocab(texts, 'instance');"
-            )
-        except sqlite3.Error as problem:
-            self._connection.close()
-            raise HistoryError(
-                "this Python's SQLite has no full-text search (FTS5); use another Python"
-            ) from problem
+        self._stemmer = Stemmer()
         self.vector: Callable[..., str] = lru_cache(_CACHED_TEXTS)(self._vector)
         """Returns the lexemes of a span's texts as a `tsvector`; phrases do not span two texts."""
-        self._stems_of: Callable[[str], tuple[str, ...]] = lru_cache(_CACHED)(self._tokenize)
 
     def close(self) -> None:
         """Close the tokenizer."""
-        self._connection.close()
+        self._stemmer.close()
 
     def _vector(self, *texts: str) -> str:
         places: dict[str, list[int]] = {}
@@ -91,13 +76,8 @@ class Lexemes:
     def _stems(self, text: str) -> list[str]:
         """Return the stems of a text's words in order."""
         # White space of ASCII never is a part of a word, and words repeat.
-        return [stem for part in text.split() for stem in self._stems_of(part)][:_MAX_TOKENS]
-
-    def _tokenize(self, text: str) -> tuple[str, ...]:
-        self._connection.execute("INSERT INTO texts (rowid, text) VALUES (1, ?)", (text,))
-        rows = self._connection.execute("SELECT term FROM tokens ORDER BY offset").fetchall()
-        self._connection.execute("DELETE FROM texts")
-        return tuple(term for (term,) in rows)
+        stems_of = self._stemmer.stems_of
+        return [stem for part in text.split() for stem in stems_of(part)][:_MAX_TOKENS]
 
 
 def _phrase(words: Iterable[tuple[str, ...]], *, is_prefix: bool = False) -> str:

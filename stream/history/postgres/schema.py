@@ -43,6 +43,22 @@ list of new words that are not in the index yet. `misdated` holds the spans that
 the clock, and when that was noticed."""
 
 
+_FIRINGS = """
+CREATE TABLE IF NOT EXISTS firings (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  rule text COLLATE "C" NOT NULL,
+  feed text COLLATE "C" NOT NULL,
+  began double precision NOT NULL,
+  ended double precision,
+  message text NOT NULL,
+  caption text NOT NULL,
+  words text NOT NULL,
+  UNIQUE (rule, feed, began)
+);
+"""
+"""Firings of rules; versions without this table ignore it."""
+
+
 def prepare_schema(connection: psycopg.Connection[tuple[Any, ...]], name: str) -> None:
     """Create the tables if they do not exist, or check their version.
 
@@ -65,9 +81,13 @@ def prepare_schema(connection: psycopg.Connection[tuple[Any, ...]], name: str) -
         if not exists:
             connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(SCHEMA)))
             connection.execute(_TABLES)
+            connection.execute(_FIRINGS)
             connection.execute("INSERT INTO version VALUES (%s)", (_SCHEMA_VERSION,))
             return
         row = version_exists and connection.execute("SELECT version FROM version").fetchone()
+        if row and row[0] <= _SCHEMA_VERSION:
+            connection.execute("SET LOCAL client_min_messages = warning")
+            connection.execute(_FIRINGS)
     if not row:
         raise HistoryError(
             f"the schema {SCHEMA} of {name} is not a history; configure another database"

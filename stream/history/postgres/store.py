@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg import sql
 
-from stream.history import HistoryError, HistoryQuery, Span
+from stream.history import Firing, FiringQuery, HistoryError, HistoryQuery, Span
 from stream.history.errors import WriteDelayed, WriteError
+from stream.history.firing import FIRING_COLUMNS
 from stream.history.postgres.connection import Connection, describe, describe_url
 from stream.history.postgres.lexemes import Lexemes
 from stream.history.postgres.partitions import Partition, Partitions
@@ -24,6 +25,11 @@ ON CONFLICT (id) DO NOTHING
 """
 _IS_STORED = "SELECT EXISTS (SELECT FROM spans WHERE id = %s AND feed = %s AND text = %s)"
 _UPDATE = "UPDATE spans SET ended = %s, captions = %s, confidence = %s WHERE id = %s"
+
+_PUT_FIRING = f"""
+INSERT INTO firings AS firing ({FIRING_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (rule, feed, began) DO UPDATE SET ended = coalesce(excluded.ended, firing.ended)
+"""
 
 _NoPartition = psycopg.errors.CheckViolation
 """There is no partition for the time of a span."""
@@ -75,6 +81,17 @@ class PostgresStore(Store):
     def bytes(self) -> int:
         """Size of the spans and their indexes; raises `WriteError`."""
         return sum(partition.bytes for partition in self._run(self._partitions.find))
+
+    def put_firing(self, firing: Firing) -> bool:
+        """Store a firing, or its end; one that is faulty is lost."""
+        try:
+            self._run(lambda connection: connection.execute(_PUT_FIRING, firing.to_row()))
+        except WriteDelayed:
+            raise
+        except WriteError as error:
+            error.lost = 1
+            raise
+        return True
 
     def close(self) -> None:
         """Write what is not written yet, and close the connection; safe to call more than once.
@@ -247,6 +264,18 @@ class PostgresStore(Store):
             deleted += count
             excess -= freed
         return deleted
+
+    def _delete_firings(self, query: FiringQuery) -> None:
+        clause, values = query.sql()
+        statement = f"DELETE FROM firings WHERE {clause.replace('?', '%s')}".encode()
+        self._run(lambda connection: connection.execute(statement, values))
+
+    def _delete_excess_firings(self, count: int) -> None:
+        statement = (
+            "DELETE FROM firings WHERE id <= "
+            "(SELECT id FROM firings ORDER BY id DESC LIMIT 1 OFFSET %s)"
+        )
+        self._run(lambda connection: connection.execute(statement, (count,)))
 
     def _drop(self, partition: Partition) -> int:
         return self._run(lambda connection: self._partitions.drop(connection, partition))

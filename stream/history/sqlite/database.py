@@ -56,6 +56,22 @@ _MISDATED = "CREATE TABLE IF NOT EXISTS misdated (id INTEGER PRIMARY KEY, notice
 that was noticed. Versions without this table ignore it."""
 
 
+_FIRINGS = """
+CREATE TABLE IF NOT EXISTS firings (
+  id INTEGER PRIMARY KEY,
+  rule TEXT NOT NULL,
+  feed TEXT NOT NULL,
+  began REAL NOT NULL,
+  ended REAL,
+  message TEXT NOT NULL,
+  caption TEXT NOT NULL,
+  words TEXT NOT NULL,
+  UNIQUE (rule, feed, began)
+)
+"""
+"""Firings of rules; versions without this table ignore it, too."""
+
+
 def open_database(path: Path) -> sqlite3.Connection:
     """Open the history for writing, and create it if it does not exist.
 
@@ -141,6 +157,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     # A test write, so that a read-only file fails now and not at the first caption.
     connection.execute("BEGIN IMMEDIATE")
     connection.execute(_MISDATED)
+    connection.execute(_FIRINGS)
     if version < 2:
         _allow_spans_without_confidence(connection)
     connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
@@ -168,7 +185,8 @@ def _create_tables(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     _configure(connection)
     connection.executescript(
-        f"BEGIN IMMEDIATE; {_SCHEMA} {_MISDATED}; PRAGMA application_id = {_APPLICATION_ID}; "
+        f"BEGIN IMMEDIATE; {_SCHEMA} {_MISDATED}; {_FIRINGS}; "
+        f"PRAGMA application_id = {_APPLICATION_ID}; "
         f"PRAGMA user_version = {_SCHEMA_VERSION}; COMMIT;"
     )
 

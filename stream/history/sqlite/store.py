@@ -5,8 +5,9 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from stream.history import HistoryQuery, Span
+from stream.history import Firing, FiringQuery, HistoryQuery, Span
 from stream.history.errors import WriteError
+from stream.history.firing import FIRING_COLUMNS
 from stream.history.span import COLUMNS, MAX_AHEAD_S, MAX_DURATION_S, to_microseconds
 from stream.history.sqlite.conditions import id_column, where
 from stream.history.sqlite.database import open_database, read_pragma
@@ -16,6 +17,10 @@ _DELETE_CHUNK = 500
 """Number of spans deleted in one transaction."""
 
 _MERGE_PAGES = 500
+_PUT_FIRING = f"""
+INSERT INTO firings ({FIRING_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (rule, feed, began) DO UPDATE SET ended = coalesce(excluded.ended, ended)
+"""
 
 
 class SqliteStore(Store):
@@ -42,6 +47,16 @@ class SqliteStore(Store):
             page_count = read_pragma(self._connection, "page_count")
             used = page_count - read_pragma(self._connection, "freelist_count")
             return used * read_pragma(self._connection, "page_size")
+
+    def put_firing(self, firing: Firing) -> bool:
+        """Store a firing, or its end, which is lost if it cannot be written."""
+        try:
+            with self._writing():
+                self._connection.execute(_PUT_FIRING, firing.to_row())
+        except WriteError as error:
+            error.lost = 1
+            raise
+        return True
 
     def close(self) -> None:
         """Write what is not written yet, and close the file; safe to call more than once.
@@ -133,6 +148,16 @@ class SqliteStore(Store):
             return self._connection.execute(
                 f"DELETE FROM spans WHERE id IN ({ids})", values
             ).rowcount
+
+    def _delete_firings(self, query: FiringQuery) -> None:
+        clause, values = query.sql()
+        with self._writing():
+            self._connection.execute(f"DELETE FROM firings WHERE {clause}", values)
+
+    def _delete_excess_firings(self, count: int) -> None:
+        newest = "SELECT id FROM firings ORDER BY id DESC LIMIT 1 OFFSET ?"
+        with self._writing():
+            self._connection.execute(f"DELETE FROM firings WHERE id <= ({newest})", [count])
 
     def _shrink(self) -> None:
         """Return the space of deleted spans to the file system."""

@@ -1,0 +1,116 @@
+"""Firings of rules in the history, in both databases."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from stream.history import Firing, FiringQuery, History, HistoryQuery, HistorySettings
+from stream.history.backend import Backend
+from stream.history.reader import HistoryReader
+from stream.history.retention import DAY_S
+from stream.history.store import Store
+from tests.support.captions import BASE_TIME, caption_event
+
+DOGS = Firing("dogs", "yard", BASE_TIME, None, "A dog!", "A dog runs", ("dog", "red car"))
+
+
+def stored(reader: HistoryReader, query: FiringQuery | None = None) -> list[Firing]:
+    return [firing for _, firing in reader.firings(query or FiringQuery(), 100, None)]
+
+
+def test_a_firing_is_stored_and_gets_its_end(store: Store, reader: HistoryReader) -> None:
+    odd = replace(DOGS, feed="door", message="nul \0 and \ud800", caption="", words=())
+    store.put_firing(DOGS)
+    store.put_firing(odd)
+    store.put_firing(DOGS.at_end(BASE_TIME + 5))
+    # A server that finds the firing again does not remove the end.
+    store.put_firing(DOGS)
+
+    kept = replace(odd, message="nul \ufffd and \ufffd")
+    assert stored(reader) == [kept, DOGS.at_end(BASE_TIME + 5)]
+
+
+def test_firings_are_found_by_rule_feed_and_time_in_pages(
+    store: Store, reader: HistoryReader
+) -> None:
+    for number in range(6):
+        rule, feed = ("dogs", "cats")[number % 2], ("yard", "door")[number // 3]
+        store.put_firing(replace(DOGS, rule=rule, feed=feed, began=BASE_TIME + number))
+
+    def seconds(query: FiringQuery) -> list[float]:
+        return [firing.began - BASE_TIME for firing in stored(reader, query)]
+
+    assert seconds(FiringQuery(rule="dogs")) == [4, 2, 0]
+    assert seconds(FiringQuery(feed="yard")) == [2, 1, 0]
+    assert seconds(FiringQuery(begin=BASE_TIME + 1, end=BASE_TIME + 4)) == [3, 2, 1]
+    first = reader.firings(FiringQuery(), 4, None)
+    rest = reader.firings(FiringQuery(), 4, first[-1][0])
+    assert [each.began - BASE_TIME for _, each in [*first, *rest]] == [5, 4, 3, 2, 1, 0]
+
+
+def test_firings_are_deleted_with_the_captions_around_them(
+    store: Store, reader: HistoryReader
+) -> None:
+    for feed in ("yard", "door"):
+        for number in range(3):
+            store.put_firing(replace(DOGS, feed=feed, began=BASE_TIME + 100 * number))
+    store.delete(HistoryQuery(feed="yard", begin=BASE_TIME + 100, end=BASE_TIME + 200))
+    assert len(stored(reader)) == 5
+    assert [each.began for each in stored(reader, FiringQuery(feed="yard"))] == [
+        BASE_TIME + 200,
+        BASE_TIME,
+    ]
+    store.delete(HistoryQuery())
+    assert stored(reader) == []
+
+
+def test_firings_age_and_their_number_is_bounded(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stream.history.store.MAX_FIRINGS", 3)
+    store = backend.open_store(days=90, megabytes=100)
+    reader = backend.open_reader()
+    store.add(caption_event("A dog runs", 89 * DAY_S))
+    for day in (0, 10, 20, 30, 40):
+        store.put_firing(replace(DOGS, began=BASE_TIME + day * DAY_S))
+    store.apply_retention(BASE_TIME + 95 * DAY_S)
+    days = [(each.began - BASE_TIME) / DAY_S for each in stored(reader)]
+    reader.close()
+    store.close()
+
+    assert days == [40, 30, 20]
+
+
+def test_a_history_of_an_earlier_version_gets_the_table(backend: Backend) -> None:
+    store = backend.open_store(days=36_500, megabytes=100)
+    drop_firings(store)
+    store.close()
+    store, reader = backend.open_store(days=36_500, megabytes=100), backend.open_reader()
+    store.put_firing(DOGS)
+    assert stored(reader) == [DOGS]
+    reader.close()
+    store.close()
+
+
+def drop_firings(store: Store) -> None:
+    """Remove the table, as if an earlier version had created the others."""
+    connection = store._connection  # type: ignore[attr-defined]
+    if hasattr(connection, "run"):
+        connection.run(lambda each: each.execute("DROP TABLE firings"))
+    else:
+        connection.execute("DROP TABLE firings")
+
+
+async def test_a_firing_that_cannot_be_written_is_counted(tmp_path: Path) -> None:
+    history = History(HistorySettings(path=tmp_path / "history.sqlite"))
+    await history.open()
+    await history.record_firing(DOGS)
+    found = await history.firings(FiringQuery(), 10, None)
+    assert history._store
+    drop_firings(history._store)
+    await history.record_firing(DOGS)
+    await history.close()
+
+    assert [firing for _, firing in found] == [DOGS]
+    assert history.lost == 1
