@@ -15,11 +15,18 @@ from stream.context import StreamContext
 from stream.history import History
 from stream.image_captions import ImageCaptions
 from stream.publishing import Publications, RecentSpans
-from stream.publishing.sinks import HourlySummaries, MqttSink, WebhookSink
+from stream.publishing.sinks import (
+    AppriseSink,
+    AppriseUnavailable,
+    HourlySummaries,
+    MqttSink,
+    WebhookSink,
+)
 from stream.restart import restart_on_failure
 from stream.usage_limits import LocalLimits
 from web.cluster import install_cluster, run_cluster
 from web.keys import (
+    APPRISE,
     CAPTIONS,
     CLUSTER,
     ENDPOINT,
@@ -31,6 +38,7 @@ from web.keys import (
     POOL,
     PUBLICATIONS,
     RECENT,
+    RULE_WATCHER,
     SETTINGS,
     STREAM_CONTEXT,
     USAGE_LIMITS,
@@ -38,7 +46,8 @@ from web.keys import (
 )
 from web.media_processes import create_media, run_media_processes
 from web.routes.subscribers import SUBSCRIBERS, Subscribers
-from web.settings import ServerSettings
+from web.rules import install_rules, sink_works, state_file
+from web.settings import ServerSettings, SettingsError
 
 
 def create_captioner(
@@ -104,6 +113,12 @@ def install_services(
     if settings.history.path or settings.cluster.database_url:
         app[HISTORY] = History(settings.history, settings.cluster.database_url)
         app.cleanup_ctx.append(_run_history)
+    install_rules(app, settings)
+    if settings.apprise.all_urls:
+        try:
+            app[APPRISE] = AppriseSink(settings.apprise)
+        except AppriseUnavailable as error:
+            raise SettingsError(str(error)) from error
     if settings.webhook.url:
         app[WEBHOOK] = WebhookSink(settings.webhook)
     if settings.mqtt.host:
@@ -166,12 +181,13 @@ async def _run_sinks(app: web.Application) -> AsyncIterator[None]:
         # They run with it.
         yield
         return
+    works = sink_works(app)
     if webhook := app.get(WEBHOOK):
-        sending = restart_on_failure("webhook", lambda: webhook.run(publications.captions))
-        tasks.append(asyncio.create_task(sending))
-    if mqtt := app.get(MQTT):
-        sending = restart_on_failure("mqtt", lambda: mqtt.run(publications))
-        tasks.append(asyncio.create_task(sending))
+        works["webhook"] = lambda: webhook.run(publications.captions)
+    # The last to start, so that sinks get the first firings.
+    works["rules"] = lambda: app[RULE_WATCHER].run(state_file(app[SETTINGS]))
+    for name, work in works.items():
+        tasks.append(asyncio.create_task(restart_on_failure(name, work), name=name))
     yield
     for task in tasks:
         task.cancel()

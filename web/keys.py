@@ -13,7 +13,8 @@ from stream.history import History
 from stream.image_captions import ImageCaptions
 from stream.media import MediaService
 from stream.publishing import Publications, RecentSpans
-from stream.publishing.sinks import MqttSink, WebhookSink
+from stream.publishing.sinks import AppriseSink, MqttSink, WebhookSink
+from stream.rules import RuleBook, RuleWatcher
 from stream.usage_limits import LocalLimits
 from web.security import Connections
 from web.settings import ServerSettings
@@ -39,9 +40,13 @@ MEDIA = web.AppKey("media", MediaService)
 """Sessions, feeds and analyses, in this process or in media processes."""
 RECENT = web.AppKey("recent", RecentSpans)
 HISTORY = web.AppKey("history", History)
-"""Absent unless configured, as are `WEBHOOK` and `MQTT`."""
+"""Absent unless configured, as are `WEBHOOK`, `MQTT` and `APPRISE`."""
+RULES = web.AppKey("rules", RuleBook)
+"""The rules of the configuration and those that were edited on the page."""
+RULE_WATCHER = web.AppKey("rule watcher", RuleWatcher)
 WEBHOOK = web.AppKey("webhook", WebhookSink)
 MQTT = web.AppKey("mqtt", MqttSink)
+APPRISE = web.AppKey("apprise", AppriseSink)
 CLUSTER: "web.AppKey[Cluster]" = web.AppKey("cluster")
 """The cluster that this server belongs to; absent unless configured."""
 CONNECTIONS = web.AppKey("connections", Connections)

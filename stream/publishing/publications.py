@@ -11,6 +11,7 @@ from stream.captioning import CaptionEvent
 from stream.clock import boottime
 from stream.history import OpenSpans, Span
 from stream.publishing.published_stream import PublishedStream, RemoteStream
+from stream.publishing.rule_reports import RuleReports
 
 MAX_RECENT_CAPTIONS = 200
 _RECENT_SPANS_S = 600.0
@@ -49,6 +50,8 @@ class Publications:
         """Whether to publish a caption of a stream that is no stand-in."""
         self.captions: Broadcast[CaptionEvent] = Broadcast()
         """Publishes the captions of all streams."""
+        self.rules = RuleReports()
+        """What rules report about the streams."""
         self.recent = RecentCaptions(self.captions)
         self.changes: Broadcast[None] = Broadcast()
         """Publishes an event when a stream is added or removed, or its signal changes."""

@@ -1,6 +1,6 @@
 """Subscriptions to published streams, and the filter for captions that differ from the last one.
 
-A subscriber receives captions and signal changes in order.
+A subscriber receives captions, signal changes and firings of rules in order.
 """
 
 from collections import OrderedDict
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from stream.broadcast import Broadcast, Subscription
 from stream.captioned_stream import Signal
 from stream.captioning import CaptionEvent, display_text
+from stream.history import Firing
 from stream.publishing.publications import Publications
 from stream.publishing.published_stream import PublishedStream
 
@@ -23,14 +24,14 @@ class SignalChange:
     signal: Signal | None
 
 
-StreamUpdate = CaptionEvent | SignalChange
+StreamUpdate = CaptionEvent | SignalChange | Firing
 
 
 @contextmanager
 def subscribe(
     publications: Publications, stream: PublishedStream | None, max_size: int, last_id: str = ""
 ) -> Iterator[Subscription[StreamUpdate]]:
-    """Subscribe to updates, starting with the current signals and the latest captions.
+    """Subscribe to updates, starting with the current signals, captions and firings of rules.
 
     Args:
         publications: All published streams.
@@ -66,12 +67,19 @@ def subscribe(
         if stream is None or event.stream == stream.name:
             updates.publish(event)
 
+    def publish_firing(firing: Firing) -> None:
+        if stream is None or firing.feed == stream.name:
+            updates.publish(firing)
+
     with ExitStack() as stack:
         stack.enter_context(viewing)
         subscription = stack.enter_context(updates.queue(max_size))
         publish_signals(None)
         for event in _first_captions(publications, stream, last_id):
             publish_caption(event)
+        for firing in publications.rules.lasting.values():
+            publish_firing(firing)
+        stack.callback(publications.rules.firings.subscribe(publish_firing))
         stack.callback(publications.captions.subscribe(publish_caption))
         stack.callback(publications.changes.subscribe(publish_signals))
         yield subscription

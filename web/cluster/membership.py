@@ -10,6 +10,7 @@ from stream.quota import Owner
 from web.cluster.peers import PEERS, Peers
 from web.cluster.sinks import run_cluster_sinks
 from web.keys import CLUSTER, MEDIA, PUBLICATIONS, USAGE_LIMITS
+from web.rules import share_firings
 from web.security import ACCESS, SHARED_LOGINS, TICKETS, SharedLogins, Tickets
 from web.settings import ServerSettings, SettingsError
 
@@ -40,7 +41,8 @@ def install_cluster(app: web.Application, settings: ServerSettings) -> None:
         app[PUBLICATIONS],
         app[MEDIA].feeds.reload,
         peers.read_picture,
-        has_sinks=bool(settings.webhook.url or settings.mqtt.host),
+        # Rules may be added while the server runs.
+        has_sinks=True,
     )
     table = LoginTable(cluster.connection)
     app[SHARED_LOGINS] = SharedLogins(app[ACCESS].logins, table, DatabaseUnavailable)
@@ -116,7 +118,7 @@ async def run_cluster(app: web.Application, settings: ServerSettings) -> AsyncIt
     """Join the cluster, and leave it in the end."""
     cluster = app[CLUSTER]
     await cluster.start(settings.feeds)
-    end = _share_with_others(app)
+    ends = _share_with_others(app), share_firings(app)
     tasks = {
         asyncio.create_task(app[SHARED_LOGINS].run(), name="cluster logins"),
         asyncio.create_task(run_cluster_sinks(app), name="cluster sinks"),
@@ -125,7 +127,8 @@ async def run_cluster(app: web.Application, settings: ServerSettings) -> AsyncIt
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)
-    end()
+    for end in ends:
+        end()
     await cluster.close()
 
 

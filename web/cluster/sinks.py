@@ -2,13 +2,13 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
 from functools import partial
 
 from aiohttp import web
 
 from stream.restart import restart_on_failure
-from web.keys import CLUSTER, MQTT, PUBLICATIONS, WEBHOOK
+from web.keys import CLUSTER, RULE_WATCHER, WEBHOOK
+from web.rules import ClusterStates, Work, sink_works
 
 
 async def run_cluster_sinks(app: web.Application) -> None:
@@ -31,14 +31,16 @@ async def _run_until(changed: asyncio.Event, app: web.Application, token: int) -
     """Run the sinks until the lease has ended, or another one has begun."""
     from stream.cluster.sink_log import WebhookLog
 
-    cluster, work = app[CLUSTER], dict[str, Callable[[], Awaitable[None]]]()
+    cluster, work = app[CLUSTER], dict[str, Work]()
     with contextlib.ExitStack() as stack:
         if webhook := app.get(WEBHOOK):
             log = WebhookLog(cluster.connection, webhook, token)
             stack.callback(cluster.notices.subscribe(lambda _: log.hurry()))
             work["webhook"] = log.run
-        if mqtt := app.get(MQTT):
-            work["mqtt"] = partial(mqtt.run, app[PUBLICATIONS])
+        work |= sink_works(app)
+        # The last to start, so that sinks get the first firings.
+        states = ClusterStates(cluster.connection, token)
+        work["rules"] = partial(app[RULE_WATCHER].run, states)
         tasks = [
             asyncio.create_task(restart_on_failure(name, each), name=name)
             for name, each in work.items()

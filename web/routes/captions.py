@@ -12,8 +12,8 @@ from aiohttp import web
 from stream.broadcast import Subscription
 from stream.captioning import CaptionEvent, display_text, feed_caption_json, webvtt
 from stream.clock import boottime
-from stream.history import BadQuery
-from stream.publishing import NoSuchStream, PublishedStream, StreamUpdate, subscribe
+from stream.history import BadQuery, Firing
+from stream.publishing import NoSuchStream, PublishedStream, SignalChange, StreamUpdate, subscribe
 from stream.quota import QuotaExceeded
 from web.errors import error_response
 from web.keys import PUBLICATIONS, RECENT
@@ -83,6 +83,8 @@ async def _stream_events(
 def _encode_event(update: StreamUpdate, maps: bool, *, ends_with_stream: bool) -> str | None:
     if isinstance(update, CaptionEvent):
         return f"id: {update.id}\n{_sse('caption', feed_caption_json(update, maps=maps))}"
+    if isinstance(update, Firing):
+        return _sse("rule", update.to_json())
     if update.signal is None and ends_with_stream:
         return None
     signal = update.signal.to_json() if update.signal else None
@@ -192,7 +194,7 @@ class _CueEncoder:
 
     def __call__(self, update: StreamUpdate) -> str | None:
         if not isinstance(update, CaptionEvent):
-            return None if update.signal is None else ""
+            return _end_of(update)
         begin = max(self._end, update.captured_boottime - self._zero)
         end = boottime() + self._stream.interval_s - self._zero
         if end <= begin:
@@ -213,10 +215,15 @@ class _LineEncoder:
 
     def __call__(self, update: StreamUpdate) -> str | None:
         if not isinstance(update, CaptionEvent):
-            return None if update.signal is None else ""
+            return _end_of(update)
         if self._left is not None:
             self._left -= 1
         return f"{json.dumps(feed_caption_json(update, maps=self._maps))}\n"
+
+
+def _end_of(update: SignalChange | Firing) -> str | None:
+    """Return None if an update ends the stream, "" if it changes nothing in a list of captions."""
+    return None if isinstance(update, SignalChange) and update.signal is None else ""
 
 
 def _iso(time_s: float) -> str:

@@ -18,6 +18,7 @@ from inference.histogram import Histogram
 from stream.captioned_stream import SignalState
 from web.errors import error_response
 from web.keys import (
+    APPRISE,
     CAPTIONS,
     CLUSTER,
     CONNECTIONS,
@@ -30,6 +31,7 @@ from web.keys import (
     MQTT,
     POOL,
     PUBLICATIONS,
+    RULE_WATCHER,
     WEBHOOK,
 )
 from web.routes.subscribers import SUBSCRIBERS
@@ -89,6 +91,7 @@ class _ApplicationCollector(Collector):
         yield from self._processes()
         yield from self._http()
         yield from self._delivery()
+        yield from self._rules()
         yield from self._cluster()
 
     def _sessions(self) -> Iterator[Metric]:
@@ -216,6 +219,27 @@ class _ApplicationCollector(Collector):
             lost["mqtt"] = mqtt.dropped
         about = "Captions not delivered, because a recipient was too slow or could not be reached."
         yield _counters("captions_lost", about, "recipient", lost)
+
+    def _rules(self) -> Iterator[Metric]:
+        watcher = self._app[RULE_WATCHER]
+        if not watcher.rules:
+            return
+        about = "Firings of a rule."
+        yield _counters("rule_firings", about, "rule", watcher.fired)
+        about = "Times when a rule did not fire because of its cool-down."
+        yield _counters("rule_firings_suppressed", about, "rule", watcher.suppressed)
+        on = dict.fromkeys(watcher.rules, 0)
+        for (rule, _), is_on in self._app[PUBLICATIONS].rules.states.items():
+            on[rule] = on.get(rule, 0) + is_on
+        yield _gauges("rule_feeds_on", "Feeds for which a rule is on.", "rule", on)
+        lost = {"history": watcher.unrecorded}
+        if webhook := self._app.get(WEBHOOK):
+            lost["webhook"] = webhook.lost_firings
+        if mqtt := self._app.get(MQTT):
+            lost["mqtt"] = mqtt.rules.dropped
+        if apprise := self._app.get(APPRISE):
+            lost["apprise"] = apprise.lost
+        yield _counters("rule_firings_lost", "Firings not delivered.", "recipient", lost)
 
     def _cluster(self) -> Iterator[Metric]:
         if (cluster := self._app.get(CLUSTER)) is None:

@@ -42,7 +42,8 @@ def secrets_in(settings: BaseModel) -> set[str]:
     """
     found: set[str] = set()
     for name, value in settings:
-        for each in value.values() if isinstance(value, dict) else [value]:
+        values = value.values() if isinstance(value, dict) else value
+        for each in values if isinstance(value, dict | tuple) else [value]:
             if isinstance(each, BaseModel):
                 found |= secrets_in(each)
             elif isinstance(each, SecretStr) and name not in ("source", "base_url"):

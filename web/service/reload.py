@@ -14,8 +14,9 @@ from typing import TypeVar
 from aiohttp import web
 
 from stream.feeds.source_reader import run_in_daemon_thread
+from stream.rules import RuleFile
 from web.background import limit_viewer_requests
-from web.keys import CLUSTER, ENDPOINT, MEDIA, USAGE_LIMITS
+from web.keys import CLUSTER, ENDPOINT, MEDIA, RULES, USAGE_LIMITS
 from web.media_processes import configure_media
 from web.security import (
     ACCESS,
@@ -33,7 +34,7 @@ from web.service.log import log_to_stderr, secrets_in
 from web.service.systemd import notify, notify_reloading
 from web.settings import ServerSettings, SettingsError
 
-_RELOADABLE = ("access", "endpoints", "feeds", "https", "limits", "log")
+_RELOADABLE = ("access", "endpoints", "feeds", "https", "limits", "log", "rules", "rules_file")
 """Settings that take effect on reload; the others need a restart."""
 
 _READ_TIMEOUT_S = 30.0
@@ -168,6 +169,9 @@ class SettingsReloader:
                 await captioner.configure(new.endpoint)
             limit_viewer_requests(self._app[USAGE_LIMITS], new.endpoint)
         configure_media(self._app[MEDIA], new)
+        # Also if only the file of the edited rules has changed.
+        file = RuleFile(new.rules_file) if new.rules_file else None
+        await self._app[RULES].reload(new.rules, file)
         if "feeds" in changed:
             if cluster := self._app.get(CLUSTER):
                 cluster.configure(new.feeds)

@@ -23,7 +23,8 @@ from stream.cluster import ClusterSettings
 from stream.feeds import FeedName, FeedSettings
 from stream.history import HistorySettings
 from stream.ice import IceSettings
-from stream.publishing.sinks import MqttSettings, WebhookSettings
+from stream.publishing.sinks import AppriseSettings, MqttSettings, WebhookSettings
+from stream.rules import MAX_RULES, Rule, RuleFile, RuleFileError, RuleName
 from stream.settings import StreamSettings, UnreadableFile, UserPath, read_text_file
 from web.settings.endpoints import EndpointName, EndpointSettings
 from web.settings.engine import EngineSettings
@@ -104,6 +105,12 @@ class ServerSettings(BaseSettings):
     log: LogSettings = LogSettings()
     subscribers: SubscribersSettings = SubscribersSettings()
     history: HistorySettings = HistorySettings()
+    rules: dict[RuleName, Rule] = Field(default_factory=dict, max_length=MAX_RULES)
+    """What to be told of, by name."""
+    rules_file: UserPath | None = None
+    """The file of the rules that are edited on the page; by default `rules.toml` beside the
+    configuration file."""
+    apprise: AppriseSettings = AppriseSettings()
     webhook: WebhookSettings = WebhookSettings()
     mqtt: MqttSettings = MqttSettings()
     cluster: ClusterSettings = ClusterSettings()
@@ -183,7 +190,15 @@ def read_settings(config: Path | None, overrides: dict[str, Any]) -> ServerSetti
             return init_settings, env_settings, InitSettingsSource(settings_cls, values)
 
     try:
-        return Layered(**overrides)
+        settings: ServerSettings = Layered(**overrides)
+        if config and settings.rules_file is None:
+            settings = settings.model_copy(update={"rules_file": config.parent / "rules.toml"})
+        # So that the server does not start with a part of the rules, and a check finds faults.
+        if settings.rules_file:
+            RuleFile(settings.rules_file).read()
+        return settings
+    except RuleFileError as error:
+        raise SettingsError(str(error)) from None
     except RecursionError:
         raise SettingsError("a setting in the environment is nested too deeply") from None
     except ValidationError as error:

@@ -1,12 +1,16 @@
-"""Sinks that captions are sent to: an HTTP webhook, and an MQTT broker (for Home Assistant)."""
+"""Sinks for captions and firings of rules: a webhook, an MQTT broker, and Apprise."""
 
+from stream.publishing.sinks.apprise import AppriseSink, AppriseUnavailable
 from stream.publishing.sinks.hourly_summaries import HourlySummaries
 from stream.publishing.sinks.mqtt import MqttSink
-from stream.publishing.sinks.settings import MqttSettings, WebhookSettings
+from stream.publishing.sinks.settings import AppriseSettings, MqttSettings, WebhookSettings
 from stream.publishing.sinks.webhook import WEBHOOK_QUEUE_SIZE, WebhookSink
 
 __all__ = [
     "WEBHOOK_QUEUE_SIZE",
+    "AppriseSettings",
+    "AppriseSink",
+    "AppriseUnavailable",
     "HourlySummaries",
     "MqttSettings",
     "MqttSink",

@@ -27,6 +27,7 @@ from stream.publishing.sinks.mqtt_connection import (
     MqttError,
     connect_to_broker,
 )
+from stream.publishing.sinks.mqtt_rules import RuleTopics
 from stream.publishing.sinks.settings import MqttSettings
 from stream.publishing.subscription import ChangeFilter
 from stream.restart import Backoff
@@ -92,6 +93,8 @@ class MqttSink:
         self._captions: dict[str, CaptionEvent] = {}
         """The latest caption of each stream, unless the broker has it."""
         self._changed = asyncio.Event()
+        self.rules = RuleTopics(settings.topic, self._filter.includes, self._changed)
+        """What is published of the rules."""
         self._states: dict[str, tuple[str, str]] = {}
         """Title and availability of each stream, as this connection has published them."""
         self._missing: dict[str, float] = {}
@@ -106,6 +109,7 @@ class MqttSink:
         unsubscribe = (
             publications.captions.subscribe(self._on_caption),
             publications.changes.subscribe(lambda _: self._changed.set()),
+            self.rules.follow(publications.rules),
         )
         try:
             while True:
@@ -195,17 +199,20 @@ class MqttSink:
             self._miss(name)
         self._states.clear()
         self._outdated.clear()
+        self.rules.reconnect()
         # A broker that was restarted may have lost its retained messages.
         for stream in publications.all():
             if stream.latest_caption and self._filter.includes(stream.name):
                 self._captions.setdefault(stream.name, stream.latest_caption)
         await connection.publish(f"{self._topic}/status", _ONLINE)
-        filters = [f"{self._topic}/+/availability", *discovery_filters(self._settings.discovery)]
+        discovered = discovery_filters(self._settings.discovery)
+        filters = [f"{self._topic}/+/availability", self.rules.filter, *discovered]
         await connection.subscribe(filters)
         while True:
             self._changed.clear()
             await self._publish_states(connection, publications)
             await self._withdraw(connection)
+            await self.rules.publish(connection)
             if self._captions:
                 await self._publish_caption(connection)
             elif not await self._publish_summary(connection):
@@ -279,6 +286,7 @@ class MqttSink:
         topics = list(self._outdated)
         for name in [name for name, due in self._missing.items() if due <= now]:
             topics += [f"{self._topic}/{name}/{part}" for part in _RETAINED]
+            topics += self.rules.topics_of(name)
             if self._settings.discovery:
                 topics.append(self._discovery_topic(name))
             self.dropped += self._captions.pop(name, None) is not None
@@ -291,6 +299,8 @@ class MqttSink:
 
     def _on_retained(self, topic: str, body: bytes) -> None:
         """Note what an earlier run of the server, or one with other settings, has left."""
+        if self.rules.note_retained(topic):
+            return
         name = topic.removeprefix(f"{self._topic}/").removesuffix("/availability")
         is_availability = topic == f"{self._topic}/{name}/availability"
         if not is_availability:

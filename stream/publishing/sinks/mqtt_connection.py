@@ -115,14 +115,20 @@ class MqttConnection:
             await asyncio.sleep(_KEEPALIVE_S / 2)
             await self._request(_packet(_PINGREQ), (_PINGRESP, b""))
 
-    async def publish(self, topic: str, body: str) -> None:
-        """Publish a retained message with QoS 1, and wait until the broker has it.
+    async def publish(self, topic: str, body: str, *, is_retained: bool = True) -> None:
+        """Publish a message with QoS 1, and wait until the broker has it.
+
+        Args:
+            topic: The topic.
+            body: The message.
+            is_retained: Whether later subscribers receive it, too.
 
         Raises:
             MqttError: If the broker does not acknowledge it in time.
         """
         id_ = next(self._ids).to_bytes(2)
-        packet = _packet(_PUBLISH | _QOS_1 | _RETAIN, _text(topic), id_, body.encode())
+        flags = _QOS_1 | _RETAIN if is_retained else _QOS_1
+        packet = _packet(_PUBLISH | flags, _text(topic), id_, body.encode())
         await self._request(packet, (_PUBACK, id_))
 
     async def subscribe(self, filters: Sequence[str]) -> None:

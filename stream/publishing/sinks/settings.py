@@ -1,7 +1,7 @@
 """Settings of the webhook and of MQTT."""
 
 import re
-from typing import Self
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from stream.settings import SecretInFile, UserPath, is_loopback
 
 _TOPIC = re.compile(r"[A-Za-z0-9_-]{1,40}(/[A-Za-z0-9_-]{1,40}){0,4}")
+_MAX_URLS = 20
 
 
 class WebhookSettings(BaseModel):
@@ -24,6 +25,8 @@ class WebhookSettings(BaseModel):
     """A file that contains the secret."""
     feeds: tuple[str, ...] = Field((), max_length=100)
     """Feeds whose captions to send; all when empty."""
+    events: tuple[Literal["caption", "rule"], ...] = ("caption", "rule")
+    """What to post: new captions, and firings of rules."""
     timeout_s: float = Field(10, gt=0, le=120)
     """Timeout for a post, in seconds."""
     retry_s: float = Field(60, ge=0, le=3600)
@@ -43,6 +46,35 @@ class WebhookSettings(BaseModel):
             raise ValueError("set either secret or secret_file, not both")
         if self.url:
             _check_url(self.url.get_secret_value(), self.insecure)
+        return self
+
+
+class AppriseSettings(BaseModel):
+    """Settings of Apprise, which sends the firings of rules; it is off without URLs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    urls: tuple[SecretStr, ...] = Field((), max_length=_MAX_URLS)
+    """Apprise URLs of the services. They contain secrets, so they are never logged or shown."""
+    urls_file: SecretInFile | None = None
+    """A file with one such URL a line instead."""
+    timeout_s: float = Field(30, gt=0, le=120)
+    """Timeout for a notification, in seconds."""
+
+    @property
+    def all_urls(self) -> tuple[SecretStr, ...]:
+        """The URLs, from the configuration or from the file."""
+        if not self.urls_file:
+            return self.urls
+        lines = map(str.strip, self.urls_file.get_secret_value().splitlines())
+        return tuple(SecretStr(line) for line in lines if line and not line.startswith("#"))
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.urls and self.urls_file:
+            raise ValueError("set either urls or urls_file, not both")
+        if len(self.all_urls) > _MAX_URLS:
+            raise ValueError(f"urls_file contains more than {_MAX_URLS} URLs")
         return self
 
 

@@ -1,4 +1,4 @@
-"""A webhook: new captions are posted to a URL as JSON, signed and retried."""
+"""A webhook: captions and firings of rules are posted to a URL as JSON, signed and retried."""
 
 import asyncio
 import hashlib
@@ -10,12 +10,15 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import aiohttp
 
 from stream.broadcast import Broadcast, Subscription
 from stream.captioning import CaptionEvent, feed_caption_json
+from stream.history import Firing
+from stream.publishing.rule_reports import RuleReports
 from stream.publishing.sinks.settings import WebhookSettings
 from stream.publishing.subscription import ChangeFilter
 from stream.rate_limit import RateLimit
@@ -31,6 +34,9 @@ _DELIVERIES = uuid.UUID("5c1d5a52-3c0f-4a35-9d7c-6f3f0f3c7a10")
 """Namespace of the ids of deliveries (RFC 9562, version 5)."""
 
 _RETRYABLE_STATUSES = frozenset({408, 425, 429})
+
+Json = dict[str, Any]
+Outcome = Literal["sent", "refused", "expired"]
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +54,7 @@ class _TemporaryError(Exception):
 
 
 class WebhookSink:
-    """Posts captions as JSON, one after another.
+    """Posts captions as JSON, one after another, and firings of rules beside them.
 
     With a secret, the header `Sightline-Signature: t=TIME,v1=HEX` proves the sender: HEX is the
     HMAC-SHA256 (RFC 2104) of `TIME.BODY`, TIME in whole seconds since the Unix epoch, so that a
@@ -80,6 +86,8 @@ class WebhookSink:
         self._backoff = backoff or Backoff()
         self._filter = ChangeFilter(settings.feeds)
         self._captions: Subscription[CaptionEvent] | None = None
+        self._firings: Subscription[Firing] | None = None
+        self._lost_firings = 0
         self._host = urlsplit(self._url).hostname
         self._is_failing = False
         """Whether the log says so."""
@@ -94,6 +102,11 @@ class WebhookSink:
     def lost(self) -> int:
         """Captions that the receiver did not get, for whatever reason."""
         return self.dropped + self.refused + self.expired
+
+    @property
+    def lost_firings(self) -> int:
+        """Firings of rules that the receiver did not get, for whatever reason."""
+        return self._lost_firings + (self._firings.dropped if self._firings else 0)
 
     async def run(self, captions: Broadcast[CaptionEvent]) -> None:
         """Post new captions until cancelled."""
@@ -114,31 +127,72 @@ class WebhookSink:
 
     def selects(self, event: CaptionEvent) -> bool:
         """Whether to post a caption: it differs from the last one of its feed."""
-        return self._filter.is_new(event)
+        return "caption" in self._settings.events and self._filter.is_new(event)
+
+    async def run_firings(self, reports: RuleReports) -> None:
+        """Post the firings of rules until cancelled; they do not wait behind captions."""
+        selected: Broadcast[Firing] = Broadcast()
+
+        def select(firing: Firing) -> None:
+            is_wanted = "rule" in self._settings.events and self._filter.includes(firing.feed)
+            if is_wanted and reports.reaches(firing, "webhook"):
+                selected.publish(firing)
+
+        unsubscribe = reports.firings.subscribe(select)
+        try:
+            with selected.queue(WEBHOOK_QUEUE_SIZE) as self._firings:
+                async with self._client() as client:
+                    async for firing in self._firings:
+                        rule = firing.to_json()
+                        body: Json = {"event": "rule", "rule": rule}
+                        delivery = f"{firing.id}-{rule['state']}"
+                        outcome = await self._deliver(client, delivery, partial(dict, body))
+                        self._lost_firings += outcome != "sent"
+        finally:
+            unsubscribe()
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Callable[[CaptionEvent], Awaitable[None]]]:
         """Open a client; the context is a function that posts a caption until that succeeds."""
+        async with self._client() as client:
+            yield partial(self._deliver_caption, client)
+
+    def _client(self) -> aiohttp.ClientSession:
         timeout = aiohttp.ClientTimeout(total=self._settings.timeout_s)
         # No proxy from the environment, and no cookies of the receiver are kept.
         jar = aiohttp.DummyCookieJar()
-        async with aiohttp.ClientSession(timeout=timeout, cookie_jar=jar) as client:
-            yield partial(self._deliver, client)
+        return aiohttp.ClientSession(timeout=timeout, cookie_jar=jar)
 
-    async def _deliver(self, client: aiohttp.ClientSession, event: CaptionEvent) -> None:
+    async def _deliver_caption(self, client: aiohttp.ClientSession, event: CaptionEvent) -> None:
+        def body() -> Json:
+            return {"event": "caption", "caption": feed_caption_json(event)}
+
+        outcome = await self._deliver(client, event.id, body)
+        self.sent += outcome == "sent"
+        self.refused += outcome == "refused"
+        self.expired += outcome == "expired"
+
+    async def _deliver(
+        self, client: aiohttp.ClientSession, id_: str, body: Callable[[], Json]
+    ) -> Outcome:
+        """Post something until that succeeds.
+
+        Args:
+            client: The client.
+            id_: What the receiver can recognise it by.
+            body: Returns the JSON to post now.
+        """
         # The same if another server of a cluster sends it again.
-        delivery, started = str(uuid.uuid5(_DELIVERIES, event.id)), time.monotonic()
+        delivery, started = str(uuid.uuid5(_DELIVERIES, id_)), time.monotonic()
         while True:
             try:
-                await self._post(client, event, delivery)
+                await self._post(client, body(), delivery)
             except _PermanentError as problem:
-                self.refused += 1
                 self._log_state(str(problem))
-                return
+                return "refused"
             except _TemporaryError as problem:
                 self.failed += 1
                 expired = time.monotonic() - started >= self._settings.retry_s
-                self.expired += expired
                 self._log_state(str(problem))
                 if expired:
                     tried_s = time.monotonic() - started
@@ -147,17 +201,14 @@ class WebhookSink:
                 # Also before the next caption: the delay is for the receiver's sake.
                 await asyncio.sleep(problem.retry_after_s or self._backoff.next_delay_s())
                 if expired:
-                    return
+                    return "expired"
             else:
-                self.sent += 1
                 self._backoff.reset()
                 self._log_state(None)
-                return
+                return "sent"
 
-    async def _post(
-        self, client: aiohttp.ClientSession, event: CaptionEvent, delivery: str
-    ) -> None:
-        body = json.dumps({"event": "caption", "caption": feed_caption_json(event)}).encode()
+    async def _post(self, client: aiohttp.ClientSession, values: Json, delivery: str) -> None:
+        body = json.dumps(values).encode()
         headers = {
             "Content-Type": "application/json",
             "User-Agent": "Sightline",

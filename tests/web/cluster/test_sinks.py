@@ -5,9 +5,11 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from itertools import count, groupby
+from typing import Any
 
 import psycopg
 
+from stream.history import Firing
 from tests.stream.publishing.sinks.receiver import KEY, Receiver, receiving
 from tests.support.captions import confident_caption
 from tests.support.servers.cluster_apps import ClusterServer, ClusterServers, eventually
@@ -93,3 +95,43 @@ async def test_the_webhook_goes_on_after_its_server_has_died(database_url: str) 
     # What was sent but not noted may be sent again, under the same id.
     assert len(receiver.posts) - len(ids) <= 1
     assert [text for text, _ in groupby(texts(receiver))] == written(database_url)
+
+
+async def test_a_rule_fires_once_in_a_cluster_also_after_its_server_has_died(
+    database_url: str,
+) -> None:
+    async with receiving() as (receiver, hook):
+        settings: dict[str, Any] = {
+            "webhook": {
+                "url": str(hook.make_url("/hook")),
+                "secret": KEY.decode(),
+                "events": ["rule"],
+            },
+            "rules": {"dogs": {"any": ["dog"], "present_s": 0, "absent_s": 0, "cool_down_s": 0}},
+        }
+        async with ClusterServers(database_url, **settings) as servers:
+            one = await servers.start()
+            await eventually(lambda: receiver.firings)
+            two = await servers.start()
+            seen = list[Firing]()
+            two.publications.rules.firings.subscribe(seen.append)
+            assert sinks(one, two) is one
+            for server in (one, two):
+                server.service.caption = confident_caption("A cat sits")
+            # Also the server that does not watch reports it to its readers.
+            await eventually(lambda: seen and len(receiver.firings) == 2)
+            for server in (one, two):
+                server.service.caption = confident_caption("A dog runs")
+            await eventually(lambda: len(receiver.firings) == 3)
+            await servers.stop(one)
+            await eventually(lambda: two.cluster.sinks_token is not None and two.own)
+            # The dog is still there, which is no news.
+            two.service.caption = confident_caption("A cat sits")
+            await eventually(lambda: len(receiver.firings) == 4)
+            found = await (await two.client.get("/metrics")).text()
+
+    states = [firing["state"] for firing in receiver.firings]
+    assert states == ["on", "off", "on", "off"]
+    assert receiver.firings[3]["began"] == receiver.firings[2]["began"]
+    assert seen[0].to_json() == receiver.firings[1]
+    assert 'sightline_rule_firings_total{rule="dogs"} 0.0' in found

@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from stream.feeds.settings import FeedSettings
+from stream.rules import Rule
 from web.settings.endpoints import EndpointSettings
 from web.settings.server import ServerSettings
 
@@ -17,6 +18,7 @@ def tables() -> Iterator[tuple[str, type[BaseModel]]]:
     yield "", ServerSettings
     yield "feeds.NAME", FeedSettings
     yield "endpoints.NAME", EndpointSettings
+    yield "rules.NAME", Rule
     for name, field in ServerSettings.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield name, field.annotation
@@ -41,7 +43,7 @@ def test_every_setting_is_documented() -> None:
         name: {
             key
             for key in model.model_fields
-            if name or key not in {"endpoints", "feeds", *dict(tables()).keys()}
+            if name or key not in {"endpoints", "feeds", "rules", *dict(tables()).keys()}
         }
         for name, model in tables()
     }

@@ -19,6 +19,8 @@ class Receiver:
     def __init__(self) -> None:
         self.accepted: list[dict[str, Any]] = []
         """The captions that were accepted."""
+        self.firings: list[dict[str, Any]] = []
+        """The firings of rules that were accepted."""
         self.posts: list[Mapping[str, str]] = []
         """The headers of each post, accepted or not."""
         self.responses: list[web.Response | None] = []
@@ -40,7 +42,11 @@ class Receiver:
         signed = hmac.new(KEY, time.removeprefix("t=").encode() + b"." + body, hashlib.sha256)
         if not hmac.compare_digest(signed.hexdigest(), signature):
             return web.Response(status=403)
-        caption = (await request.json())["caption"]
+        values = await request.json()
+        if values["event"] == "rule":
+            self.firings.append(values["rule"])
+            return web.Response()
+        caption = values["caption"]
         if (status := self.reject(caption)) == 200:
             self.accepted.append(caption)
         return web.Response(status=status)

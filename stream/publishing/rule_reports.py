@@ -1,0 +1,50 @@
+"""What rules report about published streams: their firings, and whether they are on."""
+
+from stream.broadcast import Broadcast
+from stream.history import Firing
+
+
+class RuleReports:
+    """The latest reports of the rules, for subscribers and sinks."""
+
+    def __init__(self) -> None:
+        """Start without reports."""
+        self.firings: Broadcast[Firing] = Broadcast()
+        """Publishes each firing when it begins, and again when it ends."""
+        self.changes: Broadcast[None] = Broadcast()
+        """Publishes an event when `states` or `targets` changes."""
+        self.lasting: dict[tuple[str, str], Firing] = {}
+        """The firings that have begun and not ended, by rule and feed."""
+        self.states: dict[tuple[str, str], bool] = {}
+        """Whether a rule is on, by rule and feed: it is also while its cool-down keeps it from
+        firing."""
+        self.targets: dict[str, frozenset[str]] = {}
+        """The sinks that get a rule's firings, by rule."""
+
+    def report(self, firing: Firing) -> None:
+        """Report a firing, or the end of one."""
+        if firing.ended is None:
+            self.lasting[firing.rule, firing.feed] = firing
+        else:
+            self.lasting.pop((firing.rule, firing.feed), None)
+        self.firings.publish(firing)
+
+    def set_state(self, rule: str, feed: str, is_on: bool) -> None:
+        """Set whether a rule is on for a feed."""
+        if self.states.get((rule, feed)) is not is_on:
+            self.states[rule, feed] = is_on
+            self.changes.publish(None)
+
+    def set_targets(self, targets: dict[str, frozenset[str]]) -> None:
+        """Set the sinks of all rules."""
+        self.targets = targets
+        self.changes.publish(None)
+
+    def forget(self, rule: str) -> None:
+        """Forget the states of a rule that has been removed, or has changed."""
+        self.states = {key: is_on for key, is_on in self.states.items() if key[0] != rule}
+        self.changes.publish(None)
+
+    def reaches(self, firing: Firing, sink: str) -> bool:
+        """Return whether a sink gets a firing."""
+        return sink in self.targets.get(firing.rule, frozenset())

@@ -1,0 +1,121 @@
+"""Notifications of rules through Apprise, which reaches phones, chats and mail.
+
+https://github.com/caronc/apprise
+"""
+
+import asyncio
+import logging
+from functools import partial
+from typing import Any
+
+from stream.broadcast import Broadcast
+from stream.feeds.source_reader import run_in_daemon_thread
+from stream.history import Firing
+from stream.publishing.rule_reports import RuleReports
+from stream.publishing.sinks.settings import AppriseSettings
+from stream.restart import Backoff
+
+_QUEUE_SIZE = 100
+"""Firings queued for a service; beyond that the oldest are dropped."""
+
+_ATTEMPTS = 3
+
+logger = logging.getLogger(__name__)
+
+
+class AppriseUnavailable(RuntimeError):
+    """Apprise is not installed, or does not know a URL; the message says what to do."""
+
+
+class AppriseSink:
+    """Sends the beginning of each firing to all services, each in a thread of its own."""
+
+    sent = 0
+    """Notifications that a service accepted."""
+    lost = 0
+    """Notifications that were given up, or dropped because too many waited."""
+
+    def __init__(self, settings: AppriseSettings, backoff: Backoff | None = None) -> None:
+        """Prepare the services.
+
+        Args:
+            settings: Settings with URLs.
+            backoff: Delays between attempts.
+
+        Raises:
+            AppriseUnavailable: If Apprise is not installed, or does not know a URL.
+        """
+        try:
+            # Not before, since it is an extra.
+            import apprise
+        except ImportError as error:
+            raise AppriseUnavailable(
+                "[apprise] needs Apprise; install it with: pip install 'sightline[notify]'"
+            ) from error
+        # They log parts of URLs that are secret.
+        for name in ("apprise", "urllib3", "oauthlib", "requests_oauthlib"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+        self._timeout_s, self._backoff = settings.timeout_s, backoff or Backoff()
+        self._services = list[Any]()
+        for number, url in enumerate(settings.all_urls, 1):
+            service = apprise.Apprise.instantiate(url.get_secret_value())
+            if service is None:
+                raise AppriseUnavailable(
+                    f"Apprise does not know URL {number} of [apprise]; see "
+                    "https://appriseit.com/services for the form of each service"
+                )
+            self._services.append(service)
+
+    async def run(self, reports: RuleReports) -> None:
+        """Send until cancelled."""
+        selected: Broadcast[Firing] = Broadcast()
+
+        def select(firing: Firing) -> None:
+            if firing.ended is None and reports.reaches(firing, "apprise"):
+                selected.publish(firing)
+
+        unsubscribe = reports.firings.subscribe(select)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for number, service in enumerate(self._services, 1):
+                    tasks.create_task(self._serve(number, service, selected), name="apprise")
+        finally:
+            unsubscribe()
+
+    async def _serve(self, number: int, service: Any, firings: Broadcast[Firing]) -> None:
+        """Send to one service, so that a slow one does not delay the others."""
+        dropped, is_failing = 0, False
+        with firings.queue(_QUEUE_SIZE) as queue:
+            async for firing in queue:
+                is_sent = await self._deliver(service, firing)
+                self.sent += is_sent
+                self.lost += (not is_sent) + queue.dropped - dropped
+                dropped = queue.dropped
+                if is_sent is is_failing:
+                    # Without its URL, which may contain a secret.
+                    outcome = "works again" if is_sent else "fails; see its settings"
+                    name = service.service_name
+                    logger.warning("apprise URL %d (%s) %s", number, name, outcome)
+                    is_failing = not is_sent
+
+    async def _deliver(self, service: Any, firing: Firing) -> bool:
+        send = partial(service.notify, body=firing.message, title=f"{firing.rule}: {firing.feed}")
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                await asyncio.sleep(self._backoff.next_delay_s())
+            if await self._send(send):
+                self._backoff.reset()
+                return True
+        return False
+
+    async def _send(self, send: "partial[Any]") -> bool:
+        sending = run_in_daemon_thread(send, "apprise")
+        try:
+            done, _ = await asyncio.wait({sending}, timeout=self._timeout_s)
+            if not done:
+                # Threads that hang must not add up.
+                await asyncio.wait({sending})
+            # Whatever Apprise raises may repeat the URL.
+            return bool(done) and sending.exception() is None and bool(sending.result())
+        finally:
+            sending.cancel()
