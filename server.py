@@ -2,7 +2,7 @@
 
 python server.py                      start the web server
 python server.py caption SOURCE       caption an image, video, camera or stream in the terminal
-python server.py explain IMAGE        write a report that explains an image's caption
+python server.py explain IMAGE        explain the caption of an image, or those of a folder
 python server.py captioner ACTION     download, list and test captioners
 python server.py history copy         copy the history from SQLite to PostgreSQL
 python server.py pool                 deploy a captioner pool on a Ray cluster
@@ -43,13 +43,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from inference.captioners import command as captioner_command
 from inference.captioning import QuantizedError, read_int8
 from inference.engine import EngineUnavailable
-from inference.startup import TensorFlowUnavailable, load_keras, quiet_stderr
+from inference.report import command as explain_command
+from inference.startup import TensorFlowUnavailable
 from models.catalogue import CaptionerError, local_folder, read_architecture
 from stream.captioning import (
     WebVttWriter,
@@ -61,7 +59,7 @@ from stream.captioning import (
 )
 from stream.history import HistoryError
 from stream.history import command as history_command
-from stream.sources import Source, SourceError, open_source, read_image
+from stream.sources import Source, SourceError, open_source
 from web import pool as pool_command
 from web.background import create_captioner
 from web.security import CertificateError, check_exposure, warn_if_world_readable
@@ -172,20 +170,7 @@ def _parser() -> argparse.ArgumentParser:
     captioner_command.add_parser(commands)
     history_command.add_parser(commands)
     pool_command.add_parser(commands)
-    explain = commands.add_parser("explain", help="explain the caption of an image")
-    explain.add_argument(
-        "image", type=Path, metavar="IMAGE", help="image file: JPEG, PNG, WebP or similar"
-    )
-    explain.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="folder for the report"
-    )
-    explain.add_argument(
-        "--only",
-        type=lambda names: names.split(","),
-        metavar="NAMES",
-        help="comma-separated methods (saliency, gradcam, ...) and analyses (adversarial, ace) "
-        "to run (default: all)",
-    )
+    explain_command.add_parser(commands)
     return parser
 
 
@@ -298,18 +283,22 @@ async def _transcribe(
 
 
 def _explain(options: argparse.Namespace, settings: ServerSettings) -> int:
+    chosen = explain_command.ExplainSettings(
+        settings.captioner,
+        settings.endpoint,
+        settings.precision,
+        settings.cross_attention_layer,
+        settings.consensus,
+        settings.stream.frame_pixels,
+    )
     try:
-        image = read_image(options.image, settings.stream.frame_pixels)
-        written = _write_report(image, options, settings)
-    except (SourceError, TensorFlowUnavailable, EngineUnavailable, ValueError) as error:
+        return explain_command.run(options, chosen)
+    except (TensorFlowUnavailable, EngineUnavailable, ValueError) as error:
         return _fail(str(error))
     except MemoryError:
         return _fail("not enough memory; free some, or raise the limit")
     except OSError as error:
         return _fail(f"cannot write to {options.out}: {error.strerror or error}")
-    for path, description in written:
-        print(f"{path}  {description}")
-    return 0
 
 
 def _captioner(options: argparse.Namespace, settings: ServerSettings) -> int:
@@ -348,35 +337,6 @@ def _deploy_pool(settings: ServerSettings) -> int:
 def _discard_output() -> None:
     """Let Python not fail when it flushes output whose reader closed the pipe, as `head` does."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _write_report(
-    image: NDArray[np.uint8], options: argparse.Namespace, settings: ServerSettings
-) -> list[tuple[Path, str]]:
-    def report(step: str) -> None:
-        print(step, file=sys.stderr)
-
-    name, folder, only = options.image.name, options.out, options.only
-    # Imported here, so that the server and earlier errors do not load these modules.
-    if endpoint := settings.endpoint:
-        from inference.endpoints.report import write_endpoint_report
-
-        return asyncio.run(write_endpoint_report(endpoint, image, name, folder, only, report))
-    with quiet_stderr():
-        load_keras()
-        from inference.report.writing import write_report
-    captioner, layer = local_folder(settings.captioner), settings.cross_attention_layer
-    return write_report(
-        image,
-        name,
-        folder,
-        only,
-        captioner,
-        settings.precision,
-        layer,
-        report,
-        consensus=settings.consensus,
-    )
 
 
 def _fail(message: str) -> int:

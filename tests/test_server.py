@@ -458,11 +458,31 @@ def test_explains_an_image_as_a_page_images_and_json(tmp_path: Path) -> None:
     ]
 
 
+def test_explains_the_images_of_a_folder_and_reports_broken_ones(tmp_path: Path) -> None:
+    images, out = tmp_path / "images", tmp_path / "out"
+    images.mkdir()
+    shutil.copy(Path(skimage.__file__).parent / "data" / "chelsea.png", images)
+    (images / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+
+    done = run("explain", str(images), "--out", str(out))
+
+    assert done.returncode == 1, done.stderr
+    assert done.stdout == (f"{out / 'explanations.jsonl'}  captions, words and maps of 1 images\n")
+    assert done.stderr.endswith(
+        "sightline: 1 images could not be explained:\n"
+        "  broken.jpg is damaged or truncated; save or copy it again\n"
+    )
+    (line,) = (out / "explanations.jsonl").read_text().splitlines()
+    assert json.loads(line)["file"] == "chelsea.png"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["nothing.png"], "nothing.png does not exist"),
-        (["tests"], "tests is not a file"),
+        ([".ci"], ".ci contains no images"),
+        (["stream", "--only", "ace"], "ace is for single images"),
+        (["stream", "--only", "lime"], "no method or analysis 'lime'; choose from: "),
         (["README.md"], "README.md is not an image"),
         (["{image}", "--only", "gradcam,lime"], "no method or analysis 'lime'; choose from: "),
         (["{image}", "--out", "{image}"], "cannot write to "),

@@ -1,4 +1,4 @@
-"""`python server.py explain`: caption and explain an image, and write a folder about it."""
+"""`python server.py explain`: explain an image or a folder of images, and write what was found."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +14,12 @@ from inference.output_folder import output_folder
 from inference.progress import ProgressPrinter
 from inference.report import Analyses, write_files
 from inference.report.contents import ANALYSES, analyse_image, explain_image
+from inference.report.image_folder import (
+    Outcome,
+    explain_folder,
+    find_images,
+    run_settings,
+)
 from inference.startup import quiet_stderr, use_one_thread
 
 
@@ -55,10 +61,7 @@ def write_report(
     """
     check_names(only)
     with output_folder(folder) as place:
-        report("Loading the captioner ...")
-        use_one_thread()
-        with quiet_stderr():
-            model = open_captioner(captioner, precision, layer, consensus=consensus)
+        model = _load(captioner, precision, layer, report, consensus=consensus)
         chosen = choose(model, only)
         methods = [each for each in chosen if each in METHODS]
         analyses = tuple(each for each in chosen if each in ANALYSES)
@@ -73,6 +76,45 @@ def write_report(
         report("Writing the report ...")
         written = list(write_files(contents, found, name, place))
     return [(folder / file, description) for file, description in written]
+
+
+def explain_images(
+    folder: Path,
+    out: Path,
+    only: Sequence[str] | None,
+    captioner: Path,
+    precision: Precision,
+    layer: int | None,
+    max_pixels: int,
+    report: Callable[[str], None],
+    *,
+    consensus: bool = True,
+) -> Outcome:
+    """Explain the images of a folder that were not explained before; see `explain_folder`.
+
+    Args:
+        folder: Contains the images.
+        out: Output folder; created if missing.
+        only: Names of methods; None for that of the captioner's live maps.
+        captioner: As in `write_report`.
+        precision: As in `write_report`.
+        layer: As in `write_report`.
+        max_pixels: Maximum width times height; larger images are scaled down.
+        report: As in `write_report`.
+        consensus: As in `write_report`.
+
+    Raises:
+        ValueError: As `write_report` and `explain_folder`, or if an analysis is named.
+        OSError: If something cannot be read or written.
+    """
+    check_names(only)
+    find_images(folder, out)
+    if analyses := [name for name in only or () if name in ANALYSES]:
+        raise ValueError(f"{analyses[0]} is for single images: name an image, or other methods")
+    model = _load(captioner, precision, layer, report, consensus=consensus)
+    methods = choose(model, only if only is not None else [model.live_method])
+    settings = run_settings(precision, layer, consensus, max_pixels)
+    return explain_folder(model, folder, out, methods, settings, max_pixels, report)
 
 
 def check_names(names: Sequence[str] | None) -> None:
@@ -102,3 +144,17 @@ def choose(model: CaptionModel, names: Sequence[str] | None) -> list[str]:
                 f"{', '.join(offered)}"
             )
     return chosen
+
+
+def _load(
+    captioner: Path,
+    precision: Precision,
+    layer: int | None,
+    report: Callable[[str], None],
+    *,
+    consensus: bool,
+) -> CaptionModel:
+    report("Loading the captioner ...")
+    use_one_thread()
+    with quiet_stderr():
+        return open_captioner(captioner, precision, layer, consensus=consensus)
