@@ -9,6 +9,7 @@ from stream.publishing.publications import (
     RecentSpans,
 )
 from stream.publishing.published_stream import PublishedStream, RemoteStream, StreamReport
+from stream.publishing.rule_reports import ReportedRule, RuleReports
 from stream.publishing.subscription import SignalChange, StreamUpdate, subscribe
 
 __all__ = [
@@ -20,6 +21,8 @@ __all__ = [
     "PublishedStream",
     "RecentSpans",
     "RemoteStream",
+    "ReportedRule",
+    "RuleReports",
     "SignalChange",
     "StreamReport",
     "StreamUpdate",

@@ -1,7 +1,20 @@
 """What rules report about published streams: their firings, and whether they are on."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from stream.broadcast import Broadcast
 from stream.history import Firing
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedRule:
+    """Where a rule watches, and who gets its firings."""
+
+    feeds: frozenset[str]
+    """The feeds that it watches; all when empty."""
+    targets: frozenset[str]
+    """The sinks that get its firings."""
 
 
 class RuleReports:
@@ -12,14 +25,14 @@ class RuleReports:
         self.firings: Broadcast[Firing] = Broadcast()
         """Publishes each firing when it begins, and again when it ends."""
         self.changes: Broadcast[None] = Broadcast()
-        """Publishes an event when `states` or `targets` changes."""
+        """Publishes an event when `states` or `rules` changes."""
         self.lasting: dict[tuple[str, str], Firing] = {}
         """The firings that have begun and not ended, by rule and feed."""
         self.states: dict[tuple[str, str], bool] = {}
         """Whether a rule is on, by rule and feed: it is also while its cool-down keeps it from
         firing."""
-        self.targets: dict[str, frozenset[str]] = {}
-        """The sinks that get a rule's firings, by rule."""
+        self.rules: Mapping[str, ReportedRule] = {}
+        """The rules in use, by name."""
 
     def report(self, firing: Firing) -> None:
         """Report a firing, or the end of one."""
@@ -35,9 +48,9 @@ class RuleReports:
             self.states[rule, feed] = is_on
             self.changes.publish(None)
 
-    def set_targets(self, targets: dict[str, frozenset[str]]) -> None:
-        """Set the sinks of all rules."""
-        self.targets = targets
+    def set_rules(self, rules: Mapping[str, ReportedRule]) -> None:
+        """Set all rules in use."""
+        self.rules = rules
         self.changes.publish(None)
 
     def forget(self, rule: str) -> None:
@@ -45,6 +58,9 @@ class RuleReports:
         self.states = {key: is_on for key, is_on in self.states.items() if key[0] != rule}
         self.changes.publish(None)
 
-    def reaches(self, firing: Firing, sink: str) -> bool:
-        """Return whether a sink gets a firing."""
-        return sink in self.targets.get(firing.rule, frozenset())
+    def reaches(self, rule: str, feed: str, sink: str) -> bool:
+        """Return whether a sink gets a rule's firings on a feed."""
+        known = self.rules.get(rule)
+        if known is None or sink not in known.targets:
+            return False
+        return not known.feeds or feed in known.feeds

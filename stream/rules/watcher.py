@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from stream.captioning import CaptionEvent
 from stream.history import Firing
-from stream.publishing import Publications
+from stream.publishing import Publications, ReportedRule
 from stream.rules.matching import Observation, WordStems
 from stream.rules.rule import Rule
 from stream.rules.state_store import States, StateStore
@@ -82,8 +82,12 @@ class RuleWatcher:
                 del self._trackers[name]
                 self._publications.rules.forget(name)
         self._report(ended)
-        targets = {name: frozenset[str](rule.targets) for name, rule in rules.items()}
-        self._publications.rules.set_targets(targets)
+        reported = {
+            name: ReportedRule(frozenset(rule.feeds), frozenset(rule.targets))
+            for name, rule in rules.items()
+            if rule.enabled
+        }
+        self._publications.rules.set_rules(reported)
         if self._is_running:
             self._add_trackers()
 

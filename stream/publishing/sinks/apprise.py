@@ -11,7 +11,7 @@ from typing import Any
 from stream.broadcast import Broadcast
 from stream.feeds.source_reader import run_in_daemon_thread
 from stream.history import Firing
-from stream.publishing.rule_reports import RuleReports
+from stream.publishing import RuleReports
 from stream.publishing.sinks.settings import AppriseSettings
 from stream.restart import Backoff
 
@@ -71,7 +71,7 @@ class AppriseSink:
         selected: Broadcast[Firing] = Broadcast()
 
         def select(firing: Firing) -> None:
-            if firing.ended is None and reports.reaches(firing, "apprise"):
+            if firing.ended is None and reports.reaches(firing.rule, firing.feed, "apprise"):
                 selected.publish(firing)
 
         unsubscribe = reports.firings.subscribe(select)

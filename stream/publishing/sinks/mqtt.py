@@ -14,12 +14,7 @@ from typing import Any
 from stream.captioned_stream import SignalState
 from stream.captioning import CaptionEvent, feed_caption_json
 from stream.publishing import Publications
-from stream.publishing.sinks.home_assistant import (
-    announced_stream,
-    discovery_filters,
-    discovery_message,
-    discovery_topic,
-)
+from stream.publishing.sinks.home_assistant import DiscoveryMessages, announced_stream
 from stream.publishing.sinks.hourly_summaries import HourlySummaries
 from stream.publishing.sinks.mqtt_connection import (
     BrokerAddress,
@@ -97,11 +92,17 @@ class MqttSink:
         """What is published of the rules."""
         self._states: dict[str, tuple[str, str]] = {}
         """Title and availability of each stream, as this connection has published them."""
+        self._present: frozenset[str] = frozenset()
+        """Streams that are published."""
         self._missing: dict[str, float] = {}
         """Streams of which the broker has messages but that are not published, with the time when
         to delete them, on the monotonic clock."""
-        self._outdated: set[str] = set()
-        """Discovery topics that earlier settings led to."""
+        self._discovery = DiscoveryMessages(settings.discovery, settings.topic)
+        self._discovered: dict[str, dict[str, str]] = {}
+        """The discovery messages that the broker has, by stream and topic; empty if it is only
+        known that there is one."""
+        self._announced: dict[str, tuple[str, list[str]]] = {}
+        """Title and rules of each stream, as the broker has them."""
         self._is_failing = False
 
     async def run(self, publications: Publications) -> None:
@@ -198,15 +199,15 @@ class MqttSink:
         for name in self._states:
             self._miss(name)
         self._states.clear()
-        self._outdated.clear()
+        self._discovered.clear()
+        self._announced.clear()
         self.rules.reconnect()
         # A broker that was restarted may have lost its retained messages.
         for stream in publications.all():
             if stream.latest_caption and self._filter.includes(stream.name):
                 self._captions.setdefault(stream.name, stream.latest_caption)
         await connection.publish(f"{self._topic}/status", _ONLINE)
-        discovered = discovery_filters(self._settings.discovery)
-        filters = [f"{self._topic}/+/availability", self.rules.filter, *discovered]
+        filters = [f"{self._topic}/+/availability", self.rules.filter, *self._discovery.filters]
         await connection.subscribe(filters)
         while True:
             self._changed.clear()
@@ -226,6 +227,7 @@ class MqttSink:
             for name, each in streams.items()
             if self._filter.includes(name)
         }
+        self._present = frozenset(wanted)
         for name in wanted:
             self._missing.pop(name, None)
         for name in self._states.keys() - wanted.keys():
@@ -233,15 +235,31 @@ class MqttSink:
         for name in self._missing:
             wanted[name] = (self._states.get(name, ("", ""))[0], _OFFLINE)
         for name, (title, availability) in wanted.items():
-            known_title, known_availability = self._states.get(name, ("", ""))
+            _, known_availability = self._states.get(name, ("", ""))
             # Before it is confirmed: the broker may have it when this is cancelled, and a stream
             # that it has as online is set to offline at the end.
             self._states[name] = title, availability
-            if title != known_title and self._settings.discovery:
-                body = json.dumps(discovery_message(self._topic, name, title))
-                await connection.publish(self._discovery_topic(name), body)
+            if name not in self._missing:
+                await self._announce(connection, name, title)
             if availability != known_availability:
                 await connection.publish(f"{self._topic}/{name}/availability", availability)
+
+    async def _announce(self, connection: MqttConnection, name: str, title: str) -> None:
+        """Publish the discovery messages of a stream, and delete those that are outdated."""
+        rules = self.rules.rules_of(name)
+        if self._announced.get(name) == (title, rules):
+            return
+        has_summary = self._summaries is not None
+        wanted = self._discovery.of_stream(name, title, rules, has_summary=has_summary)
+        known = self._discovered.setdefault(name, {})
+        for topic, body in wanted.items():
+            if known.get(topic) != body:
+                known[topic] = body
+                await connection.publish(topic, body)
+        for topic in known.keys() - wanted.keys():
+            await connection.publish(topic, "")
+            del known[topic]
+        self._announced[name] = title, rules
 
     async def _publish_caption(self, connection: MqttConnection) -> None:
         name = next(iter(self._captions))
@@ -283,19 +301,18 @@ class MqttSink:
         An empty message deletes the one that the broker retains.
         """
         now = time.monotonic()
-        topics = list(self._outdated)
+        topics = list[str]()
         for name in [name for name, due in self._missing.items() if due <= now]:
             topics += [f"{self._topic}/{name}/{part}" for part in _RETAINED]
             topics += self.rules.topics_of(name)
-            if self._settings.discovery:
-                topics.append(self._discovery_topic(name))
+            topics += self._discovered.pop(name, {})
+            self._announced.pop(name, None)
             self.dropped += self._captions.pop(name, None) is not None
             self._filter.forget(name)
             del self._missing[name]
             self._states.pop(name, None)
         for topic in topics:
             await connection.publish(topic, "")
-        self._outdated.clear()
 
     def _on_retained(self, topic: str, body: bytes) -> None:
         """Note what an earlier run of the server, or one with other settings, has left."""
@@ -305,20 +322,20 @@ class MqttSink:
         is_availability = topic == f"{self._topic}/{name}/availability"
         if not is_availability:
             name = announced_stream(self._topic, body) or ""
-        if len(self._missing) + len(self._outdated) >= _MAX_FOUND or not _is_stream_name(name):
+        if len(self._missing) + len(self._discovered) >= _MAX_FOUND or not _is_stream_name(name):
             return
-        if not is_availability and topic != self._discovery_topic(name):
-            self._outdated.add(topic)
-        if name not in self._states:
+        if not is_availability:
+            known = self._discovered.setdefault(name, {})
+            if len(known) < _MAX_FOUND:
+                known.setdefault(topic, "")
+            self._announced.pop(name, None)
+        if name not in self._states and name not in self._present:
             self._miss(name)
         self._changed.set()
 
     def _miss(self, name: str) -> None:
         """Note that a stream is not published, of which the broker has messages."""
         self._missing.setdefault(name, time.monotonic() + self._withdraw_after_s)
-
-    def _discovery_topic(self, name: str) -> str:
-        return discovery_topic(self._settings.discovery, self._topic, name)
 
 
 def _is_stream_name(name: str) -> bool:

@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Callable
 
 from stream.history import Firing
-from stream.publishing.rule_reports import RuleReports
+from stream.publishing import RuleReports
+from stream.publishing.sinks.home_assistant import ENDED, FIRED
 from stream.publishing.sinks.mqtt_connection import MqttConnection
 
 _MAX_FIRINGS = 100
@@ -21,8 +22,9 @@ _ON, _OFF = "ON", "OFF"
 class RuleTopics:
     """What is published of the rules.
 
-    `TOPIC/rule/RULE/FEED/state` is retained, ON or OFF. `TOPIC/rule/RULE/event` is not: a firing as
-    JSON when it begins, and again when it ends. The state of a rule that is removed is deleted.
+    `TOPIC/FEED/rule/RULE/state` is retained, ON or OFF. `TOPIC/FEED/rule/RULE/event` is not: a
+    firing as JSON when it begins, and again when it ends. The state of a rule that is removed is
+    deleted.
     """
 
     dropped = 0
@@ -36,16 +38,16 @@ class RuleTopics:
             includes: Whether a feed is published.
             changed: Set when there is something to publish.
         """
-        self._prefix, self._includes, self._changed = f"{topic}/rule", includes, changed
+        self._topic, self._includes, self._changed = topic, includes, changed
         self._reports: RuleReports | None = None
         self._firings: deque[Firing] = deque(maxlen=_MAX_FIRINGS)
         self._published: dict[tuple[str, str], str] = {}
-        """The states that the broker has; empty if they are unknown."""
+        """The states that the broker has, by rule and feed; empty if they are unknown."""
 
     @property
     def filter(self) -> str:
         """The topic filter of all states."""
-        return f"{self._prefix}/+/+/state"
+        return f"{self._topic}/+/rule/+/state"
 
     def follow(self, reports: RuleReports) -> Callable[[], None]:
         """Queue what the rules report; return how to end that."""
@@ -65,15 +67,20 @@ class RuleTopics:
         """Publish all states again: a broker that was restarted may have lost them."""
         self._published.clear()
 
+    def rules_of(self, feed: str) -> list[str]:
+        """Return the names of the rules that are published of a feed."""
+        assert self._reports
+        return [rule for rule in self._reports.rules if self._is_wanted(rule, feed)]
+
     def note_retained(self, topic: str) -> bool:
         """Note a state that the broker has; return whether the topic is one of a state."""
-        parts = topic.removeprefix(f"{self._prefix}/").split("/")
-        if len(parts) != 3 or topic != f"{self._prefix}/{parts[0]}/{parts[1]}/state":
-            return False
-        if len(self._published) < _MAX_FOUND:
-            self._published.setdefault((parts[0], parts[1]), "")
-            self._changed.set()
-        return True
+        match topic.removeprefix(f"{self._topic}/").split("/"):
+            case [feed, "rule", rule, "state"] if topic == self._state_topic(rule, feed):
+                if len(self._published) < _MAX_FOUND:
+                    self._published.setdefault((rule, feed), "")
+                    self._changed.set()
+                return True
+        return False
 
     def topics_of(self, feed: str) -> list[str]:
         """Return the topics of a feed that is not published any more, and forget them."""
@@ -86,8 +93,12 @@ class RuleTopics:
         """Publish what the broker does not have; raises `MqttError`."""
         while self._firings:
             firing = self._firings[0]
-            topic = f"{self._prefix}/{firing.rule}/event"
-            await connection.publish(topic, json.dumps(firing.to_json()), is_retained=False)
+            kind = {"event_type": FIRED if firing.ended is None else ENDED}
+            await connection.publish(
+                f"{self._topic}/{firing.feed}/rule/{firing.rule}/event",
+                json.dumps({**kind, **firing.to_json()}),
+                is_retained=False,
+            )
             # Another one may have taken its place in a full queue.
             if self._firings and self._firings[0] is firing:
                 self._firings.popleft()
@@ -106,7 +117,7 @@ class RuleTopics:
 
     def _is_wanted(self, rule: str, feed: str) -> bool:
         assert self._reports
-        return self._includes(feed) and "mqtt" in self._reports.targets.get(rule, ())
+        return self._includes(feed) and self._reports.reaches(rule, feed, "mqtt")
 
     def _on_firing(self, firing: Firing) -> None:
         if self._is_wanted(firing.rule, firing.feed):
@@ -115,4 +126,4 @@ class RuleTopics:
             self._changed.set()
 
     def _state_topic(self, rule: str, feed: str) -> str:
-        return f"{self._prefix}/{rule}/{feed}/state"
+        return f"{self._topic}/{feed}/rule/{rule}/state"

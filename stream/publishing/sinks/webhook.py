@@ -18,7 +18,7 @@ import aiohttp
 from stream.broadcast import Broadcast, Subscription
 from stream.captioning import CaptionEvent, feed_caption_json
 from stream.history import Firing
-from stream.publishing.rule_reports import RuleReports
+from stream.publishing import RuleReports
 from stream.publishing.sinks.settings import WebhookSettings
 from stream.publishing.subscription import ChangeFilter
 from stream.rate_limit import RateLimit
@@ -135,7 +135,7 @@ class WebhookSink:
 
         def select(firing: Firing) -> None:
             is_wanted = "rule" in self._settings.events and self._filter.includes(firing.feed)
-            if is_wanted and reports.reaches(firing, "webhook"):
+            if is_wanted and reports.reaches(firing.rule, firing.feed, "webhook"):
                 selected.publish(firing)
 
         unsubscribe = reports.firings.subscribe(select)

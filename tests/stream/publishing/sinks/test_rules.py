@@ -13,8 +13,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from stream.history import Firing
-from stream.publishing import Publications
-from stream.publishing.rule_reports import RuleReports
+from stream.publishing import Publications, ReportedRule, RuleReports
 from stream.publishing.sinks import (
     AppriseSettings,
     AppriseSink,
@@ -31,7 +30,7 @@ from tests.stream.publishing.sinks.test_mqtt import subscribed
 from tests.support.captions import BASE_TIME, caption_event
 
 DOGS = Firing("dogs", "yard", BASE_TIME, None, "A dog!", "A dog runs", ("dog",))
-ALL = frozenset({"webhook", "mqtt", "apprise"})
+ALL = ReportedRule(frozenset(), frozenset({"webhook", "mqtt", "apprise"}))
 
 
 @pytest.fixture
@@ -42,9 +41,13 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
     broker.stop()
 
 
+def only(sink: str) -> ReportedRule:
+    return ReportedRule(frozenset(), frozenset({sink}))
+
+
 def reports_of(*rules: str) -> RuleReports:
     reports = RuleReports()
-    reports.set_targets(dict.fromkeys(rules, ALL))
+    reports.set_rules(dict.fromkeys(rules, ALL))
     return reports
 
 
@@ -66,7 +69,7 @@ async def test_the_webhook_posts_firings_beside_captions_that_fail() -> None:
         url = str(server.make_url("/hook"))
         settings = WebhookSettings.model_validate({"url": url, "secret": KEY.decode()})
         webhook, publications = WebhookSink(settings, Backoff(0.01, 0.02)), Publications()
-        publications.rules.set_targets({"dogs": ALL, "quiet": frozenset({"mqtt"})})
+        publications.rules.set_rules({"dogs": ALL, "quiet": only("mqtt")})
         works = webhook.run(publications.captions), webhook.run_firings(publications.rules)
         async with running(*works):
             publications.captions.publish(caption_event("A dog runs"))
@@ -83,7 +86,7 @@ async def test_the_webhook_posts_only_the_events_that_it_is_for() -> None:
     async with receiving() as (receiver, server):
         values = {"url": str(server.make_url("/hook")), "secret": KEY.decode(), "events": ["rule"]}
         webhook, publications = WebhookSink(WebhookSettings(**values)), Publications()
-        publications.rules.set_targets({"dogs": ALL})
+        publications.rules.set_rules({"dogs": ALL})
         works = webhook.run(publications.captions), webhook.run_firings(publications.rules)
         async with running(*works):
             publications.captions.publish(caption_event("A dog runs"))
@@ -98,12 +101,13 @@ async def test_mqtt_has_the_state_of_each_rule_and_deletes_that_of_a_removed_one
     broker: Broker,
 ) -> None:
     publications = Publications()
-    publications.rules.set_targets({"dogs": ALL, "cats": ALL, "quiet": frozenset({"webhook"})})
+    publications.rules.set_rules({"dogs": ALL, "cats": ALL, "quiet": only("webhook")})
     settings = MqttSettings.model_validate(
         {"host": "127.0.0.1", "port": broker.port, "user": USER, "password": PASSWORD}
     )
     mqtt = MqttSink(settings, Backoff(0.05, 0.1))
-    dogs, cats, gone = (f"sightline/rule/{rule}/yard/state" for rule in ("dogs", "cats", "gone"))
+    event = "sightline/yard/rule/dogs/event"
+    dogs, cats, gone = (f"sightline/yard/rule/{rule}/state" for rule in ("dogs", "cats", "gone"))
     async with subscribed(broker) as subscriber:
         await subscriber.publish(gone, "ON")
         await subscriber.publish(cats, "ON")
@@ -117,16 +121,18 @@ async def test_mqtt_has_the_state_of_each_rule_and_deletes_that_of_a_removed_one
             publications.rules.set_state("dogs", "yard", True)
             publications.rules.report(DOGS)
             await subscriber.until(lambda topics: topics.get(dogs) == "ON")
-            await subscriber.until(lambda topics: "A dog!" in topics["sightline/rule/dogs/event"])
+            await subscriber.until(
+                lambda topics: "A dog!" in topics["sightline/yard/rule/dogs/event"]
+            )
             publications.rules.forget("cats")
-            publications.rules.set_targets({"dogs": ALL})
+            publications.rules.set_rules({"dogs": ALL})
             await subscriber.until(lambda topics: topics[cats] == "")
         assert subscriber.topics[dogs] == "ON"
-        assert "sightline/rule/quiet/yard/state" not in subscriber.topics
+        assert "sightline/yard/rule/quiet/state" not in subscriber.topics
     async with subscribed(broker) as later:
         await later.until(lambda topics: topics.get(dogs) == "ON")
         await asyncio.sleep(0.1)
-        assert "sightline/rule/dogs/event" not in later.topics
+        assert event not in later.topics
 
 
 async def test_apprise_tries_again_and_a_slow_service_delays_no_other(
