@@ -6,6 +6,7 @@ python server.py explain IMAGE        explain the caption of an image, or those 
 python server.py captioner ACTION     download, list and test captioners
 python server.py history copy         copy the history from SQLite to PostgreSQL
 python server.py pool                 deploy a captioner pool on a Ray cluster
+python server.py mcp                  let an assistant use a running server (MCP)
 """
 
 import os
@@ -60,6 +61,7 @@ from stream.captioning import (
 from stream.history import HistoryError
 from stream.history import command as history_command
 from stream.sources import Source, SourceError, open_source
+from web import mcp as mcp_command
 from web import pool as pool_command
 from web.background import create_captioner
 from web.security import CertificateError, check_exposure, warn_if_world_readable
@@ -84,6 +86,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.command == "mcp":
+        # A client of a server, whose settings are not its own.
+        return _attempt(lambda: mcp_command.run(options), mcp_command.CommandError)
     overrides = _overrides(options)
     try:
         settings = read_settings(options.config, overrides)
@@ -92,9 +97,10 @@ def _run(options: argparse.Namespace) -> int:
     if options.command == "captioner":
         return _captioner(options, settings)
     if options.command == "history":
-        return _history(settings)
+        database = settings.cluster.database_url
+        return _attempt(lambda: history_command.run(settings.history, database), HistoryError)
     if options.command == "pool":
-        return _deploy_pool(settings)
+        return _attempt(lambda: pool_command.deploy(settings, _print_line), pool_command.PoolError)
     try:
         if not (settings.endpoint or settings.uses_pool):
             folder = local_folder(settings.captioner)
@@ -170,6 +176,7 @@ def _parser() -> argparse.ArgumentParser:
     captioner_command.add_parser(commands)
     history_command.add_parser(commands)
     pool_command.add_parser(commands)
+    mcp_command.add_parser(commands)
     explain_command.add_parser(commands)
     return parser
 
@@ -318,25 +325,22 @@ def _captioner(options: argparse.Namespace, settings: ServerSettings) -> int:
         return _fail(f"{error.filename} cannot be read: {error.strerror or error}")
 
 
-def _history(settings: ServerSettings) -> int:
+def _attempt(work: Callable[[], object], error: type[Exception]) -> int:
+    """Do the work of a command, which may fail with this error; return the exit code."""
     try:
-        history_command.run(settings.history, settings.cluster.database_url)
-    except HistoryError as error:
-        return _fail(str(error))
-    return 0
-
-
-def _deploy_pool(settings: ServerSettings) -> int:
-    try:
-        pool_command.deploy(settings, lambda line: print(f"sightline: {line}", flush=True))
-    except pool_command.PoolError as error:
-        return _fail(str(error))
+        work()
+    except error as failure:
+        return _fail(str(failure))
     return 0
 
 
 def _discard_output() -> None:
     """Let Python not fail when it flushes output whose reader closed the pipe, as `head` does."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _print_line(line: str) -> None:
+    print(f"sightline: {line}", flush=True)
 
 
 def _fail(message: str) -> int:
