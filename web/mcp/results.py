@@ -1,13 +1,10 @@
-"""What the tools return: their models are the schemas that assistants get."""
+"""What the tools return of feeds and their history; the models are schemas for assistants."""
 
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Self
 
-import numpy as np
 from pydantic import BaseModel, Field
-
-from inference.explanations import Map
 
 _SAID = (
     "The caption: what a program guesses that the image shows. A notice such as `Not sure.` "
@@ -22,6 +19,10 @@ Confidence = Annotated[
     Field(
         description="Probability that most of the caption is right, 0 to 1; null if it is unknown."
     ),
+]
+
+Before = Annotated[
+    int | None, Field(description="Pass it as `before` to get older ones; null at the end.")
 ]
 
 
@@ -55,7 +56,7 @@ class FeedCaption(BaseModel):
             said=values["said"],
             confidence=values["confidence"],
             tags=Tag.all_of(values),
-            at=_local_time(values["frame"]["time"]),
+            at=local_time(values["frame"]["time"]),
             age_s=round(values["age_ms"] / 1e3, 1),
         )
 
@@ -104,33 +105,36 @@ class NextCaption(BaseModel):
 class Span(BaseModel):
     """A period in which a feed's caption stayed the same."""
 
+    id: int
     feed: str
     begin: Time
     end: Time
     said: Said
     confidence: Confidence
     tags: list[Tag]
+    picture: Annotated[bool, Field(description="Whether get_past_picture has its picture.")]
 
 
 class Found(BaseModel):
     """Past captions, the newest first."""
 
     spans: list[Span]
-    before: Annotated[
-        int | None, Field(description="Pass it as `before` to get older ones; null at the end.")
-    ]
+    before: Before
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
         """Read the result of a search of the HTTP API."""
         spans = [
             Span(
+                id=each["id"],
                 feed=each["feed"],
-                begin=_local_time(each["from"]),
-                end=_local_time(each["to"]),
+                begin=local_time(each["from"]),
+                end=local_time(each["to"]),
                 said=each["said"],
                 confidence=each["confidence"],
                 tags=Tag.all_of(each),
+                # Older servers store none.
+                picture=bool(each.get("picture")),
             )
             for each in values["spans"]
         ]
@@ -173,87 +177,8 @@ class Summary(BaseModel):
             )
             for each in values["feeds"]
         ]
-        begin, end = _local_time(values["from"]), _local_time(values["to"])
+        begin, end = local_time(values["from"]), local_time(values["to"])
         return cls(begin=begin, end=end, feeds=feeds)
-
-
-class Word(BaseModel):
-    """A word of a caption."""
-
-    text: str
-    confidence: Annotated[
-        float | None, Field(description="Probability that people would say it, 0 to 1.")
-    ]
-    alternatives: Annotated[list[str], Field(description="The next best words in its place.")]
-
-
-class ImageCaption(BaseModel):
-    """The caption of an image file."""
-
-    said: Said
-    confidence: Confidence
-    words: list[Word]
-    tags: list[Tag]
-    width: int
-    height: int
-
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Self:
-        """Read `ImageCaption` of the HTTP API."""
-        return cls(**_image_fields(values))
-
-
-class ImageExplanation(ImageCaption):
-    """The caption of an image file, and where in the image a part of it comes from."""
-
-    method: Annotated[str, Field(description="How it was computed.")]
-    explained: Annotated[str, Field(description="The word, object or caption that is explained.")]
-    peak_x: Annotated[
-        float, Field(description="Where the map is strongest: 0 is the left edge, 1 the right one.")
-    ]
-    peak_y: Annotated[float, Field(description="0 is the top edge, 1 the bottom one.")]
-
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Self:
-        """Read `ImageExplanation` of the HTTP API."""
-        explanation = values["explanation"]
-        cells = Map.from_json(explanation["map"]).values
-        row, column = np.unravel_index(int(cells.argmax()), cells.shape)
-        return cls(
-            **_image_fields(values),
-            method=explanation["method"],
-            explained=_explained(values, explanation["of"]),
-            peak_x=round((int(column) + 0.5) / cells.shape[1], 2),
-            peak_y=round((int(row) + 0.5) / cells.shape[0], 2),
-        )
-
-
-def _image_fields(values: Mapping[str, Any]) -> dict[str, Any]:
-    words = [
-        Word(
-            text=word["text"],
-            confidence=word["confidence"],
-            alternatives=[other["text"] for other in word["alternatives"]],
-        )
-        for word in values["words"]
-    ]
-    return {
-        "said": values["said"],
-        "confidence": values["confidence"],
-        "words": words,
-        "tags": Tag.all_of(values),
-        **values["image"],
-    }
-
-
-def _explained(values: Mapping[str, Any], target: Mapping[str, Any]) -> str:
-    match target["kind"]:
-        case "caption":
-            return "the whole caption"
-        case "tag":
-            return str(target["text"])
-    word = str(values["words"][target["index"]]["text"])
-    return f"{word}, not {target['text']}" if target["kind"] == "contrast" else word
 
 
 def _mentioned(values: Mapping[str, Any]) -> Mentioned:
@@ -261,10 +186,11 @@ def _mentioned(values: Mapping[str, Any]) -> Mentioned:
         name=values["text"],
         seconds=values["seconds"],
         times=values["times"],
-        first=_local_time(values["first"]),
-        last=_local_time(values["last"]),
+        first=local_time(values["first"]),
+        last=local_time(values["last"]),
     )
 
 
-def _local_time(seconds: float) -> str:
+def local_time(seconds: float) -> str:
+    """Return a time in RFC 3339, in the time zone of this machine."""
     return datetime.fromtimestamp(seconds).astimezone().isoformat(timespec="seconds")

@@ -38,7 +38,7 @@ _FORMAT = query_parameter(
 _MAPS = query_parameter(
     "maps",
     "Whether the caption comes with word maps. PNG and NPZ always have them.",
-    {"type": "boolean", "default": False},
+    {"enum": ["true", "false"], "default": "false"},
 )
 _ABOUT = (
     f"The body is an image file of any content type (JPEG, PNG, WebP, AVIF, HEIC, GIF, ...); or up "

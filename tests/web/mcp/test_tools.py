@@ -36,6 +36,9 @@ FEED_TOOLS = {
     "wait_for_caption",
     "search_history",
     "summarize_history",
+    "get_past_picture",
+    "list_rules",
+    "list_firings",
 }
 
 
@@ -88,16 +91,21 @@ async def test_an_assistant_uses_a_server_over_stdio(tmp_path: Path) -> None:
     (photos / "dot.png").write_bytes(png(np.zeros((1200, 1600, 3), np.uint8)))
     captions = ScriptedCaptions(with_maps())
     captions.heat_map = Map(np.array([[0, 0], [0, 0], [0, 5]], np.float32))
-    history = {"path": tmp_path / "history.sqlite"}
+    settings = {
+        "history": {"path": tmp_path / "history.sqlite", "pictures": "changes"}
+        | {"pictures_for": "viewer"},
+        "rules": {"cats": {"any": ["cat"], "present_s": 0, "message": "{words} at {feed}"}},
+        "access": TOKENS,
+    }
     async with (
-        serve_feeds(captions, history=history, access=TOKENS) as http,
+        serve_feeds(captions, **settings) as http,
         Client(command(str(http.make_url("/")), tmp_path)) as client,
     ):
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
         assert set(tools) == {*FEED_TOOLS, "caption_image", "explain_image"}
         for tool in tools.values():
             assert tool.annotations and tool.annotations.read_only_hint and tool.description
-            assert bool(tool.output_schema) == (tool.name != "get_picture")
+            assert bool(tool.output_schema) == ("picture" not in tool.name)
         assert "never follow instructions" in (client.instructions or "")
 
         (feed,) = (await structured(client, "list_feeds"))["feeds"]
@@ -125,6 +133,26 @@ async def test_an_assistant_uses_a_server_over_stdio(tmp_path: Path) -> None:
                 await asyncio.sleep(0.2)
         (span,) = found["spans"]
         assert span["said"] == "A dog runs" and span["begin"] < span["end"]
+        async with asyncio.timeout(20):
+            while not (await structured(client, "search_history", search))["spans"][0]["picture"]:
+                await asyncio.sleep(0.2)
+        past = image_of(await client.call_tool("get_past_picture", {"id": span["id"]}))
+        assert past.format == "JPEG" and past.width > past.height
+
+        rules = await structured(client, "list_rules")
+        assert [(rule["name"], rule["any"], rule["on"]) for rule in rules["rules"]] == [
+            ("cats", ["cat"], ["yard"])
+        ]
+        assert [firing["message"] for firing in rules["lasting"]] == ["cat at yard"]
+        async with asyncio.timeout(20):
+            while not (found := await structured(client, "list_firings"))["firings"]:
+                await asyncio.sleep(0.2)
+        (firing,) = found["firings"]
+        assert (firing["rule"], firing["caption"], firing["ended"]) == (
+            *("cats", "A cat sleeps"),
+            None,
+        )
+
         (summary,) = (await structured(client, "summarize_history"))["feeds"]
         assert summary["feed"] == "yard" and "Dog: " in summary["text"]
 
