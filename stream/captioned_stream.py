@@ -179,6 +179,14 @@ class CaptionedStream:
         """
         return await self.frames.newest().jpeg()
 
+    async def small_picture(self, seq: int) -> bytes:
+        """Return the frame of a caption as a small WebP, without annotations.
+
+        Raises:
+            FrameNotFound: If it is not kept any more.
+        """
+        return await self.frames.find(seq).small_picture()
+
     @contextmanager
     def viewing(self) -> Iterator[None]:
         """Count a viewer for as long as the context lasts."""

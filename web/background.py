@@ -14,7 +14,7 @@ from inference.pool import PoolCaptioner
 from stream.context import StreamContext
 from stream.history import History
 from stream.image_captions import ImageCaptions
-from stream.publishing import Publications, RecentSpans
+from stream.publishing import FeedPictures, Publications, RecentSpans
 from stream.publishing.sinks import (
     AppriseSink,
     AppriseUnavailable,
@@ -165,7 +165,7 @@ async def _run_history(app: web.Application) -> AsyncIterator[None]:
         if cluster:
             # A server may start before the database does.
             await history.open_when_possible()
-        await history.record(captions)
+        await history.record(captions, FeedPictures(app[PUBLICATIONS]))
 
     storing = asyncio.create_task(restart_on_failure("history", record))
     yield

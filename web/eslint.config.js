@@ -11,7 +11,7 @@ const IMPORTS = {
   study: ['common', 'heatmaps', 'captions', 'session', 'analysis'],
   feeds: ['common', 'captions', 'session'],
   video: ['common'],
-  history: ['common', 'captions', 'feeds'],
+  history: ['common', 'captions', 'feeds', 'heatmaps'],
   live: ['common', 'heatmaps', 'captions', 'session', 'analysis', 'study', 'feeds', 'video'],
 };
 

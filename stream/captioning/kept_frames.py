@@ -18,6 +18,8 @@ MAX_KEPT_FRAMES = 4
 """Captions whose frames are kept, besides frozen ones."""
 
 _JPEG_QUALITY = 90
+_SMALL_SIDE, _SMALL_QUALITY = 384, 60
+"""Of small pictures: the longest side in pixels, and WebP's quality, 0..100."""
 
 Result = TypeVar("Result")
 
@@ -35,6 +37,7 @@ class KeptFrame:
         self._image: _Lazy[NDArray[np.uint8]] = _Lazy(executor)
         self._pixels: _Lazy[NDArray[np.uint8]] = _Lazy(executor)
         self._jpeg: _Lazy[bytes] = _Lazy(executor)
+        self._small: _Lazy[bytes] = _Lazy(executor)
 
     async def image(self, info: EngineInfo) -> NDArray[np.uint8]:
         """Return the image that the captioner takes, see `EngineInfo.resizing`."""
@@ -47,6 +50,10 @@ class KeptFrame:
     async def jpeg(self) -> bytes:
         """Return the whole frame as a JPEG."""
         return await self._jpeg.get(_encode_jpeg, self.captioned.frame.image)
+
+    async def small_picture(self) -> bytes:
+        """Return the whole frame as a WebP whose longest side has at most 384 pixels."""
+        return await self._small.get(_encode_small, self.captioned.frame.image)
 
 
 class KeptFrames:
@@ -141,4 +148,14 @@ class _Lazy(Generic[Result]):
 def _encode_jpeg(image: av.VideoFrame) -> bytes:
     pixels = convert_frame(image, "bgr24").to_ndarray()
     _, encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    return bytes(encoded)
+
+
+def _encode_small(image: av.VideoFrame) -> bytes:
+    pixels = convert_frame(image, "bgr24").to_ndarray()
+    height, width = pixels.shape[:2]
+    scale = min(1.0, _SMALL_SIDE / max(width, height))
+    size = (max(1, round(scale * width)), max(1, round(scale * height)))
+    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    _, encoded = cv2.imencode(".webp", small, [cv2.IMWRITE_WEBP_QUALITY, _SMALL_QUALITY])
     return bytes(encoded)

@@ -4,6 +4,8 @@ from stream.history.errors import HistoryBusy, HistoryError
 from stream.history.export import EXPORT_FORMATS
 from stream.history.firing import Firing, FiringQuery
 from stream.history.history import History, HistorySettings
+from stream.history.picture_keeper import KeptPicture, PictureKeeper, PictureSource
+from stream.history.pictures import Picture, PictureLimits
 from stream.history.query import MAX_TIME, HistoryQuery
 from stream.history.reader import MAX_BUCKETS, MAX_HOURS_S, MAX_SPANS, MAX_SUMMARY_S
 from stream.history.search_text import BadQuery, words_of
@@ -26,7 +28,12 @@ __all__ = [
     "HistoryError",
     "HistoryQuery",
     "HistorySettings",
+    "KeptPicture",
     "OpenSpans",
+    "Picture",
+    "PictureKeeper",
+    "PictureLimits",
+    "PictureSource",
     "Span",
     "summary_text",
     "words_of",

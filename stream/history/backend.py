@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from stream.history.errors import HistoryError
+from stream.history.pictures import NO_PICTURES, PictureLimits
 from stream.history.reader import HistoryReader
 from stream.history.store import Store
 
@@ -19,12 +20,15 @@ class Backend(Protocol):
         """Which database it is, for messages; without secrets."""
         ...
 
-    def open_store(self, days: float, megabytes: float) -> Store:
+    def open_store(
+        self, days: float, megabytes: float, pictures: PictureLimits = NO_PICTURES
+    ) -> Store:
         """Open the database for writing, and create its tables if they do not exist.
 
         Args:
             days: As `HistorySettings.days`.
             megabytes: As `HistorySettings.megabytes`.
+            pictures: Limits of the pictures; by default none are kept.
 
         Raises:
             HistoryError: If it cannot be used; the message says why.

@@ -16,7 +16,10 @@ _MIN_CUE_S = 1.0
 """Minimum duration of a subtitle, in seconds."""
 
 _FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")
-_CSV_COLUMNS = ("from", "to", "feed", "said", "text", "confidence", "tags", "guess", "captions")
+_CSV_COLUMNS = (
+    *("from", "to", "feed", "said", "text", "confidence", "tags", "guess", "captions"),
+    "picture",
+)
 
 
 class SubtitleWriter:
@@ -95,6 +98,10 @@ class _Cue:
 class CsvWriter:
     """Writes spans as CSV (RFC 4180), safe from formula injection (OWASP, CSV injection)."""
 
+    def __init__(self, path: str = "") -> None:
+        """Prepare a writer; `path` as for `Span.to_json`."""
+        self._path = path
+
     def head(self) -> str:
         """Return the header row."""
         return _csv_row(_CSV_COLUMNS)
@@ -111,11 +118,16 @@ class CsvWriter:
         tags = "; ".join(f"{tag.text} {tag.prob:.0%}" for tag in span.tags)
         confidence = "" if span.confidence is None else f"{span.confidence:.4f}"
         texts = (span.feed, span.said, span.text, confidence, tags, span.guess)
-        return _csv_row((_rfc3339(span.started), _rfc3339(span.ended), *texts, str(span.captions)))
+        last = (str(span.captions), span.picture_link(self._path))
+        return _csv_row((_rfc3339(span.started), _rfc3339(span.ended), *texts, *last))
 
 
 class JsonLinesWriter:
     """Writes spans as JSON Lines."""
+
+    def __init__(self, path: str = "") -> None:
+        """Prepare a writer; `path` as for `Span.to_json`."""
+        self._path = path
 
     def head(self) -> str:
         """Return the beginning of the file, which is empty."""
@@ -123,7 +135,7 @@ class JsonLinesWriter:
 
     def write(self, spans: Iterable[Span]) -> str:
         """Return the lines of some spans, each as the search returns it."""
-        return "".join(f"{json.dumps(span.to_json())}\n" for span in spans)
+        return "".join(f"{json.dumps(span.to_json(self._path))}\n" for span in spans)
 
     def tail(self) -> str:
         """Return the end of the file, which is empty."""
@@ -138,19 +150,21 @@ class ExportFormat:
     """A file format of the export."""
 
     content_type: str
-    writer: Callable[[float | None, bool], Writer]
-    """Creates a writer, for a time zero (see `SubtitleWriter`) and for one or several feeds."""
+    writer: Callable[[float | None, bool, str], Writer]
+    """Creates a writer, for a time zero (see `SubtitleWriter`), for one or several feeds, and for
+    the path of links to pictures (see `Span.to_json`)."""
 
 
 EXPORT_FORMATS = {
     "vtt": ExportFormat(
-        "text/vtt", lambda zero, several: SubtitleWriter("vtt", zero, with_feed=several)
+        "text/vtt", lambda zero, several, _: SubtitleWriter("vtt", zero, with_feed=several)
     ),
     "srt": ExportFormat(
-        "application/x-subrip", lambda zero, several: SubtitleWriter("srt", zero, with_feed=several)
+        "application/x-subrip",
+        lambda zero, several, _: SubtitleWriter("srt", zero, with_feed=several),
     ),
-    "csv": ExportFormat("text/csv", lambda zero, several: CsvWriter()),
-    "jsonl": ExportFormat("application/jsonl", lambda zero, several: JsonLinesWriter()),
+    "csv": ExportFormat("text/csv", lambda zero, several, path: CsvWriter(path)),
+    "jsonl": ExportFormat("application/jsonl", lambda zero, several, path: JsonLinesWriter(path)),
 }
 """The export formats, by file name extension."""
 

@@ -4,10 +4,10 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,6 +16,8 @@ from stream.captioning import CaptionEvent
 from stream.history.backend import Backend, choose_backend
 from stream.history.errors import HistoryBusy, HistoryError, WriteDelayed, WriteError
 from stream.history.firing import Firing, FiringQuery
+from stream.history.picture_keeper import PictureKeeper, PictureSource
+from stream.history.pictures import NO_PICTURES, Picture, PictureLimits
 from stream.history.query import HistoryQuery
 from stream.history.reader import MAX_SPANS, HistoryReader
 from stream.history.span import Span
@@ -29,6 +31,7 @@ _QUEUE_SIZE = 1000
 _FLUSH_INTERVAL_S = 10.0
 _RETENTION_INTERVAL_S = 60.0
 _MAX_REQUESTS = 16
+_MAX_PICTURE_REQUESTS = 64
 _REOPEN_S = 2.0
 _NOT_OPEN = "the history's database has not been reached yet; try again later"
 _CLOSE_S = 5.0
@@ -39,6 +42,9 @@ Result = TypeVar("Result")
 
 logger = logging.getLogger(__name__)
 
+PictureMode = Literal["off", "changes"]
+"""Of what pictures are stored: nothing, or each new span."""
+
 
 class HistorySettings(BaseModel):
     """Settings of the history; it is off without a path and without a database."""
@@ -46,13 +52,30 @@ class HistorySettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     path: UserPath | None = None
-    """The SQLite file, in an existing folder. It contains captions, but never images. With
-    `[cluster] database` it is not written, but may be copied."""
+    """The SQLite file, in an existing folder. It contains captions, and images only if `pictures`
+    says so. With `[cluster] database` it is not written, but may be copied."""
     days: float = Field(90, gt=0, le=36_500)
     """Days after which captions are deleted; see `RetentionClock` for a clock that jumps."""
     megabytes: float = Field(500, ge=1, le=1_000_000)
     """Maximum size of the file, or of the tables and indexes in PostgreSQL, in megabytes (1,000,000
-    bytes). The oldest captions are deleted beyond it."""
+    bytes), without the pictures. The oldest captions are deleted beyond it."""
+    pictures: PictureMode = "off"
+    """Of what feeds' pictures are stored: nothing, or each caption that differs from the last. When
+    it is off, those that were stored before are deleted."""
+    pictures_days: float = Field(7, gt=0, le=36_500)
+    """Days after which pictures are deleted; no later than their captions."""
+    pictures_megabytes: float = Field(500, ge=1, le=1_000_000)
+    """Maximum size of all pictures, in megabytes (1,000,000 bytes). The oldest are deleted beyond
+    it."""
+    pictures_for: Literal["viewer", "admin"] = "admin"
+    """Who may see stored pictures; an admin always may."""
+
+    @property
+    def picture_limits(self) -> PictureLimits:
+        """How long, and how many, pictures are kept."""
+        if self.pictures == "off":
+            return NO_PICTURES
+        return PictureLimits(self.pictures_days, self.pictures_megabytes)
 
 
 class History:
@@ -83,7 +106,10 @@ class History:
         self._store: Store | None = None
         self._readers: dict[bool, _Reading] = {}
         """By whether the owner of a request is an admin, who never waits for viewers."""
+        self.pictures = PictureKeeper()
+        """Stores pictures while captions are recorded, if the settings say so."""
         self._requests = Quota(_MAX_REQUESTS, "history requests")
+        self._picture_requests = Quota(_MAX_PICTURE_REQUESTS, "picture requests")
         self._is_failing = self._closed = False
         self._captions: Subscription[CaptionEvent] | None = None
 
@@ -94,7 +120,9 @@ class History:
             HistoryError: If it cannot be used; the message says why.
         """
         settings, loop = self._settings, asyncio.get_running_loop()
-        create = partial(self._backend.open_store, settings.days, settings.megabytes)
+        create = partial(
+            self._backend.open_store, settings.days, settings.megabytes, settings.picture_limits
+        )
         self._store = await loop.run_in_executor(self._write_executor, create)
         try:
             for is_admin in (True, False):
@@ -124,6 +152,11 @@ class History:
                     logger.warning("history %s can be used now", self._backend.name)
 
     @property
+    def settings(self) -> HistorySettings:
+        """The settings."""
+        return self._settings
+
+    @property
     def dropped(self) -> int:
         """Captions that were lost because the queue was full."""
         return self._captions.dropped if self._captions else 0
@@ -133,13 +166,23 @@ class History:
         """Spans written since the start."""
         return self._store.written if self._store else 0
 
-    async def record(self, captions: Broadcast[CaptionEvent]) -> None:
-        """Write captions until cancelled; those that are queued then are written by `close`."""
+    async def record(
+        self, captions: Broadcast[CaptionEvent], pictures: PictureSource | None = None
+    ) -> None:
+        """Write captions until cancelled; those that are queued then are written by `close`.
+
+        Args:
+            captions: Publishes them.
+            pictures: Where pictures come from, if the settings say that they are stored.
+        """
         assert self._store
         with captions.queue(_QUEUE_SIZE) as self._captions:
             try:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._maintain(self._store), name="history maintenance")
+                    if pictures and self._settings.pictures != "off":
+                        keeping = self.pictures.run(pictures, self._keep_pictures)
+                        tasks.create_task(keeping, name="history pictures")
                     async for event in self._captions:
                         await self._add(self._store, event)
             finally:
@@ -172,6 +215,11 @@ class History:
         """Summarize captions as `HistoryReader.summary` does; raises as `search`."""
         with self._requests.use(owner):
             return await self._read(lambda reader: reader.summary(query, by_hour=by_hour), owner)
+
+    async def picture(self, span_id: int, owner: Owner = SERVER) -> Picture | None:
+        """Return a picture as `HistoryReader.picture` does; raises as `search`."""
+        with self._picture_requests.use(owner):
+            return await self._read(lambda reader: reader.picture(span_id), owner)
 
     async def pages(self, query: HistoryQuery, owner: Owner = SERVER) -> AsyncIterator[list[Span]]:
         """Yield all spans in pages, the oldest first; raises as `search`, except QuotaExceeded.
@@ -265,13 +313,21 @@ class History:
 
     async def _add(self, store: Store, event: CaptionEvent) -> None:
         """Add a caption; wait until it is written, or lost."""
-        if await self._write(partial(store.add, event)) is not None:
+        if span := await self._write(partial(store.add, event)):
+            if self._settings.pictures == "changes":
+                self.pictures.request(span, event)
             return
         pause = _FIRST_RETRY_S
         while store.unwritten:
             await asyncio.sleep(pause)
             pause = min(2 * pause, _MAX_RETRY_S)
             await self._write(store.flush)
+
+    async def _keep_pictures(self, pictures: Collection[Picture]) -> list[Picture]:
+        """Store pictures as `Store.keep_pictures`, between captions."""
+        assert self._store
+        keep, loop = partial(self._store.keep_pictures, pictures), asyncio.get_running_loop()
+        return await loop.run_in_executor(self._write_executor, keep)
 
     async def _write(self, work: Callable[[], Result]) -> Result | None:
         """Run in the writing thread; log a failure once, until a write succeeds again.

@@ -12,6 +12,7 @@ from typing import Any
 
 from models.language import content_words, tokenize
 from stream.history.firing import FIRING_COLUMNS, Firing, FiringQuery
+from stream.history.pictures import Picture
 from stream.history.query import MAX_TIME, HistoryQuery
 from stream.history.span import MICROSECONDS, Span, to_microseconds
 from stream.history.summaries import Record, Summaries
@@ -170,6 +171,17 @@ class HistoryReader(ABC):
                 after = rows[-1][0]
         return {"from": query.begin, "to": query.end, "feeds": summaries.to_json()}
 
+    def picture(self, span_id: int) -> Picture | None:
+        """Return the picture of a span; None if it has none.
+
+        Raises:
+            HistoryError: If reading fails.
+            HistoryBusy: If it takes too long.
+        """
+        with self._reading():
+            rows = self._fetch("SELECT image, maps FROM pictures WHERE span = ?", [span_id])
+        return Picture(span_id, *rows[0]) if rows else None
+
     @abstractmethod
     def bytes(self) -> int:
         """Return the size of the stored history; raises `HistoryError`."""
@@ -216,7 +228,17 @@ class HistoryReader(ABC):
     ) -> list[Span]:
         with self._reading():
             rows = self._select(query.until_now(), limit, boundary, descending=descending)
-        return [Span.from_row(row) for row in rows]
+            spans = [Span.from_row(row) for row in rows]
+            pictured = self._pictured([span.id for span in spans])
+        for span in spans:
+            span.has_picture = span.id in pictured
+        return spans
+
+    def _pictured(self, ids: list[int]) -> set[int]:
+        """Return which spans have a picture."""
+        places = ", ".join("?" * len(ids)) or "NULL"
+        rows = self._fetch(f"SELECT span FROM pictures WHERE span IN ({places})", ids)
+        return {span for (span,) in rows}
 
     def _extent(self, query: HistoryQuery) -> tuple[int, int]:
         """Return the start and the end of a query, in microseconds."""

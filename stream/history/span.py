@@ -37,7 +37,7 @@ _MAX_OPEN_SPANS = 256
 
 @dataclass(slots=True)
 class Span:
-    """A time span in which a feed had the same caption; it contains no image."""
+    """A time span in which a feed had the same caption; its picture, if any, is not part of it."""
 
     id: int
     """Start in microseconds since the Unix epoch, incremented if necessary to make it unique."""
@@ -59,6 +59,8 @@ class Span:
     """As `Caption.confidence`, the maximum of the captions that have one."""
     tags: tuple[Tag, ...]
     """The objects, with the confidences at the start of the span."""
+    has_picture: bool = False
+    """Whether it has a picture, as of when it was read."""
 
     @property
     def started(self) -> float:
@@ -104,8 +106,12 @@ class Span:
             json.dumps([(tag.text, round(tag.prob, 4)) for tag in self.tags]),
         )
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the span as JSON values; times in seconds since the Unix epoch."""
+    def to_json(self, path: str = "") -> dict[str, Any]:
+        """Return the span as JSON values; times in seconds since the Unix epoch.
+
+        Args:
+            path: Path of the history, of which the link to its picture is made; empty for no link.
+        """
         return {
             "id": self.id,
             "feed": self.feed,
@@ -118,7 +124,12 @@ class Span:
             "fallback": self.fallback,
             "guess": self.guess,
             "tags": [{"text": tag.text, "prob": tag.prob} for tag in self.tags],
+            "picture": self.picture_link(path) or None,
         }
+
+    def picture_link(self, path: str) -> str:
+        """Return the link to its picture, below a path; empty without a picture or a path."""
+        return f"{path}/{self.id}/picture" if path and self.has_picture else ""
 
 
 @dataclass(slots=True)

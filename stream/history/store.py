@@ -8,6 +8,14 @@ from collections.abc import Collection, Iterable
 from stream.captioning import CaptionEvent
 from stream.history.errors import WriteDelayed, WriteError
 from stream.history.firing import MAX_FIRINGS, Firing, FiringQuery
+from stream.history.pictures import (
+    NO_PICTURES,
+    Execute,
+    Fetch,
+    Picture,
+    PictureLimits,
+    PictureTable,
+)
 from stream.history.query import HistoryQuery
 from stream.history.retention import DAY_S, RetentionClock
 from stream.history.span import OpenSpans, Span
@@ -28,14 +36,18 @@ class Store(ABC):
     written = 0
     """New spans that were committed."""
 
-    def __init__(self, days: float, megabytes: float) -> None:
+    def __init__(
+        self, days: float, megabytes: float, pictures: PictureLimits = NO_PICTURES
+    ) -> None:
         """Start without open spans.
 
         Args:
             days: As `HistorySettings.days`.
             megabytes: As `HistorySettings.megabytes`.
+            pictures: Limits of the pictures; by default none are kept.
         """
         self._days, self._max_bytes = days, megabytes * _MEGABYTE
+        self._pictures = PictureTable(pictures, *self._statements())
         self._open = OpenSpans()
         self._new: list[Span] = []
         """Spans that are not written yet."""
@@ -49,20 +61,20 @@ class Store(ABC):
         """Number of new spans that are kept for the next `flush`."""
         return len(self._new)
 
-    def add(self, event: CaptionEvent) -> bool:
+    def add(self, event: CaptionEvent) -> Span | None:
         """Add a caption; one that starts a new span is committed when this returns.
 
         Returns:
-            Whether it started a new span.
+            The span that it started, with its final id; None if it extended one.
 
         Raises:
             WriteDelayed: If it cannot be written now; call `flush` until it can.
             WriteError: If it cannot be written; the caption is lost then.
         """
-        ended, is_new = self._merge(event)
-        if is_new:
+        ended, span = self._merge(event)
+        if span:
             self._write([ended] if ended else [])
-        return is_new
+        return span
 
     def add_all(self, events: Iterable[CaptionEvent]) -> None:
         """Add captions in one transaction; raises as `add`, for all of them."""
@@ -91,8 +103,22 @@ class Store(ABC):
             WriteError: If it cannot be written.
         """
 
+    def keep_pictures(self, pictures: Collection[Picture]) -> list[Picture]:
+        """Store pictures; return those whose span still exists and had none.
+
+        Raises:
+            WriteError: If they cannot be written; they are lost then.
+        """
+        kept = self._insert_pictures(pictures)
+        if self._pictures.count_added(sum(each.size for each in kept)):
+            self._shrink_pictures()
+        return kept
+
     def delete(self, query: HistoryQuery) -> int:
-        """Delete spans, and the firings that began among them; return the number of spans.
+        """Delete spans with their pictures, and the firings that began among them.
+
+        Returns:
+            The number of spans.
 
         Raises:
             WriteError: If they cannot be deleted; some may be.
@@ -122,6 +148,8 @@ class Store(ABC):
         trusted = self._clock.time(now)
         self._log_waiting(trusted, now)
         self._note_misdated(now)
+        if self._pictures.apply_limits(trusted):
+            self._shrink_pictures()
         oldest = trusted - self._days * DAY_S
         deleted = self._delete_older(oldest)
         self._delete_firings(FiringQuery(end=oldest))
@@ -141,7 +169,7 @@ class Store(ABC):
     @property
     @abstractmethod
     def bytes(self) -> int:
-        """Size of what is stored; raises `WriteError`."""
+        """Size of what is stored without the pictures; raises `WriteError`."""
 
     @abstractmethod
     def close(self) -> None:
@@ -151,16 +179,16 @@ class Store(ABC):
             WriteError: If it could not be written; the database is closed all the same.
         """
 
-    def _merge(self, event: CaptionEvent) -> tuple[Span | None, bool]:
-        """Add a caption to the spans; return the one that it ended, and whether it began one."""
+    def _merge(self, event: CaptionEvent) -> tuple[Span | None, Span | None]:
+        """Add a caption to the spans; return the one that it ended, and the one that it began."""
         ended, span = self._open.add(event)
         if span.captions > 1:
             self._changed[id(span)] = span
-            return None, False
+            return None, None
         if ended:
             self._changed[id(ended)] = ended
         self._new.append(span)
-        return ended, True
+        return ended, span
 
     def _write(self, changed: Collection[Span]) -> None:
         """Write the new spans, and the ends of some others."""
@@ -206,6 +234,18 @@ class Store(ABC):
                 self._days,
                 self._clock.wait_s / 3600,
             )
+
+    @abstractmethod
+    def _statements(self) -> tuple[Execute, Fetch]:
+        """Return the functions that run statements on the table of the pictures."""
+
+    @abstractmethod
+    def _insert_pictures(self, pictures: Collection[Picture]) -> list[Picture]:
+        """Store pictures in one transaction; return those whose span exists and had none."""
+
+    @abstractmethod
+    def _shrink_pictures(self) -> None:
+        """Return the space of deleted pictures to the file system."""
 
     @abstractmethod
     def _commit(self, new: Collection[Span], changed: Collection[Span]) -> Collection[Span]:

@@ -171,9 +171,14 @@ class RemoteStreams:
                 published.slot.notify("watch", stream=name, viewers=viewers)
 
         async def picture() -> bytes:
-            return await _picture(published, name)
+            return await _picture(published, "picture", stream=name)
 
-        stream = RemoteStream(name, report, read_picture=picture, watch=watch)
+        async def small_picture(seq: int) -> bytes:
+            return await _picture(published, "small_picture", stream=name, seq=seq)
+
+        stream = RemoteStream(
+            name, report, read_picture=picture, read_small_picture=small_picture, watch=watch
+        )
         published = _Published(stream, report, slot)
         self._publications.add(stream)
         self._published[name] = published
@@ -204,10 +209,10 @@ class RemoteStreams:
                 self._publish_or_wait(slot, name, report)
 
 
-async def _picture(published: _Published, name: str) -> bytes:
+async def _picture(published: _Published, request: str, **values: Any) -> bytes:
     if published.slot is None:
         raise FrameNotFound("no frame has been captioned yet")
     try:
-        return (await published.slot.request("picture", stream=name)).payload
+        return (await published.slot.request(request, **values)).payload
     except (ChannelClosed, NoSuchStream):
         raise FrameNotFound("no frame has been captioned yet") from None

@@ -100,6 +100,9 @@ class MediaWorker:
                 return Answer({}, await self._sessions.frame_jpeg(values["session"], values["seq"]))
             case "picture":
                 return Answer({}, await self._publications.find(values["stream"]).picture())
+            case "small_picture":
+                stream = self._publications.find(values["stream"])
+                return Answer({}, await stream.small_picture(values["seq"]))
             case "feeds":
                 (feeds,) = unpickled(payload)
                 await self._feeds.reload(feeds)

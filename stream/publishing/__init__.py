@@ -1,5 +1,6 @@
 """Published streams, and how captions reach subscribers of one or all of them."""
 
+from stream.publishing.feed_pictures import FeedPictures
 from stream.publishing.publications import (
     MAX_RECENT_CAPTIONS,
     CaptionedElsewhere,
@@ -15,6 +16,7 @@ from stream.publishing.subscription import SignalChange, StreamUpdate, subscribe
 __all__ = [
     "MAX_RECENT_CAPTIONS",
     "CaptionedElsewhere",
+    "FeedPictures",
     "NameTaken",
     "NoSuchStream",
     "Publications",

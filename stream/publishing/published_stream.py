@@ -7,7 +7,7 @@ from typing import Any, Protocol, Self
 
 from stream.broadcast import Broadcast
 from stream.captioned_stream import Signal, StreamKind
-from stream.captioning import CaptionEvent, ExplanationMode
+from stream.captioning import CaptionEvent, ExplanationMode, FrameNotFound
 
 
 class PublishedStream(Protocol):
@@ -59,6 +59,9 @@ class PublishedStream(Protocol):
     async def picture(self) -> bytes:
         """Return the frame of the latest caption as a JPEG; raises FrameNotFound."""
 
+    async def small_picture(self, seq: int) -> bytes:
+        """Return the frame of a caption as a small WebP; raises FrameNotFound."""
+
 
 @dataclass(frozen=True, slots=True)
 class StreamReport:
@@ -105,6 +108,7 @@ class RemoteStream:
         *,
         url: str = "",
         read_picture: Callable[[], Awaitable[bytes]],
+        read_small_picture: Callable[[int], Awaitable[bytes]] | None = None,
         watch: Callable[[int], None] = lambda viewers: None,
     ) -> None:
         """Start with the process's first report.
@@ -115,6 +119,8 @@ class RemoteStream:
             url: URL of the server that captions it; empty for a process of this server.
             read_picture: Returns the frame of the latest caption as a JPEG; may raise
                 FrameNotFound.
+            read_small_picture: Returns the frame of a caption as a small WebP; may raise
+                FrameNotFound. None if that process does not return it.
             watch: Called with the number of viewers in this process whenever it changes, to tell
                 the process that captions the stream.
         """
@@ -123,6 +129,7 @@ class RemoteStream:
         self.signals: Broadcast[Signal] = Broadcast()
         self._report = report
         self._read_picture, self._watch = read_picture, watch
+        self._read_small_picture = read_small_picture
         self._viewers = 0
 
     @property
@@ -182,6 +189,16 @@ class RemoteStream:
             FrameNotFound: If there is none.
         """
         return await self._read_picture()
+
+    async def small_picture(self, seq: int) -> bytes:
+        """Return the frame of a caption as a small WebP, without annotations.
+
+        Raises:
+            FrameNotFound: If it is not kept any more, or the process does not return it.
+        """
+        if self._read_small_picture is None:
+            raise FrameNotFound("the server that captions the feed stores its pictures itself")
+        return await self._read_small_picture(seq)
 
     def _change_viewers(self, change: int) -> None:
         self._viewers += change

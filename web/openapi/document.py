@@ -40,7 +40,7 @@ _SHARED = (
 def schemas() -> dict[str, Json]:
     """Return all schemas of the document by name."""
     messages = json.loads(SCHEMA_PATH.read_text(encoding="utf-8"))["$defs"]
-    shared = {name: messages[name] for name in ("probability", "count", "milliseconds")}
+    shared = {name: messages[name] for name in ("probability", "count", "milliseconds", "map")}
     caption = _caption(messages["caption"])
     return {
         **shared,
@@ -65,6 +65,10 @@ def schemas() -> dict[str, Json]:
                 "viewers": _COUNT,
                 "caption": {"oneOf": [{"type": "null"}, ref("Caption")]},
                 "history": {"type": "boolean", "description": "Whether captions are stored."},
+                "pictures": {
+                    "type": "boolean",
+                    "description": "Whether pictures are stored with its captions.",
+                },
                 "links": object_schema(
                     dict.fromkeys(("events", "captions", "subtitles", "whep", "picture"), _TEXT)
                 ),
@@ -117,6 +121,11 @@ def _span() -> Json:
             "fallback": {"enum": [None, "shorter", "words", "tags", "blank"]},
             "guess": _TEXT,
             "tags": {"type": "array", "items": tag},
+            "picture": {
+                "type": ["string", "null"],
+                "description": "Path of its picture; null if none is stored, or the client may "
+                "not see it.",
+            },
         },
         "A period in which a feed's caption stayed the same.",
     )

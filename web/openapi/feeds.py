@@ -52,6 +52,10 @@ def feed_paths() -> dict[str, Json]:
                 "type": "boolean",
                 "description": "Whether captions of feeds and published sessions are stored.",
             },
+            "pictures": {
+                "type": "boolean",
+                "description": "Whether pictures of feeds are stored with their captions.",
+            },
         }
     )
     return {

@@ -6,10 +6,12 @@ from web.openapi.operation import (
     NAME_PATTERN,
     TIME,
     Json,
+    bytes_response,
     header,
     json_response,
     object_schema,
     operation,
+    path_parameter,
     query_parameter,
     ref,
     text_response,
@@ -34,6 +36,13 @@ _Q = query_parameter(
     "ignored, and every text is a valid search if it has 1 to 16 words.",
     {"type": "string"},
 )
+
+_SPAN = path_parameter("span", "The id of a span.", "^[0-9]{1,18}$")
+_PICTURES = (
+    "Pictures are stored only if `pictures` in `[history]` says so, and only of feeds. With "
+    '`pictures_for = "admin"` viewers get 403.'
+)
+_CACHED = {"Cache-Control": header("`private, max-age=3600, immutable`.")}
 
 
 def history_paths() -> dict[str, Json]:
@@ -69,6 +78,8 @@ def history_paths() -> dict[str, Json]:
         },
         "/api/history/summary": {"get": _summary()},
         "/api/history/export": {"get": _export(filters)},
+        "/api/history/{span}/picture": {"get": _picture()},
+        "/api/history/{span}/maps": {"get": _maps()},
         "/api/history": {"delete": _delete()},
     }
 
@@ -159,6 +170,38 @@ def _export(filters: list[Json]) -> Json:
         description="Subtitle times count from `from` or, without it, from the first caption. "
         "Subtitles of a feed never overlap.",
         parameters=[name, *filters],
+        errors=["400", "404"],
+    )
+
+
+def _picture() -> Json:
+    image = bytes_response("The picture.", "image/webp", headers=_CACHED)
+    return operation(
+        _TAG,
+        "Get the picture of a past caption",
+        {"200": image},
+        description=_PICTURES,
+        parameters=[_SPAN],
+        errors=["400", "404"],
+    )
+
+
+def _maps() -> Json:
+    word = object_schema({"text": {"type": "string"}, "map": ref("map")})
+    maps = object_schema(
+        {
+            "method": {"type": "string"},
+            "caption": ref("map"),
+            "words": {"type": "array", "items": word},
+        }
+    )
+    found = json_response("The maps of the caption and of its words.", maps)
+    return operation(
+        _TAG,
+        "Get the maps of a past caption",
+        {"200": {**found, "headers": _CACHED}},
+        description=f"{_PICTURES} A caption for which no maps were computed has none.",
+        parameters=[_SPAN],
         errors=["400", "404"],
     )
 

@@ -56,6 +56,7 @@ async def _list_feeds(request: web.Request) -> web.Response:
     body = {
         "feeds": [_to_json(request, stream) for stream in streams],
         "history": HISTORY in request.app,
+        "pictures": _stores_pictures(request.app),
     }
     return web.json_response(body, headers=_HEADERS)
 
@@ -129,6 +130,7 @@ def _to_json(request: web.Request, stream: PublishedStream) -> dict[str, Any]:
         "viewers": stream.viewers,
         "caption": feed_caption_json(caption) if caption else None,
         "history": HISTORY in app,
+        "pictures": stream.kind == "feed" and _stores_pictures(app),
         "links": {
             "events": f"{path}/events",
             "captions": f"{path}/captions.jsonl",
@@ -137,3 +139,8 @@ def _to_json(request: web.Request, stream: PublishedStream) -> dict[str, Any]:
             "picture": f"{path}/picture",
         },
     }
+
+
+def _stores_pictures(app: web.Application) -> bool:
+    history = app.get(HISTORY)
+    return history is not None and history.settings.pictures != "off"

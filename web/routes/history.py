@@ -1,4 +1,4 @@
-"""`/api/history`: search, count, summarize, export and delete past captions."""
+"""`/api/history`: search, count, summarize, export and delete past captions; pictures."""
 
 import logging
 import time
@@ -18,6 +18,7 @@ from stream.history import (
     HistoryBusy,
     HistoryError,
     HistoryQuery,
+    Picture,
     Span,
     summary_text,
 )
@@ -26,7 +27,14 @@ from web.errors import error_response
 from web.keys import HISTORY
 from web.routes.query import check_parameters, parse_bool, parse_history_query, parse_int
 from web.routes.subscribers import SUBSCRIBERS
-from web.security import admin_only, owner_of, quota_exceeded_response
+from web.security import (
+    ROLE,
+    Role,
+    admin_only,
+    owner_of,
+    public_url_of,
+    quota_exceeded_response,
+)
 
 _DEFAULT_SPANS = 50
 _DEFAULT_BUCKETS = 60
@@ -34,6 +42,11 @@ _DEFAULT_SUMMARY_S = 3600.0
 _MAX_ID = 10**18 - 1
 _HEADERS = {"Cache-Control": "no-store"}
 _RETRY = {"Retry-After": "5"}
+_PICTURE_HEADERS = {
+    # A picture never changes, but may be deleted.
+    "Cache-Control": "private, max-age=3600, immutable",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +58,18 @@ def routes() -> list[web.AbstractRouteDef]:
         web.get("/api/history/timeline", _timeline),
         web.get("/api/history/summary", _summary),
         web.get("/api/history/export", _export, allow_head=False),
+        web.get("/api/history/{span:[0-9]{1,18}}/picture", _get_picture),
+        web.get("/api/history/{span:[0-9]{1,18}}/maps", _get_maps),
         web.delete("/api/history", _delete),
     ]
+
+
+def sees_pictures(request: web.Request) -> bool:
+    """Return whether the client may see stored pictures."""
+    history = request.app.get(HISTORY)
+    if history is None:
+        return False
+    return request[ROLE] is Role.ADMIN or history.settings.pictures_for == "viewer"
 
 
 def _with_history(handler: Handler) -> Handler:
@@ -78,7 +101,8 @@ async def _search(request: web.Request) -> web.StreamResponse:
     history, owner = request.app[HISTORY], owner_of(request)
     spans = await history.search(parse_history_query(request), limit, before, owner)
     next_before = spans[-1].id if len(spans) == limit else None
-    body = {"spans": [span.to_json() for span in spans], "before": next_before}
+    path = _picture_path(request)
+    body = {"spans": [span.to_json(path) for span in spans], "before": next_before}
     return web.json_response(body, headers=_HEADERS)
 
 
@@ -134,7 +158,7 @@ async def _write_export(
     request: web.Request, history: History, query: HistoryQuery, name: str
 ) -> web.StreamResponse:
     export_format = EXPORT_FORMATS[name]
-    writer = export_format.writer(query.begin, query.feed is None)
+    writer = export_format.writer(query.begin, query.feed is None, _picture_path(request))
     pages = history.pages(query, owner_of(request))
     # Read the first page before the response starts, so that errors still get a status code.
     first: list[Span] = await anext(pages, [])
@@ -160,6 +184,46 @@ async def _write_export(
         return response
     await response.write_eof()
     return response
+
+
+@_with_history
+async def _get_picture(request: web.Request) -> web.StreamResponse:
+    picture = await _read_picture(request)
+    if isinstance(picture, web.Response):
+        return picture
+    return web.Response(body=picture.image, content_type="image/webp", headers=_PICTURE_HEADERS)
+
+
+@_with_history
+async def _get_maps(request: web.Request) -> web.StreamResponse:
+    picture = await _read_picture(request)
+    if isinstance(picture, web.Response):
+        return picture
+    if not picture.maps:
+        message = "no maps were computed for the caption of this picture"
+        return error_response(404, "no-maps", message, _HEADERS)
+    return web.Response(
+        text=picture.maps, content_type="application/json", headers=_PICTURE_HEADERS
+    )
+
+
+async def _read_picture(request: web.Request) -> Picture | web.Response:
+    """Return the picture that the path names, or a response without it."""
+    check_parameters(request)
+    if not sees_pictures(request):
+        message = "stored pictures are for the admin; see pictures_for in [history]"
+        return error_response(403, "not-allowed", message, _HEADERS)
+    span = int(request.match_info["span"])
+    picture = await request.app[HISTORY].picture(span, owner_of(request))
+    if picture is None:
+        message = "this caption has no picture: none was stored, or it was deleted"
+        return error_response(404, "no-picture", message, _HEADERS)
+    return picture
+
+
+def _picture_path(request: web.Request) -> str:
+    """Return the path below which pictures are; empty if the client may not see them."""
+    return f"{public_url_of(request).prefix}/api/history" if sees_pictures(request) else ""
 
 
 @admin_only

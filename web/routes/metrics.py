@@ -217,6 +217,10 @@ class _ApplicationCollector(Collector):
             lost["webhook"] = webhook.lost
         if mqtt := self._app.get(MQTT):
             lost["mqtt"] = mqtt.dropped
+        if history and history.settings.pictures != "off":
+            outcomes = {"stored": history.pictures.kept, "lost": history.pictures.lost}
+            about = "Pictures of new captions, by whether they were stored."
+            yield _counters("history_pictures", about, "outcome", outcomes)
         about = "Captions not delivered, because a recipient was too slow or could not be reached."
         yield _counters("captions_lost", about, "recipient", lost)
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from stream.history import PictureLimits
+from stream.history.pictures import NO_PICTURES
 from stream.history.postgres.bulk import BulkWriter
 from stream.history.postgres.connection import check_url, describe_url
 from stream.history.postgres.reader import PostgresReader
@@ -24,9 +26,11 @@ class PostgresBackend:
         """The database and its host, without user and password."""
         return describe_url(self.url)
 
-    def open_store(self, days: float, megabytes: float) -> PostgresStore:
+    def open_store(
+        self, days: float, megabytes: float, pictures: PictureLimits = NO_PICTURES
+    ) -> PostgresStore:
         """Connect for writing, and create the tables if they do not exist."""
-        return PostgresStore(self.url, days, megabytes)
+        return PostgresStore(self.url, days, megabytes, pictures)
 
     def open_reader(self) -> PostgresReader:
         """Prepare for reading, once a store has created the tables."""

@@ -151,6 +151,7 @@ class Partitions:
             if not is_droppable:
                 return 0
             connection.execute(sql.SQL("DROP TABLE {}").format(partition.table))
+            _delete_pictures(connection, partition.begin, partition.end)
             return int(count)
 
     def cut(self, connection: Connection, partition: Partition, share: float) -> int:
@@ -180,7 +181,11 @@ class Partitions:
                 ),
                 (oldest,),
             ).rowcount
+            ((first,),) = connection.execute(
+                sql.SQL("SELECT coalesce(min(id), %s) FROM {}").format(rest), (partition.end,)
+            ).fetchall()
             connection.execute(sql.SQL("DROP TABLE {}").format(partition.table))
+            _delete_pictures(connection, partition.begin, first)
             connection.execute(sql.SQL("ALTER TABLE {} RENAME TO {}").format(rest, partition.table))
             self.attach(connection, partition)
             return int(count - kept)
@@ -200,3 +205,8 @@ class Partitions:
                 duration_s = elapsed_s * self.target_bytes / previous.bytes
         hours = int(max(_HOUR_S, min(duration_s, self._max_s)) // _HOUR_S)
         return hours * int(_HOUR_S * MICROSECONDS)
+
+
+def _delete_pictures(connection: Connection, begin: int, end: int) -> None:
+    """Delete the pictures of spans that were dropped without a trigger."""
+    connection.execute("DELETE FROM pictures WHERE span >= %s AND span < %s", (begin, end))

@@ -50,10 +50,11 @@ class PostgresReader(HistoryReader):
         self._deadline = 0.0
 
     def bytes(self) -> int:
-        """Return the size of the tables and their indexes; raises `HistoryError`."""
+        """Return the size of all tables and their indexes; raises `HistoryError`."""
         with self._reading():
             ((size,),) = self._fetch(
-                "SELECT coalesce(sum(pg_total_relation_size(inhrelid)), 0)::bigint "
+                "SELECT (coalesce(sum(pg_total_relation_size(inhrelid)), 0) "
+                "+ pg_total_relation_size('pictures'))::bigint "
                 "FROM pg_inherits WHERE inhparent = 'spans'::regclass"
             )
         return int(size)

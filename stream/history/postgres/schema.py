@@ -8,7 +8,8 @@ from psycopg import sql
 from stream.history import HistoryError
 from stream.history.postgres.connection import SCHEMA
 
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
+"""Version of the tables. Before version 2 there were no pictures."""
 
 SCHEMA_LOCK = 0x53_4C_48_31
 """Key of the advisory lock of whoever changes tables: "SLH1", as in a file's `application_id`."""
@@ -42,6 +43,26 @@ CREATE TABLE misdated (id bigint PRIMARY KEY, noticed double precision NOT NULL)
 list of new words that are not in the index yet. `misdated` holds the spans that are dated ahead of
 the clock, and when that was noticed."""
 
+_PICTURES = """
+CREATE TABLE pictures (
+  span bigint NOT NULL,
+  size integer NOT NULL,
+  maps text NOT NULL,
+  image bytea NOT NULL,
+  PRIMARY KEY (span) INCLUDE (size)
+);
+ALTER TABLE pictures ALTER COLUMN image SET STORAGE EXTERNAL;
+CREATE FUNCTION delete_picture() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  DELETE FROM sightline_history.pictures WHERE span = old.id;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER pictures_of_old AFTER DELETE ON spans
+FOR EACH ROW EXECUTE FUNCTION delete_picture();
+"""
+"""No foreign key: partitions whose spans are referenced could not be dropped. Whoever drops one
+must delete its pictures, see `Partitions`; each partition inherits the trigger."""
+
 
 _FIRINGS = """
 CREATE TABLE IF NOT EXISTS firings (
@@ -60,7 +81,7 @@ CREATE TABLE IF NOT EXISTS firings (
 
 
 def prepare_schema(connection: psycopg.Connection[tuple[Any, ...]], name: str) -> None:
-    """Create the tables if they do not exist, or check their version.
+    """Create the tables if they do not exist, or update those of an older version.
 
     Servers that start at the same time wait for each other.
 
@@ -82,18 +103,24 @@ def prepare_schema(connection: psycopg.Connection[tuple[Any, ...]], name: str) -
             connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(SCHEMA)))
             connection.execute(_TABLES)
             connection.execute(_FIRINGS)
+            connection.execute(_PICTURES)
             connection.execute("INSERT INTO version VALUES (%s)", (_SCHEMA_VERSION,))
             return
         row = version_exists and connection.execute("SELECT version FROM version").fetchone()
-        if row and row[0] <= _SCHEMA_VERSION:
-            connection.execute("SET LOCAL client_min_messages = warning")
-            connection.execute(_FIRINGS)
-    if not row:
-        raise HistoryError(
-            f"the schema {SCHEMA} of {name} is not a history; configure another database"
-        )
-    if row[0] > _SCHEMA_VERSION:
-        raise HistoryError(
-            f"the history in {name} was created by a newer Sightline (schema version {row[0]}, "
-            f"supported is {_SCHEMA_VERSION}); use that one, or configure another database"
-        )
+        if not row:
+            raise HistoryError(
+                f"the schema {SCHEMA} of {name} is not a history; configure another database"
+            )
+        (version,) = row
+        if version > _SCHEMA_VERSION:
+            raise HistoryError(
+                f"the history in {name} was created by a newer Sightline (schema version "
+                f"{version}, supported is {_SCHEMA_VERSION}); use that one, or configure another "
+                "database"
+            )
+        connection.execute("SET LOCAL client_min_messages = warning")
+        connection.execute(_FIRINGS)
+        if version < 2:
+            connection.execute(_PICTURES)
+        if version < _SCHEMA_VERSION:
+            connection.execute("UPDATE version SET version = %s", (_SCHEMA_VERSION,))

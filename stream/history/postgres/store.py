@@ -1,15 +1,24 @@
 """The writing side of a history in PostgreSQL."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
 import psycopg
 from psycopg import sql
 
-from stream.history import Firing, FiringQuery, HistoryError, HistoryQuery, Span
+from stream.history import (
+    Firing,
+    FiringQuery,
+    HistoryError,
+    HistoryQuery,
+    Picture,
+    PictureLimits,
+    Span,
+)
 from stream.history.errors import WriteDelayed, WriteError
 from stream.history.firing import FIRING_COLUMNS
+from stream.history.pictures import NO_PICTURES, Execute, Fetch
 from stream.history.postgres.connection import Connection, describe, describe_url
 from stream.history.postgres.lexemes import Lexemes
 from stream.history.postgres.partitions import Partition, Partitions
@@ -31,6 +40,13 @@ INSERT INTO firings AS firing ({FIRING_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s,
 ON CONFLICT (rule, feed, began) DO UPDATE SET ended = coalesce(excluded.ended, firing.ended)
 """
 
+_INSERT_PICTURE = """
+INSERT INTO pictures (span, size, maps, image)
+SELECT id, %s, %s, %s FROM spans WHERE id = %s FOR KEY SHARE
+ON CONFLICT (span) DO NOTHING
+"""
+"""The lock makes whoever deletes the span wait, so that no picture is left behind."""
+
 _NoPartition = psycopg.errors.CheckViolation
 """There is no partition for the time of a span."""
 
@@ -47,13 +63,16 @@ class PostgresStore(Store):
     Each server extends the spans that it began itself.
     """
 
-    def __init__(self, url: str, days: float, megabytes: float) -> None:
+    def __init__(
+        self, url: str, days: float, megabytes: float, pictures: PictureLimits = NO_PICTURES
+    ) -> None:
         """Connect, and create the tables if they do not exist.
 
         Args:
             url: URL of the database.
             days: As `HistorySettings.days`.
             megabytes: As `HistorySettings.megabytes`; the size of the spans with their indexes.
+            pictures: Limits of the pictures.
 
         Raises:
             HistoryError: If the database cannot be used.
@@ -67,7 +86,7 @@ class PostgresStore(Store):
         self._to_vacuum = set[Partition]()
         try:
             self._connection.run(lambda connection: prepare_schema(connection, self._name))
-            super().__init__(days, megabytes)
+            super().__init__(days, megabytes, pictures)
         except psycopg.Error as error:
             self._disconnect()
             raise HistoryError(
@@ -170,6 +189,27 @@ class PostgresStore(Store):
                     _update(connection, span)
                     return
             span.id += 1
+
+    def _statements(self) -> tuple[Execute, Fetch]:
+        def execute(statement: str, values: Sequence[Any]) -> int:
+            query = statement.replace("?", "%s").encode()
+            return self._run(lambda connection: connection.execute(query, values).rowcount)
+
+        def fetch(statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+            query = statement.replace("?", "%s").encode()
+            return self._run(lambda connection: connection.execute(query, values).fetchall())
+
+        return execute, fetch
+
+    def _insert_pictures(self, pictures: Collection[Picture]) -> list[Picture]:
+        def insert(connection: PostgresConnection) -> list[Picture]:
+            with connection.transaction():
+                return [each for each in pictures if _insert_picture(connection, each)]
+
+        return self._run(insert)
+
+    def _shrink_pictures(self) -> None:
+        self._run(lambda connection: connection.execute("VACUUM pictures").rowcount)
 
     def _newest(self) -> float | None:
         sql_text = (
@@ -315,6 +355,7 @@ class PostgresStore(Store):
             elif partition in self._to_vacuum:
                 self._vacuum(partition)
         self._to_vacuum.clear()
+        self._shrink_pictures()
 
     def _is_empty(self, partition: Partition) -> bool:
         statement = sql.SQL("SELECT FROM {} LIMIT 1").format(partition.table)
@@ -337,3 +378,8 @@ def _update(connection: PostgresConnection, span: Span) -> bool:
     """Write the end of a span; return whether it still exists."""
     values = (span.ended, span.captions, span.confidence, span.id)
     return connection.execute(_UPDATE, values).rowcount > 0
+
+
+def _insert_picture(connection: PostgresConnection, picture: Picture) -> bool:
+    values = (picture.size, picture.maps, picture.image, picture.span)
+    return connection.execute(_INSERT_PICTURE, values).rowcount > 0

@@ -11,8 +11,9 @@ from stream.history.search_text import contains_words
 _APPLICATION_ID = 0x53_4C_48_31
 """Marks the file as a history of Sightline (SQLite's `application_id`): "SLH1"."""
 
-_SCHEMA_VERSION = 2
-"""Version of the tables, in SQLite's `user_version`. In version 1 each span had a confidence."""
+_SCHEMA_VERSION = 3
+"""Version of the tables, in SQLite's `user_version`. In version 1 each span had a confidence;
+before version 3 there were no pictures."""
 
 _BUSY_TIMEOUT_MS = 5000
 
@@ -54,6 +55,21 @@ END;
 _MISDATED = "CREATE TABLE IF NOT EXISTS misdated (id INTEGER PRIMARY KEY, noticed REAL NOT NULL)"
 """Spans that are dated ahead of the clock, because it was wrong when they were written, and when
 that was noticed. Versions without this table ignore it."""
+
+_PICTURES = """
+CREATE TABLE pictures (
+  span INTEGER PRIMARY KEY,
+  size INTEGER NOT NULL,
+  maps TEXT NOT NULL,
+  image BLOB NOT NULL
+);
+CREATE INDEX pictures_sizes ON pictures (span, size);
+CREATE TRIGGER pictures_of_old AFTER DELETE ON spans BEGIN
+  DELETE FROM pictures WHERE span = old.id;
+END;
+"""
+"""A trigger, unlike a foreign key, works for whoever deletes spans. The index has all that sums of
+the sizes need, so that no image is read for them."""
 
 
 _FIRINGS = """
@@ -160,8 +176,20 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute(_FIRINGS)
     if version < 2:
         _allow_spans_without_confidence(connection)
+    if version < 3:
+        _execute_all(connection, _PICTURES)
     connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
     connection.execute("COMMIT")
+
+
+def _execute_all(connection: sqlite3.Connection, script: str) -> None:
+    """Run statements within the current transaction, which `executescript` would commit."""
+    statement = ""
+    for line in script.splitlines():
+        statement += f"{line}\n"
+        if sqlite3.complete_statement(statement):
+            connection.execute(statement)
+            statement = ""
 
 
 def _allow_spans_without_confidence(connection: sqlite3.Connection) -> None:
@@ -185,7 +213,7 @@ def _create_tables(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     _configure(connection)
     connection.executescript(
-        f"BEGIN IMMEDIATE; {_SCHEMA} {_MISDATED}; {_FIRINGS}; "
+        f"BEGIN IMMEDIATE; {_SCHEMA} {_MISDATED}; {_FIRINGS}; {_PICTURES} "
         f"PRAGMA application_id = {_APPLICATION_ID}; "
         f"PRAGMA user_version = {_SCHEMA_VERSION}; COMMIT;"
     )

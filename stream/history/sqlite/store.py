@@ -1,13 +1,15 @@
 """The writing side of a history in SQLite."""
 
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from stream.history import Firing, FiringQuery, HistoryQuery, Span
+from stream.history import Firing, FiringQuery, HistoryQuery, Picture, PictureLimits, Span
 from stream.history.errors import WriteError
 from stream.history.firing import FIRING_COLUMNS
+from stream.history.pictures import NO_PICTURES, Execute, Fetch
 from stream.history.span import COLUMNS, MAX_AHEAD_S, MAX_DURATION_S, to_microseconds
 from stream.history.sqlite.conditions import id_column, where
 from stream.history.sqlite.database import open_database, read_pragma
@@ -22,31 +24,46 @@ INSERT INTO firings ({FIRING_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (rule, feed, began) DO UPDATE SET ended = coalesce(excluded.ended, ended)
 """
 
+_PICTURE_OVERHEAD = 2100
+"""Bytes of the file that a picture takes beside its image and its maps, on average: the part of its
+page that no other row fits in, and its entries in the indexes."""
+
+_INSERT_PICTURE = """
+INSERT INTO pictures (span, size, maps, image) SELECT id, ?, ?, ? FROM spans WHERE id = ?
+ON CONFLICT (span) DO NOTHING
+"""
+
 
 class SqliteStore(Store):
     """Writes a file; a caption that cannot be written is lost."""
 
-    def __init__(self, path: Path, days: float, megabytes: float) -> None:
+    def __init__(
+        self, path: Path, days: float, megabytes: float, pictures: PictureLimits = NO_PICTURES
+    ) -> None:
         """Open the file, or create it.
 
         Args:
             path: Path of the file.
             days: As `HistorySettings.days`.
-            megabytes: As `HistorySettings.megabytes`; the size of the file's used pages.
+            megabytes: As `HistorySettings.megabytes`; the size of the file's used pages, without
+                the pictures.
+            pictures: Limits of the pictures.
 
         Raises:
             HistoryError: If it cannot be opened or created.
         """
         self._path, self._connection = path, open_database(path)
-        super().__init__(days, megabytes)
+        super().__init__(days, megabytes, pictures)
 
     @property
     def bytes(self) -> int:
-        """Size of the file's used pages; raises `WriteError`."""
+        """Size of the file's used pages without the pictures; raises `WriteError`."""
         with self._writing():
             page_count = read_pragma(self._connection, "page_count")
             used = page_count - read_pragma(self._connection, "freelist_count")
-            return used * read_pragma(self._connection, "page_size")
+            size = used * read_pragma(self._connection, "page_size")
+        pictures, count = self._pictures.total()
+        return max(0, size - pictures - count * _PICTURE_OVERHEAD)
 
     def put_firing(self, firing: Firing) -> bool:
         """Store a firing, or its end, which is lost if it cannot be written."""
@@ -77,6 +94,27 @@ class SqliteStore(Store):
             for span in new:
                 self._insert(span)
         return ()
+
+    def _statements(self) -> tuple[Execute, Fetch]:
+        def execute(statement: str, values: Sequence[Any]) -> int:
+            with self._transaction():
+                return self._connection.execute(statement, values).rowcount
+
+        def fetch(statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+            with self._writing():
+                return self._connection.execute(statement, values).fetchall()
+
+        return execute, fetch
+
+    def _insert_pictures(self, pictures: Collection[Picture]) -> list[Picture]:
+        with self._transaction():
+            return [
+                each
+                for each in pictures
+                if self._connection.execute(
+                    _INSERT_PICTURE, (each.size, each.maps, each.image, each.span)
+                ).rowcount
+            ]
 
     def _newest(self) -> float | None:
         """Return the end of the newest span that is not known to be dated wrongly."""
@@ -162,6 +200,9 @@ class SqliteStore(Store):
     def _shrink(self) -> None:
         """Return the space of deleted spans to the file system."""
         self._merge_word_index()
+        self._shrink_pictures()
+
+    def _shrink_pictures(self) -> None:
         with self._writing():
             # As a script: execute would run only the first step of a statement without columns,
             # which frees one page.

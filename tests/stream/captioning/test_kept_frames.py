@@ -118,3 +118,17 @@ def test_no_frame_is_held_beyond_the_limit(frames: KeptFrames) -> None:
     assert held() == before + 1
     client_frames.release()
     assert held() == before
+
+
+async def test_a_small_picture_shows_the_whole_frame(executor: ThreadPoolExecutor) -> None:
+    pixels = np.zeros((480, 640, 3), np.uint8)
+    pixels[:, 320:] = 200
+    frame = Frame(av.VideoFrame.from_ndarray(pixels, "rgb24"), time.time())
+    captioned = CaptionedFrame(frame, confident_caption("A dog"), (1,), 0.0, 0.0)
+
+    webp = await KeptFrames(executor).keep(0, captioned).small_picture()
+
+    decoded = cv2.imdecode(np.frombuffer(webp, np.uint8), cv2.IMREAD_COLOR)
+    assert webp[8:12] == b"WEBP" and decoded is not None
+    assert decoded.shape == (288, 384, 3)
+    assert decoded[:, :180].max() < 20 and decoded[:, 204:].min() > 180

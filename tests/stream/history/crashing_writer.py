@@ -9,16 +9,20 @@ import sys
 from itertools import count
 from pathlib import Path
 
+from stream.history import Picture, PictureLimits
 from stream.history.sqlite import SqliteStore as Store
 from tests.support.captions import caption_event
 
 
 def write(path: Path, begin: int) -> None:
     """Add new captions without end."""
-    store = Store(path, days=1e4, megabytes=100)
+    store = Store(path, 1e4, 100, PictureLimits(1e4, 100))
     for number in count(begin):
-        assert store.add(caption_event(f"Dog number {number} runs", number))
+        span = store.add(caption_event(f"Dog number {number} runs", number))
+        assert span
         os.write(1, b"%d\n" % number)
+        if number % 2:
+            store.keep_pictures([Picture(span.id, b"%d" % number * 2000, "")])
 
 
 def main() -> None:

@@ -48,7 +48,14 @@ def test_committed_captions_survive_a_kill_at_any_moment(tmp_path: Path) -> None
     with sqlite3.connect(path) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         connection.execute("INSERT INTO words (words, rank) VALUES ('integrity-check', 1)")
+        pictures = connection.execute(
+            "SELECT text, image, size FROM pictures LEFT JOIN spans ON id = span"
+        ).fetchall()
     connection.close()
+    # A span may lack its picture, but there is no part of a picture, nor one without its span.
+    assert len(pictures) > KILLS / 4
+    for text, image, size in pictures:
+        assert image == text.split()[2].encode() * 2000 and size == len(image)
 
 
 def found(path: Path) -> set[int]:

@@ -76,7 +76,7 @@ def test_another_database_is_refused(path: Path) -> None:
 def test_a_newer_history_is_refused(path: Path) -> None:
     open_history(path)
     with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA user_version = 3")
+        connection.execute("PRAGMA user_version = 4")
     connection.close()
 
     with pytest.raises(HistoryError, match="newer Sightline"):
@@ -92,6 +92,7 @@ def test_a_history_of_version_1_is_kept_and_takes_captions_without_confidence(pa
             "PRAGMA writable_schema = ON;"
             "UPDATE sqlite_schema SET sql = replace(sql, 'confidence REAL', "
             "'confidence REAL NOT NULL') WHERE name = 'spans';"
+            "DROP TRIGGER pictures_of_old; DROP TABLE pictures;"
             "PRAGMA user_version = 1"
         )
     connection.close()
@@ -110,7 +111,7 @@ def test_a_history_of_version_1_is_kept_and_takes_captions_without_confidence(pa
         ).fetchall()
         assert rows == [("A dog runs", 0.72), ("Two dogs run", None)]
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (3,)
     connection.close()
 
 
@@ -123,7 +124,7 @@ def test_a_path_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
         open_history(Path("/proc/history.sqlite"))
 
 
-def test_on_a_full_disk_lost_captions_are_counted_and_logged_once(path: Path) -> None:
+def test_on_a_full_disk_lost_captions_and_pictures_are_counted_and_logged_once(path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.stream.history.full_disk", str(path)],
         cwd=ROOT,
@@ -136,10 +137,15 @@ def test_on_a_full_disk_lost_captions_are_counted_and_logged_once(path: Path) ->
     counts = json.loads(done.stdout)
     lost = counts["lost"]
     assert 20 < lost <= 100
+    assert counts.pop("lost_pictures") > 0
     assert counts == {"lost": lost, "after": lost, "newest": "Frame 104"}
     errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-    assert len(errors) == 1 and "captions are lost" in errors[0]
+    assert [message.split(":")[0].removeprefix("ERROR ") for message in sorted(errors)] == [
+        "captions are lost",
+        "pictures cannot be stored",
+    ]
     assert done.stderr.count("can be written again") == 1
+    assert done.stderr.count("pictures can be stored again") == 1
     with sqlite3.connect(path) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     connection.close()

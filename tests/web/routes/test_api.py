@@ -163,7 +163,7 @@ async def test_documented_roles_are_enforced() -> None:
             for method in METHODS & set(item):
                 needed = item[method].get("x-role")
                 url = re.sub(
-                    r"{seq}", "1", path.replace("{name}", "report.json", "analyses" in path)
+                    r"{seq}|{span}", "1", path.replace("{name}", "report.json", "analyses" in path)
                 )
                 url = re.sub(r"{\w+}", "x", url)
                 for role in (None, "viewer", "captions"):

@@ -86,7 +86,11 @@ async def test_the_qr_code_of_a_feed_is_the_link_that_the_client_sees() -> None:
 
 async def test_every_route_of_an_unknown_feed_gets_404() -> None:
     async with serve_feeds(feeds={}) as client:
-        assert await (await client.get("/api/feeds")).json() == {"feeds": [], "history": False}
+        assert await (await client.get("/api/feeds")).json() == {
+            "feeds": [],
+            "history": False,
+            "pictures": False,
+        }
         for path in ("", "/picture", "/qr.svg", "/events", "/captions.vtt", "/captions.jsonl"):
             async with client.get(f"/api/feeds/cellar{path}") as response:
                 assert response.status == 404

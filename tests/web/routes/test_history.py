@@ -98,6 +98,7 @@ async def test_a_question_is_searched_by_its_content_words(tmp_path: Path) -> No
             "fallback": None,
             "guess": "",
             "tags": [{"text": "dog", "prob": 0.9}],
+            "picture": None,
         }
 
 

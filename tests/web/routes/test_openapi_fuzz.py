@@ -1,8 +1,10 @@
 """Fuzz test of valid and invalid requests generated from the OpenAPI document, over real HTTP."""
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
@@ -20,7 +22,7 @@ from schemathesis.specs.openapi.checks import (
 
 from tests.support.captions import caption_event
 from tests.support.servers.feed_app import serve_feeds
-from web.keys import PUBLICATIONS
+from web.keys import HISTORY, PUBLICATIONS
 
 _ENDLESS = r"/events$"
 _EXAMPLES = 12
@@ -47,8 +49,11 @@ def as_text(context: Any, value: Any) -> bytes:
     return str(value).encode(errors="replace")
 
 
-def bounded(case: Case[Any]) -> Case[Any]:
-    """Use the existing feed for half of the requests, and keep responses finite."""
+def bounded(case: Case[Any], span: int) -> Case[Any]:
+    """Use the existing feed and span for half of the requests, and keep responses finite."""
+    is_valid = case.meta is not None and case.meta.generation.mode is GenerationMode.POSITIVE
+    if is_valid and case.path_parameters and "span" in case.path_parameters:
+        case.path_parameters["span"] = span
     if case.path_parameters and "feeds" in case.path and len(str(case)) % 2:
         case.path_parameters["name"] = "yard"
     if case.path.endswith("captions.jsonl"):
@@ -68,6 +73,9 @@ def _can_be_wrong(operation: Any) -> bool:
 def fuzz(url: str) -> int:
     """Send requests to every operation; return their number."""
     schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
+    with urlopen(f"{url}/api/history/search?feed=yard") as response:
+        spans = json.load(response)["spans"]
+    span = next(span["id"] for span in spans if span["picture"])
     count = 0
     for result in schema.exclude(path_regex=_ENDLESS).get_all_operations():
         assert isinstance(result, Ok)
@@ -85,7 +93,7 @@ def fuzz(url: str) -> int:
             @given(case=operation.as_strategy(generation_mode=mode))
             def test(case: Any) -> None:
                 nonlocal count
-                response = bounded(case).call()
+                response = bounded(case, span).call()
                 count += 1
                 assert response.status_code != 500, response.text
                 case.validate_response(response, checks=_CHECKS)
@@ -96,12 +104,15 @@ def fuzz(url: str) -> int:
 
 
 async def test_no_request_breaks_the_server_or_the_document(tmp_path: Path) -> None:
-    history = {"path": tmp_path / "history.sqlite", "days": 36_500}
+    history = {"path": tmp_path / "history.sqlite", "days": 36_500, "pictures": "changes"}
     async with serve_feeds(history=history, limits=_NO_LIMITS) as client:
         assert client.app
         for number in range(20):
             client.app[PUBLICATIONS].captions.publish(
                 caption_event(f"Dog {number}", number, "yard")
             )
+        async with asyncio.timeout(20):
+            while not client.app[HISTORY].pictures.kept:
+                await asyncio.sleep(0.01)
         count = await asyncio.to_thread(fuzz, str(client.make_url("")).rstrip("/"))
     assert count > 400

@@ -6,6 +6,7 @@ import { getJson, HttpError, retryDelay } from '../common/http.js';
 import { asArray, asObject, asString, parseJson } from '../common/json.js';
 import { readSignal } from '../common/signal.js';
 import { captureTime, readFeed } from './feed.js';
+import { showPictureNotice } from './picture_notice.js';
 
 /** @typedef {import('../common/json.js').JsonObject} JsonObject */
 /** @typedef {import('./feed.js').Feed} Feed */
@@ -26,6 +27,8 @@ export class FeedStore {
   #feeds = new Map();
   /** Whether the server stores captions in a history. */
   areStored = false;
+  /** Whether it stores pictures of feeds. */
+  arePicturesStored = false;
   /** @type {EventSource | null} */
   #events = null;
   #failures = 0;
@@ -71,9 +74,11 @@ export class FeedStore {
   async #poll() {
     let delayMs = POLL_MS;
     try {
-      const { feeds, history } = await getJson('api/feeds');
+      const { feeds, history, pictures } = await getJson('api/feeds');
       this.#failures = 0;
       this.areStored = history === true;
+      this.arePicturesStored = pictures === true;
+      showPictureNotice(this.arePicturesStored);
       this.#setFeeds(asArray(feeds).flatMap(readFeed));
       if (!document.hidden) this.#subscribe();
     } catch (error) {

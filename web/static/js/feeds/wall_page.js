@@ -115,12 +115,18 @@ function showFeeds(feeds) {
   getElement('trouble').textContent = '';
   getElement('no-feeds').hidden = feeds.length > 0;
   getElement('announce-field').hidden = feeds.length === 0;
-  getElement('about-wall').textContent =
-    feeds.length > MAX_VIDEOS
-      ? gettext('At most {count} feeds in view play at once. The others show their newest frame.', {
-          count: MAX_VIDEOS,
-        })
-      : '';
+  const notes = [];
+  if (feeds.length > MAX_VIDEOS) {
+    notes.push(
+      gettext('At most {count} feeds in view play at once. The others show their newest frame.', {
+        count: MAX_VIDEOS,
+      }),
+    );
+  }
+  if (store.arePicturesStored) {
+    notes.push(gettext('Small pictures of the feeds are stored with their captions.'));
+  }
+  getElement('about-wall').textContent = notes.join(' ');
   layout.update();
 }
 
@@ -166,7 +172,7 @@ function showLoggedOut() {
   );
 }
 
-const feeds = new FeedStore({
+const store = new FeedStore({
   onFeeds: showFeeds,
   onCaption: showCaption,
   onLoggedOut: showLoggedOut,
@@ -174,7 +180,7 @@ const feeds = new FeedStore({
 announceSelect.addEventListener('change', () => {
   announcer.reset();
   signalAnnouncement.textContent = announcedSignal = '';
-  const feed = feeds.find(announceSelect.value);
+  const feed = store.find(announceSelect.value);
   if (!feed) return;
   announceSignal(feed);
   showCaption(feed);
@@ -200,4 +206,4 @@ for (const type of ['pointermove', 'pointerdown', 'fullscreenchange']) {
 }
 addFullScreenToggle(getElement('fullscreen'), document.documentElement);
 showAccount(getElement('account'));
-feeds.start();
+store.start();

@@ -18,6 +18,7 @@ import { asArray, asNumber, asObject, asString, asStrings, countOrNull } from '.
  * @property {Date} to
  * @property {string} text
  * @property {string} guess  The full caption if its confidence was too low; else empty.
+ * @property {string} picture  URL of its picture, relative to the page; empty for none.
  */
 /**
  * One bar of the timeline.
@@ -173,7 +174,11 @@ export function readSearchResult(body) {
     const span = asObject(value);
     const text = asString(span.said);
     if (text === '') return [];
-    return [{ ...readPeriod(span), feed: asString(span.feed), text, guess: asString(span.guess) }];
+    const [feed, guess] = [asString(span.feed), asString(span.guess)];
+    // The path that the server names has the prefix of a reverse proxy, as the page has.
+    const hasPicture = asString(span.picture) !== '' && Number.isSafeInteger(span.id);
+    const picture = hasPicture ? `api/history/${span.id}/picture` : '';
+    return [{ ...readPeriod(span), feed, text, guess, picture }];
   });
   return { spans, before: countOrNull(body.before) };
 }

@@ -7,6 +7,7 @@ import { getJson, HttpError } from '../common/http.js';
 import { gettext, ngettext, pgettext } from '../common/i18n.js';
 import { asArray } from '../common/json.js';
 import { readFeed } from '../feeds/feed.js';
+import { showPictureNotice } from '../feeds/picture_notice.js';
 import { DeleteDialog } from './delete_dialog.js';
 import {
   apiUrl,
@@ -16,6 +17,7 @@ import {
   readSearchResult,
   readTimeline,
 } from './history_api.js';
+import { PictureDialog } from './picture_dialog.js';
 import { SearchResults } from './search_results.js';
 import { SummaryView } from './summary_view.js';
 import { barCount, namedRange } from './time_ranges.js';
@@ -45,7 +47,10 @@ const deletedLine = getElement('deleted-news');
 
 /** Of the feeds, by name. @type {Map<string, string>} */
 const titles = new Map();
-const results = new SearchResults(getElement('found'));
+const pictureDialog = new PictureDialog();
+const results = new SearchResults(getElement('found'), (span, title) => {
+  void pictureDialog.show(span, title);
+});
 const timeline = new Timeline(
   {
     section: getElement('timeline'),
@@ -211,7 +216,8 @@ function updateFeedOptions(names) {
 
 async function loadTitles() {
   try {
-    const { feeds } = await getJson('api/feeds');
+    const { feeds, pictures } = await getJson('api/feeds');
+    showPictureNotice(pictures === true);
     for (const { name, title } of asArray(feeds).flatMap(readFeed)) titles.set(name, title);
   } catch (error) {
     // Without titles, feeds are shown by name.

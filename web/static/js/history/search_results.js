@@ -2,7 +2,7 @@
 /** The search results: captions by day, the newest first, with their times and feeds. */
 
 import { contentWords } from '../captions/content_words.js';
-import { createElement } from '../common/dom.js';
+import { createButton, createElement } from '../common/dom.js';
 import { timeRange } from '../common/format.js';
 import { gettext, gettextNodes, LOCALE } from '../common/i18n.js';
 import { feedUrl } from '../common/routes.js';
@@ -16,17 +16,23 @@ const DAY = new Intl.DateTimeFormat(LOCALE, { dateStyle: 'full' });
 
 export class SearchResults {
   #container;
+  #onPicture;
   #day = '';
   /** @type {HTMLElement | null} */
   #list = null;
 
-  /** @param {HTMLElement} container */
-  constructor(container) {
+  /**
+   * @param {HTMLElement} container
+   * @param {(span: Span, title: string) => void} onPicture  A picture was selected.
+   */
+  constructor(container, onPicture) {
     this.#container = container;
+    this.#onPicture = onPicture;
   }
 
   clear() {
     this.#container.replaceChildren();
+    this.#container.classList.remove('has-pictures');
     this.#day = '';
     this.#list = null;
   }
@@ -38,19 +44,45 @@ export class SearchResults {
    */
   add(spans, words, titles) {
     const sought = { stems: contentWords(words), beginnings: beginningsIn(words) };
+    if (spans.some(({ picture }) => picture !== '')) {
+      this.#container.classList.add('has-pictures');
+    }
     for (const span of spans) {
+      const title = titles.get(span.feed);
       this.#listOf(DAY.format(span.from)).append(
         createElement(
           'li',
           '',
+          ...this.#picture(span, title ?? span.feed),
           momentLink(span),
           ' ',
           wordsElement(span, sought),
           ' ',
-          feedElement(span.feed, titles.get(span.feed)),
+          feedElement(span.feed, title),
         ),
       );
     }
+  }
+
+  /**
+   * @param {Span} span
+   * @param {string} title  Of its feed.
+   */
+  #picture(span, title) {
+    if (span.picture === '') return [];
+    const image = createElement('img', '');
+    image.alt = span.text;
+    image.lang = 'en';
+    image.loading = 'lazy';
+    image.decoding = 'async';
+    image.src = span.picture;
+    const button = createButton('', 'result-picture');
+    button.title = gettext('Show the picture');
+    // It may have been deleted since the search.
+    image.addEventListener('error', () => button.remove());
+    button.addEventListener('click', () => this.#onPicture(span, title));
+    button.append(image);
+    return [button];
   }
 
   /** @param {string} day */
