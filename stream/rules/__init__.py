@@ -1,7 +1,7 @@
 """Rules: what to be told of, when, and how; their states, and a dry run over the history."""
 
 from stream.rules.dry_run import DryRun, dry_run
-from stream.rules.rule import MAX_RULES, MESSAGE_FIELDS, Rule, RuleName
+from stream.rules.rule import MAX_RULES, MESSAGE_FIELDS, Rule, RuleName, first_problem
 from stream.rules.rule_book import NoSuchRule, RuleBook, RuleNotEditable
 from stream.rules.rule_file import RuleFile, RuleFileError
 from stream.rules.state_store import StateFile, States, StateStore
@@ -23,4 +23,5 @@ __all__ = [
     "StateStore",
     "States",
     "dry_run",
+    "first_problem",
 ]

@@ -4,7 +4,15 @@ import string
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from stream.feeds import FeedName
 from stream.history import words_of
@@ -35,6 +43,14 @@ def _validate_term(term: str) -> str:
 
 
 Term = Annotated[str, Field(max_length=60), AfterValidator(_validate_term)]
+
+
+def first_problem(error: ValidationError) -> str:
+    """Return the first error of settings: which one is wrong, and why; never its value."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    reason = first["msg"].removeprefix("Value error, ")
+    name = ".".join(map(str, first["loc"]))
+    return f"setting {name!r}: {reason}" if name else reason
 
 
 class Rule(BaseModel):
@@ -70,7 +86,7 @@ class Rule(BaseModel):
     """Days of the week on which the hours begin; all when empty."""
     message: str = Field("{caption}", min_length=1, max_length=500)
     """What to say, with the fields {rule}, {feed}, {caption}, {words} and {time}."""
-    targets: tuple[Target, ...] = ("webhook", "mqtt", "apprise")
+    targets: tuple[Target, ...] = Field(("webhook", "mqtt", "apprise"), max_length=3)
     """Which of the configured sinks get the firings."""
 
     @property

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from stream.rules.rule import MAX_RULES, Rule, RuleName
+from stream.rules.rule import MAX_RULES, Rule, RuleName, first_problem
 from stream.rules.state_store import write_atomically
 from stream.settings import UnreadableFile, read_text_file
 
@@ -51,10 +51,7 @@ class RuleFile:
         except (UnreadableFile, OSError) as error:
             raise RuleFileError(f"{self.path} cannot be read: {error}") from None
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            name = ".".join(map(str, first["loc"]))
-            reason = first["msg"].removeprefix("Value error, ")
-            raise RuleFileError(f"{self.path}: setting {name!r}: {reason}") from None
+            raise RuleFileError(f"{self.path}: {first_problem(error)}") from None
         except (ValueError, RecursionError) as error:
             raise RuleFileError(f"{self.path} is not valid TOML: {error}") from None
 

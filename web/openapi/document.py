@@ -15,6 +15,7 @@ from web.openapi.feeds import feed_paths
 from web.openapi.history import history_paths, summary_schema
 from web.openapi.images import image_paths, image_schemas
 from web.openapi.operation import NAME_PATTERN, Json, object_schema, ref
+from web.openapi.rules import rule_paths, rule_schemas
 from web.openapi.server import server_paths
 from web.openapi.webrtc import webrtc_paths
 
@@ -89,6 +90,7 @@ def schemas() -> dict[str, Json]:
         "Role": {"enum": ["admin", "viewer", "captions", None]},
         "Session": object_schema({"sdp": _TEXT, "type": {"const": "answer"}, "stream": _TEXT}),
         **image_schemas(caption["properties"]),
+        **rule_schemas(),
         **completion_schemas(),
         **request_schemas(),
     }
@@ -174,6 +176,7 @@ def _rebase(rule: Any) -> Any:
 _TAGS = {
     "Feeds": "Cameras that the server captions around the clock, and published sessions.",
     "History": "Past captions; off until a path is configured.",
+    "Rules": "What to be told of: words in captions, and when a rule fired.",
     "Video": "Send and receive video over WebRTC.",
     "Images": "Captions and explanations of images that a program sends.",
     "OpenAI API": "Captions of images, for programs that use the OpenAI API. Its base URL is this "
@@ -205,6 +208,7 @@ def document() -> Json:
         "paths": {
             **feed_paths(),
             **history_paths(),
+            **rule_paths(),
             **webrtc_paths(),
             **image_paths(),
             **completion_paths(),

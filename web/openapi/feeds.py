@@ -16,8 +16,9 @@ from web.openapi.operation import (
 _TAG = "Feeds"
 _EVENTS = (
     "Server-sent events: `caption` (its data is a Caption), `signal` (`{feed, signal}`; the signal "
-    "is null once the feed is removed) and `missed` (`{count}`: captions dropped because this "
-    "subscriber was too slow). The stream starts with the signal and the latest caption or, with "
+    "is null once the feed is removed), `rule` (a Firing, when it begins and when it ends) and "
+    "`missed` (`{count}`: captions dropped because this subscriber was too slow). The stream "
+    "starts with the signal, the firings that last and the latest caption or, with "
     "`Last-Event-ID`, with all captions since that one. Comments are heartbeats."
 )
 

@@ -19,8 +19,8 @@ from web.openapi.operation import (
 
 _TAG = "History"
 _TIME_FORMAT = "seconds since the Unix epoch, or RFC 3339, such as 2026-01-31T09:00:00Z"
-_FROM = query_parameter("from", f"Only captions that ended at or after: {_TIME_FORMAT}.", TIME)
-_TO = query_parameter(
+FROM = query_parameter("from", f"Only captions that ended at or after: {_TIME_FORMAT}.", TIME)
+TO = query_parameter(
     "to",
     f"Only captions that began before: {_TIME_FORMAT}. The default is now, unless `from` is later; "
     "a deletion without it includes captions that are dated ahead of the clock.",
@@ -50,7 +50,7 @@ def history_paths() -> dict[str, Json]:
     limit = {"type": "integer", "minimum": 1, "maximum": MAX_SPANS, "default": 50}
     before = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
     buckets = {"type": "integer", "minimum": 1, "maximum": MAX_BUCKETS, "default": 60}
-    filters = [_Q, FEED, _FROM, _TO]
+    filters = [_Q, FEED, FROM, TO]
     return {
         "/api/history/search": {
             "get": operation(
@@ -146,8 +146,8 @@ def _summary() -> Json:
         f"{MAX_SUMMARY_S / 86_400:.0f} days.",
         parameters=[
             FEED,
-            _FROM,
-            _TO,
+            FROM,
+            TO,
             query_parameter(
                 "hours",
                 f"Whether to summarize each hour, too; then at most {MAX_HOURS_S / 3600:.0f} "
@@ -214,7 +214,7 @@ def _delete() -> Json:
         "Delete past captions",
         {"200": json_response("The number of spans deleted.", deleted)},
         description="Pass a feed, a time range or both; or `all=true` and nothing else.",
-        parameters=[FEED, _FROM, _TO, query_parameter("all", "Delete everything.", everything)],
+        parameters=[FEED, FROM, TO, query_parameter("all", "Delete everything.", everything)],
         errors=["400", "404"],
         role="admin",
     )

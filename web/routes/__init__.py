@@ -13,6 +13,7 @@ from web.routes import (
     images,
     login,
     metrics,
+    rules,
     webrtc,
 )
 from web.routes.metrics import install_metrics
@@ -32,6 +33,7 @@ def api_routes() -> list[web.AbstractRouteDef]:
         completions,
         images,
         history,
+        rules,
         metrics,
         api,
     )

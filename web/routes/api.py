@@ -13,7 +13,7 @@ from web.openapi import document
 from web.page import render
 from web.security import ACCESS, public_url_of
 
-_METHODS = ("get", "post", "patch", "delete", "options")
+_METHODS = ("get", "post", "put", "patch", "delete", "options")
 
 
 def routes() -> list[web.AbstractRouteDef]:

@@ -54,6 +54,15 @@ async def role_of(server: InProcessServer, token: str) -> object:
         return (await response.json())["role"]
 
 
+async def rules_of(server: InProcessServer) -> dict[str, float]:
+    async with (
+        ClientSession() as client,
+        client.get(f"http://127.0.0.1:{server.port}/api/rules") as response,
+    ):
+        rules = (await response.json())["rules"]
+        return {rule["name"]: rule["settings"]["present_s"] for rule in rules}
+
+
 async def test_a_reload_keeps_sessions(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     text = f"[access]\nadmin_token = '{ADMIN}'\n"
@@ -73,6 +82,23 @@ async def test_a_reload_keeps_sessions(tmp_path: Path, caplog: pytest.LogCapture
         seen = len(peer.frames)
         await peer.until(lambda: len(peer.frames) > seen + 5)
         assert not peer.received("error")
+
+
+async def test_a_reload_changes_rules_of_the_configuration_and_edited_ones(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    dogs = "[rules.dogs]\nany = ['dog']\n"
+    async with in_process_server(tmp_path, dogs) as server:
+        (tmp_path / "rules.toml").write_text("[rules.cats]\nany = ['cat']\n")
+        server.reload(dogs + "present_s = 5\n")
+        await until_logged(caplog, "changed: rules")
+        assert await rules_of(server) == {"cats": 2.0, "dogs": 5.0}
+        caplog.clear()
+        (tmp_path / "rules.toml").write_text("[rules.cats]\nany = []\n")
+        server.reload("")
+        await until_logged(caplog, "rules.toml: setting 'rules.cats'")
+        assert await rules_of(server) == {"cats": 2.0, "dogs": 5.0}
 
 
 async def test_a_reload_that_would_expose_the_server_is_refused(

@@ -1,0 +1,176 @@
+"""Operations on rules, and their schemas."""
+
+from pydantic.json_schema import models_json_schema
+
+from stream.history import MAX_SPANS
+from stream.rules import Rule
+from web.openapi.history import FROM, TO
+from web.openapi.operation import (
+    FEED,
+    NAME_PATTERN,
+    Json,
+    bytes_response,
+    json_response,
+    object_schema,
+    operation,
+    path_parameter,
+    query_parameter,
+    ref,
+)
+from web.routes.rules import DryRunRequest
+
+_TAG = "Rules"
+_NAME = path_parameter("name", "The name of a rule.", NAME_PATTERN)
+_COUNT = {"type": "integer", "minimum": 0}
+_TEXT = {"type": "string"}
+_TIME = {"type": "number", "description": "Seconds since the Unix epoch."}
+
+
+def rule_paths() -> dict[str, Json]:
+    """Return the operations by path."""
+    limit = {"type": "integer", "minimum": 1, "maximum": MAX_SPANS, "default": 50}
+    before = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
+    name = {"type": "string", "pattern": NAME_PATTERN}
+    return {
+        "/api/rules": {
+            "get": operation(
+                _TAG,
+                "List rules",
+                {"200": json_response("The rules, and the firings that last.", ref("Rules"))},
+            )
+        },
+        "/api/rules/{name}": {
+            "put": operation(
+                _TAG,
+                "Add or replace a rule",
+                {"200": json_response("The rule.", ref("NamedRule"))},
+                description="It is kept in the server's file of edited rules and in use at once. "
+                "409 for a rule of the configuration, which can only be edited there.",
+                parameters=[_NAME],
+                body={"application/json": {"schema": ref("Rule")}},
+                errors=["400", "404", "409"],
+                role="admin",
+            ),
+            "delete": operation(
+                _TAG,
+                "Delete a rule",
+                {"204": bytes_response("The rule is deleted.")},
+                parameters=[_NAME],
+                errors=["404", "409"],
+                role="admin",
+            ),
+        },
+        "/api/firings": {
+            "get": operation(
+                _TAG,
+                "List past firings of rules",
+                {"200": json_response("The matching firings, latest first.", ref("Firings"))},
+                description="Without a history it returns 404, `history-off`.",
+                parameters=[
+                    query_parameter("rule", "Only this rule.", name),
+                    FEED,
+                    FROM,
+                    TO,
+                    query_parameter("limit", "Maximum number of firings.", limit),
+                    query_parameter("before", "As the last response returned it.", before),
+                ],
+                errors=["400", "404"],
+            )
+        },
+        "/api/dry-run": {
+            "post": operation(
+                _TAG,
+                "Try a rule on the history",
+                {"200": json_response("When the rule would have fired.", ref("DryRun"))},
+                description="By default on the captions of the last 24 hours. The history keeps "
+                "one confidence for captions that stay the same, the highest: with a least "
+                "`confidence`, live firings may begin later.",
+                body={"application/json": {"schema": ref("DryRunRequest")}},
+                errors=["400", "404"],
+                role="admin",
+            )
+        },
+    }
+
+
+def rule_schemas() -> dict[str, Json]:
+    """Return the schemas by name."""
+    _, found = models_json_schema(
+        [(Rule, "validation"), (DryRunRequest, "validation")],
+        ref_template="#/components/schemas/{model}",
+    )
+    models: dict[str, Json] = found["$defs"]
+    firing = object_schema(
+        {
+            "rule": _TEXT,
+            "feed": _TEXT,
+            "state": {"enum": ["on", "off"], "description": "`off` once it has ended."},
+            "began": _TIME,
+            "ended": {**_TIME, "type": ["number", "null"]},
+            "message": {**_TEXT, "description": "The rule's message, filled in."},
+            "caption": {**_TEXT, "description": "The caption that it fired on."},
+            "words": {"type": "array", "items": _TEXT},
+        },
+        "A firing of a rule on a feed.",
+    )
+    firings = {"type": "array", "items": ref("Firing")}
+    rule = object_schema(
+        {
+            "name": _TEXT,
+            "origin": {"enum": ["configuration", "page"]},
+            "settings": ref("Rule"),
+            "on": {
+                "type": "array",
+                "items": _TEXT,
+                "description": "The feeds for which the rule is on.",
+            },
+            "fired": {**_COUNT, "description": "Firings since the server started."},
+            "suppressed": {
+                **_COUNT,
+                "description": "Times when its cool-down kept it from firing, since then.",
+            },
+        }
+    )
+    return {
+        **models,
+        "Firing": firing,
+        "Firings": object_schema(
+            {
+                "firings": firings,
+                "before": {
+                    "type": ["integer", "null"],
+                    "description": "Pass it as `before` to get older firings; null at the end.",
+                },
+            }
+        ),
+        "NamedRule": rule,
+        "Rules": object_schema(
+            {
+                "rules": {"type": "array", "items": ref("NamedRule")},
+                "lasting": firings,
+                "read_only": {
+                    "type": ["string", "null"],
+                    "description": "Why rules cannot be edited here, and what to do.",
+                },
+                "history": {"type": "boolean", "description": "Whether firings are stored."},
+            }
+        ),
+        "DryRun": object_schema(
+            {
+                "from": _TIME,
+                "to": _TIME,
+                "count": {**_COUNT, "description": "Firings."},
+                "suppressed": {
+                    **_COUNT,
+                    "description": "Times when its cool-down would have kept it from firing.",
+                },
+                "firings": {**firings, "description": "The first 200 of them."},
+                "spans": {**_COUNT, "description": "Spans of the history that were read."},
+                "until": {
+                    **_TIME,
+                    "type": ["number", "null"],
+                    "description": "Where it ended, if there were more than 200,000 spans.",
+                },
+            }
+        ),
+    }
