@@ -1,6 +1,7 @@
 """Fixtures of all tests: the engine, PostgreSQL, footage, and loopback for media."""
 
 import fcntl
+import gc
 import os
 import shutil
 import signal
@@ -8,7 +9,7 @@ import signal
 # Before any import of TensorFlow, which exports symbols of a SQLite without full-text search. The
 # server never loads both, but the tests do.
 import sqlite3  # noqa: F401
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from pathlib import Path
 
 # So is libsrtp, which crashes if it is loaded after TensorFlow.
@@ -18,6 +19,7 @@ import pytest_asyncio
 
 from inference.engine.engine import Engine
 from inference.engine.process import EngineTiming
+from inference.startup import uncollected
 from models.catalogue import SHIPPED_FOLDER
 from stream.ice.addresses import MediaAddresses
 from stream.media import process_count
@@ -29,6 +31,16 @@ from tests.support.postgres import PostgresServer
 # that they start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Import all tests without garbage collection, of which they and their libraries need none."""
+    with uncollected():
+        result = yield
+        gc.collect()
+        gc.freeze()
+    return result
 
 
 @pytest.hookimpl(trylast=True)
