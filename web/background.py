@@ -75,6 +75,8 @@ def create_captioner(
             secret=engine.pool_secret,
             max_wait_s=engine.max_wait_s,
             max_failures=max_failures,
+            direct=engine.direct,
+            insecure=engine.insecure,
         )
     return settings.captioner_config.create(
         explains=explains, standby=standby, max_failures=max_failures

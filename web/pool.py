@@ -99,6 +99,7 @@ _NO_SECRET = (
 
 def _pool_config(settings: ServerSettings) -> "PoolConfig":
     from inference.pool.deployment import PoolConfig
+    from inference.pool.replica import ReplicaPorts
 
     engine, captioner = settings.engine, settings.captioner_config
     if captioner.reference.kind == "folder":
@@ -112,6 +113,7 @@ def _pool_config(settings: ServerSettings) -> "PoolConfig":
         max_replicas=engine.replicas.max,
         gpus=engine.gpus,
         cpus=engine.cpus,
+        ports=ReplicaPorts(engine.host, engine.replica_port_range) if engine.direct else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""One address of a captioner pool: a proxy of Ray Serve, or a caption server on a Unix socket."""
+"""One address of a captioner pool: a proxy of Ray Serve, a replica, or a Unix socket."""
 
 import asyncio
 import io
@@ -20,6 +20,7 @@ from inference.pool.codec import (
     PROTOCOL,
     PROTOCOL_HEADER,
 )
+from inference.pool.directory import MAX_LISTED, ReplicaAddress
 from inference.progress import Progress, ProgressCallback
 
 SILENCE_S = 1.5
@@ -50,6 +51,8 @@ class PoolState:
     """Whether a frame can be sent now; while captions are paused, to try whether they work again.
     """
     info: EngineInfo | None
+    replicas: tuple[ReplicaAddress, ...]
+    """All replicas of the pool that can be reached without a proxy, as far as it knows."""
 
 
 class Address:
@@ -57,14 +60,19 @@ class Address:
 
     in_flight = 0
     """Requests that wait for an answer."""
+    _others = 0
 
-    def __init__(self, address: str, secret: str | None) -> None:
+    def __init__(self, address: str, secret: str | None, replica: str | None = None) -> None:
         """Create a client; needs a running event loop.
 
         Args:
             address: `http://HOST:PORT`, `https://HOST`, or `unix:` and the path of a socket.
             secret: What the pool asks for, if anything.
+            replica: Name of the replica that listens there; None if any may answer.
         """
+        self._replica = replica
+        self._idle = asyncio.Event()
+        self._idle.set()
         if address.startswith(_UNIX):
             self.name = address
             path = address.removeprefix(_UNIX)
@@ -87,9 +95,24 @@ class Address:
             auto_decompress=False,
         )
 
+    @property
+    def is_direct(self) -> bool:
+        """Whether it is that of a replica."""
+        return self._replica is not None
+
+    @property
+    def load(self) -> int:
+        """Requests in flight there; of a replica also those of other clients, when last seen."""
+        return self.in_flight + self._others
+
     async def close(self) -> None:
         """Close all connections."""
         await self._session.close()
+
+    async def close_when_idle(self) -> None:
+        """Close all connections once no request waits for an answer."""
+        await self._idle.wait()
+        await self.close()
 
     async def state(self) -> PoolState:
         """Ask for the state.
@@ -98,13 +121,17 @@ class Address:
             AddressError: If there is no answer.
         """
         message, _ = await self._exchange(None, None, _MAX_STATE_BYTES)
+        self._note_load(message)
         try:
+            if self._replica not in (None, message["replica"]):
+                raise AddressError("another replica answers")
             return PoolState(
                 replica=str(message["replica"]),
                 state=EngineState(message["state"]),
                 message=str(message["message"]),
                 accepts=message["accepts"] is True,
                 info=message["info"] and EngineInfo.from_json(message["info"]),
+                replicas=tuple(map(ReplicaAddress.from_json, message["replicas"][:MAX_LISTED])),
             )
         except (KeyError, TypeError, ValueError) as problem:
             raise _other_version() from problem
@@ -120,10 +147,21 @@ class Address:
             AddressError: If there is no answer.
         """
         self.in_flight += 1
+        self._idle.clear()
         try:
-            return await self._exchange(body, progress, MAX_ANSWER_BYTES)
+            answer = await self._exchange(body, progress, MAX_ANSWER_BYTES)
+            self._note_load(answer[0])
+            return answer
         finally:
             self.in_flight -= 1
+            if not self.in_flight:
+                self._idle.set()
+
+    def _note_load(self, message: dict[str, Any]) -> None:
+        load = message.get("load")
+        if self.is_direct and type(load) is int:
+            # Its load contains the requests of this client.
+            self._others = max(0, load - self.in_flight)
 
     async def _exchange(
         self, body: bytes | None, progress: ProgressCallback | None, max_bytes: int

@@ -1,4 +1,8 @@
-"""The caption service of a pool: sends frames to replicas on other machines, over HTTP."""
+"""The caption service of a pool: sends frames to replicas on other machines, over HTTP.
+
+Any address of the pool lists its replicas. Frames go straight to the least busy one; through a
+proxy of Ray Serve, which takes longer, only to replicas that cannot be reached from here.
+"""
 
 import asyncio
 import time
@@ -30,6 +34,7 @@ from inference.pool.codec import (
     caption_request,
     shapes_of,
 )
+from inference.pool.directory import ReplicaAddress
 from inference.pool.health import PoolHealth, no_answer
 from inference.pool.replicas import ReplicaCounts
 from inference.progress import Progress, ProgressCallback
@@ -54,22 +59,28 @@ class PoolCaptioner:
         secret: str | None = None,
         max_wait_s: float | None = 2.0,
         max_failures: int | None = None,
+        direct: bool = True,
+        insecure: bool = False,
         poll_s: float = 1.0,
     ) -> None:
         """Prepare to caption; `start` opens the connections.
 
         Args:
-            addresses: See `Address`; requests go to that with the fewest in flight of those that
-                answer.
+            addresses: See `Address`. If no replica can be reached without them, requests go to that
+                with the fewest in flight of those that answer.
             secret: What the pool asks for, if anything.
             max_wait_s: Seconds after which a frame that no replica has taken is dropped as too old;
                 unlimited if None.
             max_failures: After so many rounds in a row without an answer it gives up. Unlimited if
                 None.
-            poll_s: Seconds between two questions for the state of each address.
+            direct: Whether to connect to the replicas that an address lists.
+            insecure: Whether frames and secret may go to replicas on other machines, which is
+                unencrypted.
+            poll_s: Seconds between two questions for the state of each address and replica.
         """
         self._names, self._secret, self._max_wait_s = addresses, secret, max_wait_s
-        self._health = PoolHealth(poll_s, max_failures)
+        self._direct, self._insecure = direct, insecure
+        self._health = PoolHealth(poll_s, max_failures, self._connect)
         self.replicas = ReplicaCounts()
 
     @property
@@ -90,6 +101,11 @@ class PoolCaptioner:
     def start(self) -> None:
         """Connect to the pool, and watch its state from now on."""
         self._health.start([Address(each, self._secret) for each in self._names])
+
+    def _connect(self, replica: ReplicaAddress) -> Address | None:
+        if not self._direct or not replica.is_allowed(insecure=self._insecure):
+            return None
+        return Address(replica.url, self._secret, replica.name)
 
     async def stop(self) -> None:
         """Close all connections; requests in flight fail."""
@@ -261,6 +277,7 @@ class PoolCaptioner:
                 failed.append(address)
                 reason = no_answer(str(problem))
                 continue
+            self.replicas.routes["direct" if address.is_direct else "proxy"] += 1
             if message["type"] != "failed":
                 return message, payload
             reason = message["message"]

@@ -15,19 +15,19 @@ from ray.serve import Application
 from ray.serve.config import RequestRouterConfig
 
 from inference.captioner_config import CaptionerConfig
-from inference.pool.replica import CaptionerReplica
+from inference.pool.replica import MAX_REQUESTS, CaptionerReplica, ReplicaPorts
 from inference.pool.routing import CaptionerRouter
+from inference.pool.scaling import replicas_for_requests
 
 APPLICATION = "sightline"
 """Name of the application on the cluster."""
 DEPLOYMENT = "captioner"
 
-_MAX_REQUESTS = 256
-"""At a replica: its engine queues them, and drops those that are too old."""
 _MAX_QUEUED = 1024
 """Requests at a proxy for which no replica has room; more are refused."""
 _REQUESTS_PER_REPLICA = 2.0
 """On average, above which replicas are added: one is captioned, and one waits."""
+_POLICY = replicas_for_requests
 _STARTS = 3
 """Of a replica that cannot load its captioner, after which deploying has failed."""
 
@@ -45,6 +45,8 @@ class PoolConfig:
     """Of each replica."""
     cpus: float
     """Of each replica."""
+    ports: ReplicaPorts | None
+    """Where replicas listen; None for clients that use proxies only."""
 
 
 def application(config: PoolConfig) -> Application:
@@ -56,13 +58,14 @@ def application(config: PoolConfig) -> Application:
         "max_replicas": config.max_replicas,
         "target_ongoing_requests": _REQUESTS_PER_REPLICA,
         "upscale_delay_s": 10.0,
+        "policy": {"policy_function": f"{_POLICY.__module__}:{_POLICY.__name__}"},
     }
     deployment = serve.deployment(
         name=DEPLOYMENT,
         num_replicas=number,
         autoscaling_config=scaling if scales else None,
         ray_actor_options={"num_cpus": config.cpus, "num_gpus": config.gpus},
-        max_ongoing_requests=_MAX_REQUESTS,
+        max_ongoing_requests=MAX_REQUESTS,
         max_queued_requests=_MAX_QUEUED,
         max_constructor_retry_count=_STARTS,
         health_check_period_s=1.0,
@@ -75,4 +78,5 @@ def application(config: PoolConfig) -> Application:
         logging_config={"enable_access_log": False},
     )(CaptionerReplica)
     create = partial(config.captioner.create, max_failures=1)
-    return deployment.bind(create, config.secret, lasts=config.captioner.endpoint is None)
+    lasts = config.captioner.endpoint is None
+    return deployment.bind(create, config.secret, config.ports, lasts=lasts)

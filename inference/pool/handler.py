@@ -4,7 +4,7 @@ import asyncio
 import hmac
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Sequence
 from dataclasses import replace
 from http import HTTPStatus
 
@@ -27,6 +27,7 @@ from inference.pool.codec import (
     ServiceRequest,
     read_request,
 )
+from inference.pool.directory import ReplicaAddress
 from inference.progress import Progress, ProgressCallback
 
 ALIVE_INTERVAL_S = 0.5
@@ -61,8 +62,16 @@ class _NeedsRequests(Exception):
 class CaptionHandler:
     """Answers requests by one caption service, which others start and stop."""
 
+    in_flight = 0
+    """Requests that are being answered."""
+
     def __init__(
-        self, service: CaptionService, *, replica: str = "", secret: str | None = None
+        self,
+        service: CaptionService,
+        *,
+        replica: str = "",
+        secret: str | None = None,
+        replicas: Callable[[], Sequence[ReplicaAddress]] = tuple,
     ) -> None:
         """Prepare to answer.
 
@@ -70,8 +79,9 @@ class CaptionHandler:
             service: Captions, explains and analyses.
             replica: Its name among the replicas of a pool.
             secret: What clients must present; None admits whoever can connect.
+            replicas: Returns the addresses of all replicas of the pool, for its clients.
         """
-        self._service, self._replica = service, replica
+        self._service, self._replica, self._replicas = service, replica, replicas
         self._secret = None if secret is None else secret.encode()
 
     def admit(self, authorization: str | None, protocol: str | None) -> None:
@@ -124,6 +134,8 @@ class CaptionHandler:
             "message": service.message,
             "accepts": await _accepts(service),
             "info": info and info.to_json(),
+            "load": self.in_flight,
+            "replicas": [each.to_json() for each in self._replicas()],
         }
         return pack(message)
 
@@ -137,7 +149,7 @@ class CaptionHandler:
             Refusal: If the request is malformed.
         """
         try:
-            return _stream(self._work_for(*read_request(body)))
+            return self._stream(self._work_for(*read_request(body)))
         except MalformedRequest as problem:
             raise Refusal(HTTPStatus.BAD_REQUEST, str(problem)) from None
 
@@ -167,6 +179,7 @@ class CaptionHandler:
             "type": "caption",
             "caption": caption.to_json(),
             "state": replace(state, captioner=self._fingerprint).to_json(),
+            "load": self.in_flight,
         }
         return pack(message)
 
@@ -216,32 +229,33 @@ class CaptionHandler:
         }
         return pack(message, b"".join(result.files.values()))
 
+    async def _stream(self, work: _Work) -> AsyncGenerator[bytes, None]:
+        """Do the work, and yield the messages of its answer."""
+        changed = asyncio.Event()
+        updates: deque[Progress] = deque(maxlen=_MAX_UPDATES)
 
-async def _stream(work: _Work) -> AsyncGenerator[bytes, None]:
-    """Do the work, and yield the messages of its answer."""
-    changed = asyncio.Event()
-    updates: deque[Progress] = deque(maxlen=_MAX_UPDATES)
+        def report(progress: Progress) -> None:
+            updates.append(progress)
+            changed.set()
 
-    def report(progress: Progress) -> None:
-        updates.append(progress)
-        changed.set()
-
-    task = asyncio.create_task(_outcome(work, report), name="pool request")
-    task.add_done_callback(lambda _: changed.set())
-    try:
-        while not task.done():
-            try:
-                async with asyncio.timeout(ALIVE_INTERVAL_S):
-                    await changed.wait()
-            except TimeoutError:
-                yield pack({"type": "alive"})
-            changed.clear()
-            while updates:
-                yield pack({"type": "progress", **updates.popleft().to_json()})
-        yield task.result()
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        self.in_flight += 1
+        task = asyncio.create_task(_outcome(work, report), name="pool request")
+        task.add_done_callback(lambda _: changed.set())
+        try:
+            while not task.done():
+                try:
+                    async with asyncio.timeout(ALIVE_INTERVAL_S):
+                        await changed.wait()
+                except TimeoutError:
+                    yield pack({"type": "alive"})
+                changed.clear()
+                while updates:
+                    yield pack({"type": "progress", **updates.popleft().to_json()})
+            yield task.result()
+        finally:
+            self.in_flight -= 1
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
 
 async def _outcome(work: _Work, report: ProgressCallback) -> bytes:

@@ -1,16 +1,23 @@
-"""The health of a captioner pool: which of its addresses answer, and what they say of captions."""
+"""The health of a captioner pool: which addresses and replicas answer, and what they say."""
 
 import asyncio
 import contextlib
 import logging
+import math
+import random
+import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from inference.engine import EngineInfo, EngineState, EngineUnavailable
 from inference.pool.address import Address, AddressError, PoolState
+from inference.pool.directory import MAX_LISTED, ReplicaAddress
 
 _QUESTIONS = 3
-"""For the state of an address, until one of its replicas is ready: they may answer in turn."""
+"""For the state of a proxy, until one of its replicas is ready: they may answer in turn."""
+_CUT_S = 10.0
+"""A replica that is live and has not answered for so long cannot be reached from here; the proxies
+may reach it. One that is lost is no longer live by then."""
 
 logger = logging.getLogger(__name__)
 
@@ -22,23 +29,44 @@ class _Watched:
     """As last answered; None while there is no answer."""
     problem: str = ""
     """Why there is none; empty before the first question was answered."""
+    answered_at: float = -math.inf
+    """When there was an answer, by the monotonic clock."""
     is_suspect: bool = False
     """Whether a request failed since the last answer."""
     ask: asyncio.Event = field(default_factory=asyncio.Event)
     """Set to ask for the state at once."""
+    task: asyncio.Task[None] | None = None
+
+    def is_cut(self, now: float) -> bool:
+        return bool(self.problem) and now - self.answered_at > _CUT_S
 
 
 class PoolHealth:
-    """Watches the addresses of a pool; it is available while a replica at any of them is."""
+    """Watches the addresses of a pool, and the replicas that they list.
+
+    The pool is available while a replica at any of them is.
+    """
 
     info: EngineInfo | None = None
     """The captioner's properties; None until the pool has answered."""
 
-    def __init__(self, poll_s: float, max_failures: int | None) -> None:
-        """Start without addresses; see `PoolCaptioner` for the arguments."""
-        self._poll_s, self._max_failures = poll_s, max_failures
-        self._watched: list[_Watched] = []
-        self._tasks: list[asyncio.Task[None]] = []
+    def __init__(
+        self,
+        poll_s: float,
+        max_failures: int | None,
+        connect: Callable[[ReplicaAddress], Address | None],
+    ) -> None:
+        """Start without addresses.
+
+        Args:
+            poll_s: See `PoolCaptioner`.
+            max_failures: See `PoolCaptioner`.
+            connect: Creates the client of a replica; returns None if it may not be connected to.
+        """
+        self._poll_s, self._max_failures, self._connect = poll_s, max_failures, connect
+        self._proxies: list[_Watched] = []
+        self._direct: dict[ReplicaAddress, _Watched] = {}
+        self._retiring: dict[asyncio.Task[None], _Watched] = {}
         self._listeners: set[Callable[[], None]] = set()
         self._changed = asyncio.Event()
         """Replaced at each update."""
@@ -50,19 +78,22 @@ class PoolHealth:
         """Whether a frame can be sent now."""
         return any(each.state and each.state.accepts for each in self._watched)
 
+    @property
+    def _watched(self) -> list[_Watched]:
+        return [*self._proxies, *self._direct.values()]
+
     def start(self, addresses: Sequence[Address]) -> None:
         """Watch addresses from now on."""
-        self._watched = [_Watched(address) for address in addresses]
-        self._tasks = [
-            asyncio.create_task(self._watch(each), name="pool health") for each in self._watched
-        ]
+        self._proxies = [self._begin(address) for address in addresses]
 
     async def stop(self) -> None:
         """Stop watching, and close the addresses."""
-        for task in self._tasks:
+        watched = [*self._watched, *self._retiring.values()]
+        tasks = [*self._retiring, *(each.task for each in watched if each.task)]
+        self._proxies, self._direct = [], {}
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        watched, self._watched = self._watched, []
+        await asyncio.gather(*tasks, return_exceptions=True)
         for each in watched:
             await each.address.close()
         self._change(EngineState.STARTING, "The server is being stopped.")
@@ -70,12 +101,21 @@ class PoolHealth:
     def choose(self, avoided: Collection[Address]) -> Address | None:
         """Return the address for a request; None if no address is known to have a captioner.
 
+        The least busy replica of those that can be reached, and a proxy if there is none. While a
+        live replica is out of reach, the proxies take their part of the requests.
+
         Args:
             avoided: Those that have failed, which are chosen only if there are no others.
         """
+        now = time.monotonic()
+        reaches_all = not any(each.is_cut(now) for each in self._direct.values())
 
-        def rank(each: _Watched) -> tuple[bool, bool, int]:
-            return each.address in avoided, each.is_suspect, each.address.in_flight
+        def rank(each: _Watched) -> tuple[bool, bool, bool, int, float]:
+            address = each.address
+            is_detour = reaches_all and not address.is_direct
+            # At random, or else all clients would prefer the same replica.
+            order = random.random()
+            return address in avoided, each.is_suspect, is_detour, address.load, order
 
         usable = [each for each in self._watched if each.state and each.state.accepts]
         return min(usable, key=rank).address if usable else None
@@ -118,6 +158,11 @@ class PoolHealth:
     def _has_given_up(self) -> bool:
         return self._max_failures is not None and self._failures >= self._max_failures
 
+    def _begin(self, address: Address) -> _Watched:
+        watched = _Watched(address)
+        watched.task = asyncio.create_task(self._watch(watched), name="pool health")
+        return watched
+
     async def _watch(self, watched: _Watched) -> None:
         """Ask an address for its state again and again, until cancelled."""
         while True:
@@ -130,6 +175,8 @@ class PoolHealth:
                 if watched.problem:
                     logger.info("captioner pool at %s answers again", watched.address.name)
                 watched.problem, watched.is_suspect, self._failures = "", False, 0
+                watched.answered_at = time.monotonic()
+                self._follow_list()
             self._update()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._poll_s):
@@ -139,17 +186,35 @@ class PoolHealth:
         if problem != watched.problem:
             logger.warning("captioner pool at %s: %s", watched.address.name, problem)
         watched.state, watched.problem = None, problem
-        if all(each.problem for each in self._watched):
+        if not watched.address.is_direct and all(each.problem for each in self._watched):
             self._failures += 1
+
+    def _follow_list(self) -> None:
+        """Watch the replicas that are listed by whoever answers, and no others."""
+        states = [each.state for each in self._watched if each.state]
+        listed = dict.fromkeys(replica for state in states for replica in state.replicas)
+        for replica in self._direct.keys() - listed.keys():
+            gone = self._direct.pop(replica)
+            assert gone.task
+            gone.task.cancel()
+            # It may still answer what it was asked before.
+            retiring = asyncio.create_task(gone.address.close_when_idle(), name="pool health")
+            self._retiring[retiring] = gone
+            retiring.add_done_callback(self._retiring.pop)
+        for replica in listed:
+            if replica not in self._direct and len(self._direct) < MAX_LISTED:
+                address = self._connect(replica)
+                if address is not None:
+                    self._direct[replica] = self._begin(address)
 
     def _update(self) -> None:
         """Derive the state of the pool from those of its addresses."""
         answered = [each.state for each in self._watched if each.state]
         known = [each for each in answered if each.state is EngineState.READY] or answered
         if not known:
-            if all(each.problem for each in self._watched):
+            if self._proxies and all(each.problem for each in self._watched):
                 state = EngineState.PAUSED if self.info else EngineState.STARTING
-                self._change(state, no_answer(self._watched[0].problem))
+                self._change(state, no_answer(self._proxies[0].problem))
             return
         best = known[0]
         is_new = best.info is not None and best.info != self.info
@@ -176,7 +241,7 @@ async def _ask(address: Address) -> PoolState:
     Raises:
         AddressError: If there is no answer.
     """
-    for _ in range(_QUESTIONS - 1):
+    for _ in range(0 if address.is_direct else _QUESTIONS - 1):
         # A replica that is lost does not answer, but the next one may.
         with contextlib.suppress(AddressError):
             state = await address.state()

@@ -23,6 +23,8 @@ class ReplicaCounts:
         self.failures = {"too old": 0, "unavailable": 0, "repeated": 0}
         """Requests without a result: `too old`, or `unavailable`; and those that were `repeated` at
         another replica."""
+        self.routes = {"direct": 0, "proxy": 0}
+        """Answers of replicas, by whether they came through a proxy."""
         self._waits_s: OrderedDict[str, Histogram] = OrderedDict()
         self._others = Histogram(_WAIT_BOUNDS_S)
 

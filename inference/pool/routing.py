@@ -1,6 +1,7 @@
 """Chooses the replica for a request, in the proxies of Ray Serve. Needs Ray."""
 
 import random
+import sys
 import time
 from typing import Any
 
@@ -41,6 +42,14 @@ class CaptionerRouter(FIFOMixin, RequestRouter):
         """Note that a replica accepted or rejected a request; Serve calls it."""
         super().on_new_queue_len_info(replica_id, *arguments, **options)
         self._unanswered.pop(replica_id, None)
+
+    def update_replicas(self, replicas: list[RunningReplica]) -> None:
+        """Note which replicas are live; Serve calls it."""
+        super().update_replicas(replicas)
+        # In a replica, which tells its clients. Serve has sent this class by value, and proxies do
+        # without the rest of Sightline.
+        if directory := sys.modules.get("inference.pool.directory"):
+            directory.LIVE_REPLICAS.set(each.replica_metadata for each in replicas)
 
     async def choose_replicas(
         self,

@@ -1,26 +1,55 @@
 """A caption service as an HTTP server on a Unix socket or a TCP port."""
 
+import asyncio
 import contextlib
+import errno
 import os
+from collections.abc import Callable, Iterable, Sequence
+from http import HTTPStatus
 from pathlib import Path
 
 from aiohttp import web
 
 from inference.engine import CaptionService
 from inference.pool.codec import CONTENT_TYPE, MAX_REQUEST_BYTES, PATH, PROTOCOL_HEADER
+from inference.pool.directory import ReplicaAddress
 from inference.pool.handler import CaptionHandler, Refusal
+
+_ANY_PORT = (0,)
 
 
 class CaptionServer:
     """Serves a caption service to `PoolCaptioner`s in other processes; uses no Ray."""
 
+    in_flight = 0
+    """Requests to this server that are being received or answered."""
+
     def __init__(
-        self, service: CaptionService, *, replica: str = "", secret: str | None = None
+        self,
+        service: CaptionService,
+        *,
+        replica: str = "",
+        secret: str | None = None,
+        replicas: Callable[[], Sequence[ReplicaAddress]] = tuple,
+        max_requests: int | None = None,
     ) -> None:
-        """Prepare to serve; see `CaptionHandler` for the arguments."""
-        self._handler = CaptionHandler(service, replica=replica, secret=secret)
+        """Prepare to serve; see `CaptionHandler` for the other arguments.
+
+        Args:
+            service: As for `CaptionHandler`.
+            replica: As for `CaptionHandler`.
+            secret: As for `CaptionHandler`.
+            replicas: As for `CaptionHandler`.
+            max_requests: At once; more are refused, and clients send them to another replica.
+                Unlimited if None.
+        """
+        self.handler = CaptionHandler(service, replica=replica, secret=secret, replicas=replicas)
+        self._max_requests = max_requests
         self._runner: web.AppRunner | None = None
         self._socket: Path | None = None
+        self._is_draining = False
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     def application(self) -> web.Application:
         """Return an application with the routes of the service."""
@@ -43,15 +72,37 @@ class CaptionServer:
         finally:
             os.umask(mask)
 
-    async def listen(self, host: str, port: int) -> int:
-        """Listen on a TCP port, 0 for a free one; return the port.
+    async def listen(self, host: str, ports: Iterable[int] = _ANY_PORT) -> int:
+        """Listen on the first TCP port that is free; return it.
+
+        Args:
+            host: Address to bind.
+            ports: Those to try, one at least; 0 is any free one.
 
         Raises:
-            OSError: If the port cannot be used.
+            OSError: If no port can be used.
         """
         runner = await self._start()
-        await web.TCPSite(runner, host, port).start()
-        return int(runner.addresses[0][1])
+        for port in ports:
+            try:
+                await web.TCPSite(runner, host, port).start()
+            except OSError as problem:
+                if problem.errno != errno.EADDRINUSE:
+                    raise
+            else:
+                return int(runner.addresses[-1][1])
+        raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+
+    async def drain(self, timeout_s: float) -> None:
+        """Refuse new requests, and wait until those in flight are answered.
+
+        Args:
+            timeout_s: How long to wait at most.
+        """
+        self._is_draining = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._idle.wait()
 
     async def close(self) -> None:
         """Cancel all requests, stop listening and remove the socket."""
@@ -76,13 +127,28 @@ class CaptionServer:
             self._admit(request)
         except Refusal as refusal:
             return _refuse(refusal)
-        return web.Response(body=await self._handler.state(), content_type=CONTENT_TYPE)
+        return web.Response(body=await self.handler.state(), content_type=CONTENT_TYPE)
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         try:
             self._admit(request)
-            body = await self._handler.read_body(request.content.iter_any())
-            messages = self._handler.answer(body)
+            if self._max_requests is not None and self.in_flight >= self._max_requests:
+                raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "the replica has no room")
+        except Refusal as refusal:
+            return _refuse(refusal)
+        self.in_flight += 1
+        self._idle.clear()
+        try:
+            return await self._respond(request)
+        finally:
+            self.in_flight -= 1
+            if not self.in_flight:
+                self._idle.set()
+
+    async def _respond(self, request: web.Request) -> web.StreamResponse:
+        try:
+            body = await self.handler.read_body(request.content.iter_any())
+            messages = self.handler.answer(body)
         except Refusal as refusal:
             return _refuse(refusal)
         response = web.StreamResponse(headers={"Content-Type": CONTENT_TYPE})
@@ -97,9 +163,11 @@ class CaptionServer:
         return response
 
     def _admit(self, request: web.Request) -> None:
-        self._handler.admit(
+        self.handler.admit(
             request.headers.get("Authorization"), request.headers.get(PROTOCOL_HEADER)
         )
+        if self._is_draining:
+            raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "the replica stops")
 
 
 def _refuse(refusal: Refusal) -> web.Response:

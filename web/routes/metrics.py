@@ -155,6 +155,8 @@ class _ApplicationCollector(Collector):
             about = "Frames that no replica captioned, and requests repeated at another replica."
             failures = {name.replace(" ", "_"): n for name, n in pool.replicas.failures.items()}
             yield _counters("pool_failures", about, "reason", failures)
+            about = "Answers of replicas, by whether they came through a proxy of Ray Serve."
+            yield _counters("pool_answers", about, "route", pool.replicas.routes)
 
     def _load(self) -> Iterator[Metric]:
         load = self._app[MEDIA].report

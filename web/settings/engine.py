@@ -1,5 +1,6 @@
 """Settings of the engine: where captions are computed, here or by a pool of replicas."""
 
+import re
 from typing import Annotated, Any, Literal, NamedTuple, Self
 from urllib.parse import urlsplit
 
@@ -10,6 +11,8 @@ from web.settings.sections import Token, TokenInFile
 
 _MAX_REPLICAS = 1000
 _REPLICAS_RULE = "must be a number, or a table such as { min = 1, max = 8 }"
+_PORTS = re.compile(r"([0-9]{4,5})-([0-9]{4,5})")
+_MIN_PORT, _MAX_PORT = 1024, 65535
 _EXAMPLE = "http://127.0.0.1:8000"
 
 
@@ -60,6 +63,15 @@ def _check_address(address: str) -> str:
     return address
 
 
+def _check_ports(value: str) -> str:
+    found = _PORTS.fullmatch(value)
+    if value and (not found or not _MIN_PORT <= int(found[1]) <= int(found[2]) <= _MAX_PORT):
+        raise ValueError(
+            f"must be a range FIRST-LAST within {_MIN_PORT}-{_MAX_PORT}, such as 9000-9063"
+        )
+    return value
+
+
 PoolAddresses = Annotated[
     tuple[Annotated[str, AfterValidator(_check_address)], ...],
     BeforeValidator(_read_addresses),
@@ -70,8 +82,8 @@ PoolAddresses = Annotated[
 class EngineSettings(BaseModel):
     """Where captions are computed.
 
-    A server uses `address` to `insecure`; `python server.py pool`, which deploys the pool, the
-    others, and the secret.
+    A server uses `address` to `direct`; `python server.py pool`, which deploys the pool, `direct`,
+    the others, and the secret.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -88,10 +100,15 @@ class EngineSettings(BaseModel):
     """Seconds that a frame may wait for a replica, then it is dropped as too old."""
     insecure: bool = False
     """Whether to allow unencrypted http to other machines."""
+    direct: bool = True
+    """Whether replicas listen on ports of their own, where servers reach them without a proxy."""
+    replica_ports: Annotated[str, AfterValidator(_check_ports)] = ""
+    """TCP ports of the replicas, such as "9000-9063", for a firewall to open; any free ones when
+    empty."""
     cluster: str = Field("auto", min_length=1, max_length=200)
     """Address of the Ray cluster; `auto` is the one to which this machine belongs."""
     host: str = Field("127.0.0.1", min_length=1, max_length=253)
-    """Address that the pool's proxies bind to, on each machine of the cluster."""
+    """Address that the pool's proxies and replicas bind to, on each machine of the cluster."""
     port: int = Field(8000, ge=1, le=65535)
     """Port of the proxies."""
     replicas: Annotated[Replicas, BeforeValidator(_read_replicas)] = Replicas(1, 1)
@@ -119,6 +136,14 @@ class EngineSettings(BaseModel):
                     "insecure = true if the network between the machines is private"
                 )
         return self
+
+    @property
+    def replica_port_range(self) -> range | None:
+        """The ports of the replicas; None for any."""
+        if not self.replica_ports:
+            return None
+        first, last = map(int, self.replica_ports.split("-"))
+        return range(first, last + 1)
 
     @property
     def pool_secret(self) -> str | None:

@@ -394,7 +394,7 @@ async def test_what_is_no_pool_is_named(
 async def test_a_wrong_secret_is_named_and_the_right_one_admits() -> None:
     service = ScriptedCaptions(confident_caption("A dog runs"))
     server = CaptionServer(service, secret="plugh-0123456789abc")
-    port = await server.listen("127.0.0.1", 0)
+    port = await server.listen("127.0.0.1")
     address = f"http://127.0.0.1:{port}"
     try:
         for wrong in (None, "xyzzy", ""):

@@ -113,6 +113,8 @@ async def test_any_replica_answers_any_stream_and_its_state_travels(
         assert streams.lost == []
         assert set(pool.replicas.waits_s) >= set(streams.replicas)
         assert len(pool.replicas.waits_s) == 2
+        # Until the first list of replicas has arrived, through proxies.
+        assert pool.replicas.routes["direct"] > 0
 
 
 async def test_two_replicas_caption_almost_twice_as_much_as_one(ray_cluster: RayCluster) -> None:

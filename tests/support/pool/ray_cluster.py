@@ -155,6 +155,7 @@ class _Cluster:
         from inference.captioner_config import CaptionerConfig
         from inference.pool.cluster import deploy
         from inference.pool.deployment import PoolConfig
+        from inference.pool.replica import ReplicaPorts
         from models.catalogue import CaptionerReference
         from tests.support.pool.timed_captioner import TimedCaptioner
 
@@ -167,6 +168,7 @@ class _Cluster:
             max_replicas=replicas,
             gpus=0,
             cpus=0.5,
+            ports=ReplicaPorts("127.0.0.1", None),
         )
         reported: list[str] = []
         deploy(config, "127.0.0.1", self.port, reported.append)
