@@ -60,7 +60,7 @@ def app(arguments: dict[str, Any]) -> "Application":
     # Imported here: nothing but a pool needs Ray.
     from inference.pool.deployment import application
 
-    return application(_pool_config(settings))
+    return application(pool_config(settings))
 
 
 def deploy(settings: ServerSettings, report: Callable[[str], None]) -> None:
@@ -83,7 +83,7 @@ def deploy(settings: ServerSettings, report: Callable[[str], None]) -> None:
         raise PoolError("Ray is not installed; run: pip install 'sightline[ray]'") from None
     try:
         cluster.connect(engine.cluster)
-        cluster.deploy(_pool_config(settings), engine.host, engine.port, report)
+        cluster.deploy(pool_config(settings), engine.host, engine.port, report)
     except cluster.DeployError as problem:
         raise PoolError(str(problem)) from None
     asyncio.run(_check(settings, report))
@@ -97,7 +97,8 @@ _NO_SECRET = (
 )
 
 
-def _pool_config(settings: ServerSettings) -> "PoolConfig":
+def pool_config(settings: ServerSettings) -> "PoolConfig":
+    """Return the pool that the settings describe; needs Ray."""
     from inference.pool.deployment import PoolConfig
     from inference.pool.replica import ReplicaPorts
 

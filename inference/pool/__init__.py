@@ -5,8 +5,16 @@
 """
 
 from inference.pool.captioner import PoolCaptioner
+from inference.pool.directory import ReplicaAddress
 from inference.pool.handler import CaptionHandler, Refusal
 from inference.pool.replicas import ReplicaCounts
 from inference.pool.server import CaptionServer
 
-__all__ = ["CaptionHandler", "CaptionServer", "PoolCaptioner", "Refusal", "ReplicaCounts"]
+__all__ = [
+    "CaptionHandler",
+    "CaptionServer",
+    "PoolCaptioner",
+    "Refusal",
+    "ReplicaAddress",
+    "ReplicaCounts",
+]

@@ -13,11 +13,12 @@ from aiortc import RTCSessionDescription
 from prometheus_client.parser import text_string_to_metric_families
 
 from inference.pool import CaptionServer
+from inference.pool.replica import ReplicaPorts
 from stream.settings import StreamSettings
 from tests.support.captions import ScriptedCaptions, confident_caption
 from tests.support.peer import Peer
 from web.app import create_app
-from web.pool import PoolError, app, deploy
+from web.pool import PoolError, app, deploy, pool_config
 from web.settings import EngineSettings, ServerSettings
 
 ROOT = Path(__file__).parents[2]
@@ -39,6 +40,13 @@ def test_the_application_of_a_rayservice_needs_a_secret(tmp_path: Path) -> None:
     config.write_text("[engine]\nreplicas = 2\n")
     with pytest.raises(PoolError, match="has no secret"):
         app({"config": str(config)})
+
+
+def test_replicas_listen_where_the_settings_say() -> None:
+    settings = engine(host="0.0.0.0", replica_ports="9000-9001")
+    assert pool_config(settings).ports == ReplicaPorts("0.0.0.0", range(9000, 9002))
+    assert pool_config(engine()).ports == ReplicaPorts("127.0.0.1", None)
+    assert pool_config(engine(direct=False)).ports is None
 
 
 def test_ray_is_imported_only_to_deploy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,4 +122,6 @@ async def test_captions_and_metrics_name_the_replica(tmp_path: Path) -> None:
     assert said["said"] == "A cup" and explained["explanation"]["map"]["shape"] == [9, 9]
     assert samples["sightline_pool_wait_seconds_count", "one"] >= 1
     assert samples["sightline_pool_failures_total", "too_old"] == 0
+    assert samples["sightline_pool_answers_total", "proxy"] >= 1
+    assert samples["sightline_pool_answers_total", "direct"] == 0
     assert problem.startswith("No captioner of the pool answers: it cannot be reached")

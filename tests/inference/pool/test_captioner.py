@@ -32,37 +32,11 @@ from inference.progress import Progress, ProgressCallback
 from tests.inference.conftest import photographs
 from tests.inference.pool.conftest import pool_of, serving
 from tests.support.captions import ScriptedCaptions, confident_caption
+from tests.support.pool.held_captions import HeldCaptions, until
 from tests.support.servers.fake_endpoint import fake_endpoint
 
 IMAGES = list(photographs(260))
 IMAGE = IMAGES[0]
-
-
-class Held(ScriptedCaptions):
-    """Captions only when a test allows it."""
-
-    def __init__(self) -> None:
-        super().__init__(confident_caption("A dog runs"))
-        self.begun, self.cancelled = 0, 0
-        self.finish = asyncio.Event()
-        self.requests: list[FrameRequest] = []
-
-    async def caption_frame(self, request: FrameRequest, beam_width: int | None) -> FrameResult:
-        """Caption once `finish` is set."""
-        self.begun += 1
-        self.requests.append(request)
-        try:
-            await self.finish.wait()
-        except asyncio.CancelledError:
-            self.cancelled += 1
-            raise
-        return await super().caption_frame(request, beam_width)
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 async def test_captions_explanations_and_analyses_are_those_of_the_engine(
@@ -173,7 +147,7 @@ async def test_a_stream_keeps_its_caption_whichever_replica_answers(
 
 
 async def test_the_state_of_another_captioner_is_left_out(socket: Path) -> None:
-    service = Held()
+    service = HeldCaptions()
     service.finish.set()
     async with serving(service, socket), pool_of(socket) as pool:
         await pool.wait_ready()
@@ -210,7 +184,7 @@ async def test_a_full_service_is_busy(socket: Path) -> None:
 
 
 async def test_cancelling_a_request_cancels_it_at_the_replica(socket: Path) -> None:
-    service = Held()
+    service = HeldCaptions()
     async with serving(service, socket), pool_of(socket) as pool:
         await pool.wait_ready()
         task = asyncio.create_task(pool.caption_frame(FrameRequest(IMAGE), None))
@@ -224,14 +198,14 @@ async def test_a_slow_answer_is_awaited_and_a_silent_replica_is_not(
 ) -> None:
     monkeypatch.setattr("inference.pool.address.SILENCE_S", 0.5)
     monkeypatch.setattr("inference.pool.handler.ALIVE_INTERVAL_S", 0.1)
-    slow = Held()
+    slow = HeldCaptions()
     asyncio.get_running_loop().call_later(1.2, slow.finish.set)
     async with serving(slow, tmp_path / "slow"), pool_of(tmp_path / "slow") as pool:
         await pool.wait_ready()
         await pool.caption_frame(FrameRequest(IMAGE), None)
 
     monkeypatch.setattr("inference.pool.handler.ALIVE_INTERVAL_S", 60)
-    silent = Held()
+    silent = HeldCaptions()
     async with (
         serving(silent, tmp_path / "silent"),
         pool_of(tmp_path / "silent", max_wait_s=0.4) as pool,
@@ -245,7 +219,7 @@ async def test_a_slow_answer_is_awaited_and_a_silent_replica_is_not(
 
 
 async def test_the_request_of_a_lost_replica_is_answered_by_another(tmp_path: Path) -> None:
-    lost, other = Held(), Held()
+    lost, other = HeldCaptions(), HeldCaptions()
     other.finish.set()
     async with (
         serving(lost, tmp_path / "lost") as server,
@@ -294,7 +268,7 @@ async def test_a_frame_that_waited_for_too_long_is_dropped(engine: Engine, socke
 
 async def test_the_state_follows_the_pool(socket: Path) -> None:
     states: list[tuple[EngineState, str]] = []
-    service = Held()
+    service = HeldCaptions()
     service.finish.set()
     async with pool_of(socket) as pool:
         pool.subscribe(lambda: states.append((pool.state, pool.message)))

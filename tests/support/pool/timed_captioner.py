@@ -16,9 +16,9 @@ _LOST = 255
 """First value of the image on which the captioner is lost, as if its process had exited."""
 
 
-def timed_image(seconds: float) -> NDArray[np.uint8]:
+def timed_image(seconds: float, side: int = 8) -> NDArray[np.uint8]:
     """Return an image that takes so long to be captioned, in steps of 10 ms."""
-    return np.full((8, 8, 3), round(seconds * 100), np.uint8)
+    return np.full((side, side, 3), round(seconds * 100), np.uint8)
 
 
 LOSING_IMAGE: NDArray[np.uint8] = np.full((8, 8, 3), _LOST, np.uint8)

@@ -89,6 +89,21 @@ def test_a_private_network_may_be_unencrypted() -> None:
     assert len(EngineSettings.model_validate({**values, "insecure": True}).address) == 2
 
 
+@pytest.mark.parametrize(
+    ("value", "ports"),
+    [("", None), ("9000-9063", range(9000, 9064)), ("9000-9000", range(9000, 9001))],
+)
+def test_replicas_listen_on_ports_of_a_range_or_any(value: str, ports: range | None) -> None:
+    settings = EngineSettings.model_validate({"replica_ports": value})
+    assert settings.direct and settings.replica_port_range == ports
+
+
+@pytest.mark.parametrize("value", ["9000", "9001-9000", "80-90", "9000-99999", "any", 9000])
+def test_other_ports_of_replicas_are_refused(value: Any) -> None:
+    with pytest.raises(ValidationError, match=r"replica_ports\n.*(such as 9000-9063|string)"):
+        EngineSettings.model_validate({"replica_ports": value})
+
+
 def test_one_secret_is_enough(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text(SECRET)
     with pytest.raises(ValidationError, match="not both"):
