@@ -144,6 +144,9 @@ def test_the_servers_reach_the_pool_and_the_database_at_the_loopback_address(
         assert settings.engine.kind == "ray"
         assert settings.engine.address == (f"http://127.0.0.1:{port}",)
         assert settings.engine.pool_secret == pool.pool_secret
+        # The replicas are in a container, and the servers in the network of the machine.
+        assert settings.engine.direct and settings.engine.insecure
+    assert pool.direct and pool.host == "0.0.0.0"
     readme = (DEPLOY / "README.md").read_text(encoding="utf-8")
     assert "postgresql://sightline:%s@127.0.0.1:5432/sightline" in readme
     assert compose["services"]["database"]["ports"] == ["127.0.0.1:5432:5432"]

@@ -152,6 +152,24 @@ def test_the_servers_reach_the_pool(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert {"name": "serve", "containerPort": address.port} in ports
 
 
+def test_the_servers_reach_the_replicas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = settings("pool.toml", tmp_path, monkeypatch).engine
+    servers = settings("sightline.toml", tmp_path, monkeypatch).engine
+    ports = pool.replica_port_range
+    (policy,) = (
+        each for each in of_kind("NetworkPolicy") if each["metadata"]["name"] == "captioner"
+    )
+    admitted = [port for rule in policy["spec"]["ingress"] for port in rule.get("ports", ())]
+
+    assert pool.direct and servers.direct
+    # At the addresses of pods.
+    assert pool.host == "0.0.0.0" and servers.insecure
+    assert ports
+    assert {"protocol": "TCP", "port": ports[0], "endPort": ports[-1]} in admitted
+    # All replicas on one worker, twice during an update.
+    assert len(ports) >= 2 * pool.replicas.max
+
+
 def test_each_server_is_reached_at_its_own_url(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
