@@ -33,11 +33,13 @@ bench: $(VENV)/installed-test
 	$(PYTHON) -m tests.bench
 
 # A lossy, stalling network link; one hour of feeds and viewers; 200 killed processes; a cluster of
-# three servers, with 50 faults of servers, database and network (as root).
+# three servers, with 50 faults of servers, database and network, and a captioner pool with faults of
+# the network (both as root).
 soak: $(VENV)/installed-test peers
 	$(PYTHON) -m tests.network
 	$(PYTHON) -m tests.soak
 	$(PYTHON) -m tests.soak.cluster
+	$(PYTHON) -m tests.soak.pool
 
 fuzz: $(VENV)/installed-test
 	$(PYTHON) -m tests.fuzz

@@ -52,6 +52,25 @@ class Machine:
         """Let packets pass again."""
         self._run("ip", "link", "set", f"to-{DATABASE}", "up")
 
+    def cut_clients(self) -> None:
+        """Drop all packets between this machine and clients and other machines."""
+        self._run("ip", "link", "set", f"to-{CLIENTS}", "down")
+
+    def mend_clients(self) -> None:
+        """Let packets pass again."""
+        self._run("ip", "link", "set", f"to-{CLIENTS}", "up")
+        # The kernel has removed it with the link.
+        hub = f"10.{CLIENTS}.{self.number}.1"
+        self._run("ip", "route", "replace", "default", "via", hub)
+
+    def cut_from_server(self) -> None:
+        """Drop what this machine sends to the hub itself, not what that passes on to others."""
+        self._run("ip", "rule", "add", "to", f"10.{CLIENTS}.{self.number}.1", "blackhole")
+
+    def mend_to_server(self) -> None:
+        """Let it pass again."""
+        self._run("ip", "rule", "delete", "to", f"10.{CLIENTS}.{self.number}.1", "blackhole")
+
     def _run(self, *command: str) -> None:
         subprocess.run([*self.prefix, *command], check=True)
 

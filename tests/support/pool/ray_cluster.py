@@ -23,7 +23,7 @@ SECRET = "plugh-0123456789abc"
 """Of the pools that are deployed."""
 
 _NODE = "127.0.0.2"
-_HEALTH_CHECKS = {
+HEALTH_CHECKS = {
     "RAY_health_check_initial_delay_ms": "1000",
     "RAY_health_check_period_ms": "500",
     "RAY_health_check_timeout_ms": "2000",
@@ -84,7 +84,7 @@ def main(folder: str) -> None:
     with os.fdopen(os.dup(1), "w") as messages:
         os.dup2(2, 1)
         sys.stdout = sys.stderr
-        os.environ.update(_HEALTH_CHECKS, RAY_USAGE_STATS_ENABLED="0", RAY_TMPDIR=folder)
+        os.environ.update(HEALTH_CHECKS, RAY_USAGE_STATS_ENABLED="0", RAY_TMPDIR=folder)
         lines: queue.Queue[str] = queue.Queue()
         threading.Thread(target=_read, args=[lines], daemon=True).start()
         cluster = _Cluster()

@@ -1,0 +1,1 @@
+"""A captioner pool on two machines, whose network is cut."""
