@@ -1,8 +1,9 @@
 """Cut the network of a captioner pool, and check that captions are back within 5 s.
 
 A real Ray cluster of two nodes, each on a machine of its own (a network namespace) with a replica,
-the second of which is added when the load needs it. The server, this process, loses a replica, then both,
-then the second machine is lost to all. It needs root, for the namespaces, and takes two minutes.
+the second of which is added when the load needs it. The server, this process, loses a replica, then
+both, then the second machine is lost to all. It needs root, for the namespaces, and takes three
+minutes.
 """
 
 import asyncio
