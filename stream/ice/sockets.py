@@ -14,7 +14,9 @@ from collections.abc import Callable
 from typing import Any
 
 import aioice.ice
+from aioice.ice import StunProtocol
 
+from stream.ice.datagrams import DatagramReader
 from stream.settings import is_loopback
 
 _ANY_PORT = range(1)
@@ -117,7 +119,7 @@ class _PatchedAsyncio:
 
 
 class _PatchedLoop:
-    """An event loop, except that datagram sockets are opened by `MediaSockets`."""
+    """An event loop, except that datagram sockets are opened and read here."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, sockets: MediaSockets) -> None:
         self._loop, self._sockets = loop, sockets
@@ -126,8 +128,10 @@ class _PatchedLoop:
         return getattr(self._loop, name)
 
     async def create_datagram_endpoint(
-        self, protocol: Callable[[], Any], local_addr: tuple[str, int]
-    ) -> tuple[asyncio.DatagramTransport, Any]:
-        return await self._loop.create_datagram_endpoint(
-            protocol, sock=self._sockets.open(local_addr[0])
+        self, protocol: Callable[[], StunProtocol], local_addr: tuple[str, int]
+    ) -> tuple[asyncio.DatagramTransport, StunProtocol]:
+        opened, stun_protocol = self._sockets.open(local_addr[0]), protocol()
+        transport, _ = await self._loop.create_datagram_endpoint(
+            lambda: DatagramReader(stun_protocol, opened), sock=opened
         )
+        return transport, stun_protocol
