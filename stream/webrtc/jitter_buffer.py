@@ -122,9 +122,10 @@ class LowLatencyJitterBuffer(JitterBuffer):
         if not self._is_video:
             return super()._remove_frame(sequence_number)
         self._remove_padding()
-        count = self._marked_packets()
+        count, is_followed = self._first_frame()
         if count is None:
-            return super()._remove_frame(sequence_number)
+            # Without a marker, the next frame completes it; if there is none, nothing does.
+            return super()._remove_frame(sequence_number) if is_followed else None
         packets = [packet for packet in map(self._packet, range(count)) if packet]
         frame = JitterFrame(b"".join(map(_payload, packets)), packets[0].timestamp)
         self.remove(count)
@@ -135,16 +136,25 @@ class LowLatencyJitterBuffer(JitterBuffer):
         while (packet := self._packet(0)) and not _payload(packet):
             self.remove(1)
 
-    def _marked_packets(self) -> int | None:
-        """Return the number of packets of the first frame if it is marked and complete."""
-        first = self._packet(0)
-        for index in range(self.capacity):
-            packet = self._packet(index)
-            if first is None or packet is None or packet.timestamp != first.timestamp:
-                return None
+    def _first_frame(self) -> tuple[int | None, bool]:
+        """Look at the first frame's packets; this runs for each packet that arrives.
+
+        Returns:
+            Their number if the frame is marked and complete, and whether a packet of another frame
+            follows them directly.
+        """
+        packets, capacity, origin = self._packets, self._capacity, self._origin
+        assert origin is not None
+        first = packets[origin % capacity]
+        for index in range(capacity):
+            packet = packets[(origin + index) % capacity]
+            if first is None or packet is None:
+                return None, False
+            if packet.timestamp != first.timestamp:
+                return None, True
             if packet.marker:
-                return index + 1
-        return None
+                return index + 1, False
+        return None, False
 
     def _packet(self, index: int) -> RtpPacket | None:
         assert self._origin is not None

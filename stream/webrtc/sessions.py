@@ -15,6 +15,7 @@ from stream.quota import SERVER, Owner, Quota, QuotaExceeded, ShareExceeded
 from stream.webrtc.frame_limit import limit_received_frames
 from stream.webrtc.jitter_buffer import use_low_latency_jitter_buffer
 from stream.webrtc.offer import InputKind, Offer
+from stream.webrtc.rtp import use_direct_rtp
 from stream.webrtc.session import Session, SessionEnd
 
 _END_S = 5.0
@@ -55,6 +56,7 @@ class Sessions:
             on_end: Called with the id of each session that has ended.
         """
         use_low_latency_jitter_buffer()
+        use_direct_rtp()
         limit_received_frames(context.settings.frame_pixels)
         self.context, self._publications, self._on_end = context, publications, on_end
         self._live: dict[str, _LiveSession] = {}

@@ -1,6 +1,7 @@
 """Peers that send H.264 by periodic intra refresh: after the first, no key frame ever follows."""
 
 import asyncio
+from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any
 
@@ -11,6 +12,7 @@ from aiortc import MediaStreamTrack, RTCRtpSender
 from aiortc.rtp import RtpPacket, is_rtcp
 from numpy.typing import NDArray
 
+from stream.webrtc.rtp import RtpTransport
 from tests.support.captions import ScriptedCaptions, confident_caption
 from tests.support.intra_refresh import (
     HEIGHT,
@@ -58,17 +60,25 @@ class LossyLink:
         self.losing = False
         self.lost: set[int] = set()
         self._ssrc = sender._ssrc
-        self._send = sender.transport._send_rtp
-        sender.transport._send_rtp = self._filter  # type: ignore[method-assign]
+        transport = sender.transport
+        assert isinstance(transport, RtpTransport)
+        self._send, self._send_packets = transport._send_rtp, transport.send_packets
+        # Frames are sent by one of them; reports and what is sent again by the other.
+        vars(transport)["_send_rtp"] = self._filter
+        vars(transport)["send_packets"] = self._filter_packets
+
+    def _filter_packets(self, packets: Iterable[bytes]) -> None:
+        self._send_packets(filter(self._arrives, packets))
 
     async def _filter(self, data: bytes) -> None:
-        if not is_rtcp(data):
-            packet = RtpPacket.parse(data)
-            if self.losing:
-                self.lost.add(packet.sequence_number)
-            if packet.ssrc != self._ssrc or packet.sequence_number in self.lost:
-                return
-        await self._send(data)
+        if is_rtcp(data) or self._arrives(data):
+            await self._send(data)
+
+    def _arrives(self, data: bytes) -> bool:
+        packet = RtpPacket.parse(data)
+        if self.losing:
+            self.lost.add(packet.sequence_number)
+        return packet.ssrc == self._ssrc and packet.sequence_number not in self.lost
 
 
 @pytest.fixture(scope="module")
