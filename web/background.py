@@ -45,6 +45,7 @@ from web.keys import (
     WEBHOOK,
 )
 from web.media_processes import create_media, run_media_processes
+from web.pictures import follow_pictures
 from web.routes.subscribers import SUBSCRIBERS, Subscribers
 from web.rules import install_rules, sink_works, state_file
 from web.settings import ServerSettings, SettingsError
@@ -169,8 +170,10 @@ async def _run_history(app: web.Application) -> AsyncIterator[None]:
             await history.open_when_possible()
         await history.record(captions, FeedPictures(app[PUBLICATIONS]))
 
+    end = follow_pictures(app)
     storing = asyncio.create_task(restart_on_failure("history", record))
     yield
+    end()
     storing.cancel()
     await asyncio.wait({storing})
     await history.close()

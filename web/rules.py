@@ -61,6 +61,7 @@ def sink_works(app: web.Application) -> dict[str, Work]:
     publications, works = app[PUBLICATIONS], dict[str, Work]()
     if webhook := app.get(WEBHOOK):
         works["webhook for rules"] = lambda: webhook.run_firings(publications.rules)
+        works["webhook for pictures"] = lambda: webhook.run_pictures(publications.pictures)
     if mqtt := app.get(MQTT):
         works["mqtt"] = lambda: mqtt.run(publications)
     if apprise := app.get(APPRISE):

@@ -3,12 +3,18 @@
 from stream.history.errors import HistoryBusy, HistoryError
 from stream.history.export import EXPORT_FORMATS
 from stream.history.firing import Firing, FiringQuery
-from stream.history.history import History, HistorySettings
-from stream.history.picture_keeper import KeptPicture, PictureKeeper, PictureSource
-from stream.history.pictures import Picture, PictureLimits
+from stream.history.history import History
+from stream.history.pictures import (
+    KeptPicture,
+    Picture,
+    PictureKeeper,
+    PictureLimits,
+    PictureSource,
+)
 from stream.history.query import MAX_TIME, HistoryQuery
 from stream.history.reader import MAX_BUCKETS, MAX_HOURS_S, MAX_SPANS, MAX_SUMMARY_S
 from stream.history.search_text import BadQuery, words_of
+from stream.history.settings import HistorySettings
 from stream.history.span import MAX_GAP_S, OpenSpans, Span
 from stream.history.summaries import summary_text
 

@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 from stream.history.copying import copy_history
-from stream.history.history import HistorySettings
+from stream.history.settings import HistorySettings
 
 _REPORT_S = 1.0
 

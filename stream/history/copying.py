@@ -7,11 +7,15 @@ from pathlib import Path
 
 from stream.history.backend import open_postgres
 from stream.history.errors import HistoryError
-from stream.history.history import HistorySettings
+from stream.history.pictures import Picture
+from stream.history.settings import HistorySettings
 from stream.history.span import COLUMNS, MICROSECONDS, Span
 
 _PAGE = 20_000
 """Spans that are read, and verified, at a time."""
+
+_PICTURE_PAGE = 200
+"""Pictures that are read at a time."""
 
 Report = Callable[[str, int, int], None]
 """Called with what is being done, the number of spans that are done, and that of all."""
@@ -20,7 +24,7 @@ Report = Callable[[str, int, int], None]
 def copy_history(
     settings: HistorySettings, database: str | None, report: Report
 ) -> tuple[int, int]:
-    """Copy all spans with their ids, and verify that they are there.
+    """Copy all spans with their ids, verify that they are there, and copy their pictures.
 
     Servers may use both meanwhile. Repeated, it adds what is missing, and
     changes nothing else.
@@ -57,6 +61,8 @@ def copy_history(
                     done += count
                     report("copied", done, max(done, total))
                 total = _verify(file, writer.missing, report)
+                for pictures in _pictures(file):
+                    writer.write_pictures(pictures)
             return total, writer.bytes()
     except sqlite3.Error as problem:
         raise HistoryError(f"history {settings.path} cannot be read: {problem}") from problem
@@ -77,6 +83,23 @@ def _spans(file: sqlite3.Connection) -> Iterator[Span]:
     """Yield all spans in order; no transaction stays open between pages."""
     for rows in _pages(file, COLUMNS):
         yield from map(Span.from_row, rows)
+
+
+def _pictures(file: sqlite3.Connection) -> Iterator[list[tuple[Picture, Span]]]:
+    """Yield all pictures with their spans, in pages."""
+    columns = ", ".join(f"spans.{name}" for name in COLUMNS.split(", "))
+    sql = (
+        f"SELECT image, maps, {columns} FROM pictures JOIN spans ON id = span "
+        f"WHERE span > ? ORDER BY span LIMIT {_PICTURE_PAGE}"
+    )
+    after = -(2**63)
+    while rows := file.execute(sql, (after,)).fetchall():
+        spans = [Span.from_row(row) for _, _, *row in rows]
+        yield [
+            (Picture(span.id, image, maps), span)
+            for span, (image, maps, *_) in zip(spans, rows, strict=True)
+        ]
+        after = spans[-1].id
 
 
 def _verify(

@@ -1,29 +1,27 @@
-"""The history of all captions: settings, and an asynchronous interface to its threads."""
+"""The history of all captions: an asynchronous interface to its threads."""
 
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, Literal, Self, TypeVar
-
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Any, Self, TypeVar
 
 from stream.broadcast import Broadcast, Subscription
 from stream.captioning import CaptionEvent
 from stream.history.backend import Backend, choose_backend
 from stream.history.errors import HistoryBusy, HistoryError, WriteDelayed, WriteError
 from stream.history.firing import Firing, FiringQuery
-from stream.history.picture_keeper import PictureKeeper, PictureSource
-from stream.history.pictures import NO_PICTURES, Picture, PictureLimits
+from stream.history.pictures import Picture, PictureKeeper, PictureSource
 from stream.history.query import HistoryQuery
 from stream.history.reader import MAX_SPANS, HistoryReader
+from stream.history.settings import HistorySettings
 from stream.history.span import Span
 from stream.history.store import Store
 from stream.quota import SERVER, Owner, Quota, Turns
-from stream.settings import UserPath
 
 _QUEUE_SIZE = 1000
 """Captions queued for writing; beyond that the oldest are dropped."""
@@ -32,6 +30,7 @@ _FLUSH_INTERVAL_S = 10.0
 _RETENTION_INTERVAL_S = 60.0
 _MAX_REQUESTS = 16
 _MAX_PICTURE_REQUESTS = 64
+_MAX_WANTED = 2000
 _REOPEN_S = 2.0
 _NOT_OPEN = "the history's database has not been reached yet; try again later"
 _CLOSE_S = 5.0
@@ -41,41 +40,6 @@ _FIRST_RETRY_S, _MAX_RETRY_S = 0.1, 5.0
 Result = TypeVar("Result")
 
 logger = logging.getLogger(__name__)
-
-PictureMode = Literal["off", "changes"]
-"""Of what pictures are stored: nothing, or each new span."""
-
-
-class HistorySettings(BaseModel):
-    """Settings of the history; it is off without a path and without a database."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    path: UserPath | None = None
-    """The SQLite file, in an existing folder. It contains captions, and images only if `pictures`
-    says so. With `[cluster] database` it is not written, but may be copied."""
-    days: float = Field(90, gt=0, le=36_500)
-    """Days after which captions are deleted; see `RetentionClock` for a clock that jumps."""
-    megabytes: float = Field(500, ge=1, le=1_000_000)
-    """Maximum size of the file, or of the tables and indexes in PostgreSQL, in megabytes (1,000,000
-    bytes), without the pictures. The oldest captions are deleted beyond it."""
-    pictures: PictureMode = "off"
-    """Of what feeds' pictures are stored: nothing, or each caption that differs from the last. When
-    it is off, those that were stored before are deleted."""
-    pictures_days: float = Field(7, gt=0, le=36_500)
-    """Days after which pictures are deleted; no later than their captions."""
-    pictures_megabytes: float = Field(500, ge=1, le=1_000_000)
-    """Maximum size of all pictures, in megabytes (1,000,000 bytes). The oldest are deleted beyond
-    it."""
-    pictures_for: Literal["viewer", "admin"] = "admin"
-    """Who may see stored pictures; an admin always may."""
-
-    @property
-    def picture_limits(self) -> PictureLimits:
-        """How long, and how many, pictures are kept."""
-        if self.pictures == "off":
-            return NO_PICTURES
-        return PictureLimits(self.pictures_days, self.pictures_megabytes)
 
 
 class History:
@@ -108,6 +72,8 @@ class History:
         """By whether the owner of a request is an admin, who never waits for viewers."""
         self.pictures = PictureKeeper()
         """Stores pictures while captions are recorded, if the settings say so."""
+        self._wanted: dict[str, float] = {}
+        """Feeds whose next caption gets a picture, and since when."""
         self._requests = Quota(_MAX_REQUESTS, "history requests")
         self._picture_requests = Quota(_MAX_PICTURE_REQUESTS, "picture requests")
         self._is_failing = self._closed = False
@@ -216,6 +182,18 @@ class History:
         with self._requests.use(owner):
             return await self._read(lambda reader: reader.summary(query, by_hour=by_hour), owner)
 
+    def keep_picture(self, feed: str, since: float) -> None:
+        """Store a picture of a feed's next caption, with the span that has it.
+
+        Args:
+            feed: Name of the feed; without effect for a stream whose pictures are not stored.
+            since: Earliest time of the caption's frame, in seconds since the Unix epoch; it may be
+                one that was published, but has not been written yet.
+        """
+        if len(self._wanted) < _MAX_WANTED:
+            # Callers round to milliseconds.
+            self._wanted[feed] = since - 0.001
+
     async def picture(self, span_id: int, owner: Owner = SERVER) -> Picture | None:
         """Return a picture as `HistoryReader.picture` does; raises as `search`."""
         with self._picture_requests.use(owner):
@@ -313,9 +291,14 @@ class History:
 
     async def _add(self, store: Store, event: CaptionEvent) -> None:
         """Add a caption; wait until it is written, or lost."""
-        if span := await self._write(partial(store.add, event)):
-            if self._settings.pictures == "changes":
-                self.pictures.request(span, event)
+        span = await self._write(partial(store.add, event))
+        if span and self._settings.pictures == "changes":
+            self.pictures.request(span, event)
+        elif event.captured >= self._wanted.get(event.stream, math.inf):
+            del self._wanted[event.stream]
+            if pictured := span or await self._write(partial(store.open_span, event.stream)):
+                self.pictures.request(pictured, event)
+        if span:
             return
         pause = _FIRST_RETRY_S
         while store.unwritten:

@@ -199,6 +199,11 @@ class OpenSpans:
             self._spans.popitem(last=False)
         return previous.span if previous else None, following.span
 
+    def find(self, feed: str) -> Span | None:
+        """Return the open span of a feed."""
+        current = self._spans.get(feed)
+        return current.span if current else None
+
     def close(self, span: Span) -> None:
         """Close a span, if it is open, so that its feed's next caption starts a new one."""
         current = self._spans.get(span.feed)

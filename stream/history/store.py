@@ -76,6 +76,10 @@ class Store(ABC):
             self._write([ended] if ended else [])
         return span
 
+    def open_span(self, feed: str) -> Span | None:
+        """Return the last span of a feed; None if it cannot be extended any more."""
+        return self._open.find(feed)
+
     def add_all(self, events: Iterable[CaptionEvent]) -> None:
         """Add captions in one transaction; raises as `add`, for all of them."""
         for event in events:

@@ -9,7 +9,7 @@ from stream.broadcast import Broadcast
 from stream.captioned_stream import CaptionedStream
 from stream.captioning import CaptionEvent
 from stream.clock import boottime
-from stream.history import OpenSpans, Span
+from stream.history import KeptPicture, OpenSpans, Span
 from stream.publishing.published_stream import PublishedStream, RemoteStream
 from stream.publishing.rule_reports import RuleReports
 
@@ -50,6 +50,8 @@ class Publications:
         """Whether to publish a caption of a stream that is no stand-in."""
         self.captions: Broadcast[CaptionEvent] = Broadcast()
         """Publishes the captions of all streams."""
+        self.pictures: Broadcast[KeptPicture] = Broadcast()
+        """Publishes the pictures that the history stores, of all feeds."""
         self.rules = RuleReports()
         """What rules report about the streams."""
         self.recent = RecentCaptions(self.captions)

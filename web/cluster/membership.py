@@ -10,6 +10,7 @@ from stream.quota import Owner
 from web.cluster.peers import PEERS, Peers
 from web.cluster.sinks import run_cluster_sinks
 from web.keys import CLUSTER, MEDIA, PUBLICATIONS, USAGE_LIMITS
+from web.pictures import share_pictures
 from web.rules import share_firings
 from web.security import ACCESS, SHARED_LOGINS, TICKETS, SharedLogins, Tickets
 from web.settings import ServerSettings, SettingsError
@@ -118,7 +119,7 @@ async def run_cluster(app: web.Application, settings: ServerSettings) -> AsyncIt
     """Join the cluster, and leave it in the end."""
     cluster = app[CLUSTER]
     await cluster.start(settings.feeds)
-    ends = _share_with_others(app), share_firings(app)
+    ends = _share_with_others(app), share_firings(app), share_pictures(app)
     tasks = {
         asyncio.create_task(app[SHARED_LOGINS].run(), name="cluster logins"),
         asyncio.create_task(run_cluster_sinks(app), name="cluster sinks"),

@@ -1,13 +1,13 @@
 """Writing many past spans at once, by COPY."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
 import psycopg
 from psycopg import sql
 
-from stream.history import HistoryError, Span
+from stream.history import HistoryError, Picture, Span
 from stream.history.postgres.connection import Connection, describe, describe_url
 from stream.history.postgres.lexemes import Lexemes
 from stream.history.postgres.partitions import Partition, Partitions
@@ -17,6 +17,15 @@ from stream.history.postgres.schema import COLUMNS, SCHEMA_LOCK, prepare_schema
 _BATCH = 20_000
 _SPAN_BYTES = 420
 """Approximate size of a span with its share of the indexes."""
+
+_INSERT_PICTURE = """
+INSERT INTO pictures (span, size, maps, image)
+SELECT id, %s, %s, %s FROM spans WHERE id >= %s AND id < %s AND feed = %s AND text = %s
+ORDER BY id LIMIT 1
+ON CONFLICT (span) DO NOTHING
+"""
+_MAX_MOVED = 1000
+"""How far from its own id a span may have been inserted, in microseconds."""
 
 _SESSION = {"maintenance_work_mem": "256MB"}
 _MERGE = f"""
@@ -79,6 +88,22 @@ class BulkWriter:
             else:
                 partition = self._partitions.plan(known, first.id, duration_s)
                 yield self._load(partition, source.take_while(partition))
+
+    def write_pictures(self, pictures: Sequence[tuple[Picture, Span]]) -> None:
+        """Write the pictures of spans that were written; those that have one keep it.
+
+        Raises:
+            HistoryError: If they cannot be written.
+        """
+
+        def insert(connection: PostgresConnection) -> None:
+            with connection.transaction():
+                for picture, span in pictures:
+                    values = (picture.size, picture.maps, picture.image)
+                    place = (span.id, span.id + _MAX_MOVED, span.feed, span.text)
+                    connection.execute(_INSERT_PICTURE, (*values, *place))
+
+        self._run(insert)
 
     def missing(self, ids: list[int]) -> list[int]:
         """Return which ids no span has; raises `HistoryError`."""

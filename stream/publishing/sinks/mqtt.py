@@ -22,6 +22,7 @@ from stream.publishing.sinks.mqtt_connection import (
     MqttError,
     connect_to_broker,
 )
+from stream.publishing.sinks.mqtt_images import IMAGE, ImageTopics
 from stream.publishing.sinks.mqtt_rules import RuleTopics
 from stream.publishing.sinks.settings import MqttSettings
 from stream.publishing.subscription import ChangeFilter
@@ -40,7 +41,7 @@ _MAX_FOUND = 1000
 """Streams and discovery topics of earlier runs that are noted, to be deleted."""
 
 _ONLINE, _OFFLINE = "online", "offline"
-_RETAINED = ("caption", "availability", "summary")
+_RETAINED = ("caption", "availability", "summary", IMAGE)
 """What is published of each stream."""
 
 logger = logging.getLogger(__name__)
@@ -52,7 +53,8 @@ class MqttSink:
     Topics, all retained so that a new subscriber receives them at once: `TOPIC/status` is whether
     the server is online (the broker sets it to offline if the connection is lost),
     `TOPIC/STREAM/availability` whether frames arrive, `TOPIC/STREAM/caption` the caption as JSON,
-    and `TOPIC/STREAM/summary` the summary of the last whole hour as JSON, if captions are stored.
+    `TOPIC/STREAM/summary` the summary of the last whole hour as JSON, if captions are stored, and
+    `TOPIC/STREAM/image` the last picture, if pictures are stored and the settings say so.
     Of each stream only the latest caption waits for a broker that is slow or cannot be reached.
     When the server stops, only availability changes. The messages of streams that do not come back
     are deleted, also those that an earlier run of the server left.
@@ -90,6 +92,7 @@ class MqttSink:
         self._changed = asyncio.Event()
         self.rules = RuleTopics(settings.topic, self._filter.includes, self._changed)
         """What is published of the rules."""
+        self._images = ImageTopics(settings.topic, self._filter.includes, self._changed)
         self._states: dict[str, tuple[str, str]] = {}
         """Title and availability of each stream, as this connection has published them."""
         self._present: frozenset[str] = frozenset()
@@ -111,6 +114,7 @@ class MqttSink:
             publications.captions.subscribe(self._on_caption),
             publications.changes.subscribe(lambda _: self._changed.set()),
             self.rules.follow(publications.rules),
+            *([self._images.follow(publications.pictures)] if self._settings.pictures else []),
         )
         try:
             while True:
@@ -208,6 +212,8 @@ class MqttSink:
                 self._captions.setdefault(stream.name, stream.latest_caption)
         await connection.publish(f"{self._topic}/status", _ONLINE)
         filters = [f"{self._topic}/+/availability", self.rules.filter, *self._discovery.filters]
+        if not self._settings.pictures:
+            filters.append(self._images.filter)
         await connection.subscribe(filters)
         while True:
             self._changed.clear()
@@ -216,7 +222,9 @@ class MqttSink:
             await self.rules.publish(connection)
             if self._captions:
                 await self._publish_caption(connection)
-            elif not await self._publish_summary(connection):
+            elif not (
+                await self._images.publish(connection) or await self._publish_summary(connection)
+            ):
                 await self._wait_for_changes()
 
     async def _publish_states(self, connection: MqttConnection, publications: Publications) -> None:
@@ -309,6 +317,7 @@ class MqttSink:
             self._announced.pop(name, None)
             self.dropped += self._captions.pop(name, None) is not None
             self._filter.forget(name)
+            self._images.forget(name)
             del self._missing[name]
             self._states.pop(name, None)
         for topic in topics:
@@ -317,6 +326,12 @@ class MqttSink:
     def _on_retained(self, topic: str, body: bytes) -> None:
         """Note what an earlier run of the server, or one with other settings, has left."""
         if self.rules.note_retained(topic):
+            return
+        if topic.endswith(f"/{IMAGE}") and len(self._outdated) < _MAX_FOUND:
+            # Of settings that sent pictures.
+            if body:
+                self._outdated.add(topic)
+                self._changed.set()
             return
         name = topic.removeprefix(f"{self._topic}/").removesuffix("/availability")
         is_availability = topic == f"{self._topic}/{name}/availability"

@@ -115,7 +115,7 @@ class MqttConnection:
             await asyncio.sleep(_KEEPALIVE_S / 2)
             await self._request(_packet(_PINGREQ), (_PINGRESP, b""))
 
-    async def publish(self, topic: str, body: str, *, is_retained: bool = True) -> None:
+    async def publish(self, topic: str, body: str | bytes, *, is_retained: bool = True) -> None:
         """Publish a message with QoS 1, and wait until the broker has it.
 
         Args:
@@ -128,7 +128,8 @@ class MqttConnection:
         """
         id_ = next(self._ids).to_bytes(2)
         flags = _QOS_1 | _RETAIN if is_retained else _QOS_1
-        packet = _packet(_PUBLISH | flags, _text(topic), id_, body.encode())
+        payload = body.encode() if isinstance(body, str) else body
+        packet = _packet(_PUBLISH | flags, _text(topic), id_, payload)
         await self._request(packet, (_PUBACK, id_))
 
     async def subscribe(self, filters: Sequence[str]) -> None:

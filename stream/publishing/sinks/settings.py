@@ -25,8 +25,8 @@ class WebhookSettings(BaseModel):
     """A file that contains the secret."""
     feeds: tuple[str, ...] = Field((), max_length=100)
     """Feeds whose captions to send; all when empty."""
-    events: tuple[Literal["caption", "rule"], ...] = ("caption", "rule")
-    """What to post: new captions, and firings of rules."""
+    events: tuple[Literal["caption", "rule", "picture"], ...] = ("caption", "rule")
+    """What to post: new captions, firings of rules, and the pictures that the history stores."""
     timeout_s: float = Field(10, gt=0, le=120)
     """Timeout for a post, in seconds."""
     retry_s: float = Field(60, ge=0, le=3600)
@@ -99,6 +99,8 @@ class MqttSettings(BaseModel):
     """A file of CA certificates (PEM) to verify the broker with; the system's when not set."""
     topic: str = "sightline"
     """Prefix of all topics; must differ between servers that share a broker."""
+    pictures: bool = False
+    """Whether to send the pictures that the history stores; the broker retains the latest one."""
     discovery: str = "homeassistant"
     """Discovery prefix of Home Assistant; no discovery when empty."""
     feeds: tuple[str, ...] = Field((), max_length=100)

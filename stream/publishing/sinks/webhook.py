@@ -17,12 +17,15 @@ import aiohttp
 
 from stream.broadcast import Broadcast, Subscription
 from stream.captioning import CaptionEvent, feed_caption_json
-from stream.history import Firing
+from stream.history import Firing, KeptPicture
 from stream.publishing import RuleReports
 from stream.publishing.sinks.settings import WebhookSettings
 from stream.publishing.subscription import ChangeFilter
 from stream.rate_limit import RateLimit
 from stream.restart import Backoff
+
+PICTURE_QUEUE_SIZE = 20
+"""Pictures queued likewise."""
 
 WEBHOOK_QUEUE_SIZE = 100
 """Captions queued while the receiver is slow or unavailable; beyond that the oldest are dropped."""
@@ -148,6 +151,25 @@ class WebhookSink:
                         delivery = f"{firing.id}-{rule['state']}"
                         outcome = await self._deliver(client, delivery, partial(dict, body))
                         self._lost_firings += outcome != "sent"
+        finally:
+            unsubscribe()
+
+    async def run_pictures(self, pictures: Broadcast[KeptPicture]) -> None:
+        """Post the pictures that the history stores, until cancelled; nothing waits for them."""
+        selected: Broadcast[KeptPicture] = Broadcast()
+
+        def select(kept: KeptPicture) -> None:
+            if "picture" in self._settings.events and self._filter.includes(kept.feed):
+                selected.publish(kept)
+
+        unsubscribe = pictures.subscribe(select)
+        try:
+            with selected.queue(PICTURE_QUEUE_SIZE) as queue:
+                async with self._client() as client:
+                    async for kept in queue:
+                        body: Json = {"event": "picture", "picture": kept.to_json()}
+                        delivery = f"picture-{kept.picture.span}"
+                        await self._deliver(client, delivery, partial(dict, body))
         finally:
             unsubscribe()
 

@@ -11,7 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from stream.history import HistoryError, HistoryQuery, HistorySettings, Span, copying
+from stream.history import (
+    HistoryError,
+    HistoryQuery,
+    HistorySettings,
+    Picture,
+    PictureLimits,
+    Span,
+    copying,
+)
 from stream.history.backend import choose_backend
 from stream.history.copying import copy_history
 from stream.history.postgres import BulkWriter, PostgresStore
@@ -126,6 +134,30 @@ def test_copying_goes_on_where_it_was_killed(path: Path, history_url: str) -> No
     )
     assert done.stdout.startswith("4,000 spans are in the database")
     assert of_database(history_url) == of_file(path)
+
+
+def test_pictures_are_copied_with_their_spans(path: Path, history_url: str) -> None:
+    limits = PictureLimits(36_500, 100)
+    store = choose_backend(path, None).open_store(36_500, 100, limits)
+    spans = [store.add(caption_event(f"Frame {at}", 60 * at)) for at in range(3)]
+    pictures = [Picture(span.id, b"image of %s" % span.text.encode(), "") for span in spans if span]
+    assert store.keep_pictures(pictures[:2])
+    store.close()
+    # The first span is moved: another one has its id.
+    server = PostgresStore(history_url, 36_500, 100, limits)
+    server.add(caption_event("A server's own", 0, "hall"))
+
+    for _ in range(2):
+        copy(path, history_url)
+        reader = choose_backend(None, history_url).open_reader()
+        copied = {
+            span.text: picture.image
+            for span in reader.oldest(ALL, 9, None)
+            if (picture := reader.picture(span.id))
+        }
+        reader.close()
+        assert copied == {"Frame 0": b"image of Frame 0", "Frame 1": b"image of Frame 1"}
+    server.close()
 
 
 def count(url: str) -> int:

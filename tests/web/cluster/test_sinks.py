@@ -1,6 +1,7 @@
 """The webhook and MQTT in a cluster: one server sends the captions of all, each once."""
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -135,3 +136,29 @@ async def test_a_rule_fires_once_in_a_cluster_also_after_its_server_has_died(
     assert receiver.firings[3]["began"] == receiver.firings[2]["began"]
     assert seen[0].to_json() == receiver.firings[1]
     assert 'sightline_rule_firings_total{rule="dogs"} 0.0' in found
+
+
+async def test_the_webhook_gets_pictures_of_all_servers(database_url: str) -> None:
+    async with receiving() as (receiver, hook):
+        settings: dict[str, Any] = {
+            "webhook": {
+                "url": str(hook.make_url("/hook")),
+                "secret": KEY.decode(),
+                "events": ["picture"],
+            },
+            "history": {"pictures": "changes"},
+            "feeds": {name: {"source": "demo", "interval_s": 0.5} for name in ("yard", "hall")},
+        }
+        async with ClusterServers(database_url, **settings) as servers:
+            one, two = await servers.start(), await servers.start()
+            await eventually(lambda: one.own and two.own, 20)
+            async with changing_captions(one, two):
+                await eventually(
+                    lambda: {each["feed"] for each in receiver.pictures} == {"yard", "hall"}, 20
+                )
+            stored = receiver.pictures[-1]
+            sender = sinks(one, two)
+            async with sender.client.get(stored["path"]) as response:
+                assert base64.b64encode(await response.read()).decode() == stored["image"]
+    spans = [each["span"] for each in receiver.pictures]
+    assert len(set(spans)) == len(spans)

@@ -9,9 +9,9 @@ import pytest
 
 from stream.broadcast import Broadcast
 from stream.captioning import CaptionEvent, FrameNotFound
-from stream.history import History, HistoryQuery, HistorySettings, Span
-from stream.history.picture_keeper import MAX_WAITING
-from tests.support.captions import caption_event
+from stream.history import History, HistoryQuery, HistorySettings, KeptPicture, Span
+from stream.history.pictures import MAX_WAITING
+from tests.support.captions import BASE_TIME, caption_event
 
 
 class Source:
@@ -83,15 +83,19 @@ async def recording(path: Path, pictures: str = "changes") -> AsyncIterator[Reco
 
 async def test_each_new_span_gets_the_picture_of_its_first_caption(path: Path) -> None:
     async with recording(path) as record:
-        published: list[int] = []
+        published: list[KeptPicture] = []
         keeper = record.history.pictures
-        keeper.pictures.subscribe(lambda kept: published.append(kept.event.seq))
+        keeper.stored.subscribe(lambda kept: published.append(kept))
         for text in ("A dog runs", "A dog runs", "A cat sleeps"):
             await record.publish(text)
         await record.until(lambda: keeper.kept == 2)
 
         assert await record.pictures() == {"A dog runs": b"image 0", "A cat sleeps": b"image 2"}
-        assert record.source.read_seqs == published == [0, 2]
+        assert record.source.read_seqs == [0, 2]
+        assert [(each.said, each.feed) for each in published] == [
+            ("A dog runs", "yard"),
+            ("A cat sleeps", "yard"),
+        ]
         assert keeper.lost == 0
 
 
@@ -146,3 +150,17 @@ async def test_a_picture_that_cannot_be_read_is_counted_and_the_next_one_is_stor
 
         assert list(await record.pictures()) == ["A cat sleeps"]
         assert record.history.spans == 2
+
+
+async def test_only_wanted_captions_have_a_picture_if_rules_decide(path: Path) -> None:
+    async with recording(path, pictures="rules") as record:
+        for text in ("A cat sleeps", "A dog runs", "A dog runs"):
+            await record.publish(text)
+        # As when a rule fires on a caption that is published, and not written yet.
+        record.history.keep_picture("yard", BASE_TIME + 6)
+        for text in ("A dog runs", "A dog runs", "A bus stops"):
+            await record.publish(text)
+        await record.until(lambda: record.history.pictures.kept == 1)
+
+        assert await record.pictures() == {"A dog runs": b"image 3"}
+        assert record.source.read_seqs == [3]

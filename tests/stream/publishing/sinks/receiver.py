@@ -21,6 +21,8 @@ class Receiver:
         """The captions that were accepted."""
         self.firings: list[dict[str, Any]] = []
         """The firings of rules that were accepted."""
+        self.pictures: list[dict[str, Any]] = []
+        """The pictures that were accepted."""
         self.posts: list[Mapping[str, str]] = []
         """The headers of each post, accepted or not."""
         self.responses: list[web.Response | None] = []
@@ -45,6 +47,9 @@ class Receiver:
         values = await request.json()
         if values["event"] == "rule":
             self.firings.append(values["rule"])
+            return web.Response()
+        if values["event"] == "picture":
+            self.pictures.append(values["picture"])
             return web.Response()
         caption = values["caption"]
         if (status := self.reject(caption)) == 200:

@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import NamedTuple, Protocol
 
 from stream.broadcast import Broadcast
-from stream.captioning import CaptionEvent
+from stream.captioning import CaptionEvent, display_text
 from stream.history.errors import WriteError
-from stream.history.pictures import Picture, maps_json
+from stream.history.pictures.table import KeptPicture, Picture, maps_json
 from stream.history.span import Span
 
 MAX_WAITING = 64
@@ -16,7 +16,7 @@ MAX_WAITING = 64
 
 _READERS = 4
 _READ_S = 5.0
-_MAX_IMAGE_BYTES = 500_000
+_MAX_IMAGE_BYTES = 200_000
 
 logger = logging.getLogger(__name__)
 
@@ -29,13 +29,6 @@ class PictureSource(Protocol):
 
     async def read(self, event: CaptionEvent) -> bytes:
         """Return a caption's frame as a small WebP; raises LookupError if it is gone."""
-
-
-class KeptPicture(NamedTuple):
-    """A picture that was stored, with the caption whose frame it shows."""
-
-    picture: Picture
-    event: CaptionEvent
 
 
 class _Request(NamedTuple):
@@ -53,7 +46,7 @@ class PictureKeeper:
 
     def __init__(self) -> None:
         """Start without requests; `run` answers them."""
-        self.pictures: Broadcast[KeptPicture] = Broadcast()
+        self.stored: Broadcast[KeptPicture] = Broadcast()
         """Publishes each picture that was stored."""
         self._source: PictureSource | None = None
         self._requests: asyncio.Queue[_Request] = asyncio.Queue(MAX_WAITING)
@@ -113,7 +106,9 @@ class PictureKeeper:
             if len(image) > _MAX_IMAGE_BYTES:
                 self.lost += 1
                 continue
-            await self._read.put(KeptPicture(Picture(span.id, image, maps_json(event)), event))
+            picture = Picture(span.id, image, maps_json(event))
+            said = display_text(event.caption)
+            await self._read.put(KeptPicture(picture, event.stream, said, event.captured))
 
     async def _write_pictures(
         self, write: Callable[[Collection[Picture]], Awaitable[list[Picture]]]
@@ -136,7 +131,7 @@ class PictureKeeper:
             spans = {each.span for each in written}
             for each in batch:
                 if each.picture.span in spans:
-                    self.pictures.publish(each)
+                    self.stored.publish(each)
 
     def _log_failure(self, problem: Exception) -> None:
         """Log when pictures cannot be stored, not each time."""

@@ -1,5 +1,6 @@
 """Pictures of spans: small images with the maps of their words, and their table's limits."""
 
+import base64
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -38,6 +39,32 @@ class Picture:
     def size(self) -> int:
         """Size of the image and the maps, in bytes."""
         return len(self.image) + len(self.maps)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPicture:
+    """A picture that was stored, and what it shows."""
+
+    picture: Picture
+    feed: str
+    """Name of the feed."""
+    said: str
+    """The caption as `display_text`."""
+    captured: float
+    """When the frame was captured, in seconds since the Unix epoch."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the picture as JSON values, the image in Base64."""
+        span = self.picture.span
+        return {
+            "feed": self.feed,
+            "span": span,
+            "time": round(self.captured, 3),
+            "said": self.said,
+            "path": f"/api/history/{span}/picture",
+            "type": "image/webp",
+            "image": base64.b64encode(self.picture.image).decode(),
+        }
 
 
 @dataclass(frozen=True, slots=True)

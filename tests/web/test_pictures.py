@@ -1,0 +1,99 @@
+"""Pictures of firings, and pictures in the sinks: a real broker and a real receiver."""
+
+import asyncio
+import base64
+from pathlib import Path
+from typing import Any
+
+import aiomqtt
+import pytest
+
+from stream.history import HistoryQuery
+from tests.stream.publishing.sinks.broker import PASSWORD, USER, Broker
+from tests.stream.publishing.sinks.receiver import KEY, receiving
+from tests.support.captions import ScriptedCaptions, confident_caption
+from tests.support.servers.feed_app import Client, serve_feeds
+from web.keys import HISTORY
+
+CAT, DOG = confident_caption("A cat sits"), confident_caption("A dog runs")
+
+
+async def until_kept(client: Client, count: int) -> None:
+    """Wait until so many pictures are stored."""
+    assert client.app
+    async with asyncio.timeout(20):
+        while client.app[HISTORY].pictures.kept < count:
+            await asyncio.sleep(0.01)
+
+
+async def pictured(client: Client) -> dict[str, bool]:
+    """Return whether spans have pictures, by their text."""
+    assert client.app
+    spans = await client.app[HISTORY].search(HistoryQuery(), 100, None)
+    return {span.text: span.has_picture for span in spans}
+
+
+@pytest.mark.parametrize("present_s", [0, 1])
+async def test_a_rule_that_fires_stores_a_picture_of_what_it_fired_on(
+    tmp_path: Path, present_s: float
+) -> None:
+    settings = {
+        "rules": {"dogs": {"any": ["dogs"], "present_s": present_s}},
+        "history": {"path": tmp_path / "history.sqlite", "pictures": "rules"},
+    }
+    captions = ScriptedCaptions(CAT)
+    async with serve_feeds(captions, **settings) as client:
+        captions.caption = DOG
+        await until_kept(client, 1)
+        assert await pictured(client) == {"A cat sits": False, "A dog runs": True}
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+async def test_sinks_get_pictures_only_if_their_settings_say_so(
+    tmp_path: Path, wanted: bool
+) -> None:
+    broker = Broker(tmp_path)
+    await asyncio.to_thread(broker.start)
+    mqtt = {"host": "127.0.0.1", "port": broker.port, "user": USER, "password": PASSWORD}
+    try:
+        async with receiving() as (receiver, server):
+            webhook: dict[str, Any] = {"url": str(server.make_url("/hook")), "secret": KEY.decode()}
+            if wanted:
+                mqtt["pictures"], webhook["events"] = True, ["caption", "picture"]
+            settings = {
+                "history": {"path": tmp_path / "history.sqlite", "pictures": "changes"},
+                "webhook": webhook,
+                "mqtt": mqtt,
+            }
+            async with (
+                aiomqtt.Client(
+                    "127.0.0.1", broker.port, username=USER, password=PASSWORD
+                ) as subscriber,
+            ):
+                await subscriber.subscribe("sightline/yard/image", qos=1)
+                # What a server with other settings has left is deleted.
+                await subscriber.publish("sightline/yard/image", b"old", qos=1, retain=True)
+                async with serve_feeds(ScriptedCaptions(DOG), **settings) as client:
+                    await until_kept(client, 1)
+                    await receiver.until(lambda: receiver.accepted)
+                    if wanted:
+                        await receiver.until(lambda: receiver.pictures)
+                    images = aiter(subscriber.messages)
+                    message = await asyncio.wait_for(anext(images), 10)
+                    while message.payload == b"old":
+                        message = await asyncio.wait_for(anext(images), 10)
+    finally:
+        broker.stop()
+    assert isinstance(message.payload, bytes)
+    if not wanted:
+        assert message.payload == b"" and receiver.pictures == []
+        return
+    (picture,) = receiver.pictures
+    image = base64.b64decode(picture["image"])
+    assert image == message.payload and image[8:12] == b"WEBP"
+    assert (picture["feed"], picture["said"], picture["type"]) == (
+        "yard",
+        "A dog runs",
+        "image/webp",
+    )
+    assert picture["path"] == f"/api/history/{picture['span']}/picture"
