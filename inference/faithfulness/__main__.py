@@ -110,7 +110,7 @@ def _given_maps(sources: Sequence[str]) -> dict[str, GivenMaps]:
     """Import the functions of `--maps`, by the names that they have in the report."""
     given: dict[str, GivenMaps] = {}
     for source in dict.fromkeys(sources):
-        maps = GivenMaps(source)
+        maps = GivenMaps.load(source)
         name = source.rpartition(":")[2]
         for others, what in ((METHODS, "a method"), (BASELINES, "a baseline"), (given, "another")):
             if name in others:
@@ -176,8 +176,9 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="MODULE:FUNCTION",
-        help="a function of an image (RGB, uint8 [S, S, 3]), its caption and a word that returns a "
-        "map [rows, columns], to be measured as well; can be given several times",
+        help="a function of an image (RGB, uint8 [S, S, 3]), of an image and a word, or of an "
+        "image, its caption and a word, that returns a map [rows, columns], to be measured as "
+        "well; can be given several times",
     )
     parser.add_argument(
         "--check",

@@ -5,7 +5,7 @@ import importlib
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,16 +14,37 @@ from inference.explanations import Map, Target
 from inference.explanations.captioned_image import CaptionedImage
 from inference.explanations.method import Work
 
-MapFunction = Callable[[NDArray[np.uint8], str, str], Any]
-"""From an image, RGB, uint8 [S, S, 3] of the captioner's size, its caption, and a word of the
-caption: how much each region mattered, an array [rows, columns] evenly over the image."""
+MapFunction = Callable[..., Any]
+"""From an image, RGB, uint8 [S, S, 3] of the captioner's size; or from the image and a word of its
+caption; or from the image, the caption and the word: how much each region mattered, an array
+[rows, columns] evenly over the image."""
+
+_MOST_ARGUMENTS = 3
+_EITHER = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 
 class GivenMaps:
     """The maps of a function; negative values count as no support."""
 
-    def __init__(self, source: str) -> None:
-        """Import the function.
+    def __init__(self, function: MapFunction, source: str) -> None:
+        """Measure a function.
+
+        Args:
+            function: Called with as many of image, caption and word as it requires, see
+                `MapFunction`.
+            source: What to call it in messages.
+
+        Raises:
+            ValueError: If it requires other arguments, or it is no function.
+        """
+        if not callable(function):
+            raise ValueError(f"{source} is no function")
+        self.source, self._function = source, function
+        self._arguments = _count_arguments(function, source)
+
+    @classmethod
+    def load(cls, source: str) -> Self:
+        """Import a function.
 
         Args:
             source: `MODULE:FUNCTION`, the module as it is imported, such as `my_package.my_maps`.
@@ -45,9 +66,10 @@ class GivenMaps:
         found = getattr(imported, name, None)
         if found is None:
             raise ValueError(f"--maps: the module {module} has no {name!r}")
-        if not callable(found):
-            raise ValueError(f"--maps: {source} is no function")
-        self.source, self._function = source, found
+        try:
+            return cls(found, source)
+        except ValueError as problem:
+            raise ValueError(f"--maps: {problem}") from problem
 
     @property
     def digest(self) -> str:
@@ -68,7 +90,9 @@ class GivenMaps:
         assert target.index is not None
         caption, word = subject.model.text(subject.tokens), subject.spans[target.index].text
         try:
-            found = self._function(subject.pixels.copy(), caption, word)
+            image = subject.pixels.copy()
+            arguments = {1: (image,), 2: (image, word), 3: (image, caption, word)}
+            found = self._function(*arguments[self._arguments])
         except Exception as error:
             raise ValueError(
                 f"{self.source} failed for the word {word!r} of {caption!r}: "
@@ -88,3 +112,28 @@ class GivenMaps:
                 "numbers in an array [rows, columns]"
             )
         return values
+
+
+def _count_arguments(function: MapFunction, source: str) -> int:
+    """Return with how many arguments a function is called.
+
+    Raises:
+        ValueError: If it requires more than it can be given, or none.
+    """
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:
+        # Some functions written in C have no signature.
+        return _MOST_ARGUMENTS
+    if any(each.kind is each.VAR_POSITIONAL for each in parameters):
+        return _MOST_ARGUMENTS
+    places = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, _EITHER)]
+    required = [each for each in places if each.default is each.empty]
+    named = [
+        each for each in parameters if each.kind is each.KEYWORD_ONLY and each.default is each.empty
+    ]
+    if named or not 1 <= len(required) <= _MOST_ARGUMENTS:
+        raise ValueError(
+            f"{source} must take an image; an image and a word; or an image, its caption and a word"
+        )
+    return len(required)

@@ -111,25 +111,15 @@ class Measurements:
 
     def counts(self) -> dict[str, int]:
         """Count the measured words of each kind."""
-        words = [word.kind for image in self.images for word in image.words]
-        return {kind: words.count(kind) for kind in KINDS}
+        return _counts(self.images)
 
     def markdown_lines(self) -> Iterator[str]:
         """Format the results as Markdown tables."""
-        counts = self.counts()
         part = "" if self.part == "all" else f"'s half for {self.part}"
         images = f"{len(self.images)} images of the {self.split} split{part}"
         yield f"{images}, captioned by {self.captioner}"
         yield ""
-        yield f"The {counts['object']} words that name objects"
-        yield ""
-        yield from _overview_table(summarise(self.images, "object"))
-        for kind in KINDS:
-            for score, summaries in summarise(self.images, kind).items():
-                yield ""
-                yield f"{_TITLES[score]} ({counts[kind]} {kind} words)"
-                yield ""
-                yield from _score_table(score, summaries)
+        yield from score_lines(self.images)
         if self.randomised:
             yield ""
             yield "Model randomisation: rank correlation with the maps of the trained weights"
@@ -139,6 +129,25 @@ class Measurements:
         yield f"Stability between neighbouring frames with the same caption ({self.footage})"
         yield ""
         yield from _stability_table(self.stability)
+
+
+def score_lines(images: Sequence[MeasuredImage]) -> Iterator[str]:
+    """Format the scores as Markdown tables: an overview of object words, then each score."""
+    counts = _counts(images)
+    yield f"The {counts['object']} words that name objects"
+    yield ""
+    yield from _overview_table(summarise(images, "object"))
+    for kind in KINDS:
+        for score, summaries in summarise(images, kind).items():
+            yield ""
+            yield f"{_TITLES[score]} ({counts[kind]} {kind} words)"
+            yield ""
+            yield from _score_table(score, summaries)
+
+
+def _counts(images: Sequence[MeasuredImage]) -> dict[str, int]:
+    words = [word.kind for image in images for word in image.words]
+    return {kind: words.count(kind) for kind in KINDS}
 
 
 def plot(path: Path, report: Mapping[str, Any]) -> None:

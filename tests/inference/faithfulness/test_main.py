@@ -174,7 +174,7 @@ def test_the_maps_of_a_given_function_are_measured(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     readme = Path(faithfulness.__file__).with_name("README.md").read_text()
-    (example,) = re.findall(r"```python\n(.*?)```", readme, re.S)
+    example, *_ = re.findall(r"```python\n(.*?)```", readme, re.S)
     more = """
 calls = []
 
@@ -233,7 +233,7 @@ centre = edges
         ("fails", "my_maps:fails failed for the word 'dog' of 'A dog': KeyError: 'no such thing'"),
     ):
         with pytest.raises(ValueError, match=re.escape(message)):
-            finish(GivenMaps(f"my_maps:{name}").explain(subject, Target("word", 1)))
+            finish(GivenMaps.load(f"my_maps:{name}").explain(subject, Target("word", 1)))
     for source, message in (
         ("my_maps:lacking", "the module my_maps has no 'lacking'"),
         ("my_maps:calls", "my_maps:calls is no function"),
