@@ -5,7 +5,7 @@ PYTHON := $(VENV)/bin/python
 PIP := $(PYTHON) -m pip --disable-pip-version-check --quiet
 PYTEST := $(PYTHON) -m pytest --numprocesses 3 --dist worksteal
 
-.PHONY: run test lint types coverage bench soak fuzz train-setup gpu-setup clean
+.PHONY: run test lint types coverage bench soak fuzz dist train-setup gpu-setup clean
 
 run: $(VENV)/installed
 	@$(PYTHON) server.py $(if $(CONFIG),--config $(CONFIG))
@@ -43,6 +43,12 @@ soak: $(VENV)/installed-test peers
 
 fuzz: $(VENV)/installed-test
 	$(PYTHON) -m tests.fuzz
+
+# A wheel and a source distribution in dist/. Setuptools is downloaded into an environment of its own.
+dist: $(VENV)/installed-test
+	rm -rf dist
+	$(PYTHON) -m build --outdir dist
+	$(PYTHON) -m twine check --strict dist/*
 
 train-setup: $(VENV)/bin/python pyproject.toml
 	$(PIP) install --editable '.[train]'
@@ -105,4 +111,4 @@ peers:
 	fi
 
 clean:
-	rm -rf $(VENV) web/node_modules *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) web/node_modules build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -133,7 +133,7 @@ def _prepare_standard_streams() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="server.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=_program(), description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--config", type=Path, metavar="FILE.toml", help="settings file")
     parser.add_argument(
@@ -179,6 +179,11 @@ def _parser() -> argparse.ArgumentParser:
     mcp_command.add_parser(commands)
     explain_command.add_parser(commands)
     return parser
+
+
+def _program() -> str:
+    """Return what the program is called in its help: the wheel's command, or this file."""
+    return "sightline" if Path(sys.argv[0]).name == "sightline" else "server.py"
 
 
 def _overrides(options: argparse.Namespace) -> dict[str, Any]:
@@ -348,9 +353,14 @@ def _fail(message: str) -> int:
     return 2
 
 
-if __name__ == "__main__":
+def console() -> None:
+    """Run the command line as a program: the command `sightline` of an installed wheel."""
     signal.signal(signal.SIGTERM, _exit)
     # asyncio handles SIGINT only if the handler is Python's own.
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(main())
+
+
+if __name__ == "__main__":
+    console()
