@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from inference.api import Captioner, ImageInput
+from inference import Captioner
+from inference.api import ImageInput
 from inference.api.images import to_array
 from inference.explanations.methods import available_methods
 from inference.faithfulness.given_maps import GivenMaps, MapFunction
