@@ -104,6 +104,8 @@ class MqttSink:
         self._discovered: dict[str, dict[str, str]] = {}
         """The discovery messages that the broker has, by stream and topic; empty if it is only
         known that there is one."""
+        self._outdated: set[str] = set()
+        """Topics of pictures that earlier settings sent."""
         self._announced: dict[str, tuple[str, list[str]]] = {}
         """Title and rules of each stream, as the broker has them."""
         self._is_failing = False
@@ -204,6 +206,7 @@ class MqttSink:
             self._miss(name)
         self._states.clear()
         self._discovered.clear()
+        self._outdated.clear()
         self._announced.clear()
         self.rules.reconnect()
         # A broker that was restarted may have lost its retained messages.
@@ -248,17 +251,23 @@ class MqttSink:
             # that it has as online is set to offline at the end.
             self._states[name] = title, availability
             if name not in self._missing:
-                await self._announce(connection, name, title)
+                # Pictures of sessions are never stored.
+                has_picture = self._settings.pictures and streams[name].kind == "feed"
+                await self._announce(connection, name, title, has_picture)
             if availability != known_availability:
                 await connection.publish(f"{self._topic}/{name}/availability", availability)
 
-    async def _announce(self, connection: MqttConnection, name: str, title: str) -> None:
+    async def _announce(
+        self, connection: MqttConnection, name: str, title: str, has_picture: bool
+    ) -> None:
         """Publish the discovery messages of a stream, and delete those that are outdated."""
         rules = self.rules.rules_of(name)
         if self._announced.get(name) == (title, rules):
             return
         has_summary = self._summaries is not None
-        wanted = self._discovery.of_stream(name, title, rules, has_summary=has_summary)
+        wanted = self._discovery.of_stream(
+            name, title, rules, has_picture=has_picture, has_summary=has_summary
+        )
         known = self._discovered.setdefault(name, {})
         for topic, body in wanted.items():
             if known.get(topic) != body:
@@ -309,7 +318,7 @@ class MqttSink:
         An empty message deletes the one that the broker retains.
         """
         now = time.monotonic()
-        topics = list[str]()
+        topics = list(self._outdated)
         for name in [name for name, due in self._missing.items() if due <= now]:
             topics += [f"{self._topic}/{name}/{part}" for part in _RETAINED]
             topics += self.rules.topics_of(name)
@@ -322,6 +331,7 @@ class MqttSink:
             self._states.pop(name, None)
         for topic in topics:
             await connection.publish(topic, "")
+        self._outdated.clear()
 
     def _on_retained(self, topic: str, body: bytes) -> None:
         """Note what an earlier run of the server, or one with other settings, has left."""

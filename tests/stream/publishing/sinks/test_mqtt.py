@@ -35,6 +35,7 @@ from tests.support.live_sessions import stream_context
 # After a failed TLS handshake, paho leaves its socket to be closed by the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 CONFIG = "homeassistant/sensor/sightline_yard/caption/config"
+PARTS = "caption", "summary", "image"
 DOG = confident_caption("A dog runs", dog=0.9)
 
 
@@ -238,7 +239,8 @@ async def test_a_feed_that_is_removed_is_deleted_unless_it_comes_back(broker: Br
             await asyncio.sleep(1)
             assert all(subscriber.topics.values()) and not subscriber.deleted
             publications.remove(stream)
-            await subscriber.until(lambda topics: len(subscriber.deleted) == 4)
+            of_stream = {CONFIG, availability, *(f"sightline/yard/{each}" for each in PARTS)}
+            await subscriber.until(lambda topics: subscriber.deleted == of_stream)
             assert [topic for topic, body in subscriber.topics.items() if body] == [
                 "sightline/status"
             ]
