@@ -102,6 +102,24 @@ async def test_a_photograph_gets_the_captioners_caption_and_maps(
     assert sheet.format == "PNG" and sheet.width == 1280
 
 
+async def test_a_blank_image_has_no_words(client: TestClient[Any, Any]) -> None:
+    async with client.post("/api/caption?format=npz", data=DOT) as response:
+        arrays = read_npz(await response.read())
+    body = json.loads(str(arrays["json"]))
+    assert (body["fallback"], arrays["words"].shape) == ("blank", (0,))
+    assert arrays["maps"].shape == (0, *arrays["caption_map"].shape)
+    async with client.post("/api/caption?format=png", data=DOT) as response:
+        assert Image.open(io.BytesIO(await response.read())).format == "PNG"
+    async with client.post("/api/explain?word=dog", data=DOT) as response:
+        assert (await error_of(response))[1:] == (
+            "no-such-target",
+            "the caption has no such word; its words: none",
+        )
+    async with client.post("/api/explain", data=DOT) as response:
+        status, code, message = await error_of(response)
+    assert (status, code) == (400, "cannot-explain"), message
+
+
 async def test_a_word_is_explained_as_the_engine_explains_it(
     client: TestClient[Any, Any], photograph: bytes
 ) -> None:
