@@ -1,6 +1,7 @@
 """Logins, viewers and pictures in a cluster of two servers."""
 
 import asyncio
+import json
 import re
 from http.cookies import SimpleCookie
 from typing import Any
@@ -19,6 +20,7 @@ from tests.support.servers.cluster_apps import (
     ClusterServers,
     eventually,
 )
+from tests.web.routes.test_images import DOT, with_maps
 from web.cluster import PEERS
 from web.keys import USAGE_LIMITS
 from web.security.access import Role
@@ -219,6 +221,25 @@ async def test_a_picture_is_fetched_from_the_server_that_captions_the_feed(
             # At a server that does not have the feed, it does not ask on.
             elsewhere = ticket.replace(holder.url, other.url)
             assert (await http.get(elsewhere)).status == 404
+
+
+async def test_maps_of_a_feed_and_captions_of_images_come_from_any_server(
+    database_url: str,
+) -> None:
+    async with ClusterServers(database_url) as servers:
+        holder, other = await holder_and_other(servers)
+        holder.service.caption = with_maps("A cat sleeps")
+        lines = await other.client.get("/api/feeds/yard/captions.jsonl?maps=true")
+        async with asyncio.timeout(15):
+            while (caption := json.loads(await lines.content.readline()))["text"] != "A cat sleeps":
+                pass
+        lines.close()
+        for server in (holder, other):
+            explained = await server.client.post("/api/explain?index=1", data=DOT)
+            assert (await explained.json())["explanation"]["map"]["shape"] == [9, 9]
+
+    assert holder.service.caption.maps
+    assert caption["maps"] == holder.service.caption.maps.to_json()
 
 
 async def test_a_server_that_has_just_started_knows_where_the_feeds_are(

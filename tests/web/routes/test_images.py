@@ -232,15 +232,27 @@ async def test_a_larger_image_than_allowed_is_not_read(tmp_path: Path) -> None:
     text = "[limits]\nimage_bytes = 100000\n"
     large = bytes(300_000)
 
-    async def chunks() -> Any:
-        yield large
+    part = b'--b\r\nContent-Disposition: form-data; name="image"\r\n\r\n'
+    multipart = {"Content-Type": "multipart/form-data; boundary=b"}
+
+    async def chunks(*parts: bytes) -> Any:
+        for each in parts:
+            yield each
 
     async with (
         in_process_server(tmp_path, text) as server,
         ClientSession(f"http://127.0.0.1:{server.port}") as http,
     ):
-        for body in (large, chunks(), parts(large), parts(*[bytes(50_000)] * 5)):
-            async with http.post("/api/caption", data=body) as response:
+        bodies: list[tuple[Any, dict[str, str]]] = [
+            (large, {}),
+            (chunks(large), {}),
+            (parts(large), {}),
+            (parts(*[bytes(50_000)] * 5), {}),
+            (chunks(part, large), multipart),
+            (chunks(*[part, bytes(50_000), b"\r\n"] * 5), multipart),
+        ]
+        for body, headers in bodies:
+            async with http.post("/api/caption", data=body, headers=headers) as response:
                 assert (await error_of(response))[:2] == (413, "too-large")
 
 
