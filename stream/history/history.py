@@ -293,11 +293,11 @@ class History:
         """Add a caption; wait until it is written, or lost."""
         span = await self._write(partial(store.add, event))
         if span and self._settings.pictures == "changes":
-            self.pictures.request(span, event)
+            self.pictures.request(span.id, event)
         elif event.captured >= self._wanted.get(event.stream, math.inf):
             del self._wanted[event.stream]
             if pictured := span or await self._write(partial(store.open_span, event.stream)):
-                self.pictures.request(pictured, event)
+                self.pictures.request(pictured.id, event)
         if span:
             return
         pause = _FIRST_RETRY_S

@@ -9,7 +9,6 @@ from stream.broadcast import Broadcast
 from stream.captioning import CaptionEvent, display_text
 from stream.history.errors import WriteError
 from stream.history.pictures.table import KeptPicture, Picture, maps_json
-from stream.history.span import Span
 
 MAX_WAITING = 64
 """Spans that wait for their picture; beyond that new ones get none."""
@@ -32,7 +31,7 @@ class PictureSource(Protocol):
 
 
 class _Request(NamedTuple):
-    span: Span
+    span: int
     event: CaptionEvent
 
 
@@ -53,11 +52,11 @@ class PictureKeeper:
         self._read: asyncio.Queue[KeptPicture] = asyncio.Queue(MAX_WAITING)
         self._is_failing = False
 
-    def request(self, span: Span, event: CaptionEvent) -> None:
+    def request(self, span: int, event: CaptionEvent) -> None:
         """Store a picture of a caption's frame with a span, later.
 
         Args:
-            span: A span that has been written.
+            span: Id of a span that has been written.
             event: A caption of the span, one of the stream's last.
         """
         if self._source is None or not self._source.offers(event):
@@ -106,7 +105,7 @@ class PictureKeeper:
             if len(image) > _MAX_IMAGE_BYTES:
                 self.lost += 1
                 continue
-            picture = Picture(span.id, image, maps_json(event))
+            picture = Picture(span, image, maps_json(event))
             said = display_text(event.caption)
             await self._read.put(KeptPicture(picture, event.stream, said, event.captured))
 

@@ -22,7 +22,7 @@ from stream.publishing.sinks.mqtt_connection import (
     MqttError,
     connect_to_broker,
 )
-from stream.publishing.sinks.mqtt_images import IMAGE, ImageTopics
+from stream.publishing.sinks.mqtt_images import ImageTopics
 from stream.publishing.sinks.mqtt_rules import RuleTopics
 from stream.publishing.sinks.settings import MqttSettings
 from stream.publishing.subscription import ChangeFilter
@@ -41,7 +41,7 @@ _MAX_FOUND = 1000
 """Streams and discovery topics of earlier runs that are noted, to be deleted."""
 
 _ONLINE, _OFFLINE = "online", "offline"
-_RETAINED = ("caption", "availability", "summary", IMAGE)
+_RETAINED = ("caption", "availability", "summary")
 """What is published of each stream."""
 
 logger = logging.getLogger(__name__)
@@ -92,7 +92,9 @@ class MqttSink:
         self._changed = asyncio.Event()
         self.rules = RuleTopics(settings.topic, self._filter.includes, self._changed)
         """What is published of the rules."""
-        self._images = ImageTopics(settings.topic, self._filter.includes, self._changed)
+        self._images = ImageTopics(
+            settings.topic, self._filter.includes, self._changed, is_on=settings.pictures
+        )
         self._states: dict[str, tuple[str, str]] = {}
         """Title and availability of each stream, as this connection has published them."""
         self._present: frozenset[str] = frozenset()
@@ -104,8 +106,6 @@ class MqttSink:
         self._discovered: dict[str, dict[str, str]] = {}
         """The discovery messages that the broker has, by stream and topic; empty if it is only
         known that there is one."""
-        self._outdated: set[str] = set()
-        """Topics of pictures that earlier settings sent."""
         self._announced: dict[str, tuple[str, list[str]]] = {}
         """Title and rules of each stream, as the broker has them."""
         self._is_failing = False
@@ -116,7 +116,7 @@ class MqttSink:
             publications.captions.subscribe(self._on_caption),
             publications.changes.subscribe(lambda _: self._changed.set()),
             self.rules.follow(publications.rules),
-            *([self._images.follow(publications.pictures)] if self._settings.pictures else []),
+            self._images.follow(publications.pictures),
         )
         try:
             while True:
@@ -206,7 +206,6 @@ class MqttSink:
             self._miss(name)
         self._states.clear()
         self._discovered.clear()
-        self._outdated.clear()
         self._announced.clear()
         self.rules.reconnect()
         # A broker that was restarted may have lost its retained messages.
@@ -215,8 +214,7 @@ class MqttSink:
                 self._captions.setdefault(stream.name, stream.latest_caption)
         await connection.publish(f"{self._topic}/status", _ONLINE)
         filters = [f"{self._topic}/+/availability", self.rules.filter, *self._discovery.filters]
-        if not self._settings.pictures:
-            filters.append(self._images.filter)
+        filters += self._images.filters
         await connection.subscribe(filters)
         while True:
             self._changed.clear()
@@ -239,6 +237,7 @@ class MqttSink:
             if self._filter.includes(name)
         }
         self._present = frozenset(wanted)
+        self._images.feeds = {name for name, each in streams.items() if each.kind == "feed"}
         for name in wanted:
             self._missing.pop(name, None)
         for name in self._states.keys() - wanted.keys():
@@ -251,22 +250,22 @@ class MqttSink:
             # that it has as online is set to offline at the end.
             self._states[name] = title, availability
             if name not in self._missing:
-                # Pictures of sessions are never stored.
-                has_picture = self._settings.pictures and streams[name].kind == "feed"
-                await self._announce(connection, name, title, has_picture)
+                await self._announce(connection, name, title)
             if availability != known_availability:
                 await connection.publish(f"{self._topic}/{name}/availability", availability)
 
-    async def _announce(
-        self, connection: MqttConnection, name: str, title: str, has_picture: bool
-    ) -> None:
+    async def _announce(self, connection: MqttConnection, name: str, title: str) -> None:
         """Publish the discovery messages of a stream, and delete those that are outdated."""
         rules = self.rules.rules_of(name)
         if self._announced.get(name) == (title, rules):
             return
         has_summary = self._summaries is not None
         wanted = self._discovery.of_stream(
-            name, title, rules, has_picture=has_picture, has_summary=has_summary
+            name,
+            title,
+            rules,
+            has_picture=name in self._images,
+            has_summary=has_summary,
         )
         known = self._discovered.setdefault(name, {})
         for topic, body in wanted.items():
@@ -318,30 +317,24 @@ class MqttSink:
         An empty message deletes the one that the broker retains.
         """
         now = time.monotonic()
-        topics = list(self._outdated)
+        topics = list[str]()
         for name in [name for name, due in self._missing.items() if due <= now]:
             topics += [f"{self._topic}/{name}/{part}" for part in _RETAINED]
-            topics += self.rules.topics_of(name)
+            topics += [*self.rules.topics_of(name), *self._images.topics_of(name)]
             topics += self._discovered.pop(name, {})
             self._announced.pop(name, None)
             self.dropped += self._captions.pop(name, None) is not None
             self._filter.forget(name)
-            self._images.forget(name)
             del self._missing[name]
             self._states.pop(name, None)
         for topic in topics:
             await connection.publish(topic, "")
-        self._outdated.clear()
 
     def _on_retained(self, topic: str, body: bytes) -> None:
         """Note what an earlier run of the server, or one with other settings, has left."""
         if self.rules.note_retained(topic):
             return
-        if topic.endswith(f"/{IMAGE}") and len(self._outdated) < _MAX_FOUND:
-            # Of settings that sent pictures.
-            if body:
-                self._outdated.add(topic)
-                self._changed.set()
+        if self._images.note_retained(topic, body):
             return
         name = topic.removeprefix(f"{self._topic}/").removesuffix("/availability")
         is_availability = topic == f"{self._topic}/{name}/availability"

@@ -35,7 +35,7 @@ from tests.support.live_sessions import stream_context
 # After a failed TLS handshake, paho leaves its socket to be closed by the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 CONFIG = "homeassistant/sensor/sightline_yard/caption/config"
-PARTS = "caption", "summary", "image"
+PARTS = "caption", "summary"
 DOG = confident_caption("A dog runs", dog=0.9)
 
 
