@@ -60,7 +60,10 @@ async def test_a_firing_reaches_the_api_the_history_the_metrics_and_all_sinks(
 ) -> None:
     broker = Broker(tmp_path)
     await asyncio.to_thread(broker.start)
-    captions, event = ScriptedCaptions(confident_caption("A cat sits")), "sightline/rule/dogs/event"
+    captions, event = (
+        ScriptedCaptions(confident_caption("A cat sits")),
+        "sightline/yard/rule/dogs/event",
+    )
     try:
         async with receiving() as (receiver, server), notified() as (notifications, apprise):
             settings: dict[str, Any] = {
@@ -82,13 +85,13 @@ async def test_a_firing_reaches_the_api_the_history_the_metrics_and_all_sinks(
                 ) as subscriber,
                 client.get("/api/events") as events,
             ):
-                assert await retained(broker, "sightline/rule/dogs/yard/state") == "OFF"
+                assert await retained(broker, "sightline/yard/rule/dogs/state") == "OFF"
                 await subscriber.subscribe(event, qos=1)
                 captions.caption = confident_caption("A dog runs")
                 message = await asyncio.wait_for(anext(aiter(subscriber.messages)), 10)
                 await receiver.until(lambda: receiver.firings and notifications)
                 streamed = await rule_event(events)
-                state = await retained(broker, "sightline/rule/dogs/yard/state")
+                state = await retained(broker, "sightline/yard/rule/dogs/state")
                 metrics = await (await client.get("/metrics")).text()
                 assert client.app
                 found = await client.app[HISTORY].firings(FiringQuery(), 10, None)
@@ -98,7 +101,8 @@ async def test_a_firing_reaches_the_api_the_history_the_metrics_and_all_sinks(
     assert (firing["rule"], firing["feed"], firing["state"]) == ("dogs", "yard", "on")
     assert (firing["message"], firing["caption"]) == ("yard: dogs!", "A dog runs")
     assert isinstance(message.payload, bytes)
-    assert json.loads(message.payload) == streamed == found[0][1].to_json() == firing
+    assert streamed == found[0][1].to_json() == firing
+    assert json.loads(message.payload) == {"event_type": "fired", **firing}
     assert not message.retain
     assert state == "ON"
     assert [(each["title"], each["message"]) for each in notifications] == [
