@@ -60,6 +60,20 @@ def uncollected() -> Iterator[None]:
             gc.enable()
 
 
+def load_keras_for_program() -> None:
+    """Import Keras and TensorFlow in a program that is not ours, quietly and in one thread.
+
+    What the program set up stays: if it has imported TensorFlow, nothing happens.
+
+    Raises:
+        TensorFlowUnavailable: If it cannot be loaded.
+    """
+    if "tensorflow" not in sys.modules:
+        use_one_thread()
+        with quiet_stderr():
+            load_keras()
+
+
 def _check_cpu() -> None:
     """Check the instruction set extension that TensorFlow's builds for x86-64 require."""
     if platform.machine() not in ("x86_64", "AMD64"):

@@ -1,6 +1,5 @@
 """A captioner for programs: it runs in their process."""
 
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,7 @@ from inference.api.results import HeatMap, ImageCaption
 from inference.captioning import Precision
 from inference.explanations import MethodCard, Target
 from inference.progress import Progress, ProgressCallback, finish, map_progress
-from inference.startup import load_keras, quiet_stderr, use_one_thread
+from inference.startup import load_keras_for_program, quiet_stderr
 from models.catalogue import CaptionerReference, local_folder
 
 if TYPE_CHECKING:
@@ -194,10 +193,8 @@ class Captioner:
 def _open(
     folder: Path, precision: Precision, layer: int | None, *, consensus: bool
 ) -> "CaptionModel":
-    if "tensorflow" not in sys.modules:
-        use_one_thread()
+    load_keras_for_program()
     with quiet_stderr():
-        load_keras()
         from inference.captioners.opening import open_captioner
 
         return open_captioner(folder, precision, layer, consensus=consensus)

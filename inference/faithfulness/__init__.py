@@ -15,6 +15,9 @@ def __getattr__(name: str) -> Any:
     """Import a public name at its first use."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from inference.startup import load_keras_for_program
+
+    load_keras_for_program()
     from inference.faithfulness import scoring
 
     return getattr(scoring, name)
