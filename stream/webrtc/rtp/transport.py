@@ -1,7 +1,7 @@
 """SRTP between a peer's datagrams and its video, without a queue, a task or a future per packet.
 
 aiortc 1.16 puts each datagram into a queue, from which a task takes it, and awaits each packet that
-it sends; at 15 frames per second of 640x480 that takes 0.6 ms of a frame's 7.
+it sends. At 15 frames per second of 640x480 that costs 0.2 to 0.5 ms of CPU per frame, of 6.5.
 """
 
 import struct
