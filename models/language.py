@@ -104,7 +104,7 @@ _FUNCTION_WORDS = frozenset(
 )
 """Grammatical words, and words of place that captions use just as freely."""
 
-_IRREGULAR = {
+IRREGULAR_FORMS = {
     "men": "man",
     "women": "woman",
     "children": "child",
@@ -120,6 +120,7 @@ _IRREGULAR = {
     "held": "hold",
     "worn": "wear",
 }
+"""Words of captions whose stem is that of another word."""
 
 _DANGLING = frozenset(
     tokenize(
@@ -145,7 +146,7 @@ def content_words(caption: str) -> frozenset[str]:
 
 def base_form(word: str) -> str:
     """Return the base form of a word with irregular inflection, as "men"; others as they are."""
-    return _IRREGULAR.get(word, word)
+    return IRREGULAR_FORMS.get(word, word)
 
 
 def stem(word: str) -> str:

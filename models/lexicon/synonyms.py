@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from models.language import content_words, stem, tokenize
+from models.language import IRREGULAR_FORMS, content_words, stem, tokenize
 
 _TABLE = Path(__file__).parent / "synonyms.txt"
 
@@ -27,6 +27,8 @@ class _Table(NamedTuple):
     related: Relation
     main: dict[str, str]
     """The first stem of the line of equals in which a stem stands first."""
+    forms: Relation
+    """Words by their stems: those of the table, and irregular forms."""
 
 
 def stated_stems(captions: Iterable[str]) -> frozenset[str]:
@@ -54,7 +56,7 @@ def is_right(word: str, stated: frozenset[str]) -> bool:
 @cache
 def right_stems(word: str) -> frozenset[str]:
     """Return the stems of the words that make a word right, its own stem among them."""
-    equal, specific, related, _ = _table()
+    equal, specific, related, *_ = _table()
     found: set[str] = set()
     waiting = {stem(word)}
     while waiting:
@@ -64,6 +66,23 @@ def right_stems(word: str) -> frozenset[str]:
     for each in related.get(stem(word), set()):
         found |= {each} | equal.get(each, set())
     return frozenset(found)
+
+
+@cache
+def similar_words(word: str) -> tuple[str, ...]:
+    """Return words that mean as much as a word or are more specific, one form of each.
+
+    Irregular forms, of the word too, are words of their own.
+
+    Args:
+        word: In lower case.
+
+    Returns:
+        The words in alphabetical order, without the word itself.
+    """
+    forms = _table().forms
+    found = set().union(*(forms.get(each, set()) for each in right_stems(word)))
+    return tuple(sorted(found - {word}))
 
 
 def main_stem(word: str) -> str:
@@ -78,17 +97,22 @@ def main_stem(word: str) -> str:
 
 @cache
 def _table() -> _Table:
-    table = _Table({}, {}, {}, {})
+    table = _Table({}, {}, {}, {}, {})
     for line in _TABLE.read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#"):
             general, _, narrower = line.partition(" < ")
-            words = [stem(word) for word in re.split(" [=~] ", general)]
+            written = re.split(" [=~] ", general)
+            for word in (*written, *filter(None, narrower.split(", "))):
+                table.forms.setdefault(stem(word), set()).add(word)
+            words = [stem(word) for word in written]
             for word in words:
                 relation = table.related if " ~ " in general else table.equal
                 relation.setdefault(word, set()).update(words)
                 if " = " in general and " ~ " not in general:
                     table.main.setdefault(word, words[0])
             table.specific.setdefault(words[0], set()).update(_stems(narrower))
+    for word, root in IRREGULAR_FORMS.items():
+        table.forms.setdefault(stem(root), set()).update((word, root))
     return table
 
 

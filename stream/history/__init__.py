@@ -11,7 +11,15 @@ from stream.history.pictures import (
     PictureLimits,
     PictureSource,
 )
-from stream.history.query import MAX_TIME, HistoryQuery
+from stream.history.query import (
+    MATCHES,
+    MAX_TIME,
+    HistoryQuery,
+    Match,
+    synonyms_in,
+    with_match,
+    with_synonyms,
+)
 from stream.history.reader import MAX_BUCKETS, MAX_HOURS_S, MAX_SPANS, MAX_SUMMARY_S
 from stream.history.search_text import BadQuery, words_of
 from stream.history.settings import HistorySettings
@@ -20,6 +28,7 @@ from stream.history.summaries import summary_text
 
 __all__ = [
     "EXPORT_FORMATS",
+    "MATCHES",
     "MAX_BUCKETS",
     "MAX_GAP_S",
     "MAX_HOURS_S",
@@ -35,6 +44,7 @@ __all__ = [
     "HistoryQuery",
     "HistorySettings",
     "KeptPicture",
+    "Match",
     "OpenSpans",
     "Picture",
     "PictureKeeper",
@@ -42,5 +52,8 @@ __all__ = [
     "PictureSource",
     "Span",
     "summary_text",
+    "synonyms_in",
+    "with_match",
+    "with_synonyms",
     "words_of",
 ]

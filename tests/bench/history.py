@@ -55,7 +55,7 @@ def main() -> int:
     try:
         url = server.url(server.create_database())
         began = time.monotonic()
-        captions = list(_captions(random.Random(1)))
+        captions = list(made_captions(random.Random(1)))
         _fill(url, captions, options.spans)
         filled_s = time.monotonic() - began
         figures = _measure(url, captions, options.spans, options.rounds)
@@ -118,7 +118,7 @@ def _store_captions(connection: psycopg.Connection[Any], captions: Iterable[str]
     lexemes.close()
 
 
-def _captions(chance: random.Random) -> Iterator[str]:
+def made_captions(chance: random.Random) -> Iterator[str]:
     """Yield captions from the n-grams of the shipped captioner's training captions."""
     words = (SHIPPED_FOLDER / "vocabulary.txt").read_text(encoding="utf-8").split("\n")
     arrays = np.load(SHIPPED_FOLDER / "consensus.npz")

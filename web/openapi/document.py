@@ -9,6 +9,7 @@ from typing import Any
 
 from stream.captioned_stream import SignalState
 from stream.data_channel import SCHEMA_PATH
+from stream.history import MATCHES
 from web.completions import request_schemas
 from web.openapi.completions import completion_paths, completion_schemas
 from web.openapi.feeds import feed_paths
@@ -81,7 +82,16 @@ def schemas() -> dict[str, Json]:
                 "spans": {"type": "array", "items": ref("Span")},
                 "before": {
                     "oneOf": [{"type": "null"}, _ID],
-                    "description": "Pass it as `before` to get older spans; null at the end.",
+                    "description": "Pass it as `before` to get further spans; null at the end.",
+                },
+                "next_match": {
+                    "enum": [None, "exact", "all", "similar", "partial"],
+                    "description": "Pass it as `match` together with `before`.",
+                },
+                "synonyms": {
+                    "type": "array",
+                    "items": _TEXT,
+                    "description": "Further words that were looked for, if `match` is not `exact`.",
                 },
             }
         ),
@@ -127,6 +137,11 @@ def _span() -> Json:
                 "type": ["string", "null"],
                 "description": "Path of its picture; null if none is stored, or the client may "
                 "not see it.",
+            },
+            "match": {
+                "enum": list(MATCHES),
+                "description": "How it fits: by the words that were searched for, by synonyms or "
+                "more specific words, or by all but one of these.",
             },
         },
         "A period in which a feed's caption stayed the same.",

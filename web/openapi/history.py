@@ -36,6 +36,11 @@ _Q = query_parameter(
     "ignored, and every text is a valid search if it has 1 to 16 words.",
     {"type": "string"},
 )
+_WIDENED = query_parameter(
+    "match",
+    "`all` includes what synonyms and more specific words of the search find.",
+    {"enum": ["exact", "all"], "default": "exact"},
+)
 
 _SPAN = path_parameter("span", "The id of a span.", "^[0-9]{1,18}$")
 _PICTURES = (
@@ -51,16 +56,28 @@ def history_paths() -> dict[str, Json]:
     before = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
     buckets = {"type": "integer", "minimum": 1, "maximum": MAX_BUCKETS, "default": 60}
     filters = [_Q, FEED, FROM, TO]
+    match = {"enum": ["exact", "all", "similar", "partial"], "default": "exact"}
     return {
         "/api/history/search": {
             "get": operation(
                 _TAG,
                 "Search past captions",
-                {"200": json_response("The matching spans, latest first.", ref("Found"))},
+                {"200": json_response("The spans, of each kind the latest first.", ref("Found"))},
                 parameters=[
                     *filters,
+                    query_parameter(
+                        "match",
+                        "`exact` finds the words in any form. `all` then also returns what "
+                        "synonyms and more specific words find (`puppy` and `animal` find a dog), "
+                        "and last, of three to six words, what all but one of them find; `similar` "
+                        "these two alone, and `partial` the last. Quoted and excluded words are "
+                        "always exact.",
+                        match,
+                    ),
                     query_parameter("limit", "Maximum number of spans.", limit),
-                    query_parameter("before", "Only spans older than this id.", before),
+                    query_parameter(
+                        "before", "Only spans older than this id, of the first kind.", before
+                    ),
                 ],
                 errors=["400", "404"],
             )
@@ -72,7 +89,11 @@ def history_paths() -> dict[str, Json]:
                 {"200": json_response("Buckets of equal length.", ref("Timeline"))},
                 description="Without `from` and `to`, from the first caption to the last; no "
                 "buckets if there is none.",
-                parameters=[*filters, query_parameter("buckets", "Number of buckets.", buckets)],
+                parameters=[
+                    *filters,
+                    _WIDENED,
+                    query_parameter("buckets", "Number of buckets.", buckets),
+                ],
                 errors=["400", "404"],
             )
         },
@@ -169,7 +190,7 @@ def _export(filters: list[Json]) -> Json:
         {"200": text_response("The file, oldest captions first.", *types, headers=attachment)},
         description="Subtitle times count from `from` or, without it, from the first caption. "
         "Subtitles of a feed never overlap.",
-        parameters=[name, *filters],
+        parameters=[name, *filters, _WIDENED],
         errors=["400", "404"],
     )
 

@@ -3,12 +3,14 @@
 import logging
 import time
 from dataclasses import replace
+from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from stream.history import (
     EXPORT_FORMATS,
+    MATCHES,
     MAX_BUCKETS,
     MAX_HOURS_S,
     MAX_SPANS,
@@ -18,14 +20,24 @@ from stream.history import (
     HistoryBusy,
     HistoryError,
     HistoryQuery,
+    Match,
     Picture,
     Span,
     summary_text,
+    synonyms_in,
+    with_match,
+    with_synonyms,
 )
 from stream.quota import QuotaExceeded
 from web.errors import error_response
 from web.keys import HISTORY
-from web.routes.query import check_parameters, parse_bool, parse_history_query, parse_int
+from web.routes.query import (
+    check_parameters,
+    parse_bool,
+    parse_choice,
+    parse_history_query,
+    parse_int,
+)
 from web.routes.subscribers import SUBSCRIBERS
 from web.security import (
     ROLE,
@@ -40,6 +52,13 @@ _DEFAULT_SPANS = 50
 _DEFAULT_BUCKETS = 60
 _DEFAULT_SUMMARY_S = 3600.0
 _MAX_ID = 10**18 - 1
+_LISTS: dict[str, tuple[Match, ...]] = {
+    "exact": MATCHES[:1],
+    "all": MATCHES,
+    "similar": MATCHES[1:],
+    "partial": MATCHES[2:],
+}
+"""What a search returns for each `match`, one list after the other."""
 _HEADERS = {"Cache-Control": "no-store"}
 _RETRY = {"Retry-After": "5"}
 _PICTURE_HEADERS = {
@@ -95,24 +114,46 @@ def _with_history(handler: Handler) -> Handler:
 
 @_with_history
 async def _search(request: web.Request) -> web.StreamResponse:
-    check_parameters(request, "q", "feed", "from", "to", "limit", "before")
+    check_parameters(request, "q", "feed", "from", "to", "match", "limit", "before")
     limit = parse_int(request, "limit", 1, MAX_SPANS) or _DEFAULT_SPANS
     before = parse_int(request, "before", 0, _MAX_ID)
+    query, match = parse_history_query(request), parse_choice(request, "match", [*_LISTS])
     history, owner = request.app[HISTORY], owner_of(request)
-    spans = await history.search(parse_history_query(request), limit, before, owner)
-    next_before = spans[-1].id if len(spans) == limit else None
     path = _picture_path(request)
-    body = {"spans": [span.to_json(path) for span in spans], "before": next_before}
+    found: list[dict[str, Any]] = []
+    following: str | None = None
+    for each in _LISTS[match]:
+        if wanted := with_match(query, each):
+            spans = await history.search(wanted, limit - len(found), before, owner)
+            found += [{**span.to_json(path), "match": each} for span in spans]
+        if len(found) == limit:
+            following = match if each == _LISTS[match][0] else each
+            break
+        # The cursor is that of the first list.
+        before = None
+    body = {
+        "spans": found,
+        "before": found[-1]["id"] if following else None,
+        "next_match": following,
+        "synonyms": [] if match == "exact" else synonyms_in(query),
+    }
     return web.json_response(body, headers=_HEADERS)
 
 
 @_with_history
 async def _timeline(request: web.Request) -> web.StreamResponse:
-    check_parameters(request, "q", "feed", "from", "to", "buckets")
+    check_parameters(request, "q", "feed", "from", "to", "match", "buckets")
     buckets = parse_int(request, "buckets", 1, MAX_BUCKETS) or _DEFAULT_BUCKETS
-    query = parse_history_query(request)
+    query = _parse_widened(request)
     body = await request.app[HISTORY].timeline(query, buckets, owner_of(request))
     return web.json_response(body, headers=_HEADERS)
+
+
+def _parse_widened(request: web.Request) -> HistoryQuery:
+    """Parse a query and `match`, which adds what synonyms find; raises `BadQuery`."""
+    query = parse_history_query(request)
+    is_exact = parse_choice(request, "match", ("exact", "all")) == "exact"
+    return query if is_exact else with_synonyms(query)
 
 
 @_with_history
@@ -145,11 +186,11 @@ def _with_period(query: HistoryQuery, max_s: float) -> HistoryQuery:
 
 @_with_history
 async def _export(request: web.Request) -> web.StreamResponse:
-    check_parameters(request, "format", "q", "feed", "from", "to")
+    check_parameters(request, "format", "q", "feed", "from", "to", "match")
     name = request.query.get("format", "")
     if name not in EXPORT_FORMATS:
         raise BadQuery(f"format must be one of {', '.join(EXPORT_FORMATS)}")
-    query = parse_history_query(request)
+    query = _parse_widened(request)
     with request.app[SUBSCRIBERS].admit(owner_of(request)):
         return await _write_export(request, request.app[HISTORY], query, name)
 

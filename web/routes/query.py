@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from aiohttp import web
@@ -50,6 +51,18 @@ def parse_bool(request: web.Request, name: str) -> bool:
     if text not in ("true", "false"):
         raise BadQuery(f"{name} must be true or false")
     return text == "true"
+
+
+def parse_choice(request: web.Request, name: str, choices: Sequence[str]) -> str:
+    """Parse one of several words; the first if it is absent.
+
+    Raises:
+        BadQuery: If it is none of them.
+    """
+    text = request.query.get(name, choices[0])
+    if text not in choices:
+        raise BadQuery(f"{name} must be one of {', '.join(choices)}")
+    return text
 
 
 def parse_time(request: web.Request, name: str) -> float | None:

@@ -39,10 +39,17 @@ def condition_of(search: Search | None) -> Condition:
             sql, values = condition_of(search.part).as_sql()
             return Condition(None, f"NOT {sql}", values)
         case AllOf():
-            conditions = [condition_of(part) for part in search.significant]
+            parts = search.significant
+            excluded = [found for part in parts if (found := _excluded_match(part))]
+            if len(excluded) < len(parts) and any(condition_of(part).match for part in parts):
+                # The index can exclude only from what it finds.
+                parts = tuple(part for part in parts if not _excluded_match(part))
+            else:
+                excluded = []
+            conditions = [condition_of(part) for part in parts]
             matches = [each.match for each in conditions if each.match]
             return Condition(
-                " AND ".join(matches) or None,
+                " NOT ".join([" AND ".join(matches), *excluded]) or None,
                 " AND ".join(each.sql for each in conditions if each.sql),
                 tuple(value for each in conditions for value in each.values),
             )
@@ -68,6 +75,12 @@ def where(query: HistoryQuery) -> tuple[str, list[Any]]:
 def id_column(query: HistoryQuery) -> str:
     """Return the column of the id: FTS5 filters and orders efficiently only by its own row id."""
     return "spans.id" if condition_of(query.words).match is None else "words.rowid"
+
+
+def _excluded_match(search: Search) -> str | None:
+    """Return what the index must not find; None unless the search excludes only that."""
+    found = condition_of(search.part) if isinstance(search, Not) else Condition()
+    return f"({found.match})" if found.match and not found.sql else None
 
 
 def _term(term: Term) -> Condition:

@@ -237,6 +237,33 @@ async def test_a_summary_states_what_was_there_and_links_to_hours(
         assert count in (2, 3)
 
 
+async def test_similar_results_follow_the_exact_ones_and_are_labelled(
+    page: Page, tmp_path: Path
+) -> None:
+    async with serve_feeds(feeds={}, history={"path": tmp_path / "history.db"}) as here:
+        publish, now = here.app[PUBLICATIONS].captions.publish, time.time()
+        texts = ("A puppy on a lawn", "A dog runs across grass", "A dog on a lawn with a ball")
+        for number, text in enumerate(texts):
+            publish(replace(caption_event(text), captured=now - 9 + 3 * number))
+
+        await page.goto(f"{here.url}/?history&q=puppy+on+the+lawn")
+        found = page.locator("#found .words")
+        similar = [f"{text} similar" for text in reversed(texts[1:])]
+        await expect(found).to_have_text([texts[0], *similar])
+        headings = page.locator("#found .match-heading")
+        await expect(headings).to_have_text(["Similar words"])
+        await expect(page.locator("#found mark")).to_have_text(
+            ["puppy", "lawn", "dog", "lawn", "dog", "grass"]
+        )
+        await expect(page.locator("#found-count")).to_have_text("3 results, exact ones first")
+        await assert_fits(page, "/?history, similar results")
+        await page.get_by_label("Exact only").check()
+        await expect(found).to_have_text(texts[0])
+        await page.reload()
+        await expect(page.get_by_label("Exact only")).to_be_checked()
+        await expect(found).to_have_text(texts[0])
+
+
 async def test_a_viewer_cannot_delete(page: Page, tmp_path: Path) -> None:
     access = {"admin_token": "a" * 24, "viewer_token": "v" * 24}
     async with serve_feeds(access=access, history={"path": tmp_path / "history.db"}) as here:

@@ -99,6 +99,7 @@ async def test_a_question_is_searched_by_its_content_words(tmp_path: Path) -> No
             "guess": "",
             "tags": [{"text": "dog", "prob": 0.9}],
             "picture": None,
+            "match": "exact",
         }
 
 
@@ -164,6 +165,33 @@ async def test_the_timeline_has_buckets_of_equal_length(tmp_path: Path) -> None:
         assert line["buckets"][0]["words"][0]["text"] in ("dog", "runs")
 
 
+async def test_results_are_exact_first_and_then_similar_page_by_page(tmp_path: Path) -> None:
+    async with serving_history(tmp_path) as client:
+        pages, path = [], "search?q=guy+runs+pup&match=all&limit=1"
+        following: str | None = path
+        while following:
+            body = await get(client, following)
+            pages += [(span["feed"], span["said"], span["match"]) for span in body["spans"]]
+            following = body["before"] and (
+                f"search?q=guy+runs+pup&limit=1&match={body['next_match']}&before={body['before']}"
+            )
+        whole = await get(client, path.replace("limit=1", "limit=50"))
+        exact = await get(client, "search?q=dogs&match=exact")
+        similar = await get(client, "search?q=puppies&match=all")
+        counted = await get(client, "timeline?q=puppies&match=all&buckets=1")
+        async with client.get("/api/history/export?format=jsonl&q=puppies&match=all") as response:
+            exported = len((await response.text()).splitlines())
+
+    # A dog runs, and nobody's name for a man is in that caption.
+    assert pages == [(feed, "A dog runs", "partial") for feed in ("door", "yard")]
+    assert [(span["feed"], span["said"], span["match"]) for span in whole["spans"]] == pages
+    assert (whole["before"], whole["next_match"]) == (None, None)
+    assert {span["match"] for span in exact["spans"]} == {"exact"} and exact["synonyms"] == []
+    assert {span["match"] for span in similar["spans"]} == {"similar"}
+    assert "dog" in similar["synonyms"]
+    assert len(similar["spans"]) == counted["buckets"][0]["spans"] == exported == 4
+
+
 async def test_a_summary_is_of_the_period_that_is_asked_for(tmp_path: Path) -> None:
     async with serving_history(tmp_path) as client:
         period = f"from={BASE_TIME}&to={BASE_TIME + 3600}"
@@ -193,6 +221,8 @@ async def test_a_summary_is_of_the_period_that_is_asked_for(tmp_path: Path) -> N
         "search?feed=Not a name",
         "search?feed=",
         "search?query=dog",
+        "search?q=dog&match=any",
+        "timeline?q=dog&match=similar",
         "timeline?buckets=0",
         "timeline?buckets=201",
         "summary?hours=1",

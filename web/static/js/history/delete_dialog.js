@@ -20,7 +20,7 @@ export class DeleteDialog {
   #confirm = getElement('deletion-yes', HTMLButtonElement);
   #onError;
   /** @type {Query} */
-  #query = { words: '', feed: '', from: '', to: '' };
+  #query = { words: '', feed: '', from: '', to: '', match: '' };
   #title = '';
   /** Whether the user is an admin. */
   isAllowed = false;

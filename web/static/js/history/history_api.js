@@ -6,8 +6,14 @@ import { asArray, asNumber, asObject, asString, asStrings, countOrNull } from '.
 /** @typedef {import('../common/json.js').JsonObject} JsonObject */
 /**
  * What to search for. Times are local, as a `datetime-local` field has them; all may be empty.
+ * `match` is "exact" for the words themselves only.
  *
- * @typedef {{words: string, feed: string, from: string, to: string}} Query
+ * @typedef {object} Query
+ * @property {string} words
+ * @property {string} feed
+ * @property {string} from
+ * @property {string} to
+ * @property {'' | 'exact'} match
  */
 /**
  * A period over which a feed's caption did not change.
@@ -19,7 +25,9 @@ import { asArray, asNumber, asObject, asString, asStrings, countOrNull } from '.
  * @property {string} text
  * @property {string} guess  The full caption if its confidence was too low; else empty.
  * @property {string} picture  URL of its picture, relative to the page; empty for none.
+ * @property {Match} match
  */
+/** @typedef {'exact' | 'similar' | 'partial'} Match  By words, by synonyms, or by most of these. */
 /**
  * One bar of the timeline.
  *
@@ -30,7 +38,14 @@ import { asArray, asNumber, asObject, asString, asStrings, countOrNull } from '.
  * @property {number} captions
  * @property {string[]} words  The most frequent ones.
  */
-/** @typedef {{spans: Span[], before: number | null}} SearchResult  `before`: the next page. */
+/**
+ * A page of results.
+ *
+ * @typedef {object} SearchResult
+ * @property {Span[]} spans
+ * @property {{before: number, match: string} | null} next  Parameters of the next page.
+ * @property {string[]} synonyms  Further words that were looked for.
+ */
 /**
  * @typedef {object} TimelineData
  * @property {Date} from
@@ -72,11 +87,13 @@ import { asArray, asNumber, asObject, asString, asStrings, countOrNull } from '.
  */
 /** @typedef {Summary & {hours: Summary[]}} FeedSummary */
 
+const MATCHES = /** @type {const} */ (['exact', 'similar', 'partial']);
 const URL_KEYS = /** @type {const} */ ([
   ['words', 'q'],
   ['feed', 'feed'],
   ['from', 'from'],
   ['to', 'to'],
+  ['match', 'match'],
 ]);
 
 /** @returns {Query}  From the page's URL. */
@@ -88,6 +105,7 @@ export function queryInUrl() {
     feed: valueOf('feed'),
     from: valueOf('from'),
     to: valueOf('to'),
+    match: valueOf('match') === 'exact' ? 'exact' : '',
   };
 }
 
@@ -146,9 +164,12 @@ export function isForAll(query) {
 }
 
 /** @param {Query} query */
-function apiParams({ words, feed, from, to }) {
+function apiParams({ words, feed, from, to, match }) {
   const params = new URLSearchParams();
-  if (words.trim() !== '') params.set('q', words);
+  if (words.trim() !== '') {
+    params.set('q', words);
+    if (match !== 'exact') params.set('match', 'all');
+  }
   if (feed !== '') params.set('feed', feed);
   for (const [name, time] of Object.entries({ from, to })) {
     const seconds = Date.parse(time) / 1000;
@@ -175,12 +196,15 @@ export function readSearchResult(body) {
     const text = asString(span.said);
     if (text === '') return [];
     const [feed, guess] = [asString(span.feed), asString(span.guess)];
+    const match = MATCHES.find((each) => each === span.match) ?? 'exact';
     // The path that the server names has the prefix of a reverse proxy, as the page has.
     const hasPicture = asString(span.picture) !== '' && Number.isSafeInteger(span.id);
     const picture = hasPicture ? `api/history/${span.id}/picture` : '';
-    return [{ ...readPeriod(span), feed, text, guess, picture }];
+    return [{ ...readPeriod(span), feed, text, guess, picture, match }];
   });
-  return { spans, before: countOrNull(body.before) };
+  const before = countOrNull(body.before);
+  const next = before === null ? null : { before, match: asString(body.next_match) };
+  return { spans, next, synonyms: asStrings(body.synonyms) };
 }
 
 /** @param {JsonObject} body @returns {TimelineData} */

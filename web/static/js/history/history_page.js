@@ -39,6 +39,7 @@ const wordsField = getElement('words', HTMLInputElement);
 const feedSelect = getElement('feed', HTMLSelectElement);
 const fromField = getElement('from', HTMLInputElement);
 const toField = getElement('to', HTMLInputElement);
+const exactBox = getElement('exact-only', HTMLInputElement);
 const countLine = getElement('found-count');
 const olderButton = getElement('older', HTMLButtonElement);
 const allTimesButton = getElement('all-times', HTMLButtonElement);
@@ -82,7 +83,7 @@ let requests = new AbortController();
 let shownCount = 0;
 /** Results that are left out, because they are dated ahead of the server's clock. */
 let aheadCount = 0;
-/** The cursor of the next page; null if there is none. @type {number | null} */
+/** The parameters of the next page; null if there is none. @type {SearchResult['next']} */
 let nextPage = null;
 
 /** @returns {Query}  From the form. */
@@ -92,6 +93,7 @@ function currentQuery() {
     feed: feedSelect.value,
     from: fromField.value,
     to: toField.value,
+    match: exactBox.checked ? 'exact' : '',
   };
 }
 
@@ -139,7 +141,7 @@ async function loadOlder() {
   const { signal } = requests;
   const query = currentQuery();
   try {
-    const params = { limit: PAGE_SIZE, before: nextPage };
+    const params = { limit: PAGE_SIZE, ...nextPage };
     const body = await getJson(apiUrl('search', query, params), signal);
     signal.throwIfAborted();
     addResults(readSearchResult(body), query);
@@ -152,10 +154,10 @@ async function loadOlder() {
  * @param {SearchResult} found
  * @param {Query} query
  */
-function addResults({ spans, before }, query) {
-  results.add(spans, query.words, titles);
+function addResults({ spans, next, synonyms }, query) {
+  results.add(spans, query.words, synonyms, titles);
   shownCount += spans.length;
-  nextPage = before;
+  nextPage = next;
   olderButton.hidden = nextPage === null;
   countLine.textContent = countText(query);
   getElement('exports').hidden = shownCount === 0;
@@ -167,6 +169,9 @@ function addResults({ spans, before }, query) {
 /** @param {Query} query */
 function countText(query) {
   if (shownCount > 0) {
+    if (results.hasInexact) {
+      return ngettext('{count} result', '{count} results, exact ones first', shownCount);
+    }
     return nextPage === null
       ? ngettext('{count} result, newest first', '{count} results, newest first', shownCount)
       : ngettext('Newest {count} result', 'Newest {count} results', shownCount);
@@ -178,7 +183,7 @@ function countText(query) {
 
 /** @param {Query} query */
 function isFiltered(query) {
-  return Object.values(query).some((value) => value !== '');
+  return [query.words, query.feed, query.from, query.to].some((value) => value !== '');
 }
 
 /** @param {number} count */
@@ -236,6 +241,7 @@ function fillForm() {
   wordsField.value = query.words;
   fromField.value = query.from;
   toField.value = query.to;
+  exactBox.checked = query.match === 'exact';
   if (![...feedSelect.options].some(({ value }) => value === query.feed)) {
     feedSelect.append(new Option(titles.get(query.feed) ?? query.feed, query.feed));
   }
@@ -247,6 +253,7 @@ form.addEventListener('submit', (event) => {
   search();
 });
 feedSelect.addEventListener('change', search);
+exactBox.addEventListener('change', search);
 allTimesButton.addEventListener('click', () => {
   fromField.value = toField.value = '';
   wordsField.focus();

@@ -10,6 +10,7 @@ import { queryUrl } from './history_api.js';
 import { around } from './time_ranges.js';
 
 /** @typedef {import('./history_api.js').Span} Span */
+/** @typedef {import('./history_api.js').Match} Match */
 /** @typedef {{stems: Set<string>, beginnings: string[]}} Sought  The words that were searched for. */
 
 const DAY = new Intl.DateTimeFormat(LOCALE, { dateStyle: 'full' });
@@ -20,6 +21,8 @@ export class SearchResults {
   #day = '';
   /** @type {HTMLElement | null} */
   #list = null;
+  /** Of the last result. @type {Match} */
+  #match = 'exact';
 
   /**
    * @param {HTMLElement} container
@@ -35,20 +38,29 @@ export class SearchResults {
     this.#container.classList.remove('has-pictures');
     this.#day = '';
     this.#list = null;
+    this.#match = 'exact';
+  }
+
+  /** Whether results were found by other words than those that were searched for. */
+  get hasInexact() {
+    return this.#match !== 'exact';
   }
 
   /**
-   * @param {Span[]} spans  Older than those that are shown already.
+   * @param {Span[]} spans  Older than those that are shown already, or of a looser match.
    * @param {string} words  The words that were searched for.
+   * @param {string[]} synonyms  Further words that were looked for.
    * @param {Map<string, string>} titles  Of the feeds that there are now, by name.
    */
-  add(spans, words, titles) {
-    const sought = { stems: contentWords(words), beginnings: beginningsIn(words) };
+  add(spans, words, synonyms, titles) {
+    const stems = contentWords([words, ...synonyms].join(' '));
+    const sought = { stems, beginnings: beginningsIn(words) };
     if (spans.some(({ picture }) => picture !== '')) {
       this.#container.classList.add('has-pictures');
     }
     for (const span of spans) {
       const title = titles.get(span.feed);
+      this.#startGroup(span.match);
       this.#listOf(DAY.format(span.from)).append(
         createElement(
           'li',
@@ -62,6 +74,15 @@ export class SearchResults {
         ),
       );
     }
+  }
+
+  /** Starts a group of results that fit in another way. @param {Match} match */
+  #startGroup(match) {
+    if (match === this.#match) return;
+    this.#match = match;
+    this.#day = '';
+    const heading = match === 'partial' ? gettext('Most of the words') : gettext('Similar words');
+    this.#container.append(createElement('h3', 'match-heading', heading));
   }
 
   /**
@@ -96,10 +117,17 @@ export class SearchResults {
   }
 }
 
+/** @param {Match} match @returns {(HTMLElement | string)[]}  None for an exact one. */
+function matchLabel(match) {
+  if (match === 'exact') return [];
+  const label = match === 'partial' ? gettext('partly') : gettext('similar');
+  return [' ', createElement('span', 'match-label', label)];
+}
+
 /** Links to what the feed showed around that time. @param {Span} span */
 function momentLink({ feed, from, to }) {
   const link = createElement('a', 'times', ...timeRange(from, to));
-  link.href = queryUrl({ words: '', feed, ...around(from, to) });
+  link.href = queryUrl({ words: '', feed, ...around(from, to), match: '' });
   link.title = gettext('Show the minutes around it');
   return link;
 }
@@ -126,13 +154,14 @@ function beginningsIn(words) {
  * @param {Span} span
  * @param {Sought} sought
  */
-function wordsElement({ text, guess }, sought) {
+function wordsElement({ text, guess, match }, sought) {
   const words = createElement('span', 'words', englishElement(highlighted(text, sought)));
   if (guess !== '') {
     const caption = englishElement(highlighted(guess, sought));
     const nodes = gettextNodes('(best guess: “{caption}”)', { caption });
     words.append(' ', createElement('span', 'result-guess', ...nodes));
   }
+  words.append(...matchLabel(match));
   return words;
 }
 

@@ -22,7 +22,7 @@ export class SummaryView {
   #period;
   #container;
   /** @type {Query} */
-  #query = { words: '', feed: '', from: '', to: '' };
+  #query = { words: '', feed: '', from: '', to: '', match: '' };
   #titles;
   #requests = new AbortController();
   /** Whether the summary is that of the query. */
@@ -190,7 +190,8 @@ function changesList({ changes, moreChanges }) {
 function hoursList({ name, hours }) {
   const items = hours.map(({ from, to, objects }) => {
     const link = createElement('a', 'times', ...timeRange(from, to));
-    link.href = queryUrl({ words: '', feed: name, from: localTime(from), to: localTime(to) });
+    const range = { from: localTime(from), to: localTime(to) };
+    link.href = queryUrl({ words: '', feed: name, ...range, match: '' });
     const shown = objects
       .slice(0, OBJECTS_OF_HOUR)
       .flatMap((object, index) => [
