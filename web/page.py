@@ -40,7 +40,7 @@ _POLICY = "; ".join(
         "frame-ancestors ",
     ]
 )
-_VIEWS = {"wall": "wall.html.jinja", "history": "history.html.jinja"}
+_VIEWS = {"wall": "wall.html.jinja", "history": "history.html.jinja", "rules": "rules.html.jinja"}
 """Pages that `/` serves when its query starts with this parameter."""
 _EMBEDDABLE_VIEW = "wall"
 _FOR_PROGRAMS = ("/api/", "/v1/")

@@ -130,7 +130,13 @@ async def test_axe_finds_nothing_from_the_start_to_a_studied_caption(page: Page)
 async def test_axe_finds_nothing_on_the_other_pages(page: Page, tmp_path: Path) -> None:
     tokens = {"admin_token": "admin-" * 4, "viewer_token": "viewer-" * 4}
     history = {"path": tmp_path / "history.db"}
-    async with serve_feeds(feeds={"hall": HALL}, history=history, access=tokens) as here:
+    rules = {"dogs": {"any": ["dog"], "present_s": 0}}
+    settings: dict[str, Any] = {
+        "history": history,
+        "rules": rules,
+        "rules_file": tmp_path / "rules.toml",
+    }
+    async with serve_feeds(feeds={"hall": HALL}, access=tokens, **settings) as here:
         await page.goto(here.url)
         await assert_no_violations(page, "login")
         await page.get_by_label("Token").fill(tokens["admin_token"])
@@ -147,6 +153,12 @@ async def test_axe_finds_nothing_on_the_other_pages(page: Page, tmp_path: Path) 
         await page.goto(f"{here.url}/?history&q=giraffe")
         await expect(page.get_by_text("No matches")).to_be_visible()
         await assert_no_violations(page, "history without results")
+        await page.goto(f"{here.url}/?rules")
+        await expect(page.get_by_role("heading", name="dogs")).to_be_visible()
+        await expect(page.locator("#firing-list li")).to_have_count(1)
+        await assert_no_violations(page, "rules")
+        await page.get_by_role("button", name="Add a rule").click()
+        await assert_no_violations(page, "a new rule")
         for path in ("api", "no/such/page"):
             await page.goto(f"{here.url}/{path}")
             await assert_no_violations(page, path)

@@ -52,7 +52,7 @@ async def test_a_browser_gets_a_page_where_there_is_none_and_programs_get_json()
             assert "default-src 'none'" in response.headers["Content-Security-Policy"]
             # Its links are relative, and right at any depth.
             links = {urljoin(path, link) for link in re.findall(r'href="([^"]+)"', page)}
-            assert {"/", "/?wall", "/?history", "/api", "/static/css/base.css"} <= links
+            assert {"/", "/?wall", "/?history", "/?rules", "/api", "/static/css/base.css"} <= links
             async with client.get(path) as response:
                 assert (await response.json())["error"]["code"], path
         for path in ("/api/nothing", "/api/feeds/none", "/v1/nothing"):

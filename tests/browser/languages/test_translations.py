@@ -26,9 +26,9 @@ UNTRANSLATED = """() => {
   const others = '[lang="en"], script, noscript, style, svg, code, kbd, .brand, #language, #camera';
   const attributes = ['aria-label', 'aria-description', 'aria-valuetext', 'alt', 'placeholder',
     'title', 'label'];
-  // Names of formats, and those of the scripted captioner and its methods.
-  const names = new RegExp(['WebVTT', 'SRT', 'CSV', 'JSON Lines', 'Sightline', 'scripted',
-    'shipped', 'none', 'Grad-CAM, total', 'Attention'].join('|'), 'g');
+  // Names of formats and products, and those of the scripted captioner and its methods.
+  const names = new RegExp(['WebVTT', 'SRT', 'CSV', 'JSON Lines', 'MQTT', 'Apprise', 'Sightline',
+    'scripted', 'shipped', 'none', 'Grad-CAM, total', 'Attention'].join('|'), 'g');
   const left = (text) => {
     let [before, after] = ['', text];
     while (before !== after) [before, after] = [after, after.replace(/⟦[^⟦⟧]*⟧/g, '')];
@@ -107,7 +107,9 @@ async def test_no_english_is_left_in_another_language(
     page: Page, pseudo_language: None, tmp_path: Path
 ) -> None:
     history = {"path": tmp_path / "history.db"}
-    async with serve_feeds(ExplainedCaptions(DOG), feeds=FEEDS, history=history) as here:
+    rules = {"7": {"any": ["dog"], "present_s": 0, "feeds": ["hall"]}}
+    settings = {"history": history, "rules": rules, "rules_file": tmp_path / "rules.toml"}
+    async with serve_feeds(ExplainedCaptions(DOG), feeds=FEEDS, **settings) as here:
         query = f"?lang={STAND_IN}"
         await page.goto(f"{here.url}/{query}")
         await expect(page.locator("#captioner-facts dt").first).to_be_visible()
@@ -124,6 +126,11 @@ async def test_no_english_is_left_in_another_language(
         assert await page.evaluate(UNTRANSLATED) == []
         await page.goto(f"{here.url}/?history&lang={STAND_IN}")
         await expect(page.locator("#found li").first).to_contain_text("A dog runs")
+        assert await page.evaluate(UNTRANSLATED) == []
+        await page.goto(f"{here.url}/?rules&lang={STAND_IN}")
+        await expect(page.locator("#rules li")).to_contain_text("dog")
+        await expect(page.locator("#firing-list li")).to_have_count(1)
+        await page.click("#add")
         assert await page.evaluate(UNTRANSLATED) == []
         await page.goto(f"{here.url}/login{query}")
         await page.click("#enter")
@@ -168,7 +175,7 @@ async def test_a_german_browser_gets_a_german_page_with_english_captions(browser
             await context.add_cookies(
                 [{"name": "sightline-language", "value": language, "url": here.url}]
             )
-            for path in ("/", "/?wall", "/?history", "/login"):
+            for path in ("/", "/?wall", "/?history", "/?rules", "/login"):
                 await page.set_viewport_size({"width": 360, "height": 780})
                 await page.goto(here.url + path)
                 assert await page.evaluate("document.documentElement.lang") == language

@@ -50,14 +50,20 @@ export function getJson(path, signal) {
 /**
  * @param {string} path
  * @param {object} body
+ * @param {number} [timeoutMs]
  * @returns {Promise<JsonObject>}  Rejects with an HttpError.
  */
-export function postJson(path, body) {
-  return requestJson(path, {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json' },
-    body: JSON.stringify(body),
-  });
+export function postJson(path, body, timeoutMs = TIMEOUT_MS) {
+  return requestJson(path, withBody('POST', body), timeoutMs);
+}
+
+/**
+ * @param {string} path
+ * @param {object} body
+ * @returns {Promise<JsonObject>}  Rejects with an HttpError.
+ */
+export function putJson(path, body) {
+  return requestJson(path, withBody('PUT', body));
 }
 
 /**
@@ -66,6 +72,19 @@ export function postJson(path, body) {
  */
 export function deleteJson(path) {
   return requestJson(path, { method: 'DELETE' }, DELETE_TIMEOUT_MS);
+}
+
+/**
+ * @param {string} method
+ * @param {object} body
+ * @returns {RequestInit}
+ */
+function withBody(method, body) {
+  return {
+    method,
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify(body),
+  };
 }
 
 /**

@@ -2,7 +2,8 @@
 /** A feed, or a published session: its title, signal, viewers and newest caption. */
 
 import { readCaption } from '../captions/caption.js';
-import { ngettext } from '../common/i18n.js';
+import { listText } from '../common/format.js';
+import { gettext, ngettext } from '../common/i18n.js';
 import { asNumber, asObject, asString } from '../common/json.js';
 import { readSignal } from '../common/signal.js';
 
@@ -16,6 +17,7 @@ import { readSignal } from '../common/signal.js';
  * @property {number} viewers
  * @property {number} intervalS   Seconds between captions.
  * @property {Caption | null} caption  The newest.
+ * @property {string[]} rules     Names of the rules that have fired and not ended.
  * @property {Date | null} capturedAt  When its frame was captured, by this device's clock.
  */
 
@@ -34,6 +36,7 @@ export function readFeed(value) {
       viewers: Math.max(0, asNumber(feed.viewers, 0)),
       intervalS: asNumber(feed.interval_s, 2),
       caption,
+      rules: [],
       capturedAt: caption && captureTime(caption),
     },
   ];
@@ -47,6 +50,11 @@ export function readFeed(value) {
  */
 export function captureTime({ age_ms }) {
   return new Date(Date.now() - age_ms);
+}
+
+/** @param {string[]} rules  That have fired. @returns {string}  Empty for none. */
+export function rulesText(rules) {
+  return rules.length === 0 ? '' : gettext('Rule: {names}', { names: listText(rules) });
 }
 
 /** @param {number} count @returns {string}  Empty for none. */

@@ -7,7 +7,7 @@ import { roughAgeText } from '../common/format.js';
 import { gettextNodes } from '../common/i18n.js';
 import { feedUrl } from '../common/routes.js';
 import { signalText } from '../common/signal.js';
-import { viewersText } from './feed.js';
+import { rulesText, viewersText } from './feed.js';
 
 /** @typedef {import('./feed.js').Feed} Feed */
 /**
@@ -19,6 +19,7 @@ import { viewersText } from './feed.js';
  * @property {HTMLElement} words
  * @property {HTMLElement} age
  * @property {HTMLElement} viewers
+ * @property {HTMLElement} rules
  */
 
 const TICK_MS = 1_000;
@@ -64,6 +65,7 @@ export class FeedList {
     setNodes(row.words, lastCaption(feed));
     setText(row.age, feed.capturedAt ? roughAgeText(feed.capturedAt) : '');
     setText(row.viewers, viewersText(feed.viewers));
+    setText(row.rules, rulesText(feed.rules));
   }
 
   /** @param {string} name  Of the watched feed; empty for none. */
@@ -85,19 +87,20 @@ export class FeedList {
     const words = createElement('span', 'words');
     const age = createElement('span', 'age');
     const viewers = createElement('span', 'viewers');
+    const rules = createElement('span', 'rule-names');
     const card = createElement(
       'div',
       'feed',
       link,
-      createElement('span', 'feed-facts', viewers, age),
+      createElement('span', 'feed-facts', rules, viewers, age),
       createElement('span', 'feed-line', signal, words),
     );
-    const description = [signal, words, age, viewers];
+    const description = [signal, words, age, viewers, rules];
     for (const part of description) part.id = `feed-${feed.name}-${part.className}`;
     link.href = feedUrl(feed.name);
     link.setAttribute('aria-describedby', description.map(({ id }) => id).join(' '));
     const item = createElement('li', '', card);
-    const row = { feed, item, link, signal, words, age, viewers };
+    const row = { feed, item, link, signal, words, age, viewers, rules };
     link.addEventListener('click', (event) => {
       // Leave clicks that open a new tab or window to the browser.
       if (event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;

@@ -25,6 +25,8 @@ export class FeedStore {
   #listener;
   /** @type {Map<string, Feed>} */
   #feeds = new Map();
+  /** Rules that have fired and not ended, by feed. @type {Map<string, Set<string>>} */
+  #rules = new Map();
   /** Whether the server stores captions in a history. */
   areStored = false;
   /** Whether it stores pictures of feeds. */
@@ -101,12 +103,16 @@ export class FeedStore {
     const events = new EventSource('api/events');
     events.addEventListener('caption', ({ data }) => this.#onCaption(asObject(parseJson(data))));
     events.addEventListener('signal', ({ data }) => this.#onSignal(asObject(parseJson(data))));
+    events.addEventListener('rule', ({ data }) => this.#onRule(asObject(parseJson(data))));
+    // Each connection starts with the firings that last.
+    events.addEventListener('open', () => this.#rules.clear());
     this.#events = events;
   }
 
   /** @param {Feed[]} feeds */
   #setFeeds(feeds) {
     this.#feeds = new Map(feeds.map((feed) => [feed.name, feed]));
+    for (const feed of feeds) feed.rules = [...(this.#rules.get(feed.name) ?? [])].sort();
     this.#notify();
   }
 
@@ -122,6 +128,19 @@ export class FeedStore {
     feed.caption = caption;
     feed.capturedAt = captureTime(caption);
     this.#listener.onCaption(feed);
+  }
+
+  /** @param {JsonObject} event */
+  #onRule(event) {
+    const name = asString(event.feed);
+    const rules = this.#rules.get(name) ?? new Set();
+    this.#rules.set(name, rules);
+    if (event.state === 'on') rules.add(asString(event.rule));
+    else rules.delete(asString(event.rule));
+    const feed = this.#feeds.get(name);
+    if (!feed) return;
+    feed.rules = [...rules].sort();
+    this.#notify();
   }
 
   /** @param {JsonObject} event  Without a signal when the feed was removed. */

@@ -6,6 +6,7 @@ import { Announcer } from '../captions/announcer.js';
 import { getElement } from '../common/dom.js';
 import { addFullScreenToggle } from '../common/full_screen.js';
 import { gettext } from '../common/i18n.js';
+import { RuleNotifications } from '../common/rule_notifications.js';
 import { signalText } from '../common/signal.js';
 import { isWebRtcSupported } from '../session/peer_connection.js';
 import { FeedStore } from './feed_store.js';
@@ -207,3 +208,4 @@ for (const type of ['pointermove', 'pointerdown', 'fullscreenchange']) {
 addFullScreenToggle(getElement('fullscreen'), document.documentElement);
 showAccount(getElement('account'));
 store.start();
+new RuleNotifications().start();

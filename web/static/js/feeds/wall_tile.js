@@ -9,7 +9,7 @@ import { feedUrl } from '../common/routes.js';
 import { signalText } from '../common/signal.js';
 import { FeedInput } from '../session/inputs.js';
 import { Session } from '../session/session.js';
-import { viewersText } from './feed.js';
+import { rulesText, viewersText } from './feed.js';
 
 /** @typedef {import('./feed.js').Feed} Feed */
 
@@ -62,12 +62,13 @@ export class WallTile {
 
   /** Updates the caption's age. */
   tick() {
-    const { capturedAt, intervalS, viewers, signal } = this.#feed;
+    const { capturedAt, intervalS, rules, viewers, signal } = this.#feed;
     const age = capturedAt ? roughAgeText(capturedAt) : '';
     const isStale =
       capturedAt !== null && Date.now() - capturedAt.getTime() > 1000 * staleAfter(intervalS);
     this.item.dataset.age = isStale ? 'stale' : 'fresh';
     const facts = [
+      rulesText(rules),
       signalText(signal),
       isStale ? gettext('{age}, out of date', { age }) : age,
       viewersText(viewers),
