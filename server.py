@@ -5,6 +5,7 @@ python server.py caption SOURCE       caption an image, video, camera or stream 
 python server.py explain IMAGE        explain the caption of an image, or those of a folder
 python server.py captioner ACTION     download, list and test captioners
 python server.py history copy         copy the history from SQLite to PostgreSQL
+python server.py rules                list rules, and when they would have fired
 python server.py pool                 deploy a captioner pool on a Ray cluster
 python server.py mcp                  let an assistant use a running server (MCP)
 """
@@ -58,8 +59,10 @@ from stream.captioning import (
     is_repeat,
     transcribe,
 )
-from stream.history import HistoryError
+from stream.history import HistoryBusy, HistoryError
 from stream.history import command as history_command
+from stream.rules import RuleFile, RuleFileError
+from stream.rules import command as rules_command
 from stream.sources import Source, SourceError, open_source
 from web import mcp as mcp_command
 from web import pool as pool_command
@@ -96,6 +99,8 @@ def _run(options: argparse.Namespace) -> int:
         return _fail(describe_failure(error))
     if options.command == "captioner":
         return _captioner(options, settings)
+    if options.command == "rules":
+        return _rules(options, settings)
     if options.command == "history":
         database = settings.cluster.database_url
         return _attempt(lambda: history_command.run(settings.history, database), HistoryError)
@@ -175,6 +180,7 @@ def _parser() -> argparse.ArgumentParser:
     caption.add_argument("--maps", action="store_true", help="with --jsonl: print word maps, too")
     captioner_command.add_parser(commands)
     history_command.add_parser(commands)
+    rules_command.add_parser(commands)
     pool_command.add_parser(commands)
     mcp_command.add_parser(commands)
     explain_command.add_parser(commands)
@@ -328,6 +334,19 @@ def _captioner(options: argparse.Namespace, settings: ServerSettings) -> int:
         return 0
     except OSError as error:
         return _fail(f"{error.filename} cannot be read: {error.strerror or error}")
+
+
+def _rules(options: argparse.Namespace, settings: ServerSettings) -> int:
+    try:
+        edited = RuleFile(settings.rules_file).read() if settings.rules_file else {}
+        rules = dict(sorted({**edited, **settings.rules}.items()))
+        rules_command.run(options, rules, settings.history, settings.cluster.database_url)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _discard_output()
+    except (rules_command.RulesError, RuleFileError, HistoryError, HistoryBusy) as error:
+        return _fail(str(error))
+    return 0
 
 
 def _attempt(work: Callable[[], object], error: type[Exception]) -> int:
