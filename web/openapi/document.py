@@ -116,7 +116,7 @@ def _caption(message: Json) -> Json:
 
 def _span() -> Json:
     tag = object_schema({"text": _TEXT, "prob": ref("probability")})
-    return object_schema(
+    span = object_schema(
         {
             "id": _ID,
             "feed": _NAME,
@@ -138,14 +138,16 @@ def _span() -> Json:
                 "description": "Path of its picture; null if none is stored, or the client may "
                 "not see it.",
             },
-            "match": {
-                "enum": list(MATCHES),
-                "description": "How it fits: by the words that were searched for, by synonyms or "
-                "more specific words, or by all but one of these.",
-            },
         },
         "A period in which a feed's caption stayed the same.",
     )
+    # Exports have no order of matches.
+    span["properties"]["match"] = {
+        "enum": list(MATCHES),
+        "description": "In results of a search, how it fits: by the words that were searched for, "
+        "by synonyms or more specific words, or by all but one of these.",
+    }
+    return span
 
 
 def _timeline() -> Json:
