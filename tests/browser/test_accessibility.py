@@ -129,7 +129,7 @@ async def test_axe_finds_nothing_from_the_start_to_a_studied_caption(page: Page)
 
 async def test_axe_finds_nothing_on_the_other_pages(page: Page, tmp_path: Path) -> None:
     tokens = {"admin_token": "admin-" * 4, "viewer_token": "viewer-" * 4}
-    history = {"path": tmp_path / "history.db"}
+    history = {"path": tmp_path / "history.db", "pictures": "changes"}
     rules = {"dogs": {"any": ["dog"], "present_s": 0}}
     settings: dict[str, Any] = {
         "history": history,
@@ -149,7 +149,11 @@ async def test_axe_finds_nothing_on_the_other_pages(page: Page, tmp_path: Path) 
         await assert_no_violations(page, "wall")
         await page.goto(f"{here.url}/?history")
         await expect(page.locator("#found li")).to_have_count(1)
+        await expect(page.locator("#found img")).to_have_count(1)
         await assert_no_violations(page, "history")
+        await page.get_by_role("button", name="A dog runs").click()
+        await expect(page.locator("#picture-detail")).not_to_be_empty()
+        await assert_no_violations(page, "picture")
         await page.goto(f"{here.url}/?history&q=giraffe")
         await expect(page.get_by_text("No matches")).to_be_visible()
         await assert_no_violations(page, "history without results")

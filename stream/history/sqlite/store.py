@@ -24,7 +24,7 @@ INSERT INTO firings ({FIRING_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (rule, feed, began) DO UPDATE SET ended = coalesce(excluded.ended, ended)
 """
 
-_PICTURE_OVERHEAD = 2100
+_PICTURE_OVERHEAD = 800
 """Bytes of the file that a picture takes beside its image and its maps, on average: the part of its
 page that no other row fits in, and its entries in the indexes."""
 
