@@ -1,7 +1,9 @@
 """A captioner for programs: it runs in their process."""
 
+import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, overload
 
@@ -194,10 +196,22 @@ def _open(
     folder: Path, precision: Precision, layer: int | None, *, consensus: bool
 ) -> "CaptionModel":
     load_keras_for_program()
-    with quiet_stderr():
+    with quiet_stderr(), _quiet_absl():
         from inference.captioners.opening import open_captioner
 
         return open_captioner(folder, precision, layer, consensus=consensus)
+
+
+@contextmanager
+def _quiet_absl() -> Iterator[None]:
+    """Hold back the warnings of TensorFlow's converter, which notebooks show in any case."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _plain(name: str) -> str:

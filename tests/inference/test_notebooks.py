@@ -23,7 +23,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     (tmp_path / "work").mkdir()
 
     def run(name: str) -> list[str]:
-        notebook = nbformat.read(NOTEBOOKS / name, as_version=4)  # type: ignore[no-untyped-call]
+        notebook = _read(NOTEBOOKS / name)
         resources = {"metadata": {"path": str(tmp_path / "work")}}
         client = nbclient.NotebookClient(notebook, timeout=200, resources=resources)
         client.execute()
@@ -33,6 +33,10 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         return ["\n".join(map(_text, cell.outputs)) for cell in cells]
 
     return run
+
+
+def _read(path: Path) -> Any:
+    return nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
 
 
 def _text(output: Any) -> str:
@@ -49,7 +53,7 @@ def test_notebooks_are_small_and_have_no_outputs() -> None:
 
     assert len(files) == 2
     for file in files:
-        notebook = nbformat.read(file, as_version=4)  # type: ignore[no-untyped-call]
+        notebook = _read(file)
         nbformat.validate(notebook)
         assert file.stat().st_size < _MAX_BYTES
         assert [cell for cell in notebook.cells if cell.get("outputs")] == []
