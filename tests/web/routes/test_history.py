@@ -165,27 +165,32 @@ async def test_the_timeline_has_buckets_of_equal_length(tmp_path: Path) -> None:
         assert line["buckets"][0]["words"][0]["text"] in ("dog", "runs")
 
 
+async def pages(client: Client, path: str) -> list[tuple[str, str]]:
+    """Return the spans of all pages: what was said, and how it fits."""
+    found: list[tuple[str, str]] = []
+    following: str | None = f"{path}&match=all"
+    while following:
+        body = await get(client, following)
+        found += [(span["said"], span["match"]) for span in body["spans"]]
+        match, before = body["next_match"], body["before"]
+        following = before and f"{path}&match={match}&before={before}"
+    return found
+
+
 async def test_results_are_exact_first_and_then_similar_page_by_page(tmp_path: Path) -> None:
     async with serving_history(tmp_path) as client:
-        pages, path = [], "search?q=guy+runs+pup&match=all&limit=1"
-        following: str | None = path
-        while following:
-            body = await get(client, following)
-            pages += [(span["feed"], span["said"], span["match"]) for span in body["spans"]]
-            following = body["before"] and (
-                f"search?q=guy+runs+pup&limit=1&match={body['next_match']}&before={body['before']}"
-            )
-        whole = await get(client, path.replace("limit=1", "limit=50"))
+        partial = await pages(client, "search?q=guy+runs+pup&limit=1")
+        # The similar ones are before and after the exact ones.
+        mixed = [await pages(client, f"search?q=man+OR+pup&limit={limit}") for limit in (1, 2, 50)]
         exact = await get(client, "search?q=dogs&match=exact")
         similar = await get(client, "search?q=puppies&match=all")
         counted = await get(client, "timeline?q=puppies&match=all&buckets=1")
         async with client.get("/api/history/export?format=jsonl&q=puppies&match=all") as response:
             exported = len((await response.text()).splitlines())
 
-    # A dog runs, and nobody's name for a man is in that caption.
-    assert pages == [(feed, "A dog runs", "partial") for feed in ("door", "yard")]
-    assert [(span["feed"], span["said"], span["match"]) for span in whole["spans"]] == pages
-    assert (whole["before"], whole["next_match"]) == (None, None)
+    assert partial == [("A dog runs", "partial")] * 2
+    similar_to_pup = [("Laptop", "similar")] * 2 + [("A dog runs", "similar")] * 2
+    assert mixed == [[("=SUM(A1), “a man”", "exact")] * 2 + similar_to_pup] * 3
     assert {span["match"] for span in exact["spans"]} == {"exact"} and exact["synonyms"] == []
     assert {span["match"] for span in similar["spans"]} == {"similar"}
     assert "dog" in similar["synonyms"]

@@ -84,6 +84,15 @@ def test_a_short_silence_is_no_change(store: Store, reader: HistoryReader) -> No
     assert changes(summary) == [(100, ["dog"], []), (210, [], ["dog"])]
 
 
+def test_a_longer_silence_is_two_changes(store: Store, reader: HistoryReader) -> None:
+    keep(store, (10, DOG), (12, STREET), (10, DOG), (1, STREET))
+
+    summary = summarize(reader)
+
+    assert objects(summary)["dog"] == (200, 2)
+    assert changes(summary) == [(100, [], ["dog"]), (220, ["dog"], [])]
+
+
 def test_a_doubted_caption_counts_for_nothing_but_its_tags_do(
     store: Store, reader: HistoryReader
 ) -> None:
@@ -122,6 +131,20 @@ def test_what_was_there_at_the_start_or_after_an_interruption_did_not_appear(
     summary = summarize(reader)
 
     assert objects(summary)["dog"] == (180, 2)
+    assert changes(summary) == []
+
+
+def test_a_tag_of_a_doubted_caption_after_an_interruption_did_not_appear(
+    store: Store, reader: HistoryReader
+) -> None:
+    keep(store, (10, STREET))
+    for number in range(10):
+        store.add(caption_event(tags_fallback("A desk", laptop=0.9), 1000 + 10 * number))
+    store.flush()
+
+    summary = summarize(reader)
+
+    assert objects(summary)["laptop"] == (90, 1)
     assert changes(summary) == []
 
 
