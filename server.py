@@ -4,7 +4,7 @@ python server.py                      start the web server
 python server.py caption SOURCE       caption an image, video, camera or stream in the terminal
 python server.py explain IMAGE        explain the caption of an image, or those of a folder
 python server.py captioner ACTION     download, list and test captioners
-python server.py history copy         copy the history from SQLite to PostgreSQL
+python server.py history ACTION       summarize past captions, or copy them to PostgreSQL
 python server.py rules                list rules, and when they would have fired
 python server.py pool                 deploy a captioner pool on a Ray cluster
 python server.py mcp                  let an assistant use a running server (MCP)
@@ -103,7 +103,9 @@ def _run(options: argparse.Namespace) -> int:
         return _rules(options, settings)
     if options.command == "history":
         database = settings.cluster.database_url
-        return _attempt(lambda: history_command.run(settings.history, database), HistoryError)
+        return _attempt(
+            lambda: history_command.run(options, settings.history, database), HistoryError
+        )
     if options.command == "pool":
         return _attempt(lambda: pool_command.deploy(settings, _print_line), pool_command.PoolError)
     try:
