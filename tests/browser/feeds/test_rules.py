@@ -9,6 +9,8 @@ from playwright.async_api import Page, expect
 
 from tests.support.captions import confident_caption
 from tests.support.page.feed_page import YARD, assert_fits, serve_feeds
+from tests.support.page.scripted_page import SOON
+from web.keys import HISTORY
 
 RECORD = """() => {
   window.shown = [];
@@ -41,6 +43,8 @@ async def test_an_admin_adds_tries_and_deletes_a_rule_and_is_notified(
         await expect(cats.get_by_role("button")).to_have_count(0)
 
         await page.get_by_label("Notify me when a rule fires").check()
+        # What comes at once after it has connected is no news.
+        await page.wait_for_timeout(1500)
         await page.get_by_role("button", name="Add a rule").click()
         editor = page.get_by_role("dialog")
         await editor.get_by_label("Name", exact=True).fill("dogs")
@@ -50,9 +54,13 @@ async def test_an_admin_adds_tries_and_deletes_a_rule_and_is_notified(
         await editor.get_by_label("Fires after, in seconds").fill("0")
         await editor.get_by_label("Text").fill("{words} at {feed}")
         # The history has the dog of the scripted captions.
+        while not here.app[HISTORY].spans:
+            await page.wait_for_timeout(50)
         await editor.get_by_role("button", name="Try").click()
         result = editor.locator("#dry-run")
-        await expect(result).to_contain_text("It would have fired 1 time in the last 24 hours:")
+        await expect(result).to_contain_text(
+            "It would have fired 1 time in the last 24 hours:", timeout=SOON
+        )
         await expect(result).to_contain_text("dogs at yard")
         await shoot(page, "editor")
         await page.set_viewport_size({"width": 360, "height": 780})
@@ -62,9 +70,9 @@ async def test_an_admin_adds_tries_and_deletes_a_rule_and_is_notified(
         await expect(editor).to_have_count(0)
 
         dogs = page.get_by_role("listitem").filter(has=page.get_by_role("heading", name="dogs"))
-        await expect(dogs).to_contain_text("On: The yard")
+        await expect(dogs).to_contain_text("On: The yard", timeout=SOON)
         firings = page.get_by_role("region", name="Firings").get_by_role("listitem")
-        await expect(firings).to_contain_text(["dogs at yard"])
+        await expect(firings).to_contain_text(["dogs at yard"], timeout=SOON)
         await expect(firings).to_contain_text(["dogs · The yard · still on"])
         await page.wait_for_function("() => window.shown.length === 1")
         assert await page.evaluate("() => window.shown") == [["dogs: yard", "dogs at yard"]]
@@ -72,7 +80,9 @@ async def test_an_admin_adds_tries_and_deletes_a_rule_and_is_notified(
         await shoot(page, "rules")
 
         await page.get_by_role("link", name="All feeds").click()
-        await expect(page.get_by_role("article", name="The yard")).to_contain_text("Rule: dogs")
+        await expect(page.get_by_role("article", name="The yard")).to_contain_text(
+            "Rule: dogs", timeout=SOON
+        )
         await shoot(page, "wall")
         here.captions.caption = confident_caption("A cat sits")
         await page.get_by_role("link", name="Rules").click()
@@ -85,7 +95,7 @@ async def test_an_admin_adds_tries_and_deletes_a_rule_and_is_notified(
         await page.get_by_role("dialog").get_by_role("button", name="Delete").click()
         await expect(dogs).to_have_count(0)
         # Its firing stays in the history.
-        await expect(firings).to_have_count(1)
+        await expect(firings).to_have_count(1, timeout=SOON)
         assert "[rules." not in (tmp_path / "rules.toml").read_text()
 
 

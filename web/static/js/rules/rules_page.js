@@ -16,7 +16,7 @@ import { readFirings, readRules } from './rules_api.js';
 
 /** @typedef {import('./rules_api.js').Rule} Rule */
 
-const POLL_MS = 5_000;
+const POLL_MS = 2_000;
 const PAGE_SIZE = 50;
 
 const list = getElement('rules');
