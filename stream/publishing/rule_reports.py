@@ -48,6 +48,18 @@ class RuleReports:
             self.states[rule, feed] = is_on
             self.changes.publish(None)
 
+    def clear_states(self) -> None:
+        """Forget all states, as another server may watch from now on."""
+        self.states = {}
+
+    def on_feeds(self, rule: str) -> list[str]:
+        """Return the feeds for which a rule is on, as far as this server knows.
+
+        Of a rule that another server of a cluster watches, these are the feeds of its firings.
+        """
+        on = {feed for (name, feed), is_on in self.states.items() if is_on and name == rule}
+        return sorted(on | {feed for name, feed in self.lasting if name == rule})
+
     def set_rules(self, rules: Mapping[str, ReportedRule]) -> None:
         """Set all rules in use."""
         self.rules = rules

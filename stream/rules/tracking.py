@@ -1,6 +1,7 @@
 """A rule that follows captions, live or from the history: its states by feed, and its firings."""
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self
@@ -88,9 +89,9 @@ class RuleTracker:
 
     def end_all(self, now: float) -> list[Firing]:
         """End all firings, as the rule is removed or changed."""
-        lasting = [each.firing for each in self._feeds.values() if each.firing]
+        lasting = self.firings()
         self._feeds.clear()
-        return [firing.at_end(max(round(now, 3), firing.began)) for firing in lasting]
+        return ends_of(lasting, now)
 
     def is_on(self) -> dict[str, bool]:
         """Return whether the rule is on, for each feed that had a caption."""
@@ -109,15 +110,17 @@ class RuleTracker:
         feeds = {feed: tracked.to_json() for feed, tracked in self._feeds.items()}
         return {"rule": self.rule.model_dump(mode="json"), "feeds": feeds}
 
-    def restore(self, values: dict[str, Any]) -> None:
-        """Take the states that `to_json` returned, unless they are those of another rule.
+    def restore(self, values: dict[str, Any]) -> bool:
+        """Take the states that `to_json` returned; return False if they are of another rule.
 
         Raises:
             KeyError, TypeError, AttributeError: If it is anything else.
         """
-        if values["rule"] == self.rule.model_dump(mode="json"):
-            found = {feed: _Tracked.from_json(each) for feed, each in values["feeds"].items()}
-            self._feeds = OrderedDict(found)
+        if values["rule"] != self.rule.model_dump(mode="json"):
+            return False
+        found = {feed: _Tracked.from_json(each) for feed, each in values["feeds"].items()}
+        self._feeds = OrderedDict(found)
+        return True
 
     def _firings(self, feed: str, tracked: _Tracked, changes: list[Change]) -> list[Firing]:
         firings = list[Firing]()
@@ -149,3 +152,14 @@ class RuleTracker:
         )
         began = round(time, 3)
         return Firing(self.name, feed, began, None, message, tracked.said, tracked.words)
+
+
+def lasting_in(values: dict[str, Any]) -> list[Firing]:
+    """Return the firings that last in what `RuleTracker.to_json` returned; raises as `restore`."""
+    found = [each["firing"] for each in values["feeds"].values()]
+    return [Firing.from_json(firing) for firing in found if firing]
+
+
+def ends_of(firings: Iterable[Firing], now: float) -> list[Firing]:
+    """Return firings with their end, as nothing watches for it any more."""
+    return [firing.at_end(max(round(now, 3), firing.began)) for firing in firings]

@@ -15,7 +15,7 @@ from stream.publishing import Publications, ReportedRule
 from stream.rules.matching import Observation, WordStems
 from stream.rules.rule import Rule
 from stream.rules.state_store import States, StateStore
-from stream.rules.tracking import RuleTracker
+from stream.rules.tracking import RuleTracker, ends_of, lasting_in
 
 _TICK_S = 1.0
 """How often to look for silent feeds and to store changed states."""
@@ -106,18 +106,22 @@ class RuleWatcher:
             self._is_running = False
             states = self._states()
             self._trackers.clear()
+            self._publications.rules.clear_states()
             self._stems.close()
             await store.store(states)
 
     def _restore(self, states: States) -> None:
         self._is_running = True
         self._add_trackers()
-        for name, tracker in self._trackers.items():
+        for name, values in states.items():
+            tracker = self._trackers.get(name)
             try:
-                if name in states:
-                    tracker.restore(states[name])
+                if tracker is None or not tracker.restore(values):
+                    # The rule was changed or removed meanwhile.
+                    self._report(ends_of(lasting_in(values), time.time()))
             except (KeyError, TypeError, AttributeError):
                 logger.warning("the stored state of rule %s is damaged; it starts anew", name)
+        for name, tracker in self._trackers.items():
             self._report_states(name, tracker)
             for firing in tracker.firings():
                 self._publications.rules.lasting[firing.rule, firing.feed] = firing

@@ -171,12 +171,11 @@ def _history_off() -> web.Response:
 
 def _rule_json(request: web.Request, name: str) -> dict[str, Any]:
     book, watcher = request.app[RULES], request.app[RULE_WATCHER]
-    states = request.app[PUBLICATIONS].rules.states
     return {
         "name": name,
         "origin": book.origin(name),
         "settings": book.rules[name].model_dump(mode="json"),
-        "on": sorted(feed for (rule, feed), is_on in states.items() if rule == name and is_on),
+        "on": request.app[PUBLICATIONS].rules.on_feeds(name),
         "fired": watcher.fired.get(name, 0),
         "suppressed": watcher.suppressed.get(name, 0),
     }

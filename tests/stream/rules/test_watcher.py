@@ -116,6 +116,24 @@ async def test_a_changed_rule_ends_its_firing_and_starts_anew() -> None:
         assert watched.reported[-1].began == BASE_TIME + 3 > dogs.began
 
 
+@pytest.mark.parametrize("later", [{}, {"dogs": {**DOG, "absent_s": 5}}])
+async def test_firings_of_a_rule_that_changed_while_the_server_was_stopped_end(
+    later: dict[str, dict[str, object]],
+) -> None:
+    states = MemoryStates()
+    async with watching({"dogs": DOG}, states) as watched:
+        watched.publish(*events_of("d"))
+        (firing,) = watched.reported
+    async with watching(later, states) as watched:
+        (end,) = watched.reported
+        assert end.ended is not None
+        assert end.at_end(0) == firing.at_end(0)
+        assert watched.publications.rules.lasting == {}
+    # Only once.
+    async with watching(later, states) as watched:
+        assert watched.reported == []
+
+
 async def test_damaged_states_start_anew(caplog: pytest.LogCaptureFixture) -> None:
     states = MemoryStates()
     async with watching({"dogs": DOG}, states) as watched:

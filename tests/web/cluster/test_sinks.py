@@ -123,7 +123,12 @@ async def test_a_rule_fires_once_in_a_cluster_also_after_its_server_has_died(
             await eventually(lambda: seen and len(receiver.firings) == 2)
             for server in (one, two):
                 server.service.caption = confident_caption("A dog runs")
-            await eventually(lambda: len(receiver.firings) == 3)
+            await eventually(lambda: len(receiver.firings) == 3 and len(seen) == 2)
+            for server in (one, two):
+                listed = await (await server.client.get("/api/rules")).json()
+                assert listed["rules"][0]["on"] == ["yard"]
+                assert listed["lasting"] == [receiver.firings[2]]
+                assert "cluster" in listed["read_only"]
             await servers.stop(one)
             await eventually(lambda: two.cluster.sinks_token is not None and two.own)
             # The dog is still there, which is no news.
