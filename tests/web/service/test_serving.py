@@ -85,9 +85,11 @@ async def test_a_reload_keeps_sessions(tmp_path: Path, caplog: pytest.LogCapture
 
 
 async def test_a_reload_changes_rules_of_the_configuration_and_edited_ones(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.INFO)
+    # Of the states of the rules.
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
     dogs = "[rules.dogs]\nany = ['dog']\n"
     async with in_process_server(tmp_path, dogs) as server:
         (tmp_path / "rules.toml").write_text("[rules.cats]\nany = ['cat']\n")
