@@ -2,7 +2,7 @@
 
 from stream.history.errors import HistoryBusy, HistoryError
 from stream.history.export import EXPORT_FORMATS
-from stream.history.firing import Firing, FiringQuery
+from stream.history.firing import Firing, FiringQuery, RecordedFiring
 from stream.history.history import History
 from stream.history.pictures import (
     KeptPicture,
@@ -50,6 +50,7 @@ __all__ = [
     "PictureKeeper",
     "PictureLimits",
     "PictureSource",
+    "RecordedFiring",
     "Span",
     "summary_text",
     "synonyms_in",

@@ -1,7 +1,7 @@
 """Firings of rules: when a rule found what it looks for on a feed, and until when."""
 
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from stream.history.span import storable
 
@@ -68,6 +68,26 @@ class Firing:
     def at_end(self, ended: float) -> "Firing":
         """Return the firing with its end."""
         return replace(self, ended=ended)
+
+
+class RecordedFiring(NamedTuple):
+    """A firing as the history has it."""
+
+    number: int
+    """Grows with each firing that is stored."""
+    firing: Firing
+    picture: int | None
+    """Id of the span whose picture shows what the rule fired on; None without a picture."""
+
+    def to_json(self, path: str = "") -> dict[str, Any]:
+        """Return the firing as JSON values, with the link to its picture.
+
+        Args:
+            path: Path of the history, of which the link is made; empty for no link.
+        """
+        has_link = path and self.picture is not None
+        link = f"{path}/{self.picture}/picture" if has_link else None
+        return {**self.firing.to_json(), "picture": link}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from stream.broadcast import Broadcast, Subscription
 from stream.captioning import CaptionEvent
 from stream.history.backend import Backend, choose_backend
 from stream.history.errors import HistoryBusy, HistoryError, WriteDelayed, WriteError
-from stream.history.firing import Firing, FiringQuery
+from stream.history.firing import Firing, FiringQuery, RecordedFiring
 from stream.history.pictures import Picture, PictureKeeper, PictureSource
 from stream.history.query import HistoryQuery
 from stream.history.reader import MAX_SPANS, HistoryReader
@@ -231,10 +231,15 @@ class History:
 
     async def firings(
         self, query: FiringQuery, limit: int, before: int | None, owner: Owner = SERVER
-    ) -> list[tuple[int, Firing]]:
+    ) -> list[RecordedFiring]:
         """Return a page of firings as `HistoryReader.firings` does; raises as `search`."""
         with self._requests.use(owner):
             return await self._read(lambda reader: reader.firings(query, limit, before), owner)
+
+    async def firing_picture(self, firing: Firing) -> Picture | None:
+        """Return a picture as `HistoryReader.firing_picture` does; raises as `search`."""
+        with self._picture_requests.use(SERVER):
+            return await self._read(lambda reader: reader.firing_picture(firing), SERVER)
 
     async def delete(self, query: HistoryQuery) -> int:
         """Delete spans; return their number.

@@ -39,6 +39,8 @@ class HistoryQuery:
     """Spans that start before this time; in seconds since the Unix epoch."""
     words: Search | None = None
     """What the spans' words must match."""
+    pictured: bool = False
+    """Whether the spans must have a picture."""
 
     @classmethod
     def parse(
@@ -66,7 +68,7 @@ class HistoryQuery:
         return cls(None if feed is None else storable(feed), begin, end, search)
 
     def range_sql(self, id_column: str) -> tuple[list[str], list[Any]]:
-        """Return the SQL conditions for feed and time, and their parameters.
+        """Return the SQL conditions for feed, time and picture, and their parameters.
 
         Args:
             id_column: Column of the id, by which the database orders.
@@ -82,6 +84,8 @@ class HistoryQuery:
         if self.end is not None:
             terms.append(f"{id_column} < ?")
             values.append(to_microseconds(self.end))
+        if self.pictured:
+            terms.append(f"EXISTS (SELECT 1 FROM pictures WHERE pictures.span = {id_column})")
         return terms, values
 
     def until_now(self) -> "HistoryQuery":

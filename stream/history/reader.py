@@ -11,10 +11,10 @@ from functools import lru_cache
 from typing import Any
 
 from models.language import content_words, tokenize
-from stream.history.firing import FIRING_COLUMNS, Firing, FiringQuery
+from stream.history.firing import FIRING_COLUMNS, Firing, FiringQuery, RecordedFiring
 from stream.history.pictures import Picture
 from stream.history.query import MAX_TIME, HistoryQuery
-from stream.history.span import MICROSECONDS, Span, to_microseconds
+from stream.history.span import MAX_DURATION_S, MAX_GAP_S, MICROSECONDS, Span, to_microseconds
 from stream.history.summaries import Record, Summaries
 
 MAX_SPANS = 500
@@ -35,6 +35,20 @@ MAX_SUMMARY_S = 8 * 86_400.0
 MAX_HOURS_S = 49 * 3600.0
 """Maximum length of the period of a summary by the hour, in seconds: two days, and the hour that
 one of them may have more."""
+
+_AT = "CAST(1000000.0 * (began + {}) AS bigint)"
+_FIRING_PICTURE = f"""
+coalesce(
+  (SELECT span FROM pictures WHERE span = (
+    SELECT max(spans.id) FROM spans WHERE spans.feed = firings.feed
+    AND spans.id >= {_AT.format(-MAX_DURATION_S)} AND spans.id <= {_AT.format(0.001)})),
+  (SELECT span FROM pictures WHERE span = (
+    SELECT min(spans.id) FROM spans WHERE spans.feed = firings.feed
+    AND spans.id > {_AT.format(0.001)} AND spans.id <= {_AT.format(MAX_GAP_S)}))
+)
+"""
+"""The span whose picture shows what a rule fired on: the one that lasted then or, if it has none,
+the next, whose caption is pictured if a rule fires between two. Firings are rounded to ms."""
 
 _TOP_WORDS = 5
 _SUMMARY_PAGE = 5000
@@ -86,10 +100,8 @@ class HistoryReader(ABC):
         """Return a page of spans, the oldest first; otherwise as `newest`."""
         return self._page(query, limit, after, descending=False)
 
-    def firings(
-        self, query: FiringQuery, limit: int, before: int | None
-    ) -> list[tuple[int, Firing]]:
-        """Return a page of firings with their numbers, the latest first; raises as `newest`.
+    def firings(self, query: FiringQuery, limit: int, before: int | None) -> list[RecordedFiring]:
+        """Return a page of firings, the latest first; raises as `newest`.
 
         Args:
             query: The criteria.
@@ -100,10 +112,30 @@ class HistoryReader(ABC):
         if before is not None:
             clause += " AND id < ?"
             values.append(before)
-        sql = f"SELECT id, {FIRING_COLUMNS} FROM firings WHERE {clause} ORDER BY id DESC LIMIT ?"
+        sql = (
+            f"SELECT id, {_FIRING_PICTURE}, {FIRING_COLUMNS} FROM firings WHERE {clause} "
+            "ORDER BY id DESC LIMIT ?"
+        )
         with self._reading():
             rows = self._fetch(sql, [*values, limit])
-        return [(number, Firing.from_row(tuple(row))) for number, *row in rows]
+        return [
+            RecordedFiring(number, Firing.from_row(tuple(row)), picture)
+            for number, picture, *row in rows
+        ]
+
+    def firing_picture(self, firing: Firing) -> Picture | None:
+        """Return the picture of what a rule fired on, as `picture`; the firing may be unrecorded.
+
+        Raises:
+            HistoryError: If reading fails.
+            HistoryBusy: If it takes too long.
+        """
+        given = "(SELECT CAST(? AS text) AS feed, CAST(? AS double precision) AS began) AS firings"
+        with self._reading():
+            ((span,),) = self._fetch(
+                f"SELECT {_FIRING_PICTURE} FROM {given}", [firing.feed, firing.began]
+            )
+        return None if span is None else self.picture(span)
 
     def timeline(self, query: HistoryQuery, buckets: int) -> dict[str, Any]:
         """Count spans and captions in time buckets of equal length, with each one's top words.

@@ -101,7 +101,7 @@ async def test_a_firing_reaches_the_api_the_history_the_metrics_and_all_sinks(
     assert (firing["rule"], firing["feed"], firing["state"]) == ("dogs", "yard", "on")
     assert (firing["message"], firing["caption"]) == ("yard: dogs!", "A dog runs")
     assert isinstance(message.payload, bytes)
-    assert streamed == found[0][1].to_json() == firing
+    assert streamed == found[0].firing.to_json() == firing
     assert json.loads(message.payload) == {"event_type": "fired", **firing}
     assert not message.retain
     assert state == "ON"

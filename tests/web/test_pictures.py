@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,44 @@ async def test_a_rule_that_fires_stores_a_picture_of_what_it_fired_on(
         captions.caption = DOG
         await until_kept(client, 1)
         assert await pictured(client) == {"A cat sits": False, "A dog runs": True}
+
+
+@pytest.mark.parametrize("mode", ["rules", "changes"])
+async def test_firings_name_their_picture_to_those_who_may_see_it(
+    tmp_path: Path, mode: str
+) -> None:
+    tokens = {"admin_token": "a" * 20, "viewer_token": "v" * 20}
+    settings = {
+        "rules": {"dogs": {"any": ["dogs"], "present_s": 0.3}},
+        "history": {"path": tmp_path / "history.sqlite", "pictures": mode},
+        "access": tokens,
+    }
+    captions = ScriptedCaptions(CAT)
+    async with serve_feeds(captions, **settings) as client:
+
+        async def get(path: str, token: str) -> Any:
+            headers = {"Authorization": f"Bearer {token}"}
+            async with client.get(path, headers=headers) as response:
+                return response.status, await response.read()
+
+        async def pictures(token: str, path: str = "/api/firings", key: str = "firings") -> Any:
+            _, body = await get(path, token)
+            return [each["picture"] for each in json.loads(body)[key]]
+
+        captions.caption = DOG
+        async with asyncio.timeout(20):
+            while not any(found := await pictures("a" * 20)):
+                await asyncio.sleep(0.05)
+        pictured = "/api/history/search?pictured=true"
+        assert await pictures("v" * 20) == [None]
+        assert await pictures("v" * 20, pictured, "spans") == []
+        assert await pictures("a" * 20, f"{pictured}&q=dog&limit=1", "spans") == found
+        assert (await get(pictured.replace("true", "yes"), "a" * 20))[0] == 400
+        _, spans = await get("/api/history/search?q=dog", "a" * 20)
+        status, image = await get(found[0], "a" * 20)
+    (dog,) = json.loads(spans)["spans"]
+    assert found == [f"/api/history/{dog['id']}/picture"]
+    assert status == 200 and image[8:12] == b"WEBP"
 
 
 @pytest.mark.parametrize("wanted", [True, False])

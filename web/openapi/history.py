@@ -78,6 +78,11 @@ def history_paths() -> dict[str, Json]:
                     query_parameter(
                         "before", "Only spans older than this id, of the first kind.", before
                     ),
+                    query_parameter(
+                        "pictured",
+                        "Only spans with a picture; none for clients that may not see pictures.",
+                        {"type": "boolean", "default": False},
+                    ),
                 ],
                 errors=["400", "404"],
             )

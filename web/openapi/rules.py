@@ -100,19 +100,21 @@ def rule_schemas() -> dict[str, Json]:
         ref_template="#/components/schemas/{model}",
     )
     models: dict[str, Json] = found["$defs"]
-    firing = object_schema(
-        {
-            "rule": _TEXT,
-            "feed": _TEXT,
-            "state": {"enum": ["on", "off"], "description": "`off` once it has ended."},
-            "began": _TIME,
-            "ended": {**_TIME, "type": ["number", "null"]},
-            "message": {**_TEXT, "description": "The rule's message, filled in."},
-            "caption": {**_TEXT, "description": "The caption that it fired on."},
-            "words": {"type": "array", "items": _TEXT},
-        },
-        "A firing of a rule on a feed.",
-    )
+    firing = {
+        "rule": _TEXT,
+        "feed": _TEXT,
+        "state": {"enum": ["on", "off"], "description": "`off` once it has ended."},
+        "began": _TIME,
+        "ended": {**_TIME, "type": ["number", "null"]},
+        "message": {**_TEXT, "description": "The rule's message, filled in."},
+        "caption": {**_TEXT, "description": "The caption that it fired on."},
+        "words": {"type": "array", "items": _TEXT},
+    }
+    picture = {
+        "type": ["string", "null"],
+        "description": "Path of the picture of what it fired on; null if none is stored, or for "
+        "clients that may not see pictures. It is stored a moment after the firing.",
+    }
     firings = {"type": "array", "items": ref("Firing")}
     rule = object_schema(
         {
@@ -133,10 +135,11 @@ def rule_schemas() -> dict[str, Json]:
     )
     return {
         **models,
-        "Firing": firing,
+        "Firing": object_schema(firing, "A firing of a rule on a feed."),
+        "RecordedFiring": object_schema({**firing, "picture": picture}, "A firing in the history."),
         "Firings": object_schema(
             {
-                "firings": firings,
+                "firings": {"type": "array", "items": ref("RecordedFiring")},
                 "before": {
                     "type": ["integer", "null"],
                     "description": "Pass it as `before` to get older firings; null at the end.",

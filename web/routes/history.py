@@ -91,6 +91,11 @@ def sees_pictures(request: web.Request) -> bool:
     return request[ROLE] is Role.ADMIN or history.settings.pictures_for == "viewer"
 
 
+def picture_path(request: web.Request) -> str:
+    """Return the path below which pictures are; empty if the client may not see them."""
+    return f"{public_url_of(request).prefix}/api/history" if sees_pictures(request) else ""
+
+
 def _with_history(handler: Handler) -> Handler:
     """Answer requests while the history is off, and turn its exceptions into responses."""
 
@@ -114,15 +119,17 @@ def _with_history(handler: Handler) -> Handler:
 
 @_with_history
 async def _search(request: web.Request) -> web.StreamResponse:
-    check_parameters(request, "q", "feed", "from", "to", "match", "limit", "before")
+    check_parameters(request, "q", "feed", "from", "to", "match", "limit", "before", "pictured")
     limit = parse_int(request, "limit", 1, MAX_SPANS) or _DEFAULT_SPANS
     before = parse_int(request, "before", 0, _MAX_ID)
     query, match = parse_history_query(request), parse_choice(request, "match", [*_LISTS])
+    query = replace(query, pictured=parse_bool(request, "pictured"))
     history, owner = request.app[HISTORY], owner_of(request)
-    path = _picture_path(request)
+    path = picture_path(request)
     found: list[dict[str, Any]] = []
     following: str | None = None
-    for each in _LISTS[match]:
+    # Whoever may not see pictures does not learn either which captions have one.
+    for each in () if query.pictured and not path else _LISTS[match]:
         if wanted := with_match(query, each):
             spans = await history.search(wanted, limit - len(found), before, owner)
             found += [{**span.to_json(path), "match": each} for span in spans]
@@ -199,7 +206,7 @@ async def _write_export(
     request: web.Request, history: History, query: HistoryQuery, name: str
 ) -> web.StreamResponse:
     export_format = EXPORT_FORMATS[name]
-    writer = export_format.writer(query.begin, query.feed is None, _picture_path(request))
+    writer = export_format.writer(query.begin, query.feed is None, picture_path(request))
     pages = history.pages(query, owner_of(request))
     # Read the first page before the response starts, so that errors still get a status code.
     first: list[Span] = await anext(pages, [])
@@ -260,11 +267,6 @@ async def _read_picture(request: web.Request) -> Picture | web.Response:
         message = "this caption has no picture: none was stored, or it was deleted"
         return error_response(404, "no-picture", message, _HEADERS)
     return picture
-
-
-def _picture_path(request: web.Request) -> str:
-    """Return the path below which pictures are; empty if the client may not see them."""
-    return f"{public_url_of(request).prefix}/api/history" if sees_pictures(request) else ""
 
 
 @admin_only

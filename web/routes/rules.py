@@ -30,6 +30,7 @@ from stream.settings import validate_stream_name
 from web.errors import error_response
 from web.keys import HISTORY, PUBLICATIONS, RULE_WATCHER, RULES
 from web.routes.feeds import NAME
+from web.routes.history import picture_path
 from web.routes.query import check_parameters, parse_history_query, parse_int
 from web.routes.subscribers import SUBSCRIBERS
 from web.security import admin_only, owner_of, quota_exceeded_response
@@ -140,8 +141,8 @@ async def _list_firings(request: web.Request) -> web.StreamResponse:
     history = request.app[HISTORY]
     found = await history.firings(query, limit, before, owner_of(request))
     body = {
-        "firings": [firing.to_json() for _, firing in found],
-        "before": found[-1][0] if len(found) == limit else None,
+        "firings": [each.to_json(picture_path(request)) for each in found],
+        "before": found[-1].number if len(found) == limit else None,
     }
     return web.json_response(body, headers=_HEADERS)
 

@@ -5,7 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from stream.history import Firing, FiringQuery, History, HistoryQuery, HistorySettings
+from stream.history import (
+    Firing,
+    FiringQuery,
+    History,
+    HistoryQuery,
+    HistorySettings,
+    Picture,
+    PictureLimits,
+)
 from stream.history.backend import Backend
 from stream.history.reader import HistoryReader
 from stream.history.retention import DAY_S
@@ -16,7 +24,7 @@ DOGS = Firing("dogs", "yard", BASE_TIME, None, "A dog!", "A dog runs", ("dog", "
 
 
 def stored(reader: HistoryReader, query: FiringQuery | None = None) -> list[Firing]:
-    return [firing for _, firing in reader.firings(query or FiringQuery(), 100, None)]
+    return [each.firing for each in reader.firings(query or FiringQuery(), 100, None)]
 
 
 def test_a_firing_is_stored_and_gets_its_end(store: Store, reader: HistoryReader) -> None:
@@ -45,8 +53,8 @@ def test_firings_are_found_by_rule_feed_and_time_in_pages(
     assert seconds(FiringQuery(feed="yard")) == [2, 1, 0]
     assert seconds(FiringQuery(begin=BASE_TIME + 1, end=BASE_TIME + 4)) == [3, 2, 1]
     first = reader.firings(FiringQuery(), 4, None)
-    rest = reader.firings(FiringQuery(), 4, first[-1][0])
-    assert [each.began - BASE_TIME for _, each in [*first, *rest]] == [5, 4, 3, 2, 1, 0]
+    rest = reader.firings(FiringQuery(), 4, first[-1].number)
+    assert [each.firing.began - BASE_TIME for each in [*first, *rest]] == [5, 4, 3, 2, 1, 0]
 
 
 def test_firings_are_deleted_with_the_captions_around_them(
@@ -82,6 +90,35 @@ def test_firings_age_and_their_number_is_bounded(
     assert days == [40, 30, 20]
 
 
+def test_a_firing_has_the_picture_of_its_caption_or_of_the_next(backend: Backend) -> None:
+    store = backend.open_store(36_500, 100, PictureLimits(36_500, 100))
+    reader = backend.open_reader()
+    said = [("A dog runs", 0), ("A dog sits", 10), ("A dog sleeps", 20), ("A dog eats", 300)]
+    spans = [store.add(caption_event(text, second)) for text, second in said]
+    store.add(caption_event("A dog runs", 11, stream="door"))
+    ids = [span.id for span in spans if span]
+    store.keep_pictures([Picture(ids[number], b"image", "") for number in (0, 2, 3)])
+    # The second caption has no picture, so that what fires on it, or after it, has the third's.
+    expected = {0: 0, 9.9: 0, 10: 2, 19: 2, 20.0004: 2, 40: 2, -20: 0, 2000: None, -40: None}
+    for second in expected:
+        store.put_firing(replace(DOGS, began=round(BASE_TIME + second, 3)))
+    store.put_firing(replace(DOGS, feed="door", began=BASE_TIME + 12))
+    found = reader.firings(FiringQuery(feed="yard"), 100, None)
+    door = reader.firings(FiringQuery(feed="door"), 100, None)
+    alone = [reader.firing_picture(each.firing) for each in found]
+    pictured = reader.newest(HistoryQuery(pictured=True), 100, None)
+    reader.close()
+    store.close()
+
+    assert [each.picture for each in reversed(found)] == [
+        None if number is None else ids[number] for number in expected.values()
+    ]
+    assert [each and each.span for each in alone] == [each.picture for each in found]
+    assert all(each is None or each.image == b"image" for each in alone)
+    assert [each.picture for each in door] == [None]
+    assert [span.id for span in pictured] == [ids[3], ids[2], ids[0]]
+
+
 def test_a_history_of_an_earlier_version_gets_the_table(backend: Backend) -> None:
     store = backend.open_store(days=36_500, megabytes=100)
     drop_firings(store)
@@ -112,5 +149,5 @@ async def test_a_firing_that_cannot_be_written_is_counted(tmp_path: Path) -> Non
     await history.record_firing(DOGS)
     await history.close()
 
-    assert [firing for _, firing in found] == [DOGS]
+    assert [each.firing for each in found] == [DOGS]
     assert history.lost == 1
