@@ -12,7 +12,7 @@ const IMPORTS = {
   feeds: ['common', 'captions', 'session'],
   video: ['common'],
   history: ['common', 'captions', 'feeds', 'heatmaps'],
-  rules: ['common', 'feeds'],
+  rules: ['common', 'feeds', 'history'],
   live: ['common', 'heatmaps', 'captions', 'session', 'analysis', 'study', 'feeds', 'video'],
 };
 

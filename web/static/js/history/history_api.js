@@ -197,14 +197,20 @@ export function readSearchResult(body) {
     if (text === '') return [];
     const [feed, guess] = [asString(span.feed), asString(span.guess)];
     const match = MATCHES.find((each) => each === span.match) ?? 'exact';
-    // The path that the server names has the prefix of a reverse proxy, as the page has.
-    const hasPicture = asString(span.picture) !== '' && Number.isSafeInteger(span.id);
-    const picture = hasPicture ? `api/history/${span.id}/picture` : '';
+    const picture = readPicture(span.picture);
     return [{ ...readPeriod(span), feed, text, guess, picture, match }];
   });
   const before = countOrNull(body.before);
   const next = before === null ? null : { before, match: asString(body.next_match) };
   return { spans, next, synonyms: asStrings(body.synonyms) };
+}
+
+/**
+ * @param {unknown} path  As the server names it, with the prefix of a reverse proxy, as the page has.
+ * @returns {string}  URL of the picture, relative to the page; empty for none.
+ */
+export function readPicture(path) {
+  return /api\/history\/\d+\/picture$/.exec(asString(path))?.[0] ?? '';
 }
 
 /** @param {JsonObject} body @returns {TimelineData} */

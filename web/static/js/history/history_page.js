@@ -22,6 +22,7 @@ import { SearchResults } from './search_results.js';
 import { SummaryView } from './summary_view.js';
 import { barCount, namedRange } from './time_ranges.js';
 import { Timeline } from './timeline.js';
+import { findLatestPicture, TimelinePreview } from './timeline_preview.js';
 
 /** @typedef {import('./history_api.js').Query} Query */
 /** @typedef {import('./history_api.js').SearchResult} SearchResult */
@@ -52,6 +53,7 @@ const pictureDialog = new PictureDialog();
 const results = new SearchResults(getElement('found'), (span, title) => {
   void pictureDialog.show(span, title);
 });
+const preview = new TimelinePreview(getElement('bar-picture', HTMLImageElement));
 const timeline = new Timeline(
   {
     section: getElement('timeline'),
@@ -65,6 +67,7 @@ const timeline = new Timeline(
     toField.value = localTime(new Date(1000 * Math.ceil(bucket.to.getTime() / 1000)));
     search();
   },
+  (bucket) => preview.show(bucket),
 );
 const summary = new SummaryView(
   {
@@ -81,6 +84,8 @@ const deleteDialog = new DeleteDialog((count) => {
 /** Aborts the requests of the last search. */
 let requests = new AbortController();
 let shownCount = 0;
+/** Whether pictures of feeds are. */
+let areStored = false;
 /** Results that are left out, because they are dated ahead of the server's clock. */
 let aheadCount = 0;
 /** The parameters of the next page; null if there is none. @type {SearchResult['next']} */
@@ -115,15 +120,17 @@ async function load() {
     getElement(`export-${format}`, HTMLAnchorElement).href = apiUrl('export', query, { format });
   }
   try {
-    const [timelineBody, searchBody] = await Promise.all([
+    const [timelineBody, searchBody, pictured] = await Promise.all([
       getJson(apiUrl('timeline', query, { buckets: barCount(query, maxBars()) }), signal),
       getJson(apiUrl('search', query, { limit: PAGE_SIZE }), signal),
+      areStored ? findLatestPicture(query, signal) : null,
     ]);
     signal.throwIfAborted();
     getElement('history').hidden = false;
     errorLine.textContent = '';
     const data = readTimeline(timelineBody);
     updateFeedOptions(data.feeds);
+    preview.reset(query, pictured !== null);
     timeline.show(data);
     results.clear();
     shownCount = 0;
@@ -222,7 +229,8 @@ function updateFeedOptions(names) {
 async function loadTitles() {
   try {
     const { feeds, pictures } = await getJson('api/feeds');
-    showPictureNotice(pictures === true);
+    areStored = pictures === true;
+    showPictureNotice(areStored);
     for (const { name, title } of asArray(feeds).flatMap(readFeed)) titles.set(name, title);
   } catch (error) {
     // Without titles, feeds are shown by name.

@@ -11,7 +11,7 @@ import { MapCanvas } from '../heatmaps/map_canvas.js';
 import { describeByMap, locationText } from '../heatmaps/map_location.js';
 
 /** @typedef {import('../heatmaps/heat_map.js').HeatMap} HeatMap */
-/** @typedef {import('./history_api.js').Span} Span */
+/** @typedef {{picture: string, text: string, from: Date, to: Date}} Pictured  With its caption. */
 /** @typedef {{text: string, map: HeatMap}} MappedWord */
 
 export class PictureDialog {
@@ -48,7 +48,7 @@ export class PictureDialog {
   }
 
   /**
-   * @param {Span} span  With a picture.
+   * @param {Pictured} pictured
    * @param {string} title  Of its feed.
    */
   async show({ picture, text, from, to }, title) {

@@ -2,11 +2,12 @@
 /** The search results: captions by day, the newest first, with their times and feeds. */
 
 import { contentWords } from '../captions/content_words.js';
-import { createButton, createElement } from '../common/dom.js';
+import { createElement } from '../common/dom.js';
 import { timeRange } from '../common/format.js';
 import { gettext, gettextNodes, LOCALE } from '../common/i18n.js';
 import { feedUrl } from '../common/routes.js';
 import { queryUrl } from './history_api.js';
+import { pictureButton } from './picture_button.js';
 import { around } from './time_ranges.js';
 
 /** @typedef {import('./history_api.js').Span} Span */
@@ -91,19 +92,8 @@ export class SearchResults {
    */
   #picture(span, title) {
     if (span.picture === '') return [];
-    const image = createElement('img', '');
-    image.alt = span.text;
-    image.lang = 'en';
-    image.loading = 'lazy';
-    image.decoding = 'async';
-    image.src = span.picture;
-    const button = createButton('', 'result-picture');
-    button.title = gettext('Show the picture');
-    // It may have been deleted since the search.
-    image.addEventListener('error', () => button.remove());
-    button.addEventListener('click', () => this.#onPicture(span, title));
-    button.append(image);
-    return [button];
+    const { picture, text } = span;
+    return [pictureButton(picture, text, () => this.#onPicture(span, title))];
   }
 
   /** @param {string} day */

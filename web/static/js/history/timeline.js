@@ -22,6 +22,7 @@ const TO_THE_DAY = new Intl.DateTimeFormat(LOCALE, { dateStyle: 'medium' });
 
 export class Timeline {
   #elements;
+  #onLook;
   /** @type {HTMLButtonElement[]} */
   #buttons = [];
   /** @type {Bucket[]} */
@@ -36,14 +37,24 @@ export class Timeline {
    * @param {HTMLElement} elements.from
    * @param {HTMLElement} elements.to
    * @param {(bucket: Bucket) => void} onSelect
+   * @param {(bucket: Bucket | undefined) => void} onLook  The user looks at a bar, or at none.
    */
-  constructor(elements, onSelect) {
+  constructor(elements, onSelect, onLook) {
     this.#elements = elements;
+    this.#onLook = onLook;
     const { bars } = elements;
     bars.addEventListener('keydown', (event) => moveFocus(event, this.#buttons));
     bars.addEventListener('pointerover', ({ target }) => this.#showDetail(target));
     bars.addEventListener('focusin', ({ target }) => this.#showDetail(target));
-    bars.addEventListener('pointerleave', () => this.#showDetail(document.activeElement));
+    bars.addEventListener('pointerdown', ({ target, pointerId }) => {
+      // A finger that slides along the bars looks at each of them, as a mouse does.
+      if (target instanceof Element && target.hasPointerCapture(pointerId)) {
+        target.releasePointerCapture(pointerId);
+      }
+    });
+    bars.addEventListener('pointerleave', ({ pointerType }) => {
+      if (pointerType === 'mouse') this.#showDetail(document.activeElement);
+    });
     bars.addEventListener('focusout', () => this.#showDetail(null));
     bars.addEventListener('click', ({ target }) => {
       const bucket = this.#bucketOf(target);
@@ -80,6 +91,7 @@ export class Timeline {
   #showDetail(target) {
     const bucket = this.#bucketOf(target);
     this.#elements.detail.textContent = bucket ? bucketText(bucket) : this.#summary;
+    this.#onLook(bucket);
   }
 
   /** @param {EventTarget | null} target */

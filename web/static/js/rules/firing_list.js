@@ -1,22 +1,28 @@
 // @ts-check
-/** Firings of rules as list items: when, which rule, on which feed, and the message. */
+/** Firings of rules as list items: picture, when, which rule, on which feed, and the message. */
 
 import { createElement, englishText } from '../common/dom.js';
 import { durationText, timeText } from '../common/format.js';
 import { gettext } from '../common/i18n.js';
+import { pictureButton } from '../history/picture_button.js';
 
 /** @typedef {import('./rules_api.js').Firing} Firing */
 
 /**
  * @param {Firing} firing
  * @param {string} feed  The title of its feed.
+ * @param {() => void} [onPicture]  Its picture was selected; without, it is not shown.
  */
-export function firingItem(firing, feed) {
+export function firingItem(firing, feed, onPicture) {
   const time = createElement('time', '', timeText(firing.began));
   time.dateTime = firing.began.toISOString();
   const message = createElement('p', 'message', englishText(firing.message));
   const facts = [firing.rule, feed, lastingText(firing)].join(' · ');
-  return createElement('li', '', time, message, createElement('p', 'facts', facts));
+  const item = createElement('li', '', time, message, createElement('p', 'facts', facts));
+  if (onPicture && firing.picture !== '') {
+    item.prepend(pictureButton(firing.picture, firing.caption, onPicture));
+  }
+  return item;
 }
 
 /** @param {Firing} firing */

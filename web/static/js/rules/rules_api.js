@@ -2,6 +2,7 @@
 /** The rules API: rules with their settings, their firings, and the dry run. */
 
 import { asArray, asNumber, asObject, asString, asStrings, countOrNull } from '../common/json.js';
+import { readPicture } from '../history/history_api.js';
 
 /** @typedef {import('../common/json.js').JsonObject} JsonObject */
 /**
@@ -35,6 +36,8 @@ import { asArray, asNumber, asObject, asString, asStrings, countOrNull } from '.
  * @property {Date} began
  * @property {Date | null} ended  Null while it lasts.
  * @property {string} message
+ * @property {string} caption  That it fired on.
+ * @property {string} picture  URL of the picture of that, relative to the page; empty for none.
  */
 /**
  * @typedef {object} RuleList
@@ -106,6 +109,8 @@ export function readFiring(value) {
     began: new Date(1000 * asNumber(value.began, 0)),
     ended: timeOrNull(value.ended),
     message: asString(value.message),
+    caption: asString(value.caption),
+    picture: readPicture(value.picture),
   };
 }
 

@@ -9,11 +9,13 @@ import { gettext } from '../common/i18n.js';
 import { asArray, asObject, parseJson } from '../common/json.js';
 import { RuleNotifications } from '../common/rule_notifications.js';
 import { readFeed } from '../feeds/feed.js';
+import { PictureDialog } from '../history/picture_dialog.js';
 import { firingItem } from './firing_list.js';
 import { RuleEditor } from './rule_editor.js';
 import { ruleItem } from './rule_list.js';
 import { readFirings, readRules } from './rules_api.js';
 
+/** @typedef {import('./rules_api.js').Firing} Firing */
 /** @typedef {import('./rules_api.js').Rule} Rule */
 
 const POLL_MS = 2_000;
@@ -31,11 +33,13 @@ const notifyBox = getElement('notify', HTMLInputElement);
 const titles = new Map();
 const titleOf = (/** @type {string} */ feed) => titles.get(feed) ?? feed;
 const editor = new RuleEditor(titleOf, load);
+const pictureDialog = new PictureDialog();
 const notifications = new RuleNotifications();
 let isAdmin = false;
 let toDelete = '';
-/** What the list shows, so that polling does not take the focus from its buttons. */
+/** What the lists show, so that polling does not take the focus from their buttons. */
 let shown = '';
+let shownFirings = '';
 /** The cursor of the next page; null if there is none. @type {number | null} */
 let nextPage = null;
 
@@ -90,11 +94,31 @@ function actionsOf(rule, canEdit) {
 async function loadFirings() {
   if (firingList.childElementCount > PAGE_SIZE) return;
   const { firings, before } = readFirings(await getJson(`api/firings?limit=${PAGE_SIZE}`));
-  firingList.replaceChildren(...firings.map((each) => firingItem(each, titleOf(each.feed))));
+  const state = JSON.stringify([firings, [...titles]]);
+  if (state !== shownFirings) {
+    firingList.replaceChildren();
+    addFirings(firings);
+    shownFirings = state;
+  }
   nextPage = before;
   olderButton.hidden = nextPage === null;
   getElement('no-firings').hidden = firings.length > 0;
   getElement('firings').hidden = false;
+}
+
+/** @param {Firing[]} firings */
+function addFirings(firings) {
+  firingList.append(
+    ...firings.map((firing) => {
+      const { picture, caption: text, began: from, ended } = firing;
+      const title = titleOf(firing.feed);
+      return firingItem(firing, title, () => {
+        void pictureDialog.show({ picture, text, from, to: ended ?? from }, title);
+      });
+    }),
+  );
+  const hasPictures = firingList.querySelector('.picture-button') !== null;
+  firingList.classList.toggle('has-pictures', hasPictures);
 }
 
 async function loadOlder() {
@@ -102,7 +126,7 @@ async function loadOlder() {
   try {
     const path = `api/firings?limit=${PAGE_SIZE}&before=${nextPage}`;
     const { firings, before } = readFirings(await getJson(path));
-    firingList.append(...firings.map((each) => firingItem(each, titleOf(each.feed))));
+    addFirings(firings);
     nextPage = before;
     olderButton.hidden = nextPage === null;
   } catch (error) {
