@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any
 
 from stream.history import MAX_GAP_S, Firing, Span
@@ -13,6 +14,9 @@ from stream.rules.tracking import RuleTracker
 
 MAX_DRY_RUN_SPANS = 200_000
 """Spans that a dry run reads; the later ones are left out."""
+
+MAX_DRY_RUN_S = 20.0
+"""Seconds for which a dry run lasts; what it has not come to by then is left out."""
 
 MAX_LISTED = 200
 """Firings that a dry run lists; it counts the others."""
@@ -31,7 +35,7 @@ class DryRun:
     spans: int = 0
     """Spans that were read."""
     until: float | None = None
-    """Where the run ended because there were too many spans; None if it is complete."""
+    """Where the run ended because there was too much to read; None if it is complete."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as JSON values."""
@@ -51,19 +55,25 @@ class _Replay:
         self.result = DryRun()
         self._tracker = RuleTracker(name, rule, stems)
         self._places: dict[tuple[str, float], int] = {}
+        self._deadline = monotonic() + MAX_DRY_RUN_S
 
     def add(self, spans: Iterable[Span]) -> bool:
         """Add spans, the oldest first; return whether there may be more."""
         result = self.result
         for span in spans:
-            if result.spans >= MAX_DRY_RUN_SPANS:
-                result.until = span.started
-                return False
-            result.spans += 1
             for time in _times(span):
+                # A quiet camera has long spans, each of which stands for many captions.
+                if result.spans >= MAX_DRY_RUN_SPANS or monotonic() >= self._deadline:
+                    result.until = time
+                    return False
                 self._note(self._tracker.observe(Observation.of_span(span, time)))
-        result.suppressed = self._tracker.suppressed
+            result.spans += 1
+            result.suppressed = self._tracker.suppressed
         return True
+
+    def stop(self) -> None:
+        """End `add` in another thread soon."""
+        self._deadline = 0.0
 
     def end(self, time: float) -> None:
         """End firings on feeds that were silent at the end."""
@@ -83,7 +93,7 @@ class _Replay:
 
 
 async def dry_run(name: str, rule: Rule, pages: AsyncIterator[list[Span]], end: float) -> DryRun:
-    """Return when a rule would have fired.
+    """Return when a rule would have fired; it takes at most `MAX_DRY_RUN_S` and reading a page.
 
     The history keeps one confidence for the captions of a span, the highest. So with a least
     confidence, times may differ from live ones by the duration of a span.
@@ -97,7 +107,15 @@ async def dry_run(name: str, rule: Rule, pages: AsyncIterator[list[Span]], end: 
     with _stems() as stems:
         replay = _Replay(name, rule.model_copy(update={"enabled": True}), stems)
         async for page in pages:
-            if not await asyncio.to_thread(replay.add, page):
+            adding = asyncio.ensure_future(asyncio.to_thread(replay.add, page))
+            try:
+                may_be_more = await asyncio.shield(adding)
+            except asyncio.CancelledError:
+                # The thread uses the stems until it ends.
+                replay.stop()
+                await asyncio.wait({adding})
+                raise
+            if not may_be_more:
                 break
         else:
             replay.end(end)

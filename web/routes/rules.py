@@ -29,6 +29,7 @@ from stream.rules import (
 from stream.settings import validate_stream_name
 from web.errors import error_response
 from web.keys import HISTORY, PUBLICATIONS, RULE_WATCHER, RULES
+from web.requests import until_disconnected
 from web.routes.feeds import NAME
 from web.routes.history import picture_path
 from web.routes.query import check_parameters, parse_history_query, parse_int
@@ -161,7 +162,8 @@ async def _dry_run(request: web.Request) -> web.StreamResponse:
     pages = request.app[HISTORY].pages(HistoryQuery(begin=begin, end=end), owner)
     # It is as long as an export, which counts as a subscriber, too.
     with request.app[SUBSCRIBERS].admit(owner):
-        found = await dry_run(wanted.name, wanted.settings, pages, end)
+        run = dry_run(wanted.name, wanted.settings, pages, end)
+        found = await until_disconnected(request, run)
     return web.json_response({"from": begin, "to": end, **found.to_json()}, headers=_HEADERS)
 
 

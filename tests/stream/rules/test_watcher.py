@@ -4,8 +4,9 @@ import asyncio
 import itertools
 import json
 import random
+import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -241,6 +242,61 @@ async def test_a_dry_run_counts_what_it_does_not_list() -> None:
     found = await dry_run("dogs", rule, pages(), BASE_TIME + 700)
 
     assert (found.count, len(found.firings), found.spans) == (300, 200, 600)
+
+
+def _quiet_days(days: int) -> list[Span]:
+    """Spans of an hour each, of a camera before which nothing happens."""
+    spans = list[Span]()
+    for hour in range(24 * days):
+        event = caption_event(confident_caption("A cat sits"), 3600.0 * hour, "yard", hour)
+        spans.append(Span.from_event(event))
+        spans[-1].ended = spans[-1].started + 3599
+    return spans
+
+
+async def test_a_dry_run_over_too_much_ends_in_time_and_says_where(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The package has a function of the module's name.
+    monkeypatch.setattr(sys.modules[dry_run.__module__], "MAX_DRY_RUN_S", 0.1)
+    page = _quiet_days(400)
+
+    async def pages() -> AsyncIterator[list[Span]]:
+        while True:
+            yield page
+
+    async with asyncio.timeout(5):
+        found = await dry_run("dogs", Rule(any=("dog",)), pages(), BASE_TIME)
+
+    assert found.until is not None
+    assert page[0].started < found.until
+
+
+async def test_a_dry_run_that_nobody_waits_for_ends_with_its_thread() -> None:
+    read = 0
+
+    class Page(list[Span]):
+        def __iter__(self) -> Iterator[Span]:
+            nonlocal read
+            for read, span in enumerate(super().__iter__(), 1):  # noqa: B007
+                yield span
+
+    page = Page(_quiet_days(100) * 100)
+
+    async def pages() -> AsyncIterator[list[Span]]:
+        yield page
+
+    async with asyncio.timeout(10):
+        running = asyncio.create_task(dry_run("dogs", Rule(any=("dog",)), pages(), BASE_TIME))
+        while not read:
+            await asyncio.sleep(0.01)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    # Its thread does not go on, least of all with a stemmer that has been closed.
+    seen = read
+    await asyncio.sleep(0.1)
+    assert seen == read < len(page)
 
 
 async def test_firings_are_recorded_in_order_and_wait_for_a_slow_history() -> None:
