@@ -68,9 +68,13 @@ class StateFile:
 def write_atomically(path: Path, text: str) -> None:
     """Replace a file, readable by its owner only; after a crash it has its old or its new content.
 
+    If the path is a symbolic link, the file that it leads to is replaced, and the link stays.
+
     Raises:
         OSError: If it cannot be written; nothing is left behind then.
     """
+    # Many keep their configuration elsewhere and link to it.
+    path = Path(os.path.realpath(path))
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

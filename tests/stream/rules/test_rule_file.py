@@ -131,3 +131,18 @@ async def test_a_folder_that_cannot_be_written_changes_nothing(tmp_path: Path) -
     with pytest.raises(RuleFileError, match="set rules_file in the configuration"):
         await book.put("dogs", DOG)
     assert applied.rules == book.rules == {}
+
+
+async def test_a_file_that_is_a_link_stays_one(tmp_path: Path) -> None:
+    kept, link = tmp_path / "dotfiles" / "rules.toml", tmp_path / "config" / "rules.toml"
+    link.parent.mkdir()
+    link.symlink_to(kept)
+    book = RuleBook({}, RuleFile(link), Applied())
+    # At first it leads nowhere.
+    await book.load()
+    await book.put("dogs", DOG)
+    await book.put("cats", CAT)
+
+    assert link.is_symlink()
+    assert tomllib.loads(kept.read_text())["rules"].keys() == {"dogs", "cats"}
+    assert folder(kept.parent) == folder(link.parent) == ["rules.toml"]
