@@ -125,7 +125,9 @@ class StateMachine:
 
     def _begin(self, state: RuleState, time: float) -> Change:
         state.is_on = True
-        state.is_firing = state.fired is None or time - state.fired >= self._rule.cool_down_s
+        # A firing in the future dates from a clock that was ahead; it must not count for as long.
+        cools_down = state.fired is not None and 0 <= time - state.fired < self._rule.cool_down_s
+        state.is_firing = not cools_down
         if not state.is_firing:
             return Change("suppressed", time)
         state.fired = time

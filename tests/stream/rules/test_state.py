@@ -162,6 +162,21 @@ def test_a_silent_feed_ends_its_firing() -> None:
     assert machine.check_silence(state, BASE + 50) == [Change("ended", BASE + MAX_GAP_S)]
 
 
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_a_firing_of_a_clock_that_was_ahead_delays_no_other(is_restarted: bool) -> None:
+    machine, state = StateMachine(Rule(any=("dog",), present_s=0)), RuleState()
+    ahead = BASE + 5 * 365 * 86_400
+    machine.observe(state, ahead, True)
+    machine.check_silence(state, ahead + 50)
+    if is_restarted:
+        state = RuleState.from_json(state.to_json())
+
+    assert machine.observe(state, BASE, True) == [Change("fired", BASE)]
+    machine.check_silence(state, BASE + 50)
+    # From then on the cool-down holds as ever.
+    assert machine.observe(state, BASE + 55, True) == [Change("suppressed", BASE + 55)]
+
+
 @pytest.mark.parametrize(
     ("hours", "days", "expected"),
     [
