@@ -39,9 +39,14 @@ class AllowedFolders:
         if "\0" in name:
             raise FileRefused("a path has no null character")
         for folder in self._folders:
-            # An absolute path replaces the folder.
-            path = Path(os.path.realpath(folder / Path(name).expanduser()))
-            if path.is_relative_to(folder) and path.exists():
+            try:
+                # An absolute path replaces the folder.
+                path = Path(os.path.realpath(folder / Path(name).expanduser()))
+                is_allowed = path.is_relative_to(folder) and path.exists()
+            except (OSError, RuntimeError, UnicodeEncodeError):
+                # A name that is too long, of no text, or in the home of an unknown user.
+                continue
+            if is_allowed:
                 return _read(path, name)
         raise FileRefused(f"{name} is not a file in an allowed folder; these are allowed: {self}")
 

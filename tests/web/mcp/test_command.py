@@ -97,3 +97,9 @@ def test_only_files_in_allowed_folders_are_read(tmp_path: Path) -> None:
     for name in ("pipe", "deep", "."):
         with pytest.raises(FileRefused, match="not a regular file"):
             folders.read(name)
+
+
+@pytest.mark.parametrize("name", ["~nobody-of-this-name/a.png", 300 * "a" + ".png", "\ud800.png"])
+def test_a_path_that_names_no_file_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(FileRefused, match="not a file in an allowed folder"):
+        AllowedFolders([tmp_path]).read(name)
