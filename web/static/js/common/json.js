@@ -81,6 +81,14 @@ export function pathOrNull(value) {
 }
 
 /**
+ * @param {unknown} path  As the server names it, with the prefix of a reverse proxy, as the page has.
+ * @returns {string}  URL of a stored picture, relative to the page; empty for none.
+ */
+export function pictureUrl(path) {
+  return /api\/history\/\d+\/picture$/.exec(asString(path))?.[0] ?? '';
+}
+
+/**
  * @param {string} text
  * @returns {unknown}  Null if it is not valid JSON.
  */

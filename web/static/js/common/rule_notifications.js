@@ -4,19 +4,26 @@
  * There is no Web Push, whose messages pass through a server of the browser's maker.
  */
 
-import { asNumber, asObject, asString, parseJson } from './json.js';
+import { getJson, HttpError } from './http.js';
+import { asArray, asNumber, asObject, asString, parseJson, pictureUrl } from './json.js';
 import { preference, setPreference } from './preferences.js';
+
+/** @typedef {import('./json.js').JsonObject} JsonObject */
 
 const PREFERENCE = 'rule_notifications';
 /** What comes at once after a page has connected are the firings that last, which are no news. */
 const OLD_MS = 500;
 const RETRY_MS = 10_000;
+/** When to look for the picture of a firing, which is stored a moment later; after the last time. */
+const PICTURE_DELAYS_MS = [400, 1000, 3000];
 
 export class RuleNotifications {
   /** @type {EventSource | null} */
   #events = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
+  /** Whether pictures of feeds are stored. */
+  #hasPictures = false;
 
   constructor() {
     addEventListener('pagehide', () => this.#disconnect());
@@ -42,9 +49,12 @@ export class RuleNotifications {
     if (!this.isOn || this.#events) return;
     const events = new EventSource('api/events');
     let newsFrom = Infinity;
-    events.addEventListener('open', () => (newsFrom = performance.now() + OLD_MS));
+    events.addEventListener('open', () => {
+      newsFrom = performance.now() + OLD_MS;
+      void this.#loadSettings();
+    });
     events.addEventListener('rule', ({ data }) => {
-      if (performance.now() > newsFrom) notify(asObject(parseJson(data)));
+      if (performance.now() > newsFrom) void notify(asObject(parseJson(data)), this.#hasPictures);
     });
     events.addEventListener('error', () => {
       if (events.readyState !== EventSource.CLOSED) return;
@@ -72,6 +82,11 @@ export class RuleNotifications {
     this.#disconnect();
   }
 
+  async #loadSettings() {
+    const body = await getJson('api/feeds').catch(ignoreHttpError);
+    if (body) this.#hasPictures = body.pictures === true;
+  }
+
   #disconnect() {
     clearTimeout(this.#timer);
     this.#events?.close();
@@ -79,11 +94,51 @@ export class RuleNotifications {
   }
 }
 
-/** @param {import('./json.js').JsonObject} event  A firing. */
-function notify(event) {
+/**
+ * Shows a notification at once, and then its picture, if this user may see it.
+ *
+ * @param {JsonObject} event  A firing.
+ * @param {boolean} hasPictures
+ */
+async function notify(event, hasPictures) {
   const [rule, feed] = [asString(event.rule), asString(event.feed)];
   if (event.state !== 'on') return;
+  const began = asNumber(event.began, 0);
+  const title = `${rule}: ${feed}`;
   // Several pages that are open show one.
-  const tag = `${rule}-${feed}-${asNumber(event.began, 0)}`;
-  new Notification(`${rule}: ${feed}`, { body: asString(event.message), tag });
+  const options = { body: asString(event.message), tag: `${rule}-${feed}-${began}` };
+  const shown = new Notification(title, options);
+  if (!hasPictures) return;
+  let isClosed = false;
+  shown.addEventListener('close', () => (isClosed = true));
+  for (const delayMs of PICTURE_DELAYS_MS) {
+    await new Promise((resolve) => setTimeout(resolve, delayMs));
+    const picture = isClosed ? '' : await findPicture(rule, feed, began);
+    if (isClosed) return;
+    if (picture !== '') {
+      // Of the same tag: it replaces the first one, without a sound.
+      const withPicture = { ...options, icon: picture, image: picture };
+      new Notification(title, withPicture);
+      return;
+    }
+  }
+}
+
+/**
+ * @param {string} rule
+ * @param {string} feed
+ * @param {number} began
+ * @returns {Promise<string>}  URL of a firing's picture; empty for none.
+ */
+async function findPicture(rule, feed, began) {
+  const params = new URLSearchParams({ rule, feed, from: String(began), limit: '1' });
+  const body = await getJson(`api/firings?${params}`).catch(ignoreHttpError);
+  const firing = asObject(asArray(body?.firings)[0]);
+  return firing.began === began ? pictureUrl(firing.picture) : '';
+}
+
+/** A notification is as useful without its picture. @param {unknown} error @returns {null} */
+function ignoreHttpError(error) {
+  if (!(error instanceof HttpError)) throw error;
+  return null;
 }

@@ -1,7 +1,15 @@
 // @ts-check
 /** The history API: the query in the page's URL and in requests, and the responses. */
 
-import { asArray, asNumber, asObject, asString, asStrings, countOrNull } from '../common/json.js';
+import {
+  asArray,
+  asNumber,
+  asObject,
+  asString,
+  asStrings,
+  countOrNull,
+  pictureUrl,
+} from '../common/json.js';
 
 /** @typedef {import('../common/json.js').JsonObject} JsonObject */
 /**
@@ -197,20 +205,12 @@ export function readSearchResult(body) {
     if (text === '') return [];
     const [feed, guess] = [asString(span.feed), asString(span.guess)];
     const match = MATCHES.find((each) => each === span.match) ?? 'exact';
-    const picture = readPicture(span.picture);
+    const picture = pictureUrl(span.picture);
     return [{ ...readPeriod(span), feed, text, guess, picture, match }];
   });
   const before = countOrNull(body.before);
   const next = before === null ? null : { before, match: asString(body.next_match) };
   return { spans, next, synonyms: asStrings(body.synonyms) };
-}
-
-/**
- * @param {unknown} path  As the server names it, with the prefix of a reverse proxy, as the page has.
- * @returns {string}  URL of the picture, relative to the page; empty for none.
- */
-export function readPicture(path) {
-  return /api\/history\/\d+\/picture$/.exec(asString(path))?.[0] ?? '';
 }
 
 /** @param {JsonObject} body @returns {TimelineData} */

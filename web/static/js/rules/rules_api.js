@@ -1,8 +1,15 @@
 // @ts-check
 /** The rules API: rules with their settings, their firings, and the dry run. */
 
-import { asArray, asNumber, asObject, asString, asStrings, countOrNull } from '../common/json.js';
-import { readPicture } from '../history/history_api.js';
+import {
+  asArray,
+  asNumber,
+  asObject,
+  asString,
+  asStrings,
+  countOrNull,
+  pictureUrl,
+} from '../common/json.js';
 
 /** @typedef {import('../common/json.js').JsonObject} JsonObject */
 /**
@@ -110,7 +117,7 @@ export function readFiring(value) {
     ended: timeOrNull(value.ended),
     message: asString(value.message),
     caption: asString(value.caption),
-    picture: readPicture(value.picture),
+    picture: pictureUrl(value.picture),
   };
 }
 
