@@ -18,6 +18,7 @@ from stream.publishing import FeedPictures, Publications, RecentSpans
 from stream.publishing.sinks import (
     AppriseSink,
     AppriseUnavailable,
+    FiringPictures,
     HourlySummaries,
     MqttSink,
     WebhookSink,
@@ -118,8 +119,11 @@ def install_services(
         app.cleanup_ctx.append(_run_history)
     install_rules(app, settings)
     if settings.apprise.all_urls:
+        pictures = None
+        if settings.apprise.pictures and HISTORY in app and settings.history.pictures != "off":
+            pictures = FiringPictures(app[HISTORY])
         try:
-            app[APPRISE] = AppriseSink(settings.apprise)
+            app[APPRISE] = AppriseSink(settings.apprise, pictures=pictures)
         except AppriseUnavailable as error:
             raise SettingsError(str(error)) from error
     if settings.webhook.url:

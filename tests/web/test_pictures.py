@@ -3,18 +3,22 @@
 import asyncio
 import base64
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import aiomqtt
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
-from stream.history import HistoryQuery
+from stream.history import Firing, FiringQuery, History, HistoryQuery, HistorySettings
+from stream.publishing.sinks import MAX_WAIT_S, FiringPictures
 from tests.stream.publishing.sinks.broker import PASSWORD, USER, Broker
 from tests.stream.publishing.sinks.receiver import KEY, receiving
 from tests.support.captions import ScriptedCaptions, confident_caption
 from tests.support.servers.feed_app import Client, serve_feeds
-from web.keys import HISTORY
+from web.keys import APPRISE, HISTORY
 
 CAT, DOG = confident_caption("A cat sits"), confident_caption("A dog runs")
 
@@ -85,6 +89,65 @@ async def test_firings_name_their_picture_to_those_who_may_see_it(
     (dog,) = json.loads(spans)["spans"]
     assert found == [f"/api/history/{dog['id']}/picture"]
     assert status == 200 and image[8:12] == b"WEBP"
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+async def test_apprise_attaches_the_picture_only_if_its_settings_say_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: bool
+) -> None:
+    attached = list[Any]()
+
+    async def receive(request: web.Request) -> web.Response:
+        attached.append((await request.json())["attachments"])
+        # It accepts nothing with a picture.
+        return web.Response(status=500 if attached[-1] else 200)
+
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    app = web.Application()
+    app.router.add_post("/", receive)
+    async with TestServer(app) as server:
+        settings = {
+            "rules": {"dogs": {"any": ["dogs"], "present_s": 0}},
+            "history": {"path": tmp_path / "history.sqlite", "pictures": "rules"},
+            "apprise": {"urls": [f"json://127.0.0.1:{server.port}"], "pictures": wanted},
+        }
+        captions = ScriptedCaptions(CAT)
+        async with serve_feeds(captions, **settings) as client:
+            assert client.app
+            captions.caption = DOG
+            await until_kept(client, 1)
+            async with asyncio.timeout(20):
+                while not client.app[APPRISE].sent:
+                    await asyncio.sleep(0.01)
+            (firing,) = await client.app[HISTORY].firings(FiringQuery(), 10, None)
+            assert firing.picture
+            picture = await client.app[HISTORY].picture(firing.picture)
+
+    assert picture and not open_pictures()
+    assert not [*(tmp_path / "temporary").iterdir()]
+    image = base64.b64encode(picture.image).decode()
+    sent = {"filename": "picture.webp", "base64": image, "mimetype": "image/webp"}
+    # The last of three attempts is without it.
+    assert attached == ([[sent], [sent], []] if wanted else [[]])
+
+
+async def test_a_firing_waits_for_its_picture_no_longer_than_it_may(tmp_path: Path) -> None:
+    history = History(HistorySettings(path=tmp_path / "history.sqlite", pictures="rules"))
+    await history.open()
+    firing = Firing("dogs", "yard", 1_700_000_000.0, None, "A dog!", "A dog runs", ("dog",))
+    pictures, start = FiringPictures(history), time.monotonic()
+    # More than are looked for at once.
+    found = await asyncio.gather(*(pictures.find(firing) for _ in range(20)))
+    took_s = time.monotonic() - start
+    await history.close()
+    assert found == [None] * 20 and MAX_WAIT_S <= took_s < MAX_WAIT_S + 0.5
+
+
+def open_pictures() -> int:
+    """Return the number of pictures in memory that are open as files."""
+    links = (each for each in Path("/proc/self/fd").iterdir() if each.is_symlink())
+    return sum("memfd:picture" in str(each.readlink()) for each in links)
 
 
 @pytest.mark.parametrize("wanted", [True, False])

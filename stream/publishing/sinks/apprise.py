@@ -5,13 +5,17 @@ https://github.com/caronc/apprise
 
 import asyncio
 import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 from stream.broadcast import Broadcast
 from stream.feeds.source_reader import run_in_daemon_thread
 from stream.history import Firing
 from stream.publishing import RuleReports
+from stream.publishing.sinks.firing_pictures import FiringPictures
 from stream.publishing.sinks.settings import AppriseSettings
 from stream.restart import Backoff
 
@@ -27,6 +31,12 @@ class AppriseUnavailable(RuntimeError):
     """Apprise is not installed, or does not know a URL; the message says what to do."""
 
 
+class _Notification(NamedTuple):
+    firing: Firing
+    picture: "asyncio.Task[bytes | None] | None"
+    """Looks for it; None if pictures are not sent."""
+
+
 class AppriseSink:
     """Sends the beginning of each firing to all services, each in a thread of its own."""
 
@@ -35,12 +45,18 @@ class AppriseSink:
     lost = 0
     """Notifications that were given up, or dropped because too many waited."""
 
-    def __init__(self, settings: AppriseSettings, backoff: Backoff | None = None) -> None:
+    def __init__(
+        self,
+        settings: AppriseSettings,
+        backoff: Backoff | None = None,
+        pictures: FiringPictures | None = None,
+    ) -> None:
         """Prepare the services.
 
         Args:
             settings: Settings with URLs.
             backoff: Delays between attempts.
+            pictures: Where the pictures are that are sent with firings; None to send none.
 
         Raises:
             AppriseUnavailable: If Apprise is not installed, or does not know a URL.
@@ -56,6 +72,7 @@ class AppriseSink:
         for name in ("apprise", "urllib3", "oauthlib", "requests_oauthlib"):
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
         self._timeout_s, self._backoff = settings.timeout_s, backoff or Backoff()
+        self._pictures = pictures
         self._services = list[Any]()
         for number, url in enumerate(settings.all_urls, 1):
             service = apprise.Apprise.instantiate(url.get_secret_value())
@@ -68,11 +85,19 @@ class AppriseSink:
 
     async def run(self, reports: RuleReports) -> None:
         """Send until cancelled."""
-        selected: Broadcast[Firing] = Broadcast()
+        selected: Broadcast[_Notification] = Broadcast()
+        finding = set[asyncio.Task[bytes | None]]()
 
         def select(firing: Firing) -> None:
-            if firing.ended is None and reports.reaches(firing.rule, firing.feed, "apprise"):
-                selected.publish(firing)
+            if firing.ended is not None or not reports.reaches(firing.rule, firing.feed, "apprise"):
+                return
+            task = None
+            if self._pictures:
+                # Once for all services, and at once, so that delays do not add up.
+                task = asyncio.create_task(self._pictures.find(firing), name="pictures")
+                finding.add(task)
+                task.add_done_callback(finding.discard)
+            selected.publish(_Notification(firing, task))
 
         unsubscribe = reports.firings.subscribe(select)
         try:
@@ -81,13 +106,19 @@ class AppriseSink:
                     tasks.create_task(self._serve(number, service, selected), name="apprise")
         finally:
             unsubscribe()
+            for task in finding:
+                task.cancel()
 
-    async def _serve(self, number: int, service: Any, firings: Broadcast[Firing]) -> None:
+    async def _serve(self, number: int, service: Any, firings: Broadcast[_Notification]) -> None:
         """Send to one service, so that a slow one does not delay the others."""
         dropped, is_failing = 0, False
         with firings.queue(_QUEUE_SIZE) as queue:
-            async for firing in queue:
-                is_sent = await self._deliver(service, firing)
+            async for firing, picture in queue:
+                image = None
+                if picture:
+                    await asyncio.wait({picture})
+                    image = picture.result()
+                is_sent = await self._deliver(service, firing, image)
                 self.sent += is_sent
                 self.lost += (not is_sent) + queue.dropped - dropped
                 dropped = queue.dropped
@@ -98,17 +129,18 @@ class AppriseSink:
                     logger.warning("apprise URL %d (%s) %s", number, name, outcome)
                     is_failing = not is_sent
 
-    async def _deliver(self, service: Any, firing: Firing) -> bool:
-        send = partial(service.notify, body=firing.message, title=f"{firing.rule}: {firing.feed}")
-        for attempt in range(_ATTEMPTS):
-            if attempt:
+    async def _deliver(self, service: Any, firing: Firing, image: bytes | None) -> bool:
+        for attempt in range(1, _ATTEMPTS + 1):
+            if attempt > 1:
                 await asyncio.sleep(self._backoff.next_delay_s())
-            if await self._send(send):
+            # A service that refuses the picture still gets the message.
+            attached = image if attempt < _ATTEMPTS else None
+            if await self._send(partial(_notify, service, firing, attached)):
                 self._backoff.reset()
                 return True
         return False
 
-    async def _send(self, send: "partial[Any]") -> bool:
+    async def _send(self, send: "partial[bool]") -> bool:
         sending = run_in_daemon_thread(send, "apprise")
         try:
             done, _ = await asyncio.wait({sending}, timeout=self._timeout_s)
@@ -116,6 +148,32 @@ class AppriseSink:
                 # Threads that hang must not add up.
                 await asyncio.wait({sending})
             # Whatever Apprise raises may repeat the URL.
-            return bool(done) and sending.exception() is None and bool(sending.result())
+            return bool(done) and sending.exception() is None and sending.result()
         finally:
             sending.cancel()
+
+
+def _notify(service: Any, firing: Firing, image: bytes | None) -> bool:
+    """Send to a service, which blocks; return whether it accepted."""
+    title = f"{firing.rule}: {firing.feed}"
+    if image is None:
+        return bool(service.notify(body=firing.message, title=title))
+    with _attachment(image) as attachment:
+        return bool(service.notify(body=firing.message, title=title, attach=attachment))
+
+
+@contextmanager
+def _attachment(image: bytes) -> Iterator[Any]:
+    """Yield an attachment of Apprise that never is on a disk."""
+    from apprise.attachment.file import AttachFile
+    from apprise.attachment.memory import AttachMemory
+
+    kind = {"name": "picture.webp", "mimetype": "image/webp"}
+    if not hasattr(os, "memfd_create"):
+        yield cast(Any, AttachMemory)(image, **kind)
+        return
+    # Some services open the path of an attachment, which one in memory does not have.
+    with os.fdopen(os.memfd_create("picture"), "wb") as file:
+        file.write(image)
+        file.flush()
+        yield cast(Any, AttachFile)(f"/proc/self/fd/{file.fileno()}", **kind)

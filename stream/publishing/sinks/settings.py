@@ -60,6 +60,8 @@ class AppriseSettings(BaseModel):
     """A file with one such URL a line instead."""
     timeout_s: float = Field(30, gt=0, le=120)
     """Timeout for a notification, in seconds."""
+    pictures: bool = False
+    """Whether to attach the pictures that the history stores."""
 
     @property
     def all_urls(self) -> tuple[SecretStr, ...]:
