@@ -1,6 +1,6 @@
 """What rules report about published streams: their firings, and whether they are on."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from stream.broadcast import Broadcast
@@ -69,6 +69,14 @@ class RuleReports:
         """Forget the states of a rule that has been removed, or has changed."""
         self.states = {key: is_on for key, is_on in self.states.items() if key[0] != rule}
         self.changes.publish(None)
+
+    def keep_feeds(self, feeds: Collection[str]) -> None:
+        """Forget the states of all rules on other feeds."""
+        gone = [key for key in self.states if key[1] not in feeds]
+        for key in gone:
+            del self.states[key]
+        if gone:
+            self.changes.publish(None)
 
     def reaches(self, rule: str, feed: str, sink: str) -> bool:
         """Return whether a sink gets a rule's firings on a feed."""

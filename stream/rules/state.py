@@ -110,6 +110,14 @@ class StateMachine:
         state.seen, state.holds, state.condition = None, False, False
         return self._end(state, end)
 
+    def is_idle(self, state: RuleState, now: float) -> bool:
+        """Return whether a new state would lead to the same changes from now on."""
+        return state.seen is None and not state.is_on and not self._cools_down(state, now)
+
+    def _cools_down(self, state: RuleState, time: float) -> bool:
+        # A firing in the future dates from a clock that was ahead; it must not count for as long.
+        return state.fired is not None and 0 <= time - state.fired < self._rule.cool_down_s
+
     def _elapse(self, state: RuleState, time: float) -> list[Change]:
         """Note what has become due up to a time, until which the condition has not changed."""
         rule = self._rule
@@ -125,7 +133,6 @@ class StateMachine:
 
     def _begin(self, state: RuleState, time: float) -> Change:
         state.is_on = True
-        # A firing in the future dates from a clock that was ahead; it must not count for as long.
         cools_down = state.fired is not None and 0 <= time - state.fired < self._rule.cool_down_s
         state.is_firing = not cools_down
         if not state.is_firing:

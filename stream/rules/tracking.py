@@ -12,7 +12,8 @@ from stream.rules.rule import Rule
 from stream.rules.state import Change, RuleState, StateMachine
 
 _MAX_FEEDS = 2500
-"""Feeds and published sessions whose state is kept; beyond that the oldest are forgotten."""
+"""Feeds and published sessions whose state is kept; beyond that those are forgotten whose last
+caption is the oldest."""
 
 
 @dataclass(slots=True)
@@ -64,18 +65,20 @@ class RuleTracker:
         """Add a caption; return the firings that began or ended with it, in order."""
         if not self.rule.watches(observation.feed):
             return []
-        tracked = self._feeds.get(observation.feed)
-        if tracked is None:
-            tracked = self._feeds[observation.feed] = _Tracked()
-            while len(self._feeds) > _MAX_FEEDS:
-                self._feeds.popitem(last=False)
+        firings = list[Firing]()
+        tracked = self._feeds.setdefault(observation.feed, _Tracked())
+        self._feeds.move_to_end(observation.feed)
+        while len(self._feeds) > _MAX_FEEDS:
+            _, oldest = self._feeds.popitem(last=False)
+            if oldest.firing:
+                firings.append(oldest.firing.at_end(max(observation.time, oldest.firing.began)))
         match = self._matcher.match(observation)
         changes = self._machine.observe(tracked.state, observation.time, match.holds)
         # What is due by now has held since an earlier caption, unless the rule fires at once.
         is_due_at_once = self.rule.present_s == 0 and tracked.state.since == tracked.state.seen
         if match.holds and is_due_at_once:
             tracked.said, tracked.words = observation.said, match.words
-        firings = self._firings(observation.feed, tracked, changes)
+        firings += self._firings(observation.feed, tracked, changes)
         if match.holds:
             tracked.said, tracked.words = observation.said, match.words
         return firings
@@ -86,6 +89,17 @@ class RuleTracker:
         for feed, tracked in self._feeds.items():
             ended += self._firings(feed, tracked, self._machine.check_silence(tracked.state, now))
         return ended
+
+    def forget_idle(self, now: float) -> None:
+        """Forget the feeds of whose past nothing counts any more; `now` as for `check_silence`.
+
+        Sessions that people share come and go, and their states would add up.
+        """
+        idle = [
+            feed for feed, each in self._feeds.items() if self._machine.is_idle(each.state, now)
+        ]
+        for feed in idle:
+            del self._feeds[feed]
 
     def end_all(self, now: float) -> list[Firing]:
         """End all firings, as the rule is removed or changed."""

@@ -162,6 +162,7 @@ class RuleWatcher:
         while True:
             if self._has_changed or time.monotonic() - stored_at >= _STORE_INTERVAL_S:
                 self._has_changed = False
+                self._forget_idle(time.time() - _SILENCE_MARGIN_S)
                 await store.store(self._states())
                 stored_at = time.monotonic()
             await asyncio.sleep(_TICK_S)
@@ -169,13 +170,24 @@ class RuleWatcher:
                 self._report(tracker.check_silence(time.time() - _SILENCE_MARGIN_S))
                 self._report_states(name, tracker)
 
+    def _forget_idle(self, now: float) -> None:
+        """Forget streams that are gone, so that their states do not add up."""
+        known = {stream.name for stream in self._publications.all()}
+        for tracker in self._trackers.values():
+            tracker.forget_idle(now)
+            known |= tracker.is_on().keys()
+        self._publications.rules.keep_feeds(known)
+
     async def _write(self, record: Record) -> None:
         while True:
             await self._due.wait()
             self._due.clear()
             while self._firings:
-                await record(self._firings[0])
-                self._firings.popleft()
+                firing = self._firings[0]
+                await record(firing)
+                # Another one may have taken its place in a full queue.
+                if self._firings and self._firings[0] is firing:
+                    self._firings.popleft()
 
     def _states(self) -> States:
         return {name: tracker.to_json() for name, tracker in self._trackers.items()}

@@ -161,6 +161,43 @@ async def test_a_feed_that_goes_silent_ends_its_firing() -> None:
         assert watched.reported[1].ended == pytest.approx(BASE_TIME + begin + 30, abs=0.01)
 
 
+async def test_states_of_streams_that_are_gone_do_not_add_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys.modules[RuleWatcher.__module__], "_TICK_S", 0.02)
+    rules = {"dogs": {**DOG, "cool_down_s": 0}, "rare": {**DOG, "cool_down_s": 30 * 86_400}}
+    states = MemoryStates()
+    # The rule that cools down still counts from its firing.
+    now = time.time() - BASE_TIME - 3600
+    async with watching(rules, states) as watched:
+        for number in range(50):
+            watched.publish(*events_of("d", f"session-{number}", now))
+        async with asyncio.timeout(5):
+            while watched.publications.rules.lasting or json.loads(states.text)["dogs"]["feeds"]:
+                await asyncio.sleep(0.02)
+        kept = json.loads(states.text)
+        assert len(kept["rare"]["feeds"]) == 50
+
+        watched.watcher.configure({"dogs": Rule(any=("dog",), cool_down_s=0)})
+        async with asyncio.timeout(5):
+            while watched.publications.rules.states:
+                await asyncio.sleep(0.02)
+
+
+async def test_of_too_many_streams_the_most_silent_one_is_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("stream.rules.tracking._MAX_FEEDS", 2)
+    async with watching({"dogs": DOG}) as watched:
+        watched.publish(*events_of("d", "yard"), *events_of("d", "door", 1))
+        watched.publish(*events_of("d", "yard", 2), *events_of("c", "hall", 3))
+        watched.publish(*events_of("d", "yard", 4))
+
+        ends = [(each.feed, each.ended) for each in watched.reported]
+        assert ends == [("yard", None), ("door", None), ("door", BASE_TIME + 3)]
+        assert watched.publications.rules.lasting.keys() == {("dogs", "yard")}
+
+
 async def test_the_file_of_states_survives_and_a_damaged_one_is_replaced(tmp_path: Path) -> None:
     file = StateFile(tmp_path / "state" / "rules.json")
     assert await file.load() == {}
@@ -297,6 +334,36 @@ async def test_a_dry_run_that_nobody_waits_for_ends_with_its_thread() -> None:
     seen = read
     await asyncio.sleep(0.1)
     assert seen == read < len(page)
+
+
+async def test_of_too_many_firings_that_wait_only_the_oldest_are_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys.modules[RuleWatcher.__module__], "_MAX_UNRECORDED", 3)
+    recorded, release = list[Firing](), asyncio.Event()
+
+    async def record(firing: Firing) -> None:
+        await release.wait()
+        recorded.append(firing)
+
+    publications = Publications()
+    watcher = RuleWatcher(publications, record)
+    watcher.configure({"dogs": Rule(any=("dog",), present_s=0, absent_s=0, cool_down_s=0)})
+    running = asyncio.create_task(watcher.run(MemoryStates()))
+    while len(publications.captions) < 2:
+        await asyncio.sleep(0)
+    for event in events_of("dcdc"):
+        publications.captions.publish(event)
+        await asyncio.sleep(0.01)
+    release.set()
+    async with asyncio.timeout(5):
+        while len(recorded) < 4:
+            await asyncio.sleep(0.01)
+    running.cancel()
+    await asyncio.wait({running})
+
+    # The first one was being recorded when it had to make room; the second one must not.
+    assert [each.began - BASE_TIME for each in recorded] == [0, 0, 2, 2]
 
 
 async def test_firings_are_recorded_in_order_and_wait_for_a_slow_history() -> None:
