@@ -78,11 +78,11 @@ class RuleBook:
 
         Raises:
             RuleNotEditable: If it is not to be edited here.
-            RuleFileError: If the file cannot be written.
+            RuleFileError: If the file cannot be written, or is damaged; it is unchanged then.
         """
         async with self._changing:
             self._check_editable(name)
-            rules = {**self._edited, name: rule}
+            rules = {**await self._read(), name: rule}
             if len({*rules, *self._configured}) > MAX_RULES:
                 raise RuleNotEditable(f"there are {MAX_RULES} rules already; delete one first")
             await self._write(rules)
@@ -91,9 +91,11 @@ class RuleBook:
         """Delete an edited rule; raises as `put`, and `NoSuchRule`."""
         async with self._changing:
             self._check_editable(name)
-            if name not in self._edited:
+            rules = await self._read()
+            if name not in rules:
                 raise NoSuchRule(f"there is no rule named {name}")
-            await self._write({key: rule for key, rule in self._edited.items() if key != name})
+            del rules[name]
+            await self._write(rules)
 
     def _check_editable(self, name: str) -> None:
         if name in self._configured:
@@ -103,6 +105,10 @@ class RuleBook:
             )
         if self.read_only:
             raise RuleNotEditable(self.read_only)
+
+    async def _read(self) -> dict[str, Rule]:
+        """Return what is in the file now: someone may have edited it by hand."""
+        return dict(await asyncio.to_thread(self._file.read)) if self._file else {}
 
     async def _write(self, rules: Mapping[str, Rule]) -> None:
         if self._file is None:

@@ -14,7 +14,7 @@ from typing import TypeVar
 from aiohttp import web
 
 from stream.feeds.source_reader import run_in_daemon_thread
-from stream.rules import RuleFile
+from stream.rules import RuleFile, RuleFileError
 from web.background import limit_viewer_requests
 from web.keys import CLUSTER, ENDPOINT, MEDIA, RULES, USAGE_LIMITS
 from web.media_processes import configure_media
@@ -196,7 +196,7 @@ async def _run_bounded(work: Callable[[], Result]) -> Result:
 
 def describe_failure(error: Exception) -> str:
     """Return the reason of a failure to read settings, without any value of the settings."""
-    if isinstance(error, SettingsError | CertificateError):
+    if isinstance(error, SettingsError | CertificateError | RuleFileError):
         return str(error)
     if isinstance(error, TimeoutError):
         return f"reading the files took longer than {_READ_TIMEOUT_S:g} s"

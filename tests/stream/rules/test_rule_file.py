@@ -146,3 +146,21 @@ async def test_a_file_that_is_a_link_stays_one(tmp_path: Path) -> None:
     assert link.is_symlink()
     assert tomllib.loads(kept.read_text())["rules"].keys() == {"dogs", "cats"}
     assert folder(kept.parent) == folder(link.parent) == ["rules.toml"]
+
+
+async def test_edits_by_hand_are_never_overwritten(tmp_path: Path) -> None:
+    path, applied = tmp_path / "rules.toml", Applied()
+    book = RuleBook({}, RuleFile(path), applied)
+    await book.load()
+    await book.put("dogs", DOG)
+    path.write_text(rules_toml({"dogs": DOG, "birds": Rule(any=("bird",))}))
+    await book.put("cats", CAT)
+    await book.delete("dogs")
+    assert applied.rules.keys() == RuleFile(path).read().keys() == {"birds", "cats"}
+
+    path.write_text("[rules.birds]\nany = [")
+    for change in (book.put("dogs", DOG), book.delete("cats")):
+        with pytest.raises(RuleFileError, match="is not valid TOML"):
+            await change
+    assert path.read_text() == "[rules.birds]\nany = ["
+    assert applied.rules.keys() == {"birds", "cats"}
