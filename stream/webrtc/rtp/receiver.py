@@ -29,6 +29,10 @@ ABS_SEND_TIME = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
 _NTP_EPOCH_S = 2_208_988_800
 """Seconds from 1900 to 1970: the origin of aiortc's arrival times."""
 
+MAX_SOURCES = 31
+"""Sources (SSRC) of a peer's packets. Of each, statistics are kept, and a report has no room for
+more (RFC 3550, section 6.4.2): aiortc fails to send it then, and never closes the connection."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -67,12 +71,14 @@ class RtpReceiver(RTCRtpReceiver):
         if not self._enabled:
             return
         private = cast(Any, self)
+        streams = private._RTCRtpReceiver__remote_streams
+        if packet.ssrc not in streams and len(streams) >= MAX_SOURCES:
+            return
         codec = self._direct[packet.payload_type]
         if packet.abs_send_time is not None:
             self._count_for_bandwidth(packet, packet.abs_send_time)
         if packet.marker:
             private._RTCRtpReceiver__active_ssrc[packet.ssrc] = current_datetime()
-        streams = private._RTCRtpReceiver__remote_streams
         stream = streams.get(packet.ssrc)
         if stream is None:
             stream = streams[packet.ssrc] = StreamStatistics(codec.clockRate)
@@ -94,6 +100,12 @@ class RtpReceiver(RTCRtpReceiver):
         if frame is not None and private._RTCRtpReceiver__decoder_thread:
             frame.timestamp = private._RTCRtpReceiver__timestamp_mapper.map(frame.timestamp)
             private._RTCRtpReceiver__decoder_queue.put((codec, frame))
+
+    async def _handle_rtp_packet(self, packet: RtpPacket, arrival_time_ms: int) -> None:
+        """Receive a packet as aiortc does, unless it is of one source too many."""
+        streams = cast(Any, self)._RTCRtpReceiver__remote_streams
+        if packet.ssrc in streams or len(streams) < MAX_SOURCES:
+            await super()._handle_rtp_packet(packet, arrival_time_ms)
 
     def _count_for_bandwidth(self, packet: VideoPacket, abs_send_time: int) -> None:
         """Count a packet for the estimate, together with those of the same instants.

@@ -13,7 +13,7 @@ from aiortc import RTCDtlsTransport
 from aiortc.rtcdtlstransport import RTCDtlsParameters, State
 
 from stream.webrtc.rtp.packet import parse_video_packet
-from stream.webrtc.rtp.receiver import RtpReceiver
+from stream.webrtc.rtp.receiver import MAX_SOURCES, RtpReceiver
 
 _RTP = range(128, 192)
 """First bytes of RTP and RTCP (RFC 7983, section 7)."""
@@ -67,10 +67,17 @@ class RtpTransport(RTCDtlsTransport):
     def _on_datagram(self, data: bytes, component: int) -> None:
         """Receive a datagram of any kind."""
         queue = self.transport._connection._queue
-        if len(data) >= _MIN_BYTES and data[0] in _RTP and data[1] not in _RTCP and queue.empty():
+        if len(data) >= _MIN_BYTES and data[0] in _RTP and data[1] not in _RTCP:
             # The header is not encrypted (RFC 3711, section 3.1).
-            receiver = self._rtp_router.ssrc_table.get(_read_ssrc(data)[0])
-            if isinstance(receiver, RtpReceiver) and receiver.decodes(data[1] & _PAYLOAD_TYPE):
+            sources = self._rtp_router.ssrc_table
+            receiver = sources.get(_read_ssrc(data)[0])
+            if receiver is None and len(sources) >= MAX_SOURCES:
+                return
+            if (
+                queue.empty()
+                and isinstance(receiver, RtpReceiver)
+                and receiver.decodes(data[1] & _PAYLOAD_TYPE)
+            ):
                 self._receive_video(data, receiver)
                 return
         # In order: behind what aiortc has not taken out yet.

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import random
 import socket
+import struct
 from collections.abc import AsyncIterator, Callable
 from fractions import Fraction
 from typing import Any
@@ -253,6 +254,27 @@ async def test_forged_and_damaged_packets_are_dropped(call: Call) -> None:
 
     assert call.receiving.connectionState == "connected"
     assert call.frames == list(range(call.frames[0], call.frames[0] + len(call.frames)))
+
+
+async def test_a_peer_with_another_source_in_each_packet_fills_no_memory(call: Call) -> None:
+    transport, receiver = call.sender.transport, call.receiver
+    assert isinstance(transport, RtpTransport)
+    (payload_type, *_) = receiver._direct
+    for source in range(300):
+        header = struct.pack("!BBHLL", 0x80, payload_type or 0, 1, 1, 1_000_000 + source)
+        transport.send_packets([header + b"\x10\0"])
+        # At first in a burst, which is read before any of it is understood.
+        await asyncio.sleep(0.002 * (source > 60))
+    seen = len(call.frames)
+    await call.until(lambda: len(call.frames) > seen + 5)
+
+    private: Any = receiver
+    assert len(private._RTCRtpReceiver__remote_streams) == 31
+    assert len(private.transport._rtp_router.ssrc_table) <= 100
+    # As long as aiortc waits for at most.
+    await asyncio.sleep(1.6)
+    # Reports are still sent, without which the connection would never close.
+    assert not private._RTCRtpReceiver__rtcp_task.done()
 
 
 async def test_a_key_frame_is_requested_when_packets_are_gone(
