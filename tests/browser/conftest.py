@@ -89,7 +89,7 @@ def running(
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
     """One server for all tests that leave it as it is, or wait until it is so again."""
-    with running("--port", "0", media_processes=None) as server:
+    with running("--port", "0", media_processes=2) as server:
         # The first time that TensorFlow is imported after installing it is compiled: a minute.
         while not server.ready():
             assert server.process.poll() is None, "the server ended"

@@ -45,9 +45,17 @@ def test_a_container_has_the_cores_of_its_limit(
 
 @pytest.mark.parametrize(
     ("configured", "cores", "expected"),
-    [("auto", 1, 0), ("auto", 2, 2), ("auto", 4, 4), (0, 4, 0), (1, 4, 0), (3, 1, 3)],
+    [
+        ("auto", 1, 0),
+        ("auto", 2, 0),
+        ("auto", 3, 2),
+        ("auto", 4, 3),
+        (0, 4, 0),
+        (1, 4, 0),
+        (3, 1, 3),
+    ],
 )
-def test_one_core_or_one_process_means_the_servers_own(
+def test_the_captioner_has_a_core_and_one_process_is_none(
     monkeypatch: pytest.MonkeyPatch, configured: object, cores: int, expected: int
 ) -> None:
     monkeypatch.setattr(process_count, "available_cores", lambda: cores)
