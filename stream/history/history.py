@@ -190,9 +190,12 @@ class History:
             since: Earliest time of the caption's frame, in seconds since the Unix epoch; it may be
                 one that was published, but has not been written yet.
         """
-        if len(self._wanted) < _MAX_WANTED:
-            # Callers round to milliseconds.
-            self._wanted[feed] = since - 0.001
+        # The latest last. Streams that are gone never get their caption.
+        self._wanted.pop(feed, None)
+        if len(self._wanted) >= _MAX_WANTED:
+            del self._wanted[next(iter(self._wanted))]
+        # Callers round to milliseconds.
+        self._wanted[feed] = since - 0.001
 
     async def picture(self, span_id: int, owner: Owner = SERVER) -> Picture | None:
         """Return a picture as `HistoryReader.picture` does; raises as `search`."""

@@ -36,9 +36,10 @@ _IS_STORED = "SELECT EXISTS (SELECT FROM spans WHERE id = %s AND feed = %s AND t
 _UPDATE = "UPDATE spans SET ended = %s, captions = %s, confidence = %s WHERE id = %s"
 
 _PUT_FIRING = f"""
-INSERT INTO firings AS firing ({FIRING_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s)
-ON CONFLICT (rule, feed, began) DO UPDATE SET ended = coalesce(excluded.ended, firing.ended)
+INSERT INTO firings ({FIRING_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (rule, feed, began) DO NOTHING
 """
+_END_FIRING = "UPDATE firings SET ended = %s WHERE rule = %s AND feed = %s AND began = %s"
 
 _INSERT_PICTURE = """
 INSERT INTO pictures (span, size, maps, image)
@@ -102,9 +103,9 @@ class PostgresStore(Store):
         return sum(partition.bytes for partition in self._run(self._partitions.find))
 
     def put_firing(self, firing: Firing) -> bool:
-        """Store a firing, or its end; one that is faulty is lost."""
+        """Store a firing, or the end of one that is stored; one that is faulty is lost."""
         try:
-            self._run(lambda connection: connection.execute(_PUT_FIRING, firing.to_row()))
+            self._run(lambda connection: connection.execute(*_firing_statement(firing)))
         except WriteDelayed:
             raise
         except WriteError as error:
@@ -383,3 +384,13 @@ def _update(connection: PostgresConnection, span: Span) -> bool:
 def _insert_picture(connection: PostgresConnection, picture: Picture) -> bool:
     values = (picture.size, picture.maps, picture.image, picture.span)
     return connection.execute(_INSERT_PICTURE, values).rowcount > 0
+
+
+def _firing_statement(firing: Firing) -> tuple[str, tuple[Any, ...]]:
+    """Return the statement that stores a firing, or its end, and the values.
+
+    One that was deleted while it lasted does not come back.
+    """
+    if firing.ended is None:
+        return _PUT_FIRING, firing.to_row()
+    return _END_FIRING, (firing.ended, firing.rule, firing.feed, firing.began)

@@ -21,8 +21,9 @@ _DELETE_CHUNK = 500
 _MERGE_PAGES = 500
 _PUT_FIRING = f"""
 INSERT INTO firings ({FIRING_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (rule, feed, began) DO UPDATE SET ended = coalesce(excluded.ended, ended)
+ON CONFLICT (rule, feed, began) DO NOTHING
 """
+_END_FIRING = "UPDATE firings SET ended = ? WHERE rule = ? AND feed = ? AND began = ?"
 
 _PICTURE_OVERHEAD = 800
 """Bytes of the file that a picture takes beside its image and its maps, on average: the part of its
@@ -66,10 +67,10 @@ class SqliteStore(Store):
         return max(0, size - pictures - count * _PICTURE_OVERHEAD)
 
     def put_firing(self, firing: Firing) -> bool:
-        """Store a firing, or its end, which is lost if it cannot be written."""
+        """Store a firing, or the end of a stored one; it is lost if it cannot be written."""
         try:
             with self._writing():
-                self._connection.execute(_PUT_FIRING, firing.to_row())
+                self._connection.execute(*_firing_statement(firing))
         except WriteError as error:
             error.lost = 1
             raise
@@ -261,3 +262,13 @@ class SqliteStore(Store):
             yield
         except sqlite3.Error as problem:
             raise WriteError(f"history {self._path} cannot be written: {problem}") from problem
+
+
+def _firing_statement(firing: Firing) -> tuple[str, tuple[Any, ...]]:
+    """Return the statement that stores a firing, or its end, and the values.
+
+    One that was deleted while it lasted does not come back.
+    """
+    if firing.ended is None:
+        return _PUT_FIRING, firing.to_row()
+    return _END_FIRING, (firing.ended, firing.rule, firing.feed, firing.began)

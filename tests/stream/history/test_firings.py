@@ -71,6 +71,9 @@ def test_firings_are_deleted_with_the_captions_around_them(
     ]
     store.delete(HistoryQuery())
     assert stored(reader) == []
+    # Nor does one come back that still lasted.
+    store.put_firing(DOGS.at_end(BASE_TIME + 5))
+    assert stored(reader) == []
 
 
 def test_firings_age_and_their_number_is_bounded(

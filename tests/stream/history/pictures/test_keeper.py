@@ -164,3 +164,14 @@ async def test_only_wanted_captions_have_a_picture_if_rules_decide(path: Path) -
 
         assert await record.pictures() == {"A dog runs": b"image 3"}
         assert record.source.read_seqs == [3]
+
+
+async def test_streams_that_are_gone_take_no_place(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stream.history.history._MAX_WANTED", 2)
+    async with recording(path, pictures="rules") as record:
+        for stream in ("session-1", "session-2", "yard"):
+            record.history.keep_picture(stream, BASE_TIME)
+        await record.publish("A dog runs")
+        await record.until(lambda: record.history.pictures.kept == 1)
