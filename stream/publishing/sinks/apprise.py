@@ -6,7 +6,7 @@ https://github.com/caronc/apprise
 import asyncio
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple, cast
@@ -48,14 +48,14 @@ class AppriseSink:
     def __init__(
         self,
         settings: AppriseSettings,
-        backoff: Backoff | None = None,
+        backoff: Callable[[], Backoff] = Backoff,
         pictures: FiringPictures | None = None,
     ) -> None:
         """Prepare the services.
 
         Args:
             settings: Settings with URLs.
-            backoff: Delays between attempts.
+            backoff: Creates the delays between attempts, of each service.
             pictures: Where the pictures are that are sent with firings; None to send none.
 
         Raises:
@@ -71,7 +71,7 @@ class AppriseSink:
         # They log parts of URLs that are secret.
         for name in ("apprise", "urllib3", "oauthlib", "requests_oauthlib"):
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-        self._timeout_s, self._backoff = settings.timeout_s, backoff or Backoff()
+        self._timeout_s, self._create_backoff = settings.timeout_s, backoff
         self._pictures = pictures
         self._services = list[Any]()
         for number, url in enumerate(settings.all_urls, 1):
@@ -111,41 +111,44 @@ class AppriseSink:
 
     async def _serve(self, number: int, service: Any, firings: Broadcast[_Notification]) -> None:
         """Send to one service, so that a slow one does not delay the others."""
-        dropped, is_failing = 0, False
+        dropped, is_failing, backoff = 0, False, self._create_backoff()
+        # Without its URL, which may contain a secret.
+        name = f"apprise URL {number} ({service.service_name})"
         with firings.queue(_QUEUE_SIZE) as queue:
             async for firing, picture in queue:
                 image = None
                 if picture:
                     await asyncio.wait({picture})
                     image = picture.result()
-                is_sent = await self._deliver(service, firing, image)
+                is_sent = await self._deliver(name, service, backoff, firing, image)
                 self.sent += is_sent
                 self.lost += (not is_sent) + queue.dropped - dropped
                 dropped = queue.dropped
                 if is_sent is is_failing:
-                    # Without its URL, which may contain a secret.
                     outcome = "works again" if is_sent else "fails; see its settings"
-                    name = service.service_name
-                    logger.warning("apprise URL %d (%s) %s", number, name, outcome)
+                    logger.warning("%s %s", name, outcome)
                     is_failing = not is_sent
 
-    async def _deliver(self, service: Any, firing: Firing, image: bytes | None) -> bool:
+    async def _deliver(
+        self, name: str, service: Any, backoff: Backoff, firing: Firing, image: bytes | None
+    ) -> bool:
         for attempt in range(1, _ATTEMPTS + 1):
             if attempt > 1:
-                await asyncio.sleep(self._backoff.next_delay_s())
+                await asyncio.sleep(backoff.next_delay_s())
             # A service that refuses the picture still gets the message.
             attached = image if attempt < _ATTEMPTS else None
-            if await self._send(partial(_notify, service, firing, attached)):
-                self._backoff.reset()
+            if await self._send(name, partial(_notify, service, firing, attached)):
+                backoff.reset()
                 return True
         return False
 
-    async def _send(self, send: "partial[bool]") -> bool:
+    async def _send(self, name: str, send: "partial[bool]") -> bool:
         sending = run_in_daemon_thread(send, "apprise")
         try:
             done, _ = await asyncio.wait({sending}, timeout=self._timeout_s)
             if not done:
                 # Threads that hang must not add up.
+                logger.warning("%s does not end its answer; firings wait for it", name)
                 await asyncio.wait({sending})
             # Whatever Apprise raises may repeat the URL.
             return bool(done) and sending.exception() is None and sending.result()
