@@ -19,6 +19,9 @@ _STATEMENT_S = 3.0
 _ANSWER_S = _STATEMENT_S + 1.0
 """How long to wait for the database's answer before the connection counts as lost."""
 
+_LOGIN_S = 1.0
+"""How long a login that is given up may go on."""
+
 _RETRY_S = 0.5
 """Pause after a failed attempt to connect."""
 
@@ -132,18 +135,25 @@ class DatabaseConnection:
         self._connection = None
         if time.monotonic() < self._retry_at:
             raise DatabaseUnavailable(self._failure)
+        connecting = asyncio.ensure_future(
+            AsyncConnection.connect(
+                self._url,
+                autocommit=True,
+                application_name=f"sightline {self._purpose}",
+                **_CLIENT_OPTIONS,
+            )
+        )
         try:
             # Beyond the timeout of the connection itself, for a slow look-up of the host's name.
             async with asyncio.timeout(2 * _CONNECT_S):
-                connection = await AsyncConnection.connect(
-                    self._url,
-                    autocommit=True,
-                    application_name=f"sightline {self._purpose}",
-                    **_CLIENT_OPTIONS,
-                )
+                connection = await asyncio.shield(connecting)
         except (psycopg.Error, OSError) as problem:
+            await _abandon(connecting)
             self._note_failure(problem)
             raise DatabaseUnavailable(self._failure) from problem
+        except asyncio.CancelledError:
+            await _abandon(connecting)
+            raise
         try:
             await self._run_bounded(connection, self._set_up, _ANSWER_S)
         except (psycopg.Error, DatabaseUnavailable) as problem:
@@ -197,6 +207,20 @@ class DatabaseConnection:
         if not before and not self._is_closed:
             about = "the cluster's database fails (%s): %s; trying again"
             logger.warning(about, self._purpose, self._failure)
+
+
+async def _abandon(connecting: "asyncio.Future[AsyncConnection]") -> None:
+    """Close a connection that nobody waits for any more, even if it is not open yet.
+
+    psycopg leaves the socket of a connection open that is cancelled while it logs in. The database
+    waits for the rest of the login for a minute, and so does whoever drops a database meanwhile.
+    """
+    await asyncio.wait({connecting}, timeout=_LOGIN_S)
+    if not connecting.done():
+        connecting.cancel()
+        await asyncio.wait({connecting})
+    if not connecting.cancelled() and connecting.exception() is None:
+        await connecting.result().close()
 
 
 def _cut(connection: AsyncConnection) -> None:

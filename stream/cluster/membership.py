@@ -167,6 +167,11 @@ class Membership:
         self._due = asyncio.Event()
         self._next_expiry_s = HEARTBEAT_S
 
+    @property
+    def streams(self) -> set[str]:
+        """The streams whose leases this server holds."""
+        return set(self.held) - {SINKS}
+
     def configure(self, feeds: Collection[str]) -> None:
         """Set the feeds of this server's configuration; it gives up all others."""
         self._feeds = frozenset(feeds)
@@ -245,7 +250,7 @@ class Membership:
             await self._connection.fetch(_REPORT, values)
 
     async def _beat(self) -> None:
-        before = set(self.held)
+        before = self.streams
         # Measured before the database gets the request, so that the lease lasts longer than this.
         valid_until = boottime() + LEASE_S - _MARGIN_S
         values = {
@@ -269,8 +274,8 @@ class Membership:
         assigned = self._assign(members, holders, free)
         await self._acquire(self._to_take(assigned, free))
         await self._release(self._to_give(members, {**assigned, **holders}))
-        if before != set(self.held):
-            logger.info("this server captions: %s", ", ".join(sorted(self.held)) or "nothing")
+        if before != self.streams:
+            logger.info("this server captions: %s", ", ".join(sorted(self.streams)) or "nothing")
         self._on_change()
 
     def _read_servers(self, rows: list[tuple[Any, ...]]) -> list[Member]:

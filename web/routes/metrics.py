@@ -255,7 +255,7 @@ class _ApplicationCollector(Collector):
         about = "Servers of the cluster that are alive, this one included, as last known."
         yield _gauge("cluster_servers", about, 1 + len(cluster.membership.view.urls))
         about = "Feeds and published sessions that this server holds the lease of."
-        yield _gauge("cluster_leases", about, len(cluster.membership.held))
+        yield _gauge("cluster_leases", about, len(cluster.membership.streams))
         about = "Whether this server sends the captions of the cluster to sinks."
         yield _gauge("cluster_sends", about, cluster.sinks_token is not None)
         writer = cluster.writer

@@ -2,6 +2,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 
+import psutil
 import pytest
 import pytest_asyncio
 from psycopg import AsyncConnection
@@ -97,3 +98,22 @@ async def test_a_closed_connection_stays_closed(connection: DatabaseConnection) 
         await sleeping
     with pytest.raises(DatabaseUnavailable, match="stopping"):
         await connection.fetch("SELECT 1")
+
+
+async def test_a_connection_that_is_given_up_while_it_logs_in_is_closed(database_url: str) -> None:
+    descriptors = psutil.Process().num_fds
+    before, given_up = descriptors(), list[BaseException]()
+    for number in range(20):
+        connection = DatabaseConnection(database_url, "test")
+        task = asyncio.create_task(connection.fetch("SELECT 1"))
+        await asyncio.sleep(number / 1000)
+        task.cancel()
+        try:
+            await task
+        except asyncio.CancelledError as cancelled:
+            # It keeps alive what only the garbage collector would close.
+            given_up.append(cancelled)
+        await connection.close()
+
+    assert given_up
+    assert descriptors() == before

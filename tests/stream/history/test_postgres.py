@@ -331,9 +331,9 @@ def test_the_reading_side_cannot_write(reader: PostgresReader) -> None:
 
 
 def test_a_newer_history_is_refused(history_url: str, store: PostgresStore) -> None:
-    execute(history_url, f"UPDATE {SCHEMA}.version SET version = 2")
+    execute(history_url, f"UPDATE {SCHEMA}.version SET version = 3")
 
-    with pytest.raises(HistoryError, match=r"newer Sightline \(schema version 2, supported is 1\)"):
+    with pytest.raises(HistoryError, match=r"newer Sightline \(schema version 3, supported is 2\)"):
         open_store(history_url)
 
 

@@ -39,7 +39,7 @@ class ClusterServer:
     @property
     def feeds(self) -> set[str]:
         """The feeds that it captions."""
-        return set(self.cluster.membership.held) - {"@sinks"}
+        return self.cluster.membership.streams
 
     @property
     def viewers(self) -> int:
