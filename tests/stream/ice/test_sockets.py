@@ -75,6 +75,15 @@ async def replies(network: PrivateNetwork, stranger: Endpoint, seconds: float) -
     return True
 
 
+async def reaches(network: PrivateNetwork, stranger: Endpoint, target: Endpoint) -> bool:
+    """Send checks from another machine until one is answered: a datagram may be lost."""
+    for _ in range(round(SOON / NEVER)):
+        network.inject(stranger, target, check())
+        if await replies(network, stranger, NEVER):
+            return True
+    return False
+
+
 @pytest.mark.parametrize(
     ("host", "own", "stranger"),
     [("127.0.0.1", IPV4, STRANGER_IPV4), ("::1", IPV6, STRANGER_IPV6)],
@@ -82,8 +91,7 @@ async def replies(network: PrivateNetwork, stranger: Endpoint, seconds: float) -
 def test_on_the_loopback_only_this_machine_is_answered(host: str, own: str, stranger: str) -> None:
     async def work(network: PrivateNetwork) -> None:
         everywhere, connection, targets = await gather("0.0.0.0")
-        network.inject((stranger, PORT), targets[own], check())
-        assert await replies(network, (stranger, PORT), SOON), "the network does not work"
+        assert await reaches(network, (stranger, PORT), targets[own]), "the network does not work"
         await connection.close()
         everywhere.release()
 
