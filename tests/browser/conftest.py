@@ -16,7 +16,7 @@ from urllib.request import urlopen
 import av
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
 
 ROOT = Path(__file__).parent.parent.parent
 CHROMIUM = "/usr/bin/chromium"
@@ -31,6 +31,9 @@ QUIET = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+# A machine that is busy with other tests is late with anything; only a wrong page never comes.
+expect.set_options(timeout=20_000)
 
 
 class Server:

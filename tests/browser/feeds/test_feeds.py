@@ -1,14 +1,17 @@
 """Feeds and shared sessions on the page, in Chromium: listed, watched, and lost sight of."""
 
+import asyncio
 import re
 from pathlib import Path
 
 from playwright.async_api import Browser, Page, Route, expect
 
+from inference.captioning.caption import Caption
+from inference.captioning.stream_state import FrameRequest, FrameResult
 from stream.captioned_stream import SignalState
 from stream.feeds.settings import FeedSettings
-from tests.support.captions import confident_caption
-from tests.support.page.feed_page import HALL, YARD, assert_fits, listed, serve_feeds
+from tests.support.captions import ScriptedCaptions, confident_caption
+from tests.support.page.feed_page import DOG, HALL, YARD, assert_fits, listed, serve_feeds
 from web.keys import MEDIA, PUBLICATIONS, STREAM_CONTEXT
 
 RECORD_NOTES = """() => {
@@ -79,6 +82,35 @@ async def test_a_feed_is_watched_at_its_address_and_only_looked_at(page: Page) -
         await expect(page.locator("#frozen-heading")).to_contain_text("A dog runs")
         await page.click("#leave-frozen")
         await assert_fits(page, "/?feed=hall")
+
+
+class LateCaptions(ScriptedCaptions):
+    """A caption service that answers once it is allowed to."""
+
+    def __init__(self, caption: Caption) -> None:
+        """Hold the captions back until `may_answer` is set."""
+        super().__init__(caption)
+        self.may_answer = asyncio.Event()
+
+    async def caption_frame(self, request: FrameRequest, beam_width: int | None) -> FrameResult:
+        """Return the caption, late."""
+        await self.may_answer.wait()
+        return await super().caption_frame(request, beam_width)
+
+
+async def test_nothing_can_be_frozen_before_the_first_caption(page: Page) -> None:
+    captions = LateCaptions(DOG)
+    async with serve_feeds(captions) as here:
+        await page.goto(f"{here.url}/?feed=hall")
+        await expect(page.locator("#state")).to_have_text("Watching: The hall")
+        freeze = page.locator("#freeze")
+        await expect(freeze).to_be_disabled()
+        await freeze.focus()
+        captions.may_answer.set()
+        await expect(freeze).to_be_enabled()
+        await expect(freeze).to_be_focused()
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#frozen-heading")).to_have_text("A dog runs")
 
 
 async def test_back_leads_to_the_start_and_forward_to_the_feed(page: Page) -> None:

@@ -258,10 +258,10 @@ async def test_similar_results_follow_the_exact_ones_and_are_labelled(
         await expect(page.locator("#found-count")).to_have_text("3 results, exact ones first")
         await assert_fits(page, "/?history, similar results")
         await page.get_by_label("Exact only").check()
-        await expect(found).to_have_text(texts[0])
+        await expect(found).to_have_text([texts[0]])
         await page.reload()
         await expect(page.get_by_label("Exact only")).to_be_checked()
-        await expect(found).to_have_text(texts[0])
+        await expect(found).to_have_text([texts[0]])
 
 
 async def test_a_viewer_cannot_delete(page: Page, tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ export function captionViewElements() {
     panel: getElement('screen'),
     choice: getElement('choice-note'),
     objects: getElement('objects'),
+    freeze: getElement('freeze'),
     followUps: [getElement('freeze'), getElement('about-map')],
     guess: {
       row: getElement('doubt'),
@@ -177,7 +178,7 @@ export class CaptionView {
     const isList = caption.fallback === 'tags' || caption.fallback === 'words';
     this.#setWords(shownWords(caption), isList ? ', ' : ' ');
     this.#buttons.forEach((button, index) => describeByMap(button, caption.maps?.words[index]));
-    const { panel, words, prefix, sentence, note, confidence, choice } = this.#elements;
+    const { panel, words, prefix, sentence, note, confidence, choice, freeze } = this.#elements;
     setNodes(note, [serverNode(caption.note)]);
     choice.replaceChildren(...choiceNodes(caption));
     sentence.replaceChildren(...captionNodes(caption));
@@ -191,6 +192,7 @@ export class CaptionView {
     panel.toggleAttribute('data-unsure', caption.fallback !== null);
     panel.dataset.words = wordsKind(caption);
     delete panel.dataset.empty;
+    freeze.ariaDisabled = null;
     this.#guess.show(caption.guess);
     const listed = listedTags(caption) ?? [];
     this.#tags.show(caption.tags.filter((tag) => !listed.includes(tag)));
@@ -224,7 +226,8 @@ export class CaptionView {
   }
 
   clear() {
-    const { panel, prefix, sentence, note, confidence, words, age, choice } = this.#elements;
+    const { panel, prefix, sentence, note, confidence, words, age, choice, freeze } =
+      this.#elements;
     this.#elements.leadingTag.textContent = '';
     this.#caption = this.#showNewest = null;
     this.#cutAt = -Infinity;
@@ -241,6 +244,8 @@ export class CaptionView {
     delete panel.dataset.age;
     delete panel.dataset.unsure;
     panel.dataset.empty = '';
+    // There is nothing to freeze yet. Unlike `disabled`, this leaves the focus on the button.
+    freeze.ariaDisabled = 'true';
     this.#mapOverlay.show(null);
   }
 
