@@ -26,10 +26,11 @@ async def measure(plan: Plan) -> dict[str, Any]:
         ChildError: If a process fails.
     """
     rounds: list[dict[str, Level]] = []
-    floors: list[float] = []
+    floors: dict[int, list[float]] = {1: [], SESSIONS: []}
     for number in range(plan.rounds):
         print(f"processes: round {number + 1} of {plan.rounds}", flush=True)
-        floors.append(await asyncio.to_thread(codec_floor_ms))
+        for sessions, floor in floors.items():
+            floor.append(await asyncio.to_thread(codec_floor_ms, sessions))
         rounds.append({name: await _measure(plan, count) for name, count in _COUNTS.items()})
     return {
         "settings": {
@@ -43,8 +44,14 @@ async def measure(plan: Plan) -> dict[str, Any]:
     }
 
 
-def process_figures(rounds: list[dict[str, Level]], floors: list[float]) -> list[Figure]:
-    """Compute the figures from the levels of each round, and the floor of a frame in ms."""
+def process_figures(rounds: list[dict[str, Level]], floors: dict[int, list[float]]) -> list[Figure]:
+    """Compute the figures from the levels of each round.
+
+    Args:
+        rounds: The levels, by the place of the video.
+        floors: In each round, the time of decoding and encoding a frame in ms, by the number of
+            sessions whose frames are decoded and encoded in turn.
+    """
     figures = []
     # The target is for what the server does by default on this machine.
     is_spread = media_process_count(StreamSettings()) > 0
@@ -65,14 +72,18 @@ def process_figures(rounds: list[dict[str, Level]], floors: list[float]) -> list
                 [[level.captions_per_s * load.INTERVAL_S] for level in levels],
                 target=_MIN_CAPTION_RATE if is_target else None,
             ),
-            Figure.over_rounds(
-                f"CPU of all processes with video for a returned frame, {name}",
-                "ms",
-                [[_frame_ms(level)] for level in levels],
-                compared_to="decoding and encoding it",
-                baseline=[[floor] for floor in floors],
-            ),
         ]
+        for sessions, floor in floors.items():
+            of_many = "" if sessions == 1 else f", as codecs of {sessions} in turn"
+            figures.append(
+                Figure.over_rounds(
+                    f"CPU of all processes with video for a returned frame, {name}",
+                    "ms",
+                    [[_frame_ms(level)] for level in levels],
+                    compared_to=f"decoding and encoding it{of_many}",
+                    baseline=[[each] for each in floor],
+                )
+            )
         for process in ("front", "server", "engine", "load"):
             used = [[level.cpu[process]] for level in levels]
             figures.append(Figure.over_rounds(f"cores of {process}, {name}", "", used))
