@@ -1,6 +1,8 @@
 """Operations of the OpenAI API: captions of images for programs that use that API."""
 
 from web.openapi.operation import (
+    COUNT,
+    TEXT,
     Json,
     json_response,
     object_schema,
@@ -11,8 +13,6 @@ from web.openapi.operation import (
 
 _TAG = "OpenAI API"
 _ERRORS = ref("OpenAIError")
-_TEXT = {"type": "string"}
-_COUNT = {"type": "integer", "minimum": 0}
 _NULL = {"type": "null"}
 
 _ABOUT = (
@@ -72,10 +72,10 @@ def completion_paths() -> dict[str, Json]:
 
 def completion_schemas() -> dict[str, Json]:
     """Return the schemas of the responses by name."""
-    error = {"message": _TEXT, "type": _TEXT, "param": _or_null(_TEXT), "code": _TEXT}
-    model = {"id": _TEXT, "object": {"const": "model"}, "created": _COUNT, "owned_by": _TEXT}
+    error = {"message": TEXT, "type": TEXT, "param": _or_null(TEXT), "code": TEXT}
+    model = {"id": TEXT, "object": {"const": "model"}, "created": COUNT, "owned_by": TEXT}
     logprob = {
-        "token": _TEXT,
+        "token": TEXT,
         "logprob": {"type": "number", "maximum": 0},
         "bytes": {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 255}},
     }
@@ -89,7 +89,7 @@ def completion_schemas() -> dict[str, Json]:
             "refusal": _NULL,
         }
     )
-    message = object_schema({"role": {"const": "assistant"}, "content": _TEXT, "refusal": _NULL})
+    message = object_schema({"role": {"const": "assistant"}, "content": TEXT, "refusal": _NULL})
     choice = {
         "index": {"const": 0},
         "message": message,
@@ -98,25 +98,25 @@ def completion_schemas() -> dict[str, Json]:
     }
     usage = {
         "prompt_tokens": {"const": 0, "description": "No text of the request is read."},
-        "completion_tokens": {**_COUNT, "description": "Words."},
-        "total_tokens": _COUNT,
+        "completion_tokens": {**COUNT, "description": "Words."},
+        "total_tokens": COUNT,
     }
-    tag = object_schema({"text": _TEXT, "prob": ref("probability")})
+    tag = object_schema({"text": TEXT, "prob": ref("probability")})
     word_confidence = {
         **_or_null(ref("probability")),
         "description": "Probability that people who describe the image say the word, or a synonym. "
         "Null for words such as `a` and `on`, and if the captioner is not calibrated.",
     }
-    word = object_schema({"text": _TEXT, "confidence": word_confidence})
+    word = object_schema({"text": TEXT, "confidence": word_confidence})
     sightline = {
         "confidence": {
             **_or_null(ref("probability")),
             "description": "Null if the captioner is not calibrated.",
         },
         "fallback": {"enum": [None, "shorter", "words", "tags", "blank"]},
-        "guess": _TEXT,
-        "runner_up": _TEXT,
-        "instead_of": _TEXT,
+        "guess": TEXT,
+        "runner_up": TEXT,
+        "instead_of": TEXT,
         "words": {"type": "array", "items": word},
         "tags": {"type": "array", "items": tag},
     }
@@ -125,10 +125,10 @@ def completion_schemas() -> dict[str, Json]:
         "Model": object_schema(model),
         "Completion": object_schema(
             {
-                "id": _TEXT,
+                "id": TEXT,
                 "object": {"const": "chat.completion"},
-                "created": _COUNT,
-                "model": _TEXT,
+                "created": COUNT,
+                "model": TEXT,
                 "choices": {"type": "array", "items": object_schema(choice)},
                 "usage": object_schema(usage),
                 "sightline": object_schema(sightline, "What a caption has beyond the format."),
@@ -142,7 +142,7 @@ def _completion() -> Json:
     response["description"] = (
         "The caption; with `stream` as server-sent events: a chunk for each word, and `[DONE]`."
     )
-    response["content"]["text/event-stream"] = {"schema": _TEXT}
+    response["content"]["text/event-stream"] = {"schema": TEXT}
     return response
 
 

@@ -15,17 +15,13 @@ from web.openapi.completions import completion_paths, completion_schemas
 from web.openapi.feeds import feed_paths
 from web.openapi.history import history_paths, summary_schema
 from web.openapi.images import image_paths, image_schemas
-from web.openapi.operation import NAME_PATTERN, Json, object_schema, ref
+from web.openapi.operation import COUNT, NAME_TEXT, TEXT, TIMESTAMP, Json, object_schema, ref
 from web.openapi.rules import rule_paths, rule_schemas
 from web.openapi.server import server_paths
 from web.openapi.webrtc import webrtc_paths
 
-_TIME = {"type": "number", "description": "Seconds since the Unix epoch."}
-_COUNT = {"type": "integer", "minimum": 0}
 _PROBABILITY = {"type": "number", "minimum": 0, "maximum": 1}
-_NAME = {"type": "string", "pattern": NAME_PATTERN}
-_TEXT = {"type": "string"}
-_SAID = {**_TEXT, "description": "The caption as displayed, with a note if confidence is low."}
+_SAID = {**TEXT, "description": "The caption as displayed, with a note if confidence is low."}
 _ID = {
     "type": "integer",
     "description": "The start in microseconds since the Unix epoch, made unique.",
@@ -47,24 +43,24 @@ def schemas() -> dict[str, Json]:
     return {
         **shared,
         **{name: _rebase(messages[name]) for name in _SHARED},
-        "Error": object_schema({"error": object_schema({"code": _TEXT, "message": _TEXT})}),
+        "Error": object_schema({"error": object_schema({"code": TEXT, "message": TEXT})}),
         "Signal": object_schema(
             {
                 "state": {"enum": [state.value for state in SignalState]},
-                "since": _TIME,
-                "message": {**_TEXT, "description": "The reason, for people."},
+                "since": TIMESTAMP,
+                "message": {**TEXT, "description": "The reason, for people."},
             }
         ),
         "Caption": caption,
         "Feed": object_schema(
             {
-                "name": _NAME,
-                "title": _TEXT,
+                "name": NAME_TEXT,
+                "title": TEXT,
                 "kind": {"enum": ["feed", "session"]},
                 "signal": ref("Signal"),
                 "interval_s": {"type": "number"},
                 "explanations": {"enum": ["all", "words", "none"]},
-                "viewers": _COUNT,
+                "viewers": COUNT,
                 "caption": {"oneOf": [{"type": "null"}, ref("Caption")]},
                 "history": {"type": "boolean", "description": "Whether captions are stored."},
                 "pictures": {
@@ -72,7 +68,7 @@ def schemas() -> dict[str, Json]:
                     "description": "Whether pictures are stored with its captions.",
                 },
                 "links": object_schema(
-                    dict.fromkeys(("events", "captions", "subtitles", "whep", "picture"), _TEXT)
+                    dict.fromkeys(("events", "captions", "subtitles", "whep", "picture"), TEXT)
                 ),
             }
         ),
@@ -90,7 +86,7 @@ def schemas() -> dict[str, Json]:
                 },
                 "synonyms": {
                     "type": "array",
-                    "items": _TEXT,
+                    "items": TEXT,
                     "description": "Further words that were looked for, if `match` is not `exact`.",
                 },
             }
@@ -98,7 +94,7 @@ def schemas() -> dict[str, Json]:
         "Timeline": _timeline(),
         "Summaries": summary_schema(),
         "Role": {"enum": ["admin", "viewer", "captions", None]},
-        "Session": object_schema({"sdp": _TEXT, "type": {"const": "answer"}, "stream": _TEXT}),
+        "Session": object_schema({"sdp": TEXT, "type": {"const": "answer"}, "stream": TEXT}),
         **image_schemas(caption["properties"]),
         **rule_schemas(),
         **completion_schemas(),
@@ -109,21 +105,21 @@ def schemas() -> dict[str, Json]:
 def _caption(message: Json) -> Json:
     """Derive the schema from the data channel's caption: maps on request, with feed and line."""
     kept = {name: _rebase(rule) for name, rule in message["properties"].items() if name != "type"}
-    schema = object_schema({"feed": _NAME, "said": _SAID, **kept})
+    schema = object_schema({"feed": NAME_TEXT, "said": _SAID, **kept})
     optional = {"maps", *kept.keys() - set(message["required"])}
     return {**schema, "required": [name for name in schema["required"] if name not in optional]}
 
 
 def _span() -> Json:
-    tag = object_schema({"text": _TEXT, "prob": ref("probability")})
+    tag = object_schema({"text": TEXT, "prob": ref("probability")})
     span = object_schema(
         {
             "id": _ID,
-            "feed": _NAME,
-            "from": _TIME,
-            "to": _TIME,
-            "captions": _COUNT,
-            "text": _TEXT,
+            "feed": NAME_TEXT,
+            "from": TIMESTAMP,
+            "to": TIMESTAMP,
+            "captions": COUNT,
+            "text": TEXT,
             "said": _SAID,
             "confidence": {
                 **_PROBABILITY,
@@ -131,7 +127,7 @@ def _span() -> Json:
                 "description": "Null if the captioner is not calibrated.",
             },
             "fallback": {"enum": [None, "shorter", "words", "tags", "blank"]},
-            "guess": _TEXT,
+            "guess": TEXT,
             "tags": {"type": "array", "items": tag},
             "picture": {
                 "type": ["string", "null"],
@@ -151,12 +147,12 @@ def _span() -> Json:
 
 
 def _timeline() -> Json:
-    word = object_schema({"text": _TEXT, "spans": _COUNT})
+    word = object_schema({"text": TEXT, "spans": COUNT})
     bucket = {
-        "from": _TIME,
-        "to": _TIME,
-        "spans": _COUNT,
-        "captions": _COUNT,
+        "from": TIMESTAMP,
+        "to": TIMESTAMP,
+        "spans": COUNT,
+        "captions": COUNT,
         "words": {
             "type": "array",
             "items": word,
@@ -165,12 +161,16 @@ def _timeline() -> Json:
     }
     return object_schema(
         {
-            "from": _TIME,
-            "to": _TIME,
-            "feeds": {"type": "array", "items": _NAME, "description": "All feeds in the history."},
+            "from": TIMESTAMP,
+            "to": TIMESTAMP,
+            "feeds": {
+                "type": "array",
+                "items": NAME_TEXT,
+                "description": "All feeds in the history.",
+            },
             "buckets": {"type": "array", "items": object_schema(bucket)},
             "ahead": {
-                **_COUNT,
+                **COUNT,
                 "description": "Spans that are left out because they are dated ahead of the "
                 "clock; pass a later `from` to get them.",
             },

@@ -1,16 +1,20 @@
 """Operations on past captions."""
 
-from stream.history import EXPORT_FORMATS, MAX_BUCKETS, MAX_HOURS_S, MAX_SPANS, MAX_SUMMARY_S
+from stream.history import EXPORT_FORMATS, MAX_BUCKETS, MAX_HOURS_S, MAX_SUMMARY_S
 from web.openapi.operation import (
+    COUNT,
     FEED,
-    NAME_PATTERN,
+    NAME_TEXT,
+    TEXT,
     TIME,
+    TIMESTAMP,
     Json,
     bytes_response,
     header,
     json_response,
     object_schema,
     operation,
+    page_parameters,
     path_parameter,
     query_parameter,
     ref,
@@ -34,7 +38,7 @@ _Q = query_parameter(
     "either, and `-snow` or `NOT snow` leaves captions with the word out. OR binds more strongly "
     "than the space between words; parentheses group. Operators are in capitals. Other signs are "
     "ignored, and every text is a valid search if it has 1 to 16 words.",
-    {"type": "string"},
+    TEXT,
 )
 _WIDENED = query_parameter(
     "match",
@@ -52,56 +56,10 @@ _CACHED = {"Cache-Control": header("`private, max-age=3600, immutable`.")}
 
 def history_paths() -> dict[str, Json]:
     """Return the operations by path; without a history all return 404, `history-off`."""
-    limit = {"type": "integer", "minimum": 1, "maximum": MAX_SPANS, "default": 50}
-    before = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
-    buckets = {"type": "integer", "minimum": 1, "maximum": MAX_BUCKETS, "default": 60}
     filters = [_Q, FEED, FROM, TO]
-    match = {"enum": ["exact", "all", "similar", "partial"], "default": "exact"}
     return {
-        "/api/history/search": {
-            "get": operation(
-                _TAG,
-                "Search past captions",
-                {"200": json_response("The spans, of each kind the latest first.", ref("Found"))},
-                parameters=[
-                    *filters,
-                    query_parameter(
-                        "match",
-                        "`exact` finds the words in any form. `all` then also returns what "
-                        "synonyms and more specific words find (`puppy` and `animal` find a dog), "
-                        "and last, of three to six words, what all but one of them find; `similar` "
-                        "these two alone, and `partial` the last. Quoted and excluded words are "
-                        "always exact.",
-                        match,
-                    ),
-                    query_parameter("limit", "Maximum number of spans.", limit),
-                    query_parameter(
-                        "before", "Only spans older than this id, of the first kind.", before
-                    ),
-                    query_parameter(
-                        "pictured",
-                        "Only spans with a picture; none for clients that may not see pictures.",
-                        {"type": "boolean", "default": False},
-                    ),
-                ],
-                errors=["400", "404"],
-            )
-        },
-        "/api/history/timeline": {
-            "get": operation(
-                _TAG,
-                "Count past captions over time",
-                {"200": json_response("Buckets of equal length.", ref("Timeline"))},
-                description="Without `from` and `to`, from the first caption to the last; no "
-                "buckets if there is none.",
-                parameters=[
-                    *filters,
-                    _WIDENED,
-                    query_parameter("buckets", "Number of buckets.", buckets),
-                ],
-                errors=["400", "404"],
-            )
-        },
+        "/api/history/search": {"get": _search(filters)},
+        "/api/history/timeline": {"get": _timeline(filters)},
         "/api/history/summary": {"get": _summary()},
         "/api/history/export": {"get": _export(filters)},
         "/api/history/{span}/picture": {"get": _picture()},
@@ -112,27 +70,25 @@ def history_paths() -> dict[str, Json]:
 
 def summary_schema() -> Json:
     """Describe the summary of a feed over a period, and over its hours."""
-    time = {"type": "number", "description": "Seconds since the Unix epoch."}
-    count, text = {"type": "integer", "minimum": 0}, {"type": "string"}
 
     def seconds(description: str) -> Json:
         return {"type": "number", "minimum": 0, "description": f"Seconds {description}."}
 
     mentioned = {
-        "text": {**text, "description": "The word for it that captions use most, or the tag."},
+        "text": {**TEXT, "description": "The word for it that captions use most, or the tag."},
         "seconds": seconds("in which captions or tags state it"),
-        "captions": count,
-        "times": {**count, "description": "Number of stays, with a minute or more between them."},
-        "first": time,
-        "last": time,
+        "captions": COUNT,
+        "times": {**COUNT, "description": "Number of stays, with a minute or more between them."},
+        "first": TIMESTAMP,
+        "last": TIMESTAMP,
     }
-    names = {"type": "array", "items": text}
-    change = {"at": time, "appeared": names, "gone": names}
+    names = {"type": "array", "items": TEXT}
+    change = {"at": TIMESTAMP, "appeared": names, "gone": names}
     period = {
-        "feed": {"type": "string", "pattern": NAME_PATTERN},
-        "from": time,
-        "to": time,
-        "captions": count,
+        "feed": NAME_TEXT,
+        "from": TIMESTAMP,
+        "to": TIMESTAMP,
+        "captions": COUNT,
         "captioned_s": seconds("with captions"),
         "unsure_s": seconds("of captions of low confidence, whose words do not count"),
         "blank_s": seconds("in which the video showed nothing"),
@@ -142,15 +98,15 @@ def summary_schema() -> Json:
             "items": object_schema(mentioned),
             "description": "Those stated for longest, with inflections and synonyms merged.",
         },
-        "more_objects": {**count, "description": "Objects that are left out."},
+        "more_objects": {**COUNT, "description": "Objects that are left out."},
         "changes": {
             "type": "array",
             "items": object_schema(change),
             "description": "Times at which an object was stated, or no longer, after a minute of "
             "captions that were sure and said otherwise; the latest. Of listed objects only.",
         },
-        "more_changes": {**count, "description": "Earlier changes that are left out."},
-        "text": {**text, "description": "The summary in a line of English."},
+        "more_changes": {**COUNT, "description": "Earlier changes that are left out."},
+        "text": {**TEXT, "description": "The summary in a line of English."},
     }
     hours = {
         "type": "array",
@@ -158,7 +114,52 @@ def summary_schema() -> Json:
         "description": "A summary of each hour that has captions; empty unless `hours=true`.",
     }
     feeds = {"type": "array", "items": object_schema({**period, "hours": hours})}
-    return object_schema({"from": time, "to": time, "feeds": feeds})
+    return object_schema({"from": TIMESTAMP, "to": TIMESTAMP, "feeds": feeds})
+
+
+def _search(filters: list[Json]) -> Json:
+    match = {"enum": ["exact", "all", "similar", "partial"], "default": "exact"}
+    return operation(
+        _TAG,
+        "Search past captions",
+        {"200": json_response("The spans, of each kind the latest first.", ref("Found"))},
+        parameters=[
+            *filters,
+            query_parameter(
+                "match",
+                "`exact` finds the words in any form. `all` then also returns what "
+                "synonyms and more specific words find (`puppy` and `animal` find a dog), "
+                "and last, of three to six words, what all but one of them find; `similar` "
+                "these two alone, and `partial` the last. Quoted and excluded words are "
+                "always exact.",
+                match,
+            ),
+            *page_parameters("spans", "Only spans older than this id, of the first kind."),
+            query_parameter(
+                "pictured",
+                "Only spans with a picture; none for clients that may not see pictures.",
+                {"type": "boolean", "default": False},
+            ),
+        ],
+        errors=["400", "404"],
+    )
+
+
+def _timeline(filters: list[Json]) -> Json:
+    buckets = {"type": "integer", "minimum": 1, "maximum": MAX_BUCKETS, "default": 60}
+    return operation(
+        _TAG,
+        "Count past captions over time",
+        {"200": json_response("Buckets of equal length.", ref("Timeline"))},
+        description="Without `from` and `to`, from the first caption to the last; no "
+        "buckets if there is none.",
+        parameters=[
+            *filters,
+            _WIDENED,
+            query_parameter("buckets", "Number of buckets.", buckets),
+        ],
+        errors=["400", "404"],
+    )
 
 
 def _summary() -> Json:
@@ -213,10 +214,10 @@ def _picture() -> Json:
 
 
 def _maps() -> Json:
-    word = object_schema({"text": {"type": "string"}, "map": ref("map")})
+    word = object_schema({"text": TEXT, "map": ref("map")})
     maps = object_schema(
         {
-            "method": {"type": "string"},
+            "method": TEXT,
             "caption": ref("map"),
             "words": {"type": "array", "items": word},
         }
@@ -233,7 +234,7 @@ def _maps() -> Json:
 
 
 def _delete() -> Json:
-    deleted = object_schema({"deleted": {"type": "integer", "minimum": 0}})
+    deleted = object_schema({"deleted": COUNT})
     everything = {"enum": ["true", "false"], "default": "false"}
     return operation(
         _TAG,

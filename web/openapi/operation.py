@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stream.history import MAX_TIME
+from stream.history import MAX_SPANS, MAX_TIME
+from web.routes.query import DEFAULT_LIMIT, MAX_ID
 
 Json = dict[str, Any]
 
@@ -104,8 +105,26 @@ TIME: Json = {
         {"type": "string", "format": "date-time"},
     ]
 }
+TIMESTAMP: Json = {"type": "number", "description": "Seconds since the Unix epoch."}
+TEXT: Json = {"type": "string"}
+COUNT: Json = {"type": "integer", "minimum": 0}
+NAME_TEXT: Json = {"type": "string", "pattern": NAME_PATTERN}
 NAME = path_parameter("name", "The name of a feed or published session.", NAME_PATTERN)
-FEED = query_parameter("feed", "Only this feed.", {"type": "string", "pattern": NAME_PATTERN})
+FEED = query_parameter("feed", "Only this feed.", NAME_TEXT)
+
+
+def page_parameters(items: str, before: str) -> list[Json]:
+    """Describe `limit` and `before` of a list.
+
+    Args:
+        items: What the list has, in the plural.
+        before: The description of `before`.
+    """
+    limit = {"type": "integer", "minimum": 1, "maximum": MAX_SPANS, "default": DEFAULT_LIMIT}
+    return [
+        query_parameter("limit", f"Maximum number of {items}.", limit),
+        query_parameter("before", before, {**COUNT, "maximum": MAX_ID}),
+    ]
 
 
 def operation(

@@ -2,17 +2,21 @@
 
 from pydantic.json_schema import models_json_schema
 
-from stream.history import MAX_SPANS
 from stream.rules import Rule
 from web.openapi.history import FROM, TO
 from web.openapi.operation import (
+    COUNT,
     FEED,
     NAME_PATTERN,
+    NAME_TEXT,
+    TEXT,
+    TIMESTAMP,
     Json,
     bytes_response,
     json_response,
     object_schema,
     operation,
+    page_parameters,
     path_parameter,
     query_parameter,
     ref,
@@ -21,16 +25,10 @@ from web.routes.rules import DryRunRequest
 
 _TAG = "Rules"
 _NAME = path_parameter("name", "The name of a rule.", NAME_PATTERN)
-_COUNT = {"type": "integer", "minimum": 0}
-_TEXT = {"type": "string"}
-_TIME = {"type": "number", "description": "Seconds since the Unix epoch."}
 
 
 def rule_paths() -> dict[str, Json]:
     """Return the operations by path."""
-    limit = {"type": "integer", "minimum": 1, "maximum": MAX_SPANS, "default": 50}
-    before = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
-    name = {"type": "string", "pattern": NAME_PATTERN}
     return {
         "/api/rules": {
             "get": operation(
@@ -67,12 +65,11 @@ def rule_paths() -> dict[str, Json]:
                 {"200": json_response("The matching firings, latest first.", ref("Firings"))},
                 description="Without a history it returns 404, `history-off`.",
                 parameters=[
-                    query_parameter("rule", "Only this rule.", name),
+                    query_parameter("rule", "Only this rule.", NAME_TEXT),
                     FEED,
                     FROM,
                     TO,
-                    query_parameter("limit", "Maximum number of firings.", limit),
-                    query_parameter("before", "As the last response returned it.", before),
+                    *page_parameters("firings", "As the last response returned it."),
                 ],
                 errors=["400", "404"],
             )
@@ -101,14 +98,14 @@ def rule_schemas() -> dict[str, Json]:
     )
     models: dict[str, Json] = found["$defs"]
     firing = {
-        "rule": _TEXT,
-        "feed": _TEXT,
+        "rule": TEXT,
+        "feed": TEXT,
         "state": {"enum": ["on", "off"], "description": "`off` once it has ended."},
-        "began": _TIME,
-        "ended": {**_TIME, "type": ["number", "null"]},
-        "message": {**_TEXT, "description": "The rule's message, filled in."},
-        "caption": {**_TEXT, "description": "The caption that it fired on."},
-        "words": {"type": "array", "items": _TEXT},
+        "began": TIMESTAMP,
+        "ended": {**TIMESTAMP, "type": ["number", "null"]},
+        "message": {**TEXT, "description": "The rule's message, filled in."},
+        "caption": {**TEXT, "description": "The caption that it fired on."},
+        "words": {"type": "array", "items": TEXT},
     }
     picture = {
         "type": ["string", "null"],
@@ -118,17 +115,17 @@ def rule_schemas() -> dict[str, Json]:
     firings = {"type": "array", "items": ref("Firing")}
     rule = object_schema(
         {
-            "name": _TEXT,
+            "name": TEXT,
             "origin": {"enum": ["configuration", "page"]},
             "settings": ref("Rule"),
             "on": {
                 "type": "array",
-                "items": _TEXT,
+                "items": TEXT,
                 "description": "The feeds for which the rule is on.",
             },
-            "fired": {**_COUNT, "description": "Firings since the server started."},
+            "fired": {**COUNT, "description": "Firings since the server started."},
             "suppressed": {
-                **_COUNT,
+                **COUNT,
                 "description": "Times when its cool-down kept it from firing, since then.",
             },
         }
@@ -160,17 +157,17 @@ def rule_schemas() -> dict[str, Json]:
         ),
         "DryRun": object_schema(
             {
-                "from": _TIME,
-                "to": _TIME,
-                "count": {**_COUNT, "description": "Firings."},
+                "from": TIMESTAMP,
+                "to": TIMESTAMP,
+                "count": {**COUNT, "description": "Firings."},
                 "suppressed": {
-                    **_COUNT,
+                    **COUNT,
                     "description": "Times when its cool-down would have kept it from firing.",
                 },
                 "firings": {**firings, "description": "The first 200 of them."},
-                "spans": {**_COUNT, "description": "Spans of the history that were read."},
+                "spans": {**COUNT, "description": "Spans of the history that were read."},
                 "until": {
-                    **_TIME,
+                    **TIMESTAMP,
                     "type": ["number", "null"],
                     "description": "Where it ended, if there were more than 200,000 spans.",
                 },

@@ -13,7 +13,6 @@ from stream.history import (
     MATCHES,
     MAX_BUCKETS,
     MAX_HOURS_S,
-    MAX_SPANS,
     MAX_SUMMARY_S,
     BadQuery,
     History,
@@ -37,6 +36,7 @@ from web.routes.query import (
     parse_choice,
     parse_history_query,
     parse_int,
+    parse_page,
 )
 from web.routes.subscribers import SUBSCRIBERS
 from web.security import (
@@ -48,10 +48,8 @@ from web.security import (
     quota_exceeded_response,
 )
 
-_DEFAULT_SPANS = 50
 _DEFAULT_BUCKETS = 60
 _DEFAULT_SUMMARY_S = 3600.0
-_MAX_ID = 10**18 - 1
 _LISTS: dict[str, tuple[Match, ...]] = {
     "exact": MATCHES[:1],
     "all": MATCHES,
@@ -96,13 +94,16 @@ def picture_path(request: web.Request) -> str:
     return f"{public_url_of(request).prefix}/api/history" if sees_pictures(request) else ""
 
 
-def _with_history(handler: Handler) -> Handler:
-    """Answer requests while the history is off, and turn its exceptions into responses."""
+def history_off_response() -> web.Response:
+    """Build the response to what needs a history, if there is none."""
+    message = "the history is off; set path in [history] to keep captions and firings of rules"
+    return error_response(404, "history-off", message, _HEADERS)
+
+
+def answers_history_errors(handler: Handler) -> Handler:
+    """Turn the exceptions of the history into responses."""
 
     async def wrapped(request: web.Request) -> web.StreamResponse:
-        if HISTORY not in request.app:
-            message = "the history is off; set path in [history] to keep captions"
-            return error_response(404, "history-off", message, _HEADERS)
         try:
             return await handler(request)
         except BadQuery as error:
@@ -117,11 +118,20 @@ def _with_history(handler: Handler) -> Handler:
     return wrapped
 
 
+def _with_history(handler: Handler) -> Handler:
+    """Answer requests while the history is off, and turn its exceptions into responses."""
+
+    @answers_history_errors
+    async def wrapped(request: web.Request) -> web.StreamResponse:
+        return await handler(request) if HISTORY in request.app else history_off_response()
+
+    return wrapped
+
+
 @_with_history
 async def _search(request: web.Request) -> web.StreamResponse:
     check_parameters(request, "q", "feed", "from", "to", "match", "limit", "before", "pictured")
-    limit = parse_int(request, "limit", 1, MAX_SPANS) or _DEFAULT_SPANS
-    before = parse_int(request, "before", 0, _MAX_ID)
+    limit, before = parse_page(request)
     query, match = parse_history_query(request), parse_choice(request, "match", [*_LISTS])
     query = replace(query, pictured=parse_bool(request, "pictured"))
     history, owner = request.app[HISTORY], owner_of(request)

@@ -7,8 +7,14 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
-from stream.history import MAX_TIME, BadQuery, HistoryQuery
+from stream.history import MAX_SPANS, MAX_TIME, BadQuery, HistoryQuery
 from stream.settings import validate_stream_name
+
+DEFAULT_LIMIT = 50
+"""Items that a page of a list has, unless `limit` says otherwise."""
+
+MAX_ID = 10**18 - 1
+"""The highest id of an item in the history, so the highest value of `before`."""
 
 _NUMBER = re.compile(r"\d{1,18}")
 
@@ -39,6 +45,29 @@ def parse_int(request: web.Request, name: str, minimum: int, maximum: int) -> in
     if not _NUMBER.fullmatch(text) or not text.isascii() or not minimum <= int(text) <= maximum:
         raise BadQuery(f"{name} must be a whole number from {minimum} to {maximum}")
     return int(text)
+
+
+def parse_page(request: web.Request) -> tuple[int, int | None]:
+    """Parse `limit` and `before`: the size of a page, and the item that precedes it, if any.
+
+    Raises:
+        BadQuery: If one of them is invalid.
+    """
+    limit = parse_int(request, "limit", 1, MAX_SPANS) or DEFAULT_LIMIT
+    return limit, parse_int(request, "before", 0, MAX_ID)
+
+
+def parse_name(request: web.Request, name: str) -> str | None:
+    """Parse the name of a feed or of a rule; None if it is absent.
+
+    Raises:
+        BadQuery: If it is not a valid name.
+    """
+    text = request.query.get(name)
+    try:
+        return None if text is None else validate_stream_name(text)
+    except ValueError as error:
+        raise BadQuery(f"{name}: {error}") from None
 
 
 def parse_bool(request: web.Request, name: str) -> bool:
@@ -92,13 +121,7 @@ def parse_history_query(request: web.Request) -> HistoryQuery:
     Raises:
         BadQuery: If one of them is invalid.
     """
-    feed = request.query.get("feed")
-    try:
-        feed = feed and validate_stream_name(feed)
-    except ValueError as error:
-        raise BadQuery(f"feed: {error}") from None
-    if feed == "":
-        raise BadQuery("feed must be the name of a feed")
+    feed = parse_name(request, "feed")
     begin, end = parse_time(request, "from"), parse_time(request, "to")
     return HistoryQuery.parse(feed, begin, end, request.query.get("q"))
 

@@ -7,16 +7,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from stream.history import (
-    MAX_SPANS,
-    MAX_TIME,
-    BadQuery,
-    FiringQuery,
-    HistoryBusy,
-    HistoryError,
-    HistoryQuery,
-)
-from stream.quota import QuotaExceeded
+from stream.history import MAX_TIME, BadQuery, FiringQuery, HistoryQuery
 from stream.rules import (
     NoSuchRule,
     Rule,
@@ -26,21 +17,17 @@ from stream.rules import (
     dry_run,
     first_problem,
 )
-from stream.settings import validate_stream_name
 from web.errors import error_response
 from web.keys import HISTORY, PUBLICATIONS, RULE_WATCHER, RULES
 from web.requests import until_disconnected
 from web.routes.feeds import NAME
-from web.routes.history import picture_path
-from web.routes.query import check_parameters, parse_history_query, parse_int
+from web.routes.history import answers_history_errors, history_off_response, picture_path
+from web.routes.query import check_parameters, parse_history_query, parse_name, parse_page
 from web.routes.subscribers import SUBSCRIBERS
-from web.security import admin_only, owner_of, quota_exceeded_response
+from web.security import admin_only, owner_of
 
-_DEFAULT_FIRINGS = 50
 _DRY_RUN_S = 24 * 3600.0
-_MAX_ID = 10**18 - 1
 _HEADERS = {"Cache-Control": "no-store"}
-_RETRY = {"Retry-After": "5"}
 
 Time = Annotated[float, Field(ge=0, le=MAX_TIME)]
 
@@ -73,25 +60,18 @@ def routes() -> list[web.AbstractRouteDef]:
 def _answers_errors(handler: Handler) -> Handler:
     """Turn the exceptions of rules and of the history into responses."""
 
+    @answers_history_errors
     async def wrapped(request: web.Request) -> web.StreamResponse:
         try:
             return await handler(request)
         except ValidationError as error:
             return error_response(400, "bad-request", first_problem(error), _HEADERS)
-        except BadQuery as error:
-            return error_response(400, "bad-request", str(error), _HEADERS)
         except NoSuchRule as error:
             return error_response(404, "no-such-rule", str(error), _HEADERS)
         except RuleNotEditable as error:
             return error_response(409, "not-editable", str(error), _HEADERS)
         except RuleFileError as error:
             return error_response(503, "not-written", str(error), _HEADERS)
-        except QuotaExceeded as error:
-            return quota_exceeded_response(error)
-        except HistoryBusy as error:
-            return error_response(503, "busy", str(error), {**_HEADERS, **_RETRY})
-        except HistoryError as error:
-            return error_response(503, "history-failed", str(error), {**_HEADERS, **_RETRY})
 
     return wrapped
 
@@ -128,16 +108,10 @@ async def _delete_rule(request: web.Request) -> web.StreamResponse:
 @_answers_errors
 async def _list_firings(request: web.Request) -> web.StreamResponse:
     check_parameters(request, "rule", "feed", "from", "to", "limit", "before")
-    limit = parse_int(request, "limit", 1, MAX_SPANS) or _DEFAULT_FIRINGS
-    before = parse_int(request, "before", 0, _MAX_ID)
-    rule = request.query.get("rule")
-    try:
-        rule = None if rule is None else validate_stream_name(rule)
-    except ValueError as error:
-        raise BadQuery(f"rule: {error}") from None
-    where = parse_history_query(request)
+    limit, before = parse_page(request)
+    rule, where = parse_name(request, "rule"), parse_history_query(request)
     if HISTORY not in request.app:
-        return _history_off()
+        return history_off_response()
     query = FiringQuery(rule, where.feed, where.begin, where.end)
     history = request.app[HISTORY]
     found = await history.firings(query, limit, before, owner_of(request))
@@ -157,7 +131,7 @@ async def _dry_run(request: web.Request) -> web.StreamResponse:
     if begin > end:
         raise BadQuery("to must not be before from")
     if HISTORY not in request.app:
-        return _history_off()
+        return history_off_response()
     owner = owner_of(request)
     pages = request.app[HISTORY].pages(HistoryQuery(begin=begin, end=end), owner)
     # It is as long as an export, which counts as a subscriber, too.
@@ -165,11 +139,6 @@ async def _dry_run(request: web.Request) -> web.StreamResponse:
         run = dry_run(wanted.name, wanted.settings, pages, end)
         found = await until_disconnected(request, run)
     return web.json_response({"from": begin, "to": end, **found.to_json()}, headers=_HEADERS)
-
-
-def _history_off() -> web.Response:
-    message = "the history is off; set path in [history] to keep captions and firings"
-    return error_response(404, "history-off", message, _HEADERS)
 
 
 def _rule_json(request: web.Request, name: str) -> dict[str, Any]:
