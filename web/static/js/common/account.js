@@ -52,8 +52,20 @@ function render(container, role) {
   container.hidden = false;
 }
 
+/**
+ * @param {HttpError} error
+ * @returns {(HTMLElement | string)[]}  What happened; with a link if it is that the login expired.
+ */
+export function errorNodes(error) {
+  return error.status === 401 ? loggedOutNodes() : [error.node];
+}
+
+export function loggedOutNodes() {
+  return [gettext('You are logged out.'), ' ', loginLink(gettext('Log in'))];
+}
+
 /** @param {string} label */
-export function loginLink(label) {
+function loginLink(label) {
   const link = createElement('a', '', label);
   link.href = loginUrl();
   return link;

@@ -164,9 +164,9 @@ export function timeRange(first, last) {
   return from.textContent === to.textContent ? [from] : [from, ' – ', to];
 }
 
-/** @param {Date} time */
-export function timeElement(time) {
-  const element = createElement('time', '', timeWithSeconds(time));
+/** @param {Date} time @param {string} [text]  With seconds by default. */
+export function timeElement(time, text = timeWithSeconds(time)) {
+  const element = createElement('time', '', text);
   element.dateTime = time.toISOString();
   return element;
 }

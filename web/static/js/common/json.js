@@ -43,6 +43,17 @@ export function countOrNull(value) {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : null;
 }
 
+/** @param {unknown} seconds  Since 1970. @returns {Date | null}  Null if it is no time. */
+export function timeOrNull(seconds) {
+  const value = numberOrNull(seconds);
+  return value === null ? null : new Date(1000 * value);
+}
+
+/** @param {unknown} seconds  Since 1970. @returns {Date}  1970 if it is no time. */
+export function asTime(seconds) {
+  return timeOrNull(seconds) ?? new Date(0);
+}
+
 /** @param {unknown} value @returns {number}  Clamped to [0, 1]; 0 if it is not a number. */
 export function asProbability(value) {
   return Math.min(1, Math.max(0, asNumber(value, 0)));

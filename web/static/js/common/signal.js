@@ -3,7 +3,7 @@
 
 import { timeText } from './format.js';
 import { gettext, pgettext } from './i18n.js';
-import { asNumber, asObject, asString, oneOf } from './json.js';
+import { asObject, asString, asTime, oneOf } from './json.js';
 
 /** @typedef {typeof STATES[number]} SignalState */
 /** @typedef {{state: SignalState, since: Date, message: string}} Signal */
@@ -16,7 +16,7 @@ export function readSignal(value) {
   if (typeof state !== 'string') return null;
   return {
     state: oneOf(state, STATES, 'connecting'),
-    since: new Date(asNumber(since, 0) * 1000),
+    since: asTime(since),
     message: asString(message),
   };
 }

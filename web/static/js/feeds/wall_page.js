@@ -1,7 +1,7 @@
 // @ts-check
 /** The wall: all feeds side by side. A limited number of tiles in view plays video. */
 
-import { loginLink, showAccount } from '../common/account.js';
+import { loggedOutNodes, showAccount } from '../common/account.js';
 import { Announcer } from '../captions/announcer.js';
 import { getElement } from '../common/dom.js';
 import { addFullScreenToggle } from '../common/full_screen.js';
@@ -166,11 +166,7 @@ function announceSignal({ title, signal }) {
 }
 
 function showLoggedOut() {
-  getElement('trouble').replaceChildren(
-    gettext('You are logged out.'),
-    ' ',
-    loginLink(gettext('Log in')),
-  );
+  getElement('trouble').replaceChildren(...loggedOutNodes());
 }
 
 const store = new FeedStore({

@@ -7,6 +7,7 @@ import {
   asObject,
   asString,
   asStrings,
+  asTime,
   countOrNull,
   pictureUrl,
 } from '../common/json.js';
@@ -260,22 +261,17 @@ function readObject(value) {
     seconds: asNumber(value.seconds, 0),
     captions: countOrNull(value.captions) ?? 0,
     times: countOrNull(value.times) ?? 0,
-    first: readTime(value.first),
-    last: readTime(value.last),
+    first: asTime(value.first),
+    last: asTime(value.last),
   };
 }
 
 /** @param {JsonObject} value @returns {Change} */
 function readChange({ at, appeared, gone }) {
-  return { at: readTime(at), appeared: asStrings(appeared), gone: asStrings(gone) };
+  return { at: asTime(at), appeared: asStrings(appeared), gone: asStrings(gone) };
 }
 
 /** @param {JsonObject} value */
 function readPeriod({ from, to }) {
-  return { from: readTime(from), to: readTime(to) };
-}
-
-/** @param {unknown} seconds  Since 1970. */
-function readTime(seconds) {
-  return new Date(asNumber(seconds, 0) * 1000);
+  return { from: asTime(from), to: asTime(to) };
 }

@@ -1,7 +1,7 @@
 // @ts-check
 /** The history page: searches the stored captions of all feeds by words, feed and time. */
 
-import { loginLink, showAccount } from '../common/account.js';
+import { errorNodes, showAccount } from '../common/account.js';
 import { getElement, setText } from '../common/dom.js';
 import { getJson, HttpError } from '../common/http.js';
 import { gettext, ngettext, pgettext } from '../common/i18n.js';
@@ -207,11 +207,9 @@ function showError(error) {
   if (!(error instanceof HttpError)) throw error;
   if (error.code === 'history-off') {
     getElement('history-off').hidden = false;
-  } else if (error.status === 401) {
-    errorLine.replaceChildren(gettext('You are logged out.'), ' ', loginLink(gettext('Log in')));
   } else {
-    getElement('history').hidden = false;
-    errorLine.replaceChildren(error.node);
+    if (error.status !== 401) getElement('history').hidden = false;
+    errorLine.replaceChildren(...errorNodes(error));
   }
 }
 

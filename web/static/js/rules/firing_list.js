@@ -2,7 +2,7 @@
 /** Firings of rules as list items: picture, when, which rule, on which feed, and the message. */
 
 import { createElement, englishText } from '../common/dom.js';
-import { durationText, timeText } from '../common/format.js';
+import { durationText, timeElement, timeText } from '../common/format.js';
 import { gettext } from '../common/i18n.js';
 import { pictureButton } from '../history/picture_button.js';
 
@@ -14,8 +14,7 @@ import { pictureButton } from '../history/picture_button.js';
  * @param {() => void} [onPicture]  Its picture was selected; without, it is not shown.
  */
 export function firingItem(firing, feed, onPicture) {
-  const time = createElement('time', '', timeText(firing.began));
-  time.dateTime = firing.began.toISOString();
+  const time = timeElement(firing.began, timeText(firing.began));
   const message = createElement('p', 'message', englishText(firing.message));
   const facts = [firing.rule, feed, lastingText(firing)].join(' · ');
   const item = createElement('li', '', time, message, createElement('p', 'facts', facts));

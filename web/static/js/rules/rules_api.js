@@ -7,8 +7,10 @@ import {
   asObject,
   asString,
   asStrings,
+  asTime,
   countOrNull,
   pictureUrl,
+  timeOrNull,
 } from '../common/json.js';
 
 /** @typedef {import('../common/json.js').JsonObject} JsonObject */
@@ -113,7 +115,7 @@ export function readFiring(value) {
   return {
     rule: asString(value.rule),
     feed: asString(value.feed),
-    began: new Date(1000 * asNumber(value.began, 0)),
+    began: asTime(value.began),
     ended: timeOrNull(value.ended),
     message: asString(value.message),
     caption: asString(value.caption),
@@ -145,9 +147,4 @@ function readRule(value) {
     },
     on: asStrings(value.on),
   };
-}
-
-/** @param {unknown} seconds  Since 1970. */
-function timeOrNull(seconds) {
-  return typeof seconds === 'number' ? new Date(1000 * seconds) : null;
 }

@@ -1,7 +1,7 @@
 // @ts-check
 /** The page of rules: what to be told of, past firings, and notifications by this browser. */
 
-import { loginLink, showAccount } from '../common/account.js';
+import { errorNodes, showAccount } from '../common/account.js';
 import { englishText, getElement } from '../common/dom.js';
 import { sentence } from '../common/format.js';
 import { deleteJson, getJson, HttpError } from '../common/http.js';
@@ -142,11 +142,7 @@ async function loadTitles() {
 /** @param {unknown} error */
 function showError(error) {
   if (!(error instanceof HttpError)) throw error;
-  if (error.status === 401) {
-    errorLine.replaceChildren(gettext('You are logged out.'), ' ', loginLink(gettext('Log in')));
-  } else {
-    errorLine.replaceChildren(error.node);
-  }
+  errorLine.replaceChildren(...errorNodes(error));
 }
 
 addButton.addEventListener('click', () => editor.open(''));
