@@ -114,16 +114,8 @@ class FeedTools:
         before: OlderThan = None,
     ) -> Found:
         """Search past captions, the newest first: when did a camera see something?"""
-        found = await self._client.get_json(
-            *("api", "history", "search"),
-            q=query,
-            feed=feed,
-            from_=since,
-            to=until,
-            limit=limit,
-            before=before,
-        )
-        return Found.of(found)
+        page = _page(feed, since, until, limit, before)
+        return Found.of(await self._client.get_json("api", "history", "search", q=query, **page))
 
     @reporting_errors
     async def summarize_history(
@@ -159,16 +151,15 @@ class FeedTools:
         before: OlderThan = None,
     ) -> Firings:
         """List when rules fired, the newest first."""
-        found = await self._client.get_json(
-            *("api", "firings"),
-            rule=rule,
-            feed=feed,
-            from_=since,
-            to=until,
-            limit=limit,
-            before=before,
-        )
-        return Firings.of(found)
+        page = _page(feed, since, until, limit, before)
+        return Firings.of(await self._client.get_json("api", "firings", rule=rule, **page))
+
+
+def _page(
+    feed: str | None, since: str | None, until: str | None, limit: int, before: int | None
+) -> dict[str, str | int | None]:
+    """Return the parameters of a page of a list, as the HTTP API names them."""
+    return {"feed": feed, "from_": since, "to": until, "limit": limit, "before": before}
 
 
 def _contains(caption: FeedCaption, text: str | None) -> bool:

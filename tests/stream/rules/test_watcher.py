@@ -14,9 +14,8 @@ import pytest
 from stream.captioning import CaptionEvent
 from stream.history import Firing, HistoryQuery, Span
 from stream.history.backend import choose_backend
-from stream.publishing import Publications
 from stream.rules import Rule, RuleWatcher, StateFile, dry_run
-from tests.stream.rules.watched import MemoryStates, watching
+from tests.stream.rules.watched import MemoryStates, SlowRecord, watching
 from tests.support.captions import BASE_TIME, caption_event, confident_caption
 
 DOG = {"any": ["dog"], "present_s": 0}
@@ -336,61 +335,33 @@ async def test_a_dry_run_that_nobody_waits_for_ends_with_its_thread() -> None:
     assert seen == read < len(page)
 
 
+QUICK = {**DOG, "absent_s": 0, "cool_down_s": 0}
+
+
 async def test_of_too_many_firings_that_wait_only_the_oldest_are_lost(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sys.modules[RuleWatcher.__module__], "_MAX_UNRECORDED", 3)
-    recorded, release = list[Firing](), asyncio.Event()
-
-    async def record(firing: Firing) -> None:
-        await release.wait()
-        recorded.append(firing)
-
-    publications = Publications()
-    watcher = RuleWatcher(publications, record)
-    watcher.configure({"dogs": Rule(any=("dog",), present_s=0, absent_s=0, cool_down_s=0)})
-    running = asyncio.create_task(watcher.run(MemoryStates()))
-    while len(publications.captions) < 2:
-        await asyncio.sleep(0)
-    for event in events_of("dcdc"):
-        publications.captions.publish(event)
-        await asyncio.sleep(0.01)
-    release.set()
-    async with asyncio.timeout(5):
-        while len(recorded) < 4:
+    slow = SlowRecord()
+    async with watching({"dogs": QUICK}, record=slow) as watched:
+        for event in events_of("dcdc"):
+            watched.publish(event)
             await asyncio.sleep(0.01)
-    running.cancel()
-    await asyncio.wait({running})
+        await slow.release(4)
 
     # The first one was being recorded when it had to make room; the second one must not.
-    assert [each.began - BASE_TIME for each in recorded] == [0, 0, 2, 2]
+    assert [each.began - BASE_TIME for each in slow.recorded] == [0, 0, 2, 2]
 
 
 async def test_firings_are_recorded_in_order_and_wait_for_a_slow_history() -> None:
-    recorded, release = list[Firing](), asyncio.Event()
+    slow = SlowRecord()
+    async with watching({"dogs": QUICK}, record=slow) as watched:
+        watched.publish(*events_of("dcdc"))
+        await asyncio.sleep(0.05)
+        assert slow.recorded == []
+        await slow.release(4)
 
-    async def record(firing: Firing) -> None:
-        await release.wait()
-        recorded.append(firing)
-
-    publications = Publications()
-    watcher = RuleWatcher(publications, record)
-    watcher.configure({"dogs": Rule(any=("dog",), present_s=0, absent_s=0, cool_down_s=0)})
-    running = asyncio.create_task(watcher.run(MemoryStates()))
-    while len(publications.captions) < 2:
-        await asyncio.sleep(0)
-    for event in events_of("dcdc"):
-        publications.captions.publish(event)
-    await asyncio.sleep(0.05)
-    assert recorded == []
-    release.set()
-    async with asyncio.timeout(5):
-        while len(recorded) < 4:
-            await asyncio.sleep(0.01)
-    running.cancel()
-    await asyncio.wait({running})
-
-    assert [(each.began - BASE_TIME, each.ended is None) for each in recorded] == [
+    assert [(each.began - BASE_TIME, each.ended is None) for each in slow.recorded] == [
         (0, True),
         (0, False),
         (2, True),

@@ -48,15 +48,36 @@ class Watched:
         return [firing for firing in self.reported if firing.ended is None]
 
 
+class SlowRecord:
+    """A history that records firings only once it is released."""
+
+    def __init__(self) -> None:
+        self.recorded: list[Firing] = []
+        self._released = asyncio.Event()
+
+    async def record(self, firing: Firing) -> None:
+        """Record a firing."""
+        await self._released.wait()
+        self.recorded.append(firing)
+
+    async def release(self, count: int) -> None:
+        """Record what waits, until there are so many."""
+        self._released.set()
+        async with asyncio.timeout(5):
+            while len(self.recorded) < count:
+                await asyncio.sleep(0.01)
+
+
 @asynccontextmanager
 async def watching(
     rules: Mapping[str, Mapping[str, Any]],
     states: MemoryStates | None = None,
     events: Iterable[CaptionEvent] = (),
+    record: SlowRecord | None = None,
 ) -> AsyncIterator[Watched]:
     """Run a watcher, and publish captions."""
     publications, states = Publications(), states or MemoryStates()
-    watcher = RuleWatcher(publications, None)
+    watcher = RuleWatcher(publications, record.record if record else None)
     watched = Watched(publications, watcher)
     publications.rules.firings.subscribe(watched.reported.append)
     watcher.configure({name: Rule.model_validate(rule) for name, rule in rules.items()})

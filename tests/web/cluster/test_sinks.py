@@ -9,6 +9,7 @@ from itertools import count, groupby
 from typing import Any
 
 import psycopg
+from aiohttp.test_utils import TestServer
 
 from stream.history import Firing
 from tests.stream.publishing.sinks.receiver import KEY, Receiver, receiving
@@ -53,22 +54,37 @@ def texts(receiver: Receiver) -> list[str]:
     return [caption["text"] for caption in receiver.accepted]
 
 
+def webhook_to(hook: TestServer, *events: str) -> dict[str, Any]:
+    """Settings of a webhook that is a receiver; the default events if there are none."""
+    settings = {"url": str(hook.make_url("/hook")), "secret": KEY.decode()}
+    return {**settings, **({"events": [*events]} if events else {})}
+
+
+@asynccontextmanager
+async def two_servers_that_post(
+    database_url: str,
+) -> AsyncIterator[tuple[Receiver, ClusterServers, ClusterServer, ClusterServer]]:
+    """A receiver of captions, and two servers of which the first one sends to it."""
+    async with (
+        receiving() as (receiver, hook),
+        ClusterServers(database_url, webhook=webhook_to(hook)) as servers,
+    ):
+        one = await servers.start()
+        await eventually(lambda: receiver.accepted)
+        yield receiver, servers, one, await servers.start()
+
+
 async def test_the_webhook_gets_each_caption_once(database_url: str) -> None:
-    async with receiving() as (receiver, hook):
-        webhook = {"url": str(hook.make_url("/hook")), "secret": KEY.decode()}
-        async with ClusterServers(database_url, webhook=webhook) as servers:
-            one = await servers.start()
-            await eventually(lambda: receiver.accepted)
-            two = await servers.start()
-            async with changing_captions(one, two):
-                await eventually(lambda: len(receiver.accepted) > 3)
-                assert sinks(one, two) is one
-                # The other one captions the feed and sends now.
-                await servers.stop(one)
-                before = len(receiver.accepted)
-                await eventually(lambda: two.own and len(receiver.accepted) > before + 3)
-                assert sinks(two) is two
-            await eventually(lambda: len(written(database_url)) == len(receiver.accepted))
+    async with two_servers_that_post(database_url) as (receiver, servers, one, two):
+        async with changing_captions(one, two):
+            await eventually(lambda: len(receiver.accepted) > 3)
+            assert sinks(one, two) is one
+            # The other one captions the feed and sends now.
+            await servers.stop(one)
+            before = len(receiver.accepted)
+            await eventually(lambda: two.own and len(receiver.accepted) > before + 3)
+            assert sinks(two) is two
+        await eventually(lambda: len(written(database_url)) == len(receiver.accepted))
 
     assert texts(receiver) == written(database_url)
     deliveries = [headers["Sightline-Delivery"] for headers in receiver.posts]
@@ -76,21 +92,16 @@ async def test_the_webhook_gets_each_caption_once(database_url: str) -> None:
 
 
 async def test_the_webhook_goes_on_after_its_server_has_died(database_url: str) -> None:
-    async with receiving() as (receiver, hook):
-        webhook = {"url": str(hook.make_url("/hook")), "secret": KEY.decode()}
-        async with ClusterServers(database_url, webhook=webhook) as servers:
-            one = await servers.start()
-            await eventually(lambda: receiver.accepted)
-            two = await servers.start()
-            async with changing_captions(one, two):
-                await eventually(lambda: len(receiver.accepted) > 3)
-                # As if it had died: it neither renews nor releases its leases.
-                for connection in (one.cluster.connection, one.cluster.reading):
-                    connection._url = "postgresql://127.0.0.1:1/none"
-                    await connection._discard()
-                before = len(receiver.accepted)
-                await eventually(lambda: two.own and len(receiver.accepted) > before + 3, 20)
-            await eventually(lambda: written(database_url)[-1] == texts(receiver)[-1])
+    async with two_servers_that_post(database_url) as (receiver, _, one, two):
+        async with changing_captions(one, two):
+            await eventually(lambda: len(receiver.accepted) > 3)
+            # As if it had died: it neither renews nor releases its leases.
+            for connection in (one.cluster.connection, one.cluster.reading):
+                connection._url = "postgresql://127.0.0.1:1/none"
+                await connection._discard()
+            before = len(receiver.accepted)
+            await eventually(lambda: two.own and len(receiver.accepted) > before + 3, 20)
+        await eventually(lambda: written(database_url)[-1] == texts(receiver)[-1])
 
     ids = {headers["Sightline-Delivery"] for headers in receiver.posts}
     # What was sent but not noted may be sent again, under the same id.
@@ -103,11 +114,7 @@ async def test_a_rule_fires_once_in_a_cluster_also_after_its_server_has_died(
 ) -> None:
     async with receiving() as (receiver, hook):
         settings: dict[str, Any] = {
-            "webhook": {
-                "url": str(hook.make_url("/hook")),
-                "secret": KEY.decode(),
-                "events": ["rule"],
-            },
+            "webhook": webhook_to(hook, "rule"),
             "rules": {"dogs": {"any": ["dog"], "present_s": 0, "absent_s": 0, "cool_down_s": 0}},
         }
         async with ClusterServers(database_url, **settings) as servers:
@@ -146,11 +153,7 @@ async def test_a_rule_fires_once_in_a_cluster_also_after_its_server_has_died(
 async def test_the_webhook_gets_pictures_of_all_servers(database_url: str) -> None:
     async with receiving() as (receiver, hook):
         settings: dict[str, Any] = {
-            "webhook": {
-                "url": str(hook.make_url("/hook")),
-                "secret": KEY.decode(),
-                "events": ["picture"],
-            },
+            "webhook": webhook_to(hook, "picture"),
             "history": {"pictures": "changes"},
             "feeds": {name: {"source": "demo", "interval_s": 0.5} for name in ("yard", "hall")},
         }
