@@ -149,7 +149,9 @@ class WebhookSink:
                         rule = firing.to_json()
                         body: Json = {"event": "rule", "rule": rule}
                         delivery = f"{firing.id}-{rule['state']}"
-                        outcome = await self._deliver(client, delivery, partial(dict, body))
+                        outcome = await self._deliver(
+                            client, f"a firing of the rule {firing.rule}", delivery, body
+                        )
                         self._lost_firings += outcome != "sent"
         finally:
             unsubscribe()
@@ -169,7 +171,7 @@ class WebhookSink:
                     async for kept in queue:
                         body: Json = {"event": "picture", "picture": kept.to_json()}
                         delivery = f"picture-{kept.picture.span}"
-                        await self._deliver(client, delivery, partial(dict, body))
+                        await self._deliver(client, "a picture", delivery, body)
         finally:
             unsubscribe()
 
@@ -189,26 +191,27 @@ class WebhookSink:
         def body() -> Json:
             return {"event": "caption", "caption": feed_caption_json(event)}
 
-        outcome = await self._deliver(client, event.id, body)
+        outcome = await self._deliver(client, "a caption", event.id, body)
         self.sent += outcome == "sent"
         self.refused += outcome == "refused"
         self.expired += outcome == "expired"
 
     async def _deliver(
-        self, client: aiohttp.ClientSession, id_: str, body: Callable[[], Json]
+        self, client: aiohttp.ClientSession, what: str, id_: str, body: Json | Callable[[], Json]
     ) -> Outcome:
         """Post something until that succeeds.
 
         Args:
             client: The client.
+            what: What it is, for the log.
             id_: What the receiver can recognise it by.
-            body: Returns the JSON to post now.
+            body: The JSON to post, or a function that returns what to post now.
         """
         # The same if another server of a cluster sends it again.
         delivery, started = str(uuid.uuid5(_DELIVERIES, id_)), time.monotonic()
         while True:
             try:
-                await self._post(client, body(), delivery)
+                await self._post(client, body() if callable(body) else body, delivery)
             except _PermanentError as problem:
                 self._log_state(str(problem))
                 return "refused"
@@ -218,8 +221,8 @@ class WebhookSink:
                 self._log_state(str(problem))
                 if expired:
                     tried_s = time.monotonic() - started
-                    about = "webhook at %s: gave up a caption after %.0f s: %s"
-                    logger.warning(about, self._host, tried_s, problem)
+                    about = "webhook at %s: gave up %s after %.0f s: %s"
+                    logger.warning(about, self._host, what, tried_s, problem)
                 # Also before the next caption: the delay is for the receiver's sake.
                 await asyncio.sleep(problem.retry_after_s or self._backoff.next_delay_s())
                 if expired:

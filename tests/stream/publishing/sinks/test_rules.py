@@ -84,6 +84,21 @@ async def test_the_webhook_posts_firings_beside_captions_that_fail() -> None:
         assert (webhook.sent, webhook.lost_firings) == (0, 0)
 
 
+async def test_the_log_names_the_firing_that_the_webhook_gave_up(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with receiving() as (receiver, server):
+        receiver.responses = [web.Response(status=500) for _ in range(1000)]
+        values = {"url": str(server.make_url("/hook")), "secret": KEY.decode(), "retry_s": 0.1}
+        webhook = WebhookSink(WebhookSettings.model_validate(values), Backoff(0.01, 0.02))
+        reports = reports_of("dogs")
+        async with running(webhook.run_firings(reports)):
+            reports.report(DOGS)
+            await receiver.until(lambda: webhook.lost_firings)
+
+    assert "gave up a firing of the rule dogs after" in caplog.text
+
+
 async def test_the_webhook_posts_only_the_events_that_it_is_for() -> None:
     async with receiving() as (receiver, server):
         values = {"url": str(server.make_url("/hook")), "secret": KEY.decode(), "events": ["rule"]}
