@@ -15,7 +15,11 @@ _MIDNIGHT = 24 * 60
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A window of each day on some days of the week; one over midnight belongs to its first day."""
+    """A window of each day on some days of the week; one over midnight belongs to its first day.
+
+    It opens once a day, also when clocks are changed: of a time that they show twice it opens at
+    the first and closes at the last, and of a time that they skip at the moment when they do.
+    """
 
     begin: int = 0
     """Minutes since midnight."""
@@ -55,10 +59,8 @@ class Schedule:
         """Return whether a time, in seconds since the Unix epoch, is in the window."""
         if self.is_always:
             return True
-        local = datetime.fromtimestamp(time_s)
-        return any(
-            begin <= local < end for begin, end in map(self._window, _days_around(local.date()))
-        )
+        day = datetime.fromtimestamp(time_s).date()
+        return any(begin <= time_s < end for begin, end in map(self._window, _days_around(day)))
 
     def changes(self, begin_s: float, end_s: float) -> list[float]:
         """Return when the window may open or close between two times, both excluded, in order."""
@@ -67,17 +69,34 @@ class Schedule:
         first = datetime.fromtimestamp(begin_s).date()
         count = (datetime.fromtimestamp(end_s).date() - first).days
         days = [first + timedelta(number) for number in range(-1, count + 1)]
-        times = {each.timestamp() for day in days for each in self._window(day)}
+        times = {each for day in days for each in self._window(day)}
         return sorted(each for each in times if begin_s < each < end_s)
 
-    def _window(self, day: date) -> tuple[datetime, datetime]:
-        """Return the window that begins on a day, in local time; empty if there is none."""
+    def _window(self, day: date) -> tuple[float, float]:
+        """Return the window that begins on a day, as `includes`; empty if there is none."""
         midnight = datetime.combine(day, time())
-        begin = midnight + timedelta(minutes=self.begin)
+        begin, _ = _occurrences(midnight + timedelta(minutes=self.begin))
         if day.weekday() not in self.days:
             return begin, begin
         minutes = self.end if self.end > self.begin else self.end + _MIDNIGHT
-        return begin, midnight + timedelta(minutes=minutes)
+        _, end = _occurrences(midnight + timedelta(minutes=minutes))
+        return begin, end
+
+
+def _occurrences(local: datetime) -> tuple[float, float]:
+    """Return when clocks show a local time first and last, in seconds since the Unix epoch."""
+    first, last = local.timestamp(), local.replace(fold=1).timestamp()
+    if first <= last:
+        return first, last
+    # Clocks skip it, between these two (PEP 495): find the second in which they do.
+    before, after = last, first
+    while after - before > 1:
+        middle = (before + after) // 2
+        if datetime.fromtimestamp(middle) < local:
+            before = middle
+        else:
+            after = middle
+    return after, after
 
 
 def _days_around(day: date) -> tuple[date, date]:
