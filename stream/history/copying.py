@@ -3,10 +3,12 @@
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 from stream.history.backend import open_postgres
 from stream.history.errors import HistoryError
+from stream.history.firing import FIRING_COLUMNS, Firing
 from stream.history.pictures import Picture
 from stream.history.settings import HistorySettings
 from stream.history.span import COLUMNS, MICROSECONDS, Span
@@ -24,7 +26,7 @@ Report = Callable[[str, int, int], None]
 def copy_history(
     settings: HistorySettings, database: str | None, report: Report
 ) -> tuple[int, int]:
-    """Copy all spans with their ids, verify that they are there, and copy their pictures.
+    """Copy all spans with their ids, verify that they are there, and copy pictures and firings.
 
     Servers may use both meanwhile. Repeated, it adds what is missing, and
     changes nothing else.
@@ -63,6 +65,7 @@ def copy_history(
                 total = _verify(file, writer.missing, report)
                 for pictures in _pictures(file):
                     writer.write_pictures(pictures)
+            writer.write_firings(list(_firings(file)))
             return total, writer.bytes()
     except sqlite3.Error as problem:
         raise HistoryError(f"history {settings.path} cannot be read: {problem}") from problem
@@ -100,6 +103,21 @@ def _pictures(file: sqlite3.Connection) -> Iterator[list[tuple[Picture, Span]]]:
             for span, (image, maps, *_) in zip(spans, rows, strict=True)
         ]
         after = spans[-1].id
+
+
+def _firings(file: sqlite3.Connection) -> Iterator[Firing]:
+    """Yield all firings in order; one that lasts ends with what its feed has in the file.
+
+    The servers of the database do not know of it, so none of them would end it.
+    """
+    for row in file.execute(f"SELECT {FIRING_COLUMNS} FROM firings ORDER BY id"):
+        firing = Firing.from_row(row)
+        if firing.ended is None:
+            (last,) = file.execute(
+                "SELECT max(ended) FROM spans WHERE feed = ?", (firing.feed,)
+            ).fetchone()
+            firing = replace(firing, ended=max(firing.began, last or firing.began))
+        yield firing
 
 
 def _verify(

@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg import sql
 
-from stream.history import HistoryError, Picture, Span
+from stream.history import Firing, HistoryError, Picture, Span
+from stream.history.firing import FIRING_COLUMNS
 from stream.history.postgres.connection import Connection, describe, describe_url
 from stream.history.postgres.lexemes import Lexemes
 from stream.history.postgres.partitions import Partition, Partitions
@@ -40,6 +41,19 @@ SELECT {columns} FROM {table} AS incoming WHERE EXISTS (
   SELECT FROM spans WHERE spans.id = incoming.id
   AND (spans.feed <> incoming.feed OR spans.text <> incoming.text)
 )
+"""
+
+_END_FIRINGS = """
+UPDATE firings SET ended = incoming.ended FROM incoming
+WHERE (firings.rule, firings.feed, firings.began) = (incoming.rule, incoming.feed, incoming.began)
+AND firings.ended < incoming.ended
+"""
+_ADD_FIRINGS = """
+INSERT INTO incoming SELECT {columns} FROM firings
+ON CONFLICT (rule, feed, began) DO UPDATE SET ended = excluded.ended
+"""
+_REPLACE_FIRINGS = """
+INSERT INTO firings ({columns}) SELECT {columns} FROM incoming ORDER BY began, rule, feed
 """
 
 Result = TypeVar("Result")
@@ -104,6 +118,44 @@ class BulkWriter:
                     connection.execute(_INSERT_PICTURE, (*values, *place))
 
         self._run(insert)
+
+    def write_firings(self, firings: Sequence[Firing]) -> None:
+        """Write firings that have ended, or later ends of those that were written.
+
+        They are listed in the order of their numbers, so those that are there are numbered anew
+        if there are new ones.
+
+        Args:
+            firings: The firings, each once.
+
+        Raises:
+            HistoryError: If they cannot be written; none are.
+        """
+        columns = sql.SQL(FIRING_COLUMNS)
+
+        def write(connection: PostgresConnection) -> None:
+            with connection.transaction():
+                # Servers go on reading, and write once this is done.
+                connection.execute("LOCK TABLE firings IN SHARE ROW EXCLUSIVE MODE")
+                connection.execute(
+                    sql.SQL(
+                        "CREATE TEMPORARY TABLE incoming ON COMMIT DROP AS "
+                        "SELECT {} FROM firings WITH NO DATA"
+                    ).format(columns)
+                )
+                connection.execute("CREATE UNIQUE INDEX ON incoming (rule, feed, began)")
+                statement = sql.SQL("COPY incoming ({}) FROM STDIN").format(columns)
+                with connection.cursor() as cursor, cursor.copy(statement) as copy:
+                    for firing in firings:
+                        copy.write_row(firing.to_row())
+                connection.execute(_END_FIRINGS)
+                before = connection.execute("SELECT count(*) FROM firings").fetchone()
+                connection.execute(sql.SQL(_ADD_FIRINGS).format(columns=columns))
+                if connection.execute("SELECT count(*) FROM incoming").fetchone() != before:
+                    connection.execute("DELETE FROM firings")
+                    connection.execute(sql.SQL(_REPLACE_FIRINGS).format(columns=columns))
+
+        self._run(write)
 
     def missing(self, ids: list[int]) -> list[int]:
         """Return which ids no span has; raises `HistoryError`."""

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from stream.history import (
+    Firing,
+    FiringQuery,
     HistoryError,
     HistoryQuery,
     HistorySettings,
@@ -25,7 +27,7 @@ from stream.history.copying import copy_history
 from stream.history.postgres import BulkWriter, PostgresStore
 from stream.history.reader import HistoryReader
 from tests.stream.history.test_lexemes import WORDS
-from tests.support.captions import caption_event, confident_caption, shorter_fallback
+from tests.support.captions import BASE_TIME, caption_event, confident_caption, shorter_fallback
 
 ROOT = Path(__file__).parents[3]
 ALL = HistoryQuery(end=4e9)
@@ -158,6 +160,60 @@ def test_pictures_are_copied_with_their_spans(path: Path, history_url: str) -> N
         reader.close()
         assert copied == {"Frame 0": b"image of Frame 0", "Frame 1": b"image of Frame 1"}
     server.close()
+
+
+def fired(at_s: float, rule: str = "dogs", ended_s: float | None = None) -> Firing:
+    ended = None if ended_s is None else BASE_TIME + ended_s
+    return Firing(rule, "yard", BASE_TIME + at_s, ended, "A dog!", "A dog runs", ("dog", "ball"))
+
+
+def firings_of(url: str) -> list[Firing]:
+    reader = choose_backend(None, url).open_reader()
+    found = reader.firings(FiringQuery(), 100, None)
+    reader.close()
+    return [each.firing for each in found]
+
+
+def test_firings_are_copied_in_order_beside_those_of_a_server(path: Path, history_url: str) -> None:
+    store = choose_backend(path, None).open_store(36_500, 100)
+    for at_s in (0, 5, 95):
+        store.add(caption_event("A dog runs", at_s))
+    ended = [fired(0, ended_s=7), fired(20, "cats", 30)]
+    for firing in (*ended, fired(90)):
+        store.put_firing(replace(firing, ended=None))
+        if firing.ended:
+            store.put_firing(firing)
+    # A server has written some already, of which one lasts.
+    server = PostgresStore(history_url, 36_500, 100)
+    own = [fired(10, "hall", 12), fired(200, "hall")]
+    for firing in own:
+        server.put_firing(replace(firing, ended=None))
+    server.put_firing(own[0])
+
+    # The last one of the file lasts; it ends with the last caption.
+    expected = [ended[0], own[0], ended[1], fired(90, ended_s=95), own[1]]
+    for _ in range(2):
+        copy(path, history_url)
+        assert firings_of(history_url) == expected[::-1]
+
+    # It goes on in the file, and the other one ends in the database.
+    store.put_firing(fired(90, ended_s=120))
+    store.close()
+    server.put_firing(replace(own[1], ended=BASE_TIME + 210))
+    server.put_firing(fired(300, "hall"))
+    copy(path, history_url)
+    expected[3:] = [fired(90, ended_s=120), fired(200, "hall", 210), fired(300, "hall")]
+    assert firings_of(history_url) == expected[::-1]
+    server.close()
+
+
+def test_firings_without_captions_are_copied(path: Path, history_url: str) -> None:
+    store = choose_backend(path, None).open_store(36_500, 100)
+    store.put_firing(fired(0))
+    store.close()
+
+    assert copy(path, history_url) == 0
+    assert firings_of(history_url) == [fired(0, ended_s=0)]
 
 
 def count(url: str) -> int:
