@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -17,11 +16,8 @@ from inference.explanations.target import Target
 from inference.progress import Progress
 from models.catalogue import SHIPPED_FOLDER
 from models.hardening import read_hardened_card
-from models.word_kinds import word_kind
 from stream.captioning.stillness import MAX_RECENT_FRAMES
 from tests.inference.engine.test_explanation_jobs import CAPTION, IMAGE, tokens_of, until_idle
-
-QUICK = {"steps": 1, "draws": 1, "segments": 2}
 
 
 @contextlib.asynccontextmanager
@@ -46,33 +42,6 @@ async def test_reports_whether_it_has_a_concept_bank_and_a_hardened_decoder(engi
 
     assert engine.info.concepts == has_bank(SHIPPED_FOLDER)
     assert engine.info.hardened == (read_hardened_card(SHIPPED_FOLDER) is not None)
-
-
-async def test_an_analysis_reports_progress_and_returns_a_report(engine: Engine) -> None:
-    progress: list[Progress] = []
-    tokens = await tokens_of(engine)
-    found = await engine.analyse("adversarial", IMAGE, tokens, QUICK, (), progress.append)
-
-    assert set(found.files) == {"report.html", "report.json"}
-    assert found.files["report.html"].lower().startswith(b"<!doctype html>")
-    report = json.loads(found.files["report.json"])
-    assert report["adversarial"] and report["ace"] is None
-    caption = await engine.caption(IMAGE)
-    assert report["caption"]["text"] == caption.text
-    # As from the command line: the image as it is, and the word maps with the checks of objects.
-    height, width = IMAGE.shape[:2]
-    assert report["image"] == {"file": "", "width": width, "height": height}
-    (method,) = report["methods"]
-    assert engine.info and method["name"] == report["checked_by"] == engine.info.live_method
-    explained = [each["of"]["index"] for each in method["maps"] if each["of"]["kind"] == "word"]
-    words = [word["text"] for word in report["words"]]
-    assert words and explained == list(range(len(words)))
-    checked = {word["text"] for word in report["words"] if word["check"]}
-    assert checked == {word for word in words if word_kind(word) == "object"}
-    assert 2 <= len(found.summary) <= 4
-    assert found.took_ms > 0
-    assert [each.done for each in progress] == sorted(each.done for each in progress)
-    assert len({each.doing for each in progress}) > 1
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from inference.engine.engine import Engine
 from inference.engine.service import EngineUnavailable
 from inference.explanations import Target
 from inference.pool import CaptionServer, PoolCaptioner
+from inference.progress import Progress
 from models.preprocessing import resize_to_square
 from stream.captioning.stream_captioner import StreamCaptioner, captioner_image
 from stream.video import Frame
@@ -157,16 +158,35 @@ async def test_a_map_can_be_checked(blip: Engine) -> None:
     assert check.blanked != check.prob
 
 
-async def test_the_caption_is_attacked_and_taken_apart(
+async def test_the_caption_is_attacked_and_the_report_returned(
     blip: Engine, tokens: tuple[int, ...]
 ) -> None:
+    progress: list[Progress] = []
     params = {"steps": 1, "draws": 1, "segments": 2, "say": "surfboard"}
-    found = await blip.analyse("adversarial", IMAGES[0], tokens, params)
-    report = json.loads(found.files["report.json"])
-    assert report["caption"]["text"] == "The dog playing with skateboard"
-    words = [word["text"] for word in report["adversarial"]["words"]]
-    assert words == ["the", "dog", "playing", "with", "skateboard"]
+    found = await blip.analyse("adversarial", IMAGES[0], tokens, params, (), progress.append)
 
+    assert set(found.files) == {"report.html", "report.json"}
+    assert found.files["report.html"].lower().startswith(b"<!doctype html>")
+    report = json.loads(found.files["report.json"])
+    assert report["ace"] is None
+    assert report["caption"]["text"] == "The dog playing with skateboard"
+    words = [word["text"] for word in report["words"]]
+    assert words == ["the", "dog", "playing", "with", "skateboard"]
+    assert [word["text"] for word in report["adversarial"]["words"]] == words
+    # As from the command line: the image as it is, and the word maps with the checks of objects.
+    assert report["image"] == {"file": "", "width": 32, "height": 32}
+    (method,) = report["methods"]
+    assert method["name"] == report["checked_by"] == "crossattention"
+    explained = [each["of"]["index"] for each in method["maps"] if each["of"]["kind"] == "word"]
+    assert explained == list(range(len(words)))
+    assert [word["text"] for word in report["words"] if word["check"]] == ["dog", "skateboard"]
+    assert 2 <= len(found.summary) <= 4
+    assert found.took_ms > 0
+    assert [each.done for each in progress] == sorted(each.done for each in progress)
+    assert len({each.doing for each in progress}) > 1
+
+
+async def test_the_caption_is_taken_apart(blip: Engine, tokens: tuple[int, ...]) -> None:
     found = await blip.analyse("ace", IMAGES[0], tokens, {"rank": 3})
     report = json.loads(found.files["report.json"])
     assert len(report["ace"]["factors"]["components"]) == 3
