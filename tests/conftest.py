@@ -26,6 +26,7 @@ from stream.media import process_count
 from tests.support.distribution import distributed
 from tests.support.load.footage import footage_path
 from tests.support.postgres import PostgresServer
+from tests.support.scripted_worker import scripted_engine
 
 # A shell script that runs the tests in the background makes them ignore SIGINT, and the processes
 # that they start would inherit that.
@@ -107,19 +108,12 @@ async def engine() -> AsyncIterator[Engine]:
     await engine.stop()
 
 
-@pytest_asyncio.fixture(scope="session")
-async def _killable_engine() -> AsyncIterator[Engine]:
-    engine = Engine(SHIPPED_FOLDER, EngineTiming(first_pause_s=0.05), explains=False)
-    engine.start()
-    yield engine
-    await engine.stop()
-
-
 @pytest_asyncio.fixture
-async def killable_engine(_killable_engine: Engine) -> Engine:
-    """A real engine whose process a test may kill, ready."""
-    await _killable_engine.wait_ready()
-    return _killable_engine
+async def killable_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Engine]:
+    """An engine whose process a test may kill, ready; it has a scripted worker."""
+    timing = EngineTiming(first_pause_s=0.05)
+    async with scripted_engine(tmp_path, monkeypatch, timing) as engine:
+        yield engine
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-_ENGINE = {"engine", "killable_engine", "ray_cluster"}
+_ENGINE = {"engine", "own_engine", "ray_cluster"}
 _BROWSER = {"browser", "server"}
 """Fixtures that take long to start, and that each process has for itself."""
 _LIGHT = ("stream", "support", "web")

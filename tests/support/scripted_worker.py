@@ -1,6 +1,8 @@
 """A worker of the engine without a captioner: a program that starts at once and repeats itself."""
 
+import contextlib
 import sys
+from collections.abc import AsyncIterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -8,8 +10,11 @@ import numpy as np
 import pytest
 
 from inference.captioning import StreamState
+from inference.engine.engine import Engine
 from inference.engine.messages import pack
+from inference.engine.process import EngineTiming
 from inference.engine.service import EngineInfo
+from models.catalogue import SHIPPED_FOLDER
 from models.preprocessing import Resizing
 from tests.support.captions import confident_caption
 
@@ -62,3 +67,18 @@ def install_worker(
     )
     program.chmod(0o700)
     patch.setattr(sys, "executable", str(program))
+
+
+@contextlib.asynccontextmanager
+async def scripted_engine(
+    folder: Path, patch: pytest.MonkeyPatch, timing: EngineTiming
+) -> AsyncIterator[Engine]:
+    """Run an engine with this worker, which may be killed: another is there in half a second."""
+    install_worker(folder, patch)
+    engine = Engine(SHIPPED_FOLDER, timing, explains=False)
+    engine.start()
+    try:
+        await engine.wait_loaded()
+        yield engine
+    finally:
+        await engine.stop()

@@ -15,6 +15,7 @@ from aiortc import RTCRtpSender
 
 from inference.captioning.caption import Caption
 from inference.engine.engine import Engine
+from inference.engine.process import EngineTiming
 from stream.context import StreamContext
 from stream.publishing.publications import Publications
 from stream.settings import StreamSettings
@@ -26,6 +27,7 @@ from tests.support.captions import ScriptedCaptions, confident_caption, tags_fal
 from tests.support.clips import write_clip
 from tests.support.live_sessions import SERVER_MESSAGE, connect, live_sessions, wait_until_empty
 from tests.support.peer import Peer
+from tests.support.scripted_worker import scripted_engine
 
 
 async def test_a_peer_that_sends_video_receives_annotated_video_and_captions(
@@ -150,24 +152,29 @@ async def test_other_channels_are_closed(engine: Engine) -> None:
 
 
 async def test_captions_pause_and_resume_with_the_engine_while_the_video_continues(
-    killable_engine: Engine, footage: Path
+    footage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with live_sessions(killable_engine, interval_s=0.25) as sessions, Peer(footage) as peer:
+    # The statistics come once a second.
+    timing = EngineTiming(first_pause_s=2.5)
+    async with (
+        scripted_engine(tmp_path, monkeypatch, timing) as engine,
+        live_sessions(engine, interval_s=0.25) as sessions,
+        Peer(footage) as peer,
+    ):
         await connect(sessions, peer)
         await peer.until(lambda: peer.received("caption"))
-        assert killable_engine.pid
+        assert engine.pid
         # The extreme of a slow captioner: a stopped one.
-        os.kill(killable_engine.pid, signal.SIGSTOP)
+        os.kill(engine.pid, signal.SIGSTOP)
         pictures = len(peer.frames)
         await peer.until(lambda: len(peer.frames) > pictures + 40)
-        os.kill(killable_engine.pid, signal.SIGKILL)
+        os.kill(engine.pid, signal.SIGKILL)
         await peer.until(lambda: peer.received("stats")[-1]["captioner"]["state"] == "paused")
         assert peer.received("stats")[-1]["captioner"]["message"]
         pictures, captions = len(peer.frames), len(peer.received("caption"))
-        # Ten seconds to load the captioner; minutes on a busy machine.
-        await peer.until(lambda: len(peer.received("caption")) > captions, 200)
+        await peer.until(lambda: len(peer.received("caption")) > captions, 60)
         await peer.until(lambda: len(peer.frames) > pictures + 20)
-        # The statistics come once a second, and may be older than the caption.
+        # They may be older than the caption.
         ready = {"state": "ready", "message": ""}
         await peer.until(lambda: peer.received("stats")[-1]["captioner"] == ready)
 
