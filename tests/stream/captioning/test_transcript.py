@@ -66,7 +66,10 @@ async def test_no_frame_is_lost_when_the_engine_dies(
             positions.append(round(line.position_s, 1))
             if len(positions) == 2:
                 assert killable_engine.pid
-                os.kill(killable_engine.pid, signal.SIGKILL)
+                # It dies with the next frame in its hands.
+                os.kill(killable_engine.pid, signal.SIGSTOP)
+                loop = asyncio.get_running_loop()
+                loop.call_later(1, os.kill, killable_engine.pid, signal.SIGKILL)
 
     assert positions == [0.0, 2.5, 5.0, 7.5]
     assert killable_engine.starts == starts + 1
